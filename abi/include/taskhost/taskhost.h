@@ -1,0 +1,166 @@
+/*
+ * taskhost/taskhost.h: to embed a task host in a program of any language with a C ABI. Library: libtaskhost.
+ *
+ * Conventions, for every function unless it says otherwise:
+ *   1. Those tagged [owner] are called by one thread at a time; those tagged [any-thread] at any time, also meanwhile.
+ *   2. A function that can fail returns a TASKHOST_RESULT_* code; taskhost_error gives the text.
+ *   3. Texts passed in are UTF-8, NUL-terminated unless a size goes with them, and copied before the call returns.
+ *   4. Texts given out belong to the host and stay valid until the next [owner] call on that host.
+ *   5. Structs begin with struct_size, set by the caller; fields beyond it count as zero, and zero means the default.
+ *   6. No C++ exception leaves a function.
+ *
+ * A host runs once: create, load or add, subscribe, run, destroy. Several hosts may live in one process.
+ */
+#ifndef TASKHOST_TASKHOST_H
+#define TASKHOST_TASKHOST_H
+
+#include "plugin.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define TASKHOST_API
+#elif defined(__GNUC__)
+#define TASKHOST_API __attribute__((visibility("default")))
+#else
+#define TASKHOST_API
+#endif
+
+/* Results. 0 to 4 are the program's exit statuses. */
+#define TASKHOST_RESULT_OK 0           /* done; of run and wait: stopped well */
+#define TASKHOST_RESULT_TASK_FAILED 1  /* run, wait: a task's policy stopped the host with failure */
+#define TASKHOST_RESULT_BAD_MANIFEST 2 /* a wrong manifest or argument; nothing was started */
+#define TASKHOST_RESULT_BAD_PLUGIN 3   /* a plugin could not be loaded; nothing was started */
+#define TASKHOST_RESULT_STOP_TIMEOUT 4 /* run, wait: some task did not stop in time */
+#define TASKHOST_RESULT_WRONG_STATE 5  /* not now: already started, not started, already loaded */
+#define TASKHOST_RESULT_NO_MEMORY 6
+#define TASKHOST_RESULT_INTERNAL 7 /* a fault of taskhost itself; please report the text */
+
+/* Task types, as in the manifest. */
+#define TASKHOST_SHUTDOWN_ON_EXIT 1
+#define TASKHOST_MANDATORY 2
+#define TASKHOST_DETACHABLE 3
+
+#define TASKHOST_LOG_OFF 5 /* beyond the levels of plugin.h */
+#define TASKHOST_LOG_FORMAT_TEXT 0
+#define TASKHOST_LOG_FORMAT_JSON 1
+
+/* The host reacts to SIGINT and SIGTERM while it runs, and plugins may subscribe to signals. A second one of the two
+ * ends the process with status 4 within a second or so. So does a plugin that calls exit, with status 1. SIGPIPE is
+ * ignored from then on; the other signals have their default actions again when the host has stopped. One such host of
+ * a process at a time: start of another is WRONG_STATE. Without it, signals stay the program's. */
+#define TASKHOST_HANDLE_SIGNALS 1u
+
+/* States of a host. */
+#define TASKHOST_STATE_CREATED 0
+#define TASKHOST_STATE_RUNNING 1
+#define TASKHOST_STATE_STOPPING 2
+#define TASKHOST_STATE_STOPPED 3
+
+typedef struct taskhost_host taskhost_host;
+
+/* All fields may be zero. */
+typedef struct taskhost_options {
+  uint32_t struct_size;
+  uint32_t flags;                 /* TASKHOST_HANDLE_SIGNALS */
+  uint32_t shards;                /* event loops; 0: the manifest's, or one for each processor. Up to 256 */
+  uint32_t plugin_dir_count;      /* entries of plugin_dirs */
+  const char *const *plugin_dirs; /* searched before the manifest's; relative to the working directory */
+  int32_t log_level_plus_one;     /* 1 + TASKHOST_LOG_*; 0: info */
+  int32_t log_format;             /* TASKHOST_LOG_FORMAT_* */
+  /* Receives each line of the log, without a line end, instead of stderr. [called on any thread, one at a time] The
+   * text is valid during the call. It calls no taskhost function. */
+  void (*log)(void *user, int32_t level, const char *line, size_t size);
+  void *log_user;
+} taskhost_options;
+
+/* A task of the calling program's own. */
+typedef struct taskhost_task_options {
+  uint32_t struct_size;
+  int32_t type;                    /* TASKHOST_SHUTDOWN_ON_EXIT, TASKHOST_MANDATORY, TASKHOST_DETACHABLE */
+  const char *name;                /* unique in this host; NULL: the factory's */
+  const taskhost_factory *factory; /* the caller's; valid and unchanged until destroy. `next` is ignored */
+  const char *config;              /* JSON text, or NULL */
+  uint32_t restarts;               /* budget; must be 0 for TASKHOST_SHUTDOWN_ON_EXIT */
+  uint32_t reserved;               /* 0 */
+  uint64_t stop_timeout;           /* nanoseconds; 0: the manifest's default, or 10 seconds */
+} taskhost_task_options;
+
+/* One event; host/README.md lists them. Valid during the callback. */
+typedef struct taskhost_event {
+  uint32_t struct_size;
+  uint32_t more;     /* non-zero: the next event follows at once; a writer may put off its flush */
+  uint64_t sequence; /* from 1, without gaps */
+  const char *name;  /* "task_started" */
+  const char *task;  /* its task's name, or NULL */
+  const char *json;  /* the whole event as one line of JSON, without the line end */
+  size_t json_size;
+} taskhost_event;
+
+/* [any-thread] "1.2.3". Valid for ever. */
+TASKHOST_API const char *taskhost_version(void);
+
+/* [any-thread] A new host in *host, to be given to taskhost_destroy. `options` may be NULL. On failure *host is NULL;
+ * BAD_MANIFEST for a wrong option, NO_MEMORY. */
+TASKHOST_API int32_t taskhost_create(const taskhost_options *options, taskhost_host **host);
+
+/* [owner] What the last failed call on this host found wrong: one fault a line, "" if nothing. Never NULL, also for a
+ * NULL host. */
+TASKHOST_API const char *taskhost_error(const taskhost_host *host);
+
+/* [owner] Reads a manifest, loads and checks its plugins, and admits its tasks. Starts nothing. All faults are found in
+ * one go. At most one manifest or directory a host; if it fails the host is as before.
+ * load_text takes `size` bytes; relative paths in it count from `directory` (NULL: the working directory). */
+TASKHOST_API int32_t taskhost_load_file(taskhost_host *host, const char *path);
+TASKHOST_API int32_t taskhost_load_text(taskhost_host *host, const char *text, size_t size, const char *directory);
+
+/* [owner] The same for a directory of plugins without a manifest: every task detachable with 3 restarts. */
+TASKHOST_API int32_t taskhost_load_directory(taskhost_host *host, const char *path);
+
+/* [owner] Admits a task from a factory in the calling program. Before start. */
+TASKHOST_API int32_t taskhost_add_task(taskhost_host *host, const taskhost_task_options *task);
+
+/* [owner] How many tasks are admitted. */
+TASKHOST_API size_t taskhost_task_count(const taskhost_host *host);
+
+/* [owner] Receives every event, in order, from a thread of the host's, one at a time. Before start; up to 16
+ * subscribers. 65,536 events may wait. Then a subscriber that takes about 1,000 events a second or more slows the host
+ * down; behind a slower one some are lost, and an "events_lost" event says how many. The last call comes before run or
+ * wait returns, unless a call does not return for three seconds. It may call [any-thread] functions only. */
+TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(void *user, const taskhost_event *event),
+                                       void *user);
+
+/* [owner] start returns at once, the host's own threads do the work; wait returns when all has stopped; run is both.
+ * wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. */
+TASKHOST_API int32_t taskhost_start(taskhost_host *host);
+TASKHOST_API int32_t taskhost_wait(taskhost_host *host);
+TASKHOST_API int32_t taskhost_run(taskhost_host *host);
+
+/* [any-thread, async-signal-safe] Asks the host to stop; it ends with success unless a task stopped it before. A
+ * request before start stops it as soon as it has started. Again: no effect. */
+TASKHOST_API void taskhost_request_stop(taskhost_host *host);
+
+/* [any-thread] TASKHOST_STATE_*. */
+TASKHOST_API int32_t taskhost_state(const taskhost_host *host);
+
+/* [any-thread] Once stopped: what run or wait returned. Before: WRONG_STATE. */
+TASKHOST_API int32_t taskhost_status(const taskhost_host *host);
+
+/* [owner] Loads a plugin, checks it, and describes what it exports, in TASKHOST_LOG_FORMAT_TEXT or _JSON, in *text.
+ * BAD_PLUGIN with the reason in taskhost_error. */
+TASKHOST_API int32_t taskhost_inspect(taskhost_host *host, const char *path, int32_t format, const char **text);
+
+/* [owner] Writes a line to the host's log, for programs that have no log of their own. */
+TASKHOST_API void taskhost_log_line(taskhost_host *host, int32_t level, const char *text);
+
+/* [owner] Stops a running host first, and waits for it. NULL: no effect. Where blocking tasks were abandoned, what
+ * their threads still use stays in memory. */
+TASKHOST_API void taskhost_destroy(taskhost_host *host);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

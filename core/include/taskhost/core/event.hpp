@@ -1,0 +1,80 @@
+// What happened, as values, and who wants to know. The order of events is the order of publish.
+#pragma once
+
+#include <boost/uuid/uuid.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "taskhost/core/outcome.hpp"
+#include "taskhost/core/task_type.hpp"
+
+namespace taskhost {
+
+enum class EventKind : std::uint8_t {
+  host_started,
+  plugin_loaded,
+  task_started,
+  task_ready,
+  task_exited,
+  task_restarting,
+  task_discarded,
+  task_gave_up,
+  task_stopping,
+  task_stopped,
+  task_abandoned,
+  task_stalled,
+  host_stopping,
+  host_stopped,
+};
+
+enum class StopReason : std::uint8_t { task_exit, budget_exhausted, signal, all_done, request };
+
+std::string_view to_string(EventKind kind) noexcept;
+std::string_view to_string(StopReason reason) noexcept;
+
+// Fields that an event of its kind does not have stay at their defaults.
+struct Event {
+  EventKind kind = EventKind::host_started;
+  TaskType type = TaskType::detachable;
+  Outcome outcome = Outcome::ok;
+  StopReason reason = StopReason::request;  // host_stopping, host_stopped
+  bool for_log = true;                      // false: a storm; the stream has it, the log gets a summary
+  std::int32_t status = 0;                  // host_stopped: the exit status
+  const char* task = nullptr;               // its name; lives as long as the supervisor. Null: the host's own event
+  boost::uuids::uuid id{};
+  std::uint64_t execution = 0;
+  std::uint32_t remaining = 0;  // budget left
+  std::uint64_t delay_ms = 0;   // task_restarting
+  std::uint64_t uptime_ms = 0;  // task_exited, task_stopped, task_abandoned
+  std::string message;          // why; host_stopping: in words
+};
+
+// What a storm left out of the log since the last summary.
+struct LogSummary {
+  std::uint64_t starts = 0;
+  std::uint64_t exits = 0;
+  std::uint64_t restarts = 0;
+  std::uint64_t ends = 0;  // stopping, stopped, discarded, given up
+  const char* last_task = nullptr;
+  std::uint64_t milliseconds = 0;  // the time it covers
+};
+
+enum class LogLevel : std::int32_t { trace, debug, info, warning, error, off };
+
+// Called from every shard's thread and the control thread. Must not throw, and not call back into the supervisor.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+
+  // False only for a task_started that comes after a host_stopping: then nothing is recorded, and nothing may start.
+  // This makes the sink's order the one truth about what was started before the stop.
+  virtual bool publish(Event&& event) noexcept = 0;
+
+  virtual void summarize(const LogSummary& summary) noexcept = 0;
+
+  // A line of a task's own, or (task null) of the supervisor's.
+  virtual void log(LogLevel level, const char* task, std::string_view text) noexcept = 0;
+};
+
+}  // namespace taskhost

@@ -1,0 +1,23 @@
+// How one call, and how one execution, ended. Plain values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace taskhost {
+
+// What start, poll or run returned. The numbers are those of the C ABI (a test holds them together).
+enum class Status : std::int32_t { ok = 0, pending = 1, error = 2, panic = 3 };
+
+// How an execution ended. Only ends that the host did not ask for (all but cancelled) are exits, and trigger policy.
+enum class Outcome : std::uint8_t {
+  ok,
+  error,      // it says it failed
+  panic,      // an exception or panic, caught at the boundary
+  crashed,    // an isolated process died
+  cancelled,  // the host asked for the end
+};
+
+std::string_view to_string(Outcome outcome) noexcept;
+
+}  // namespace taskhost

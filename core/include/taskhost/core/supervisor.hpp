@@ -1,0 +1,83 @@
+// The supervisor: takes tasks in, spreads them over shards, and interprets what concerns the whole host: the first
+// cause of a stop, its deadlines, and its result.
+//
+// Threads: one a shard, one control thread, and one for each blocking execution. add, start and wait belong to the
+// owner; request_stop may come from any thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "taskhost/core/clock.hpp"
+#include "taskhost/core/event.hpp"
+#include "taskhost/core/task.hpp"
+
+namespace taskhost {
+
+inline constexpr unsigned shard_limit = 256;
+
+struct SupervisorOptions {
+  unsigned shards = 1;  // 1 to shard_limit
+  // Of a whole stop. Absent: as long as the tasks' own stop_timeouts take.
+  std::optional<std::chrono::nanoseconds> shutdown_timeout;
+  bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
+};
+
+enum class HostResult : std::uint8_t {
+  success = 0,
+  task_failed = 1,     // a task's policy stopped the host with failure
+  stop_timed_out = 4,  // some task did not stop in time
+};
+
+// Why the host stops. The first cause counts; later ones are recorded.
+struct StopCause {
+  StopReason reason = StopReason::request;
+  bool failure = false;
+  std::string task;    // the one that caused it, if one did
+  std::string detail;  // "signal SIGTERM", …; may be empty
+};
+
+class Supervisor {
+ public:
+  // `sink` and `clock` outlive the supervisor. Throws std::invalid_argument for a wrong option.
+  Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock);
+  // Stops and waits first, if need be.
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Before start. Names are the caller's to keep unique. Returns the task's number, from 0.
+  std::size_t add(const Task& task);
+  std::size_t task_count() const noexcept;
+
+  // prepare makes the threads; start, which calls it if need be, lets them go. Throws std::system_error if the system
+  // gives no thread: then nothing was started, and never will be.
+  void prepare();
+  void start();
+  // Until everything has stopped. Once.
+  HostResult wait();
+
+  void request_stop(StopCause cause);
+  // The stop ends now: what has not ended is dropped or abandoned, and the result is stop_timed_out.
+  void expire_stop();
+
+  // For operations of the host as a whole, such as signals: runs on the control thread, from start to the end of wait.
+  boost::asio::io_context& control() noexcept;
+
+  // True if blocking tasks were abandoned or a shard was stuck: their threads still use memory of this supervisor,
+  // of its tasks' recipes, and the sink. The owner must never destroy it then (see leak()).
+  bool abandoned_threads() const noexcept;
+
+  // Keeps an object reachable for ever, for the case above.
+  static void leak(std::shared_ptr<void> object);
+
+ private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace taskhost

@@ -1,0 +1,145 @@
+// TaskFn: the type-erased recipe of a task. A future is one execution; a task is the recipe that makes a fresh one each
+// time. Copyable, immutable, callable any number of times and from any thread; each start makes a fresh execution in
+// memory that the caller provides.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "taskhost/core/execution.hpp"
+
+namespace taskhost {
+
+// The functions of one kind of execution. Derive to bring in a new world; see host/source/plugin_task.cpp for C
+// factories. All may throw: the caller makes a panic of it.
+class Recipe : public std::enable_shared_from_this<Recipe> {
+ public:
+  virtual ~Recipe() = default;
+  Recipe(const Recipe&) = delete;
+  Recipe& operator=(const Recipe&) = delete;
+
+  const std::size_t state_size;
+  const std::size_t state_align;  // a power of two
+  const bool blocking;            // step blocks, and needs a thread of its own
+  const void* const services;     // first word of its executions
+
+  // Makes a fresh execution in `state` (zeroed). Unless it returns ok, nothing was made.
+  virtual Status start(void* state, Execution& execution) const = 0;
+  // Polled: as far as it goes without blocking. Blocking: to the end.
+  virtual Status step(void* state, Execution& execution) const = 0;
+  // Exactly once for each start that returned ok.
+  virtual void drop(void* state) const = 0;
+
+ protected:
+  Recipe(std::size_t size, std::size_t align, bool blocks, const void* table = nullptr) noexcept
+      : state_size(size), state_align(align), blocking(blocks), services(table) {}
+};
+
+// What a task written in C++ returns where failure is a value. void instead of it means: done well.
+class TaskResult {
+ public:
+  TaskResult() = default;  // ok
+  static TaskResult ok() { return TaskResult(Status::ok, {}); }
+  static TaskResult failed(std::string why) { return TaskResult(Status::error, std::move(why)); }
+
+  Status status() const noexcept { return status_; }
+  const std::string& message() const noexcept { return message_; }
+
+ private:
+  TaskResult(Status status, std::string message) : status_(status), message_(std::move(message)) {}
+  Status status_ = Status::ok;
+  std::string message_;
+};
+
+// What a blocking function gets to know of its host. Valid while the function runs.
+class BlockingContext {
+ public:
+  explicit BlockingContext(Execution& execution) noexcept : execution_(execution) {}
+
+  bool stop_requested() const noexcept { return execution_.stop_requested(); }
+  // Sleeps until the time has passed, a wake, or the stop; false once a stop is requested.
+  bool wait_for(std::chrono::nanoseconds duration) noexcept;
+  Execution& execution() noexcept { return execution_; }
+
+ private:
+  Execution& execution_;
+};
+
+class TaskFn {
+ public:
+  // Shared: a recipe is used by every task made from the same factory, on several shards, and by copies of a TaskFn.
+  explicit TaskFn(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
+
+  // From a function that returns a fresh asio::awaitable<void> or asio::awaitable<TaskResult>; called with nothing, or
+  // with Execution&. When the host asks for the end, what the coroutine awaits is cancelled (terminal); when it is
+  // dropped, its frame is destroyed and none of its code runs any more. An exception that leaves it is a panic.
+  template <class Factory>
+  static TaskFn from_awaitable(Factory factory);
+
+  // From a function that blocks; called with nothing or with BlockingContext&; returns void or TaskResult.
+  template <class Function>
+  static TaskFn from_blocking(Function function);
+
+  const Recipe& recipe() const noexcept { return *recipe_; }
+  const std::shared_ptr<const Recipe>& share() const noexcept { return recipe_; }
+
+ private:
+  std::shared_ptr<const Recipe> recipe_;
+};
+
+namespace detail {
+
+using AwaitableFactory = std::function<boost::asio::awaitable<TaskResult>(Execution&)>;
+using BlockingFunction = std::function<TaskResult(BlockingContext&)>;
+
+std::shared_ptr<const Recipe> awaitable_recipe(AwaitableFactory factory);
+std::shared_ptr<const Recipe> blocking_recipe(BlockingFunction function);
+
+template <class Callable, class Argument>
+decltype(auto) call_with(const Callable& callable, Argument& argument) {
+  if constexpr (std::is_invocable_v<const Callable&, Argument&>) {
+    return callable(argument);
+  } else {
+    return callable();
+  }
+}
+
+template <class Factory>
+boost::asio::awaitable<TaskResult> await_result(std::shared_ptr<const Factory> factory, Execution& execution) {
+  if constexpr (std::is_same_v<decltype(call_with(*factory, execution)), boost::asio::awaitable<TaskResult>>) {
+    co_return co_await call_with(*factory, execution);
+  } else {
+    co_await call_with(*factory, execution);
+    co_return TaskResult::ok();
+  }
+}
+
+}  // namespace detail
+
+template <class Factory>
+TaskFn TaskFn::from_awaitable(Factory factory) {
+  // Shared with every coroutine, so that captures outlive the last frame.
+  auto shared = std::make_shared<const Factory>(std::move(factory));
+  return TaskFn(detail::awaitable_recipe(
+      [shared](Execution& execution) { return detail::await_result<Factory>(shared, execution); }));
+}
+
+template <class Function>
+TaskFn TaskFn::from_blocking(Function function) {
+  return TaskFn(detail::blocking_recipe([function = std::move(function)](BlockingContext& context) -> TaskResult {
+    if constexpr (std::is_same_v<decltype(detail::call_with(function, context)), TaskResult>) {
+      return detail::call_with(function, context);
+    } else {
+      detail::call_with(function, context);
+      return TaskResult::ok();
+    }
+  }));
+}
+
+}  // namespace taskhost

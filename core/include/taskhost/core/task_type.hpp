@@ -1,0 +1,27 @@
+// What the end of a task means to the system, as the operator said it. Plain values; any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace taskhost {
+
+enum class TaskType : std::uint8_t {
+  shutdown_on_exit,  // its end ends the host
+  mandatory,         // restarted while budget remains; the host can't do without it
+  detachable,        // restarted while budget remains; the host goes on without it
+};
+
+std::string_view to_string(TaskType type) noexcept;
+
+// The policy of one task. Shared by all tasks that have the same one.
+struct TaskOptions {
+  TaskType type = TaskType::detachable;
+  std::uint32_t restarts = 0;  // budget: 1 initial start and up to this many after it; 0 for shutdown_on_exit
+  std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);  // from the request to the drop, or abandonment
+
+  bool operator==(const TaskOptions&) const = default;
+};
+
+}  // namespace taskhost

@@ -1,0 +1,60 @@
+#include "blocking_call.hpp"
+
+#include <algorithm>
+
+#include "task_cell.hpp"
+
+namespace taskhost {
+
+void BlockingCall::run() noexcept {
+  {
+    CallFrame frame(cell_, this);
+    status_ = step_guarded(*recipe_, state_, cell_);
+  }
+  finished_.store(true, std::memory_order_release);  // from here on the cell is the shard's
+  WakePort::wake(waker_);
+}
+
+void BlockingCall::request_stop() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_requested_ = true;
+  }
+  changed_.notify_one();
+}
+
+void BlockingCall::notify() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+  }
+  changed_.notify_one();
+}
+
+unsigned BlockingCall::wait_until(Nanoseconds time) noexcept {
+  const Nanoseconds first = std::min(time, timer_);
+  std::unique_lock lock(mutex_);
+  const auto changed = [this] { return stop_requested_ || woken_; };
+  if (first == never) {
+    changed_.wait(lock, changed);
+  } else {
+    // Far times would overflow inside the wait; nobody waits for 100 years in one piece.
+    constexpr Nanoseconds far = 100ull * 365 * 24 * 3600 * 1'000'000'000;
+    const Nanoseconds now = SteadyClock::read();
+    const Nanoseconds delay = first > now ? std::min(first - now, far) : 0;
+    changed_.wait_until(lock, std::chrono::steady_clock::now() + std::chrono::nanoseconds(delay), changed);
+  }
+  unsigned result = 0;
+  if (stop_requested_) result |= wait_stop;
+  if (woken_) result |= wait_wake;
+  woken_ = false;
+  const Nanoseconds now = SteadyClock::read();
+  if (timer_ <= now) {
+    timer_ = never;
+    result |= wait_wake;
+  }
+  if (time <= now) result |= wait_time;
+  return result;
+}
+
+}  // namespace taskhost

@@ -1,0 +1,54 @@
+// One run of a blocking execution: what its thread and its shard share. Shared by exactly those two, because an
+// abandoned thread outlives everything else that knows of the run.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+
+#include "taskhost/core/task_fn.hpp"
+
+namespace taskhost {
+
+struct TaskCell;
+
+class BlockingCall {
+ public:
+  BlockingCall(TaskCell& cell, std::shared_ptr<const Recipe> recipe, void* state, Waker waker)
+      : cell_(cell), recipe_(std::move(recipe)), state_(state), waker_(waker) {}
+
+  // [its thread] Runs the execution to its end and tells the shard.
+  void run() noexcept;
+
+  // [shard]
+  void request_stop() noexcept;
+  void notify() noexcept;
+  bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
+  Status status() const noexcept { return status_; }    // once finished
+  std::string& message() noexcept { return message_; }  // once finished
+
+  // [its thread]
+  unsigned wait_until(Nanoseconds time) noexcept;
+  void set_timer(Nanoseconds time) noexcept { timer_ = time; }
+  void set_message(std::string_view text) { message_ = text; }
+  Waker waker() const noexcept { return waker_; }
+
+ private:
+  TaskCell& cell_;
+  const std::shared_ptr<const Recipe> recipe_;
+  void* const state_;
+  const Waker waker_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_requested_ = false;
+  bool woken_ = false;
+
+  Nanoseconds timer_ = never;  // its thread's, until finished
+  std::string message_;
+  Status status_ = Status::ok;
+  std::atomic<bool> finished_{false};
+};
+
+}  // namespace taskhost

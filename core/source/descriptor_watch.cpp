@@ -1,0 +1,82 @@
+#include "descriptor_watch.hpp"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shard.hpp"
+#include "task_cell.hpp"
+
+namespace taskhost {
+
+namespace {
+
+// Many devices are like files: always ready, and epoll refuses them. Asio would call them ready at once.
+bool is_waitable_device(int descriptor) noexcept {
+  if (::isatty(descriptor) == 1) return true;
+  const OwnedDescriptor poll(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{};
+  return poll && ::epoll_ctl(poll.get(), EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+}  // namespace
+
+OwnedDescriptor::~OwnedDescriptor() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+OwnedDescriptor duplicate_waitable(int descriptor) noexcept {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) return {};
+  if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return {};  // as with devices
+  if ((S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) && !is_waitable_device(descriptor)) return {};
+  return OwnedDescriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+}
+
+DescriptorWatch::DescriptorWatch(boost::asio::io_context& context, TaskCell& cell, int descriptor,
+                                 OwnedDescriptor duplicate)
+    : cell_(&cell), descriptor_(descriptor), stream_(context) {
+  stream_.assign(duplicate.get());
+  duplicate.release();
+}
+
+void DescriptorWatch::arm(unsigned interests) {
+  try {
+    for (const unsigned interest : {unsigned{readable}, unsigned{writable}}) {
+      if ((interests & interest) != 0 && (pending_ & interest) == 0) wait(interest);
+    }
+  } catch (...) {
+    leave_if_served();
+    throw;
+  }
+}
+
+void DescriptorWatch::wait(unsigned interest) {
+  const auto what = interest == readable ? boost::asio::posix::stream_descriptor::wait_read
+                                         : boost::asio::posix::stream_descriptor::wait_write;
+  stream_.async_wait(what, [self = shared_from_this(), interest](const boost::system::error_code& error) {
+    self->pending_ &= ~interest;
+    TaskCell* const cell = self->cell_;
+    if (cell == nullptr) return;
+    self->leave_if_served();
+    // An error that is not ours to have caused is news for the task as well: it will see it when it reads.
+    if (error != boost::asio::error::operation_aborted) cell->shard.wake(*cell);
+  });
+  pending_ |= interest;
+}
+
+void DescriptorWatch::leave_if_served() noexcept {
+  if (cell_ == nullptr || pending_ != 0) return;
+  const std::shared_ptr<DescriptorWatch> self = shared_from_this();  // the cell's may be the last other one
+  std::erase(cell_->extra->watches, self);
+  close();
+}
+
+void DescriptorWatch::close() noexcept {
+  cell_ = nullptr;
+  boost::system::error_code ignored;
+  stream_.close(ignored);
+}
+
+}  // namespace taskhost

@@ -1,0 +1,147 @@
+// The words of the contract, one for each enumerator.
+#include "taskhost/core/event.hpp"
+#include "taskhost/core/outcome.hpp"
+#include "taskhost/core/task_machine.hpp"
+#include "taskhost/core/task_type.hpp"
+
+namespace taskhost {
+
+std::string_view to_string(TaskType type) noexcept {
+  switch (type) {
+    case TaskType::shutdown_on_exit:
+      return "shutdown_on_exit";
+    case TaskType::mandatory:
+      return "mandatory";
+    case TaskType::detachable:
+      return "detachable";
+  }
+  return "?";
+}
+
+std::string_view to_string(Outcome outcome) noexcept {
+  switch (outcome) {
+    case Outcome::ok:
+      return "ok";
+    case Outcome::error:
+      return "error";
+    case Outcome::panic:
+      return "panic";
+    case Outcome::crashed:
+      return "crashed";
+    case Outcome::cancelled:
+      return "cancelled";
+  }
+  return "?";
+}
+
+std::string_view to_string(EventKind kind) noexcept {
+  switch (kind) {
+    case EventKind::host_started:
+      return "host_started";
+    case EventKind::plugin_loaded:
+      return "plugin_loaded";
+    case EventKind::task_started:
+      return "task_started";
+    case EventKind::task_ready:
+      return "task_ready";
+    case EventKind::task_exited:
+      return "task_exited";
+    case EventKind::task_restarting:
+      return "task_restarting";
+    case EventKind::task_discarded:
+      return "task_discarded";
+    case EventKind::task_gave_up:
+      return "task_gave_up";
+    case EventKind::task_stopping:
+      return "task_stopping";
+    case EventKind::task_stopped:
+      return "task_stopped";
+    case EventKind::task_abandoned:
+      return "task_abandoned";
+    case EventKind::task_stalled:
+      return "task_stalled";
+    case EventKind::host_stopping:
+      return "host_stopping";
+    case EventKind::host_stopped:
+      return "host_stopped";
+  }
+  return "?";
+}
+
+std::string_view to_string(StopReason reason) noexcept {
+  switch (reason) {
+    case StopReason::task_exit:
+      return "task_exit";
+    case StopReason::budget_exhausted:
+      return "budget_exhausted";
+    case StopReason::signal:
+      return "signal";
+    case StopReason::all_done:
+      return "all_done";
+    case StopReason::request:
+      return "request";
+  }
+  return "?";
+}
+
+std::string_view to_string(TaskState state) noexcept {
+  switch (state) {
+    case TaskState::waiting:
+      return "waiting";
+    case TaskState::running:
+      return "running";
+    case TaskState::restarting:
+      return "restarting";
+    case TaskState::stopping:
+      return "stopping";
+    case TaskState::ended:
+      return "ended";
+  }
+  return "?";
+}
+
+std::string_view to_string(TaskEvent event) noexcept {
+  switch (event) {
+    case TaskEvent::start_due:
+      return "start_due";
+    case TaskEvent::exited:
+      return "exited";
+    case TaskEvent::stop_requested:
+      return "stop_requested";
+    case TaskEvent::stop_expired:
+      return "stop_expired";
+  }
+  return "?";
+}
+
+std::string_view to_string(Action action) noexcept {
+  switch (action) {
+    case Action::none:
+      return "none";
+    case Action::start:
+      return "start";
+    case Action::restart:
+      return "restart";
+    case Action::discard:
+      return "discard";
+    case Action::discard_exhausted:
+      return "discard_exhausted";
+    case Action::stop_host_success:
+      return "stop_host_success";
+    case Action::stop_host_failure:
+      return "stop_host_failure";
+    case Action::stop_host_exhausted:
+      return "stop_host_exhausted";
+    case Action::ask:
+      return "ask";
+    case Action::cancel:
+      return "cancel";
+    case Action::report_stopped:
+      return "report_stopped";
+    case Action::remove:
+      return "remove";
+  }
+  return "?";
+}
+
+}  // namespace taskhost

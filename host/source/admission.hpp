@@ -1,0 +1,31 @@
+// From a manifest's values to tasks: finds and loads the plugins, picks the factories, and collects every fault of all
+// of them. Starts nothing. Owner's thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "manifest.hpp"
+#include "plugin_finder.hpp"
+#include "plugin_library.hpp"
+#include "plugin_task.hpp"
+#include "taskhost/core/task.hpp"
+
+namespace taskhost {
+
+// What was admitted, and what was wrong. If there is any fault, the rest must not be used.
+struct Admission {
+  std::vector<Task> tasks;
+  std::vector<std::shared_ptr<PluginLibrary>> libraries;  // in the order they were loaded
+  std::vector<Fault> manifest_faults;                     // a wrong manifest
+  std::vector<Fault> plugin_faults;                       // a plugin that could not be loaded
+};
+
+// `file` names the manifest in faults; `taken_names` are those of tasks admitted before.
+Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search,
+                const std::set<std::string>& taken_names, const PluginEnvironment& environment);
+
+}  // namespace taskhost

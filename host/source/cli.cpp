@@ -1,0 +1,234 @@
+#include "cli.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "event_file.hpp"
+#include "taskhost/taskhost.h"
+
+namespace taskhost {
+
+namespace {
+
+struct Arguments {
+  std::string path;  // a manifest or a directory; a plugin, for inspect
+  std::optional<std::string> events;
+  std::string log_format = "text";
+  std::string log_level = "info";
+  std::vector<std::string> plugin_dirs;
+  unsigned shards = 0;
+  bool json = false;
+};
+
+const std::map<std::string, int32_t> log_levels = {
+    {"trace", TASKHOST_LOG_TRACE},     {"debug", TASKHOST_LOG_DEBUG}, {"info", TASKHOST_LOG_INFO},
+    {"warning", TASKHOST_LOG_WARNING}, {"error", TASKHOST_LOG_ERROR}, {"off", TASKHOST_LOG_OFF},
+};
+
+class HostHandle {
+ public:
+  explicit HostHandle(const Arguments& arguments) {
+    std::vector<const char*> dirs;
+    for (const std::string& dir : arguments.plugin_dirs) dirs.push_back(dir.c_str());
+    taskhost_options options{};
+    options.struct_size = sizeof options;
+    options.flags = TASKHOST_HANDLE_SIGNALS;
+    options.shards = arguments.shards;
+    options.plugin_dirs = dirs.data();
+    options.plugin_dir_count = static_cast<uint32_t>(dirs.size());
+    options.log_level_plus_one = log_levels.at(arguments.log_level) + 1;
+    options.log_format = arguments.log_format == "json" ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT;
+    result_ = taskhost_create(&options, &host_);
+    if (host_ == nullptr) std::fprintf(stderr, "taskhost: no host could be created (result %d)\n", result_);
+  }
+  ~HostHandle() { taskhost_destroy(host_); }
+  HostHandle(const HostHandle&) = delete;
+  HostHandle& operator=(const HostHandle&) = delete;
+
+  taskhost_host* get() const noexcept { return host_; }
+  int32_t result() const noexcept { return result_; }
+
+  // The host's own words, one line of the log each.
+  int32_t report(int32_t result) const {
+    std::string text = taskhost_error(host_);
+    if (text.empty()) text = "out of memory";
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      taskhost_log_line(host_, TASKHOST_LOG_ERROR, text.substr(begin, end - begin).c_str());
+      begin = end + 1;
+    }
+    return result;
+  }
+
+ private:
+  taskhost_host* host_ = nullptr;
+  int32_t result_ = 0;
+};
+
+int32_t load(const HostHandle& host, const std::string& path) {
+  struct stat status {};
+  const bool directory = ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  return directory ? taskhost_load_directory(host.get(), path.c_str()) : taskhost_load_file(host.get(), path.c_str());
+}
+
+// Results beyond the table of exit statuses come before anything is started.
+int status_of(int32_t result) { return result > TASKHOST_RESULT_STOP_TIMEOUT ? TASKHOST_RESULT_BAD_MANIFEST : result; }
+
+int run(const Arguments& arguments) {
+  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
+  static EventFile* events = nullptr;
+  const HostHandle host(arguments);
+  if (host.get() == nullptr) return host.result();
+  int32_t result = load(host, arguments.path);
+  if (result != TASKHOST_RESULT_OK) {
+    host.report(result);
+    taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
+    return status_of(result);
+  }
+  if (arguments.events) {
+    events = new EventFile(*arguments.events);
+    if (!events->is_open()) {
+      taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
+      return TASKHOST_RESULT_BAD_MANIFEST;
+    }
+    taskhost_on_event(
+        host.get(), [](void* user, const taskhost_event* event) { static_cast<EventFile*>(user)->write(*event); },
+        events);
+  }
+  result = taskhost_run(host.get());
+  if (result > TASKHOST_RESULT_STOP_TIMEOUT) return status_of(host.report(result));
+  if (events != nullptr && events->failed()) std::fprintf(stderr, "taskhost: %s\n", events->problem().c_str());
+  // All is said and written. Leave at once: abandoned tasks may still run, and must not lose what they use to exit
+  // handlers; and a late signal finds the host's handlers in place, not the default that would change the status.
+  std::fflush(nullptr);
+  std::_Exit(result);
+}
+
+int check(const Arguments& arguments) {
+  const HostHandle host(arguments);
+  if (host.get() == nullptr) return host.result();
+  const int32_t result = load(host, arguments.path);
+  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  const std::size_t count = taskhost_task_count(host.get());
+  std::printf("%s: in order, %zu %s\n", arguments.path.c_str(), count, count == 1 ? "task" : "tasks");
+  return 0;
+}
+
+int inspect(const Arguments& arguments) {
+  const HostHandle host(arguments);
+  if (host.get() == nullptr) return host.result();
+  const char* text = nullptr;
+  const int32_t result = taskhost_inspect(host.get(), arguments.path.c_str(),
+                                          arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
+  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  std::fputs(text, stdout);
+  return 0;
+}
+
+void add_log_options(CLI::App& command, Arguments& arguments) {
+  command.add_option("--log-format", arguments.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
+  command.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
+      ->type_name("LEVEL");
+}
+
+void add_load_options(CLI::App& command, Arguments& arguments) {
+  add_log_options(command, arguments);
+  command.add_option("--plugin-dir", arguments.plugin_dirs, "look for plugins here first (repeatable)")
+      ->type_name("DIR")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void add_run_options(CLI::App& command, Arguments& arguments) {
+  add_load_options(command, arguments);
+  command.add_option("--events", arguments.events, "write events, one JSON object a line, to FILE, or - for stdout")
+      ->type_name("FILE");
+  command.add_option("--shards", arguments.shards, "number of event loops, 1 to 256 (default: one a processor)")
+      ->check(CLI::Range(1, 256))
+      ->type_name("N");
+}
+
+// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those.
+void open_standard_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDWR);  // the lowest free
+  }
+}
+
+constexpr const char* footer =
+    "Exit status: 0 stopped well; 1 a task's policy stopped the host with failure; 2 wrong usage or manifest;\n"
+    "3 a plugin could not be loaded; 4 the stop ran out of time. A second SIGINT or SIGTERM ends it at once with 4.";
+
+// `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is no verb and no option is a manifest. Options
+// may come before it, so look for the first word that is not an option's.
+std::vector<std::string> with_verb(int argument_count, char** arguments) {
+  std::vector<std::string> words(arguments + 1, arguments + argument_count);
+  static const std::vector<std::string> verbs = {"run", "check", "inspect"};
+  static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
+  const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
+  const bool asks =
+      !words.empty() && std::find(own_options.begin(), own_options.end(), words.front()) != own_options.end();
+  if (!words.empty() && !has_verb && !asks) words.insert(words.begin(), "run");
+  return words;
+}
+
+}  // namespace
+
+int run_command_line(int argument_count, char** arguments) {
+  open_standard_streams();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of the log or the events that goes away is no reason to end
+  Arguments parsed;
+  CLI::App app(
+      "taskhost: loads task plugins and supervises them.\n\n  taskhost MANIFEST    the same as: taskhost run "
+      "MANIFEST\n",
+      "taskhost");
+  app.set_version_flag("--version", std::string("taskhost ") + taskhost_version());
+  app.require_subcommand(1);
+  app.footer(footer);
+
+  CLI::App* run_command = app.add_subcommand("run", "Run a manifest, or a directory of plugins, until it has stopped");
+  run_command->add_option("MANIFEST", parsed.path, "a manifest, or a directory of plugins")->required();
+  add_run_options(*run_command, parsed);
+  CLI::App* check_command = app.add_subcommand("check", "Do everything short of starting: read, load and check");
+  check_command->add_option("MANIFEST", parsed.path, "a manifest, or a directory of plugins")->required();
+  add_load_options(*check_command, parsed);
+  CLI::App* inspect_command = app.add_subcommand("inspect", "Say what a plugin exports");
+  inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();
+  inspect_command->add_flag("--json", parsed.json, "as JSON");
+  add_log_options(*inspect_command, parsed);
+  for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
+
+  try {
+    std::vector<std::string> words = with_verb(argument_count, arguments);
+    if (words.empty()) {
+      std::fputs("taskhost: which manifest? Try: taskhost MANIFEST, or taskhost --help\n", stderr);
+      return TASKHOST_RESULT_BAD_MANIFEST;
+    }
+    std::reverse(words.begin(), words.end());  // as CLI11 wants a vector
+    app.parse(words);
+    if (run_command->parsed()) return run(parsed);
+    if (check_command->parsed()) return check(parsed);
+    return inspect(parsed);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "taskhost: %s\n", error.what());
+    return TASKHOST_RESULT_INTERNAL;
+  }
+}
+
+}  // namespace taskhost

@@ -1,0 +1,29 @@
+// Durations as an operator writes them: a decimal number and a unit, "250ms", "10s", "1.5h". Pure functions; any
+// thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace taskhost {
+
+struct DurationReading {
+  std::optional<std::chrono::nanoseconds> value;
+  std::string problem;  // if there is no value: what is wrong with the text, in words that follow a semicolon
+};
+
+inline constexpr std::chrono::nanoseconds longest_duration = std::chrono::hours(365 * 24);
+
+// What a duration looks like, for messages.
+inline constexpr std::string_view duration_examples = "\"250ms\", \"10s\" or \"1.5h\"";
+
+// Units are ns, us, ms, s, m and h; no sign, no spaces, at most nine decimals, at most 365 days. What is finer than a
+// nanosecond is cut off.
+DurationReading parse_duration(std::string_view text);
+
+// The shortest exact text that parse_duration reads back: "90s", "1.5s", "2h".
+std::string print_duration(std::chrono::nanoseconds duration);
+
+}  // namespace taskhost

@@ -1,0 +1,24 @@
+// An event as one line of JSON: the stable interface of the event stream. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "taskhost/core/event.hpp"
+
+namespace taskhost {
+
+// Appends the object, without a line end. `time_us`: microseconds since 1970, UTC. For plugin_loaded, `task` is the
+// plugin's name and `message` its path.
+void append_event_json(std::string& line, const Event& event, std::uint64_t sequence, std::int64_t time_us);
+
+// {"time":…,"seq":…,"event":"events_lost","count":…}
+void append_events_lost_json(std::string& line, std::uint64_t count, std::uint64_t sequence, std::int64_t time_us);
+
+// "2026-01-31T12:00:00.000000Z"
+void append_time(std::string& line, std::int64_t time_us);
+
+// A JSON string literal; bytes that are not UTF-8 become U+FFFD.
+void append_json_string(std::string& line, std::string_view text);
+
+}  // namespace taskhost

@@ -1,0 +1,164 @@
+#include "event_log.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <string>
+
+#include "event_json.hpp"
+#include "event_text.hpp"
+
+namespace taskhost {
+
+namespace {
+
+std::int64_t now_us() noexcept {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+EventLog::~EventLog() {
+  if (worker_.joinable()) worker_.join();
+}
+
+void EventLog::open() {
+  if (subscribers_.empty()) return;
+  worker_done_ = false;
+  worker_ = std::thread([this] { work(); });
+}
+
+bool EventLog::close() {
+  if (!worker_.joinable()) return true;
+  std::unique_lock lock(mutex_);
+  closing_ = true;
+  filled_.notify_one();
+  // As long as it moves it may take its time.
+  while (!worker_done_) {
+    const std::uint64_t seen = handed_out_;
+    const bool moved = emptied_.wait_for(lock, 3 * patience, [&] { return worker_done_ || handed_out_ != seen; });
+    if (!moved) {
+      lock.unlock();
+      worker_.detach();
+      log_.write(LogLevel::error, nullptr, "an event subscriber does not return; its last events are lost");
+      return false;
+    }
+  }
+  lock.unlock();
+  worker_.join();
+  return true;
+}
+
+void EventLog::flush() noexcept {
+  try {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t all = published_;
+    emptied_.wait_for(lock, patience, [&] { return worker_done_ || handed_out_ >= all; });
+  } catch (const std::exception&) {
+    // Only a courtesy.
+  }
+}
+
+bool EventLog::publish(Event&& event) noexcept {
+  try {
+    const EventText text = event.for_log ? event_text(event) : EventText{};
+    {
+      std::unique_lock lock(mutex_);
+      const bool room = wait_for_room(lock, event.kind);
+      // From here on the lock is not let go: what is refused, and what got in before the stop, is one order.
+      if (stopped_) return false;
+      if (event.kind == EventKind::task_started && stopping_.load(std::memory_order_relaxed)) return false;
+      if (event.kind == EventKind::host_stopping) stopping_.store(true, std::memory_order_release);
+      if (event.kind == EventKind::host_stopped) stopped_ = true;
+      if (!room) {
+        ++lost_;
+      } else if (!worker_done_) {
+        push(std::move(event));
+      }
+    }
+    if (!text.words.empty()) log_.write(text.level, text.task, text.words);
+  } catch (const std::exception&) {
+    const std::lock_guard lock(mutex_);
+    ++lost_;  // no memory for it: counted, as if the queue had been full
+  }
+  return true;
+}
+
+// The one place where a reader may slow the host down.
+bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind) {
+  // The few of the host itself always get in: how it ended must not be lost.
+  if (kind == EventKind::host_stopping || kind == EventKind::host_stopped || worker_done_) return true;
+  if (giving_up_) {
+    giving_up_ = queue_.size() > queue_limit / 2;
+    return !giving_up_;
+  }
+  if (queue_.size() < queue_limit) return true;
+  giving_up_ = !emptied_.wait_for(lock, patience, [this] { return queue_.size() < queue_limit; });
+  return !giving_up_;
+}
+
+void EventLog::push(Event&& event) {
+  const std::int64_t time_us = now_us();
+  if (lost_ != 0) {
+    queue_.push_back({Event{}, time_us, lost_});
+    ++published_;
+    lost_ = 0;
+  }
+  queue_.push_back({std::move(event), time_us, 0});
+  ++published_;
+  filled_.notify_one();
+}
+
+void EventLog::work() {
+  pthread_setname_np(pthread_self(), "th-events");
+  constexpr std::size_t batch = 1024;  // so that room comes in small steps
+  std::vector<Entry> entries;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    filled_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+    if (queue_.empty()) break;
+    entries.clear();
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(batch, queue_.size()));
+    entries.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+    const bool more = !queue_.empty();
+    lock.unlock();
+    emptied_.notify_all();
+    hand_out(entries, more);
+    lock.lock();
+    emptied_.notify_all();
+  }
+  worker_done_ = true;
+  emptied_.notify_all();
+}
+
+void EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
+  std::string line;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    line.clear();
+    ++sequence_;
+    if (entry.lost != 0) {
+      append_events_lost_json(line, entry.lost, sequence_, entry.time_us);
+    } else {
+      append_event_json(line, entry.event, sequence_, entry.time_us);
+    }
+    const Record record{sequence_, entry.lost != 0 ? "events_lost" : to_string(entry.event.kind),
+                        entry.lost != 0 ? nullptr : entry.event.task, line, more || i + 1 < entries.size()};
+    for (const Subscriber& subscriber : subscribers_) subscriber(record);
+    handed_out_.store(sequence_, std::memory_order_relaxed);
+  }
+}
+
+void EventLog::summarize(const LogSummary& summary) noexcept {
+  try {
+    log_.write(summary.exits != 0 ? LogLevel::warning : LogLevel::info, nullptr, summary_text(summary));
+  } catch (const std::exception&) {
+    // Only the log: the event stream has it all.
+  }
+}
+
+}  // namespace taskhost

@@ -1,0 +1,19 @@
+// An event in words, for the operator who reads one line at 3 a.m. Pure; any thread.
+#pragma once
+
+#include <string>
+
+#include "taskhost/core/event.hpp"
+
+namespace taskhost {
+
+struct EventText {
+  LogLevel level = LogLevel::info;
+  const char* task = nullptr;  // whose line it is
+  std::string words;           // empty: nothing worth a line
+};
+
+EventText event_text(const Event& event);
+std::string summary_text(const LogSummary& summary);
+
+}  // namespace taskhost

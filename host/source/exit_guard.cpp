@@ -1,0 +1,62 @@
+#include "exit_guard.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <string>
+
+#include "host.hpp"
+#include "plugin_library.hpp"
+#include "taskhost/core/execution.hpp"
+#include "taskhost/taskhost.h"
+
+namespace taskhost {
+
+namespace {
+
+void say(const std::string& text) {
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+std::atomic<Host*> process_owner{nullptr};
+
+// What was logged and published before goes out first, as far as its readers read.
+[[noreturn]] void leave(const std::string& words, int status) {
+  if (Host* host = process_owner.load()) host->flush();
+  say("taskhost: " + words + "\n");
+  ::_exit(status);
+}
+
+// Runs on the thread that called exit. If that thread is inside a plugin's function, the plugin did it.
+void on_exit() {
+  if (const char* path = library_being_loaded()) {
+    leave(std::string(path) + ": it ended the process while it was loaded (rule 1.3)", TASKHOST_RESULT_BAD_PLUGIN);
+  }
+  const std::string what = " called exit(), which ends the host with all its tasks (rule 3.8)";
+  if (const Execution* execution = Execution::current()) {
+    leave("task '" + std::string(execution->task_name()) + "'" + what, TASKHOST_RESULT_TASK_FAILED);
+  }
+  // A host that owns the process ends it itself; whoever else does is a thread that a plugin made.
+  if (process_owner.load() != nullptr) leave("a thread of a plugin's own" + what, TASKHOST_RESULT_TASK_FAILED);
+}
+
+}  // namespace
+
+void guard_against_exit() {
+  static std::once_flag once;
+  std::call_once(once, [] { std::atexit(on_exit); });
+}
+
+bool claim_process(Host& host) noexcept {
+  Host* none = nullptr;
+  return process_owner.compare_exchange_strong(none, &host);
+}
+
+void release_process(Host& host) noexcept {
+  Host* owner = &host;
+  process_owner.compare_exchange_strong(owner, nullptr);
+}
+
+}  // namespace taskhost

@@ -1,0 +1,16 @@
+// Catches a plugin that calls exit(): says who it was, and ends the process with a status that tells failure.
+#pragma once
+
+namespace taskhost {
+
+class Host;
+
+// Any thread, any number of times. Installs an exit handler, once in a process.
+void guard_against_exit();
+
+// The one running host of this process that owns the process's signals and its end; null: none. False: there is one
+// already. Process-wide, as signals and exit are.
+bool claim_process(Host& host) noexcept;
+void release_process(Host& host) noexcept;
+
+}  // namespace taskhost

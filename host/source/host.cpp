@@ -1,0 +1,326 @@
+#include "host.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <thread>
+
+#include "exit_guard.hpp"
+#include "factory_rules.hpp"
+#include "manifest_text.hpp"
+#include "taskhost/taskhost.h"
+#include "taskhost_version.hpp"
+
+namespace taskhost {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t manifest_size_limit = std::size_t{1} << 30;
+
+std::string lines_of(const std::vector<Fault>& faults) {
+  constexpr std::size_t limit = 200;  // who has more mends these first
+  std::string lines;
+  for (std::size_t i = 0; i < std::min(limit, faults.size()); ++i)
+    lines += (lines.empty() ? "" : "\n") + faults[i].text();
+  if (faults.size() > limit) lines += "\nand " + std::to_string(faults.size() - limit) + " more faults";
+  return lines;
+}
+
+HostError manifest_error(const std::string& text) { return {TASKHOST_RESULT_BAD_MANIFEST, text}; }
+HostError state_error(const std::string& text) { return {TASKHOST_RESULT_WRONG_STATE, text}; }
+
+int new_eventfd() {
+  const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  return descriptor;
+}
+
+// Stands for "the manifest's default" until the host starts and knows it.
+constexpr std::chrono::nanoseconds default_stop_timeout{-1};
+
+// "At once" must hold even if what is left does not let itself be ended.
+void end_process_soon() {
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    constexpr std::string_view words = "taskhost: ended by a second signal before everything had stopped\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words.data(), words.size());
+    ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
+  }).detach();
+}
+
+bool is_json(const std::string& text) { return text.empty() || nlohmann::json::accept(text); }
+
+// The rules of a manifest, for a task of the program's own.
+std::string task_problem(const std::string& name, const std::string& config, const TaskOptions& options) {
+  if (name.empty() || name.size() > 128) return "a task's name has 1 to 128 bytes";
+  for (std::size_t i = 0; i < name.size();) {
+    const std::size_t size = character_size(name, i);
+    if (size == 0) return "the name " + quoted_text(name) + " is not UTF-8";
+    i += size;
+  }
+  if (has_control_character(name)) return "the name " + quoted_text(name) + " has control characters";
+  const std::string whose = "task " + quoted_text(name) + ": ";
+  if (!is_json(config)) return whose + "its config is not JSON";
+  if (options.type == TaskType::shutdown_on_exit && options.restarts != 0) {
+    return whose + "shutdown_on_exit has no restarts";
+  }
+  if (options.restarts == UINT32_MAX) return whose + "more than 4294967294 restarts";
+  return {};
+}
+
+}  // namespace
+
+Host::Host(HostOptions options)
+    : options_(std::move(options)),
+      log_(std::make_unique<Log>(options_.log_level, options_.log_format, options_.log_receiver)),
+      events_(std::make_unique<EventLog>(*log_)),
+      request_descriptor_(new_eventfd()) {
+  guard_against_exit();
+}
+
+Host::~Host() {
+  if (running()) {
+    request_stop();
+    wait();
+  }
+  signals_ = nullptr;
+  if (requests_) requests_->release();
+  requests_ = nullptr;
+  supervisor_ = nullptr;
+  release_process(*this);
+  ::close(request_descriptor_);
+}
+
+HostError Host::load_file(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return manifest_error(path + ": it is a directory, not a manifest");
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) return manifest_error(path + ": it can't be opened: " + std::generic_category().message(errno));
+  if (const auto size = fs::file_size(path, error); !error && size > manifest_size_limit) {
+    return manifest_error(path + ": it is larger than " + std::to_string(manifest_size_limit) + " bytes");
+  }
+  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  if (stream.bad()) return manifest_error(path + ": it can't be read: " + std::generic_category().message(errno));
+  return read_and_load(text, path, fs::path(path).parent_path());
+}
+
+HostError Host::load_text(std::string_view text, const std::string& directory) {
+  return read_and_load(text, "manifest", directory);
+}
+
+HostError Host::read_and_load(std::string_view text, const std::string& file, const fs::path& directory) {
+  ManifestReading reading = read_manifest(text, file);
+  if (!reading.readable) return manifest_error(lines_of(reading.faults));  // half a manifest names the wrong places
+  // What could be read is worth a look at its plugins, faults or not: the operator sees all in one run.
+  return load(reading.manifest, file, directory, std::move(reading.faults));
+}
+
+HostError Host::load_directory(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return manifest_error(path + ": it is not a directory");
+  Manifest manifest;
+  manifest.plugin_dirs = {"."};
+  manifest.autoload = TaskOptions{.type = TaskType::detachable, .restarts = 3};
+  HostError result = load(manifest, path, path, {});
+  if (result.code == 0 && libraries_.empty()) {
+    loaded_ = false;
+    return manifest_error(path + ": there is no plugin (*.so) in it");
+  }
+  return result;
+}
+
+HostError Host::load(const Manifest& manifest, const std::string& file, const fs::path& directory,
+                     std::vector<Fault> faults) {
+  if (started_) return state_error("the host has started; load a manifest before");
+  if (loaded_) return state_error("a manifest is loaded already; a host takes one");
+  PluginSearch search;
+  search.manifest_directory = directory;
+  for (const std::string& extra : options_.plugin_directories) search.plugin_directories.emplace_back(extra);
+  for (const std::string& own : manifest.plugin_dirs) search.plugin_directories.push_back(directory / own);
+  if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(directory.empty() ? "." : directory);
+
+  Admission admission = admit(manifest, file, search, names_, environment_);
+  faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
+  const int code = faults.empty() ? TASKHOST_RESULT_BAD_PLUGIN : TASKHOST_RESULT_BAD_MANIFEST;
+  faults.insert(faults.end(), admission.plugin_faults.begin(), admission.plugin_faults.end());
+  if (!faults.empty()) return {code, lines_of(faults)};
+
+  loaded_ = true;
+  manifest_ = manifest;
+  manifest_.tasks.clear();
+  libraries_ = std::move(admission.libraries);
+  tasks_.reserve(tasks_.size() + admission.tasks.size());
+  for (Task& task : admission.tasks) {
+    names_.insert(task.name);
+    tasks_.push_back(std::move(task));
+  }
+  tasks_admitted_ = tasks_.size();
+  return {};
+}
+
+HostError Host::add(const std::optional<std::string>& name, const taskhost_factory& factory, const std::string& config,
+                    TaskOptions options, bool wants_default_stop_timeout) {
+  if (started_) return state_error("the host has started; add tasks before");
+  const FactoryReading reading = read_factory(factory);
+  if (!reading.problem.empty()) return {TASKHOST_RESULT_BAD_PLUGIN, reading.problem};
+  const std::string task_name = name ? *name : reading.factories.front().name;
+  if (const auto problem = task_problem(task_name, config, options); !problem.empty()) return manifest_error(problem);
+  if (!names_.insert(task_name).second) return manifest_error("two tasks are named " + quoted_text(task_name));
+  if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
+  tasks_.push_back({task_name, own_tasks_.make(reading.factories.front(), &factory, config), options});
+  tasks_admitted_ = tasks_.size();
+  return {};
+}
+
+HostError Host::subscribe(EventLog::Subscriber subscriber) {
+  constexpr std::size_t subscriber_limit = 16;
+  if (started_) return state_error("the host has started; subscribe before");
+  if (events_->subscriber_count() == subscriber_limit) return manifest_error("more than 16 subscribers");
+  events_->subscribe(std::move(subscriber));
+  return {};
+}
+
+unsigned Host::shard_count() const {
+  if (options_.shards != 0) return options_.shards;
+  if (manifest_.shards) return *manifest_.shards;
+  // A loop for each processor, but none that would have nothing to do.
+  const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, shard_limit);
+  return std::max(1u, static_cast<unsigned>(std::min<std::size_t>(processors, tasks_.size())));
+}
+
+HostError Host::start() {
+  if (started_) return state_error("the host has started already");
+  if (options_.handle_signals && !claim_process(*this)) {
+    return state_error("another host of this process handles its signals");
+  }
+  try {
+    make_supervisor();
+  } catch (...) {
+    // In this order: they live on the supervisor's loop.
+    signals_ = nullptr;
+    if (requests_) requests_->release();
+    requests_ = nullptr;
+    supervisor_ = nullptr;
+    release_process(*this);
+    throw;
+  }
+  started_ = true;
+  events_->open();
+  announce();
+  running_.store(true, std::memory_order_release);
+  supervisor_->start();
+  // The supervisor has what it needs; a large fleet's list is not kept twice.
+  tasks_ = {};
+  names_ = {};
+  return {};
+}
+
+// Everything that can fail, before anything is started.
+void Host::make_supervisor() {
+  SupervisorOptions options;
+  options.shards = shard_count();
+  options.shutdown_timeout = manifest_.shutdown_timeout;
+  options.complete_events = events_->has_subscribers();
+  supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
+  for (Task& task : tasks_) {
+    if (task.options.stop_timeout == default_stop_timeout) {
+      task.options.stop_timeout = manifest_.default_stop_timeout;
+    }
+    supervisor_->add(task);
+  }
+  if (options_.handle_signals) {
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of the log or the events that goes away is no reason to end
+    signals_ = std::make_unique<Signals>(supervisor_->control(),
+                                         [this](Signals::Verdict verdict, int number) { on_signal(verdict, number); });
+    environment_.signals = signals_.get();
+  }
+  requests_ = std::make_unique<boost::asio::posix::stream_descriptor>(supervisor_->control(), request_descriptor_);
+  listen_for_requests();
+  supervisor_->prepare();
+}
+
+void Host::announce() {
+  Event started;
+  started.kind = EventKind::host_started;
+  started.message = "taskhost " TASKHOST_VERSION ", " + std::to_string(supervisor_->task_count()) +
+                    (supervisor_->task_count() == 1 ? " task" : " tasks");
+  events_->publish(std::move(started));
+  for (const auto& library : libraries_) {
+    Event loaded;
+    loaded.kind = EventKind::plugin_loaded;
+    loaded.task = library->name().c_str();
+    loaded.message = library->path();
+    events_->publish(std::move(loaded));
+  }
+}
+
+int Host::wait() {
+  const HostResult result = supervisor_->wait();
+  waited_ = true;
+  if (signals_) signals_->close();  // but kept: an abandoned task may still call in
+  release_process(*this);
+  must_stay_ = supervisor_->abandoned_threads();
+  if (!events_->close()) must_stay_ = true;
+  log_->flush();
+  const int status = static_cast<int>(result);
+  status_.store(status, std::memory_order_release);
+  stopped_.store(true, std::memory_order_release);
+  return status;
+}
+
+void Host::flush() noexcept {
+  events_->flush();
+  log_->flush();
+}
+
+void Host::request_stop() noexcept {
+  const std::uint64_t one = 1;
+  const int kept = errno;  // this may be a signal handler
+  [[maybe_unused]] const auto written = ::write(request_descriptor_, &one, sizeof one);
+  errno = kept;
+}
+
+int Host::state() const noexcept {
+  if (stopped_.load(std::memory_order_acquire)) return TASKHOST_STATE_STOPPED;
+  if (!running_.load(std::memory_order_acquire)) return TASKHOST_STATE_CREATED;
+  return events_->stopping() ? TASKHOST_STATE_STOPPING : TASKHOST_STATE_RUNNING;
+}
+
+void Host::listen_for_requests() {
+  requests_->async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                        [this](const boost::system::error_code& error) {
+                          if (!error) supervisor_->request_stop({StopReason::request, false, {}, {}});
+                        });
+}
+
+void Host::on_signal(Signals::Verdict verdict, int number) {
+  const std::string name = signal_name(number);
+  switch (verdict) {
+    case Signals::Verdict::taken_by_task:
+      log_->write(LogLevel::info, nullptr, name + " goes to the tasks that subscribe to it");
+      return;
+    case Signals::Verdict::stop:
+      supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name});
+      return;
+    case Signals::Verdict::default_action:
+      return;
+    case Signals::Verdict::stop_at_once:
+      log_->write(LogLevel::error, nullptr, "a second signal, " + name + ": stopping at once");
+      supervisor_->request_stop({StopReason::signal, false, {}, "a second signal, " + name});
+      supervisor_->expire_stop();
+      end_process_soon();
+      return;
+  }
+}
+
+}  // namespace taskhost

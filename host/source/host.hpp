@@ -1,0 +1,108 @@
+// The composition root: manifest → plugins → tasks → supervisor, with log, events and signals. All wiring is here.
+//
+// The thread tags are those of taskhost.h, which is a thin layer over this class.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "admission.hpp"
+#include "event_log.hpp"
+#include "log.hpp"
+#include "signals.hpp"
+#include "taskhost/core/supervisor.hpp"
+
+namespace taskhost {
+
+struct HostOptions {
+  bool handle_signals = false;
+  unsigned shards = 0;  // 0: the manifest's, or one for each processor
+  std::vector<std::string> plugin_directories;
+  LogLevel log_level = LogLevel::info;
+  LogFormat log_format = LogFormat::text;
+  Log::Receiver log_receiver;
+};
+
+// What a call found wrong, as a TASKHOST_RESULT_* code and the lines for the operator; 0: nothing.
+struct HostError {
+  int code = 0;
+  std::string text;
+};
+
+class Host {
+ public:
+  explicit Host(HostOptions options);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  // [owner] Before start.
+  HostError load_file(const std::string& path);
+  HostError load_text(std::string_view text, const std::string& directory);
+  HostError load_directory(const std::string& path);
+  HostError add(const std::optional<std::string>& name, const taskhost_factory& factory, const std::string& config,
+                TaskOptions options, bool default_stop_timeout);
+  HostError subscribe(EventLog::Subscriber subscriber);
+  std::size_t task_count() const noexcept { return tasks_admitted_; }
+
+  // [owner]
+  HostError start();
+  int wait();  // the exit status
+
+  // [any thread, async-signal-safe]
+  void request_stop() noexcept;
+  // [any thread]
+  int state() const noexcept;
+  int status() const noexcept { return status_.load(std::memory_order_acquire); }
+
+  // [owner]
+  bool running() const noexcept { return started_ && !waited_; }
+  bool started() const noexcept { return started_; }
+  Log& log() noexcept { return *log_; }
+  // [any thread] Hands out what was logged and published, as far as the readers read; for a second or two at most.
+  void flush() noexcept;
+  // After wait: threads of abandoned tasks, or of a subscriber, still use this object.
+  bool must_stay() const noexcept { return must_stay_; }
+
+ private:
+  HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
+                 std::vector<Fault> faults);
+  HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
+  unsigned shard_count() const;
+  void make_supervisor();
+  void announce();
+  void listen_for_requests();
+  void on_signal(Signals::Verdict verdict, int number);
+
+  const HostOptions options_;
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<EventLog> events_;
+  SteadyClock clock_;
+  PluginEnvironment environment_;
+  PluginTasks own_tasks_{environment_};  // of factories in the calling program
+
+  bool loaded_ = false;
+  Manifest manifest_;  // without its tasks, once they are admitted
+  std::vector<Task> tasks_;
+  std::set<std::string> names_;
+  std::size_t tasks_admitted_ = 0;
+  std::vector<std::shared_ptr<PluginLibrary>> libraries_;
+
+  const int request_descriptor_;  // an eventfd: readable once a stop is requested
+  std::unique_ptr<Supervisor> supervisor_;
+  std::unique_ptr<boost::asio::posix::stream_descriptor> requests_;
+  std::unique_ptr<Signals> signals_;
+  bool started_ = false;
+  bool waited_ = false;
+  bool must_stay_ = false;
+  std::atomic<bool> running_{false};
+  std::atomic<bool> stopped_{false};
+  std::atomic<int> status_{0};
+};
+
+}  // namespace taskhost

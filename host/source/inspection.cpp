@@ -1,0 +1,51 @@
+#include "inspection.hpp"
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+
+namespace taskhost {
+
+namespace {
+
+std::string interface_words() { return std::to_string(TASKHOST_ABI_MAJOR) + "."; }
+
+std::size_t align_of(const taskhost_factory& factory) {
+  return factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t);
+}
+
+}  // namespace
+
+std::string inspection_text(const PluginLibrary& library) {
+  std::string text = library.path() + "\n";
+  text += "  plugin '" + library.name() + "', " + std::to_string(library.factories().size()) +
+          (library.factories().size() == 1 ? " factory\n" : " factories\n");
+  for (const taskhost_factory& factory : library.factories()) {
+    text += "  " + std::string(factory.name);
+    if (factory.version != nullptr) text += " " + std::string(factory.version);
+    if (factory.description != nullptr) text += ": " + std::string(factory.description);
+    text += "\n    " + std::string(factory.poll != nullptr ? "polled" : "blocking") + ", " +
+            std::to_string(factory.state_size) + " bytes of state aligned to " + std::to_string(align_of(factory)) +
+            ", plugin interface " + interface_words() + std::to_string(factory.required_minor) + " or later" +
+            (factory.start == nullptr ? ", no start" : "") + (factory.drop == nullptr ? ", no drop" : "") + "\n";
+  }
+  return text;
+}
+
+std::string inspection_json(const PluginLibrary& library) {
+  nlohmann::ordered_json factories = nlohmann::ordered_json::array();
+  for (const taskhost_factory& factory : library.factories()) {
+    nlohmann::ordered_json entry;
+    entry["name"] = factory.name;
+    if (factory.version != nullptr) entry["version"] = factory.version;
+    if (factory.description != nullptr) entry["description"] = factory.description;
+    entry["kind"] = factory.poll != nullptr ? "polled" : "blocking";
+    entry["state_size"] = factory.state_size;
+    entry["state_align"] = align_of(factory);
+    entry["required_interface"] = interface_words() + std::to_string(factory.required_minor);
+    factories.push_back(std::move(entry));
+  }
+  const nlohmann::ordered_json whole{{"path", library.path()}, {"plugin", library.name()}, {"factories", factories}};
+  return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace taskhost

@@ -1,0 +1,55 @@
+// The log: lines for people (or, as JSON, for machines), written by a thread of its own, so that a terminal that does
+// not read never holds up the host. Bounded: where the writer can't keep up, the oldest lines go, and are counted.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "taskhost/core/event.hpp"
+
+namespace spdlog {
+class logger;
+namespace details {
+class thread_pool;
+}
+}  // namespace spdlog
+
+namespace taskhost {
+
+enum class LogFormat : std::uint8_t { text, json };
+
+class Log {
+ public:
+  // Receives finished lines on the log's thread; empty: stderr, coloured on a terminal.
+  using Receiver = std::function<void(LogLevel level, std::string_view line)>;
+
+  Log(LogLevel level, LogFormat format, Receiver receiver);
+  // Writes what is left, waiting a second at most for a reader that does not read.
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // Any thread. `task` may be null. Control characters and bytes that are not UTF-8 are made printable.
+  void write(LogLevel level, const char* task, std::string_view text) noexcept;
+
+  // Any thread. From its return on the receiver is not called any more; lines are thrown away.
+  void close() noexcept;
+
+  // Any thread. Returns once what was written before has reached the receiver; false: not within a second.
+  bool flush() noexcept;
+
+ private:
+  std::string line(LogLevel level, const char* task, std::string_view text) const;
+
+  const LogFormat format_;
+  std::atomic<bool> closed_{false};
+  // Shared because spdlog wants it: its thread holds the logger of every message in the queue.
+  std::shared_ptr<spdlog::details::thread_pool> threads_;
+  std::shared_ptr<spdlog::logger> logger_;
+};
+
+}  // namespace taskhost

@@ -1,0 +1,44 @@
+// Foreign text inside a fault: on one line, printable, of bounded length. Pure functions; any thread.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace taskhost {
+
+// Bytes of the UTF-8 character that begins at `offset`; 0 if none does.
+std::size_t character_size(std::string_view text, std::size_t offset) noexcept;
+
+// Control characters as \u00XX, bytes that are not UTF-8 as \xXX, never more than `most_bytes` of the text, "…" where
+// some was left out.
+std::string printable_text(std::string_view text, std::size_t most_bytes = 60);
+
+// The same between double quotes.
+std::string quoted_text(std::string_view text);
+
+// "a, b or c"
+std::string word_list(std::span<const std::string> words, std::string_view conjunction);
+
+// The same, each word between double quotes.
+std::string quoted_list(std::span<const std::string_view> words, std::string_view conjunction);
+
+// One more step of a JSON pointer (RFC 6901), made printable.
+std::string pointer_step(std::string_view key);
+
+// C0, DEL and C1. They would break a log's lines or steer its reader's terminal. The text is valid UTF-8.
+bool has_control_character(std::string_view text) noexcept;
+
+struct TextPosition {
+  std::size_t line = 1;
+  std::size_t column = 1;  // in characters, as editors count
+};
+
+// Of the byte at `offset`, which may be the end of the text.
+TextPosition position_in_text(std::string_view text, std::size_t offset);
+
+// "line 3, column 7"
+std::string position_words(TextPosition position);
+
+}  // namespace taskhost

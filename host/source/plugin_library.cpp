@@ -1,0 +1,110 @@
+#include "plugin_library.hpp"
+
+#include <dlfcn.h>
+
+#include <exception>
+#include <filesystem>
+
+#include "elf_file.hpp"
+#include "factory_rules.hpp"
+
+namespace taskhost {
+
+namespace {
+
+thread_local const char* loading_path = nullptr;
+
+struct LoadingMark {
+  explicit LoadingMark(const char* path) { loading_path = path; }
+  ~LoadingMark() { loading_path = nullptr; }
+  LoadingMark(const LoadingMark&) = delete;
+  LoadingMark& operator=(const LoadingMark&) = delete;
+};
+
+// The dynamic loader's own words, which begin with the path again.
+std::string loader_words(const std::string& path) {
+  const char* error = ::dlerror();  // Boost.DLL keeps only that it failed
+  std::string words = error != nullptr ? error : "the dynamic loader gives no reason";
+  if (words.starts_with(path + ": ")) words.erase(0, path.size() + 2);
+  return words;
+}
+
+bool is_this_program(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::equivalent(path, "/proc/self/exe", error);
+}
+
+// What another major version exports, to tell it from something that is no plugin at all.
+std::string other_version(const boost::dll::shared_library& library) {
+  for (int major = 0; major <= 9; ++major) {
+    std::string name = "taskhost_plugin_v" + std::to_string(major);
+    if (major != TASKHOST_ABI_MAJOR && library.has(name)) return name;
+  }
+  return {};
+}
+
+std::string missing_entry_words(const boost::dll::shared_library& library) {
+  const std::string wanted = "it does not export " TASKHOST_ENTRY_NAME;
+  const std::string other = other_version(library);
+  if (other.empty()) return wanted + ", so it is no plugin (rule 1.1)";
+  return wanted + ", but " + other +
+         ": it is built for another version of the plugin interface, this host has version " +
+         std::to_string(TASKHOST_ABI_MAJOR) + "." + std::to_string(TASKHOST_ABI_MINOR) + " (rule 1.1)";
+}
+
+}  // namespace
+
+PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
+  Loading loading;
+  loading.problem = library_file_problem(path);
+  if (loading.problem.empty() && is_this_program(path)) loading.problem = "it is this program itself, not a plugin";
+  if (!loading.problem.empty()) return loading;
+
+  const LoadingMark mark(path.c_str());
+  std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
+  plugin->path_ = path;
+  plugin->name_ = undecorated_library_name(std::filesystem::path(path).filename().string());
+  try {
+    namespace load_mode = boost::dll::load_mode;
+    // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
+    const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
+    std::error_code error;
+    plugin->library_.load(std::filesystem::absolute(path), error, mode);
+    if (error) {
+      loading.problem = "the dynamic loader refuses it: " + loader_words(path);
+      return loading;
+    }
+    if (!plugin->library_.has(TASKHOST_ENTRY_NAME)) {
+      loading.problem = missing_entry_words(plugin->library_);
+      return loading;
+    }
+    const auto entry = plugin->library_.get<const taskhost_factory*()>(TASKHOST_ENTRY_NAME);
+    FactoryReading reading = read_factories(entry());
+    loading.problem = std::move(reading.problem);
+    plugin->factories_ = std::move(reading.factories);
+  } catch (const std::exception& error) {
+    loading.problem = std::string("its entry let an exception out: ") + error.what() + " (rule 1.3)";
+  } catch (...) {
+    loading.problem = "its entry let an exception out (rule 1.3)";
+  }
+  if (loading.problem.empty()) loading.library = std::move(plugin);
+  return loading;
+}
+
+const taskhost_factory* PluginLibrary::find(const std::string& factory) const noexcept {
+  for (const taskhost_factory& candidate : factories_) {
+    if (factory == candidate.name) return &candidate;
+  }
+  return nullptr;
+}
+
+std::string undecorated_library_name(const std::string& file_name) {
+  std::string name = file_name;
+  if (name.ends_with(".so")) name.resize(name.size() - 3);
+  if (name.size() > 3 && name.starts_with("lib")) name.erase(0, 3);
+  return name;
+}
+
+const char* library_being_loaded() noexcept { return loading_path; }
+
+}  // namespace taskhost

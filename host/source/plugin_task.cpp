@@ -1,0 +1,174 @@
+#include "plugin_task.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "taskhost/ext/signals.h"
+
+namespace taskhost {
+
+namespace {
+
+static_assert(TASKHOST_OK == static_cast<int>(Status::ok));
+static_assert(TASKHOST_PENDING == static_cast<int>(Status::pending));
+static_assert(TASKHOST_ERROR == static_cast<int>(Status::error));
+static_assert(TASKHOST_PANIC == static_cast<int>(Status::panic));
+static_assert(TASKHOST_READABLE == readable && TASKHOST_WRITABLE == writable);
+static_assert(TASKHOST_WAIT_STOP == wait_stop && TASKHOST_WAIT_WAKE == wait_wake && TASKHOST_WAIT_TIME == wait_time);
+static_assert(TASKHOST_LOG_TRACE == static_cast<int>(LogLevel::trace));
+static_assert(TASKHOST_LOG_ERROR == static_cast<int>(LogLevel::error));
+static_assert(TASKHOST_NEVER == never);
+
+extern const taskhost_services services_table;
+
+class PluginRecipe final : public Recipe {
+ public:
+  PluginRecipe(const taskhost_factory& factory, std::string config, const PluginEnvironment& environment)
+      : Recipe(factory.state_size, factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t),
+               factory.run != nullptr, &services_table),
+        start_(factory.start),
+        step_(factory.poll != nullptr ? factory.poll : factory.run),
+        drop_(factory.drop),
+        config_(config.empty() ? "{}" : std::move(config)),
+        environment_(environment) {}
+
+  const std::string& config() const noexcept { return config_; }
+  const PluginEnvironment& environment() const noexcept { return environment_; }
+
+  Status start(void* state, Execution& execution) const override;
+  Status step(void* state, Execution& execution) const override;
+  void drop(void* state) const override {
+    if (drop_ != nullptr) drop_(state);
+  }
+
+ private:
+  int32_t (*const start_)(void*, const taskhost_exec*);
+  int32_t (*const step_)(void*, const taskhost_exec*);
+  void (*const drop_)(void*);
+  const std::string config_;
+  const PluginEnvironment& environment_;
+};
+
+// An Execution begins with the services pointer of its recipe: it is a taskhost_exec.
+const taskhost_exec* exec_of(Execution& execution) noexcept {
+  return reinterpret_cast<const taskhost_exec*>(&execution);
+}
+// Const for the plugin, which has nothing to change in it; not for us.
+Execution& execution_of(const taskhost_exec* exec) noexcept {
+  return *reinterpret_cast<Execution*>(const_cast<taskhost_exec*>(exec));
+}
+const PluginRecipe& recipe_of(const taskhost_exec* exec) noexcept {
+  return static_cast<const PluginRecipe&>(execution_of(exec).recipe());
+}
+
+Status nonsense(Execution& execution, const char* function, int32_t result, const char* rule) {
+  execution.fail(std::string(function) + " returned " + std::to_string(result) + ", which means nothing (rule " + rule +
+                 ")");
+  return Status::error;
+}
+
+Status PluginRecipe::start(void* state, Execution& execution) const {
+  if (start_ == nullptr) return Status::ok;
+  const int32_t result = start_(state, exec_of(execution));
+  if (result == TASKHOST_OK || result == TASKHOST_ERROR || result == TASKHOST_PANIC) return Status{result};
+  return nonsense(execution, "start", result, "3.1");
+}
+
+Status PluginRecipe::step(void* state, Execution& execution) const {
+  const int32_t result = step_(state, exec_of(execution));
+  if (result >= TASKHOST_OK && result <= TASKHOST_PANIC && !(blocking && result == TASKHOST_PENDING)) {
+    return Status{result};
+  }
+  return blocking ? nonsense(execution, "run", result, "3.3") : nonsense(execution, "poll", result, "3.2");
+}
+
+// The services. None lets an exception out: they only call noexcept functions, or catch.
+
+std::string_view view(const char* text, std::size_t size) noexcept {
+  return text != nullptr ? std::string_view(text, std::min(size, message_limit)) : std::string_view();
+}
+
+const taskhost_signals signals_extension = {
+    sizeof(taskhost_signals),
+    TASKHOST_SIGNALS_REVISION,
+    [](const taskhost_exec* exec, uint32_t wanted) -> int32_t {
+      try {
+        Signals* signals = recipe_of(exec).environment().signals;
+        const bool done = signals != nullptr && signals->subscribe(execution_of(exec).waker(), wanted);
+        return done ? TASKHOST_OK : TASKHOST_ERROR;
+      } catch (const std::exception&) {
+        return TASKHOST_ERROR;
+      }
+    },
+    [](const taskhost_exec* exec) -> uint32_t {
+      Signals* signals = recipe_of(exec).environment().signals;
+      return signals != nullptr ? signals->take(execution_of(exec).waker()) : 0;
+    },
+};
+
+const taskhost_services services_table = {
+    sizeof(taskhost_services),
+    TASKHOST_ABI_MINOR,
+    // log
+    [](const taskhost_exec* exec, int32_t level, const char* text, size_t size) {
+      const int32_t known = std::clamp<int32_t>(level, TASKHOST_LOG_TRACE, TASKHOST_LOG_ERROR);
+      execution_of(exec).log(static_cast<LogLevel>(known), view(text, size));
+    },
+    // fail
+    [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
+      execution_of(exec).fail(view(text, size));
+      return TASKHOST_ERROR;
+    },
+    // config
+    [](const taskhost_exec* exec, size_t* size) -> const char* {
+      const std::string& config = recipe_of(exec).config();
+      if (size != nullptr) *size = config.size();
+      return config.c_str();
+    },
+    // task_name
+    [](const taskhost_exec* exec) -> const char* { return execution_of(exec).task_name().data(); },
+    // execution_number
+    [](const taskhost_exec* exec) -> uint64_t { return execution_of(exec).number(); },
+    // stop_requested
+    [](const taskhost_exec* exec) -> int32_t { return execution_of(exec).stop_requested() ? 1 : 0; },
+    // now
+    []() -> uint64_t { return SteadyClock::read(); },
+    // waker
+    [](const taskhost_exec* exec) -> taskhost_waker { return execution_of(exec).waker(); },
+    // wake
+    [](taskhost_waker waker) { Execution::wake(waker); },
+    // wake_at
+    [](const taskhost_exec* exec, uint64_t time) { execution_of(exec).wake_at(time); },
+    // wake_after
+    [](const taskhost_exec* exec, uint64_t delay) { execution_of(exec).wake_after(delay); },
+    // wake_on_fd
+    [](const taskhost_exec* exec, int32_t fd, uint32_t interests) -> int32_t {
+      return execution_of(exec).wake_on_descriptor(fd, interests) ? TASKHOST_OK : TASKHOST_ERROR;
+    },
+    // wait
+    [](const taskhost_exec* exec, uint64_t time) -> uint32_t { return execution_of(exec).wait_until(time); },
+    // ready
+    [](const taskhost_exec* exec) { execution_of(exec).ready(); },
+    // heartbeat
+    [](const taskhost_exec* exec) { execution_of(exec).heartbeat(); },
+    // extension
+    [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
+      if (id == nullptr || std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) != 0) return nullptr;
+      if (revision != TASKHOST_SIGNALS_REVISION || recipe_of(exec).environment().signals == nullptr) return nullptr;
+      return &signals_extension;
+    },
+};
+
+}  // namespace
+
+TaskFn PluginTasks::make(const taskhost_factory& factory, const void* origin, const std::string& config) {
+  if (!last_ || last_origin_ != origin || last_config_ != config) {
+    last_.emplace(std::make_shared<const PluginRecipe>(factory, config, environment_));
+    last_origin_ = origin;
+    last_config_ = config;
+  }
+  return *last_;
+}
+
+}  // namespace taskhost

@@ -1,0 +1,115 @@
+// A task that does as it is told, for tests. Compiled twice: polled, and with PROBE_BLOCKING as a blocking task.
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "plugin_support/config.h"
+#include "taskhost/sdk/task.hpp"
+
+namespace {
+
+namespace sdk = taskhost::sdk;
+
+enum class End { ok, error, exception, busy };
+
+struct Script {
+  sdk::Duration run_for = sdk::Duration::max();  // max: until stopped
+  End end = End::ok;
+  std::string message;
+  bool deaf = false;
+};
+
+End parse_end(std::string_view word) {
+  if (word == "ok") return End::ok;
+  if (word == "error") return End::error;
+  if (word == "throw") return End::exception;
+  if (word == "busy") return End::busy;
+  throw sdk::Failure("config: \"end\" must be \"ok\", \"error\", \"throw\" or \"busy\"");
+}
+
+Script read_script(sdk::Context context) {
+  config_reader reader;
+  config_open(&reader, context.config().data());
+  Script script;
+  if (config_has(&reader, "run_for")) {
+    script.run_for = sdk::Duration(static_cast<std::int64_t>(config_duration(&reader, "run_for", 0)));
+  } else if (config_has(&reader, "end")) {
+    script.run_for = sdk::Duration::zero();
+  }
+  char end[16];
+  config_string(&reader, "end", "ok", end, sizeof end);
+  char message[8192];
+  const std::size_t size = config_string(&reader, "message", "the probe was told to fail", message, sizeof message);
+  script.deaf = config_boolean(&reader, "deaf", false);
+  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
+  script.end = parse_end(end);
+  if (script.end == End::error || script.end == End::exception) script.message.assign(message, size);
+  return script;
+}
+
+class Probe {
+ public:
+  explicit Probe(sdk::Context context)
+      : context_(context), script_(read_script(context)), deadline_(deadline(context.now(), script_.run_for)) {}
+
+#ifdef PROBE_BLOCKING
+  sdk::RunResult run() {
+    if (script_.end == End::busy) return block();
+    while (context_.now() < deadline_) {
+      if (script_.deaf) {
+        sleep_deaf();
+      } else if (context_.wait_until(deadline_).stop()) {
+        return sdk::done;
+      }
+    }
+    return finish();
+  }
+#else
+  sdk::PollResult poll() {
+    if (script_.end == End::busy) return block();
+    if (context_.stop_requested() && !script_.deaf) return sdk::done;
+    if (context_.now() >= deadline_) return finish();
+    context_.wake_at(deadline_);
+    return sdk::pending;
+  }
+#endif
+
+ private:
+  static sdk::Time deadline(sdk::Time start, sdk::Duration run_for) {
+    return run_for > sdk::never - start ? sdk::never : start + run_for;
+  }
+
+  sdk::Done block() const {
+    std::this_thread::sleep_for(script_.run_for);
+    return sdk::done;
+  }
+
+#ifdef PROBE_BLOCKING
+  // In slices, since wait() returns at once when a stop is requested, and a sleep until `never` overflows.
+  void sleep_deaf() const {
+    const sdk::Duration slice = std::chrono::seconds(1);
+    const sdk::Duration left = deadline_ - context_.now();
+    std::this_thread::sleep_for(left < slice ? left : slice);
+  }
+#endif
+
+  sdk::RunResult finish() const {
+    if (script_.end == End::exception) throw std::runtime_error(script_.message);
+    if (script_.end == End::error) return sdk::failed(script_.message);
+    return sdk::done;
+  }
+
+  sdk::Context context_;
+  Script script_;
+  sdk::Time deadline_;
+};
+
+}  // namespace
+
+#ifdef PROBE_BLOCKING
+TASKHOST_SDK_PLUGIN(sdk::factory<Probe>("probe_blocking", "1.0", "ends as its config says; blocking"));
+#else
+TASKHOST_SDK_PLUGIN(sdk::factory<Probe>("probe", "1.0", "ends as its config says; polled"));
+#endif

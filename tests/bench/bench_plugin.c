@@ -1,0 +1,96 @@
+/* The workloads' tasks: as little as a task can be, so that what is measured is the host. Loaded from its file by
+ * taskhost-bench, for the host and for the floor alike. */
+#include "bench_plugin.h"
+
+#include <taskhost/plugin.h>
+
+bench_setting bench_settings;
+bench_row bench_rows[BENCH_ROWS];
+uint32_t bench_late[BENCH_LATE_BUCKETS];
+
+static uint32_t threads;
+static __thread bench_row* own_row;
+
+/* Each thread counts in a row of its own; others read it meanwhile, hence atomic, but no thread waits for another. */
+static bench_row* row(void) {
+  if (own_row == NULL) own_row = &bench_rows[__atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % BENCH_ROWS];
+  return own_row;
+}
+static void count(uint64_t* counter) {
+  __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+/* Sixteen bytes, as in every workload's floor. */
+typedef struct bench_state {
+  uint64_t word;
+  uint32_t polls;
+  uint32_t number;
+} bench_state;
+
+static int32_t start(void* state, const taskhost_exec* exec) {
+  (void)exec;
+  ((bench_state*)state)->polls = 0;
+  count(&row()->starts);
+  return TASKHOST_OK;
+}
+
+static void drop(void* state) { ((bench_state*)state)->polls = UINT32_MAX; }
+
+/* w1: fails at once. */
+static int32_t fail_poll(void* state, const taskhost_exec* exec) {
+  (void)exec;
+  ((bench_state*)state)->polls++;
+  return TASKHOST_ERROR;
+}
+
+/* w2: idle until the stop. */
+static int32_t idle_poll(void* state, const taskhost_exec* exec) {
+  if (((bench_state*)state)->polls++ == 0) count(&row()->polls);
+  return taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
+}
+
+/* w3: sleeps a millisecond again and again. One task in 16 looks how late it was woken. */
+static int32_t tick_poll(void* state, const taskhost_exec* exec) {
+  bench_state* self = (bench_state*)state;
+  if (taskhost_stop_requested(exec)) return TASKHOST_OK;
+  count(&row()->polls);
+  if (self->polls++ == 0) self->number = (uint32_t)row()->starts;
+  exec->services->wake_after(exec, TASKHOST_MILLISECOND);
+  if (self->number % 16 == 0) {
+    const uint64_t now = taskhost_now(exec);
+    if (self->word != 0) {
+      const uint64_t late = now > self->word ? (now - self->word) / TASKHOST_MICROSECOND : 0;
+      __atomic_fetch_add(&bench_late[late < BENCH_LATE_BUCKETS ? late : BENCH_LATE_BUCKETS - 1], 1, __ATOMIC_RELAXED);
+    }
+    self->word = now + TASKHOST_MILLISECOND;
+  }
+  return TASKHOST_PENDING;
+}
+
+/* w4: wakes itself, so often. */
+static int32_t yield_poll(void* state, const taskhost_exec* exec) {
+  bench_state* self = (bench_state*)state;
+  if (self->polls == 0) self->word = exec->services->waker(exec);
+  if (self->polls++ == bench_settings.yields) return TASKHOST_OK;
+  exec->services->wake(self->word);
+  return TASKHOST_PENDING;
+}
+
+/* w5: fails a millisecond later. */
+static int32_t later_poll(void* state, const taskhost_exec* exec) {
+  if (((bench_state*)state)->polls++ != 0) return TASKHOST_ERROR;
+  exec->services->wake_after(exec, TASKHOST_MILLISECOND);
+  return TASKHOST_PENDING;
+}
+
+#define BENCH_FACTORY(factory_name, poll_function, next_factory)                                                      \
+  {                                                                                                                   \
+    .struct_size = sizeof(taskhost_factory), .name = factory_name, .state_size = sizeof(bench_state), .start = start, \
+    .poll = poll_function, .drop = drop, .next = next_factory                                                         \
+  }
+static const taskhost_factory later = BENCH_FACTORY("later", later_poll, NULL);
+static const taskhost_factory yield = BENCH_FACTORY("yield", yield_poll, &later);
+static const taskhost_factory tick = BENCH_FACTORY("tick", tick_poll, &yield);
+static const taskhost_factory idle = BENCH_FACTORY("idle", idle_poll, &tick);
+static const taskhost_factory fail = BENCH_FACTORY("fail", fail_poll, &idle);
+TASKHOST_PLUGIN(fail)

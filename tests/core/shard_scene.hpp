@@ -1,0 +1,130 @@
+// A shard driven by hand: virtual time, and a supervisor that only takes notes.
+#pragma once
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "recording_sink.hpp"
+#include "script.hpp"
+#include "shard.hpp"
+#include "support/catch.hpp"
+
+namespace taskhost::test {
+
+class VirtualClock final : public Clock {
+ public:
+  Nanoseconds now() const noexcept override { return now_; }
+  void advance(std::chrono::nanoseconds by) noexcept { now_ += to_nanoseconds(by); }
+  void set(Nanoseconds now) noexcept { now_ = now; }
+
+ private:
+  Nanoseconds now_ = 1'000'000'000'000;
+};
+
+class FakeOwner final : public ShardOwner {
+ public:
+  bool stopping() const noexcept override { return is_stopping; }
+  void stop_wanted(StopCause cause) noexcept override { causes.push_back(std::move(cause)); }
+  void task_abandoned() noexcept override { ++abandoned; }
+  void shard_ended() noexcept override { ++ended; }
+  boost::uuids::uuid task_id(std::uint32_t index) const noexcept override {
+    boost::uuids::uuid id{};
+    id.data[15] = static_cast<std::uint8_t>(index);
+    return id;
+  }
+  void launch(std::shared_ptr<BlockingCall> call) override {
+    if (no_threads) throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+    calls.push_back(std::move(call));
+  }
+
+  bool is_stopping = false;
+  bool no_threads = false;
+  std::vector<StopCause> causes;
+  int abandoned = 0;
+  int ended = 0;
+  std::deque<std::shared_ptr<BlockingCall>> calls;  // to be run by the test
+};
+
+class ShardScene {
+ public:
+  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {}
+
+  void add(const std::string& name, std::shared_ptr<const Recipe> recipe, TaskOptions options = {}) {
+    add(name, TaskFn(std::move(recipe)), options);
+  }
+  void add(const std::string& name, const TaskFn& function, TaskOptions options = {}) {
+    names_.push_back(name);
+    options_.push_back(options);
+    shard.add(function, options_.back(), names_.back().c_str(), static_cast<std::uint32_t>(names_.size() - 1));
+  }
+
+  // One turn, and what is ready in the loop.
+  Shard::Turn turn() {
+    last = shard.turn();
+    if (!last.lost) handled = shard.context().poll();
+    return last;
+  }
+  // Turns until nothing is left to do at this moment.
+  void run() {
+    for (int turns = 0; turns < 100'000; ++turns) {
+      turn();
+      if (last.lost) return;
+      if (!last.more && handled == 0 && shard.port().begin_sleep()) {
+        shard.port().end_sleep();
+        return;
+      }
+    }
+    FAIL("the shard never comes to rest");
+  }
+  void advance(std::chrono::nanoseconds by) {
+    clock.advance(by);
+    run();
+  }
+  // As a thread would: sleeps until the shard wants to be called, again and again, up to that time.
+  void sleep_until(Nanoseconds time) {
+    while (!last.lost && last.deadline < time) {
+      clock.set(std::max(clock.now(), last.deadline));
+      run();
+    }
+    clock.set(std::max(clock.now(), time));
+    run();
+  }
+  void sleep(std::chrono::nanoseconds duration) { sleep_until(clock.now() + to_nanoseconds(duration)); }
+  // Runs the oldest blocking call that was launched, to its end.
+  void run_blocking() {
+    REQUIRE_FALSE(owner.calls.empty());
+    const std::shared_ptr<BlockingCall> call = owner.calls.front();
+    owner.calls.pop_front();
+    call->run();
+    run();
+  }
+
+  VirtualClock clock;
+  RecordingSink sink;
+  FakeOwner owner;
+  Shard shard;
+  Shard::Turn last;
+  std::size_t handled = 0;
+
+ private:
+  std::deque<std::string> names_;
+  std::deque<TaskOptions> options_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{shard.context().get_executor()};
+};
+
+inline TaskOptions options_of(TaskType type, std::uint32_t restarts = 0,
+                              std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10)) {
+  TaskOptions options;
+  options.type = type;
+  options.restarts = restarts;
+  options.stop_timeout = stop_timeout;
+  return options;
+}
+
+}  // namespace taskhost::test

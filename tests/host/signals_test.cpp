@@ -1,0 +1,134 @@
+// Who gets which signal. No signal is raised here: what would come is handed to deliver().
+#include "signals.hpp"
+
+#include <csignal>
+
+#include "support/catch.hpp"
+#include "taskhost/core/wake_port.hpp"
+#include "taskhost/ext/signals.h"
+
+using namespace taskhost;
+using Verdict = Signals::Verdict;
+
+namespace {
+
+// Wakers without tasks.
+class Wakers {
+ public:
+  ~Wakers() {
+    for (const std::uint32_t slot : slots_) port_.remove(slot);
+    port_.release();
+  }
+  Waker make() {
+    slots_.push_back(port_.add(nullptr));
+    return WakePort::waker(slots_.back());
+  }
+  void expire_all() {
+    for (const std::uint32_t slot : slots_) WakePort::expire(slot);
+  }
+
+ private:
+  WakePort& port_ = WakePort::acquire();
+  std::vector<std::uint32_t> slots_;
+};
+
+struct Scene {
+  Wakers wakers;
+  boost::asio::io_context context;
+  int acts = 0;
+  Signals signals{context, [this](Verdict, int) { ++acts; }};
+};
+
+bool is_default(int number) {
+  struct sigaction action {};
+  REQUIRE(::sigaction(number, nullptr, &action) == 0);
+  return action.sa_handler == SIG_DFL;
+}
+
+}  // namespace
+
+TEST_CASE("a signal goes to all tasks that subscribe to it, and each takes it once") {
+  Scene scene;
+  const Waker first = scene.wakers.make();
+  const Waker second = scene.wakers.make();
+  CHECK(scene.signals.subscribe(first, TASKHOST_SIGNAL_HANGUP));
+  CHECK(scene.signals.subscribe(second, TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER1));
+  CHECK_FALSE(is_default(SIGHUP));
+  CHECK(scene.signals.deliver(SIGHUP) == Verdict::taken_by_task);
+  CHECK(scene.signals.deliver(SIGUSR1) == Verdict::taken_by_task);
+  CHECK(scene.signals.take(first) == TASKHOST_SIGNAL_HANGUP);
+  CHECK(scene.signals.take(second) == (TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER1));
+  CHECK(scene.signals.take(first) == 0);
+}
+
+TEST_CASE("a signal whose last subscriber is gone gets its default action back") {
+  for (const bool ended : {false, true}) {
+    Scene scene;
+    const Waker waker = scene.wakers.make();
+    CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER2));
+    if (ended) {
+      scene.wakers.expire_all();
+    } else {
+      CHECK(scene.signals.subscribe(waker, 0));
+    }
+    CHECK(scene.signals.deliver(SIGHUP) == Verdict::default_action);
+    CHECK(is_default(SIGHUP));
+    CHECK_FALSE(is_default(SIGUSR2));  // until it comes
+  }
+}
+
+TEST_CASE("a signal that a subscriber changed its mind about gets its default action back") {
+  Scene scene;
+  const Waker waker = scene.wakers.make();
+  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_USER1));
+  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_USER2));
+  CHECK(scene.signals.deliver(SIGUSR1) == Verdict::default_action);
+  CHECK(scene.signals.deliver(SIGUSR2) == Verdict::taken_by_task);
+}
+
+TEST_CASE("a signal that had its default action back is caught again for a new subscriber") {
+  Scene scene;
+  const Waker waker = scene.wakers.make();
+  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+  CHECK(scene.signals.subscribe(waker, 0));
+  CHECK(scene.signals.deliver(SIGHUP) == Verdict::default_action);
+  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+  CHECK_FALSE(is_default(SIGHUP));
+  CHECK(scene.signals.deliver(SIGHUP) == Verdict::taken_by_task);
+}
+
+TEST_CASE("a signal to stop that nobody takes stops the host, and a second one at once") {
+  Scene scene;
+  CHECK(scene.signals.deliver(SIGTERM) == Verdict::stop);
+  CHECK(scene.signals.deliver(SIGINT) == Verdict::stop_at_once);
+  CHECK_FALSE(is_default(SIGTERM));
+}
+
+TEST_CASE("a signal to stop may be taken by a task; the second one stops at once nevertheless") {
+  Scene scene;
+  const Waker waker = scene.wakers.make();
+  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_TERMINATE));
+  CHECK(scene.signals.deliver(SIGTERM) == Verdict::taken_by_task);
+  CHECK(scene.signals.deliver(SIGTERM) == Verdict::stop_at_once);
+}
+
+TEST_CASE("what is no signal of ours can't be subscribed to, nor by nobody") {
+  Scene scene;
+  CHECK_FALSE(scene.signals.subscribe(scene.wakers.make(), 1u << 31));
+  CHECK_FALSE(scene.signals.subscribe(0, TASKHOST_SIGNAL_HANGUP));
+}
+
+TEST_CASE("once closed, no handler runs and tasks that still call in get nothing") {
+  Scene scene;
+  const Waker waker = scene.wakers.make();
+  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+  CHECK(scene.signals.deliver(SIGHUP) == Verdict::taken_by_task);
+  scene.signals.close();
+  CHECK(scene.signals.take(waker) == 0);
+  CHECK_FALSE(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+  CHECK_FALSE(scene.signals.subscribe(waker, 0));
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) CHECK(is_default(number));
+  scene.context.run();  // returns: nothing waits any more
+  CHECK(scene.acts == 0);
+  scene.signals.close();
+}

@@ -1,0 +1,169 @@
+// PRODUCT 5: verbs, options and exit statuses.
+#include <csignal>
+#include <filesystem>
+#include <string>
+
+#include "scene.hpp"
+#include "support/catch.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+Json job() { return task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")); }
+
+}  // namespace
+
+TEST_CASE("--version and --help write to stdout and end with 0; help names the verbs and options") {
+  const ProcessEnd version = run_program({"--version"});
+  CHECK(version.status == 0);
+  CHECK(version.out.find("0.1.0") != std::string::npos);
+  CHECK(version.err.empty());
+  const ProcessEnd help = run_program({"--help"});
+  CHECK(help.status == 0);
+  CHECK(help.err.empty());
+  for (const char* word : {"run", "check", "inspect", "--version"}) {
+    CHECK(help.out.find(word) != std::string::npos);
+  }
+  const ProcessEnd help_of_run = run_program({"run", "--help"});
+  CHECK(help_of_run.status == 0);
+  for (const char* word : {"--events", "--log-format", "--log-level", "--plugin-dir", "--shards"}) {
+    CHECK(help_of_run.out.find(word) != std::string::npos);
+  }
+}
+
+TEST_CASE("wrong usage ends with 2, says what is wrong on stderr, and leaves stdout alone") {
+  Scene scene;
+  scene.add(job());
+  scene.command();
+  const std::string manifest = scene.manifest_path().string();
+  const std::vector<std::vector<std::string>> usages{{},
+                                                     {"run"},
+                                                     {"check"},
+                                                     {"inspect"},
+                                                     {"--no-such-option", manifest},
+                                                     {"run", "--no-such-option", manifest},
+                                                     {"run", manifest, "one", "too", "many"},
+                                                     {"run", "--shards", "0", manifest},
+                                                     {"run", "--shards", "257", manifest},
+                                                     {"run", "--shards", "-1", manifest},
+                                                     {"run", "--shards", "many", manifest},
+                                                     {"run", "--log-format", "xml", manifest},
+                                                     {"run", "--log-level", "loud", manifest},
+                                                     {"run", manifest, "--events"},
+                                                     {"run", "--events", "", manifest}};
+  for (const auto& usage : usages) {
+    std::string words;
+    for (const std::string& word : usage) {
+      words += word + " ";
+    }
+    INFO(words);
+    const ProcessEnd end = run_program(usage);
+    CHECK(end.status == 2);
+    CHECK(end.out.empty());
+    CHECK_FALSE(end.err.empty());
+  }
+}
+
+TEST_CASE("a manifest that is not there, or can't be read, is named, with status 2") {
+  const TemporaryDirectory directory;
+  const std::string missing = (directory / "no-such-manifest.json").string();
+  for (const std::string verb : {"run", "check"}) {
+    const ProcessEnd end = run_program({verb, missing});
+    CHECK(end.status == 2);
+    CHECK(end.err.find("no-such-manifest.json") != std::string::npos);
+  }
+  const auto secret = directory.write("secret.json", "{}");
+  std::filesystem::permissions(secret, std::filesystem::perms::none);
+  Command command;
+  command.program = program_path();
+  command.arguments = {secret.string()};
+  command.obeys_file_modes = true;
+  const ProcessEnd end = Process(command).wait();
+  CHECK(end.status == 2);
+  CHECK(end.err.find("secret.json") != std::string::npos);
+}
+
+TEST_CASE("the verb run may be left out, and options may come after the manifest") {
+  Scene scene;
+  scene.add(job());
+  Command command = scene.command();
+  command.arguments = {scene.manifest_path().string(), "--events", scene.events_path().string()};
+  CHECK(scene.start(command).finish().status() == 0);
+  command.arguments = {"--events", scene.events_path().string(), "--shards", "2", scene.manifest_path().string()};
+  CHECK(scene.start(command).finish().status() == 0);
+}
+
+TEST_CASE("a relative manifest counts from the working directory, its plugin_dirs from the manifest") {
+  Scene scene;
+  scene.directory().write("lib/README", "");
+  std::filesystem::copy_file(plugin_path("probe"), scene.directory() / "lib/probe.so");
+  scene.manifest["plugin_dirs"] = {"lib"};
+  scene.add(job());
+  Command command = scene.command();
+  SECTION("from the manifest's directory") {
+    command.working_directory = scene.directory().path();
+    command.arguments.back() = "manifest.json";
+  }
+  SECTION("from elsewhere") {
+    command.working_directory = scene.directory() / "lib";
+    command.arguments.back() = "../manifest.json";
+  }
+  CHECK(scene.start(command).finish().status() == 0);
+}
+
+TEST_CASE("--shards counts before the manifest's, and any number from 1 to 256 works") {
+  const char* shards = GENERATE("1", "2", "8", "256");
+  Scene scene;
+  scene.manifest["shards"] = 3;
+  for (int number = 0; number < 20; ++number) {
+    scene.add(task("task " + std::to_string(number), "probe", "detachable", probe_that_ends("error", "1ms"), 3));
+  }
+  const Run run = scene.run({"--shards", shards});
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_started") == 80);
+}
+
+TEST_CASE("check says that a right manifest is right, with 0, and starts nothing") {
+  Scene scene;
+  scene.add(task("job", "probe", "mandatory", probe_that_ends("error")));
+  scene.add(task("slow", "probe_blocking", "mandatory", idle_probe()));
+  scene.command();
+  const ProcessEnd end = run_program({"check", scene.manifest_path().string()});
+  CHECK(end.status == 0);
+  CHECK_FALSE(has_line(end.err, {"started"}));
+}
+
+TEST_CASE("check ends with 3 for a plugin that is not there, and takes --plugin-dir") {
+  Scene scene;
+  scene.manifest["plugin_dirs"] = {"."};
+  scene.add(job());
+  scene.command();
+  ProcessEnd end = run_program({"check", scene.manifest_path().string()});
+  CHECK(end.status == 3);
+  CHECK(has_line(end.err, {"probe"}));
+  end = run_program({"check", "--plugin-dir", plugin_directory().string(), scene.manifest_path().string()});
+  CHECK(end.status == 0);
+}
+
+TEST_CASE("inspect writes on stdout what a plugin exports") {
+  const ProcessEnd end = run_program({"inspect", plugin_path("probe").string()});
+  CHECK(end.status == 0);
+  CHECK(end.out.find("probe") != std::string::npos);
+  CHECK(end.out.find("1.0") != std::string::npos);
+  CHECK(has_line(end.out, {"poll"}));
+  const ProcessEnd blocking = run_program({"inspect", plugin_path("probe_blocking").string()});
+  CHECK(blocking.status == 0);
+  CHECK(blocking.out.find("probe_blocking") != std::string::npos);
+}
+
+TEST_CASE("inspect ends with 3 for what is no plugin, and names it") {
+  const TemporaryDirectory directory;
+  const auto text = directory.write("poem.so", "Tyger Tyger, burning bright\n");
+  for (const std::string& file : {text.string(), (directory / "missing.so").string()}) {
+    const ProcessEnd end = run_program({"inspect", file});
+    CHECK(end.status == 3);
+    CHECK(end.out.empty());
+    CHECK(end.err.find(file) != std::string::npos);
+  }
+}

@@ -1,0 +1,199 @@
+/* Calls at a wrong time or with wrong arguments: a code, a text, and a host that is as before. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "embedder.h"
+
+static int32_t load(stage* self, const char* text) {
+  return taskhost_load_text(self->host, text, strlen(text), plugin_directory);
+}
+
+static int error_has(const stage* self, const char* words) { return strstr(taskhost_error(self->host), words) != NULL; }
+
+static void ignore_event(void* user, const taskhost_event* event) {
+  (void)user;
+  (void)event;
+}
+
+static void wrong_states(void) {
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(strcmp(taskhost_error(self.host), "") == 0);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_error(self.host)[0] != '\0');
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_error(self.host)[0] != '\0');
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_status(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(add(&self, "late", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(load(&self, "{}") == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_on_event(self.host, ignore_event, NULL) == TASKHOST_RESULT_WRONG_STATE);
+  stage_wait_for_starts(&self, 1);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void never_started(void) {
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  taskhost_destroy(self.host);
+  REQUIRE(atomic_load(&own.starts) == 0);
+  fclose(self.record);
+}
+
+static void null_hosts(void) {
+  taskhost_destroy(NULL);
+  REQUIRE(taskhost_error(NULL) != NULL);
+  REQUIRE(taskhost_version()[0] != '\0');
+}
+
+static void wrong_options(void) {
+  taskhost_options options;
+  taskhost_host* host = (taskhost_host*)&options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.shards = 257;
+  REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(host == NULL);
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.log_level_plus_one = 99;
+  REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(host == NULL);
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.flags = 0x80000000u;
+  REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(host == NULL);
+}
+
+/* Fields beyond struct_size count as zero, whatever is there. */
+static void short_options(void) {
+  taskhost_options options;
+  stage self;
+  memset(&options, 0xff, sizeof options);
+  options.struct_size = offsetof(taskhost_options, shards);
+  options.flags = 0;
+  stage_open(&self, &options);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void wrong_manifest_then_a_right_one(void) {
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(load(&self, "{\"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatry\"}, 7]}") ==
+          TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error_has(&self, "/tasks/0/type") && error_has(&self, "mandatory"));
+  REQUIRE(error_has(&self, "/tasks/1"));
+  REQUIRE(load(&self, "{\"tasks\": [") == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error_has(&self, "line 1"));
+  REQUIRE(load(&self, "{\"tasks\": [{\"plugin\": \"no_such\", \"type\": \"mandatory\"}]}") ==
+          TASKHOST_RESULT_BAD_PLUGIN);
+  REQUIRE(error_has(&self, "no_such"));
+  REQUIRE(taskhost_load_file(self.host, "/no/such/manifest.json") == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error_has(&self, "/no/such/manifest.json"));
+  REQUIRE(taskhost_task_count(self.host) == 0);
+  REQUIRE(
+      load(&self,
+           "{\"tasks\": [{\"plugin\": \"probe\", \"type\": \"shutdown_on_exit\", \"config\": {\"end\": \"ok\"}}]}") ==
+      TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_task_count(self.host) == 1);
+  REQUIRE(load(&self, "{\"tasks\": [{\"plugin\": \"ticker\", \"type\": \"mandatory\"}]}") ==
+          TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(add(&self, "probe", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error_has(&self, "probe"));
+  REQUIRE(taskhost_task_count(self.host) == 1);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void wrong_tasks(void) {
+  taskhost_factory factory = idle_factory;
+  taskhost_task_options task;
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(add(&self, "a", &idle_factory, 9, 0) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(add(&self, "a", &idle_factory, TASKHOST_SHUTDOWN_ON_EXIT, 1) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(add(&self, "", &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(add(&self, "a\nb", &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(add(&self, "a", NULL, TASKHOST_MANDATORY, 1) != TASKHOST_RESULT_OK);
+  factory.run = deaf_factory.run; /* both poll and run */
+  REQUIRE(add(&self, "a", &factory, TASKHOST_MANDATORY, 1) != TASKHOST_RESULT_OK);
+  REQUIRE(error_has(&self, "rule 2.7"));
+  factory = idle_factory;
+  factory.state_align = 3;
+  REQUIRE(add(&self, "a", &factory, TASKHOST_MANDATORY, 1) != TASKHOST_RESULT_OK);
+  REQUIRE(error_has(&self, "rule 2.6"));
+  memset(&task, 0, sizeof task);
+  task.struct_size = sizeof task;
+  task.type = TASKHOST_MANDATORY;
+  task.factory = &idle_factory;
+  task.config = "{not json";
+  REQUIRE(taskhost_add_task(self.host, &task) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(taskhost_task_count(self.host) == 0);
+  REQUIRE(add(&self, NULL, &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_OK);
+  REQUIRE(add(&self, NULL, &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_BAD_MANIFEST); /* its name again */
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void too_many_subscribers(void) {
+  stage self;
+  stage_open(&self, NULL); /* which is the first */
+  for (int count = 1; count < 16; ++count) {
+    REQUIRE(taskhost_on_event(self.host, ignore_event, NULL) == TASKHOST_RESULT_OK);
+  }
+  REQUIRE(taskhost_on_event(self.host, ignore_event, NULL) != TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_error(self.host)[0] != '\0');
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void a_directory(void) {
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(taskhost_load_directory(self.host, "/no/such/directory") == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error_has(&self, "/no/such/directory"));
+  REQUIRE(taskhost_load_directory(self.host, plugin_directory) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_task_count(self.host) > 0);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void inspection(void) {
+  char path[4096];
+  const char* text = NULL;
+  stage self;
+  stage_open(&self, NULL);
+  snprintf(path, sizeof path, "%s/probe.so", plugin_directory);
+  REQUIRE(taskhost_inspect(self.host, path, TASKHOST_LOG_FORMAT_TEXT, &text) == TASKHOST_RESULT_OK);
+  REQUIRE(strstr(text, "probe") != NULL);
+  REQUIRE(taskhost_inspect(self.host, path, TASKHOST_LOG_FORMAT_JSON, &text) == TASKHOST_RESULT_OK);
+  REQUIRE(text[0] == '{');
+  REQUIRE(taskhost_inspect(self.host, "/no/such.so", TASKHOST_LOG_FORMAT_TEXT, &text) == TASKHOST_RESULT_BAD_PLUGIN);
+  REQUIRE(error_has(&self, "/no/such.so"));
+  REQUIRE(taskhost_task_count(self.host) == 0);
+  taskhost_destroy(self.host);
+  fclose(self.record);
+}
+
+const scenario fault_scenarios[] = {{"wrong states", wrong_states},
+                                    {"never started", never_started},
+                                    {"null hosts", null_hosts},
+                                    {"wrong options", wrong_options},
+                                    {"short options", short_options},
+                                    {"wrong manifest, then a right one", wrong_manifest_then_a_right_one},
+                                    {"wrong tasks", wrong_tasks},
+                                    {"too many subscribers", too_many_subscribers},
+                                    {"a directory", a_directory},
+                                    {"inspection", inspection},
+                                    {NULL, NULL}};

@@ -1,0 +1,75 @@
+// libtaskhost in a program of pure C. PRODUCT 8.
+#include <sstream>
+#include <string>
+
+#include "scene.hpp"
+#include "support/catch.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+// Plays a scenario of embedder.c, and judges the events of each of its hosts.
+ProcessEnd play(const std::string& scenario, std::size_t hosts) {
+  const TemporaryDirectory directory;
+  const std::string events = (directory / "events").string();
+  Command command;
+  command.program = TASKHOST_TEST_EMBEDDER;
+  command.arguments = {scenario, events, plugin_directory().string()};
+  ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  std::istringstream lines(end.out);
+  std::string host;
+  std::string status;
+  int number = 0;
+  int result = 0;
+  std::size_t judged = 0;
+  while (lines >> host >> number >> status >> result) {
+    EventStream stream;
+    stream.append(read_file(events + "." + std::to_string(number)));
+    CHECK(broken_event_rules(stream, {.status = result}) == "");
+    ++judged;
+  }
+  CHECK(judged == hosts);
+  return end;
+}
+
+}  // namespace
+
+TEST_CASE("a C program runs a task of its own, and stops its host from another thread") {
+  play("stop from a thread", 1);
+}
+TEST_CASE("a C program makes and destroys host after host in one process") { play("many times", 20); }
+TEST_CASE("a C program stops its host from a signal handler") { play("stop from a signal handler", 1); }
+TEST_CASE("a C program stops its host from an event callback") { play("stop from an event callback", 1); }
+TEST_CASE("a host that was asked to stop before its start stops as soon as it has started") {
+  play("stop before the start", 1);
+}
+TEST_CASE("a host without tasks is done at once") { play("no tasks", 1); }
+TEST_CASE("a host whose mandatory task fails for good says so, and every execution was dropped") {
+  play("a failing task", 1);
+}
+TEST_CASE("a host with a deaf blocking task says that the time ran out, and its thread may go on") {
+  play("a deaf task", 1);
+}
+TEST_CASE("two hosts run at the same time in one process") { play("two hosts at once", 2); }
+TEST_CASE("destroying a running host stops it first") { play("destroy a running host", 1); }
+TEST_CASE("wakes from foreign threads, after the end and after the host is gone do no harm") {
+  play("stale wakers", 1);
+}
+TEST_CASE("tasks of a manifest and of the program run side by side") { play("a manifest beside an own task", 1); }
+TEST_CASE("a task of the program's own gets its name and its config") { play("config and name", 1); }
+TEST_CASE("the log goes to a callback instead of stderr") { CHECK(play("log callback", 1).err.empty()); }
+TEST_CASE("calls at the wrong time are refused with a code and a text") { play("wrong states", 1); }
+TEST_CASE("a host that was never started is destroyed without a trace") { play("never started", 0); }
+TEST_CASE("a NULL host does no harm where that is allowed") { play("null hosts", 0); }
+TEST_CASE("wrong options make no host") { play("wrong options", 0); }
+TEST_CASE("fields of the options beyond struct_size count as zero") { play("short options", 1); }
+TEST_CASE("after a wrong manifest the host is as before, and takes a right one") {
+  play("wrong manifest, then a right one", 1);
+}
+TEST_CASE("wrong tasks of the program's own are refused with a code and a text") { play("wrong tasks", 1); }
+TEST_CASE("a host has up to 16 subscribers") { play("too many subscribers", 1); }
+TEST_CASE("a host takes a directory of plugins") { play("a directory", 1); }
+TEST_CASE("a host describes a plugin without admitting it") { play("inspection", 0); }

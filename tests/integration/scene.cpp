@@ -1,0 +1,128 @@
+#include "scene.hpp"
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+
+namespace taskhost::test {
+
+namespace {
+
+// Sanitizers say so on stderr, and a test may look at something else only.
+void check_end(const ProcessEnd& end) {
+  INFO(end.summary());
+  CHECK_FALSE(end.timed_out);
+  CHECK(end.status.has_value());
+  for (const std::string_view complaint : {"AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error:"}) {
+    CHECK(end.err.find(complaint) == std::string::npos);
+  }
+}
+
+}  // namespace
+
+std::filesystem::path program_path() { return TASKHOST_TEST_PROGRAM; }
+std::filesystem::path plugin_directory() { return TASKHOST_TEST_PLUGIN_DIRECTORY; }
+std::filesystem::path test_plugin_directory() { return TASKHOST_TEST_BAD_PLUGIN_DIRECTORY; }
+std::filesystem::path demo_path() { return TASKHOST_TEST_DEMO; }
+
+std::filesystem::path plugin_path(std::string_view name) { return plugin_directory() / (std::string(name) + ".so"); }
+std::filesystem::path test_plugin_path(std::string_view name) {
+  return test_plugin_directory() / (std::string(name) + ".so");
+}
+
+Json task(std::string_view name, std::string_view plugin, std::string_view type, Json config, unsigned restarts) {
+  Json entry{{"name", name}, {"plugin", plugin}, {"type", type}};
+  if (type != "shutdown_on_exit") {
+    entry["restarts"] = restarts;
+  }
+  if (!config.is_null()) {
+    entry["config"] = std::move(config);
+  }
+  return entry;
+}
+
+Json probe_that_ends(std::string_view end, std::string_view run_for) { return {{"end", end}, {"run_for", run_for}}; }
+Json idle_probe() { return probe_that_ends("ok", "1h"); }
+Json deaf_probe() { return {{"end", "ok"}, {"run_for", "1h"}, {"deaf", true}}; }
+
+Event Run::first(std::string_view name, std::string_view task) const {
+  const Event* event = events.first(name, task);
+  return event == nullptr ? Event{} : *event;
+}
+
+bool has_line(std::string_view text, std::initializer_list<std::string_view> words) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (std::all_of(words.begin(), words.end(),
+                    [line](std::string_view word) { return line.find(word) != std::string_view::npos; })) {
+      return true;
+    }
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+  return false;
+}
+
+std::size_t count_lines(std::string_view text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+Running::Running(const Command& command, std::filesystem::path events, RunFacts facts)
+    : process_(command), events_(std::move(events)), facts_(std::move(facts)) {}
+
+void Running::wait_for(std::string_view event, std::string_view task, std::size_t count) {
+  const bool there =
+      eventually([&] { return events_.read().count(event, task) >= count || !process_.running(); }, patience);
+  if (!there || events_.read().count(event, task) < count) {
+    FAIL("waited in vain for " << count << " × " << event << " of \"" << task << "\"; the log is\n" << process_.err());
+  }
+}
+
+Run Running::finish(std::chrono::nanoseconds limit) {
+  Run run{.end = process_.wait(limit), .events = {}};
+  run.events = events_.read_all();
+  check_end(run.end);
+  facts_.status = run.status();
+  INFO(run.end.summary());
+  CHECK(broken_event_rules(run.events, facts_) == "");
+  return run;
+}
+
+Scene::Scene()
+    : manifest{{"plugin_dirs", {plugin_directory().string(), test_plugin_directory().string()}},
+               {"tasks", Json::array()}} {}
+
+Command Scene::command(const std::vector<std::string>& options) {
+  directory_.write("manifest.json", text.value_or(manifest.dump(2)));
+  Command command;
+  command.program = program_path();
+  command.arguments = {"run", "--events", events_path().string()};
+  command.arguments.insert(command.arguments.end(), options.begin(), options.end());
+  command.arguments.push_back(manifest_path().string());
+  command.limits = {
+      {RLIMIT_FSIZE, rlim_t{1} << 30}};  // a storm that a broken program doesn't end shall not fill the disk
+  return command;
+}
+
+Running Scene::start(const std::vector<std::string>& options) { return start(command(options)); }
+
+Running Scene::start(const Command& command) {
+  std::filesystem::remove(events_path());
+  RunFacts facts;
+  for (const Json& entry : manifest["tasks"]) {
+    if (entry.contains("name") && entry.contains("restarts")) {
+      facts.budgets[entry["name"]] = entry["restarts"];
+    }
+  }
+  return Running(command, events_path(), std::move(facts));
+}
+
+ProcessEnd run_program(const std::vector<std::string>& arguments) {
+  Command command;
+  command.program = program_path();
+  command.arguments = arguments;
+  ProcessEnd end = Process(command).wait();
+  check_end(end);
+  return end;
+}
+
+}  // namespace taskhost::test

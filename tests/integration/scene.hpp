@@ -1,0 +1,104 @@
+// A manifest, and runs of the program with it. Every run writes its events, and every stream is judged by
+// support/event_rules.hpp; every run must end by itself, with an exit status, and without a sanitizer's complaint.
+#pragma once
+
+#include <filesystem>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/event_rules.hpp"
+#include "support/event_stream.hpp"
+#include "support/process.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace taskhost::test {
+
+using Json = nlohmann::json;
+
+// Where the build has put things.
+std::filesystem::path program_path();
+std::filesystem::path plugin_directory();
+std::filesystem::path test_plugin_directory();
+std::filesystem::path demo_path();
+
+// "probe" → the path of the bundled plugin's library.
+std::filesystem::path plugin_path(std::string_view name);
+std::filesystem::path test_plugin_path(std::string_view name);
+
+// An entry of "tasks". Without a budget for shutdown_on_exit, which has none.
+Json task(std::string_view name, std::string_view plugin, std::string_view type, Json config = nullptr,
+          unsigned restarts = 0);
+
+// Configs of probe and probe_blocking.
+Json probe_that_ends(std::string_view end, std::string_view run_for = "0ms");
+Json idle_probe();
+Json deaf_probe();
+
+// What came out of a run.
+struct Run {
+  ProcessEnd end;
+  EventStream events;
+
+  int status() const { return end.status.value_or(-1); }
+  const std::string& log() const { return end.err; }
+  Event first(std::string_view name, std::string_view task = {}) const;  // an empty one if there is none
+  std::string stopping_reason() const { return first("host_stopping").reason; }
+  std::string stopping_task() const { return first("host_stopping").task; }
+};
+
+// Does a line of the text have all these words?
+bool has_line(std::string_view text, std::initializer_list<std::string_view> words);
+std::size_t count_lines(std::string_view text);
+
+// A run that is going on.
+class Running {
+ public:
+  Running(const Command& command, std::filesystem::path events, RunFacts facts);
+
+  Process& process() { return process_; }
+  EventFile& events() { return events_; }
+  void send(int signal) { process_.send(signal); }
+  void expect_cut_short() { facts_.cut_short = true; }  // it will end at once: its last events may be missing
+
+  // These fail the test when they wait in vain.
+  void wait_for(std::string_view event, std::string_view task = {}, std::size_t count = 1);
+  Run finish(std::chrono::nanoseconds limit = patience);
+
+ private:
+  Process process_;
+  EventFile events_;
+  RunFacts facts_;
+};
+
+class Scene {
+ public:
+  Scene();
+
+  Json manifest;                    // has plugin_dirs and an empty list of tasks
+  std::optional<std::string> text;  // the manifest's text, if it is not to be what `manifest` says
+
+  const TemporaryDirectory& directory() const { return directory_; }
+  void add(const Json& entry) { manifest["tasks"].push_back(entry); }
+
+  // `taskhost run --events FILE OPTIONS MANIFEST`
+  Running start(const std::vector<std::string>& options = {});
+  Run run(const std::vector<std::string>& options = {}) { return start(options).finish(); }
+
+  // With a command of the test's own; its events go to events_path().
+  Running start(const Command& command);
+  Command command(const std::vector<std::string>& options = {});
+  std::filesystem::path events_path() const { return directory_ / "events.jsonl"; }
+  std::filesystem::path manifest_path() const { return directory_ / "manifest.json"; }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+// Runs the program with these arguments and nothing else: for verbs without events.
+ProcessEnd run_program(const std::vector<std::string>& arguments);
+
+}  // namespace taskhost::test

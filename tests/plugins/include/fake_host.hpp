@@ -1,0 +1,158 @@
+// A host of one execution for tests: time stands still unless a test moves it, wakes are counted, texts are kept.
+// One thread. The host of a FakeHost's execution is the object itself, so it must not move.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "taskhost/ext/signals.h"
+#include "taskhost/plugin.h"
+
+class FakeHost : private taskhost_exec {
+ public:
+  FakeHost() : taskhost_exec{&table()} {}
+  FakeHost(const FakeHost&) = delete;
+  FakeHost& operator=(const FakeHost&) = delete;
+  ~FakeHost() { drop(); }
+
+  const taskhost_exec* exec() const { return this; }
+
+  // Fresh zeroed memory and a start. Returns its status.
+  std::int32_t start(const taskhost_factory& factory) {
+    factory_ = &factory;
+    const std::size_t align = factory.state_align == 0 ? alignof(std::max_align_t) : factory.state_align;
+    const std::size_t size = (factory.state_size + align - 1) / align * align;
+    state_.reset(std::aligned_alloc(align, size == 0 ? align : size));
+    std::memset(state_.get(), 0, size);
+    message.clear();
+    wake_time = TASKHOST_NEVER;
+    const std::int32_t status = factory.start == nullptr ? TASKHOST_OK : factory.start(state_.get(), this);
+    live_ = status == TASKHOST_OK;
+    return status;
+  }
+  std::int32_t poll() { return factory_->poll(state_.get(), this); }
+  std::int32_t run() { return factory_->run(state_.get(), this); }
+  void drop() {
+    if (live_ && factory_->drop != nullptr) factory_->drop(state_.get());
+    live_ = false;
+  }
+  const void* state() const { return state_.get(); }
+
+  // What a test sets.
+  std::string config = "{}";
+  std::uint64_t time = 1000 * TASKHOST_SECOND;
+  std::uint64_t number = 1;
+  bool stop = false;
+  bool has_signals = true;
+  std::uint32_t signals = 0;                     // those that have come
+  std::uint64_t stop_at = TASKHOST_NEVER;        // wait moves the time, and asks for the stop here
+  std::int32_t descriptor_status = TASKHOST_OK;  // what wake_on_fd returns
+
+  // What a test looks at.
+  std::vector<std::string> log;
+  std::string message;  // the last fail's
+  std::uint64_t wake_time = TASKHOST_NEVER;
+  std::map<int, std::uint32_t> descriptors;
+  std::uint32_t subscribed = 0;
+  int wakes = 0;
+  int beats = 0;
+  int readies = 0;
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
+  static FakeHost& of(const taskhost_exec* exec) { return *const_cast<FakeHost*>(static_cast<const FakeHost*>(exec)); }
+  // `now` and `wake` come without an execution.
+  static FakeHost*& latest() {
+    static FakeHost* host = nullptr;
+    return host;
+  }
+
+  static const taskhost_services& table() {
+    static const taskhost_services services = [] {
+      taskhost_services made{};
+      made.struct_size = sizeof made;
+      made.abi_minor = TASKHOST_ABI_MINOR;
+      made.log = [](const taskhost_exec* exec, std::int32_t, const char* text, std::size_t size) {
+        of(exec).log.emplace_back(text, size);
+      };
+      made.fail = [](const taskhost_exec* exec, const char* text, std::size_t size) -> std::int32_t {
+        of(exec).message.assign(text, size);
+        return TASKHOST_ERROR;
+      };
+      made.config = [](const taskhost_exec* exec, std::size_t* size) {
+        if (size != nullptr) *size = of(exec).config.size();
+        return of(exec).config.c_str();
+      };
+      made.task_name = [](const taskhost_exec*) { return "fake"; };
+      made.execution_number = [](const taskhost_exec* exec) { return of(exec).number; };
+      made.stop_requested = [](const taskhost_exec* exec) -> std::int32_t { return of(exec).stop ? 1 : 0; };
+      made.now = [] { return latest()->time; };
+      made.waker = [](const taskhost_exec*) -> taskhost_waker { return 7; };
+      made.wake = [](taskhost_waker waker) { latest()->wakes += waker == 7 ? 1 : 0; };
+      made.wake_at = [](const taskhost_exec* exec, std::uint64_t when) { of(exec).wake_time = when; };
+      made.wake_after = [](const taskhost_exec* exec, std::uint64_t delay) {
+        FakeHost& host = of(exec);
+        host.wake_time = delay >= TASKHOST_NEVER - host.time ? TASKHOST_NEVER : host.time + delay;
+      };
+      made.wake_on_fd = [](const taskhost_exec* exec, std::int32_t descriptor, std::uint32_t interests) {
+        of(exec).descriptors[descriptor] = interests;
+        return of(exec).descriptor_status;
+      };
+      made.wait = [](const taskhost_exec* exec, std::uint64_t until) -> std::uint32_t {
+        FakeHost& host = of(exec);
+        if (host.stop_at <= until) {
+          if (host.time < host.stop_at) host.time = host.stop_at;
+          host.stop = true;
+        }
+        if (host.stop) return TASKHOST_WAIT_STOP;
+        if (host.time < until) host.time = until;
+        return TASKHOST_WAIT_TIME;
+      };
+      made.ready = [](const taskhost_exec* exec) { ++of(exec).readies; };
+      made.heartbeat = [](const taskhost_exec* exec) { ++of(exec).beats; };
+      made.extension = [](const taskhost_exec* exec, const char* id, std::uint32_t revision) -> const void* {
+        const bool known = std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) == 0 && revision == TASKHOST_SIGNALS_REVISION;
+        return known && of(exec).has_signals ? &signal_table() : nullptr;
+      };
+      return made;
+    }();
+    return services;
+  }
+
+  static const taskhost_signals& signal_table() {
+    static const taskhost_signals signals = [] {
+      taskhost_signals made{};
+      made.struct_size = sizeof made;
+      made.revision = TASKHOST_SIGNALS_REVISION;
+      made.subscribe = [](const taskhost_exec* exec, std::uint32_t bits) -> std::int32_t {
+        of(exec).subscribed = bits;
+        return TASKHOST_OK;
+      };
+      made.take = [](const taskhost_exec* exec) {
+        const std::uint32_t taken = of(exec).signals;
+        of(exec).signals = 0;
+        return taken;
+      };
+      return made;
+    }();
+    return signals;
+  }
+
+  // Of this object, but needed before the members: the latest host is the one whose clock `now` reads.
+  struct Latest {
+    explicit Latest(FakeHost* host) { latest() = host; }
+  };
+  Latest registered_{this};
+  const taskhost_factory* factory_ = nullptr;
+  std::unique_ptr<void, Free> state_;
+  bool live_ = false;
+};

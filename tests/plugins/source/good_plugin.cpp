@@ -1,0 +1,206 @@
+// One source, some good plugins that check what the host promises, or do what is allowed but rare. README.md lists
+// them.
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "taskhost/plugin.h"
+
+#if defined(GOOD_COUNTING)
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "plugin_support/config.h"
+#endif
+
+namespace {
+
+[[maybe_unused]] std::int32_t run_until_stopped(void*, const taskhost_exec* exec) {
+  return taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
+}
+[[maybe_unused]] std::int32_t end_at_once(void*, const taskhost_exec*) { return TASKHOST_OK; }
+
+[[maybe_unused]] taskhost_factory describe(const char* name) {
+  taskhost_factory made{};
+  made.struct_size = sizeof(taskhost_factory);
+  made.name = name;
+  made.version = "1.0";
+  made.description = "a test plugin";
+  made.poll = run_until_stopped;
+  return made;
+}
+
+#if defined(GOOD_NEWER_MINOR)
+
+// As a plugin of a later minor version looks to this host: its descriptor is longer, and the host reads what it knows.
+struct NewerFactory {
+  taskhost_factory known;
+  void (*appended)(void);
+  std::uint64_t more[16];
+};
+NewerFactory newer;
+const taskhost_factory* first_factory() {
+  newer.known = describe(PLUGIN_NAME);
+  newer.known.struct_size = sizeof(NewerFactory);
+  std::memset(newer.more, 0xff, sizeof newer.more);
+  return &newer.known;
+}
+
+#elif defined(GOOD_THREE_FACTORIES)
+
+const taskhost_factory* first_factory() {
+  static taskhost_factory third = describe("third");
+  static taskhost_factory second = describe("second");
+  static taskhost_factory first = describe("first");
+  third.poll = end_at_once;
+  second.next = &third;
+  first.next = &second;
+  return &first;
+}
+
+#elif defined(GOOD_MINIMAL)
+
+// Nothing but what a descriptor must have: no start, no drop, no state, no texts.
+const taskhost_factory* first_factory() {
+  static taskhost_factory made;
+  made.struct_size = sizeof(taskhost_factory);
+  made.name = PLUGIN_NAME;
+  made.poll = end_at_once;
+  return &made;
+}
+
+#elif defined(GOOD_ALIGNED)
+
+std::int32_t start(void* state, const taskhost_exec* exec) {
+  if (reinterpret_cast<std::uintptr_t>(state) % 4096 != 0) return taskhost_fail(exec, "the state is not aligned");
+  return TASKHOST_OK;
+}
+const taskhost_factory* first_factory() {
+  static taskhost_factory made = describe(PLUGIN_NAME);
+  made.state_size = 100;
+  made.state_align = 4096;
+  made.start = start;
+  made.poll = end_at_once;
+  return &made;
+}
+
+#elif defined(GOOD_ZEROED)
+
+// Each execution finds its state zeroed and leaves it dirty. The first three fail, so that there are restarts.
+constexpr std::size_t state_size = 1000;
+std::int32_t start(void* state, const taskhost_exec* exec) {
+  const auto* bytes = static_cast<const unsigned char*>(state);
+  for (std::size_t index = 0; index < state_size; ++index) {
+    if (bytes[index] != 0) return taskhost_fail(exec, "the state is not zeroed");
+  }
+  std::memset(state, 0xab, state_size);
+  return TASKHOST_OK;
+}
+std::int32_t poll(void* state, const taskhost_exec* exec) {
+  std::memset(state, 0xcd, state_size);
+  return exec->services->execution_number(exec) < 4 ? taskhost_fail(exec, "the state was zeroed") : TASKHOST_OK;
+}
+const taskhost_factory* first_factory() {
+  static taskhost_factory made = describe(PLUGIN_NAME);
+  made.state_size = state_size;
+  made.start = start;
+  made.poll = poll;
+  return &made;
+}
+
+#elif defined(GOOD_BIG_STATE)
+
+constexpr std::size_t state_size = std::size_t{1} << 20;
+std::int32_t poll(void* state, const taskhost_exec*) {
+  std::memset(state, 0xcd, state_size);
+  return TASKHOST_OK;
+}
+const taskhost_factory* first_factory() {
+  static taskhost_factory made = describe(PLUGIN_NAME);
+  made.state_size = state_size;
+  made.poll = poll;
+  return &made;
+}
+
+#elif defined(GOOD_COUNTING)
+
+// Appends a line to a file for each start and drop: "start 1", "drop 1". Config: {"file": path, "end": "ok" | "error"
+// (at once; absent: runs until stopped), "refuse": true (writes "refuse 1" and fails the start)}.
+struct Counting {
+  int file;
+  std::uint64_t number;
+  bool ends;
+  bool fails;
+};
+
+void write_line(int file, const char* word, std::uint64_t number) {
+  const std::string line = std::string(word) + ' ' + std::to_string(number) + '\n';
+  while (::write(file, line.data(), line.size()) < 0 && errno == EINTR) {
+  }
+}
+
+std::int32_t start(void* state, const taskhost_exec* exec) {
+  config_reader reader;
+  config_open(&reader, taskhost_config(exec));
+  char path[4096];
+  char end[16];
+  config_string(&reader, "file", "", path, sizeof path);
+  config_string(&reader, "end", "", end, sizeof end);
+  const bool refuse = config_boolean(&reader, "refuse", false);
+  if (!config_close(&reader)) return taskhost_fail(exec, reader.problem);
+  const int file = ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return taskhost_fail(exec, "config: \"file\" can't be opened");
+  const std::uint64_t number = exec->services->execution_number(exec);
+  if (refuse) {
+    write_line(file, "refuse", number);
+    ::close(file);
+    return taskhost_fail(exec, "refused");
+  }
+  write_line(file, "start", number);
+  new (state) Counting{file, number, end[0] != '\0', std::strcmp(end, "error") == 0};
+  return TASKHOST_OK;
+}
+
+[[maybe_unused]] std::int32_t poll(void* state, const taskhost_exec* exec) {
+  const auto* self = static_cast<const Counting*>(state);
+  if (self->ends) return self->fails ? taskhost_fail(exec, "was told to fail") : TASKHOST_OK;
+  return run_until_stopped(state, exec);
+}
+
+[[maybe_unused]] std::int32_t run(void* state, const taskhost_exec* exec) {
+  for (;;) {
+    const std::int32_t status = poll(state, exec);
+    if (status != TASKHOST_PENDING) return status;
+    exec->services->wait(exec, TASKHOST_NEVER);
+  }
+}
+
+void drop(void* state) {
+  auto* self = static_cast<Counting*>(state);
+  write_line(self->file, "drop", self->number);
+  ::close(self->file);
+}
+
+const taskhost_factory* first_factory() {
+  static taskhost_factory made = describe(PLUGIN_NAME);
+  made.state_size = sizeof(Counting);
+  made.state_align = alignof(Counting);
+  made.start = start;
+#ifdef BLOCKING
+  made.poll = nullptr;
+  made.run = run;
+#else
+  made.poll = poll;
+#endif
+  made.drop = drop;
+  return &made;
+}
+
+#endif
+
+}  // namespace
+
+extern "C" const taskhost_factory* taskhost_plugin_v1(void) { return first_factory(); }

@@ -1,0 +1,154 @@
+// The judge of event streams must itself be sharp: each rule is broken once.
+#include "support/event_rules.hpp"
+
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using taskhost::test::broken_event_rules;
+using taskhost::test::EventStream;
+using taskhost::test::RunFacts;
+
+namespace {
+
+const std::string feed = R"("task":"feed","id":"0b0f1c5e-8b0a-4c0e-9d7e-0123456789ab","type":"mandatory")";
+const std::string other = R"("task":"other","id":"1b0f1c5e-8b0a-4c0e-9d7e-0123456789ab","type":"detachable")";
+
+// Numbers and dates the lines.
+EventStream stream_of(const std::vector<std::string>& bodies) {
+  EventStream stream;
+  int seq = 0;
+  for (const std::string& body : bodies) {
+    stream.append(R"({"time":"2024-05-06T07:08:09.00000)" + std::to_string(seq) + R"(Z","seq":)" +
+                  std::to_string(seq + 1) + "," + body + "}\n");
+    ++seq;
+  }
+  return stream;
+}
+
+std::vector<std::string> good_run() {
+  return {R"("event":"host_started")",
+          R"("event":"task_started","execution":1,)" + feed,
+          R"("event":"task_exited","execution":1,"outcome":"error","uptime_ms":0.5,"remaining":1,)" + feed,
+          R"("event":"task_restarting","delay_ms":0,"remaining":0,)" + feed,
+          R"("event":"task_started","execution":2,)" + feed,
+          R"("event":"task_exited","execution":2,"outcome":"ok","uptime_ms":2,"remaining":0,)" + feed,
+          R"("event":"task_gave_up","execution":2,)" + feed,
+          R"("event":"host_stopping","reason":"budget_exhausted","task":"feed")",
+          R"("event":"host_stopped","status":1)"};
+}
+
+std::string verdict_on(const std::vector<std::string>& bodies, int status = 1) {
+  return broken_event_rules(stream_of(bodies), RunFacts{.status = status, .budgets = {{"feed", 1}}});
+}
+
+}  // namespace
+
+TEST_CASE("a stream that keeps all rules has none broken") { CHECK(verdict_on(good_run()).empty()); }
+
+TEST_CASE("an exit status that the stream does not tell is noticed") {
+  CHECK(verdict_on(good_run(), 0).find("exit status") != std::string::npos);
+}
+
+TEST_CASE("each single event left out is noticed, and each one told twice") {
+  for (std::size_t left_out = 0; left_out < good_run().size(); ++left_out) {
+    std::vector<std::string> bodies = good_run();
+    bodies.erase(bodies.begin() + static_cast<std::ptrdiff_t>(left_out));
+    INFO(good_run()[left_out]);
+    CHECK_FALSE(verdict_on(bodies).empty());
+    bodies = good_run();
+    bodies.insert(bodies.begin() + static_cast<std::ptrdiff_t>(left_out), good_run()[left_out]);
+    CHECK_FALSE(verdict_on(bodies).empty());
+  }
+}
+
+TEST_CASE("each change of a field that matters is noticed") {
+  struct Change {
+    std::string from;
+    std::string to;
+  };
+  const std::vector<Change> changes{{R"("execution":2)", R"("execution":3)"},
+                                    {"-4c0e-", "-1c0e-"},
+                                    {R"("outcome":"error")", R"("outcome":"bad")"},
+                                    {R"("uptime_ms":0.5,)", ""},
+                                    {R"("uptime_ms":0.5,)", R"("uptime_ms":"1",)"},
+                                    {R"("uptime_ms":0.5,)", R"("uptime_ms":1000,)"},
+                                    {R"("remaining":1)", R"("remaining":2)"},
+                                    {R"("remaining":1,)", ""},
+                                    {R"("delay_ms":0,)", ""},
+                                    {"task_gave_up", "task_discarded"},
+                                    {R"("event":"task_started")", R"("event":"task_begun")"},
+                                    {"mandatory", "compulsory"},
+                                    {"budget_exhausted", "task_exit"},
+                                    {"budget_exhausted", "all_done"},
+                                    {"budget_exhausted", "whim"},
+                                    {R"("event":"host_stopping")", R"("event":"plugin_loaded")"}};
+  for (const Change& change : changes) {
+    std::vector<std::string> bodies = good_run();
+    for (std::string& body : bodies) {
+      const std::size_t at = body.find(change.from);
+      if (at != std::string::npos) {
+        body.replace(at, change.from.size(), change.to);
+        break;
+      }
+    }
+    INFO(change.from << " to " << change.to);
+    CHECK_FALSE(verdict_on(bodies).empty());
+  }
+}
+
+TEST_CASE("a gap in seq, a time that goes back and a line without an end are noticed") {
+  const auto verdict_on_text = [](const std::string& text) {
+    EventStream stream;
+    stream.append(R"({"time":"2024-05-06T07:08:09.000001Z","seq":1,"event":"host_started"})"
+                  "\n" +
+                  text);
+    return broken_event_rules(stream, RunFacts{.status = 0, .budgets = {}, .cut_short = true});
+  };
+  CHECK(verdict_on_text("").empty());
+  CHECK(verdict_on_text(R"({"time":"2024-05-06T07:08:09.000001Z","seq":2,"event":"plugin_loaded"})"
+                        "\n")
+            .empty());
+  CHECK_FALSE(verdict_on_text(R"({"time":"2024-05-06T07:08:09.000001Z","seq":3,"event":"plugin_loaded"})"
+                              "\n")
+                  .empty());
+  CHECK_FALSE(verdict_on_text(R"({"time":"2024-05-06T07:08:09.000000Z","seq":2,"event":"plugin_loaded"})"
+                              "\n")
+                  .empty());
+  CHECK_FALSE(verdict_on_text(R"({"time":"2024-05-06T07:08:09Z","seq":2,"event":"plugin_loaded"})"
+                              "\n")
+                  .empty());
+  CHECK_FALSE(verdict_on_text(R"({"time":"2024-05-06T07:08:09.000001Z","seq":2,"event":"plugin_loaded"})").empty());
+  CHECK_FALSE(verdict_on_text("{\"seq\":2\n").empty());
+  CHECK_FALSE(verdict_on_text("\n").empty());
+}
+
+TEST_CASE("a stop is judged too: every live execution ends once, and the abandoned one costs status 4") {
+  const std::string stopped = R"("event":"task_stopped","execution":1,"outcome":"cancelled",)";
+  std::vector<std::string> bodies{R"("event":"host_started")",
+                                  R"("event":"task_started","execution":1,)" + feed,
+                                  R"("event":"task_started","execution":1,)" + other,
+                                  R"("event":"host_stopping","reason":"signal")",
+                                  R"("event":"task_stopping","execution":1,)" + feed,
+                                  R"("event":"task_stopping","execution":1,)" + other,
+                                  stopped + feed,
+                                  stopped + other,
+                                  R"("event":"host_stopped","status":0)"};
+  CHECK(verdict_on(bodies, 0).empty());
+  bodies[6] = R"("event":"task_abandoned","execution":1,)" + feed;
+  bodies[8] = R"("event":"host_stopped","status":4)";
+  CHECK(verdict_on(bodies, 4).empty());
+  bodies[8] = R"("event":"host_stopped","status":0)";
+  CHECK_FALSE(verdict_on(bodies, 0).empty());
+  bodies[6] = R"("event":"task_ready","execution":1,)" + feed;
+  CHECK(verdict_on(bodies, 0).find("does not say how execution 1 of feed ended") != std::string::npos);
+  bodies[6] = R"("event":"task_exited","execution":1,"outcome":"ok","uptime_ms":1,"remaining":1,)" + feed;
+  CHECK(verdict_on(bodies, 0).find("no exit") != std::string::npos);
+}
+
+TEST_CASE("a start in a run that ended with status 2 or 3 is noticed") {
+  CHECK(broken_event_rules(EventStream(), RunFacts{.status = 2}).empty());
+  CHECK_FALSE(broken_event_rules(EventStream(), RunFacts{.status = 0}).empty());
+  CHECK_FALSE(verdict_on(good_run(), 3).empty());
+}

@@ -1,0 +1,88 @@
+// One run of a program, seen from outside. Belongs to one thread; a program still running at the end is killed.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace taskhost::test {
+
+// How long a test waits for what must happen. Sanitizer builds on a busy machine are slow; a right program never needs
+// it.
+inline constexpr std::chrono::seconds patience{120};
+
+// Asks again and again until `holds` says yes; false once the time is over.
+bool eventually(const std::function<bool()>& holds, std::chrono::nanoseconds limit = patience);
+
+// What a standard stream of the program leads to.
+enum class Wiring {
+  captured,     // out, err: kept for the test. in: as null_device
+  null_device,  //
+  closed,       // the descriptor does not exist
+  broken_pipe,  // out, err: a pipe that nobody reads
+};
+
+struct Command {
+  std::filesystem::path program;
+  std::vector<std::string> arguments;       // without the program's name
+  std::vector<std::string> environment;     // "NAME=value", on top of the test's own
+  std::filesystem::path working_directory;  // empty: the test's own
+  Wiring in = Wiring::null_device;
+  Wiring out = Wiring::captured;
+  Wiring err = Wiring::captured;
+  std::vector<std::pair<int, rlim_t>> limits;  // {RLIMIT_NOFILE, 64}
+  bool obeys_file_modes = false;               // also when root runs the tests
+};
+
+struct ProcessEnd {
+  std::optional<int> status;  // exit status, or
+  std::optional<int> signal;  // what killed it
+  bool timed_out = false;     // the test lost patience and killed it
+  std::chrono::nanoseconds lifetime{};
+  std::string out;
+  std::string err;
+
+  std::string summary() const;  // for a failing test: how it ended, and what it wrote
+};
+
+class Process {
+ public:
+  explicit Process(const Command& command);  // throws if it can't be started
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  pid_t id() const noexcept { return id_; }
+  bool running();
+  void send(int signal);  // nothing happens if it has ended
+
+  // What it has written so far.
+  std::string out() const;
+  std::string err() const;
+
+  // Waits until it has written `text` to stderr, or has ended; says whether the text is there.
+  bool wait_for_err(std::string_view text, std::chrono::nanoseconds limit = patience);
+
+  // Waits for the end; kills it when the time is over.
+  ProcessEnd wait(std::chrono::nanoseconds limit = patience);
+
+ private:
+  void reap(bool block);
+
+  pid_t id_ = -1;
+  int out_ = -1;  // files without a name; -1 if not captured
+  int err_ = -1;
+  std::chrono::steady_clock::time_point started_;
+  std::chrono::steady_clock::time_point ended_;
+  std::optional<int> wait_status_;
+};
+
+}  // namespace taskhost::test

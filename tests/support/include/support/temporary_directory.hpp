@@ -1,0 +1,30 @@
+// A directory of a test's own, gone with the object. Tests that run side by side never meet.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace taskhost::test {
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+
+  // Writes a file, and the folders on its way; returns its path.
+  std::filesystem::path write(std::string_view name, std::string_view content) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+// The whole content, "" if there is no such file.
+std::string read_file(const std::filesystem::path& path);
+
+}  // namespace taskhost::test

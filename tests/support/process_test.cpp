@@ -1,0 +1,106 @@
+// The support that the black-box tests stand on.
+#include "support/process.hpp"
+
+#include <csignal>
+
+#include "support/catch.hpp"
+#include "support/event_stream.hpp"
+#include "support/temporary_directory.hpp"
+
+using taskhost::test::Command;
+using taskhost::test::EventFile;
+using taskhost::test::Process;
+using taskhost::test::ProcessEnd;
+using taskhost::test::TemporaryDirectory;
+using taskhost::test::Wiring;
+
+namespace {
+
+Command shell(const std::string& script) {
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", script};
+  return command;
+}
+
+}  // namespace
+
+TEST_CASE("a program's status and what it wrote to both streams come back") {
+  const ProcessEnd end = Process(shell("echo data; echo log >&2; exit 3")).wait();
+  CHECK(end.status == 3);
+  CHECK(end.out == "data\n");
+  CHECK(end.err == "log\n");
+}
+
+TEST_CASE("a program's end by a signal comes back as a signal") {
+  Process process(shell("echo up >&2; while :; do sleep 0.01; done"));
+  CHECK(process.wait_for_err("up\n"));
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait();
+  CHECK_FALSE(end.status.has_value());
+  CHECK(end.signal == SIGTERM);
+}
+
+TEST_CASE("a program that outlasts the patience is killed") {
+  const ProcessEnd end = Process(shell("while :; do sleep 0.01; done")).wait(std::chrono::milliseconds(20));
+  CHECK(end.timed_out);
+  CHECK(end.signal == SIGKILL);
+}
+
+TEST_CASE("a program that does not exist can't be started") {
+  Command command;
+  command.program = "/nonexistent/program";
+  CHECK_THROWS(Process(command));
+}
+
+TEST_CASE("environment, working directory and limits reach the program") {
+  const TemporaryDirectory directory;
+  Command command = shell("echo $COLOUR; pwd -P; ulimit -n");
+  command.environment = {"COLOUR=blue"};
+  command.working_directory = directory.path();
+  command.limits = {{RLIMIT_NOFILE, 64}};
+  const std::string place = std::filesystem::canonical(directory.path()).string();
+  CHECK(Process(command).wait().out == "blue\n" + place + "\n64\n");
+}
+
+TEST_CASE("a closed stream and a broken pipe are what they are called") {
+  Command command = shell("exec 2>/dev/null; echo data; exec 3>&1");
+  command.out = Wiring::closed;
+  CHECK(Process(command).wait().status != 0);
+  command = shell("while :; do echo data; done");
+  command.out = Wiring::broken_pipe;
+  CHECK(Process(command).wait().signal == SIGPIPE);
+}
+
+TEST_CASE("a program that obeys file modes can't read a file of mode 0, not even as root") {
+  const TemporaryDirectory directory;
+  const auto file = directory.write("secret", "text");
+  std::filesystem::permissions(file, std::filesystem::perms::none);
+  Command command = shell("cat '" + file.string() + "'");
+  command.obeys_file_modes = true;
+  CHECK(Process(command).wait().status == 1);
+}
+
+TEST_CASE("a temporary directory is gone with its object") {
+  std::filesystem::path path;
+  {
+    const TemporaryDirectory directory;
+    path = directory.write("folder/file", "text").parent_path();
+    CHECK(taskhost::test::read_file(path / "file") == "text");
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("an event file is followed while it is written") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "events.jsonl";
+  EventFile events(path);
+  CHECK(events.read().events().empty());
+  directory.write("events.jsonl", R"({"seq":1,"event":"host_started"})"
+                                  "\n{\"seq\":2,");
+  CHECK(events.wait_for("host_started"));
+  Process process(shell("echo '\"event\":\"task_started\",\"task\":\"a\"}' >> '" + path.string() + "'"));
+  CHECK(events.wait_for("task_started", "a"));
+  CHECK(events.read().count("task_started") == 1);
+  CHECK_FALSE(events.wait_for("task_exited", "a", 1, std::chrono::milliseconds(1)));
+}

@@ -1,0 +1,5 @@
+// Catch2 2 brings its main with a macro, Catch2 3 with a library.
+#if !__has_include(<catch2/catch_all.hpp>)
+#define CATCH_CONFIG_MAIN
+#include <catch2/catch.hpp>
+#endif

@@ -1,0 +1,179 @@
+// Blocking tasks on their threads: stops, wakes and ends that meet, descriptors, and those that are abandoned.
+#include <unistd.h>
+
+#include <memory>
+
+#include "race.hpp"
+
+using namespace taskhost;
+using namespace taskhost::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("a stop that races with blocking tasks that end by themselves") {
+  for (Rounds rounds(100); rounds.next();) {
+    RecordingSink sink;
+    const SteadyClock clock;
+    Supervisor supervisor(with_shards(2), sink, clock);
+    for (int i = 0; i < 6; ++i) {
+      supervisor.add({"t",
+                      TaskFn::from_blocking([](BlockingContext& context) {
+                        context.wait_for(50us);
+                        return TaskResult::failed("again");
+                      }),
+                      {TaskType::mandatory, 1'000'000}});
+    }
+    supervisor.start();
+    CHECK(sink.await("t restarting", 6));
+    supervisor.request_stop({});
+    CHECK(supervisor.wait() == HostResult::success);
+    CHECK(starts_match_ends(sink));
+  }
+}
+
+TEST_CASE("no wake of a waiting blocking task is lost") {
+  RecordingSink sink;
+  const SteadyClock clock;
+  Supervisor supervisor({}, sink, clock);
+  std::atomic<Waker> waker{0};
+  std::atomic<int> asked{0};
+  std::atomic<int> answered{0};
+  supervisor.add({"t",
+                  TaskFn::from_blocking([&](BlockingContext& context) {
+                    waker = context.execution().waker();
+                    while ((context.execution().wait_until(never) & wait_stop) == 0) {
+                      answered = asked.load();
+                      answered.notify_all();
+                    }
+                  }),
+                  {}});
+  supervisor.start();
+  while (waker == 0) std::this_thread::yield();
+  for (Rounds rounds(2000); rounds.next();) {
+    const int round = ++asked;
+    Execution::wake(waker);
+    for (int seen = answered; seen < round; seen = answered) answered.wait(seen);
+  }
+  supervisor.request_stop({});
+  CHECK(supervisor.wait() == HostResult::success);
+}
+
+TEST_CASE("wake_on_descriptor from a blocking task wakes it each time the descriptor becomes ready") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  RecordingSink sink;
+  const SteadyClock clock;
+  Supervisor supervisor({}, sink, clock);
+  std::atomic<int> read_bytes{0};
+  supervisor.add({"reader",
+                  TaskFn::from_blocking([&](BlockingContext& context) {
+                    for (;;) {
+                      if (!context.execution().wake_on_descriptor(ends[0], readable)) {
+                        return TaskResult::failed("refused");
+                      }
+                      const unsigned why = context.execution().wait_until(never);
+                      if ((why & wait_stop) != 0) return TaskResult::ok();
+                      char byte = 0;
+                      if (::read(ends[0], &byte, 1) != 1) return TaskResult::failed("nothing to read");
+                      ++read_bytes;
+                      read_bytes.notify_all();
+                    }
+                  }),
+                  {}});
+  supervisor.start();
+  int written = 0;
+  for (Rounds rounds(500); rounds.next();) {
+    REQUIRE(::write(ends[1], "x", 1) == 1);
+    ++written;
+    for (int seen = read_bytes; seen < written; seen = read_bytes) read_bytes.wait(seen);
+  }
+  supervisor.request_stop({});
+  CHECK(supervisor.wait() == HostResult::success);
+  CHECK(read_bytes == written);
+  CHECK(sink.lines("reader").back() == "reader stopped 1");
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_CASE("blocking tasks that watch descriptors and end at once leave no descriptor behind") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const int before = ::dup(ends[0]);
+  ::close(before);
+  for (Rounds rounds(50); rounds.next();) {
+    RecordingSink sink;
+    const SteadyClock clock;
+    Supervisor supervisor({}, sink, clock);
+    for (int i = 0; i < 4; ++i) {
+      supervisor.add({"t",
+                      TaskFn::from_blocking([&ends](BlockingContext& context) {
+                        for (int again = 0; again < 5; ++again) {
+                          context.execution().wake_on_descriptor(ends[0], readable);
+                          context.execution().wake_on_descriptor(ends[1], writable);
+                        }
+                        return TaskResult::failed("again");
+                      }),
+                      {TaskType::detachable, 20}});
+    }
+    supervisor.start();
+    CHECK(supervisor.wait() == HostResult::success);
+  }
+  const int after = ::dup(ends[0]);
+  CHECK(after <= before + 8);  // ports keep theirs
+  ::close(after);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_CASE("an abandoned blocking task may go on using its services, and its wakers stay stale") {
+  struct Shared {
+    std::atomic<bool> end{false};
+    std::atomic<bool> ended{false};
+    std::atomic<bool> running{false};
+  };
+  for (Rounds rounds(20); rounds.next();) {
+    const auto shared = std::make_shared<Shared>();
+    const auto sink = std::make_shared<RecordingSink>();
+    static const SteadyClock clock;
+    Supervisor supervisor({}, *sink, clock);
+    supervisor.add({"deaf",
+                    TaskFn::from_blocking([shared](BlockingContext& context) {
+                      Execution& execution = context.execution();
+                      shared->running = true;
+                      while (!shared->end) {
+                        Execution::wake(execution.waker());
+                        execution.heartbeat();
+                        execution.ready();
+                        execution.fail("on and on");
+                        execution.wake_after(0);
+                        execution.wait_until(0);
+                      }
+                      shared->ended = true;
+                      shared->ended.notify_all();
+                    }),
+                    {TaskType::detachable, 0, 1ms}});
+    supervisor.start();
+    while (!shared->running) std::this_thread::yield();
+    supervisor.request_stop({});
+    CHECK(supervisor.wait() == HostResult::stop_timed_out);
+    CHECK(sink->lines("deaf").back() == "deaf abandoned 1");
+    REQUIRE(supervisor.abandoned_threads());
+    Supervisor::leak(sink);
+    shared->end = true;
+    shared->ended.wait(false);
+  }
+}
+
+TEST_CASE("when a supervisor is gone, nothing holds the recipes of its blocking tasks any more") {
+  for (Rounds rounds(300); rounds.next();) {
+    const auto held = std::make_shared<int>(0);
+    {
+      RecordingSink sink;
+      const SteadyClock clock;
+      Supervisor supervisor(with_shards(2), sink, clock);
+      for (int i = 0; i < 4; ++i) supervisor.add({"t", TaskFn::from_blocking([held] {}), {}});
+      supervisor.start();
+      CHECK(supervisor.wait() == HostResult::success);
+    }
+    REQUIRE(held.use_count() == 1);
+  }
+}

@@ -1,0 +1,89 @@
+// Shards taken over from calls that may or may not come back at that very moment.
+#include <future>
+
+#include "lease.hpp"
+#include "race.hpp"
+
+using namespace taskhost;
+using namespace taskhost::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("of the thread that comes back and the one that takes over, exactly one owns what the lease guards") {
+  std::uint64_t backs = 0;
+  std::uint64_t taken = 0;
+  for (Rounds rounds(50); rounds.next();) {
+    Lease lease;
+    std::uint64_t guarded = 0;  // a plain variable: the sanitizer sees a wrong owner
+    std::atomic<bool> lost{false};
+    std::thread owner([&] {
+      for (int i = 0; i < 20'000; ++i) {
+        ++guarded;
+        const Lease::Call call = lease.lend();
+        if (!lease.take_back(call)) {
+          lost = true;
+          return;
+        }
+      }
+    });
+    std::thread thief([&] {
+      for (int i = 0; i < 20'000; ++i) {
+        const Lease::Call call = lease.running();
+        if (call != 0 && lease.take_over(call)) {
+          ++guarded;
+          ++taken;
+          return;
+        }
+      }
+    });
+    owner.join();
+    thief.join();
+    if (!lost) {
+      ++backs;
+      CHECK(guarded == 20'000);
+    }
+  }
+  CHECK(backs + taken > 0);
+}
+
+TEST_CASE("a take-over that races with the call coming back: the task is stopped or abandoned, and the host ends") {
+  // Each round takes the 200 ms after which a call counts as stuck; the call comes back around that time.
+  int round = 0;
+  for (Rounds rounds(6); rounds.next(); ++round) {
+    const auto door = std::make_shared<std::promise<void>>();
+    const auto open = std::make_shared<std::shared_future<void>>(door->get_future());
+    const auto back = std::make_shared<std::promise<void>>();
+    const auto sink = std::make_shared<RecordingSink>();
+    static const SteadyClock clock;
+    SupervisorOptions options;
+    options.shutdown_timeout = 1ms;
+    Supervisor supervisor(options, *sink, clock);
+    const auto stuck = stepping([open, back](Execution& execution) {
+      execution.log(LogLevel::info, "in it");
+      open->wait_for(200ms + std::chrono::milliseconds(5 * (static_cast<int>(execution.number()) % 3)));
+      execution.wake_after(0);
+      execution.ready();
+      back->set_value();
+      return Status::ok;
+    });
+    const auto neighbour =
+        stepping([](Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; });
+    supervisor.add({"neighbour", TaskFn(neighbour), {}});
+    supervisor.add({"stuck", TaskFn(stuck), {TaskType::shutdown_on_exit}});
+    supervisor.add({"waiting", TaskFn(neighbour), {}});
+    supervisor.start();
+    REQUIRE(sink->await_log("stuck: in it"));
+    supervisor.request_stop({});
+    CHECK(supervisor.wait() == HostResult::stop_timed_out);
+    CHECK(starts_match_ends(*sink));
+    CHECK(sink->count(EventKind::task_started) == 2 + sink->count(EventKind::task_started, "waiting"));
+    CHECK(neighbour->drops == neighbour->starts);
+    back->get_future().wait();
+    if (supervisor.abandoned_threads()) {
+      CHECK(sink->lines("stuck").back() == "stuck abandoned 1");
+      CHECK(stuck->drops == 0);
+      Supervisor::leak(sink);
+    } else {
+      CHECK(stuck->drops == 1);
+    }
+  }
+}
