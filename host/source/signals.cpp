@@ -70,7 +70,7 @@ std::uint32_t Signals::take(Waker waker) {
 void Signals::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  subscriptions_.clear();  // the handlers stay until the end of this object: late signals must not end the process
+  subscriptions_.clear();
 }
 
 Signals::Verdict Signals::deliver(int number) {

@@ -30,8 +30,9 @@ class Signals {
   bool subscribe(Waker waker, std::uint32_t signals);
   std::uint32_t take(Waker waker);
 
-  // No handler runs any more, and the signals have their default actions again. Tasks may still call: subscribe is
-  // false then, take 0. On the thread of the context, or when that is at rest.
+  // From now on a signal does nothing, until the end of this object, which gives the signals their default actions
+  // again: a late one must not end the process. Tasks may still call: subscribe is false then, take 0. On the thread of
+  // the context, or when that is at rest.
   void close();
 
   // What happens when the signal comes; apart from the system, so that tests need no signal. A default_action that is

@@ -118,17 +118,23 @@ TEST_CASE("what is no signal of ours can't be subscribed to, nor by nobody") {
   CHECK_FALSE(scene.signals.subscribe(0, TASKHOST_SIGNAL_HANGUP));
 }
 
-TEST_CASE("once closed, no handler runs and tasks that still call in get nothing") {
-  Scene scene;
-  const Waker waker = scene.wakers.make();
-  CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
-  CHECK(scene.signals.deliver(SIGHUP) == Verdict::taken_by_task);
-  scene.signals.close();
-  CHECK(scene.signals.take(waker) == 0);
-  CHECK_FALSE(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
-  CHECK_FALSE(scene.signals.subscribe(waker, 0));
+TEST_CASE("once closed, a signal does nothing and tasks that still call in get nothing, until the end of it all") {
+  {
+    Scene scene;
+    const Waker waker = scene.wakers.make();
+    CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+    CHECK(scene.signals.deliver(SIGHUP) == Verdict::taken_by_task);
+    scene.signals.close();
+    CHECK(scene.signals.take(waker) == 0);
+    CHECK_FALSE(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+    CHECK_FALSE(scene.signals.subscribe(waker, 0));
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+      CHECK_FALSE(is_default(number));
+      REQUIRE(::raise(number) == 0);
+    }
+    scene.context.poll();
+    CHECK(scene.acts == 0);
+    scene.signals.close();
+  }
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) CHECK(is_default(number));
-  scene.context.run();  // returns: nothing waits any more
-  CHECK(scene.acts == 0);
-  scene.signals.close();
 }
