@@ -8,8 +8,11 @@ namespace taskhost {
 
 void BlockingCall::run() noexcept {
   {
-    CallFrame frame(cell_, this);
-    status_ = step_guarded(*recipe_, state_, cell_);
+    CallFrame frame;
+    frame.begin(cell_, Stage::poll);
+    frame.call = this;
+    const ThreadFrame current(frame);
+    status_ = step_guarded(cell_);
   }
   finished_.store(true, std::memory_order_release);  // from here on the cell is the shard's
   WakePort::wake(waker_);

@@ -7,24 +7,25 @@
 #include <mutex>
 #include <string>
 
+#include "job_threads.hpp"
 #include "taskhost/core/task_fn.hpp"
 
 namespace taskhost {
 
 struct TaskCell;
 
-class BlockingCall {
+class BlockingCall final : public Job {
  public:
-  BlockingCall(TaskCell& cell, std::shared_ptr<const Recipe> recipe, void* state, Waker waker)
-      : cell_(cell), recipe_(std::move(recipe)), state_(state), waker_(waker) {}
+  BlockingCall(TaskCell& cell, std::shared_ptr<const Recipe> recipe, Waker waker)
+      : cell_(cell), recipe_(std::move(recipe)), waker_(waker) {}
 
   // [its thread] Runs the execution to its end and tells the shard.
-  void run() noexcept;
+  void run() noexcept override;
 
   // [shard]
   void request_stop() noexcept;
   void notify() noexcept;
-  bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
+  bool finished() const noexcept override { return finished_.load(std::memory_order_acquire); }
   Status status() const noexcept { return status_; }    // once finished
   std::string& message() noexcept { return message_; }  // once finished
 
@@ -36,8 +37,7 @@ class BlockingCall {
 
  private:
   TaskCell& cell_;
-  const std::shared_ptr<const Recipe> recipe_;
-  void* const state_;
+  const std::shared_ptr<const Recipe> recipe_;  // for an abandoned thread
   const Waker waker_;
 
   std::mutex mutex_;

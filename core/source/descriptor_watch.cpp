@@ -36,7 +36,7 @@ OwnedDescriptor duplicate_waitable(int descriptor) noexcept {
 
 DescriptorWatch::DescriptorWatch(boost::asio::io_context& context, TaskCell& cell, int descriptor,
                                  OwnedDescriptor duplicate)
-    : cell_(&cell), descriptor_(descriptor), stream_(context) {
+    : home_(cell), cell_(&cell), descriptor_(descriptor), stream_(context) {
   stream_.assign(duplicate.get());
   duplicate.release();
 }
@@ -56,14 +56,23 @@ void DescriptorWatch::wait(unsigned interest) {
   const auto what = interest == readable ? boost::asio::posix::stream_descriptor::wait_read
                                          : boost::asio::posix::stream_descriptor::wait_write;
   stream_.async_wait(what, [self = shared_from_this(), interest](const boost::system::error_code& error) {
-    self->pending_ &= ~interest;
-    TaskCell* const cell = self->cell_;
-    if (cell == nullptr) return;
-    self->leave_if_served();
-    // An error that is not ours to have caused is news for the task as well: it will see it when it reads.
-    if (error != boost::asio::error::operation_aborted) cell->shard.wake(*cell);
+    self->met(interest, error == boost::asio::error::operation_aborted);
   });
   pending_ |= interest;
+}
+
+void DescriptorWatch::met(unsigned interest, bool aborted) {
+  // A thread is stuck in a call of the task, and may be about to change this very watch.
+  if (home_.stalled) {
+    auto later = [self = shared_from_this(), interest, aborted] { self->met(interest, aborted); };
+    home_.kind->shard.defer(home_, std::make_unique<DeferredWork<decltype(later)>>(std::move(later)));
+    return;
+  }
+  pending_ &= ~interest;
+  if (cell_ == nullptr) return;
+  leave_if_served();
+  // An error that is not ours to have caused is news for the task as well: it will see it when it reads.
+  if (!aborted) home_.kind->shard.wake(home_);
 }
 
 void DescriptorWatch::leave_if_served() noexcept {

@@ -47,9 +47,11 @@ class DescriptorWatch : public std::enable_shared_from_this<DescriptorWatch> {
 
  private:
   void wait(unsigned interest);
+  void met(unsigned interest, bool aborted);
   void leave_if_served() noexcept;
 
-  TaskCell* cell_;  // null once closed
+  TaskCell& home_;
+  TaskCell* cell_;  // the same; null once closed
   const int descriptor_;
   unsigned pending_ = 0;
   boost::asio::posix::stream_descriptor stream_;

@@ -6,7 +6,6 @@
 
 #include "blocking_call.hpp"
 #include "descriptor_watch.hpp"
-#include "handler_call.hpp"
 #include "shard.hpp"
 #include "task_cell.hpp"
 
@@ -14,8 +13,8 @@ namespace taskhost {
 
 namespace {
 
-// Initial-exec: one instruction to reach, which every poll and every wake pays.
-__attribute__((tls_model("initial-exec"))) thread_local CallFrame* running_call = nullptr;
+// Initial-exec: one instruction to reach, which every wake pays.
+__attribute__((tls_model("initial-exec"))) thread_local CallFrame* thread_frame = nullptr;
 
 // Every Execution is a TaskCell; the class only hides the rest from tasks.
 TaskCell& cell_of(Execution& execution) noexcept { return static_cast<TaskCell&>(execution); }
@@ -23,83 +22,59 @@ const TaskCell& cell_of(const Execution& execution) noexcept { return static_cas
 
 // The frame of this very execution's call on this thread, or null: the caller broke rule 4.2.
 CallFrame* frame_of(const Execution& execution) noexcept {
-  CallFrame* frame = running_call;
-  return frame != nullptr && &frame->cell == &execution ? frame : nullptr;
+  CallFrame* frame = thread_frame;
+  return frame != nullptr && frame->cell == &execution ? frame : nullptr;
 }
 
 std::string_view cut(std::string_view text) noexcept { return text.substr(0, message_limit); }
 
-template <class Function>
-Status guarded(TaskCell& cell, Function&& function) noexcept {
-  try {
-    return function();
-  } catch (const std::exception& error) {
-    cell.fail(error.what());
-  } catch (...) {
-    cell.fail("an exception that is no std::exception");
-  }
-  return Status::panic;
-}
+Waker waker_of(std::uint32_t generation, std::uint32_t slot) noexcept { return Waker{generation} << 32 | slot; }
 
 }  // namespace
 
-CallFrame::CallFrame(TaskCell& its_cell, BlockingCall* its_call) noexcept : cell(its_cell), call(its_call) {
-  running_call = this;
-}
-CallFrame::~CallFrame() { running_call = nullptr; }
-
-CallFrame* current_call() noexcept { return running_call; }
-
-Status start_guarded(const Recipe& recipe, void* state, Execution& execution) noexcept {
-  return guarded(cell_of(execution), [&] { return recipe.start(state, execution); });
-}
-
-Status step_guarded(const Recipe& recipe, void* state, Execution& execution) noexcept {
-  return guarded(cell_of(execution), [&] { return recipe.step(state, execution); });
-}
-
-bool drop_guarded(const Recipe& recipe, void* state, std::string& what) noexcept {
-  try {
-    recipe.drop(state);
-    return true;
-  } catch (const std::exception& error) {
-    try {
-      what = error.what();
-    } catch (...) {
-      what.clear();
-    }
-  } catch (...) {
-    what.clear();
+std::string_view to_string(Stage stage) noexcept {
+  switch (stage) {
+    case Stage::start:
+      return "start";
+    case Stage::poll:
+      return "poll";
+    case Stage::drop:
+      return "drop";
+    case Stage::handler:
+      return "handler";
   }
-  return false;
+  return "?";
 }
 
-HandlerCall::HandlerCall(TaskCell& cell, bool live) noexcept : cell_(cell), live_(live), execution_(cell.execution) {
-  if (running_call != nullptr) return;
-  frame_.emplace(cell);
-  call_ = cell.shard.begin_handler(cell);
+ThreadFrame::ThreadFrame(CallFrame& frame) noexcept : outer_(thread_frame) { thread_frame = &frame; }
+ThreadFrame::~ThreadFrame() { thread_frame = outer_; }
+
+CallFrame* current_call() noexcept {
+  return thread_frame != nullptr && thread_frame->cell != nullptr ? thread_frame : nullptr;
 }
 
-HandlerCall::~HandlerCall() {
-  if (!frame_) return;
-  const bool counts = live_ && cell_.execution == execution_;
-  cell_.shard.end_handler(call_, counts ? &*frame_ : nullptr);
+std::uint32_t TaskCell::need_slot() {
+  const std::uint32_t known = slot.load(std::memory_order_relaxed);
+  return known != no_slot ? known : kind->shard.port().add(this, slot);
 }
 
-const Execution* Execution::current() noexcept { return running_call != nullptr ? &running_call->cell : nullptr; }
+const Execution* Execution::current() noexcept {
+  const CallFrame* call = current_call();
+  return call != nullptr ? call->cell : nullptr;
+}
 
 void Execution::log(LogLevel level, std::string_view text) const noexcept {
   const TaskCell& cell = cell_of(*this);
-  cell.shard.sink().log(level, cell.name, cut(text));
+  cell.kind->shard.sink().log(level, cell.name(), cut(text));
 }
 
-std::string_view Execution::task_name() const noexcept { return cell_of(*this).name; }
+std::string_view Execution::task_name() const noexcept { return cell_of(*this).name(); }
 
 std::uint64_t Execution::number() const noexcept { return cell_of(*this).execution; }
 
 bool Execution::stop_requested() const noexcept { return cell_of(*this).stop_asked.load(std::memory_order_acquire); }
 
-const Recipe& Execution::recipe() const noexcept { return cell_of(*this).recipe; }
+const Recipe& Execution::recipe() const noexcept { return cell_of(*this).kind->recipe; }
 
 void Execution::heartbeat() noexcept { cell_of(*this).alive.store(true, std::memory_order_relaxed); }
 
@@ -110,7 +85,7 @@ void Execution::fail(std::string_view text) noexcept {
     if (frame->call != nullptr) {
       frame->call->set_message(cut(text));
     } else {
-      frame->cell.need_extra().message = cut(text);
+      frame->cell->need_extra().message = cut(text);
     }
   } catch (const std::exception&) {
     // No memory for the reason: the failure itself still counts.
@@ -122,15 +97,24 @@ Waker Execution::waker() noexcept {
   const CallFrame* frame = frame_of(*this);
   if (frame == nullptr) return 0;
   if (frame->call != nullptr) return frame->call->waker();  // the cell's is the shard's, which may have abandoned it
-  if (cell.waker_value == 0) cell.waker_value = WakePort::waker(cell.slot);
-  return cell.waker_value;
+  try {
+    const std::uint32_t slot = cell.need_slot();
+    if (cell.waker_generation == 0) cell.waker_generation = WakePort::generation(slot);
+    return waker_of(cell.waker_generation, slot);
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
 }
 
 void Execution::wake(Waker waker) noexcept {
-  CallFrame* frame = running_call;
-  if (frame != nullptr && frame->call == nullptr && frame->cell.waker_value == waker && waker != 0) {
-    frame->woken = true;
-    return;
+  CallFrame* frame = thread_frame;
+  if (frame != nullptr && frame->cell != nullptr && frame->call == nullptr) {
+    const TaskCell& cell = *frame->cell;
+    if (waker == waker_of(cell.waker_generation, cell.slot.load(std::memory_order_relaxed)) &&
+        cell.waker_generation != 0) {
+      frame->woken = true;
+      return;
+    }
   }
   WakePort::wake(waker);
 }
@@ -160,8 +144,8 @@ void Execution::wake_after(Nanoseconds delay) noexcept {
 bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept {
   CallFrame* frame = frame_of(*this);
   if (frame == nullptr || (interests & ~(readable | writable)) != 0) return false;
-  TaskCell& cell = frame->cell;
-  Shard& shard = cell.shard;
+  TaskCell& cell = *frame->cell;
+  Shard& shard = cell.kind->shard;
   const auto is_watched = [descriptor](const TaskExtra& extra) {
     return std::any_of(extra.watches.begin(), extra.watches.end(),
                        [descriptor](const auto& watch) { return watch->descriptor() == descriptor; });
@@ -208,7 +192,13 @@ void Execution::ready() noexcept {
   if (cell.ready_asked.exchange(true, std::memory_order_acq_rel)) return;
   const CallFrame* frame = frame_of(*this);
   // A polled call is followed by a look at it; a thread elsewhere has to ask for one.
-  if (frame == nullptr || frame->call != nullptr) WakePort::wake(WakePort::waker(cell.slot));
+  if (frame != nullptr && frame->call == nullptr) return;
+  try {
+    const std::uint32_t slot = cell.need_slot();
+    WakePort::wake(waker_of(WakePort::generation(slot), slot));
+  } catch (const std::bad_alloc&) {
+    // It is seen at the next poll.
+  }
 }
 
 unsigned Execution::wait_until(Nanoseconds time) noexcept {
@@ -216,6 +206,6 @@ unsigned Execution::wait_until(Nanoseconds time) noexcept {
   return frame != nullptr && frame->call != nullptr ? frame->call->wait_until(time) : 0;
 }
 
-boost::asio::any_io_executor Execution::executor() const { return cell_of(*this).shard.context().get_executor(); }
+boost::asio::any_io_executor Execution::executor() const { return cell_of(*this).kind->shard.context().get_executor(); }
 
 }  // namespace taskhost

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "handler_call.hpp"
+#include "shard.hpp"
 
 namespace taskhost {
 
@@ -30,13 +31,7 @@ class GatedExecutor {
 
   template <class Function>
   void execute(Function&& function) const {
-    inner_.execute([gate = gate_, passes = gate_->passing,
-                    function = std::decay_t<Function>(std::forward<Function>(function))]() mutable {
-      if (!passes && !gate->open) return;
-      // Task code runs now, as in a poll: whoever sees it stuck knows whose it is, and can take the shard over.
-      HandlerCall call(gate->cell, gate->open);
-      std::move(function)();
-    });
+    inner_.execute(Work<std::decay_t<Function>>{gate_, gate_->passing, std::forward<Function>(function)});
   }
 
   template <class Property>
@@ -66,6 +61,25 @@ class GatedExecutor {
   friend bool operator!=(const GatedExecutor& a, const GatedExecutor& b) noexcept { return !(a == b); }
 
  private:
+  template <class Function>
+  struct Work {
+    std::shared_ptr<Gate> gate;
+    bool passes;
+    Function function;
+
+    void operator()() {
+      // A thread is stuck in another handler of the same coroutine: this one waits for it.
+      if (gate->cell.stalled) {
+        gate->cell.kind->shard.defer(gate->cell, std::make_unique<DeferredWork<Work>>(std::move(*this)));
+        return;
+      }
+      if (!passes && !gate->open) return;
+      // Task code runs now, as in a poll: whoever sees it stuck knows whose it is, and can take the shard over.
+      HandlerCall call(gate->cell, gate->open);
+      std::move(function)();
+    }
+  };
+
   Inner inner_;
   std::shared_ptr<Gate> gate_;
 };

@@ -1,13 +1,14 @@
-// One handler of a coroutine on its shard's loop: a call into task code like a poll, with a frame, and with the shard
-// lent out meanwhile. Within another call (a cancellation that resumes the coroutine at once) it is a part of that.
+// One handler of a coroutine on its shard's loop: a call into task code like a poll, with a frame, and under the tenure
+// of the thread. Within another call (a cancellation that resumes the coroutine at once) it is a part of that.
 #pragma once
 
 #include <optional>
 
-#include "lease.hpp"
 #include "task_cell.hpp"
 
 namespace taskhost {
+
+class Tenure;
 
 class HandlerCall {
  public:
@@ -18,11 +19,11 @@ class HandlerCall {
   HandlerCall& operator=(const HandlerCall&) = delete;
 
  private:
-  std::optional<CallFrame> frame_;  // none within another call
+  Tenure* tenure_ = nullptr;  // null: within another call
+  std::optional<ThreadFrame> frame_;
   TaskCell& cell_;
   const bool live_;
   const std::uint64_t execution_;
-  Lease::Call call_ = 0;
 };
 
 }  // namespace taskhost

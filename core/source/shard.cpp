@@ -1,3 +1,4 @@
+// A shard's turns, and the lives of its executions.
 #include "shard.hpp"
 
 #include <algorithm>
@@ -5,7 +6,7 @@
 #include <new>
 #include <string>
 
-#include "descriptor_watch.hpp"
+#include "taskhost/core/large_pages.hpp"
 
 namespace taskhost {
 
@@ -15,6 +16,8 @@ namespace {
 constexpr unsigned calls_a_turn = 1024;
 constexpr unsigned calls_a_clock_reading = 64;
 constexpr Nanoseconds turn_limit = 200'000;
+
+constexpr std::size_t first_block = std::size_t{32} << 10;
 
 Outcome outcome_of(Status status) noexcept {
   switch (status) {
@@ -37,44 +40,157 @@ std::string_view message_of(const TaskCell& cell) noexcept {
   return cell.extra ? std::string_view(cell.extra->message) : std::string_view();
 }
 
+// Most states are a few words; a call of memset would cost more than they do.
+void clear(void* state, std::size_t size) noexcept {
+  if (size > 64 || size % sizeof(std::uint64_t) != 0) {
+    std::memset(state, 0, size);
+    return;
+  }
+  auto* bytes = static_cast<std::byte*>(state);
+  for (constexpr std::uint64_t zero = 0; size != 0; size -= sizeof zero, bytes += sizeof zero) {
+    std::memcpy(bytes, &zero, sizeof zero);
+  }
+}
+
+// Virtual functions in the shape of raw ones, so that there is one way to call them.
+std::int32_t start_virtual(void* state, const taskhost_exec* exec) {
+  auto& cell = *reinterpret_cast<TaskCell*>(const_cast<taskhost_exec*>(exec));
+  return static_cast<std::int32_t>(cell.kind->recipe.start(state, cell));
+}
+std::int32_t step_virtual(void* state, const taskhost_exec* exec) {
+  auto& cell = *reinterpret_cast<TaskCell*>(const_cast<taskhost_exec*>(exec));
+  return static_cast<std::int32_t>(cell.kind->recipe.step(state, cell));
+}
+
+const taskhost_exec* exec_of(TaskCell& cell) noexcept {
+  return reinterpret_cast<const taskhost_exec*>(static_cast<Execution*>(&cell));
+}
+
+Status nonsense(TaskCell& cell, bool in_start, std::int32_t result) {
+  cell.fail(cell.kind->recipe.explain(in_start, result));
+  return Status::error;
+}
+
+template <class Function>
+Status guarded(TaskCell& cell, Function&& function) noexcept {
+  try {
+    return function();
+  } catch (const std::exception& error) {
+    cell.fail(error.what());
+  } catch (...) {
+    cell.fail("an exception that is no std::exception");
+  }
+  return Status::panic;
+}
+
 }  // namespace
+
+Status Recipe::start(void*, Execution&) const { return Status::ok; }
+Status Recipe::step(void*, Execution&) const { return Status::error; }
+void Recipe::drop(void*) const {}
+std::string Recipe::explain(bool in_start, std::int32_t result) const {
+  return std::string(in_start ? "its start" : "it") + " returned " + std::to_string(result) + ", which means nothing";
+}
+
+TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options) noexcept
+    : shard(its_shard),
+      functions(its_function.recipe().raw.step != nullptr ? its_function.recipe().raw
+                                                          : RawFunctions{start_virtual, step_virtual, nullptr}),
+      state_offset(rounded_up(sizeof(TaskCell), its_function.recipe().state_align)),
+      state_size(its_function.recipe().state_size),
+      options(its_options),
+      blocking(its_function.recipe().blocking),
+      recipe(its_function.recipe()),
+      function(its_function) {}
+
+inline Status start_guarded(TaskCell& cell) noexcept {
+  return guarded(cell, [&] {
+    const std::int32_t result = cell.kind->functions.start(cell.state(), exec_of(cell));
+    const auto status = static_cast<Status>(result);
+    if (status == Status::ok || status == Status::error || status == Status::panic) [[likely]] return status;
+    return nonsense(cell, true, result);
+  });
+}
+
+inline Status step_guarded_inline(TaskCell& cell) noexcept {
+  return guarded(cell, [&] {
+    const std::int32_t result = cell.kind->functions.step(cell.state(), exec_of(cell));
+    if (static_cast<std::uint32_t>(result) <= static_cast<std::uint32_t>(Status::panic)) [[likely]] {
+      const auto status = static_cast<Status>(result);
+      if (status != Status::pending || !cell.kind->blocking) [[likely]] return status;
+    }
+    return nonsense(cell, false, result);
+  });
+}
+Status step_guarded(TaskCell& cell) noexcept { return step_guarded_inline(cell); }
+
+bool drop_guarded(TaskCell& cell, std::string& what) noexcept {
+  const TaskKind& kind = *cell.kind;
+  try {
+    if (kind.functions.drop != nullptr) {
+      kind.functions.drop(cell.state());
+    } else {
+      kind.recipe.drop(cell.state());
+    }
+    return true;
+  } catch (const std::exception& error) {
+    try {
+      what = error.what();
+    } catch (...) {
+      what.clear();
+    }
+  } catch (...) {
+    what.clear();
+  }
+  return false;
+}
 
 Shard::Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events)
     : owner_(owner),
+      host_stopping_(owner.stopping()),
       sink_(sink),
       clock_(clock),
       complete_events_(complete_events),
       port_(WakePort::acquire()),
+      memory_(first_block, large_pages()),
       now_(clock.now()),
-      wheel_(now_) {}
+      wheel_(now_) {
+  port_.add(nullptr, bell_);
+}
 
 Shard::~Shard() {
-  for (TaskCell* cell : cells_) {
-    const TaskState state = cell->machine.state;
-    if ((state == TaskState::running || state == TaskState::stopping) && !cell->recipe.blocking) {
-      forget_requests(*cell);
+  for_each_cell([this](TaskCell& cell) {
+    const TaskState state = cell.machine.state;
+    if ((state == TaskState::running || state == TaskState::stopping) && !cell.kind->blocking) {
+      forget_requests(cell);
       std::string what;
-      drop_guarded(cell->recipe, cell->state(), what);
+      drop_guarded(cell, what);
     }
-    port_.remove(cell->slot);
-    cell->~TaskCell();
-  }
+    port_.remove(cell.slot.load(std::memory_order_relaxed));
+    cell.~TaskCell();
+  });
+  port_.remove(bell_);
   port_.release();
 }
 
-void Shard::add(const TaskFn& function, const TaskOptions& options, const char* name, std::uint32_t index) {
+void Shard::add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index) {
   const Recipe& recipe = function.recipe();
-  if (functions_.empty() || functions_.back().share() != function.share()) functions_.push_back(function);
-  const std::size_t align = std::max(alignof(TaskCell), recipe.state_align);
-  void* block = memory_.allocate(rounded_up(sizeof(TaskCell), recipe.state_align) + recipe.state_size, align);
-  cells_.push_back(new (block) TaskCell(*this, recipe, options, name, index));
-  TaskCell& cell = *cells_.back();
-  try {
-    cell.slot = port_.add(&cell);
-  } catch (...) {
-    cells_.pop_back();  // its block stays in the arena, unused
-    throw;
+  if (kinds_.empty() || &kinds_.back().recipe != &recipe || kinds_.back().options != options) {
+    kinds_.emplace_back(*this, function, options);
   }
+  const TaskKind& kind = kinds_.back();
+  const std::size_t align = std::max(alignof(TaskCell), recipe.state_align);
+  const std::size_t size = rounded_up(kind.state_offset + kind.state_size + name.size() + 1, align);
+  auto* const block = static_cast<std::byte*>(memory_.allocate(size, align));
+  const bool follows = !runs_.empty() && runs_.back().kind == &kind && runs_.back().stride == size &&
+                       runs_.back().first + runs_.back().count * size == block;
+  if (!follows) runs_.push_back({&kind, block, size, 0});
+  auto& cell = *new (block) TaskCell(kind, index);
+  ++runs_.back().count;
+  auto* const text = reinterpret_cast<char*>(block + kind.state_offset + kind.state_size);
+  name.copy(text, name.size());
+  text[name.size()] = '\0';
+  ++size_;
   ++live_;
   wake(cell);
 }
@@ -88,11 +204,9 @@ TaskCell& TaskCell::of(TimerNode& node) noexcept {
 #pragma GCC diagnostic pop
 }
 
-void* TaskCell::state() noexcept {
-  return reinterpret_cast<std::byte*>(this) + rounded_up(sizeof(TaskCell), recipe.state_align);
-}
-
 Shard::Turn Shard::turn() {
+  rouse();
+  const ThreadFrame frame(tenure_->frame);
   now_ = clock_.now();
   const Nanoseconds turn_end = now_ + turn_limit;
   port_.drain([this](TaskCell& cell) {
@@ -100,18 +214,25 @@ Shard::Turn Shard::turn() {
     if (cell.machine.state == TaskState::running || cell.machine.state == TaskState::stopping) wake(cell);
   });
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
+  if (some_came_back_.load(std::memory_order_relaxed) && !take_back_stalled()) return {.lost = true};
   if (!stop_deadlines_.empty() && !expire_deadlines()) return {.lost = true};
   update_log(false);
 
   // The clock is read after 1, 2, 4, … calls, and then every so many: slow calls end a turn early, fast ones do not
   // pay.
   unsigned reading = 1;
-  for (unsigned calls = 1; queue_head_ != nullptr; ++calls) {
-    TaskCell& cell = *queue_head_;
-    queue_head_ = cell.run_next;
-    if (queue_head_ == nullptr) queue_tail_ = &queue_head_;
-    cell.queued = false;
-    if (!run(cell)) return {.lost = true};
+  for (unsigned calls = 1;; ++calls) {
+    if (stopping_ && next_run_ < runs_.size()) [[unlikely]] {
+      if (!ask_next()) return {.lost = true};
+    } else if (queue_head_ != nullptr) {
+      TaskCell& cell = *queue_head_;
+      queue_head_ = cell.run_next;
+      if (queue_head_ == nullptr) queue_tail_ = &queue_head_;
+      cell.queued = false;
+      if (!run(cell)) return {.lost = true};
+    } else {
+      break;
+    }
     if (calls == reading) {
       reading += std::min(reading, calls_a_clock_reading);
       now_ = clock_.now();
@@ -126,7 +247,7 @@ Shard::Turn Shard::turn() {
   update_log(false);  // what this turn held back has to be told though there may be no other turn for hours
   Nanoseconds deadline = std::min(wheel_.next_deadline(), log_gate_.next_deadline());
   if (!stop_deadlines_.empty()) deadline = std::min(deadline, stop_deadlines_.front().time);
-  return {.more = queue_head_ != nullptr, .deadline = deadline};
+  return {.more = queue_head_ != nullptr || (stopping_ && next_run_ < runs_.size()), .deadline = deadline};
 }
 
 bool Shard::run(TaskCell& cell) {
@@ -136,7 +257,11 @@ bool Shard::run(TaskCell& cell) {
       return start(cell);
     case TaskState::running:
     case TaskState::stopping:
-      return cell.recipe.blocking ? look_after_blocking(cell) : poll(cell);
+      if (cell.stalled) [[unlikely]] {
+        stall_of(cell).woken = true;
+        return true;
+      }
+      return cell.kind->blocking ? look_after_blocking(cell) : poll(cell);
     case TaskState::ended:
       return true;
   }
@@ -146,47 +271,51 @@ bool Shard::run(TaskCell& cell) {
 bool Shard::start(TaskCell& cell) {
   ++cell.execution;
   cell.started_at = complete_events_ ? clock_.now() : now_;  // events tell uptimes: no call before counts in them
-  if (stopping_ || owner_.stopping() || !publish(cell, EventKind::task_started)) {
+  if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) {
     --cell.execution;
-    cell.machine.resume(cell.options, TaskEvent::start_due, Outcome::ok, true);
+    cell.machine.resume(cell.options(), TaskEvent::start_due, Outcome::ok, true);
     end(cell);
     return true;
   }
-  cell.machine.resume(cell.options, TaskEvent::start_due);
+  cell.machine.resume(cell.options(), TaskEvent::start_due);
   ++counters_.starts;
   cell.said_ready = false;
   cell.stop_asked.store(false, std::memory_order_relaxed);
   cell.ready_asked.store(false, std::memory_order_relaxed);
-  std::memset(cell.state(), 0, cell.recipe.state_size);
+  clear(cell.state(), cell.kind->state_size);
 
-  CallFrame frame(cell);
-  called_.store(&cell, std::memory_order_relaxed);
-  const Lease::Call call = lease_.lend();
-  const Status status = start_guarded(cell.recipe, cell.state(), cell);
-  if (!lease_.take_back(call)) return false;
+  Tenure& tenure = *tenure_;
+  tenure.begin_call(cell, Stage::start);
+  const Status status = start_guarded(cell);
+  if (!tenure.end_call()) return lose(tenure, {.status = status});
+  return after_start(cell, tenure.frame, status);
+}
 
+bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
   if (status != Status::ok) {
     forget_requests(cell);
     settle(cell, outcome_of(status));
     return true;
   }
-  apply(frame);
-  if (!cell.recipe.blocking) return poll(cell);
+  apply(cell, frame);
+  if (!cell.kind->blocking) return poll(cell);
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
   return launch(cell);
 }
 
 bool Shard::poll(TaskCell& cell) {
   ++counters_.polls;
-  CallFrame frame(cell);
-  called_.store(&cell, std::memory_order_relaxed);
-  const Lease::Call call = lease_.lend();
-  const Status status = step_guarded(cell.recipe, cell.state(), cell);
-  if (!lease_.take_back(call)) return false;
+  Tenure& tenure = *tenure_;
+  tenure.begin_call(cell, Stage::poll);
+  const Status status = step_guarded_inline(cell);
+  if (!tenure.end_call()) return lose(tenure, {.status = status});
+  return after_poll(cell, tenure.frame, status);
+}
 
+bool Shard::after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
   if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) check_ready(cell);
   if (status != Status::pending) return finish(cell, status);
-  apply(frame);
+  apply(cell, frame);
   if (cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
   return true;
 }
@@ -194,16 +323,21 @@ bool Shard::poll(TaskCell& cell) {
 bool Shard::launch(TaskCell& cell) {
   try {
     TaskExtra& extra = cell.need_extra();
-    cell.waker_value = WakePort::waker(cell.slot);  // the thread needs it to say that it is done
-    extra.call = std::make_shared<BlockingCall>(cell, cell.recipe.shared_from_this(), cell.state(), cell.waker_value);
+    const std::uint32_t slot = cell.need_slot();  // the thread needs it to say that it is done
+    cell.waker_generation = WakePort::generation(slot);
+    extra.call = std::make_shared<BlockingCall>(cell, cell.kind->function.share(), WakePort::waker(slot));
     owner_.launch(extra.call);
-    return true;
   } catch (const std::exception& error) {
     TaskExtra& extra = cell.need_extra();
     extra.call = nullptr;
     extra.message = std::string("no thread for a blocking task: ") + error.what();
     return finish(cell, Status::error);
   }
+  if (cell.machine.state == TaskState::stopping) {  // its start came back late
+    if (!cell.stop_deadline_set) limit_stop(cell);
+    cell.extra->call->request_stop();
+  }
+  return true;
 }
 
 bool Shard::look_after_blocking(TaskCell& cell) {
@@ -221,21 +355,29 @@ bool Shard::look_after_blocking(TaskCell& cell) {
 
 bool Shard::finish(TaskCell& cell, Status status) {
   forget_requests(cell);
-  if (!drop(cell)) return false;
-  settle(cell, outcome_of(status));
+  return drop(cell, {.outcome = outcome_of(status), .after_exit = true});
+}
+
+bool Shard::drop(TaskCell& cell, LateResult late) {
+  Tenure& tenure = *tenure_;
+  std::string what;
+  tenure.begin_call(cell, Stage::drop);
+  if (!drop_guarded(cell, what)) [[unlikely]] {
+    sink_.log(LogLevel::error, cell.name(), "drop failed and counts as done (rule 3.7): " + what);
+  }
+  if (!tenure.end_call()) return lose(tenure, late);
+  after_drop(cell, late);
   return true;
 }
 
-bool Shard::drop(TaskCell& cell) {
-  CallFrame frame(cell);
-  called_.store(&cell, std::memory_order_relaxed);
-  std::string what;
-  const Lease::Call call = lease_.lend();
-  const bool clean = drop_guarded(cell.recipe, cell.state(), what);
-  if (!lease_.take_back(call)) return false;
+void Shard::after_drop(TaskCell& cell, const LateResult& late) {
   forget_requests(cell);  // what drop itself asked for
-  if (!clean) sink_.log(LogLevel::error, cell.name, "drop failed and counts as done (rule 3.7): " + what);
-  return true;
+  if (late.after_exit) {
+    settle(cell, late.outcome);
+  } else {
+    publish(cell, EventKind::task_stopped, Outcome::cancelled, "did not stop in time and was dropped");
+    end(cell);
+  }
 }
 
 void Shard::settle(TaskCell& cell, Outcome outcome) {
@@ -245,8 +387,7 @@ void Shard::settle(TaskCell& cell, Outcome outcome) {
     ++counters_.exits;
     publish(cell, EventKind::task_exited, outcome, message);
   }
-  const bool host_stopping = stopping_ || owner_.stopping();
-  switch (cell.machine.resume(cell.options, TaskEvent::exited, outcome, host_stopping)) {
+  switch (cell.machine.resume(cell.options(), TaskEvent::exited, outcome, stopping_ || host_stopping())) {
     case Action::restart:
       ++counters_.restarts;
       publish(cell, EventKind::task_restarting);
@@ -263,12 +404,12 @@ void Shard::settle(TaskCell& cell, Outcome outcome) {
       break;
     case Action::stop_host_success:
     case Action::stop_host_failure:
-      owner_.stop_wanted({StopReason::task_exit, outcome != Outcome::ok, cell.name, std::string(message)});
+      owner_.stop_wanted({StopReason::task_exit, outcome != Outcome::ok, cell.name(), std::string(message)});
       end(cell);
       break;
     case Action::stop_host_exhausted:
       publish(cell, EventKind::task_gave_up, outcome, message);
-      owner_.stop_wanted({StopReason::budget_exhausted, true, cell.name, std::string(message)});
+      owner_.stop_wanted({StopReason::budget_exhausted, true, cell.name(), std::string(message)});
       end(cell);
       break;
     case Action::report_stopped:
@@ -294,205 +435,18 @@ void Shard::end(TaskCell&) noexcept {
   owner_.shard_ended();
 }
 
-void Shard::forget_requests(TaskCell& cell) noexcept {
-  wheel_.cancel(cell.timer);
-  cell.timer_relative = false;
-  if (cell.waker_value != 0) {
-    WakePort::expire(cell.slot);
-    cell.waker_value = 0;
-  }
-  if (cell.extra) {
-    for (const auto& watch : cell.extra->watches) watch->close();
-    cell.extra->watches.clear();
-  }
-}
-
-void Shard::apply(const CallFrame& frame) {
-  TaskCell& cell = frame.cell;
-  switch (frame.timer) {
-    case CallFrame::Timer::keep:
-      break;
-    case CallFrame::Timer::at:
-      wheel_.cancel(cell.timer);
-      cell.timer_relative = false;
-      if (frame.time != never) wheel_.set(cell.timer, frame.time);
-      break;
-    case CallFrame::Timer::after:
-      wheel_.cancel(cell.timer);
-      cell.timer.deadline = frame.time;
-      if (!cell.timer_relative) relative_timers_.push_back(&cell);
-      cell.timer_relative = true;
-      break;
-  }
-  if (frame.woken) wake(cell);
-}
-
-// One reading of the clock for many "so long from now": never early, late by less than calls_a_clock_reading calls.
-void Shard::set_relative_timers() {
-  for (TaskCell* cell : relative_timers_) {
-    if (!cell->timer_relative) continue;
-    cell->timer_relative = false;
-    const Nanoseconds time = later(now_, cell->timer.deadline);
-    if (time != never) wheel_.set(cell->timer, time);
-  }
-  relative_timers_.clear();
-}
-
-void Shard::check_ready(TaskCell& cell) {
-  cell.said_ready = true;
-  publish(cell, EventKind::task_ready);
-}
-
-void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests) {
-  OwnedDescriptor owned(duplicate);  // a spare one if there is a watch already
-  auto& watches = cell.need_extra().watches;
-  const auto found = std::find_if(watches.begin(), watches.end(),
-                                  [descriptor](const auto& watch) { return watch->descriptor() == descriptor; });
-  if (interests == 0) {
-    if (found == watches.end()) return;
-    (*found)->close();
-    watches.erase(found);
-    return;
-  }
-  if (found == watches.end() && !owned) return;
-  const std::shared_ptr<DescriptorWatch> watch =
-      found != watches.end()
-          ? *found
-          : watches.emplace_back(std::make_shared<DescriptorWatch>(context_, cell, descriptor, std::move(owned)));
-  watch->arm(interests);
-}
-
-namespace {
-thread_local bool lost_shard = false;
-}
-
-bool Shard::lost_on_this_thread() noexcept { return lost_shard; }
-
-bool Shard::end_handler(Lease::Call call, const CallFrame* frame) {
-  if (!lease_.take_back(call)) return lose_thread();
-  if (frame != nullptr) {
-    if (frame->cell.ready_asked.load(std::memory_order_relaxed) && !frame->cell.said_ready) check_ready(frame->cell);
-    apply(*frame);
-  }
-  return true;
-}
-
-void Shard::begin_stop() {
-  if (stopping_) return;
-  stopping_ = true;
-  now_ = stop_began_ = clock_.now();
-  // By index: a task that is cancelled may end the shard, but never changes the list.
-  for (std::size_t i = 0; i < cells_.size(); ++i) {
-    TaskCell& cell = *cells_[i];
-    switch (cell.machine.resume(cell.options, TaskEvent::stop_requested)) {
-      case Action::cancel:
-        end(cell);
-        break;
-      case Action::ask:
-        cell.stop_asked.store(true, std::memory_order_release);
-        publish(cell, EventKind::task_stopping);
-        if (cell.recipe.blocking) {
-          limit_stop(cell);
-          cell.extra->call->request_stop();
-        } else {
-          wake(cell);  // its deadline is set if it does not end at once
-        }
-        break;
-      case Action::none:
-      case Action::start:
-      case Action::restart:
-      case Action::discard:
-      case Action::discard_exhausted:
-      case Action::stop_host_success:
-      case Action::stop_host_failure:
-      case Action::stop_host_exhausted:
-      case Action::report_stopped:
-      case Action::remove:
-        break;
-    }
-  }
-}
-
-void Shard::limit_stop(TaskCell& cell) {
-  cell.stop_deadline_set = true;
-  stop_deadlines_.push_back({later(stop_began_, to_nanoseconds(cell.options.stop_timeout)), &cell});
-  std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
-}
-
-bool Shard::expire_deadlines() {
-  while (!stop_deadlines_.empty() && stop_deadlines_.front().time <= now_) {
-    TaskCell& cell = *stop_deadlines_.front().cell;
-    std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
-    stop_deadlines_.pop_back();
-    if (!remove(cell)) return false;
-  }
-  return true;
-}
-
-bool Shard::expire_stop() {
-  now_ = clock_.now();
-  begin_stop();
-  for (std::size_t i = 0; i < cells_.size(); ++i) {
-    if (!remove(*cells_[i])) return lose_thread();
-  }
-  return true;
-}
-
-// This thread was in a handler of the loop: it has to leave it, while the new owner's goes on.
-bool Shard::lose_thread() noexcept {
-  lost_shard = true;
-  return false;
-}
-
-// The stop of this task ran out of time.
-bool Shard::remove(TaskCell& cell) {
-  // A blocking execution that ended meanwhile has not run out of time.
-  if (cell.machine.state == TaskState::stopping && cell.recipe.blocking && cell.extra->call->finished()) {
-    return look_after_blocking(cell);
-  }
-  if (cell.machine.resume(cell.options, TaskEvent::stop_expired) != Action::remove) return true;
-  forget_requests(cell);
-  if (cell.recipe.blocking) {
-    // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
-    cell.extra->call = nullptr;
-    publish(cell, EventKind::task_abandoned, Outcome::cancelled, "its blocking function did not return");
-    owner_.task_abandoned();
-  } else {
-    if (!drop(cell)) return false;
-    publish(cell, EventKind::task_stopped, Outcome::cancelled, "did not stop in time and was dropped");
-  }
-  end(cell);
-  return true;
-}
-
-void Shard::abandon(TaskCell& stuck) {
-  // All of the cell but its timer and its place in the queue belongs to the thread that is stuck in it.
-  wheel_.cancel(stuck.timer);
-  stuck.timer_relative = false;
-  if (stuck.machine.resume(stuck.options, TaskEvent::stop_requested) == Action::ask) {
-    publish(stuck, EventKind::task_stopping);
-  }
-  // If it has ended already, it is stuck in the drop after its end, which has not been told yet.
-  stuck.machine.resume(stuck.options, TaskEvent::stop_expired);
-  publish(stuck, EventKind::task_abandoned, Outcome::cancelled, "it blocks its thread in a call that does not return");
-  owner_.task_abandoned();
-  end(stuck);
-}
-
-bool Shard::publish(const TaskCell& cell, EventKind kind, Outcome outcome, std::string_view message,
-                    StopReason reason) {
-  const bool for_log = log_gate_.admit(kind, cell.name);
-  if (!for_log && !complete_events_) return kind != EventKind::task_started || !owner_.stopping();
+bool Shard::publish_event(const TaskCell& cell, EventKind kind, Outcome outcome, std::string_view message,
+                          StopReason reason, bool for_log) {
   Event event;
   event.kind = kind;
-  event.type = cell.options.type;
+  event.type = cell.options().type;
   event.outcome = outcome;
   event.reason = reason;
   event.for_log = for_log;
-  event.task = cell.name;
+  event.task = cell.name();
   event.id = owner_.task_id(cell.index);
   event.execution = cell.execution;
-  event.remaining = cell.machine.remaining(cell.options);
+  event.remaining = cell.machine.remaining(cell.options());
   if (kind != EventKind::task_started) event.uptime_ms = (clock_.now() - cell.started_at) / 1'000'000;
   event.message = message;
   return sink_.publish(std::move(event));

@@ -1,7 +1,8 @@
 // A shard: tasks that live together on one event loop. Runs them, and interprets their exits, with no other thread
 // involved. Knows no threads: whoever drives it calls turn() and waits for what turn returns; see shard_thread.hpp.
 //
-// All functions belong to the owner, the one thread that holds the shard at a time, unless they say otherwise.
+// All functions belong to the owner, the one thread that holds the shard at a time, unless they say otherwise. A thread
+// can lose the shard in any call into task code: then the function that made the call says so, and so do those above it.
 #pragma once
 
 #include <atomic>
@@ -12,20 +13,23 @@
 #include <vector>
 
 #include "blocking_call.hpp"
-#include "lease.hpp"
 #include "log_gate.hpp"
 #include "task_cell.hpp"
 #include "taskhost/core/supervisor.hpp"
+#include "tenure.hpp"
 
 namespace taskhost {
 
 // The supervisor as its shards see it. Called on the shards' threads.
 class ShardOwner {
  public:
-  virtual bool stopping() const noexcept = 0;
+  // Set once a stop is asked for, before the shards are told.
+  virtual const std::atomic<bool>& stopping() const noexcept = 0;
   virtual void stop_wanted(StopCause cause) noexcept = 0;
   virtual void task_abandoned() noexcept = 0;
   virtual void shard_ended() noexcept = 0;
+  // A shard that was asleep is about to run task code, which may block.
+  virtual void shard_awake() noexcept = 0;
   virtual boost::uuids::uuid task_id(std::uint32_t index) const noexcept = 0;
   // Throws std::system_error or std::bad_alloc if there is no thread for it.
   virtual void launch(std::shared_ptr<BlockingCall> call) = 0;
@@ -42,6 +46,22 @@ struct ShardCounters {
   std::uint64_t restarts = 0;
 };
 
+// What waits for a stalled call to come back.
+class Deferred {
+ public:
+  virtual ~Deferred() = default;
+  virtual void run() = 0;
+};
+template <class Function>
+class DeferredWork final : public Deferred {
+ public:
+  explicit DeferredWork(Function function) : function_(std::move(function)) {}
+  void run() override { function_(); }
+
+ private:
+  Function function_;
+};
+
 class Shard {
  public:
   Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events);
@@ -49,9 +69,9 @@ class Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  // Before the first turn. `name` and `options` live as long as the shard.
-  void add(const TaskFn& function, const TaskOptions& options, const char* name, std::uint32_t index);
-  std::size_t size() const noexcept { return cells_.size(); }
+  // Before the first turn. The name is copied. Throws std::bad_alloc.
+  void add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index);
+  std::size_t size() const noexcept { return size_; }
 
   struct Turn {
     bool lost = false;             // the shard was taken over: touch it no more
@@ -70,31 +90,38 @@ class Shard {
     queue_tail_ = &cell.run_next;
   }
 
-  // Around a handler of a coroutine: see handler_call.hpp. end_handler is false once the shard is lost; a frame is that
-  // of the handler, if what it asked for counts.
-  Lease::Call begin_handler(TaskCell& cell) noexcept {
-    called_.store(&cell, std::memory_order_relaxed);
-    return lease_.lend();
-  }
-  bool end_handler(Lease::Call call, const CallFrame* frame);
-  // Whether the calling thread lost a shard in a handler. Then it must leave the loop, and touch nothing.
+  // Around a handler of a coroutine: see handler_call.hpp. `counts`: what the handler asked for is the live
+  // execution's.
+  Tenure& begin_handler(TaskCell& cell) noexcept;
+  void end_handler(Tenure& tenure, TaskCell& cell, bool counts);
+  // Whether the calling thread lost a shard in a handler of the loop. Then it must leave the loop, and touch nothing.
   static bool lost_on_this_thread() noexcept;
+  static void forget_loss_on_this_thread() noexcept;
+  // Runs this when the call in which the task is stalled has come back.
+  void defer(TaskCell& cell, std::unique_ptr<Deferred> work);
 
-  // No execution is started any more; those that live are asked to end.
-  void begin_stop();
-  // What still lives is dropped, or abandoned. False: lost.
-  bool expire_stop();
+  // No execution is started any more; those that live are asked to end: blocking ones now, the others one after the
+  // other in the turns to come. Their stop_timeouts count from `began`.
+  void begin_stop(Nanoseconds began);
+  // What still lives is dropped, or abandoned.
+  void expire_stop();
 
-  // [any thread] The call that runs now, or 0, and whose it is: a hint, since both may change at once.
-  Lease::Call running_call() const noexcept { return lease_.running(); }
-  std::uint64_t steps() const noexcept { return lease_.calls(); }
-  const TaskCell* called() const noexcept { return called_.load(std::memory_order_relaxed); }
-  // [any thread] Takes the shard over from a call that is stuck, and makes the caller the owner. Null: it came back.
-  TaskCell* take_over(Lease::Call call) noexcept {
-    return lease_.take_over(call) ? called_.load(std::memory_order_relaxed) : nullptr;
+  // [monitor] The tenure of the thread that owns the shard now.
+  Tenure& tenure() const noexcept { return *tenure_; }
+  // [monitor] Gives the shard to another thread, which calls adopt. While the present owner's call is pinned.
+  std::shared_ptr<Tenure> replace_tenure(std::shared_ptr<Tenure> tenure) noexcept;
+  // [new owner] First of all: the task of the stuck call, which has taken so long already, has to wait for it.
+  void adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for);
+
+  // [owner] Around a sleep of its thread; and [monitor] whether it may be running task code. See StallMonitor.
+  void doze() noexcept { awake_.store(false, std::memory_order_relaxed); }
+  void rouse() noexcept {
+    if (awake_.load(std::memory_order_relaxed)) return;
+    awake_.store(true, std::memory_order_relaxed);
+    light_fence();
+    owner_.shard_awake();
   }
-  // [the new owner] The task of the stuck call is abandoned; the others go on.
-  void abandon(TaskCell& stuck);
+  bool awake() const noexcept { return awake_.load(std::memory_order_relaxed); }
 
   // [any thread] All its tasks have ended.
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
@@ -106,62 +133,113 @@ class Shard {
   void watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests);
 
  private:
+  // Cells of one kind, one behind the other. A list of pointers would cost each task 8 bytes.
+  struct Run {
+    const TaskKind* kind;
+    std::byte* first;
+    std::size_t stride;
+    std::size_t count;
+
+    TaskCell& at(std::size_t i) const noexcept { return *reinterpret_cast<TaskCell*>(first + i * stride); }
+  };
+  template <class Function>
+  void for_each_cell(Function&& function) {
+    for (const Run& run : runs_) {
+      for (std::size_t i = 0; i < run.count; ++i) function(run.at(i));
+    }
+  }
   struct StopDeadline {
     Nanoseconds time;
     TaskCell* cell;
     bool operator<(const StopDeadline& other) const noexcept { return time > other.time; }  // soonest on top
+  };
+  // A task whose thread is stuck in it.
+  struct Stall {
+    TaskCell* cell;
+    std::shared_ptr<Tenure> tenure;  // of that thread
+    Nanoseconds since;
+    bool woken = false;
+    std::vector<std::unique_ptr<Deferred>> deferred;
   };
 
   // Those that call task code return false once the shard is lost.
   bool run(TaskCell& cell);
   bool start(TaskCell& cell);
   bool poll(TaskCell& cell);
-  bool launch(TaskCell& cell);
-  bool look_after_blocking(TaskCell& cell);
   bool finish(TaskCell& cell, Status status);
-  bool drop(TaskCell& cell);
+  bool drop(TaskCell& cell, LateResult late);
+  bool ask(TaskCell& cell);
+  bool ask_next();
   bool remove(TaskCell& cell);
   bool expire_deadlines();
-  bool lose_thread() noexcept;
+  bool look_after_blocking(TaskCell& cell);
+  // What follows a call, when it came back in time or late.
+  bool after_start(TaskCell& cell, const CallFrame& frame, Status status);
+  bool after_poll(TaskCell& cell, const CallFrame& frame, Status status);
+  void after_drop(TaskCell& cell, const LateResult& late);
+  void after_handler(TaskCell& cell, const CallFrame& frame);
+  bool launch(TaskCell& cell);
+
+  bool lose(Tenure& tenure, const LateResult& late) noexcept;
+  bool take_back_stalled();
+  bool resume_stalled(Stall stall);
+  Stall& stall_of(const TaskCell& cell) noexcept;
+  void abandon(TaskCell& cell);
 
   void settle(TaskCell& cell, Outcome outcome);
   void end(TaskCell& cell) noexcept;
   void forget_requests(TaskCell& cell) noexcept;
-  void apply(const CallFrame& frame);
+  void apply(TaskCell& cell, const CallFrame& frame);
   void set_relative_timers();
   void check_ready(TaskCell& cell);
   void limit_stop(TaskCell& cell);
+  bool host_stopping() const noexcept { return host_stopping_.load(std::memory_order_relaxed); }
 
   // False: host_stopping came before this task_started.
   bool publish(const TaskCell& cell, EventKind kind, Outcome outcome = Outcome::ok, std::string_view message = {},
-               StopReason reason = StopReason::request);
+               StopReason reason = StopReason::request) {
+    const bool for_log = log_gate_.admit(kind, cell.name());
+    if (!for_log && !complete_events_) [[likely]] return kind != EventKind::task_started || !host_stopping();
+    return publish_event(cell, kind, outcome, message, reason, for_log);
+  }
+  bool publish_event(const TaskCell& cell, EventKind kind, Outcome outcome, std::string_view message, StopReason reason,
+                     bool for_log);
   void update_log(bool now);
 
   ShardOwner& owner_;
+  const std::atomic<bool>& host_stopping_;
   EventSink& sink_;
   const Clock& clock_;
   const bool complete_events_;
   WakePort& port_;
-  std::deque<TaskFn> functions_;                                       // one for each run of tasks with the same recipe
-  std::pmr::monotonic_buffer_resource memory_{std::size_t{64} << 10};  // the cells
-  boost::asio::io_context context_;  // after the two above: coroutines that still wait in it may refer to them
+  std::deque<TaskKind> kinds_;
+  std::pmr::monotonic_buffer_resource memory_;  // the cells
+  std::vector<Run> runs_;
+  boost::asio::io_context context_;  // after the cells: coroutines that still wait in it may refer to them
 
   TaskCell* queue_head_ = nullptr;
   TaskCell** queue_tail_ = &queue_head_;
   Nanoseconds now_;
   TimerWheel wheel_;
-  Lease lease_;
-  std::atomic<TaskCell*> called_{nullptr};
+  std::shared_ptr<Tenure> tenure_ = std::make_shared<Tenure>();  // shared with the thread that owns the shard by it
   std::vector<TaskCell*> relative_timers_;
   LogGate log_gate_;
   ShardCounters counters_;
 
+  std::vector<Stall> stalls_;
+  std::atomic<bool> some_came_back_{false};      // of the stalled calls
+  std::atomic<std::uint32_t> bell_{WakePort::no_slot};  // a slot without a task: rung when one came back
+
+  std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{false};
   bool stopping_ = false;
+  bool expired_ = false;  // the stop as a whole ran out of time
   Nanoseconds stop_began_ = 0;
+  std::size_t next_run_ = 0;  // the first task that was not asked to stop: its run, and its place there
+  std::size_t next_cell_ = 0;
+  std::size_t size_ = 0;
   std::size_t live_ = 0;                      // tasks that have not ended
   std::vector<StopDeadline> stop_deadlines_;  // a heap
-  std::vector<TaskCell*> cells_;
 };
 
 }  // namespace taskhost

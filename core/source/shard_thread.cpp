@@ -8,6 +8,31 @@
 
 namespace taskhost {
 
+// What a thread does for a shard: from the beginning, or from where a stuck one left off, to the end or until it is
+// stuck itself.
+class ShardThread::Tour final : public Job {
+ public:
+  Tour(ShardThread& owner, std::shared_ptr<Tenure> tenure, std::function<bool()> begin)
+      : owner_(owner), tenure_(std::move(tenure)), begin_(std::move(begin)) {}
+
+  void run() noexcept override {
+    if (begin_()) {
+      owner_.run(tenure_);
+    } else {
+      owner_.done_.set_value();
+    }
+    begin_ = nullptr;
+    over_.store(true, std::memory_order_release);
+  }
+  bool finished() const noexcept override { return over_.load(std::memory_order_acquire) || tenure_->is_back(); }
+
+ private:
+  ShardThread& owner_;
+  const std::shared_ptr<Tenure> tenure_;  // shared with the shard, which may outlive this tour or be left by it
+  std::function<bool()> begin_;
+  std::atomic<bool> over_{false};
+};
+
 ShardThread::ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number)
     : shard_(owner, sink, clock, complete_events),
       number_(number),
@@ -19,62 +44,72 @@ ShardThread::~ShardThread() {
   wakes_.release();  // the port keeps its descriptor for ever
 }
 
-void ShardThread::prepare() {
-  thread_ = std::thread([this, go = go_.get_future()]() mutable {
-    if (!go.get()) return;
+void ShardThread::prepare(JobThreads& threads, std::function<void(Shard&)> make_tasks) {
+  auto begin = [this, make_tasks = std::move(make_tasks), go = std::make_shared<std::future<bool>>(go_.get_future())] {
+    try {
+      make_tasks(shard_);
+      made_.set_value();
+    } catch (...) {
+      made_.set_exception(std::current_exception());
+    }
+    if (!go->get()) return false;
     wait_for_wakes();
-    run();
-  });
+    return true;
+  };
+  const std::shared_ptr<Tenure> first = std::make_shared<Tenure>();
+  shard_.replace_tenure(first);
+  threads.launch(std::make_shared<Tour>(*this, first, std::move(begin)));
 }
 
-bool ShardThread::take_over(Lease::Call call) {
-  // First the thread, which can fail, then the shard, which can't be given back.
-  std::promise<TaskCell*> taken;
-  std::thread fresh([this, stuck = taken.get_future()]() mutable {
-    TaskCell* cell = stuck.get();
-    if (cell == nullptr) return;
-    shard_.abandon(*cell);
-    run();
-  });
-  TaskCell* const stuck = shard_.take_over(call);
-  if (stuck != nullptr) {
-    thread_.detach();
-    thread_.swap(fresh);
+std::shared_ptr<const Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for) {
+  const std::shared_ptr<Tenure> next = std::make_shared<Tenure>();
+  const std::shared_ptr<Tenure> lost = shard_.replace_tenure(next);
+  try {
+    threads.launch(std::make_shared<Tour>(*this, next,
+                                          [this, lost, blocked_for] {
+                                            shard_.adopt(lost, blocked_for);
+                                            return true;
+                                          }),
+                   beyond_limit);
+    return lost;
+  } catch (...) {
+    shard_.replace_tenure(lost);
+    throw;
   }
-  taken.set_value(stuck);
-  if (stuck == nullptr) fresh.join();
-  return stuck != nullptr;
 }
 
-void ShardThread::begin_stop() {
-  boost::asio::post(shard_.context(), [this] { shard_.begin_stop(); });
+void ShardThread::begin_stop(Nanoseconds began) {
+  boost::asio::post(shard_.context(), [this, began] { shard_.begin_stop(began); });
 }
 
 void ShardThread::expire_stop() {
-  boost::asio::post(shard_.context(), [this] { (void)shard_.expire_stop(); });
+  boost::asio::post(shard_.context(), [this] { shard_.expire_stop(); });
 }
 
 void ShardThread::quit() {
   boost::asio::post(shard_.context(), [this] { quit_ = true; });
 }
 
-void ShardThread::run() {
+void ShardThread::run(const std::shared_ptr<Tenure>&) {
   pthread_setname_np(pthread_self(), ("th-shard-" + std::to_string(number_)).c_str());
-  WakePort::set_current(&shard_.port());
+  Shard::forget_loss_on_this_thread();
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
     if (!turn.more) {
       arm(turn.deadline);
       if (shard_.port().begin_sleep()) {
+        shard_.doze();
         run_handlers(true);
         if (Shard::lost_on_this_thread()) return;
         shard_.port().end_sleep();
       }
     }
     run_handlers(false);
-    if (Shard::lost_on_this_thread() || quit_) return;
+    if (Shard::lost_on_this_thread()) return;
+    if (quit_) break;
   }
+  done_.set_value();
 }
 
 // Handlers are ours, a coroutine's (which let nothing out), or whatever a C++ task posted by itself. One by one, since

@@ -1,12 +1,14 @@
-// Drives one shard on a thread of its own: turns, and Asio in between.
+// Drives one shard on threads: one at a time, and mostly the same one. Turns, and Asio in between.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <future>
-#include <thread>
+#include <memory>
 
+#include "job_threads.hpp"
 #include "shard.hpp"
 
 namespace taskhost {
@@ -14,35 +16,38 @@ namespace taskhost {
 class ShardThread {
  public:
   ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number);
-  // After join or abandon.
+  // After join or cancel.
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
 
   Shard& shard() noexcept { return shard_; }
+  unsigned number() const noexcept { return number_; }
 
-  // [the supervisor's] prepare makes the thread, which waits for start or cancel. Throws std::system_error.
-  void prepare();
+  // [the supervisor's] Takes a thread for the shard. It makes the tasks, and waits for start or cancel. Then
+  // await_tasks: throws std::bad_alloc if there was no memory for them.
+  void prepare(JobThreads& threads, std::function<void(Shard&)> make_tasks);
+  void await_tasks() { made_.get_future().get(); }
   void start() { go_.set_value(true); }
   void cancel() { go_.set_value(false); }
 
   // [any thread]
-  void begin_stop();
+  void begin_stop(Nanoseconds began);
   void expire_stop();
   void quit();
 
-  // [the supervisor's] If that call still runs, takes the shard over from its thread, which is left behind, and goes on
-  // with the shard on a fresh one; the stuck task is abandoned. From then on this object must live for ever. False: the
-  // call has come back. Throws std::system_error if there is no thread; then nothing has changed.
-  bool take_over(Lease::Call call);
+  // [monitor] While the call that the shard's thread is in is pinned: from now on another thread runs the shard. Throws
+  // std::system_error if there is none; then nothing has changed. From the return on, the call must be taken.
+  // Returns the tenure of the thread that is left behind.
+  std::shared_ptr<const Tenure> take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for);
 
   // [the supervisor's] After quit or cancel.
-  void join() { thread_.join(); }
-  // [the supervisor's] It is stuck in code that is no call: this object must live for ever.
-  void leave_behind() { thread_.detach(); }
+  void join() { done_.get_future().wait(); }
 
  private:
-  void run();
+  class Tour;
+
+  void run(const std::shared_ptr<Tenure>& tenure);
   void run_handlers(bool wait) noexcept;
   void arm(Nanoseconds deadline);
   void wait_for_wakes();
@@ -54,8 +59,9 @@ class ShardThread {
   Nanoseconds armed_ = never;  // what timer_ waits for
   bool quit_ = false;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::promise<void> made_;
   std::promise<bool> go_;
-  std::thread thread_;
+  std::promise<void> done_;
 };
 
 }  // namespace taskhost

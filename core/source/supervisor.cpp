@@ -9,27 +9,18 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/uuid/random_generator.hpp>
 #include <cstring>
-#include <deque>
 #include <future>
-#include <memory_resource>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
-#include "blocking_threads.hpp"
 #include "shard_thread.hpp"
+#include "stall_monitor.hpp"
 
 namespace taskhost {
 
 namespace {
-
-// How long the very same call must be seen to run, beyond its task's stop_timeout, before its shard is taken over.
-constexpr std::chrono::milliseconds stuck_after{200};
-constexpr std::chrono::milliseconds look_interval{20};
-// A shard that is stuck outside any call (a handler that a C++ task posted by itself) can't be taken over. When the
-// stop has run out of time and it has made no step for so long, it is given up.
-constexpr std::chrono::seconds give_up_after{5};
 
 // splitmix64's finalizer: a bijection, so different inputs give different ids.
 constexpr std::uint64_t mix(std::uint64_t value) noexcept {
@@ -43,48 +34,74 @@ constexpr std::uint64_t mix(std::uint64_t value) noexcept {
 class Supervisor::Implementation final : public ShardOwner {
  public:
   Implementation(const SupervisorOptions& options, EventSink& sink, const Clock& clock)
-      : options_(options), sink_(sink) {
-    if (options.shards == 0 || options.shards > shard_limit) {
-      throw std::invalid_argument("shards must be between 1 and " + std::to_string(shard_limit));
-    }
+      : options_(checked(options)),
+        sink_(sink),
+        clock_(clock),
+        blocking_threads_({"th-block", options.blocking_threads, options.blocking_stack_size}),
+        shard_threads_({"th-spare", std::size_t{options.shards} + options.stall_threads, 0}),
+        monitor_(control_, *this, sink, options.stall_limit, shard_threads_) {
     const boost::uuids::uuid seed = boost::uuids::random_generator()();
     std::memcpy(&id_high_, seed.data, sizeof id_high_);
     std::memcpy(&id_low_, seed.data + sizeof id_high_, sizeof id_low_);
     for (unsigned number = 0; number < options.shards; ++number) {
       shards_.push_back({std::make_unique<ShardThread>(*this, sink, clock, options.complete_events, number)});
+      monitor_.watch(*shards_.back().thread);
     }
   }
 
-  std::size_t add(const Task& task) {
-    if (options_of_tasks_.empty() || !(options_of_tasks_.back() == task.options)) {
-      options_of_tasks_.push_back(task.options);
+  std::size_t add(const Task& task) { return tasks_.add(task.name, task.function, task.options); }
+  void add(TaskList tasks) {
+    if (tasks_.size() == 0) {
+      tasks_ = std::move(tasks);
+    } else {
+      for (std::size_t i = 0; i < tasks.size(); ++i) tasks_.add(tasks.name(i), tasks.function(i), tasks.options(i));
     }
-    auto* name = static_cast<char*>(names_.allocate(task.name.size() + 1, 1));
-    std::memcpy(name, task.name.c_str(), task.name.size() + 1);
-    const auto index = static_cast<std::uint32_t>(task_count_);
-    shards_[task_count_ % shards_.size()].thread->shard().add(task.function, options_of_tasks_.back(), name, index);
-    return task_count_++;
   }
 
-  std::size_t task_count() const noexcept { return task_count_; }
+  std::size_t task_count() const noexcept { return task_count_ + tasks_.size(); }
 
   void prepare() {
     if (prepared_) return;
+    if (cancelled_) throw std::logic_error("this supervisor can't be prepared any more");
+    if (tasks_.size() > task_limit) throw std::length_error("more than 4294967295 tasks");
     std::size_t made = 0;
+    std::exception_ptr failure;
     try {
-      for (; made < shards_.size(); ++made) shards_[made].thread->prepare();
-      control_thread_ = std::thread([this, go = go_.get_future()]() mutable {
-        if (!go.get()) return;
-        pthread_setname_np(pthread_self(), "th-control");
-        control_.run();
-      });
-    } catch (...) {
-      while (made-- != 0) {
-        shards_[made].thread->cancel();
-        shards_[made].thread->join();
+      for (; made < shards_.size(); ++made) {
+        // Each shard makes its tasks on its own thread, all at once.
+        shards_[made].thread->prepare(shard_threads_, [this, first = made](Shard& shard) { make_tasks(shard, first); });
       }
-      throw;
+    } catch (...) {
+      failure = std::current_exception();
     }
+    for (std::size_t i = 0; i < made; ++i) {
+      try {
+        shards_[i].thread->await_tasks();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    }
+    try {
+      if (!failure) {
+        control_thread_ = std::thread([this, go = go_.get_future()]() mutable {
+          if (!go.get()) return;
+          pthread_setname_np(pthread_self(), "th-control");
+          control_.run();
+        });
+      }
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (failure) {
+      cancelled_ = true;
+      for (std::size_t i = 0; i < made; ++i) {
+        shards_[i].thread->cancel();
+        shards_[i].thread->join();
+      }
+      std::rethrow_exception(failure);
+    }
+    task_count_ = tasks_.size();
+    tasks_ = {};
     prepared_ = true;
   }
 
@@ -95,6 +112,7 @@ class Supervisor::Implementation final : public ShardOwner {
     }
     if (live_shards_ == 0) request_stop({StopReason::all_done, false, {}, {}});
     started_ = true;
+    monitor_.listen();
     go_.set_value(true);
     for (const Member& member : shards_) member.thread->start();
   }
@@ -114,11 +132,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (!started_) return HostResult::success;
     control_thread_.join();
     for (const Member& member : shards_) {
-      if (member.given_up) {
-        member.thread->leave_behind();
-      } else {
-        member.thread->join();
-      }
+      if (!member.given_up) member.thread->join();
     }
     started_ = false;
     waited_ = true;
@@ -146,7 +160,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
   // ShardOwner, on the shards' threads.
-  bool stopping() const noexcept override { return stopping_.load(std::memory_order_relaxed); }
+  const std::atomic<bool>& stopping() const noexcept override { return stopping_; }
   void stop_wanted(StopCause cause) noexcept override { request_stop(std::move(cause)); }
   void task_abandoned() noexcept override {
     abandoned_.store(true);
@@ -157,6 +171,7 @@ class Supervisor::Implementation final : public ShardOwner {
       boost::asio::post(control_, [this] { all_ended(); });
     }
   }
+  void shard_awake() noexcept override { monitor_.shard_awake(); }
   boost::uuids::uuid task_id(std::uint32_t index) const noexcept override {
     const std::uint64_t high = mix(id_high_ + index);
     const std::uint64_t low = mix(id_low_ ^ high);
@@ -170,13 +185,26 @@ class Supervisor::Implementation final : public ShardOwner {
   void launch(std::shared_ptr<BlockingCall> call) override { blocking_threads_.launch(std::move(call)); }
 
  private:
+  static constexpr std::size_t task_limit = ~std::uint32_t{0};
+
   struct Member {
     std::unique_ptr<ShardThread> thread;
     bool given_up = false;
-    Lease::Call seen_call = 0;  // the control thread's: what it saw last, and since when
-    std::uint64_t seen_steps = 0;
-    std::chrono::steady_clock::time_point seen_since{};
   };
+
+  static const SupervisorOptions& checked(const SupervisorOptions& options) {
+    if (options.shards == 0 || options.shards > shard_limit) {
+      throw std::invalid_argument("shards must be between 1 and " + std::to_string(shard_limit));
+    }
+    if (options.stall_limit < shortest_stall_limit) throw std::invalid_argument("stall_limit is shorter than 10 ms");
+    return options;
+  }
+
+  void make_tasks(Shard& shard, std::size_t first) const {
+    for (std::size_t i = first; i < tasks_.size(); i += shards_.size()) {
+      shard.add(tasks_.function(i), tasks_.options(i), tasks_.name(i), static_cast<std::uint32_t>(i));
+    }
+  }
 
   HostResult result() const noexcept {
     if (timed_out_.load()) return HostResult::stop_timed_out;
@@ -202,8 +230,9 @@ class Supervisor::Implementation final : public ShardOwner {
     sink_.publish(std::move(event));
     announced_ = true;
     if (finish_if_ended()) return;
-    for (const Member& member : shards_) member.thread->begin_stop();
-    stop_began_ = std::chrono::steady_clock::now();
+    const Nanoseconds began = clock_.now();
+    for (const Member& member : shards_) member.thread->begin_stop(began);
+    monitor_.begin_stop(std::chrono::steady_clock::now(), [this](const ShardThread& thread) { give_up(thread); });
     if (expire_at_once_) {
       expire();
       return;
@@ -214,7 +243,6 @@ class Supervisor::Implementation final : public ShardOwner {
         if (!error) expire();
       });
     }
-    look_for_stuck_shards();
   }
 
   void all_ended() {
@@ -235,7 +263,7 @@ class Supervisor::Implementation final : public ShardOwner {
     finished_ = true;
     result_ = result();
     deadline_.cancel();
-    look_.cancel();
+    monitor_.end();
     Event event;
     event.kind = EventKind::host_stopped;
     event.reason = cause_.reason;
@@ -256,65 +284,18 @@ class Supervisor::Implementation final : public ShardOwner {
     expired_ = true;
     timed_out_.store(true);
     sink_.log(LogLevel::error, nullptr, "the stop ran out of time");
-    for (Member& member : shards_) {
-      if (has_live_tasks(member)) member.thread->expire_stop();
+    for (const Member& member : shards_) {
+      if (member.thread->shard().size() != 0 && !member.thread->shard().ended()) member.thread->expire_stop();
     }
-    expired_at_ = std::chrono::steady_clock::now();
-    if (look_.expiry() < expired_at_) look_for_stuck_shards();
+    monitor_.expire_stop();
   }
 
-  // From the beginning of a stop to its end: whose call outlives its stop_timeout blocks its shard, and with it the
-  // stop of all its neighbours.
-  void look_for_stuck_shards() {
-    if (finish_if_ended()) return;
-    const auto now = std::chrono::steady_clock::now();
-    for (Member& member : shards_) {
-      if (member.given_up || !has_live_tasks(member)) continue;
-      const Shard& shard = member.thread->shard();
-      const Lease::Call call = shard.running_call();
-      const std::uint64_t steps = shard.steps();
-      if (call != member.seen_call || steps != member.seen_steps) {
-        member.seen_call = call;
-        member.seen_steps = steps;
-        member.seen_since = now;
-      } else if (call != 0) {
-        if (is_over(now, member)) take_over(member, call);
-      } else if (expired_ && now - std::max(member.seen_since, expired_at_) >= give_up_after) {
-        give_up(member);
-      }
-    }
-    if (finished_) return;
-    look_.expires_after(look_interval);
-    look_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) look_for_stuck_shards();
-    });
-  }
-
-  static bool has_live_tasks(const Member& member) {
-    return member.thread->shard().size() != 0 && !member.thread->shard().ended();
-  }
-
-  // Whether the call that the shard is in has used up the time that its task has for stopping.
-  bool is_over(std::chrono::steady_clock::time_point now, const Member& member) const {
-    if (now - member.seen_since < stuck_after) return false;
-    const TaskCell* cell = member.thread->shard().called();
-    return expired_ || cell == nullptr || now - stop_began_ >= cell->options.stop_timeout;
-  }
-
-  void take_over(Member& member, Lease::Call call) {
-    try {
-      if (!member.thread->take_over(call)) return;  // it came back this very moment
-      abandoned_.store(true);
-      if (expired_) member.thread->expire_stop();
-    } catch (const std::system_error& error) {
-      sink_.log(LogLevel::error, nullptr, std::string("no thread to take over a stuck shard: ") + error.what());
-    }
-  }
-
-  void give_up(Member& member) {
-    member.given_up = true;
+  void give_up(const ShardThread& thread) {
     abandoned_.store(true);
     sink_.log(LogLevel::error, nullptr, "a shard is stuck outside a task's call, and is given up with its tasks");
+    for (Member& member : shards_) {
+      if (member.thread.get() == &thread) member.given_up = true;
+    }
     if (live_shards_.fetch_sub(1) == 1) finish_if_ended();
   }
 
@@ -323,19 +304,21 @@ class Supervisor::Implementation final : public ShardOwner {
   std::uint64_t id_high_ = 0;
   std::uint64_t id_low_ = 0;
 
-  std::pmr::monotonic_buffer_resource names_;
-  std::deque<TaskOptions> options_of_tasks_;  // one for each run of tasks with equal options
+  const Clock& clock_;
+  TaskList tasks_;  // until they are made
   std::size_t task_count_ = 0;
-  BlockingThreads blocking_threads_;
-  std::vector<Member> shards_;
 
   boost::asio::io_context control_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> control_work_{control_.get_executor()};
   boost::asio::steady_timer deadline_{control_};
-  boost::asio::steady_timer look_{control_};
+  std::vector<Member> shards_;  // after control_, whose monitor's timer waits there; before the threads that run them
+  JobThreads blocking_threads_;
+  JobThreads shard_threads_;
+  StallMonitor monitor_;
   std::promise<bool> go_;
   std::thread control_thread_;
   bool prepared_ = false;
+  bool cancelled_ = false;
   bool waited_ = false;
   bool started_ = false;
 
@@ -351,8 +334,6 @@ class Supervisor::Implementation final : public ShardOwner {
   HostResult result_ = HostResult::success;  // once finished
   bool expired_ = false;
   bool expire_at_once_ = false;  // it was asked for before the stop was announced
-  std::chrono::steady_clock::time_point stop_began_{};
-  std::chrono::steady_clock::time_point expired_at_{};
 };
 
 Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock)
@@ -367,6 +348,7 @@ Supervisor::~Supervisor() {
   if (implementation_->abandoned_threads()) leak(std::shared_ptr<void>(std::move(implementation_)));
 }
 
+void Supervisor::add(TaskList tasks) { implementation_->add(std::move(tasks)); }
 std::size_t Supervisor::add(const Task& task) { return implementation_->add(task); }
 std::size_t Supervisor::task_count() const noexcept { return implementation_->task_count(); }
 void Supervisor::prepare() { implementation_->prepare(); }

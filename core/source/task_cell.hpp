@@ -1,5 +1,6 @@
-// One task on its shard: a single block of memory, this bookkeeping first, then the execution's state. A restart is
-// drop + start in that block. The cell is its shard's; while one of its functions runs, the calling thread's.
+// One task on its shard: a single block of memory, this bookkeeping first, then the execution's state, then the name.
+// A restart is drop + start in that block. The cell is its shard's; while one of its functions runs, the calling
+// thread's; while it is stalled, that of the thread that is stuck in it, but for what says otherwise.
 #pragma once
 
 #include <atomic>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "call_frame.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/task_fn.hpp"
 #include "taskhost/core/task_machine.hpp"
@@ -15,8 +17,21 @@
 namespace taskhost {
 
 class Shard;
-class BlockingCall;
 class DescriptorWatch;
+
+// What all tasks of a shard with the same recipe and policy have in common. Constant.
+struct TaskKind {
+  TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options) noexcept;
+
+  Shard& shard;
+  const RawFunctions functions;
+  const std::size_t state_offset;
+  const std::size_t state_size;
+  const TaskOptions options;
+  const bool blocking;
+  const Recipe& recipe;
+  const TaskFn function;  // keeps the recipe
+};
 
 // What few tasks need, made when one does, and kept across restarts.
 struct TaskExtra {
@@ -26,67 +41,51 @@ struct TaskExtra {
 };
 
 struct TaskCell final : Execution {
-  TaskCell(Shard& owner, const Recipe& its_recipe, const TaskOptions& its_options, const char* its_name,
-           std::uint32_t its_index) noexcept
-      : Execution(its_recipe.services),
-        recipe(its_recipe),
-        options(its_options),
-        shard(owner),
-        name(its_name),
-        index(its_index) {}
+  static constexpr std::uint32_t no_slot = ~std::uint32_t{0};
+
+  TaskCell(const TaskKind& its_kind, std::uint32_t its_index) noexcept
+      : Execution(its_kind.recipe.services), kind(&its_kind), index(its_index) {}
 
   static TaskCell& of(TimerNode& node) noexcept;
-  void* state() noexcept;
+  void* state() noexcept { return reinterpret_cast<std::byte*>(this) + kind->state_offset; }
+  const char* name() const noexcept {
+    return reinterpret_cast<const char*>(this) + kind->state_offset + kind->state_size;
+  }
+  const TaskOptions& options() const noexcept { return kind->options; }
   TaskExtra& need_extra() {
     if (!extra) extra = std::make_unique<TaskExtra>();
     return *extra;
   }
+  // [any thread, while an execution lives] Most tasks are never woken from outside, and need none. Throws
+  // std::bad_alloc.
+  std::uint32_t need_slot();
 
   TimerNode timer;  // of the execution; deadline is a delay while timer_relative
   TaskCell* run_next = nullptr;
-  const Recipe& recipe;
-  const TaskOptions& options;
-  Shard& shard;
-  const char* name;
+  const TaskKind* const kind;
   std::uint64_t execution = 0;
   Nanoseconds started_at = 0;
   std::unique_ptr<TaskExtra> extra;
-  Waker waker_value = 0;  // 0 until this execution asks for its waker
-  std::uint32_t index;
-  std::uint32_t slot = 0;
+  const std::uint32_t index;
+  std::atomic<std::uint32_t> slot{no_slot};
   TaskMachine machine;
-  bool queued = false;
-  bool timer_relative = false;  // to be set at the next reading of the clock
-  bool said_ready = false;
-  bool stop_deadline_set = false;
+  std::uint32_t waker_generation = 0;  // 0 until this execution asks for its waker
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> alive{false};  // heartbeat came
   std::atomic<bool> ready_asked{false};
+  // The shard's, and the new owner's while the task is stalled.
+  bool queued : 1 = false;
+  bool stalled : 1 = false;
+  bool timer_relative : 1 = false;  // to be set at the next reading of the clock
+  bool said_ready : 1 = false;
+  bool stop_deadline_set : 1 = false;
 };
+static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte
 
-// What a running call asked for; done by the shard after it returns. On the caller's stack.
-struct CallFrame {
-  enum class Timer : std::uint8_t { keep, at, after };
-
-  explicit CallFrame(TaskCell& its_cell, BlockingCall* its_call = nullptr) noexcept;
-  ~CallFrame();
-  CallFrame(const CallFrame&) = delete;
-  CallFrame& operator=(const CallFrame&) = delete;
-
-  TaskCell& cell;
-  BlockingCall* const call;  // null: polled
-  bool woken = false;
-  Timer timer = Timer::keep;
-  Nanoseconds time = 0;
-};
-
-// The call that runs on this thread, or null.
-CallFrame* current_call() noexcept;
-
-// Runs task code that may throw; what it throws becomes the execution's message, and panic.
-Status step_guarded(const Recipe& recipe, void* state, Execution& execution) noexcept;
-Status start_guarded(const Recipe& recipe, void* state, Execution& execution) noexcept;
+// Run task code that may throw; what it throws becomes the execution's message, and panic.
+Status start_guarded(TaskCell& cell) noexcept;
+Status step_guarded(TaskCell& cell) noexcept;
 // False: it threw; `what` says what.
-bool drop_guarded(const Recipe& recipe, void* state, std::string& what) noexcept;
+bool drop_guarded(TaskCell& cell, std::string& what) noexcept;
 
 }  // namespace taskhost

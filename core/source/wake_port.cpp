@@ -37,8 +37,6 @@ Pool& pool() {
   return *instance;
 }
 
-thread_local WakePort* current_port = nullptr;
-
 constexpr std::uint32_t index_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker); }
 constexpr std::uint32_t generation_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker >> 32); }
 
@@ -73,12 +71,15 @@ void WakePort::release() noexcept {
   }
 }
 
-std::uint32_t WakePort::add(TaskCell* cell) {
+std::uint32_t WakePort::add(TaskCell* cell, std::atomic<std::uint32_t>& slot) {
+  const std::lock_guard lock(mutex_);
+  const std::uint32_t known = slot.load(std::memory_order_relaxed);
+  if (known != no_slot) return known;  // another thread was quicker
   if (free_.empty()) {
     auto chunk = std::make_unique<WakeChunk>(*this);
     free_.reserve(slot_count_ + slots_per_chunk);
     Pool& all = pool();
-    const std::lock_guard lock(all.mutex);
+    const std::lock_guard pool_lock(all.mutex);
     if (all.chunk_count == chunk_limit) throw std::bad_alloc();
     const std::uint32_t first = all.chunk_count * slots_per_chunk;
     chunks[all.chunk_count++].store(chunk.release(), std::memory_order_release);
@@ -88,10 +89,13 @@ std::uint32_t WakePort::add(TaskCell* cell) {
   const std::uint32_t index = free_.back();
   free_.pop_back();
   at(index).cell = cell;
+  slot.store(index, std::memory_order_relaxed);
   return index;
 }
 
 void WakePort::remove(std::uint32_t slot) noexcept {
+  if (slot == no_slot) return;
+  const std::lock_guard lock(mutex_);
   expire(slot);
   at(slot).cell = nullptr;
   free_.push_back(slot);  // never grows beyond what add reserved
@@ -103,8 +107,8 @@ WakeSlot& WakePort::at(std::uint32_t index) noexcept {
   return chunk->slots[index % slots_per_chunk];
 }
 
-Waker WakePort::waker(std::uint32_t slot) noexcept {
-  return Waker{at(slot).generation.load(std::memory_order_relaxed)} << 32 | slot;
+std::uint32_t WakePort::generation(std::uint32_t slot) noexcept {
+  return at(slot).generation.load(std::memory_order_relaxed);
 }
 
 void WakePort::expire(std::uint32_t slot) noexcept {
@@ -131,7 +135,7 @@ void WakePort::wake(Waker waker) noexcept {
   do {
     slot.link.exchange(taken | head, std::memory_order_acq_rel);
   } while (!port.woken_.compare_exchange_weak(head, index + 1, std::memory_order_seq_cst, std::memory_order_relaxed));
-  if (&port != current_port) port.ring();
+  port.ring();
 }
 
 bool WakePort::begin_sleep() noexcept {
@@ -153,7 +157,5 @@ void WakePort::quiet() noexcept {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(descriptor_, &count, sizeof count);  // empty: quiet already
 }
-
-void WakePort::set_current(WakePort* port) noexcept { current_port = port; }
 
 }  // namespace taskhost

@@ -12,9 +12,11 @@ namespace {
 class Admitter {
  public:
   Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search,
-           const std::set<std::string>& taken_names, const PluginEnvironment& environment)
+           const TaskList& own_tasks, const PluginEnvironment& environment)
       : manifest_(manifest), file_(file), search_(search), plugin_tasks_(environment) {
-    for (const std::string& name : taken_names) names_.emplace(name, "a task of the program itself");
+    for (std::size_t i = 0; i < own_tasks.size(); ++i) {
+      names_.emplace(own_tasks.name(i), "a task of the program itself");
+    }
   }
 
   Admission run() {
@@ -111,7 +113,7 @@ class Admitter {
       }
       return;
     }
-    admission_.tasks.push_back({name, plugin_tasks_.make(factory, &factory, config), options});
+    admission_.tasks.add(name, plugin_tasks_.make(factory, &factory, config), options);
   }
 
   void fault(const std::string& pointer, std::size_t line, const std::string& words) {
@@ -131,8 +133,8 @@ class Admitter {
 }  // namespace
 
 Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search,
-                const std::set<std::string>& taken_names, const PluginEnvironment& environment) {
-  return Admitter(manifest, file, search, taken_names, environment).run();
+                const TaskList& own_tasks, const PluginEnvironment& environment) {
+  return Admitter(manifest, file, search, own_tasks, environment).run();
 }
 
 }  // namespace taskhost

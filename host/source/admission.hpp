@@ -4,7 +4,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -12,20 +11,21 @@
 #include "plugin_finder.hpp"
 #include "plugin_library.hpp"
 #include "plugin_task.hpp"
-#include "taskhost/core/task.hpp"
+#include "task_names.hpp"
+#include "taskhost/core/task_list.hpp"
 
 namespace taskhost {
 
 // What was admitted, and what was wrong. If there is any fault, the rest must not be used.
 struct Admission {
-  std::vector<Task> tasks;
+  TaskList tasks;
   std::vector<std::shared_ptr<PluginLibrary>> libraries;  // in the order they were loaded
   std::vector<Fault> manifest_faults;                     // a wrong manifest
   std::vector<Fault> plugin_faults;                       // a plugin that could not be loaded
 };
 
-// `file` names the manifest in faults; `taken_names` are those of tasks admitted before.
+// `file` names the manifest in faults; `own_tasks` those that the program admitted before.
 Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search,
-                const std::set<std::string>& taken_names, const PluginEnvironment& environment);
+                const TaskList& own_tasks, const PluginEnvironment& environment);
 
 }  // namespace taskhost

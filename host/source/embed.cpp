@@ -149,7 +149,7 @@ int32_t taskhost_add_task(taskhost_host* host, const taskhost_task_options* task
     taskhost::TaskOptions options;
     HostError error = read_task(given, options);
     if (error.code != TASKHOST_RESULT_OK) return error;
-    return host->host->add(given.name != nullptr ? std::optional<std::string>(given.name) : std::nullopt,
+    return host->host->add(given.name != nullptr ? std::optional<std::string_view>(given.name) : std::nullopt,
                            *given.factory, given.config != nullptr ? given.config : "", options,
                            given.stop_timeout == 0);
   });

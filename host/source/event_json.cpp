@@ -87,6 +87,7 @@ void append_task_fields(std::string& line, const Event& event) {
   if (event.type != TaskType::shutdown_on_exit) append_field(line, "remaining", event.remaining);
   if (fields.delay) append_field(line, "delay_ms", event.delay_ms);
   if (fields.uptime) append_field(line, "uptime_ms", event.uptime_ms);
+  if (event.kind == EventKind::task_stalled) append_field(line, "stalled_ms", event.stalled_ms);
   if (event.kind == EventKind::task_discarded) {
     append_word(line, "reason", event.reason == StopReason::task_exit ? "ended" : to_string(event.reason));
   }

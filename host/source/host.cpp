@@ -58,10 +58,10 @@ void end_process_soon() {
   }).detach();
 }
 
-bool is_json(const std::string& text) { return text.empty() || nlohmann::json::accept(text); }
+bool is_json(std::string_view text) { return text.empty() || nlohmann::json::accept(text); }
 
 // The rules of a manifest, for a task of the program's own.
-std::string task_problem(const std::string& name, const std::string& config, const TaskOptions& options) {
+std::string task_problem(std::string_view name, std::string_view config, const TaskOptions& options) {
   if (name.empty() || name.size() > 128) return "a task's name has 1 to 128 bytes";
   for (std::size_t i = 0; i < name.size();) {
     const std::size_t size = character_size(name, i);
@@ -149,7 +149,7 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   for (const std::string& own : manifest.plugin_dirs) search.plugin_directories.push_back(directory / own);
   if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(directory.empty() ? "." : directory);
 
-  Admission admission = admit(manifest, file, search, names_, environment_);
+  Admission admission = admit(manifest, file, search, tasks_, environment_);
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
   const int code = faults.empty() ? TASKHOST_RESULT_BAD_PLUGIN : TASKHOST_RESULT_BAD_MANIFEST;
   faults.insert(faults.end(), admission.plugin_faults.begin(), admission.plugin_faults.end());
@@ -159,25 +159,27 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   manifest_ = manifest;
   manifest_.tasks.clear();
   libraries_ = std::move(admission.libraries);
-  tasks_.reserve(tasks_.size() + admission.tasks.size());
-  for (Task& task : admission.tasks) {
-    names_.insert(task.name);
-    tasks_.push_back(std::move(task));
+  const TaskList& admitted = admission.tasks;
+  for (std::size_t i = 0; i < admitted.size(); ++i) {
+    names_.insert(tasks_.name(tasks_.add(admitted.name(i), admitted.function(i), admitted.options(i))));
   }
   tasks_admitted_ = tasks_.size();
   return {};
 }
 
-HostError Host::add(const std::optional<std::string>& name, const taskhost_factory& factory, const std::string& config,
+HostError Host::add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
                     TaskOptions options, bool wants_default_stop_timeout) {
   if (started_) return state_error("the host has started; add tasks before");
+  // A factory is read each time: what it points to is the caller's, who may have changed it.
   const FactoryReading reading = read_factory(factory);
   if (!reading.problem.empty()) return {TASKHOST_RESULT_BAD_PLUGIN, reading.problem};
-  const std::string task_name = name ? *name : reading.factories.front().name;
+  const std::string_view task_name = name ? *name : reading.factories.front().name;
   if (const auto problem = task_problem(task_name, config, options); !problem.empty()) return manifest_error(problem);
-  if (!names_.insert(task_name).second) return manifest_error("two tasks are named " + quoted_text(task_name));
+  if (names_.contains(task_name)) return manifest_error("two tasks are named " + quoted_text(task_name));
   if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
-  tasks_.push_back({task_name, own_tasks_.make(reading.factories.front(), &factory, config), options});
+  const std::size_t place =
+      tasks_.add(task_name, own_tasks_.make(reading.factories.front(), &factory, config), options);
+  names_.insert(tasks_.name(place));
   tasks_admitted_ = tasks_.size();
   return {};
 }
@@ -219,9 +221,6 @@ HostError Host::start() {
   announce();
   running_.store(true, std::memory_order_release);
   supervisor_->start();
-  // The supervisor has what it needs; a large fleet's list is not kept twice.
-  tasks_ = {};
-  names_ = {};
   return {};
 }
 
@@ -230,14 +229,17 @@ void Host::make_supervisor() {
   SupervisorOptions options;
   options.shards = shard_count();
   options.shutdown_timeout = manifest_.shutdown_timeout;
+  options.stall_limit = manifest_.stall_limit;
+  options.stall_threads = manifest_.stall_threads;
+  options.blocking_threads = manifest_.blocking_threads;
+  options.blocking_stack_size = manifest_.blocking_stack_kib * 1024;
   options.complete_events = events_->has_subscribers();
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
-  for (Task& task : tasks_) {
-    if (task.options.stop_timeout == default_stop_timeout) {
-      task.options.stop_timeout = manifest_.default_stop_timeout;
-    }
-    supervisor_->add(task);
-  }
+  tasks_.for_each_options([this](TaskOptions& task) {
+    if (task.stop_timeout == default_stop_timeout) task.stop_timeout = manifest_.default_stop_timeout;
+  });
+  names_ = {};
+  supervisor_->add(std::move(tasks_));
   if (options_.handle_signals) {
     std::signal(SIGPIPE, SIG_IGN);  // a reader of the log or the events that goes away is no reason to end
     signals_ = std::make_unique<Signals>(supervisor_->control(),

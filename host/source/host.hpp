@@ -7,7 +7,6 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "event_log.hpp"
 #include "log.hpp"
 #include "signals.hpp"
+#include "task_names.hpp"
 #include "taskhost/core/supervisor.hpp"
 
 namespace taskhost {
@@ -45,7 +45,7 @@ class Host {
   HostError load_file(const std::string& path);
   HostError load_text(std::string_view text, const std::string& directory);
   HostError load_directory(const std::string& path);
-  HostError add(const std::optional<std::string>& name, const taskhost_factory& factory, const std::string& config,
+  HostError add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
                 TaskOptions options, bool default_stop_timeout);
   HostError subscribe(EventLog::Subscriber subscriber);
   std::size_t task_count() const noexcept { return tasks_admitted_; }
@@ -88,8 +88,8 @@ class Host {
 
   bool loaded_ = false;
   Manifest manifest_;  // without its tasks, once they are admitted
-  std::vector<Task> tasks_;
-  std::set<std::string> names_;
+  TaskList tasks_;  // until the supervisor has them
+  TaskNames names_;
   std::size_t tasks_admitted_ = 0;
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
 

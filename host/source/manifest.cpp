@@ -61,6 +61,16 @@ class ManifestReader final : public ManifestSink {
       manifest_.shards = read_whole_number(node, pointer, 1, most_shards, faults_);
     } else if (node.key == "shutdown_timeout") {
       manifest_.shutdown_timeout = read_duration(node, pointer, faults_);
+    } else if (node.key == "stall_limit") {
+      manifest_.stall_limit =
+          read_duration(node, pointer, least_stall_limit, most_stall_limit, faults_).value_or(least_stall_limit);
+    } else if (node.key == "stall_threads") {
+      manifest_.stall_threads = read_whole_number(node, pointer, 0, most_stall_threads, faults_).value_or(0);
+    } else if (node.key == "blocking_threads") {
+      manifest_.blocking_threads = read_whole_number(node, pointer, 1, most_blocking_threads, faults_).value_or(1);
+    } else if (node.key == "blocking_stack_kib") {
+      manifest_.blocking_stack_kib =
+          read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
     } else if (node.key == "defaults") {
       const FieldReader fields(node, pointer, defaults_kind(), faults_);
       manifest_.default_stop_timeout = fields.duration("stop_timeout").value_or(manifest_.default_stop_timeout);

@@ -38,6 +38,10 @@ struct Manifest {
   std::optional<unsigned> shards;        // 1 to 256
   std::optional<std::chrono::nanoseconds> shutdown_timeout;
   std::chrono::nanoseconds default_stop_timeout = std::chrono::seconds(10);
+  std::chrono::nanoseconds stall_limit = std::chrono::milliseconds(100);  // 10 ms to 1 h
+  unsigned stall_threads = 64;                                            // up to 1024
+  unsigned blocking_threads = 4096;                                       // 1 to 65536
+  std::size_t blocking_stack_kib = 0;                                     // 64 to 1048576; 0: the system's default
   std::optional<TaskOptions> autoload;  // policy of libraries that no task names
   std::vector<ManifestTask> tasks;
 };

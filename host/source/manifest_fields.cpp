@@ -14,8 +14,9 @@ namespace {
 
 using Words = std::string_view;
 
-constexpr std::array<Words, 7> root_fields = {"$schema",  "plugin_dirs", "shards", "shutdown_timeout",
-                                              "defaults", "autoload",    "tasks"};
+constexpr std::array<Words, 11> root_fields = {
+    "$schema",          "plugin_dirs",        "shards",   "shutdown_timeout", "stall_limit", "stall_threads",
+    "blocking_threads", "blocking_stack_kib", "defaults", "autoload",         "tasks"};
 constexpr std::array<Words, 1> defaults_fields = {"stop_timeout"};
 constexpr std::array<Words, 3> autoload_fields = {"type", "restarts", "stop_timeout"};
 constexpr std::array<Words, 7> task_fields = {"name", "plugin", "task", "type", "restarts", "stop_timeout", "config"};
@@ -126,6 +127,19 @@ std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, 
     faults.add(node.offset, pointer, expected + quoted_text(node.text) + "; " + reading.problem);
   }
   return reading.value;
+}
+
+std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, const std::string& pointer,
+                                                      std::chrono::nanoseconds least, std::chrono::nanoseconds most,
+                                                      ManifestFaults& faults) {
+  const std::optional<std::chrono::nanoseconds> value = read_duration(node, pointer, faults);
+  if (!value || (*value >= least && *value <= most)) {
+    return value;
+  }
+  faults.add(node.offset, pointer,
+             "expected a duration from " + print_duration(least) + " to " + print_duration(most) + ", found " +
+                 quoted_text(node.text));
+  return std::nullopt;
 }
 
 std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {

@@ -30,6 +30,12 @@ inline constexpr std::size_t longest_name = 128;
 inline constexpr std::size_t longest_path = 4096;
 inline constexpr std::uint32_t most_restarts = 4'294'967'294;  // one less than fits: "unlimited" needs a value, too
 inline constexpr std::uint32_t most_shards = 256;
+inline constexpr std::chrono::milliseconds least_stall_limit{10};
+inline constexpr std::chrono::hours most_stall_limit{1};
+inline constexpr std::uint32_t most_stall_threads = 1024;
+inline constexpr std::uint32_t most_blocking_threads = 65'536;
+inline constexpr std::uint32_t least_stack_kib = 64;
+inline constexpr std::uint32_t most_stack_kib = 1'048'576;
 
 // Values of one node. Each has no value if there is a fault, and then the fault is in the list.
 std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t most_bytes,
@@ -37,6 +43,9 @@ std::optional<std::string> read_text(const ManifestNode& node, const std::string
 std::optional<std::uint32_t> read_whole_number(const ManifestNode& node, const std::string& pointer,
                                                std::uint32_t least, std::uint32_t most, ManifestFaults& faults);
 std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, const std::string& pointer,
+                                                      ManifestFaults& faults);
+std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, const std::string& pointer,
+                                                      std::chrono::nanoseconds least, std::chrono::nanoseconds most,
                                                       ManifestFaults& faults);
 std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults);

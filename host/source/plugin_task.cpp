@@ -24,63 +24,36 @@ extern const taskhost_services services_table;
 
 class PluginRecipe final : public Recipe {
  public:
-  PluginRecipe(const taskhost_factory& factory, std::string config, const PluginEnvironment& environment)
+  PluginRecipe(const taskhost_factory& factory, std::string_view config, const PluginEnvironment& environment)
       : Recipe(factory.state_size, factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t),
-               factory.run != nullptr, &services_table),
-        start_(factory.start),
-        step_(factory.poll != nullptr ? factory.poll : factory.run),
-        drop_(factory.drop),
-        config_(config.empty() ? "{}" : std::move(config)),
+               factory.run != nullptr, &services_table,
+               {factory.start != nullptr ? factory.start : [](void*, const taskhost_exec*) { return TASKHOST_OK; },
+                factory.poll != nullptr ? factory.poll : factory.run,
+                factory.drop != nullptr ? factory.drop : [](void*) {}}),
+        config_(config.empty() ? "{}" : config),
         environment_(environment) {}
 
   const std::string& config() const noexcept { return config_; }
   const PluginEnvironment& environment() const noexcept { return environment_; }
 
-  Status start(void* state, Execution& execution) const override;
-  Status step(void* state, Execution& execution) const override;
-  void drop(void* state) const override {
-    if (drop_ != nullptr) drop_(state);
+  std::string explain(bool in_start, int32_t result) const override {
+    const char* const function = in_start ? "start" : blocking ? "run" : "poll";
+    const char* const rule = in_start ? "3.1" : blocking ? "3.3" : "3.2";
+    return std::string(function) + " returned " + std::to_string(result) + ", which means nothing (rule " + rule + ")";
   }
 
  private:
-  int32_t (*const start_)(void*, const taskhost_exec*);
-  int32_t (*const step_)(void*, const taskhost_exec*);
-  void (*const drop_)(void*);
   const std::string config_;
   const PluginEnvironment& environment_;
 };
 
-// An Execution begins with the services pointer of its recipe: it is a taskhost_exec.
-const taskhost_exec* exec_of(Execution& execution) noexcept {
-  return reinterpret_cast<const taskhost_exec*>(&execution);
-}
+// A taskhost_exec is an Execution: it begins with the services pointer of its recipe.
 // Const for the plugin, which has nothing to change in it; not for us.
 Execution& execution_of(const taskhost_exec* exec) noexcept {
   return *reinterpret_cast<Execution*>(const_cast<taskhost_exec*>(exec));
 }
 const PluginRecipe& recipe_of(const taskhost_exec* exec) noexcept {
   return static_cast<const PluginRecipe&>(execution_of(exec).recipe());
-}
-
-Status nonsense(Execution& execution, const char* function, int32_t result, const char* rule) {
-  execution.fail(std::string(function) + " returned " + std::to_string(result) + ", which means nothing (rule " + rule +
-                 ")");
-  return Status::error;
-}
-
-Status PluginRecipe::start(void* state, Execution& execution) const {
-  if (start_ == nullptr) return Status::ok;
-  const int32_t result = start_(state, exec_of(execution));
-  if (result == TASKHOST_OK || result == TASKHOST_ERROR || result == TASKHOST_PANIC) return Status{result};
-  return nonsense(execution, "start", result, "3.1");
-}
-
-Status PluginRecipe::step(void* state, Execution& execution) const {
-  const int32_t result = step_(state, exec_of(execution));
-  if (result >= TASKHOST_OK && result <= TASKHOST_PANIC && !(blocking && result == TASKHOST_PENDING)) {
-    return Status{result};
-  }
-  return blocking ? nonsense(execution, "run", result, "3.3") : nonsense(execution, "poll", result, "3.2");
 }
 
 // The services. None lets an exception out: they only call noexcept functions, or catch.
@@ -162,7 +135,7 @@ const taskhost_services services_table = {
 
 }  // namespace
 
-TaskFn PluginTasks::make(const taskhost_factory& factory, const void* origin, const std::string& config) {
+TaskFn PluginTasks::make(const taskhost_factory& factory, const void* origin, std::string_view config) {
   if (!last_ || last_origin_ != origin || last_config_ != config) {
     last_.emplace(std::make_shared<const PluginRecipe>(factory, config, environment_));
     last_origin_ = origin;

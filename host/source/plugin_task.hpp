@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "signals.hpp"
 #include "taskhost/core/task_fn.hpp"
@@ -23,7 +24,7 @@ class PluginTasks {
 
   // `factory` has been read by factory_rules; what it points to lives as long as the recipe. `origin` tells factories
   // apart. `config`: JSON text, or empty for none.
-  TaskFn make(const taskhost_factory& factory, const void* origin, const std::string& config);
+  TaskFn make(const taskhost_factory& factory, const void* origin, std::string_view config);
 
  private:
   const PluginEnvironment& environment_;

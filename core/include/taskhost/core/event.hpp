@@ -47,6 +47,7 @@ struct Event {
   std::uint32_t remaining = 0;  // budget left
   std::uint64_t delay_ms = 0;   // task_restarting
   std::uint64_t uptime_ms = 0;  // task_exited, task_stopped, task_abandoned
+  std::uint64_t stalled_ms = 0;  // task_stalled: so far
   std::string message;          // why; host_stopping: in words
 };
 

@@ -14,16 +14,23 @@
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/event.hpp"
-#include "taskhost/core/task.hpp"
+#include "taskhost/core/task_list.hpp"
 
 namespace taskhost {
 
 inline constexpr unsigned shard_limit = 256;
+inline constexpr std::chrono::milliseconds shortest_stall_limit{10};
 
 struct SupervisorOptions {
   unsigned shards = 1;  // 1 to shard_limit
   // Of a whole stop. Absent: as long as the tasks' own stop_timeouts take.
   std::optional<std::chrono::nanoseconds> shutdown_timeout;
+  // How long a call into a polled task may take until it counts as stalled, and another thread goes on with the other
+  // tasks of its shard; at least shortest_stall_limit. And how many threads there may be for that, beyond one a shard.
+  std::chrono::nanoseconds stall_limit = std::chrono::milliseconds(100);
+  unsigned stall_threads = 64;
+  unsigned blocking_threads = 4096;     // so many blocking executions at once
+  std::size_t blocking_stack_size = 0;  // bytes of the stack of each; 0: the system's default
   bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
 };
 
@@ -52,10 +59,12 @@ class Supervisor {
 
   // Before start. Names are the caller's to keep unique. Returns the task's number, from 0.
   std::size_t add(const Task& task);
+  // Those of a list, in its order: for fleets.
+  void add(TaskList tasks);
   std::size_t task_count() const noexcept;
 
-  // prepare makes the threads; start, which calls it if need be, lets them go. Throws std::system_error if the system
-  // gives no thread: then nothing was started, and never will be.
+  // prepare makes the threads and the tasks; start, which calls it if need be, lets them go. Throws std::system_error if
+  // the system gives no thread, std::bad_alloc if it gives no memory: then nothing was started, and never will be.
   void prepare();
   void start();
   // Until everything has stopped. Once.

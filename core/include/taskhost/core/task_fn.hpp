@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -14,10 +15,21 @@
 
 #include "taskhost/core/execution.hpp"
 
+struct taskhost_exec;  // the C ABI's
+
 namespace taskhost {
 
-// The functions of one kind of execution. Derive to bring in a new world; see host/source/plugin_task.cpp for C
-// factories. All may throw: the caller makes a panic of it.
+// The functions of a C factory, called without a detour: they may return nonsense, and may throw. An Execution is what
+// their exec points to.
+struct RawFunctions {
+  std::int32_t (*start)(void* state, const taskhost_exec* exec) = nullptr;
+  std::int32_t (*step)(void* state, const taskhost_exec* exec) = nullptr;
+  void (*drop)(void* state) = nullptr;
+};
+
+// The functions of one kind of execution. Derive to bring in a new world: override start, step and drop, or give raw
+// functions, all three of them, and let explain say what is wrong with a result that they must not return. All may
+// throw: the caller makes a panic of it.
 class Recipe : public std::enable_shared_from_this<Recipe> {
  public:
   virtual ~Recipe() = default;
@@ -28,17 +40,22 @@ class Recipe : public std::enable_shared_from_this<Recipe> {
   const std::size_t state_align;  // a power of two
   const bool blocking;            // step blocks, and needs a thread of its own
   const void* const services;     // first word of its executions
+  const RawFunctions raw;         // null: the virtual functions below are called
 
   // Makes a fresh execution in `state` (zeroed). Unless it returns ok, nothing was made.
-  virtual Status start(void* state, Execution& execution) const = 0;
+  virtual Status start(void* state, Execution& execution) const;
   // Polled: as far as it goes without blocking. Blocking: to the end.
-  virtual Status step(void* state, Execution& execution) const = 0;
+  virtual Status step(void* state, Execution& execution) const;
   // Exactly once for each start that returned ok.
-  virtual void drop(void* state) const = 0;
+  virtual void drop(void* state) const;
+  // What is wrong with what a raw function returned, for the operator.
+  virtual std::string explain(bool in_start, std::int32_t result) const;
 
  protected:
-  Recipe(std::size_t size, std::size_t align, bool blocks, const void* table = nullptr) noexcept
-      : state_size(size), state_align(align), blocking(blocks), services(table) {}
+  Recipe(std::size_t size, std::size_t align, bool blocks) noexcept
+      : state_size(size), state_align(align), blocking(blocks), services(nullptr) {}
+  Recipe(std::size_t size, std::size_t align, bool blocks, const void* table, RawFunctions functions) noexcept
+      : state_size(size), state_align(align), blocking(blocks), services(table), raw(functions) {}
 };
 
 // What a task written in C++ returns where failure is a value. void instead of it means: done well.

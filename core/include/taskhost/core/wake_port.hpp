@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -39,12 +40,16 @@ class WakePort {
   WakePort(const WakePort&) = delete;
   WakePort& operator=(const WakePort&) = delete;
 
-  // [owner] Slots. Throws std::bad_alloc.
-  std::uint32_t add(TaskCell* cell);
+  static constexpr std::uint32_t no_slot = ~std::uint32_t{0};
+
+  // [any thread] Puts a slot for the cell into `slot`, unless there is one. Throws std::bad_alloc.
+  std::uint32_t add(TaskCell* cell, std::atomic<std::uint32_t>& slot);
+  // [owner] no_slot: nothing.
   void remove(std::uint32_t slot) noexcept;
 
-  // [owner] The waker of a slot's current generation.
-  static Waker waker(std::uint32_t slot) noexcept;
+  // [owner] A slot's current generation: what is above the slot in its waker.
+  static std::uint32_t generation(std::uint32_t slot) noexcept;
+  static Waker waker(std::uint32_t slot) noexcept { return Waker{generation(slot)} << 32 | slot; }
   // [owner] From now on, wakers given out before do nothing.
   static void expire(std::uint32_t slot) noexcept;
   // [anywhere] Whether the waker's execution has not ended. A hint: it may end meanwhile.
@@ -74,9 +79,6 @@ class WakePort {
   // [owner] Makes the descriptor unreadable again.
   void quiet() noexcept;
 
-  // The port of the calling thread: wakes to it write no descriptor.
-  static void set_current(WakePort* port) noexcept;
-
  private:
   friend struct WakeChunk;
   explicit WakePort(int descriptor) : descriptor_(descriptor) {}
@@ -88,8 +90,9 @@ class WakePort {
   std::atomic<std::uint32_t> woken_{0};  // first slot's index + 1, or 0
   std::atomic<bool> sleeping_{false};
   int descriptor_;                   // an eventfd; never closed
-  std::vector<std::uint32_t> free_;  // the owner's
-  std::size_t slot_count_ = 0;       // free or not
+  std::mutex mutex_;                 // for the two below
+  std::vector<std::uint32_t> free_;
+  std::size_t slot_count_ = 0;  // free or not
 };
 
 }  // namespace taskhost

@@ -1,0 +1,21 @@
+// The two halves of a fence between a fast side, which runs millions of times a second, and a slow side, which can wait:
+// each stores, fences, and loads what the other stored; at least one of them sees the other's store. The light half
+// costs nothing where the system offers membarrier(2) (Linux 4.14 and later), else it is a full fence like the heavy.
+#pragma once
+
+#include <atomic>
+
+namespace taskhost {
+
+namespace detail {
+extern const bool has_membarrier;
+}
+
+inline void light_fence() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (!detail::has_membarrier) [[unlikely]] std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void heavy_fence() noexcept;
+
+}  // namespace taskhost

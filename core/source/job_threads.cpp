@@ -1,0 +1,162 @@
+#include "job_threads.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <vector>
+
+namespace taskhost {
+
+namespace {
+
+void require(int error, const char* what) {
+  if (error != 0) throw std::system_error(error, std::generic_category(), what);
+}
+
+// std::thread has no stack size.
+class ThreadAttributes {
+ public:
+  explicit ThreadAttributes(std::size_t stack_size) {
+    require(::pthread_attr_init(&attributes_), "pthread_attr_init");
+    if (stack_size != 0) ::pthread_attr_setstacksize(&attributes_, stack_size);  // too small: the default
+  }
+  ~ThreadAttributes() { ::pthread_attr_destroy(&attributes_); }
+  ThreadAttributes(const ThreadAttributes&) = delete;
+  ThreadAttributes& operator=(const ThreadAttributes&) = delete;
+  const pthread_attr_t* get() const noexcept { return &attributes_; }
+
+ private:
+  pthread_attr_t attributes_{};
+};
+
+}  // namespace
+
+struct JobThreads::State {
+  struct Worker {
+    pthread_t thread{};
+    const Job* job = nullptr;  // that it runs
+  };
+  explicit State(JobThreadOptions its_options) : options(std::move(its_options)) {}
+
+  const JobThreadOptions options;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::shared_ptr<Job>> jobs;
+  std::deque<Worker> workers;  // never shrinks: numbers stay
+  std::size_t idle = 0;
+  std::size_t free_seen = 0;  // so many workers at least have nothing to do, and no job in the queue is theirs
+  bool closing = false;
+
+  // Whether the job that was queued last finds a worker whose own job has finished, though it may not be idle yet.
+  // Looks through all of them only when those it saw the last time are used up.
+  bool has_free_worker();
+  void add_worker(const std::shared_ptr<State>& self);
+};
+
+bool JobThreads::State::has_free_worker() {
+  if (free_seen == 0) {
+    const auto free = static_cast<std::size_t>(std::count_if(workers.begin(), workers.end(), [](const Worker& worker) {
+      return worker.job == nullptr || worker.job->finished();
+    }));
+    const std::size_t taken = jobs.size() - 1;
+    free_seen = free > taken ? free - taken : 0;
+  }
+  return free_seen > 0;
+}
+
+void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
+  struct Begin {
+    std::shared_ptr<State> state;
+    std::size_t number;
+  };
+  const ThreadAttributes attributes(options.stack_size);
+  auto begin = std::make_unique<Begin>(Begin{self, workers.size()});
+  workers.emplace_back();
+  const int error = ::pthread_create(
+      &workers.back().thread, attributes.get(),
+      [](void* argument) -> void* {
+        const std::unique_ptr<Begin> mine(static_cast<Begin*>(argument));
+        work(std::move(mine->state), mine->number);
+        return nullptr;
+      },
+      begin.get());
+  if (error != 0) {
+    workers.pop_back();
+    require(error, "pthread_create");
+  }
+  begin.release();
+}
+
+JobThreads::JobThreads(JobThreadOptions options) : state_(std::make_shared<State>(std::move(options))) {}
+
+JobThreads::~JobThreads() {
+  std::vector<pthread_t> joinable;
+  std::deque<std::shared_ptr<Job>> abandoned;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->closing = true;
+    state_->jobs.swap(abandoned);
+    for (State::Worker& worker : state_->workers) {
+      if (worker.job != nullptr && !worker.job->finished()) {
+        ::pthread_detach(worker.thread);
+      } else {
+        joinable.push_back(worker.thread);
+      }
+    }
+  }
+  state_->changed.notify_all();
+  for (const pthread_t thread : joinable) ::pthread_join(thread, nullptr);
+}
+
+void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
+  const std::lock_guard lock(state_->mutex);
+  state_->jobs.push_back(std::move(job));
+  if (state_->idle >= state_->jobs.size()) {
+    if (state_->free_seen > 0) --state_->free_seen;
+    state_->changed.notify_one();
+    return;
+  }
+  try {
+    if (state_->workers.size() >= state_->options.limit && !beyond_limit) {
+      if (!state_->has_free_worker()) {
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                                "more than " + std::to_string(state_->options.limit) + " at once");
+      }
+      --state_->free_seen;
+      state_->changed.notify_one();
+      return;
+    }
+    state_->add_worker(state_);
+  } catch (...) {
+    state_->jobs.pop_back();
+    throw;
+  }
+}
+
+void JobThreads::work(std::shared_ptr<State> state, std::size_t number) {
+  const std::string name = (state->options.name + '-' + std::to_string(number)).substr(0, 15);
+  std::unique_lock lock(state->mutex);
+  while (true) {
+    ::pthread_setname_np(::pthread_self(), name.c_str());  // a job may have given it another
+    ++state->idle;
+    state->changed.wait(lock, [&] { return state->closing || !state->jobs.empty(); });
+    --state->idle;
+    if (state->jobs.empty()) return;
+    std::shared_ptr<Job> job = std::move(state->jobs.front());
+    state->jobs.pop_front();
+    state->workers[number].job = job.get();
+    lock.unlock();
+    job->run();
+    lock.lock();
+    state->workers[number].job = nullptr;
+    lock.unlock();
+    job = nullptr;  // with what it holds
+    lock.lock();
+  }
+}
+
+}  // namespace taskhost

@@ -1,0 +1,231 @@
+// How a shard stops, and how it goes on without a task that a thread is stuck in.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <string>
+
+#include "shard.hpp"
+
+namespace taskhost {
+
+namespace {
+thread_local bool lost_shard = false;
+}
+
+bool Shard::lost_on_this_thread() noexcept { return lost_shard; }
+void Shard::forget_loss_on_this_thread() noexcept { lost_shard = false; }
+
+void Shard::begin_stop(Nanoseconds began) {
+  if (stopping_) return;
+  stopping_ = true;
+  stop_began_ = began;
+  now_ = clock_.now();
+  // Those that no call of ours can hold up.
+  for (const Run& run : runs_) {
+    if (!run.kind->blocking) continue;
+    for (std::size_t i = 0; i < run.count; ++i) {
+      if (!ask(run.at(i))) return;  // can't be: asking a blocking task calls nothing
+    }
+  }
+  for (std::size_t i = 0; i < stalls_.size(); ++i) (void)ask(*stalls_[i].cell);
+}
+
+bool Shard::ask_next() {
+  const Run& run = runs_[next_run_];
+  if (!run.kind->blocking && next_cell_ < run.count) return ask(run.at(next_cell_++));
+  ++next_run_;
+  next_cell_ = 0;
+  return true;
+}
+
+bool Shard::ask(TaskCell& cell) {
+  switch (cell.machine.resume(cell.options(), TaskEvent::stop_requested)) {
+    case Action::cancel:
+      end(cell);
+      return true;
+    case Action::ask:
+      cell.stop_asked.store(true, std::memory_order_release);
+      publish(cell, EventKind::task_stopping);
+      if (!cell.kind->blocking && !cell.stalled) return poll(cell);  // its deadline is set if it does not end at once
+      limit_stop(cell);
+      if (cell.kind->blocking && !cell.stalled) cell.extra->call->request_stop();
+      return true;
+    case Action::none:
+    case Action::start:
+    case Action::restart:
+    case Action::discard:
+    case Action::discard_exhausted:
+    case Action::stop_host_success:
+    case Action::stop_host_failure:
+    case Action::stop_host_exhausted:
+    case Action::report_stopped:
+    case Action::remove:
+      return true;
+  }
+  return true;
+}
+
+void Shard::limit_stop(TaskCell& cell) {
+  cell.stop_deadline_set = true;
+  const Nanoseconds time = expired_ ? now_ : later(stop_began_, to_nanoseconds(cell.options().stop_timeout));
+  stop_deadlines_.push_back({time, &cell});
+  std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+}
+
+bool Shard::expire_deadlines() {
+  while (!stop_deadlines_.empty() && stop_deadlines_.front().time <= now_) {
+    TaskCell& cell = *stop_deadlines_.front().cell;
+    std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+    stop_deadlines_.pop_back();
+    if (!remove(cell)) return false;
+  }
+  return true;
+}
+
+void Shard::expire_stop() {
+  const ThreadFrame frame(tenure_->frame);
+  rouse();
+  now_ = clock_.now();
+  begin_stop(now_);
+  expired_ = true;
+  next_run_ = runs_.size();  // nobody is asked any more
+  for (std::size_t run = 0; run < runs_.size(); ++run) {
+    for (std::size_t i = 0; i < runs_[run].count; ++i) {
+      TaskCell& cell = runs_[run].at(i);
+      switch (cell.machine.resume(cell.options(), TaskEvent::stop_requested)) {
+        case Action::cancel:
+          end(cell);
+          continue;
+        case Action::ask:
+          cell.stop_asked.store(true, std::memory_order_release);
+          publish(cell, EventKind::task_stopping);
+          break;
+        case Action::none:
+        case Action::start:
+        case Action::restart:
+        case Action::discard:
+        case Action::discard_exhausted:
+        case Action::stop_host_success:
+        case Action::stop_host_failure:
+        case Action::stop_host_exhausted:
+        case Action::report_stopped:
+        case Action::remove:
+          break;
+      }
+      if (!remove(cell)) return;
+    }
+  }
+}
+
+// The stop of this task ran out of time.
+bool Shard::remove(TaskCell& cell) {
+  if (cell.machine.state != TaskState::stopping) return true;
+  if (cell.stalled) {
+    if (stall_of(cell).tenure->abandon()) abandon(cell);  // else it came back this very moment, and is looked at next
+    return true;
+  }
+  BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
+  // A blocking execution that ended meanwhile has not run out of time.
+  if (call != nullptr && call->finished()) return look_after_blocking(cell);
+  cell.machine.resume(cell.options(), TaskEvent::stop_expired);
+  forget_requests(cell);
+  if (call == nullptr) return drop(cell, {.after_exit = false});
+  // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
+  cell.extra->call = nullptr;
+  publish(cell, EventKind::task_abandoned, Outcome::cancelled, "its blocking function did not return");
+  owner_.task_abandoned();
+  end(cell);
+  return true;
+}
+
+// --- stalled calls: see tenure.hpp -----------------------------------------------------------------------------------
+
+std::shared_ptr<Tenure> Shard::replace_tenure(std::shared_ptr<Tenure> tenure) noexcept {
+  tenure_.swap(tenure);
+  return tenure;
+}
+
+void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
+  now_ = clock_.now();
+  TaskCell& cell = *lost->frame.cell;
+  const Stage stage = lost->frame.stage;
+  cell.stalled = true;
+  stalls_.push_back({&cell, std::move(lost), now_ - blocked_for, false, {}});
+  some_came_back_.store(true, std::memory_order_relaxed);  // there may be some that the former owner did not get to
+  if (stopping_ && cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
+  if (cell.machine.state != TaskState::ended) return;
+  // Its stop ran out of time, and now its drop does not return; or it is a handler of a coroutine long dropped.
+  if (!stalls_.back().tenure->abandon()) return;
+  if (stage == Stage::drop) {
+    abandon(cell);
+  } else {
+    owner_.task_abandoned();
+  }
+}
+
+void Shard::abandon(TaskCell& cell) {
+  cell.machine.resume(cell.options(), TaskEvent::stop_expired);
+  const std::string what = "its " + std::string(to_string(stall_of(cell).tenure->frame.stage)) + " did not return";
+  publish(cell, EventKind::task_abandoned, Outcome::cancelled, what);
+  owner_.task_abandoned();
+  end(cell);
+}
+
+Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {
+  return *std::find_if(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == &cell; });
+}
+
+void Shard::defer(TaskCell& cell, std::unique_ptr<Deferred> work) {
+  stall_of(cell).deferred.push_back(std::move(work));
+}
+
+// On the thread that lost the shard.
+bool Shard::lose(Tenure& tenure, const LateResult& late) noexcept {
+  lost_shard = true;
+  tenure.come_back(late, [this] {
+    some_came_back_.store(true, std::memory_order_release);
+    WakePort::wake(WakePort::waker(bell_.load(std::memory_order_relaxed)));
+  });
+  return false;
+}
+
+bool Shard::take_back_stalled() {
+  some_came_back_.exchange(false, std::memory_order_acquire);
+  while (true) {
+    const auto back =
+        std::find_if(stalls_.begin(), stalls_.end(), [](const Stall& stall) { return stall.tenure->is_back(); });
+    if (back == stalls_.end()) return true;
+    Stall stall = std::move(*back);
+    stalls_.erase(back);
+    if (!resume_stalled(std::move(stall))) return false;
+  }
+}
+
+bool Shard::resume_stalled(Stall stall) {
+  TaskCell& cell = *stall.cell;
+  const CallFrame& frame = stall.tenure->frame;
+  const LateResult late = stall.tenure->late();
+  cell.stalled = false;
+  sink_.log(LogLevel::info, cell.name(),
+            "its " + std::string(to_string(frame.stage)) + " came back after " +
+                std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
+  for (auto& work : stall.deferred) {
+    boost::asio::post(context_, [work = std::move(work)] { work->run(); });
+  }
+  if (stall.woken) wake(cell);
+  if (cell.machine.state == TaskState::stopping) limit_stop(cell);  // it may have passed meanwhile
+  switch (frame.stage) {
+    case Stage::start:
+      return after_start(cell, frame, late.status);
+    case Stage::poll:
+      return after_poll(cell, frame, late.status);
+    case Stage::drop:
+      after_drop(cell, late);
+      return true;
+    case Stage::handler:
+      if (late.counts) after_handler(cell, frame);
+      return true;
+  }
+  return true;
+}
+
+}  // namespace taskhost
