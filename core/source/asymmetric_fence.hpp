@@ -1,20 +1,16 @@
 // The two halves of a fence between a fast side, which runs millions of times a second, and a slow side, which can wait:
 // each stores, fences, and loads what the other stored; at least one of them sees the other's store. The light half
-// costs nothing where the system offers membarrier(2) (Linux 4.14 and later), else it is a full fence like the heavy.
+// costs nothing where the system offers membarrier(2) (Linux 4.14 and later).
 #pragma once
 
 #include <atomic>
 
 namespace taskhost {
 
-namespace detail {
-extern const bool has_membarrier;
-}
+// Whether the light half is enough on the fast side; else that needs a fence of its own.
+extern const bool light_fence_is_enough;
 
-inline void light_fence() noexcept {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (!detail::has_membarrier) [[unlikely]] std::atomic_thread_fence(std::memory_order_seq_cst);
-}
+inline void light_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 void heavy_fence() noexcept;
 

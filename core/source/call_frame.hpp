@@ -2,6 +2,7 @@
 // a thread that has lost its shard, and harm nothing.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 
@@ -19,19 +20,22 @@ std::string_view to_string(Stage stage) noexcept;
 struct CallFrame {
   enum class Timer : std::uint8_t { keep, at, after };
 
-  void begin(TaskCell& its_cell, Stage its_stage) noexcept {
-    cell = &its_cell;
-    stage = its_stage;
-    woken = false;
-    timer = Timer::keep;
+  // What is asked for from now on.
+  [[gnu::always_inline]] void begin(TaskCell& its_cell, Stage its_stage) noexcept {
+    requests = {its_stage, false, Timer::keep, 0};
+    cell.store(&its_cell, std::memory_order_release);
   }
+  [[gnu::always_inline]] TaskCell* task() const noexcept { return cell.load(std::memory_order_relaxed); }
 
-  TaskCell* cell = nullptr;      // null: no call
-  BlockingCall* call = nullptr;  // null: polled
-  Stage stage = Stage::poll;
-  bool woken = false;
-  Timer timer = Timer::keep;
-  Nanoseconds time = 0;
+  std::atomic<TaskCell*> cell{nullptr};  // null: no call. Its thread's; the monitor reads it
+  BlockingCall* call = nullptr;          // null: polled
+  struct Requests {  // one word, to be cleared with one store
+    Stage stage = Stage::poll;
+    bool woken = false;
+    Timer timer = Timer::keep;
+    std::uint8_t none = 0;
+  } requests;
+  Nanoseconds time = 0;  // of the timer
 };
 
 // The frame of the calling thread for as long as this object lives, however many calls run in it.

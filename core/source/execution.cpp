@@ -23,7 +23,7 @@ const TaskCell& cell_of(const Execution& execution) noexcept { return static_cas
 // The frame of this very execution's call on this thread, or null: the caller broke rule 4.2.
 CallFrame* frame_of(const Execution& execution) noexcept {
   CallFrame* frame = thread_frame;
-  return frame != nullptr && frame->cell == &execution ? frame : nullptr;
+  return frame != nullptr && frame->task() == &execution ? frame : nullptr;
 }
 
 std::string_view cut(std::string_view text) noexcept { return text.substr(0, message_limit); }
@@ -50,7 +50,7 @@ ThreadFrame::ThreadFrame(CallFrame& frame) noexcept : outer_(thread_frame) { thr
 ThreadFrame::~ThreadFrame() { thread_frame = outer_; }
 
 CallFrame* current_call() noexcept {
-  return thread_frame != nullptr && thread_frame->cell != nullptr ? thread_frame : nullptr;
+  return thread_frame != nullptr && thread_frame->task() != nullptr ? thread_frame : nullptr;
 }
 
 std::uint32_t TaskCell::need_slot() {
@@ -60,7 +60,7 @@ std::uint32_t TaskCell::need_slot() {
 
 const Execution* Execution::current() noexcept {
   const CallFrame* call = current_call();
-  return call != nullptr ? call->cell : nullptr;
+  return call != nullptr ? call->task() : nullptr;
 }
 
 void Execution::log(LogLevel level, std::string_view text) const noexcept {
@@ -85,7 +85,7 @@ void Execution::fail(std::string_view text) noexcept {
     if (frame->call != nullptr) {
       frame->call->set_message(cut(text));
     } else {
-      frame->cell->need_extra().message = cut(text);
+      frame->task()->need_extra().message = cut(text);
     }
   } catch (const std::exception&) {
     // No memory for the reason: the failure itself still counts.
@@ -100,6 +100,7 @@ Waker Execution::waker() noexcept {
   try {
     const std::uint32_t slot = cell.need_slot();
     if (cell.waker_generation == 0) cell.waker_generation = WakePort::generation(slot);
+    cell.asked = true;
     return waker_of(cell.waker_generation, slot);
   } catch (const std::bad_alloc&) {
     return 0;
@@ -108,11 +109,11 @@ Waker Execution::waker() noexcept {
 
 void Execution::wake(Waker waker) noexcept {
   CallFrame* frame = thread_frame;
-  if (frame != nullptr && frame->cell != nullptr && frame->call == nullptr) {
-    const TaskCell& cell = *frame->cell;
+  if (frame != nullptr && frame->task() != nullptr && frame->call == nullptr) {
+    const TaskCell& cell = *frame->task();
     if (waker == waker_of(cell.waker_generation, cell.slot.load(std::memory_order_relaxed)) &&
         cell.waker_generation != 0) {
-      frame->woken = true;
+      frame->requests.woken = true;
       return;
     }
   }
@@ -126,7 +127,7 @@ void Execution::wake_at(Nanoseconds time) noexcept {
     frame->call->set_timer(time);
     return;
   }
-  frame->timer = CallFrame::Timer::at;
+  frame->requests.timer = CallFrame::Timer::at;
   frame->time = time;
 }
 
@@ -137,14 +138,14 @@ void Execution::wake_after(Nanoseconds delay) noexcept {
     frame->call->set_timer(later(SteadyClock::read(), delay));
     return;
   }
-  frame->timer = CallFrame::Timer::after;
+  frame->requests.timer = CallFrame::Timer::after;
   frame->time = delay;
 }
 
 bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept {
   CallFrame* frame = frame_of(*this);
   if (frame == nullptr || (interests & ~(readable | writable)) != 0) return false;
-  TaskCell& cell = *frame->cell;
+  TaskCell& cell = *frame->task();
   Shard& shard = cell.kind->shard;
   const auto is_watched = [descriptor](const TaskExtra& extra) {
     return std::any_of(extra.watches.begin(), extra.watches.end(),

@@ -28,39 +28,9 @@ class LogGate {
     return false;
   }
 
-  // Returns true and fills `summary` when one is due.
-  bool refill(Nanoseconds now, LogSummary& summary) noexcept {
-    if (tokens_ < burst) {
-      const std::uint64_t earned = (now - refilled_) / (1'000'000'000 / lines_a_second);
-      if (earned != 0) {
-        tokens_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(burst, tokens_ + earned));
-        refilled_ = now;
-      }
-    } else {
-      refilled_ = now;
-    }
-    if (held_.last_task == nullptr) return false;
-    if (summary_due_ == never) {
-      held_since_ = now;
-      summary_due_ = now + summary_interval;
-    }
-    return now >= summary_due_ && take(now, summary);
-  }
-
-  // What is held back, at once: for the end.
-  bool take(Nanoseconds now, LogSummary& summary) noexcept {
-    if (held_.last_task == nullptr) return false;
-    summary = held_;
-    summary.milliseconds = summary_due_ == never ? 0 : (now - held_since_) / 1'000'000;
-    held_ = LogSummary{};
-    summary_due_ = never;
-    return true;
-  }
-
-  // When refill should be called next, or never.
-  Nanoseconds next_deadline() const noexcept { return summary_due_; }
-
- private:
+  // A storm: admit would hold back all but what must never be missing.
+  bool holds_back() const noexcept { return held_.last_task != nullptr; }
+  // Not for what must never be missing.
   void hold_back(EventKind kind, const char* task) noexcept {
     held_.last_task = task;
     switch (kind) {
@@ -89,11 +59,55 @@ class LogGate {
     }
   }
 
+  // An exit, the restart, and the start that follows.
+  void hold_back_restart(const char* task) noexcept {
+    held_.last_task = task;
+    ++whole_restarts_;
+  }
+
+  // Returns true and fills `summary` when one is due.
+  bool refill(Nanoseconds now, LogSummary& summary) noexcept {
+    if (tokens_ < burst) {
+      const std::uint64_t earned = (now - refilled_) / (1'000'000'000 / lines_a_second);
+      if (earned != 0) {
+        tokens_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(burst, tokens_ + earned));
+        refilled_ = now;
+      }
+    } else {
+      refilled_ = now;
+    }
+    if (held_.last_task == nullptr) return false;
+    if (summary_due_ == never) {
+      held_since_ = now;
+      summary_due_ = now + summary_interval;
+    }
+    return now >= summary_due_ && take(now, summary);
+  }
+
+  // What is held back, at once: for the end.
+  bool take(Nanoseconds now, LogSummary& summary) noexcept {
+    if (held_.last_task == nullptr) return false;
+    summary = held_;
+    summary.starts += whole_restarts_;
+    summary.exits += whole_restarts_;
+    summary.restarts += whole_restarts_;
+    whole_restarts_ = 0;
+    summary.milliseconds = summary_due_ == never ? 0 : (now - held_since_) / 1'000'000;
+    held_ = LogSummary{};
+    summary_due_ = never;
+    return true;
+  }
+
+  // When refill should be called next, or never.
+  Nanoseconds next_deadline() const noexcept { return summary_due_; }
+
+ private:
   std::uint32_t tokens_ = burst;
   Nanoseconds refilled_ = 0;
   Nanoseconds summary_due_ = never;
   Nanoseconds held_since_ = 0;
   LogSummary held_;
+  std::uint64_t whole_restarts_ = 0;
 };
 
 }  // namespace taskhost

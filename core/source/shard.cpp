@@ -6,8 +6,6 @@
 #include <new>
 #include <string>
 
-#include "taskhost/core/large_pages.hpp"
-
 namespace taskhost {
 
 namespace {
@@ -16,8 +14,6 @@ namespace {
 constexpr unsigned calls_a_turn = 1024;
 constexpr unsigned calls_a_clock_reading = 64;
 constexpr Nanoseconds turn_limit = 200'000;
-
-constexpr std::size_t first_block = std::size_t{32} << 10;
 
 Outcome outcome_of(Status status) noexcept {
   switch (status) {
@@ -40,15 +36,17 @@ std::string_view message_of(const TaskCell& cell) noexcept {
   return cell.extra ? std::string_view(cell.extra->message) : std::string_view();
 }
 
-// Most states are a few words; a call of memset would cost more than they do.
-void clear(void* state, std::size_t size) noexcept {
-  if (size > 64 || size % sizeof(std::uint64_t) != 0) {
-    std::memset(state, 0, size);
-    return;
-  }
-  auto* bytes = static_cast<std::byte*>(state);
-  for (constexpr std::uint64_t zero = 0; size != 0; size -= sizeof zero, bytes += sizeof zero) {
-    std::memcpy(bytes, &zero, sizeof zero);
+// Most states are a few words; a call of memset would cost more than they do. The stores may overlap.
+[[gnu::always_inline]] inline void clear(void* state, std::size_t size) noexcept {
+  auto* const bytes = static_cast<std::byte*>(state);
+  if (size - 8 <= 8) {
+    std::memset(bytes, 0, 8);
+    std::memset(bytes + size - 8, 0, 8);
+  } else if (size - 16 <= 16) {
+    std::memset(bytes, 0, 16);
+    std::memset(bytes + size - 16, 0, 16);
+  } else {
+    std::memset(bytes, 0, size);
   }
 }
 
@@ -66,13 +64,13 @@ const taskhost_exec* exec_of(TaskCell& cell) noexcept {
   return reinterpret_cast<const taskhost_exec*>(static_cast<Execution*>(&cell));
 }
 
-Status nonsense(TaskCell& cell, bool in_start, std::int32_t result) {
+[[gnu::cold]] Status nonsense(TaskCell& cell, bool in_start, std::int32_t result) {
   cell.fail(cell.kind->recipe.explain(in_start, result));
   return Status::error;
 }
 
 template <class Function>
-Status guarded(TaskCell& cell, Function&& function) noexcept {
+[[gnu::always_inline]] inline Status guarded(TaskCell& cell, Function&& function) noexcept {
   try {
     return function();
   } catch (const std::exception& error) {
@@ -103,7 +101,7 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
       recipe(its_function.recipe()),
       function(its_function) {}
 
-inline Status start_guarded(TaskCell& cell) noexcept {
+[[gnu::always_inline]] inline Status start_guarded(TaskCell& cell) noexcept {
   return guarded(cell, [&] {
     const std::int32_t result = cell.kind->functions.start(cell.state(), exec_of(cell));
     const auto status = static_cast<Status>(result);
@@ -112,7 +110,7 @@ inline Status start_guarded(TaskCell& cell) noexcept {
   });
 }
 
-inline Status step_guarded_inline(TaskCell& cell) noexcept {
+[[gnu::always_inline]] inline Status hot_step_guarded(TaskCell& cell) noexcept {
   return guarded(cell, [&] {
     const std::int32_t result = cell.kind->functions.step(cell.state(), exec_of(cell));
     if (static_cast<std::uint32_t>(result) <= static_cast<std::uint32_t>(Status::panic)) [[likely]] {
@@ -122,27 +120,33 @@ inline Status step_guarded_inline(TaskCell& cell) noexcept {
     return nonsense(cell, false, result);
   });
 }
-Status step_guarded(TaskCell& cell) noexcept { return step_guarded_inline(cell); }
+Status step_guarded(TaskCell& cell) noexcept { return hot_step_guarded(cell); }
 
-bool drop_guarded(TaskCell& cell, std::string& what) noexcept {
+namespace {
+
+[[gnu::cold]] void log_failed_drop(const TaskCell& cell, const char* what) noexcept {
+  try {
+    cell.log(LogLevel::error, std::string("drop failed and counts as done (rule 3.7): ") + what);
+  } catch (const std::exception&) {
+    cell.log(LogLevel::error, "drop failed and counts as done (rule 3.7)");
+  }
+}
+
+}  // namespace
+
+[[gnu::always_inline]] inline void drop_guarded(TaskCell& cell) noexcept {
   const TaskKind& kind = *cell.kind;
   try {
-    if (kind.functions.drop != nullptr) {
+    if (kind.functions.drop != nullptr) [[likely]] {
       kind.functions.drop(cell.state());
     } else {
       kind.recipe.drop(cell.state());
     }
-    return true;
   } catch (const std::exception& error) {
-    try {
-      what = error.what();
-    } catch (...) {
-      what.clear();
-    }
+    log_failed_drop(cell, error.what());
   } catch (...) {
-    what.clear();
+    log_failed_drop(cell, "an exception that is no std::exception");
   }
-  return false;
 }
 
 Shard::Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events)
@@ -152,7 +156,6 @@ Shard::Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool comple
       clock_(clock),
       complete_events_(complete_events),
       port_(WakePort::acquire()),
-      memory_(first_block, large_pages()),
       now_(clock.now()),
       wheel_(now_) {
   port_.add(nullptr, bell_);
@@ -163,8 +166,7 @@ Shard::~Shard() {
     const TaskState state = cell.machine.state;
     if ((state == TaskState::running || state == TaskState::stopping) && !cell.kind->blocking) {
       forget_requests(cell);
-      std::string what;
-      drop_guarded(cell, what);
+      drop_guarded(cell);
     }
     port_.remove(cell.slot.load(std::memory_order_relaxed));
     cell.~TaskCell();
@@ -181,7 +183,7 @@ void Shard::add(const TaskFn& function, const TaskOptions& options, std::string_
   const TaskKind& kind = kinds_.back();
   const std::size_t align = std::max(alignof(TaskCell), recipe.state_align);
   const std::size_t size = rounded_up(kind.state_offset + kind.state_size + name.size() + 1, align);
-  auto* const block = static_cast<std::byte*>(memory_.allocate(size, align));
+  auto* const block = static_cast<std::byte*>(cells_.allocate(size, align));
   const bool follows = !runs_.empty() && runs_.back().kind == &kind && runs_.back().stride == size &&
                        runs_.back().first + runs_.back().count * size == block;
   if (!follows) runs_.push_back({&kind, block, size, 0});
@@ -268,27 +270,39 @@ bool Shard::run(TaskCell& cell) {
   return true;
 }
 
+// A restart that nobody listens to is one pass through start, and touches the task's block, its kind and the shard.
 bool Shard::start(TaskCell& cell) {
+  const TaskKind& kind = *cell.kind;
   ++cell.execution;
   cell.started_at = complete_events_ ? clock_.now() : now_;  // events tell uptimes: no call before counts in them
-  if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) {
-    --cell.execution;
-    cell.machine.resume(cell.options(), TaskEvent::start_due, Outcome::ok, true);
-    end(cell);
-    return true;
+  if (stopping_ || host_stopping()) return refuse_start(cell);
+  if (only_counts()) {
+    if (cell.machine.state == TaskState::waiting) log_gate_.hold_back(EventKind::task_started, cell.name());
+  } else if (!publish(cell, EventKind::task_started)) {
+    return refuse_start(cell);
   }
-  cell.machine.resume(cell.options(), TaskEvent::start_due);
+  cell.machine.resume(kind.options, TaskEvent::start_due);
   ++counters_.starts;
   cell.said_ready = false;
   cell.stop_asked.store(false, std::memory_order_relaxed);
   cell.ready_asked.store(false, std::memory_order_relaxed);
-  clear(cell.state(), cell.kind->state_size);
+  clear(cell.state(), kind.state_size);
 
   Tenure& tenure = *tenure_;
+  tenure.begin_step();
   tenure.begin_call(cell, Stage::start);
   const Status status = start_guarded(cell);
-  if (!tenure.end_call()) return lose(tenure, {.status = status});
-  return after_start(cell, tenure.frame, status);
+  if (!tenure.end_call()) [[unlikely]] return lose(tenure, {.status = status});
+  if (status != Status::ok || kind.blocking) [[unlikely]] return after_start(cell, tenure.frame, status);
+  apply(cell, tenure.frame);
+  return hot_poll(cell);
+}
+
+bool Shard::refuse_start(TaskCell& cell) {
+  --cell.execution;
+  cell.machine.resume(cell.options(), TaskEvent::start_due, Outcome::ok, true);
+  end(cell);
+  return true;
 }
 
 bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
@@ -303,21 +317,28 @@ bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
   return launch(cell);
 }
 
-bool Shard::poll(TaskCell& cell) {
+bool Shard::hot_poll(TaskCell& cell) {
   ++counters_.polls;
   Tenure& tenure = *tenure_;
   tenure.begin_call(cell, Stage::poll);
-  const Status status = step_guarded_inline(cell);
-  if (!tenure.end_call()) return lose(tenure, {.status = status});
-  return after_poll(cell, tenure.frame, status);
+  const Status status = hot_step_guarded(cell);
+  if (!tenure.end_call()) [[unlikely]] return lose(tenure, {.status = status});
+  return hot_after_poll(cell, tenure.frame, status);
+}
+bool Shard::poll(TaskCell& cell) {
+  tenure_->begin_step();
+  return hot_poll(cell);
 }
 
-bool Shard::after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
-  if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) check_ready(cell);
-  if (status != Status::pending) return finish(cell, status);
+bool Shard::hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
+  if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]] check_ready(cell);
+  if (status != Status::pending) return hot_finish(cell, status);
   apply(cell, frame);
-  if (cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
+  if (cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]] limit_stop(cell);
   return true;
+}
+bool Shard::after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
+  return hot_after_poll(cell, frame, status);
 }
 
 bool Shard::launch(TaskCell& cell) {
@@ -353,25 +374,35 @@ bool Shard::look_after_blocking(TaskCell& cell) {
   return finish(cell, call->status());
 }
 
-bool Shard::finish(TaskCell& cell, Status status) {
+bool Shard::hot_finish(TaskCell& cell, Status status) {
   forget_requests(cell);
-  return drop(cell, {.outcome = outcome_of(status), .after_exit = true});
+  return hot_drop(cell, outcome_of(status), true);
+}
+bool Shard::finish(TaskCell& cell, Status status) {
+  tenure_->begin_step();
+  return hot_finish(cell, status);
 }
 
-bool Shard::drop(TaskCell& cell, LateResult late) {
+bool Shard::hot_drop(TaskCell& cell, Outcome outcome, bool after_exit) {
   Tenure& tenure = *tenure_;
-  std::string what;
   tenure.begin_call(cell, Stage::drop);
-  if (!drop_guarded(cell, what)) [[unlikely]] {
-    sink_.log(LogLevel::error, cell.name(), "drop failed and counts as done (rule 3.7): " + what);
+  drop_guarded(cell);
+  if (!tenure.end_call()) [[unlikely]] return lose(tenure, {.outcome = outcome, .after_exit = after_exit});
+  if (after_exit) {
+    forget_requests(cell);  // what drop itself asked for
+    hot_settle(cell, outcome);
+  } else {
+    after_drop(cell, {.after_exit = false});
   }
-  if (!tenure.end_call()) return lose(tenure, late);
-  after_drop(cell, late);
   return true;
+}
+bool Shard::drop(TaskCell& cell) {
+  tenure_->begin_step();
+  return hot_drop(cell, Outcome::cancelled, false);
 }
 
 void Shard::after_drop(TaskCell& cell, const LateResult& late) {
-  forget_requests(cell);  // what drop itself asked for
+  forget_requests(cell);
   if (late.after_exit) {
     settle(cell, late.outcome);
   } else {
@@ -380,15 +411,32 @@ void Shard::after_drop(TaskCell& cell, const LateResult& late) {
   }
 }
 
+void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
+  // If the host stops meanwhile, start sees it.
+  if (only_counts() && cell.machine.state == TaskState::running) {
+    TaskMachine after = cell.machine;
+    if (after.resume(cell.options(), TaskEvent::exited, outcome) == Action::restart) [[likely]] {
+      cell.machine = after;
+      ++counters_.restarts;
+      log_gate_.hold_back_restart(cell.name());
+      if (cell.extra) cell.extra->message.clear();
+      wake(cell);
+      return;
+    }
+  }
+  settle(cell, outcome);
+}
+
 void Shard::settle(TaskCell& cell, Outcome outcome) {
   // A text given to fail counts only for a failure.
   const std::string_view message = outcome != Outcome::ok ? message_of(cell) : std::string_view();
   if (cell.machine.state == TaskState::running) {
-    ++counters_.exits;
+    ++counters_.last_exits;
     publish(cell, EventKind::task_exited, outcome, message);
   }
   switch (cell.machine.resume(cell.options(), TaskEvent::exited, outcome, stopping_ || host_stopping())) {
     case Action::restart:
+      --counters_.last_exits;
       ++counters_.restarts;
       publish(cell, EventKind::task_restarting);
       wake(cell);

@@ -9,10 +9,10 @@
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <memory>
-#include <memory_resource>
 #include <vector>
 
 #include "blocking_call.hpp"
+#include "cell_arena.hpp"
 #include "log_gate.hpp"
 #include "task_cell.hpp"
 #include "taskhost/core/supervisor.hpp"
@@ -42,8 +42,9 @@ class ShardOwner {
 struct ShardCounters {
   std::uint64_t starts = 0;
   std::uint64_t polls = 0;
-  std::uint64_t exits = 0;
   std::uint64_t restarts = 0;
+  std::uint64_t last_exits = 0;  // that were no restart
+  std::uint64_t exits() const noexcept { return restarts + last_exits; }
 };
 
 // What waits for a stalled call to come back.
@@ -162,12 +163,18 @@ class Shard {
     std::vector<std::unique_ptr<Deferred>> deferred;
   };
 
-  // Those that call task code return false once the shard is lost.
+  // Those that call task code return false once the shard is lost. The hot ones are all of a restart and of a wake: each
+  // is compiled into one function, see shard.cpp.
   bool run(TaskCell& cell);
   bool start(TaskCell& cell);
   bool poll(TaskCell& cell);
   bool finish(TaskCell& cell, Status status);
-  bool drop(TaskCell& cell, LateResult late);
+  bool drop(TaskCell& cell);
+  [[gnu::always_inline]] inline bool hot_poll(TaskCell& cell);
+  [[gnu::always_inline]] inline bool hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status);
+  [[gnu::always_inline]] inline bool hot_finish(TaskCell& cell, Status status);
+  [[gnu::always_inline]] inline bool hot_drop(TaskCell& cell, Outcome outcome, bool after_exit);
+  [[gnu::always_inline]] inline void hot_settle(TaskCell& cell, Outcome outcome);
   bool ask(TaskCell& cell);
   bool ask_next();
   bool remove(TaskCell& cell);
@@ -179,8 +186,9 @@ class Shard {
   void after_drop(TaskCell& cell, const LateResult& late);
   void after_handler(TaskCell& cell, const CallFrame& frame);
   bool launch(TaskCell& cell);
+  bool refuse_start(TaskCell& cell);
 
-  bool lose(Tenure& tenure, const LateResult& late) noexcept;
+  [[gnu::cold]] bool lose(Tenure& tenure, const LateResult& late) noexcept;
   bool take_back_stalled();
   bool resume_stalled(Stall stall);
   Stall& stall_of(const TaskCell& cell) noexcept;
@@ -188,8 +196,17 @@ class Shard {
 
   void settle(TaskCell& cell, Outcome outcome);
   void end(TaskCell& cell) noexcept;
-  void forget_requests(TaskCell& cell) noexcept;
-  void apply(TaskCell& cell, const CallFrame& frame);
+  // Most executions asked for nothing: that must cost nothing.
+  [[gnu::always_inline]] void forget_requests(TaskCell& cell) noexcept {
+    if (cell.asked) forget_all(cell);
+  }
+  void forget_all(TaskCell& cell) noexcept;
+  [[gnu::always_inline]] void apply(TaskCell& cell, const CallFrame& frame) {
+    const CallFrame::Requests requests = frame.requests;
+    if (requests.timer != CallFrame::Timer::keep) set_timer(cell, frame);
+    if (requests.woken) wake(cell);
+  }
+  void set_timer(TaskCell& cell, const CallFrame& frame);
   void set_relative_timers();
   void check_ready(TaskCell& cell);
   void limit_stop(TaskCell& cell);
@@ -199,9 +216,11 @@ class Shard {
   bool publish(const TaskCell& cell, EventKind kind, Outcome outcome = Outcome::ok, std::string_view message = {},
                StopReason reason = StopReason::request) {
     const bool for_log = log_gate_.admit(kind, cell.name());
-    if (!for_log && !complete_events_) [[likely]] return kind != EventKind::task_started || !host_stopping();
+    if (!for_log && !complete_events_) return kind != EventKind::task_started || !host_stopping();
     return publish_event(cell, kind, outcome, message, reason, for_log);
   }
+  // A storm, and nobody listens to events: what happens is only counted.
+  bool only_counts() const noexcept { return !complete_events_ && log_gate_.holds_back(); }
   bool publish_event(const TaskCell& cell, EventKind kind, Outcome outcome, std::string_view message, StopReason reason,
                      bool for_log);
   void update_log(bool now);
@@ -213,7 +232,7 @@ class Shard {
   const bool complete_events_;
   WakePort& port_;
   std::deque<TaskKind> kinds_;
-  std::pmr::monotonic_buffer_resource memory_;  // the cells
+  CellArena cells_;
   std::vector<Run> runs_;
   boost::asio::io_context context_;  // after the cells: coroutines that still wait in it may refer to them
 

@@ -7,7 +7,8 @@
 
 namespace taskhost {
 
-void Shard::forget_requests(TaskCell& cell) noexcept {
+void Shard::forget_all(TaskCell& cell) noexcept {
+  cell.asked = false;
   wheel_.cancel(cell.timer);
   cell.timer_relative = false;
   if (cell.waker_generation != 0) {
@@ -20,8 +21,9 @@ void Shard::forget_requests(TaskCell& cell) noexcept {
   }
 }
 
-void Shard::apply(TaskCell& cell, const CallFrame& frame) {
-  switch (frame.timer) {
+void Shard::set_timer(TaskCell& cell, const CallFrame& frame) {
+  cell.asked = true;
+  switch (frame.requests.timer) {
     case CallFrame::Timer::keep:
       break;
     case CallFrame::Timer::at:
@@ -36,7 +38,6 @@ void Shard::apply(TaskCell& cell, const CallFrame& frame) {
       cell.timer_relative = true;
       break;
   }
-  if (frame.woken) wake(cell);
 }
 
 // One reading of the clock for many "so long from now": never early, late by less than calls_a_clock_reading calls.
@@ -87,6 +88,7 @@ HandlerCall::~HandlerCall() {
 
 Tenure& Shard::begin_handler(TaskCell& cell) noexcept {
   rouse();
+  tenure_->begin_step();
   tenure_->begin_call(cell, Stage::handler);
   return *tenure_;
 }

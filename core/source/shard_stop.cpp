@@ -128,7 +128,7 @@ bool Shard::remove(TaskCell& cell) {
   if (call != nullptr && call->finished()) return look_after_blocking(cell);
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
   forget_requests(cell);
-  if (call == nullptr) return drop(cell, {.after_exit = false});
+  if (call == nullptr) return drop(cell);
   // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
   cell.extra->call = nullptr;
   publish(cell, EventKind::task_abandoned, Outcome::cancelled, "its blocking function did not return");
@@ -146,8 +146,8 @@ std::shared_ptr<Tenure> Shard::replace_tenure(std::shared_ptr<Tenure> tenure) no
 
 void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   now_ = clock_.now();
-  TaskCell& cell = *lost->frame.cell;
-  const Stage stage = lost->frame.stage;
+  TaskCell& cell = lost->pinned();
+  const Stage stage = lost->frame.requests.stage;
   cell.stalled = true;
   stalls_.push_back({&cell, std::move(lost), now_ - blocked_for, false, {}});
   some_came_back_.store(true, std::memory_order_relaxed);  // there may be some that the former owner did not get to
@@ -164,7 +164,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
 
 void Shard::abandon(TaskCell& cell) {
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
-  const std::string what = "its " + std::string(to_string(stall_of(cell).tenure->frame.stage)) + " did not return";
+  const std::string what = "its " + std::string(to_string(stall_of(cell).tenure->frame.requests.stage)) + " did not return";
   publish(cell, EventKind::task_abandoned, Outcome::cancelled, what);
   owner_.task_abandoned();
   end(cell);
@@ -206,14 +206,14 @@ bool Shard::resume_stalled(Stall stall) {
   const LateResult late = stall.tenure->late();
   cell.stalled = false;
   sink_.log(LogLevel::info, cell.name(),
-            "its " + std::string(to_string(frame.stage)) + " came back after " +
+            "its " + std::string(to_string(frame.requests.stage)) + " came back after " +
                 std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
   for (auto& work : stall.deferred) {
     boost::asio::post(context_, [work = std::move(work)] { work->run(); });
   }
   if (stall.woken) wake(cell);
   if (cell.machine.state == TaskState::stopping) limit_stop(cell);  // it may have passed meanwhile
-  switch (frame.stage) {
+  switch (frame.requests.stage) {
     case Stage::start:
       return after_start(cell, frame, late.status);
     case Stage::poll:

@@ -118,19 +118,19 @@ void StallMonitor::look() {
 
 void StallMonitor::look_at(Member& member, Time now) {
   const Tenure& tenure = member.thread->shard().tenure();
-  const Tenure::Call call = tenure.running();
-  const std::uint64_t steps = tenure.steps();
-  if (call != member.call || steps != member.steps) {
-    if (member.told && member.call != 0) {
+  const std::uint64_t step = tenure.steps();
+  const bool in_call = tenure.in_call();
+  if (step != member.step || in_call != member.in_call) {
+    if (member.told && member.in_call) {
       sink_.log(LogLevel::info, nullptr,
                 "shard " + std::to_string(member.thread->number()) + " goes on after " +
                     milliseconds(now - member.since));
     }
-    member.call = call;
-    member.steps = steps;
+    member.step = step;
+    member.in_call = in_call;
     member.since = now;
     member.told = member.told_bound = false;
-  } else if (call != 0) {
+  } else if (in_call) {
     look_at_call(member, now);
   } else if (expired_ && now - std::max(member.since, expired_at_) >= give_up_after) {
     member.given_up = true;
@@ -152,15 +152,16 @@ void StallMonitor::look_at_call(Member& member, Time now) {
   const std::chrono::nanoseconds blocked_for = now - member.since;
   if (blocked_for < patience(member, now) && !(stopping_ && blocked_for >= stuck_after)) return;
   Tenure& tenure = member.thread->shard().tenure();
-  if (!tenure.pin(member.call)) return;
-  const TaskCell& cell = *tenure.frame.cell;
+  const TaskCell* const pinned = tenure.pin(member.step);
+  if (pinned == nullptr) return;
+  const TaskCell& cell = *pinned;
   const bool over = is_over(member, cell, now);
   if (!over && blocked_for < patience(member, now)) {
     tenure.unpin();
     return;
   }
   if (!member.told && blocked_for >= limit_) {
-    tell(cell, tenure.frame.stage, blocked_for);
+    tell(cell, tenure.frame.requests.stage, blocked_for);
     member.told = true;
   }
   try {
@@ -171,13 +172,12 @@ void StallMonitor::look_at_call(Member& member, Time now) {
     if (!member.told) untold_.push_back(std::move(stall));
     tenure.take();
     member.taken_over = now;
-    member.told = false;  // the next owner's first call is another one
-    member.call = 0;
-    member.steps = ~std::uint64_t{0};
+    member.told = false;  // the next owner's first step is another one
+    member.step = ~std::uint64_t{0};
   } catch (const std::exception& error) {
     if (!member.told_bound) {
       sink_.log(LogLevel::error, cell.name(),
-                "its " + std::string(to_string(tenure.frame.stage)) + " holds up all of shard " +
+                "its " + std::string(to_string(tenure.frame.requests.stage)) + " holds up all of shard " +
                     std::to_string(member.thread->number()) + ": no further thread to go on with (stall_threads): " +
                     error.what());
       member.told_bound = true;
@@ -191,7 +191,7 @@ void StallMonitor::tell_untold(Time now) {
     bool told = false;
     const bool out = stall.tenure->while_out([&] {
       if (now - stall.since < limit_) return;
-      tell(*stall.tenure->frame.cell, stall.tenure->frame.stage, now - stall.since);
+      tell(stall.tenure->pinned(), stall.tenure->frame.requests.stage, now - stall.since);
       told = true;
     });
     return told || !out;

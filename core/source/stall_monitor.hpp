@@ -46,12 +46,12 @@ class StallMonitor {
  private:
   struct Member {
     ShardThread* thread;
-    Tenure::Call call = 0;  // what was seen last, and since when
-    std::uint64_t steps = 0;
+    std::uint64_t step = 0;  // what was seen last, and since when
+    bool in_call = false;
     Time since{};
     Time taken_over{};         // the last time
-    bool told = false;         // of this call: task_stalled
-    bool told_bound = false;   // of this call: no thread left
+    bool told = false;         // of this step: task_stalled
+    bool told_bound = false;   // of this step: no thread left
     bool given_up = false;
   };
   // A call that lost its shard before it was told.

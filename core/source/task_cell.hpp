@@ -53,6 +53,7 @@ struct TaskCell final : Execution {
   }
   const TaskOptions& options() const noexcept { return kind->options; }
   TaskExtra& need_extra() {
+    asked = true;
     if (!extra) extra = std::make_unique<TaskExtra>();
     return *extra;
   }
@@ -68,8 +69,9 @@ struct TaskCell final : Execution {
   std::unique_ptr<TaskExtra> extra;
   const std::uint32_t index;
   std::atomic<std::uint32_t> slot{no_slot};
-  TaskMachine machine;
   std::uint32_t waker_generation = 0;  // 0 until this execution asks for its waker
+  [[no_unique_address]] TaskMachine machine;
+  bool asked = false;  // for something that has to be forgotten in the end
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> alive{false};  // heartbeat came
   std::atomic<bool> ready_asked{false};
@@ -85,7 +87,7 @@ static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a 
 // Run task code that may throw; what it throws becomes the execution's message, and panic.
 Status start_guarded(TaskCell& cell) noexcept;
 Status step_guarded(TaskCell& cell) noexcept;
-// False: it threw; `what` says what.
-bool drop_guarded(TaskCell& cell, std::string& what) noexcept;
+// What it throws is logged, and then forgotten (rule 3.7).
+void drop_guarded(TaskCell& cell) noexcept;
 
 }  // namespace taskhost

@@ -2,9 +2,10 @@
 // monitor takes the shard away because a call into task code does not return. What the thread then brings back, late,
 // goes through its tenure too.
 //
-// The owner marks the begin and the end of each call with a store each, and looks once whether somebody contests it. The
-// monitor, which has seen the same call run for too long, pins it: the call's end waits then, if it comes, until the
-// monitor has taken the shard or let go. So the monitor may look at the task meanwhile, and publish its events in order.
+// The owner marks the begin and the end of each call with a store, counts steps (a restart, or a poll), and looks once
+// after each call whether somebody contests it. The monitor, which has seen one step take too long, pins the call: its
+// end waits then, if it comes, until the monitor has taken the shard or let go. So the monitor may look at the task
+// meanwhile, and publish its events in order.
 //
 //            pin                  take                  come_back
 //   held ─────────▶ contested ─────────▶ taken ──────────────────────▶ back      the result counts as usual
@@ -27,52 +28,46 @@ struct LateResult {
   Status status = Status::pending;    // start, poll
   Outcome outcome = Outcome::ok;      // drop after an exit: of that exit
   bool after_exit = false;            // drop: else after a stop that ran out of time
-  bool drop_failed = false;           // drop
   bool counts = false;                // handler: it was the current execution's
 };
 
 class Tenure {
  public:
-  using Call = std::uint64_t;  // odd
-
   // [owner] What the call that runs asks for.
   CallFrame frame;
 
-  // [owner]
-  void begin_call(TaskCell& cell, Stage stage) noexcept {
-    frame.begin(cell, stage);
-    word_.store(word_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  // [owner] Before the calls of one restart, or one poll: together they are a step.
+  [[gnu::always_inline]] void begin_step() noexcept {
+    steps_.store(steps_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
+  [[gnu::always_inline]] void begin_call(TaskCell& cell, Stage stage) noexcept { frame.begin(cell, stage); }
   // [owner] False: the shard was taken over; touch neither it nor the task, and call come_back.
-  bool end_call() noexcept {
-    word_.store(word_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  [[gnu::always_inline]] bool end_call() noexcept {
+    frame.cell.store(nullptr, std::memory_order_release);
     light_fence();
-    if (state_.load(std::memory_order_relaxed) != State::held) [[unlikely]] {
-      if (!is_still_held()) return false;
-    }
-    frame.cell = nullptr;
-    return true;
+    return state_.load(std::memory_order_relaxed) == State::held || is_still_held();
   }
 
-  // [monitor] The call that runs, or 0; and a number that changes with each call.
-  Call running() const noexcept {
-    const Call word = word_.load(std::memory_order_acquire);
-    return (word & 1) != 0 ? word : 0;
-  }
-  std::uint64_t steps() const noexcept { return word_.load(std::memory_order_relaxed); }
+  // [monitor] Grows with each step; and whether a call runs.
+  std::uint64_t steps() const noexcept { return steps_.load(std::memory_order_acquire); }
+  bool in_call() const noexcept { return frame.cell.load(std::memory_order_acquire) != nullptr; }
 
-  // [monitor] True: that call is still running, and can't end before unpin or take. What the owner wrote before the
-  // call is visible, frame.cell and frame.stage with it.
-  bool pin(Call call) {
+  // [monitor] Not null: the task whose call is still running in this step. The call can't end before unpin or take, and
+  // what the owner wrote before it is visible.
+  TaskCell* pin(std::uint64_t step) {
     mutex_.lock();
     state_.store(State::contested, std::memory_order_relaxed);
+    // Either the owner's end_call sees that, or its store of null is seen here.
     heavy_fence();
-    if (word_.load(std::memory_order_acquire) == call) return true;
+    if (steps() == step) {
+      pinned_ = frame.cell.load(std::memory_order_acquire);
+      if (pinned_ != nullptr && steps() == step) return pinned_;
+    }
     unpin();
-    return false;
+    return nullptr;
   }
   void unpin() {
-    state_.store(State::held, std::memory_order_relaxed);
+    state_.store(initial(), std::memory_order_relaxed);
     mutex_.unlock();
   }
   void take() {
@@ -97,6 +92,8 @@ class Tenure {
     const std::lock_guard lock(mutex_);
     return state_.load(std::memory_order_relaxed) == State::back;
   }
+  // [monitor, new owner] The task of the call that was pinned.
+  TaskCell& pinned() const noexcept { return *pinned_; }
   // [new owner] Once back.
   const LateResult& late() const noexcept { return late_; }
   // [new owner] False: it is back.
@@ -117,14 +114,18 @@ class Tenure {
 
  private:
   enum class State : std::uint8_t { held, contested, taken, back, abandoned };
+  // Without membarrier each call's end takes the slow way, through a full fence: the mutex's.
+  static State initial() noexcept { return light_fence_is_enough ? State::held : State::contested; }
 
-  bool is_still_held() {
+  [[gnu::cold, gnu::noinline]] bool is_still_held() {
     const std::lock_guard lock(mutex_);
-    return state_.load(std::memory_order_relaxed) != State::taken && state_.load(std::memory_order_relaxed) != State::abandoned;
+    const State state = state_.load(std::memory_order_relaxed);
+    return state != State::taken && state != State::abandoned;
   }
 
-  std::atomic<std::uint64_t> word_{0};  // begins and ends of calls so far: odd within one
-  std::atomic<State> state_{State::held};
+  std::atomic<std::uint64_t> steps_{0};
+  std::atomic<State> state_{initial()};
+  TaskCell* pinned_ = nullptr;
   mutable std::mutex mutex_;  // guards every change of state_
   LateResult late_;
 };

@@ -53,11 +53,11 @@ std::string_view to_string(TaskEvent event) noexcept;
 std::string_view to_string(Action action) noexcept;
 
 struct TaskMachine {
-  TaskState state = TaskState::waiting;
   std::uint32_t restarts_used = 0;  // charged when a restart is scheduled
+  TaskState state = TaskState::waiting;
 
   // `outcome` counts only for exited. Once `host_stopping`, an exit restarts nothing: it only ends the task.
-  constexpr Action resume(const TaskOptions& options, TaskEvent event, Outcome outcome = Outcome::ok,
+  [[gnu::always_inline]] constexpr Action resume(const TaskOptions& options, TaskEvent event, Outcome outcome = Outcome::ok,
                           bool host_stopping = false) noexcept {
     switch (event) {
       case TaskEvent::start_due:
@@ -80,7 +80,7 @@ struct TaskMachine {
   }
 
  private:
-  constexpr Action start_due(bool host_stopping) noexcept {
+  [[gnu::always_inline]] constexpr Action start_due(bool host_stopping) noexcept {
     if (state != TaskState::waiting && state != TaskState::restarting) return Action::none;
     state = host_stopping ? TaskState::ended : TaskState::running;
     return host_stopping ? Action::cancel : Action::start;
@@ -102,7 +102,7 @@ struct TaskMachine {
     return Action::none;
   }
 
-  constexpr Action exited(const TaskOptions& options, Outcome outcome, bool host_stopping) noexcept {
+  [[gnu::always_inline]] constexpr Action exited(const TaskOptions& options, Outcome outcome, bool host_stopping) noexcept {
     if (state == TaskState::stopping) {
       state = TaskState::ended;
       return Action::report_stopped;
