@@ -14,7 +14,6 @@
 #include <thread>
 
 #include "exit_guard.hpp"
-#include "factory_rules.hpp"
 #include "manifest_text.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
@@ -69,13 +68,15 @@ std::string task_problem(std::string_view name, std::string_view config, const T
     i += size;
   }
   if (has_control_character(name)) return "the name " + quoted_text(name) + " has control characters";
-  const std::string whose = "task " + quoted_text(name) + ": ";
-  if (!is_json(config)) return whose + "its config is not JSON";
-  if (options.type == TaskType::shutdown_on_exit && options.restarts != 0) {
-    return whose + "shutdown_on_exit has no restarts";
+  const char* problem = nullptr;
+  if (!is_json(config)) {
+    problem = "its config is not JSON";
+  } else if (options.type == TaskType::shutdown_on_exit && options.restarts != 0) {
+    problem = "shutdown_on_exit has no restarts";
+  } else if (options.restarts == UINT32_MAX) {
+    problem = "more than 4294967294 restarts";
   }
-  if (options.restarts == UINT32_MAX) return whose + "more than 4294967294 restarts";
-  return {};
+  return problem != nullptr ? "task " + quoted_text(name) + ": " + problem : std::string();
 }
 
 }  // namespace
@@ -161,7 +162,7 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   libraries_ = std::move(admission.libraries);
   const TaskList& admitted = admission.tasks;
   for (std::size_t i = 0; i < admitted.size(); ++i) {
-    names_.insert(tasks_.name(tasks_.add(admitted.name(i), admitted.function(i), admitted.options(i))));
+    names_.insert(tasks_.add(admitted.name(i), admitted.function(i), admitted.options(i)));
   }
   tasks_admitted_ = tasks_.size();
   return {};
@@ -170,16 +171,20 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
 HostError Host::add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
                     TaskOptions options, bool wants_default_stop_timeout) {
   if (started_) return state_error("the host has started; add tasks before");
-  // A factory is read each time: what it points to is the caller's, who may have changed it.
-  const FactoryReading reading = read_factory(factory);
-  if (!reading.problem.empty()) return {TASKHOST_RESULT_BAD_PLUGIN, reading.problem};
-  const std::string_view task_name = name ? *name : reading.factories.front().name;
-  if (const auto problem = task_problem(task_name, config, options); !problem.empty()) return manifest_error(problem);
-  if (names_.contains(task_name)) return manifest_error("two tasks are named " + quoted_text(task_name));
+  if (last_read_ != &factory) {
+    last_read_ = nullptr;
+    last_reading_ = read_factory(factory);
+    if (!last_reading_.problem.empty()) return {TASKHOST_RESULT_BAD_PLUGIN, last_reading_.problem};
+    last_read_ = &factory;
+  }
+  const taskhost_factory& read = last_reading_.factories.front();
+  const std::string_view task_name = name ? *name : read.name;
+  if (auto problem = task_problem(task_name, config, options); !problem.empty()) return manifest_error(problem);
   if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
-  const std::size_t place =
-      tasks_.add(task_name, own_tasks_.make(reading.factories.front(), &factory, config), options);
-  names_.insert(tasks_.name(place));
+  if (!names_.insert(tasks_.add(task_name, own_tasks_.make(read, &factory, config), options))) {
+    tasks_.remove_last();
+    return manifest_error("two tasks are named " + quoted_text(task_name));
+  }
   tasks_admitted_ = tasks_.size();
   return {};
 }
@@ -238,7 +243,7 @@ void Host::make_supervisor() {
   tasks_.for_each_options([this](TaskOptions& task) {
     if (task.stop_timeout == default_stop_timeout) task.stop_timeout = manifest_.default_stop_timeout;
   });
-  names_ = {};
+  names_.clear();
   supervisor_->add(std::move(tasks_));
   if (options_.handle_signals) {
     std::signal(SIGPIPE, SIG_IGN);  // a reader of the log or the events that goes away is no reason to end

@@ -2,24 +2,45 @@
 #pragma once
 
 #include <boost/unordered/unordered_flat_set.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory_resource>
 #include <string_view>
 
 #include "taskhost/core/large_pages.hpp"
+#include "taskhost/core/task_list.hpp"
 
 namespace taskhost {
 
 class TaskNames {
  public:
-  bool contains(std::string_view name) const { return names_.contains(name); }
-  // The text must live as long as this object.
-  void insert(std::string_view name) { names_.insert(name); }
+  // The names are those of the list's tasks, which stays where it is, and is only added to.
+  explicit TaskNames(const TaskList& tasks) : names_(0, Hash{}, Same{&tasks}, large_pages()) {}
+
+  // Of the task at this place of the list. False: another one has the name.
+  bool insert(std::size_t place) {
+    const std::string_view name = names_.key_eq().tasks->name(place);
+    const std::size_t hash = std::hash<std::string_view>{}(name);
+    return names_.insert({static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(place)}).second;
+  }
+  void clear() { names_ = decltype(names_)(0, Hash{}, names_.key_eq(), large_pages()); }
 
  private:
-  boost::unordered_flat_set<std::string_view, std::hash<std::string_view>, std::equal_to<>,
-                            std::pmr::polymorphic_allocator<std::string_view>>
-      names_{0, std::hash<std::string_view>{}, std::equal_to<>{}, large_pages()};
+  struct Entry {  // eight bytes a task, and no look at the names when the set grows
+    std::uint32_t hash;
+    std::uint32_t place;
+  };
+  struct Hash {
+    std::size_t operator()(const Entry& entry) const noexcept { return entry.hash; }
+  };
+  struct Same {
+    const TaskList* tasks;
+    bool operator()(const Entry& a, const Entry& b) const noexcept {
+      return a.hash == b.hash && tasks->name(a.place) == tasks->name(b.place);
+    }
+  };
+
+  boost::unordered_flat_set<Entry, Hash, Same, std::pmr::polymorphic_allocator<Entry>> names_;
 };
 
 }  // namespace taskhost

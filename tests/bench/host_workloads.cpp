@@ -1,6 +1,8 @@
 // The workloads through libtaskhost: real supervision, the C interface, nobody listening to events.
 #include <unistd.h>
 
+#include <array>
+#include <charconv>
 #include <stdexcept>
 
 #include "bench.hpp"
@@ -27,11 +29,12 @@ class Host {
 
   void add(const taskhost_factory& factory, std::uint64_t count, std::uint32_t restarts) {
     for (std::uint64_t i = 0; i < count; ++i) {
-      const std::string name = "t" + std::to_string(i);
+      std::array<char, 24> name{'t'};
+      *std::to_chars(name.data() + 1, name.data() + name.size() - 1, i).ptr = '\0';
       taskhost_task_options task{};
       task.struct_size = sizeof task;
       task.type = TASKHOST_DETACHABLE;
-      task.name = name.c_str();
+      task.name = name.data();
       task.factory = &factory;
       task.restarts = restarts;
       require(taskhost_add_task(host_, &task));
