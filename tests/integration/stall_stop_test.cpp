@@ -12,13 +12,13 @@ namespace {
 
 constexpr const char* no_timeout = "10h";
 
-Scene scene_with(unsigned shards, const char* stop_timeout) {
-  Scene scene;
-  scene.manifest["shards"] = shards;
-  scene.manifest["stall_limit"] = "50ms";
-  scene.manifest["defaults"] = {{"stop_timeout", stop_timeout}};
-  return scene;
-}
+struct StallScene : Scene {
+  StallScene(unsigned shards, const char* stop_timeout) {
+    manifest["shards"] = shards;
+    manifest["stall_limit"] = "50ms";
+    manifest["defaults"] = {{"stop_timeout", stop_timeout}};
+  }
+};
 
 Json with_timeout(Json entry, const char* stop_timeout) {
   entry["stop_timeout"] = stop_timeout;
@@ -51,7 +51,7 @@ Run stop_while_stalled(Scene& scene, std::size_t stalled = 1) {
 
 TEST_CASE("a stalled task whose call returns before its stop_timeout is stopped, whatever it returns") {
   const char* end = GENERATE("ok", "error", "throw", "stay");
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.add(task("mule", "staller", "mandatory", {{"poll", "1s"}, {"end", end}}, 3));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   scene.add(task("worker", "probe_blocking", "mandatory", idle_probe()));
@@ -65,7 +65,7 @@ TEST_CASE("a stalled task whose call returns before its stop_timeout is stopped,
 }
 
 TEST_CASE("a call that blocks sees the request to stop") {
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.add(task("mule", "staller", "mandatory", {{"poll", "1h"}, {"heeds_stop", true}}));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   const Run run = stop_while_stalled(scene);
@@ -75,7 +75,7 @@ TEST_CASE("a call that blocks sees the request to stop") {
 
 TEST_CASE("a stalled task is abandoned at its stop_timeout, the others are stopped in time, and the status is 4") {
   const char* call = GENERATE("start", "poll");
-  Scene scene = scene_with(GENERATE(1, 2), no_timeout);
+  StallScene scene(GENERATE(1, 2), no_timeout);
   scene.add(with_timeout(task("mule", "staller", "mandatory", {{call, "1h"}}), "500ms"));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   scene.add(task("writer", "probe", "mandatory", idle_probe()));
@@ -92,7 +92,7 @@ TEST_CASE("a stalled task is abandoned at its stop_timeout, the others are stopp
 }
 
 TEST_CASE("a drop that never returns is a task that did not stop") {
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.add(with_timeout(task("mule", "staller", "mandatory", {{"drop", "1h"}, {"end", "stay"}}), "500ms"));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   Running running = scene.start();
@@ -105,7 +105,7 @@ TEST_CASE("a drop that never returns is a task that did not stop") {
 }
 
 TEST_CASE("a drop that never returns after the end of its execution holds up no neighbour, and costs a stop the 4") {
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.add(with_timeout(task("mule", "staller", "detachable", {{"drop", "1h"}}), "500ms"));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   const Run run = stop_while_stalled(scene);
@@ -115,7 +115,7 @@ TEST_CASE("a drop that never returns after the end of its execution holds up no 
 }
 
 TEST_CASE("the neighbour of a stuck task can end the host") {
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.add(task("mule", "staller", "mandatory", {{"poll", "1500ms"}, {"end", "stay"}}));
   scene.add(task("clock", "probe", "shutdown_on_exit", probe_that_ends("ok", "200ms")));
   const Run run = scene.run();
@@ -127,7 +127,7 @@ TEST_CASE("the neighbour of a stuck task can end the host") {
 
 TEST_CASE("many stuck tasks are each abandoned by name, side by side") {
   constexpr int herd = 20;
-  Scene scene = scene_with(2, "300ms");
+  StallScene scene(2, "300ms");
   add_mules(scene, herd, {{"poll", "1h"}});
   const Run run = stop_while_stalled(scene, herd);
   CHECK(run.status() == 4);
@@ -139,7 +139,7 @@ TEST_CASE("many stuck tasks are each abandoned by name, side by side") {
 }
 
 TEST_CASE("past stall_threads stuck calls a shard waits, one line of the log says so, and it goes on afterwards") {
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.manifest["stall_threads"] = 0;
   scene.add(task("mule", "staller", "detachable", {{"poll", "500ms"}}));
   scene.add(task("other", "probe", "detachable", probe_that_ends("ok", "1ms")));
@@ -152,7 +152,7 @@ TEST_CASE("past stall_threads stuck calls a shard waits, one line of the log say
 
 TEST_CASE("past stall_threads stuck calls a stop still ends in time, with 4") {
   const int threads = GENERATE(0, 2);
-  Scene scene = scene_with(GENERATE(1, 2), "300ms");
+  StallScene scene(GENERATE(1, 2), "300ms");
   scene.manifest["stall_threads"] = threads;
   add_mules(scene, threads + 4, {{"poll", "1h"}});
   Running running = scene.start();
@@ -166,7 +166,7 @@ TEST_CASE("past stall_threads stuck calls a stop still ends in time, with 4") {
 }
 
 TEST_CASE("the threads that help out are used again") {
-  Scene scene = scene_with(1, no_timeout);
+  StallScene scene(1, no_timeout);
   scene.manifest["stall_limit"] = "10ms";
   scene.add(
       task("mule", "staller", "mandatory", {{"poll", "60ms"}, {"stalls", 20}, {"next", "timer"}, {"end", "stay"}}));

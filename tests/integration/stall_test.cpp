@@ -15,13 +15,13 @@ using namespace taskhost::test;
 
 namespace {
 
-// Blocks for much longer than the limit, so that a busy machine can't blur which of the two something follows.
-Scene scene_of_one_shard(const char* stall_limit) {
-  Scene scene;
-  scene.manifest["shards"] = 1;
-  scene.manifest["stall_limit"] = stall_limit;
-  return scene;
-}
+// Its tasks block for much longer than the limit, so that a busy machine can't blur which of the two came first.
+struct OneShard : Scene {
+  explicit OneShard(const char* stall_limit) {
+    manifest["shards"] = 1;
+    manifest["stall_limit"] = stall_limit;
+  }
+};
 
 Json mule(Json config, unsigned restarts = 0) {
   return task("mule", "staller", "detachable", std::move(config), restarts);
@@ -59,7 +59,7 @@ double told_milliseconds(const std::string& line) {
 
 TEST_CASE("a start, poll or drop that blocks is told once, by an event and the log, and again when it is over") {
   const char* call = GENERATE("start", "poll", "drop");
-  Scene scene = scene_of_one_shard("50ms");
+  OneShard scene("50ms");
   scene.add(mule({{call, "800ms"}}));
   scene.add(task("clock", "probe", "detachable", probe_that_ends("ok", "400ms")));
   Running running = scene.start();
@@ -87,7 +87,7 @@ TEST_CASE("a start, poll or drop that blocks is told once, by an event and the l
 }
 
 TEST_CASE("what returns within the stall limit is no stall") {
-  Scene scene = scene_of_one_shard("1h");
+  OneShard scene("1h");
   scene.add(mule({{"start", "150ms"}, {"poll", "150ms"}, {"drop", "150ms"}}));
   const Run run = scene.run();
   CHECK(run.status() == 0);
@@ -96,7 +96,7 @@ TEST_CASE("what returns within the stall limit is no stall") {
 }
 
 TEST_CASE("many short calls do not add up to a stall") {
-  Scene scene = scene_of_one_shard("400ms");
+  OneShard scene("400ms");
   scene.add(mule({{"poll", "10ms"}, {"stalls", 80}, {"next", "wake"}}));
   const Run run = scene.run();
   CHECK(run.status() == 0);
@@ -115,7 +115,7 @@ TEST_CASE("the stall limit is a tenth of a second unless the manifest says other
 
 TEST_CASE("the tasks of a shard go on while one of them blocks, asleep or busy, and end before it does") {
   const bool spins = GENERATE(false, true);
-  Scene scene = scene_of_one_shard("50ms");
+  OneShard scene("50ms");
   scene.add(mule({{"poll", "1500ms"}, {"spins", spins}}));
   scene.add(task("timer", "probe", "detachable", probe_that_ends("error", "20ms"), 5));
   scene.add(task("waker", "wakes_from_threads", "detachable"));
@@ -129,7 +129,7 @@ TEST_CASE("the tasks of a shard go on while one of them blocks, asleep or busy, 
 }
 
 TEST_CASE("a neighbour of a task that blocks waits for no longer than twice the stall limit") {
-  Scene scene = scene_of_one_shard("400ms");
+  OneShard scene("400ms");
   const std::string file = (scene.directory() / "ticks").string();
   scene.add(mule({{"calm", "100ms"}, {"poll", "2500ms"}}));
   scene.add(task("ticker", "stall_ticker", "detachable", {{"file", file}, {"run_for", "2300ms"}, {"interval", "5ms"}}));
@@ -144,7 +144,7 @@ TEST_CASE("a neighbour of a task that blocks waits for no longer than twice the 
 }
 
 TEST_CASE("descriptors of a shard are watched while one of its tasks blocks") {
-  Scene scene = scene_of_one_shard("50ms");
+  OneShard scene("50ms");
   const std::string pipe = (scene.directory() / "orders.fifo").string();
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   scene.add(task("orders", "watcher", "detachable", {{"path", pipe}}));
@@ -162,7 +162,7 @@ TEST_CASE("descriptors of a shard are watched while one of its tasks blocks") {
 
 TEST_CASE("what a call asked the host for before it blocked comes true after it") {
   const char* next = GENERATE("timer", "wake", "thread", "descriptor");
-  Scene scene = scene_of_one_shard("30ms");
+  OneShard scene("30ms");
   scene.add(mule({{"poll", "200ms"}, {"stalls", 3}, {"next", next}}));
   const Run run = scene.run();
   INFO(next << "\n" << run.log());
@@ -180,7 +180,7 @@ TEST_CASE("what a call returns after a stall counts as usual, and each execution
     const char* message;
   };
   for (const Ending& ending : {Ending{"error", "error", "was told to fail"}, {"throw", "panic", "was told to throw"}}) {
-    Scene scene = scene_of_one_shard("30ms");
+    OneShard scene("30ms");
     scene.add(mule({{"poll", "150ms"}, {"end", ending.end}}, 2));
     const Run run = scene.run();
     CHECK(run.status() == 0);
@@ -195,7 +195,7 @@ TEST_CASE("what a call returns after a stall counts as usual, and each execution
 
 TEST_CASE("several stuck tasks are taken off their shard, the later ones faster than one limit each") {
   constexpr int herd = 10;
-  Scene scene = scene_of_one_shard("300ms");
+  OneShard scene("300ms");
   for (int number = 0; number < herd; ++number) {
     scene.add(task("mule " + std::to_string(number), "staller", "detachable", {{"poll", "2s"}}));
   }
