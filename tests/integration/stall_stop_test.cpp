@@ -52,7 +52,7 @@ Run stop_while_stalled(Scene& scene, std::size_t stalled = 1) {
 TEST_CASE("a stalled task whose call returns before its stop_timeout is stopped, whatever it returns") {
   const char* end = GENERATE("ok", "error", "throw", "stay");
   StallScene scene(1, no_timeout);
-  scene.add(task("mule", "staller", "mandatory", {{"poll", "1s"}, {"end", end}}, 3));
+  scene.add(task("mule", "staller", "mandatory", {{"poll", "700ms"}, {"end", end}}, 3));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   scene.add(task("worker", "probe_blocking", "mandatory", idle_probe()));
   const Run run = stop_while_stalled(scene);
@@ -76,7 +76,7 @@ TEST_CASE("a call that blocks sees the request to stop") {
 TEST_CASE("a stalled task is abandoned at its stop_timeout, the others are stopped in time, and the status is 4") {
   const char* call = GENERATE("start", "poll");
   StallScene scene(GENERATE(1, 2), no_timeout);
-  scene.add(with_timeout(task("mule", "staller", "mandatory", {{call, "1h"}}), "500ms"));
+  scene.add(with_timeout(task("mule", "staller", "mandatory", {{call, "1h"}}), "300ms"));
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   scene.add(task("writer", "probe", "mandatory", idle_probe()));
   const Run run = stop_while_stalled(scene);
@@ -116,7 +116,7 @@ TEST_CASE("a drop that never returns after the end of its execution holds up no 
 
 TEST_CASE("the neighbour of a stuck task can end the host") {
   StallScene scene(1, no_timeout);
-  scene.add(task("mule", "staller", "mandatory", {{"poll", "1500ms"}, {"end", "stay"}}));
+  scene.add(task("mule", "staller", "mandatory", {{"poll", "900ms"}, {"end", "stay"}}));
   scene.add(task("clock", "probe", "shutdown_on_exit", probe_that_ends("ok", "200ms")));
   const Run run = scene.run();
   CHECK(run.status() == 0);

@@ -88,7 +88,7 @@ TEST_CASE("a start, poll or drop that blocks is told once, by an event and the l
 
 TEST_CASE("what returns within the stall limit is no stall") {
   OneShard scene("1h");
-  scene.add(mule({{"start", "150ms"}, {"poll", "150ms"}, {"drop", "150ms"}}));
+  scene.add(mule({{"start", "100ms"}, {"poll", "100ms"}, {"drop", "100ms"}}));
   const Run run = scene.run();
   CHECK(run.status() == 0);
   CHECK(run.events.count("task_stalled") == 0);
@@ -96,8 +96,8 @@ TEST_CASE("what returns within the stall limit is no stall") {
 }
 
 TEST_CASE("many short calls do not add up to a stall") {
-  OneShard scene("400ms");
-  scene.add(mule({{"poll", "10ms"}, {"stalls", 80}, {"next", "wake"}}));
+  OneShard scene("250ms");
+  scene.add(mule({{"poll", "10ms"}, {"stalls", 50}, {"next", "wake"}}));
   const Run run = scene.run();
   CHECK(run.status() == 0);
   CHECK(run.events.count("task_stalled") == 0);
@@ -106,17 +106,17 @@ TEST_CASE("many short calls do not add up to a stall") {
 TEST_CASE("the stall limit is a tenth of a second unless the manifest says otherwise") {
   Scene scene;
   scene.manifest["shards"] = 1;
-  scene.add(mule({{"poll", "1s"}}));
+  scene.add(mule({{"poll", "600ms"}}));
   const Run run = scene.run();
   CHECK(run.status() == 0);
   CHECK(run.first("task_stalled", "mule").stalled_ms.value_or(0) >= 100);
-  CHECK(run.first("task_stalled", "mule").stalled_ms.value_or(0) < 1000);
+  CHECK(run.first("task_stalled", "mule").stalled_ms.value_or(0) < 600);
 }
 
 TEST_CASE("the tasks of a shard go on while one of them blocks, asleep or busy, and end before it does") {
   const bool spins = GENERATE(false, true);
   OneShard scene("50ms");
-  scene.add(mule({{"poll", "1500ms"}, {"spins", spins}}));
+  scene.add(mule({{"poll", "900ms"}, {"spins", spins}}));
   scene.add(task("timer", "probe", "detachable", probe_that_ends("error", "20ms"), 5));
   scene.add(task("waker", "wakes_from_threads", "detachable"));
   scene.add(task("blocking", "probe_blocking", "detachable", probe_that_ends("ok", "20ms")));
@@ -131,8 +131,8 @@ TEST_CASE("the tasks of a shard go on while one of them blocks, asleep or busy, 
 TEST_CASE("a neighbour of a task that blocks waits for no longer than twice the stall limit") {
   OneShard scene("400ms");
   const std::string file = (scene.directory() / "ticks").string();
-  scene.add(mule({{"calm", "100ms"}, {"poll", "2500ms"}}));
-  scene.add(task("ticker", "stall_ticker", "detachable", {{"file", file}, {"run_for", "2300ms"}, {"interval", "5ms"}}));
+  scene.add(mule({{"calm", "100ms"}, {"poll", "2s"}}));
+  scene.add(task("ticker", "stall_ticker", "detachable", {{"file", file}, {"run_for", "1900ms"}, {"interval", "5ms"}}));
   CHECK(scene.run().status() == 0);
   std::istringstream record(read_file(file));
   std::uint64_t ticks = 0;
@@ -163,7 +163,7 @@ TEST_CASE("descriptors of a shard are watched while one of its tasks blocks") {
 TEST_CASE("what a call asked the host for before it blocked comes true after it") {
   const char* next = GENERATE("timer", "wake", "thread", "descriptor");
   OneShard scene("30ms");
-  scene.add(mule({{"poll", "200ms"}, {"stalls", 3}, {"next", next}}));
+  scene.add(mule({{"poll", "150ms"}, {"stalls", 3}, {"next", next}}));
   const Run run = scene.run();
   INFO(next << "\n" << run.log());
   CHECK(run.status() == 0);

@@ -3,9 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "scene.hpp"
@@ -35,18 +36,20 @@ struct Census {
     if (number_of("\"seq\":") != lines && first_fault.empty()) {
       first_fault = "line " + std::to_string(lines) + ": " + line;
     }
-    const auto is = [&line](const char* event) {
-      return line.find(std::string("\"event\":\"") + event + '"') != std::string::npos;
-    };
-    if (is("task_started")) {
+    constexpr std::string_view key = "\"event\":\"";
+    const std::size_t at = line.find(key);
+    const std::string_view rest =
+        at == std::string::npos ? std::string_view() : std::string_view(line).substr(at + key.size());
+    const std::string_view event = rest.substr(0, rest.find('"'));
+    if (event == "task_started") {
       if (number_of("\"execution\":") != ++started && lost == 0 && first_fault.empty()) {
         first_fault = "start " + std::to_string(started) + ": " + line;
       }
-    } else if (is("task_exited")) {
+    } else if (event == "task_exited") {
       ++exited;
-    } else if (is("task_restarting")) {
+    } else if (event == "task_restarting") {
       ++restarting;
-    } else if (is("events_lost")) {
+    } else if (event == "events_lost") {
       lost += number_of("\"count\":");
     }
     last = line;
@@ -69,13 +72,15 @@ Census read_all(int pipe, Process& program) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
-    for (const char byte : std::string_view(buffer, static_cast<std::size_t>(size))) {
-      if (byte == '\n') {
-        census.take(line);
-        line.clear();
-      } else {
-        line += byte;
+    for (std::string_view bytes(buffer, static_cast<std::size_t>(size)); !bytes.empty();) {
+      const std::size_t end = bytes.find('\n');
+      line += bytes.substr(0, end);
+      if (end == std::string_view::npos) {
+        break;
       }
+      census.take(line);
+      line.clear();
+      bytes.remove_prefix(end + 1);
     }
   }
 }
