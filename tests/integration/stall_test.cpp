@@ -148,7 +148,9 @@ TEST_CASE("descriptors of a shard are watched while one of its tasks blocks") {
   const std::string pipe = (scene.directory() / "orders.fifo").string();
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   scene.add(task("orders", "watcher", "detachable", {{"path", pipe}}));
-  scene.add(mule({{"poll", "1h"}, {"heeds_stop", true}}));
+  Json stuck = mule({{"poll", "1h"}});
+  stuck["stop_timeout"] = "100ms";
+  scene.add(stuck);
   Running running = scene.start();
   running.wait_for("task_stalled", "mule");
   for (const char* order : {"three apples", "two pears"}) {
@@ -157,7 +159,7 @@ TEST_CASE("descriptors of a shard are watched while one of its tasks blocks") {
   }
   CHECK(running.events().read().count("task_exited") == 0);
   running.send(SIGTERM);
-  CHECK(running.finish().status() == 0);
+  CHECK(running.finish().status() == 4);
 }
 
 TEST_CASE("what a call asked the host for before it blocked comes true after it") {
