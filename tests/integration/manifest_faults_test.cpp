@@ -169,6 +169,47 @@ TEST_CASE("a value of a wrong type or out of range is told with its pointer") {
   CHECK(has_line(complaint_about(R"({"tasks": ["probe"]})"), {"/tasks/0"}));
 }
 
+TEST_CASE("how much a host may do about stalls and blocking tasks has bounds, and a value beyond is told") {
+  struct Bound {
+    const char* key;
+    std::vector<const char*> wrong;
+    std::vector<const char*> right;
+  };
+  for (const Bound& bound :
+       {Bound{"stall_limit",
+              {"100", "0", "true", "null", R"("100")", R"("9ms")", R"("9.999ms")", R"("0s")", R"("61m")",
+               R"("3600.1s")", R"("-1s")", R"("")"},
+              {R"("10ms")", R"("100ms")", R"("1h")"}},
+        Bound{"stall_threads", {"-1", "1025", "1.5", R"("64")", "null", "true"}, {"0", "64", "1024"}},
+        Bound{"blocking_threads", {"0", "-1", "65537", "0.5", R"("4096")", "null", "[]"}, {"1", "4096", "65536"}},
+        Bound{"blocking_stack_kib", {"0", "63", "-64", "1048577", "64.5", R"("64")", "null"}, {"64", "1048576"}}}) {
+    const auto field = [&bound](const char* value) { return "\"" + std::string(bound.key) + "\": " + value; };
+    for (const char* value : bound.wrong) {
+      INFO(field(value));
+      const std::string complaint = complaint_about(manifest_with_field(field(value)));
+      CHECK(has_line(complaint, {"manifest.json", "/" + std::string(bound.key)}));
+      CHECK(complaint.find("unknown field") == std::string::npos);
+    }
+    for (const char* value : bound.right) {
+      Scene scene;
+      scene.text = manifest_with_field(field(value));
+      scene.command();
+      const ProcessEnd check = run_program({"check", scene.manifest_path().string()});
+      INFO(field(value) << "\n" << check.summary());
+      CHECK(check.status == 0);
+    }
+  }
+}
+
+TEST_CASE("what belongs to the whole host is refused in a task") {
+  for (const char* key : {"stall_limit", "stall_threads", "blocking_threads", "blocking_stack_kib"}) {
+    const std::string entry =
+        R"({"name": "a", "plugin": "probe", "type": "mandatory", ")" + std::string(key) + "\": 1}";
+    CHECK(has_line(complaint_about(manifest_with_task(entry)), {"/tasks/0/" + std::string(key), "top object"}));
+  }
+  CHECK(has_line(complaint_about(manifest_with_field(R"("stall_limt": "1s")")), {"/stall_limt", "\"stall_limit\""}));
+}
+
 TEST_CASE("a duration is a number with a unit, from nought to a year") {
   for (const char* wrong : {"", "s", "5", "5 s", " 5s", "-1s", "+1s", "1sec", "1h30m", "366d", "9000h", "1e3s", "1..5s",
                             ".", "infinity", "99999999999999999999h", "0x10s", "1S"}) {

@@ -50,16 +50,21 @@ Event Run::first(std::string_view name, std::string_view task) const {
   return event == nullptr ? Event{} : *event;
 }
 
-bool has_line(std::string_view text, std::initializer_list<std::string_view> words) {
+std::vector<std::string> lines_with(std::string_view text, std::initializer_list<std::string_view> words) {
+  std::vector<std::string> lines;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     if (std::all_of(words.begin(), words.end(),
                     [line](std::string_view word) { return line.find(word) != std::string_view::npos; })) {
-      return true;
+      lines.emplace_back(line);
     }
     text.remove_prefix(std::min(text.size(), line.size() + 1));
   }
-  return false;
+  return lines;
+}
+
+bool has_line(std::string_view text, std::initializer_list<std::string_view> words) {
+  return !lines_with(text, words).empty();
 }
 
 std::size_t count_lines(std::string_view text) {

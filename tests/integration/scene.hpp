@@ -54,6 +54,9 @@ struct Run {
 bool has_line(std::string_view text, std::initializer_list<std::string_view> words);
 std::size_t count_lines(std::string_view text);
 
+// The lines that have all these words.
+std::vector<std::string> lines_with(std::string_view text, std::initializer_list<std::string_view> words);
+
 // A run that is going on.
 class Running {
  public:

@@ -20,7 +20,7 @@ EventStream stream_of(const std::vector<std::string>& bodies) {
   EventStream stream;
   int seq = 0;
   for (const std::string& body : bodies) {
-    stream.append(R"({"time":"2024-05-06T07:08:09.00000)" + std::to_string(seq) + R"(Z","seq":)" +
+    stream.append(R"({"time":"2024-05-06T07:08:09.)" + std::to_string(100'000 + seq) + R"(Z","seq":)" +
                   std::to_string(seq + 1) + "," + body + "}\n");
     ++seq;
   }
@@ -145,6 +145,25 @@ TEST_CASE("a stop is judged too: every live execution ends once, and the abandon
   CHECK(verdict_on(bodies, 0).find("does not say how execution 1 of feed ended") != std::string::npos);
   bodies[6] = R"("event":"task_exited","execution":1,"outcome":"ok","uptime_ms":1,"remaining":1,)" + feed;
   CHECK(verdict_on(bodies, 0).find("no exit") != std::string::npos);
+}
+
+TEST_CASE("a stall is told of a live execution, again and again if need be, with how long and a message") {
+  const auto verdict_with = [](std::ptrdiff_t place, const std::string& stall) {
+    std::vector<std::string> bodies = good_run();
+    bodies.insert(bodies.begin() + place, {stall, stall});
+    return verdict_on(bodies);
+  };
+  const std::string stall = R"("event":"task_stalled","message":"poll blocks",)" + feed;
+  CHECK(verdict_with(2, R"("execution":1,"stalled_ms":100.5,)" + stall).empty());
+  CHECK(verdict_with(5, R"("execution":2,"stalled_ms":100,)" + stall).empty());
+  CHECK_FALSE(verdict_with(1, R"("execution":1,"stalled_ms":100,)" + stall).empty());
+  CHECK_FALSE(verdict_with(3, R"("execution":1,"stalled_ms":100,)" + stall).empty());
+  CHECK_FALSE(verdict_with(5, R"("execution":1,"stalled_ms":100,)" + stall).empty());
+  CHECK_FALSE(verdict_with(8, R"("execution":2,"stalled_ms":100,)" + stall).empty());
+  CHECK_FALSE(verdict_with(2, R"("execution":1,"stalled_ms":60000,)" + stall).empty());
+  CHECK_FALSE(verdict_with(2, R"("execution":1,"stalled_ms":"100",)" + stall).empty());
+  CHECK_FALSE(verdict_with(2, R"("execution":1,)" + stall).empty());
+  CHECK_FALSE(verdict_with(2, R"("event":"task_stalled","execution":1,"stalled_ms":100,)" + feed).empty());
 }
 
 TEST_CASE("a start in a run that ended with status 2 or 3 is noticed") {

@@ -90,6 +90,7 @@ class Judge {
   void judge_frame(const Event& event);
   void judge_task(const Event& event);
   void judge_exit(const Event& event, Task& task);
+  void judge_stall(const Event& event, const Task& task);
   void judge_decision(const Event& event, Task& task);
   void judge_stopping(const Event& event);
   void judge_end();
@@ -238,6 +239,8 @@ void Judge::judge_task(const Event& event) {
       complain(event, "a second time for this execution");
     }
     task.ready = true;
+  } else if (event.name == "task_stalled") {
+    judge_stall(event, task);
   } else if (event.name == "task_stopping") {
     if (host_stopping_ == nullptr || task.stopping) {
       complain(event, "before host_stopping, or twice");
@@ -284,6 +287,19 @@ void Judge::judge_exit(const Event& event, Task& task) {
   if (budget != facts_.budgets.end() && event.remaining &&
       *event.remaining + task.executions != std::uint64_t{budget->second} + 1) {
     complain(event, "remaining does not count down from the budget: " + std::to_string(*event.remaining));
+  }
+}
+
+// An execution may stall again and again.
+void Judge::judge_stall(const Event& event, const Task& task) {
+  if (!event.stalled_ms || *event.stalled_ms <= 0) {
+    complain(event, "no stalled_ms");
+  } else if (has_time(event) && !task.started.empty() &&
+             *event.stalled_ms > milliseconds_between(task.started, event.time) + uptime_slack) {
+    complain(event, "stalled_ms is longer than this execution has lived: " + std::to_string(*event.stalled_ms));
+  }
+  if (event.message.empty()) {
+    complain(event, "no message");
   }
 }
 

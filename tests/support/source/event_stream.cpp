@@ -104,6 +104,7 @@ void EventStream::append_line(std::string_view line) {
   }
   fields.take("delay_ms", event.delay_ms);
   fields.take("uptime_ms", event.uptime_ms);
+  fields.take("stalled_ms", event.stalled_ms);
   fields.take("status", event.status);
   fields.take("count", event.count);
   if (!fields.wrong().empty()) {

@@ -32,6 +32,7 @@ struct Event {
   bool unlimited = false;  // remaining is null
   std::optional<double> delay_ms;
   std::optional<double> uptime_ms;
+  std::optional<double> stalled_ms;
   std::optional<int> status;
   std::optional<std::uint64_t> count;
 };

@@ -1,0 +1,92 @@
+// Ticks for a while, then writes how often it did, and how long it once had to wait. README.md lists its config.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <new>
+#include <string>
+
+#include "plugin_support/config.h"
+#include "taskhost/plugin.h"
+
+namespace {
+
+struct Ticker {
+  const taskhost_exec* exec;
+  std::uint64_t interval;
+  std::uint64_t end;
+  std::uint64_t ticks;
+  std::uint64_t last;
+  std::uint64_t longest;
+};
+
+// All tickers of the process count in the same span of time, that of the first to start.
+std::atomic<std::uint64_t> first_start{0};
+
+struct Settings {
+  char file[4096];
+  std::uint64_t run_for;
+  std::uint64_t interval;
+};
+
+bool read_settings(const taskhost_exec* exec, Settings& settings) {
+  config_reader reader;
+  config_open(&reader, taskhost_config(exec));
+  config_string(&reader, "file", "", settings.file, sizeof settings.file);
+  settings.run_for = config_duration(&reader, "run_for", 0);
+  settings.interval = config_duration(&reader, "interval", TASKHOST_MILLISECOND);
+  if (config_close(&reader)) return true;
+  taskhost_fail(exec, reader.problem);
+  return false;
+}
+
+std::int32_t start(void* state, const taskhost_exec* exec) {
+  Settings settings;
+  if (!read_settings(exec, settings)) return TASKHOST_ERROR;
+  const std::uint64_t now = taskhost_now(exec);
+  std::uint64_t begin = 0;
+  if (first_start.compare_exchange_strong(begin, now)) begin = now;
+  new (state) Ticker{exec, settings.interval, begin + settings.run_for, 0, now, 0};
+  return TASKHOST_OK;
+}
+
+std::int32_t poll(void* state, const taskhost_exec* exec) {
+  auto* self = static_cast<Ticker*>(state);
+  const std::uint64_t now = taskhost_now(exec);
+  self->longest = std::max(self->longest, now - std::min(now, self->last));
+  self->last = now;
+  if (now >= self->end || taskhost_stop_requested(exec)) return TASKHOST_OK;
+  ++self->ticks;
+  taskhost_wake_after(exec, self->interval);
+  return TASKHOST_PENDING;
+}
+
+void drop(void* state) {
+  const auto* self = static_cast<Ticker*>(state);
+  Settings settings;
+  if (!read_settings(self->exec, settings)) return;
+  const int file = ::open(settings.file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return;
+  const std::string line =
+      std::to_string(self->ticks) + ' ' + std::to_string(self->longest / TASKHOST_MICROSECOND) + '\n';
+  while (::write(file, line.data(), line.size()) < 0 && errno == EINTR) {
+  }
+  ::close(file);
+}
+
+const taskhost_factory* first_factory() {
+  static taskhost_factory made;
+  made.struct_size = sizeof(taskhost_factory);
+  made.name = PLUGIN_NAME;
+  made.state_size = sizeof(Ticker);
+  made.start = start;
+  made.poll = poll;
+  made.drop = drop;
+  return &made;
+}
+
+}  // namespace
+
+extern "C" const taskhost_factory* taskhost_plugin_v1(void) { return first_factory(); }
