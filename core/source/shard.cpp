@@ -157,9 +157,8 @@ Shard::Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool comple
       complete_events_(complete_events),
       port_(WakePort::acquire()),
       now_(clock.now()),
-      wheel_(now_) {
-  port_.add(nullptr, bell_);
-}
+      wheel_(now_),
+      bell_(port_.add(nullptr)) {}
 
 Shard::~Shard() {
   for_each_cell([this](TaskCell& cell) {

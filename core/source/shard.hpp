@@ -246,8 +246,8 @@ class Shard {
   ShardCounters counters_;
 
   std::vector<Stall> stalls_;
-  std::atomic<bool> some_came_back_{false};      // of the stalled calls
-  std::atomic<std::uint32_t> bell_{WakePort::no_slot};  // a slot without a task: rung when one came back
+  std::atomic<bool> some_came_back_{false};  // of the stalled calls
+  const std::uint32_t bell_;                 // a slot without a task: rung when one came back
 
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{false};

@@ -183,7 +183,7 @@ bool Shard::lose(Tenure& tenure, const LateResult& late) noexcept {
   lost_shard = true;
   tenure.come_back(late, [this] {
     some_came_back_.store(true, std::memory_order_release);
-    WakePort::wake(WakePort::waker(bell_.load(std::memory_order_relaxed)));
+    WakePort::wake(WakePort::waker(bell_));
   });
   return false;
 }

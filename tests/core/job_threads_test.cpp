@@ -1,5 +1,5 @@
-// How many blocking calls may run at once, and that a thread which is about to be free counts as free.
-#include "blocking_threads.hpp"
+// How many jobs may run at once, and that a thread which is about to be free counts as free.
+#include "job_threads.hpp"
 
 #include <future>
 #include <thread>
@@ -20,7 +20,7 @@ std::shared_ptr<const ScriptRecipe> blocking(std::function<Status()> step) {
 }
 
 // Launches what the shard wants to launch, and returns the calls.
-std::vector<std::shared_ptr<BlockingCall>> launch_all(ShardScene& scene, BlockingThreads& threads) {
+std::vector<std::shared_ptr<BlockingCall>> launch_all(ShardScene& scene, JobThreads& threads) {
   std::vector<std::shared_ptr<BlockingCall>> calls(scene.owner.calls.begin(), scene.owner.calls.end());
   scene.owner.calls.clear();
   for (const std::shared_ptr<BlockingCall>& call : calls) threads.launch(call);
@@ -37,7 +37,7 @@ TEST_CASE("as many blocking tasks as there may be can restart together, again an
   constexpr std::size_t limit = 3;
   constexpr int restarts = 500;
   ShardScene scene(false);
-  BlockingThreads threads(limit);
+  JobThreads threads({.limit = limit});
   const auto recipe = blocking([] { return Status::error; });
   for (std::size_t i = 0; i < limit; ++i) scene.add("t", recipe, options_of(TaskType::detachable, restarts));
   scene.run();
@@ -52,7 +52,7 @@ TEST_CASE("as many blocking tasks as there may be can restart together, again an
 
 TEST_CASE("one blocking task more than there may be is refused, until another one ends") {
   ShardScene scene;
-  BlockingThreads threads(1);
+  JobThreads threads({.limit = 1});
   std::promise<void> release;
   scene.add("long", blocking([released = release.get_future().share()] {
               released.wait();

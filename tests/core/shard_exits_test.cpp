@@ -117,7 +117,7 @@ TEST_CASE("each task type, however its executions end and whatever its budget, d
             (row.then == gave_up_and_stops_host ? StopReason::budget_exhausted : StopReason::task_exit));
     }
     CHECK(scene.shard.counters().starts == static_cast<std::uint64_t>(row.starts));
-    CHECK(scene.shard.counters().exits == static_cast<std::uint64_t>(row.starts));
+    CHECK(scene.shard.counters().exits() == static_cast<std::uint64_t>(row.starts));
     CHECK(scene.shard.counters().restarts == static_cast<std::uint64_t>(row.starts - 1));
   }
 }
@@ -284,7 +284,7 @@ TEST_CASE("a stop gets between the restarts of a storm, and nothing starts after
   const int starts = storm->starts;
   CHECK(starts > 0);
   CHECK(starts <= 3 * 1024);  // a turn has a bound
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   CHECK(storm->starts == starts);
   CHECK(storm->drops == starts);

@@ -29,7 +29,8 @@ class VirtualClock final : public Clock {
 
 class FakeOwner final : public ShardOwner {
  public:
-  bool stopping() const noexcept override { return is_stopping; }
+  const std::atomic<bool>& stopping() const noexcept override { return is_stopping; }
+  void shard_awake() noexcept override { ++awakenings; }
   void stop_wanted(StopCause cause) noexcept override { causes.push_back(std::move(cause)); }
   void task_abandoned() noexcept override { ++abandoned; }
   void shard_ended() noexcept override { ++ended; }
@@ -43,7 +44,8 @@ class FakeOwner final : public ShardOwner {
     calls.push_back(std::move(call));
   }
 
-  bool is_stopping = false;
+  std::atomic<bool> is_stopping{false};
+  int awakenings = 0;
   bool no_threads = false;
   std::vector<StopCause> causes;
   int abandoned = 0;
@@ -53,20 +55,33 @@ class FakeOwner final : public ShardOwner {
 
 class ShardScene {
  public:
-  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {}
+  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {
+    Shard::forget_loss_on_this_thread();
+  }
 
   void add(const std::string& name, std::shared_ptr<const Recipe> recipe, TaskOptions options = {}) {
     add(name, TaskFn(std::move(recipe)), options);
   }
   void add(const std::string& name, const TaskFn& function, TaskOptions options = {}) {
-    names_.push_back(name);
-    options_.push_back(options);
-    shard.add(function, options_.back(), names_.back().c_str(), static_cast<std::uint32_t>(names_.size() - 1));
+    shard.add(function, options, name, static_cast<std::uint32_t>(shard.size()));
+  }
+
+  void begin_stop() { shard.begin_stop(clock.now()); }
+
+  // To be called by task code: as if it had been stuck for that long, the shard goes to a new owner, who is the caller
+  // from now on. When the task code returns, it comes back late. The turns above it end.
+  void take_over(std::chrono::nanoseconds blocked_for = std::chrono::nanoseconds(0)) {
+    Tenure& tenure = shard.tenure();
+    REQUIRE(tenure.pin(tenure.steps()) != nullptr);
+    lost_.push_back(shard.replace_tenure(std::make_shared<Tenure>()));
+    tenure.take();
+    shard.adopt(lost_.back(), to_nanoseconds(blocked_for));
   }
 
   // One turn, and what is ready in the loop.
   Shard::Turn turn() {
     last = shard.turn();
+    Shard::forget_loss_on_this_thread();
     if (!last.lost) handled = shard.context().poll();
     return last;
   }
@@ -113,8 +128,7 @@ class ShardScene {
   std::size_t handled = 0;
 
  private:
-  std::deque<std::string> names_;
-  std::deque<TaskOptions> options_;
+  std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still be there
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{shard.context().get_executor()};
 };
 

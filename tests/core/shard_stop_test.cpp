@@ -1,4 +1,4 @@
-// A stop, at every point at which it can come; and a shard that is taken over from a call that does not return.
+// A stop, at every point at which it can come.
 #include <boost/asio/post.hpp>
 #include <stdexcept>
 
@@ -32,7 +32,7 @@ TEST_CASE("a task that was never started ends with the stop, and without an even
   ShardScene scene;
   const auto recipe = obedient();
   scene.add("t", recipe);
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   CHECK(scene.sink.lines().empty());
   CHECK(recipe->starts == 0);
@@ -50,7 +50,7 @@ TEST_CASE("a running task is asked, ends, and is told to have stopped whatever i
     });
     scene.add("t", recipe, options_of(TaskType::mandatory, 3));
     scene.run();
-    scene.shard.begin_stop();
+    scene.begin_stop();
     scene.run();
     CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
     CHECK(scene.sink.records().back().event.outcome == Outcome::cancelled);
@@ -64,7 +64,7 @@ TEST_CASE("a running task is asked, ends, and is told to have stopped whatever i
 TEST_CASE("a task whose restart is due when the stop comes is not started again") {
   ShardScene scene;
   const auto recipe = stepping([&scene](Execution&) {
-    boost::asio::post(scene.shard.context(), [&scene] { scene.shard.begin_stop(); });
+    boost::asio::post(scene.shard.context(), [&scene] { scene.begin_stop(); });
     return Status::error;
   });
   // So many that the restarts are still in the queue when the first turn ends.
@@ -83,7 +83,7 @@ TEST_CASE("a task that has ended is not told to stop") {
   scene.add("short", stepping([](Execution&) { return Status::ok; }));
   scene.add("long", obedient());
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   CHECK(scene.sink.lines("short") == Lines{"short started 1", "short exited 1 ok", "short discarded"});
   CHECK(scene.sink.lines("long") == Lines{"long started 1", "long stopping 1", "long stopped 1"});
@@ -94,10 +94,10 @@ TEST_CASE("a second stop changes nothing") {
   const auto recipe = deaf();
   scene.add("t", recipe, options_of(TaskType::detachable, 0, 5s));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   scene.sleep(3s);
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.sleep(3s);
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
   CHECK(recipe->drops == 1);
@@ -107,7 +107,7 @@ TEST_CASE("a stop that an execution causes itself, from within its step, asks it
   ShardScene scene;
   const auto recipe = stepping([&scene](Execution& execution) {
     if (execution.stop_requested()) return Status::ok;
-    boost::asio::post(scene.shard.context(), [&scene] { scene.shard.begin_stop(); });
+    boost::asio::post(scene.shard.context(), [&scene] { scene.begin_stop(); });
     return Status::pending;
   });
   scene.add("t", recipe);
@@ -120,7 +120,7 @@ TEST_CASE("a deaf polled task is dropped at its stop_timeout, and not before") {
   const auto recipe = deaf();
   scene.add("t", recipe, options_of(TaskType::mandatory, 3, 5s));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   scene.sleep(5s - 1ns);
   CHECK(recipe->drops == 0);
@@ -139,7 +139,7 @@ TEST_CASE("each deaf task has its own stop_timeout") {
   scene.add("quick", deaf(), options_of(TaskType::detachable, 0, 1s));
   scene.add("middle", deaf(), options_of(TaskType::detachable, 0, 2s));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   const auto stopped = [&scene] { return scene.sink.count(EventKind::task_stopped); };
   scene.sleep(1500ms);
@@ -159,7 +159,7 @@ TEST_CASE("with a stop_timeout of 0 a task is asked once, and dropped if it does
   scene.add("obedient", obedient_one, options_of(TaskType::detachable, 0, 0s));
   scene.add("deaf", deaf_one, options_of(TaskType::detachable, 0, 0s));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   scene.sleep(1ms);
   CHECK(obedient_one->steps == 2);
@@ -173,7 +173,7 @@ TEST_CASE("a stop_timeout without end is waited for without end") {
   const auto recipe = deaf();
   scene.add("t", recipe, options_of(TaskType::detachable, 0, std::chrono::nanoseconds::max()));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.sleep(24h);
   CHECK(recipe->drops == 0);
 }
@@ -183,9 +183,9 @@ TEST_CASE("when the host's time is up, all that live are dropped at once") {
   const auto recipe = deaf();
   for (int i = 0; i < 3; ++i) scene.add("t", recipe);
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
-  CHECK(scene.shard.expire_stop());
+  scene.shard.expire_stop();
   CHECK(recipe->drops == 3);
   CHECK(scene.sink.count(EventKind::task_stopped) == 3);
   CHECK(scene.owner.ended == 1);
@@ -196,7 +196,7 @@ TEST_CASE("when the host's time is up before the stop has begun, it begins and e
   const auto recipe = deaf();
   scene.add("t", recipe);
   scene.run();
-  CHECK(scene.shard.expire_stop());
+  scene.shard.expire_stop();
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
   CHECK(recipe->drops == 1);
 }
@@ -226,8 +226,8 @@ TEST_CASE("wherever a stop comes in a storm of starts, steps and restarts, each 
                   return execution.stop_requested() ? Status::ok : Status::pending;
                 }));
       for (int i = 0; i < stop_at; ++i) scene.turn();
-      scene.shard.begin_stop();
-      if (expire) CHECK(scene.shard.expire_stop());
+      scene.begin_stop();
+      if (expire) scene.shard.expire_stop();
       const int starts = recipe->starts;
       scene.sleep(5s);
       CHECK(recipe->starts == starts);
@@ -252,7 +252,7 @@ TEST_CASE("a blocking execution is told of the stop, and ends in time") {
   const auto recipe = recipe_of(script);
   scene.add("t", recipe);
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run_blocking();
   CHECK(seen == wait_stop);
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
@@ -266,7 +266,7 @@ TEST_CASE("a blocking execution that does not end in time is abandoned, and not 
   const auto recipe = recipe_of(script);
   scene.add("t", recipe, options_of(TaskType::detachable, 0, 1s));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   scene.sleep(1s - 1ns);
   CHECK(scene.owner.abandoned == 0);
@@ -289,7 +289,7 @@ TEST_CASE("a blocking execution that ended before its deadline was looked at has
     const auto recipe = recipe_of(script);
     scene.add("t", recipe, options_of(TaskType::detachable, 0, 1s));
     scene.run();
-    scene.shard.begin_stop();
+    scene.begin_stop();
     scene.owner.calls.front()->run();
     scene.clock.advance(1h);
     if (host_wide) scene.shard.expire_stop();
@@ -315,157 +315,4 @@ TEST_CASE("a wake, a time and a timer end a blocking wait, each with its own sig
   scene.run();
   scene.run_blocking();
   CHECK(seen == std::vector<unsigned>{wait_time, wait_wake, wait_time});
-}
-
-// Taking over. Real stuck calls need threads; here a call is "stuck" while its step runs, and the test takes the shard
-// over from within it.
-
-namespace {
-
-struct TakeOver {
-  // What the thread that watches would do. Afterwards the caller owns the shard.
-  void operator()() {
-    const Lease::Call call = scene.shard.running_call();
-    REQUIRE(call != 0);
-    TaskCell* stuck = scene.shard.take_over(call);
-    REQUIRE(stuck != nullptr);
-    scene.shard.abandon(*stuck);
-    CHECK(scene.shard.expire_stop());
-    scene.sink.log(LogLevel::info, nullptr, "taken over");
-  }
-  ShardScene& scene;
-};
-
-}  // namespace
-
-TEST_CASE("a shard that is taken over from a stuck step: that task is abandoned, the others are dropped, none twice") {
-  ShardScene scene;
-  const auto other = obedient();
-  const auto stuck = stepping([&scene](Execution&) {
-    TakeOver{scene}();
-    return Status::ok;
-  });
-  scene.add("before", other);
-  scene.add("stuck", stuck, options_of(TaskType::mandatory, 3));
-  scene.add("never started", other);
-  scene.turn();
-  CHECK(scene.last.lost);
-  CHECK(scene.sink.lines("before") == Lines{"before started 1", "before stopping 1", "before stopped 1"});
-  CHECK(scene.sink.lines("stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
-  CHECK(scene.sink.lines("never started").empty());
-  CHECK(other->drops == 1);
-  CHECK(stuck->drops == 0);
-  CHECK(scene.owner.abandoned == 1);
-  CHECK(scene.owner.ended == 1);
-}
-
-TEST_CASE("a call that has come back can't be taken over") {
-  ShardScene scene;
-  Lease::Call call = 0;
-  scene.add("t", stepping([&](Execution&) {
-              call = scene.shard.running_call();
-              return Status::pending;
-            }));
-  scene.run();
-  CHECK(call != 0);
-  CHECK(scene.shard.running_call() == 0);
-  CHECK(scene.shard.take_over(call) == nullptr);
-}
-
-TEST_CASE("a shard can be taken over from a stuck start") {
-  ShardScene scene;
-  Script script;
-  script.start = [&scene](void*, Execution&) {
-    TakeOver{scene}();
-    return Status::ok;
-  };
-  const auto recipe = recipe_of(script);
-  scene.add("t", recipe);
-  scene.turn();
-  CHECK(scene.last.lost);
-  CHECK(recipe->steps == 0);
-  CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
-  CHECK(scene.owner.ended == 1);
-}
-
-TEST_CASE("a shard can be taken over from a stuck start of a blocking task") {
-  ShardScene scene;
-  Script script = blocking_script();
-  script.start = [&scene](void*, Execution&) {
-    TakeOver{scene}();
-    return Status::ok;
-  };
-  const auto recipe = recipe_of(script);
-  scene.add("t", recipe);
-  scene.turn();
-  CHECK(scene.last.lost);
-  CHECK(scene.owner.calls.empty());
-  CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
-  CHECK(scene.owner.ended == 1);
-}
-
-TEST_CASE("a shard can be taken over from a stuck drop, after an exit") {
-  for (const bool blocking : {false, true}) {
-    ShardScene scene;
-    Script script;
-    script.blocking = blocking;
-    script.step = [](void*, Execution&) { return Status::error; };
-    script.drop = [&scene](void*) { TakeOver{scene}(); };
-    const auto recipe = recipe_of(script);
-    scene.add("t", recipe);
-    scene.turn();
-    if (blocking) {
-      scene.owner.calls.front()->run();
-      scene.turn();
-    }
-    CHECK(scene.last.lost);
-    CHECK(recipe->drops == 1);
-    CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
-    CHECK(scene.owner.abandoned == 1);
-    CHECK(scene.owner.ended == 1);
-  }
-}
-
-TEST_CASE("a shard can be taken over from a drop that is stuck after the task's stop ran out of time") {
-  for (const bool host_wide : {false, true}) {
-    ShardScene scene;
-    Script script;
-    script.drop = [&scene](void*) { TakeOver{scene}(); };
-    const auto recipe = recipe_of(script);
-    const auto other = deaf();
-    scene.add("t", recipe, options_of(TaskType::detachable, 0, 1s));
-    scene.add("other", other, options_of(TaskType::detachable, 0, 2s));
-    scene.run();
-    scene.shard.begin_stop();
-    scene.run();
-    if (host_wide) {
-      CHECK_FALSE(scene.shard.expire_stop());
-    } else {
-      scene.sleep(1s);
-      CHECK(scene.last.lost);
-    }
-    CHECK(recipe->drops == 1);
-    CHECK(other->drops == 1);
-    CHECK(scene.sink.lines("t") == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
-    CHECK(scene.sink.lines("other") == Lines{"other started 1", "other stopping 1", "other stopped 1"});
-    CHECK(scene.owner.abandoned == 1);
-    CHECK(scene.owner.ended == 1);
-  }
-}
-
-TEST_CASE("what a call that lost its shard still asks for, and throws, changes nothing") {
-  ShardScene scene;
-  const auto stuck = stepping([&scene](Execution& execution) -> Status {
-    TakeOver{scene}();
-    execution.wake_after(0);
-    Execution::wake(execution.waker());
-    execution.ready();
-    execution.fail("late");
-    throw std::runtime_error("later");
-  });
-  scene.add("stuck", stuck, options_of(TaskType::mandatory, 3));
-  scene.turn();
-  CHECK(scene.last.lost);
-  CHECK(scene.sink.lines() == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
-  CHECK(stuck->drops == 0);
 }

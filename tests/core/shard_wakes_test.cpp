@@ -151,7 +151,7 @@ TEST_CASE("a wake that was under way when its execution ended does not start the
   scene.add("t", stepper.recipe);
   scene.run();
   Execution::wake(stepper.waker);
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   CHECK(stepper.recipe->starts == 1);
 }
@@ -559,7 +559,7 @@ TEST_CASE("the waker of a blocking execution is the same whenever it asks, and s
     wakers.push_back(execution.waker());
     wakers.push_back(execution.waker());
     CHECK(WakePort::current(wakers[0]));
-    CHECK(scene.shard.expire_stop());
+    scene.shard.expire_stop();
     wakers.push_back(execution.waker());
     return Status::ok;
   };

@@ -155,7 +155,7 @@ TEST_CASE("from_awaitable: when the host stops, what the coroutine awaits is can
             }));
   scene.run();
   CHECK(scene.sink.lines() == Lines{"t started 1"});
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   CHECK(cancelled);
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
@@ -177,8 +177,8 @@ TEST_CASE("from_awaitable: one that is dropped has its frame destroyed and runs 
             }),
             options_of(TaskType::detachable, 0, 0s));
   scene.run();
-  scene.shard.begin_stop();
-  CHECK(scene.shard.expire_stop());
+  scene.begin_stop();
+  scene.shard.expire_stop();
   scene.run();
   CHECK(notes == Lines{"+outer", "+inner", "-inner", "-outer"});
   CHECK_FALSE(ran_on);
@@ -195,7 +195,7 @@ TEST_CASE("from_awaitable: one that ignores the cancellation is dropped at its s
             }),
             options_of(TaskType::detachable, 0, 5s));
   scene.run();
-  scene.shard.begin_stop();
+  scene.begin_stop();
   scene.run();
   scene.sleep(4s);
   CHECK(scene.sink.lines().back() == "t stopping 1");
@@ -211,8 +211,8 @@ TEST_CASE("from_awaitable: a stop between the start and the first step of the co
               co_await wait_for_ever();
             }));
   scene.shard.turn();  // the loop has not run: the coroutine has not begun
-  scene.shard.begin_stop();
-  CHECK(scene.shard.expire_stop());
+  scene.begin_stop();
+  scene.shard.expire_stop();
   scene.run();
   CHECK(notes.empty());
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
@@ -295,7 +295,7 @@ TEST_CASE("from_blocking: wait_for says whether to go on") {
   std::vector<bool> go_on;
   scene.add("t", TaskFn::from_blocking([&](BlockingContext& context) {
               go_on.push_back(context.wait_for(0ns));
-              scene.shard.begin_stop();
+              scene.begin_stop();
               go_on.push_back(context.wait_for(1h));
             }));
   scene.run();

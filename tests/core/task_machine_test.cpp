@@ -92,7 +92,7 @@ TEST_CASE("every event but the exit of a running task leads to one action and on
       for (const Outcome outcome : all_outcomes) {
         INFO(to_string(row.state) << ", " << to_string(row.event) << (row.host_stopping ? ", host stopping" : "")
                                   << ", " << to_string(type) << ", " << to_string(outcome));
-        TaskMachine machine{row.state, 1};
+        TaskMachine machine{1, row.state};
         CHECK(machine.resume(options_of(type, 3), row.event, outcome, row.host_stopping) == row.action);
         CHECK(machine.state == row.next);
         CHECK(machine.restarts_used == 1);  // nothing of this is charged
@@ -161,7 +161,7 @@ TEST_CASE("the exit of a running task leads to what its type, outcome, budget an
     for (const auto& [outcome, action] : ends) {
       INFO(to_string(row.type) << ", restarts " << row.restarts << ", used " << row.used << ", " << to_string(outcome)
                                << (row.host_stopping ? ", host stopping" : ""));
-      TaskMachine machine{running, row.used};
+      TaskMachine machine{row.used, running};
       CHECK(machine.resume(options_of(row.type, row.restarts), exited, outcome, row.host_stopping) == action);
       CHECK(machine.state == (action == restart ? restarting : ended));
       CHECK(machine.restarts_used == row.used + (action == restart ? 1 : 0));
@@ -187,7 +187,7 @@ TEST_CASE("a budget of n gives one start and n restarts, and counts down to noth
 
 TEST_CASE("an event that does not exist changes nothing") {
   for (const TaskState state : {waiting, running, restarting, stopping, ended}) {
-    TaskMachine machine{state, 1};
+    TaskMachine machine{1, state};
     CHECK(machine.resume(options_of(TaskType::mandatory, 3), static_cast<TaskEvent>(99)) == Action::none);
     CHECK(machine.state == state);
   }

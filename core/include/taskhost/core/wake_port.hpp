@@ -44,6 +44,10 @@ class WakePort {
 
   // [any thread] Puts a slot for the cell into `slot`, unless there is one. Throws std::bad_alloc.
   std::uint32_t add(TaskCell* cell, std::atomic<std::uint32_t>& slot);
+  std::uint32_t add(TaskCell* cell) {
+    std::atomic<std::uint32_t> slot{no_slot};
+    return add(cell, slot);
+  }
   // [owner] no_slot: nothing.
   void remove(std::uint32_t slot) noexcept;
 
