@@ -60,7 +60,7 @@ int record(const std::vector<std::string>& words) {
     std::string last;
     for (std::string text; process.read_line(text);) last = text;
     const Ending ending = process.wait(10);
-    const double length = std::max(ending.at - process.begun(), .01);
+    const double length = ending.at - process.begun();  // the system counts in hundredths of a second
     interrupted = ending.interrupted();
     if (ending.well()) {
       line = nlohmann::ordered_json::parse(last, nullptr, false);
@@ -68,7 +68,7 @@ int record(const std::vector<std::string>& words) {
     } else {
       line["failed"] = interrupted ? "interrupted" : ending.text() + ": " + first_line(process.errors());
     }
-    line["other_cpu"] = std::max(0.0, busy_seconds() - busy - ending.cpu_s) / length;
+    if (length > .3) line["other_cpu"] = std::max(0.0, busy_seconds() - busy - ending.cpu_s) / length;
   } catch (const std::exception& error) {
     line["failed"] = error.what();
   }
