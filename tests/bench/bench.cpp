@@ -110,6 +110,14 @@ void Plugin::reset(bench_setting settings) const {
   *setting = settings;
 }
 
+std::string compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
+}
+
 void print_w1(const std::string& who, std::uint64_t restarts, double seconds, double cpu) {
   std::printf("{\"peer\":\"%s\",\"workload\":\"w1\",\"restarts\":%lu,\"secs\":%.6f,\"per_s\":%.0f,\"cpu_s\":%.3f}\n",
               who.c_str(), restarts, seconds, static_cast<double>(restarts) / seconds, cpu);

@@ -17,6 +17,8 @@ double cpu();            // seconds, user and system
 double resident_bytes();
 std::uint64_t parameter(const char* name, std::uint64_t otherwise);  // from the environment
 
+std::string compiler();  // this program's
+
 // Of numbers in any order; the middle one, or the one below which that part of them lies. Not of none.
 double median(std::vector<double> values);
 double percentile(std::vector<double> values, double part);
@@ -69,9 +71,16 @@ void run_idle(const Plugin& plugin, unsigned shards);
 void run_start(unsigned shards);
 void run_events(unsigned shards);
 
-// Around the workloads. Each returns an exit status.
+// Lines of results for people.
+struct Table {
+  std::string text;
+  bool failed = false;  // some run did
+};
+Table make_table(const std::string& results_file);
+
+// Around the workloads. Each returns an exit status; keep_table puts the table into a page, between two marks.
 int record(const std::vector<std::string>& words);
-int print_table(const std::string& results_file);
+int keep_table(const std::string& results_file, const std::string& page_file);
 int check_instructions(const std::string& recorded_file, bool record);
 
 }  // namespace bench

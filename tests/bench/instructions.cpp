@@ -63,14 +63,6 @@ double measure(const std::string& who, const Count& count) {
   return (large - small) / static_cast<double>((count.large - count.small) * count.tasks);
 }
 
-std::string compiler() {
-#if defined(__clang__)
-  return "clang " __clang_version__;
-#else
-  return "g++ " __VERSION__;
-#endif
-}
-
 }  // namespace
 
 int check_instructions(const std::string& recorded_file, bool record) {

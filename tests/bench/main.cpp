@@ -15,6 +15,7 @@ constexpr const char* help_text =
     R"(usage: taskhost-bench WORKLOAD [--shards N]      through the host, with 1 shard or N
        taskhost-bench floor|asio w1|w2|w3|w4|w5   the least that it could cost; on bare Asio by hand
        taskhost-bench table FILE                  lines of results as a table
+       taskhost-bench keep FILE PAGE              puts that table into a page
        taskhost-bench record FILE LABEL WORKLOAD COMMAND...
                                                   appends what the command prints, or that it failed, to FILE
        taskhost-bench instructions FILE [--record]
@@ -71,7 +72,13 @@ int run(std::vector<std::string> words) {
     return words.size() >= 5 ? bench::record({words.begin() + 1, words.end()})
                              : wrong("record needs a file, a label, a workload and a command");
   }
-  if (verb == "table") return words.size() == 2 ? bench::print_table(words[1]) : wrong("table needs one file");
+  if (verb == "table") {
+    if (words.size() != 2) return wrong("table needs one file");
+    const bench::Table table = bench::make_table(words[1]);
+    std::fputs(table.text.c_str(), stdout);
+    return table.failed ? 1 : 0;
+  }
+  if (verb == "keep") return words.size() == 3 ? bench::keep_table(words[1], words[2]) : wrong("keep needs two files");
   if (verb == "instructions") {
     const bool record = words.size() == 3 && words[2] == "--record";
     if (words.size() != 2 && !record) return wrong("instructions needs one file, and perhaps --record after it");

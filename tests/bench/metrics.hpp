@@ -34,6 +34,8 @@ inline constexpr std::array metrics = {
     Metric{"w5", "secs", "W5 crash fan: time", Unit::seconds, false, Aim::times_floor, 1.5, 1.8},
     Metric{"wake", "per_s", "Wakes from another thread into a busy shard: wakes/s", Unit::rate, true, Aim::absolute,
            1e7, 0},
+    Metric{"wake", "polls_per_s", "Wakes from another thread: polls/s (wakes of a task not polled yet merge)",
+           Unit::rate, true, Aim::none, 0, 0},
     Metric{"wake", "extra_p50_ns", "Wake of a sleeping shard, beyond an eventfd's: p50", Unit::nanoseconds, false,
            Aim::absolute, 3000, 0},
     Metric{"wake", "extra_p99_ns", "Wake of a sleeping shard, beyond an eventfd's: p99", Unit::nanoseconds, false,

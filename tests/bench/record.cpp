@@ -41,7 +41,8 @@ void touch_memory() {
   ::munmap(memory, size);
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+// Its first line.
+std::string said(const std::string& text) { return text.empty() ? "" : ": " + text.substr(0, text.find('\n')); }
 
 }  // namespace
 
@@ -66,7 +67,7 @@ int record(const std::vector<std::string>& words) {
       line = nlohmann::ordered_json::parse(last, nullptr, false);
       if (!line.is_object()) line = {{"failed", "no line of JSON: " + last}};
     } else {
-      line["failed"] = interrupted ? "interrupted" : ending.text() + ": " + first_line(process.errors());
+      line["failed"] = interrupted ? "interrupted" : ending.text() + said(process.errors());
     }
     if (length > .3) line["other_cpu"] = std::max(0.0, busy_seconds() - busy - ending.cpu_s) / length;
   } catch (const std::exception& error) {

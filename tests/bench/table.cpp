@@ -112,11 +112,9 @@ std::string target(const Results& results, const Metric& metric, const std::stri
   };
   if (peer == "taskhost-2") {
     const std::optional<double> one = median_of(results, metric, "taskhost");
-    if (!one || *one == 0 || value == 0 || (metric.shards_gain == 0 && metric.workload.size() != 2)) return {};
+    if (!one || *one == 0 || value == 0 || metric.shards_gain == 0) return {};
     const double gain = metric.more_is_better ? value / *one : *one / value;
-    if (metric.unit == Unit::bytes || metric.aim == Aim::none) return {};
-    if (metric.shards_gain == 0) return format("%.2f times one shard", gain);
-    return format("%.2f times one shard, >= %.2f", gain, metric.shards_gain) + verdict(gain >= metric.shards_gain);
+    return format("%.2f x one shard, >= %.2f", gain, metric.shards_gain) + verdict(gain >= metric.shards_gain);
   }
   if (peer != "taskhost") return {};
   const std::optional<double> floor = median_of(results, metric, "floor");
@@ -137,31 +135,31 @@ std::string target(const Results& results, const Metric& metric, const std::stri
   return {};
 }
 
-void print_metric(const Results& results, const Metric& metric) {
-  bool headed = false;
+std::string rows_of(const Results& results, const Metric& metric) {
+  std::string rows;
   const std::optional<double> floor = median_of(results, metric, "floor");
   for (const std::string& peer : results.peers) {
     const std::vector<double> values = values_of(results, metric, peer);
     if (values.empty()) continue;
-    if (!headed) {
-      std::printf("\n%s\n  %-18s %10s  %-23s %8s  %s\n", std::string(metric.title).c_str(), "", "median", "min .. max",
-                  floor ? "of floor" : "", "target");
-      headed = true;
+    if (rows.empty()) {
+      rows = "\n" + std::string(metric.title) + "\n";
+      rows += format("  %-16s %10s  %-21s %8s  %s\n", "", "median", "min .. max", floor ? "of floor" : "", "target");
     }
     const double value = median(values);
     const auto [least, most] = std::minmax_element(values.begin(), values.end());
     const std::string spread =
         values.size() == 1 ? "one run" : text_of(*least, metric.unit) + " .. " + text_of(*most, metric.unit);
     const std::string ratio = floor && *floor != 0 ? format("%.2f", value / *floor) : "";
-    std::string line = format("  %-18.18s %10s  %-23s %8s  %s", peer.c_str(), text_of(value, metric.unit).c_str(),
+    std::string line = format("  %-16.16s %10s  %-21s %8s  %s", peer.c_str(), text_of(value, metric.unit).c_str(),
                               spread.c_str(), ratio.c_str(), target(results, metric, peer, value).c_str());
     line.erase(line.find_last_not_of(' ') + 1);
-    std::puts(line.c_str());
+    rows += line + "\n";
   }
+  return rows;
 }
 
-// What the figures do not show. Returns how many runs went wrong.
-int print_troubles(const Results& results) {
+// What the figures do not show.
+std::string troubles_of(const Results& results, bool& failed) {
   std::vector<std::string> wrong;
   std::vector<std::string> disturbed;
   for (const auto& [place, runs] : results.runs) {
@@ -175,31 +173,34 @@ int print_troubles(const Results& results) {
     }
     if (busy != 0) disturbed.push_back(format("%s (%d of %zu)", name.c_str(), busy, runs.size()));
   }
-  if (!wrong.empty()) std::printf("\nFAILED:\n");
-  for (const std::string& text : wrong) std::printf("  %s\n", text.c_str());
+  failed = !wrong.empty();
+  std::string lines = failed ? "\nFAILED:\n" : "";
+  for (const std::string& text : wrong) lines += "  " + text + "\n";
   if (!disturbed.empty()) {
-    std::printf("\nMeasured while something else used more than a quarter of a processor, so not worth much:\n ");
+    lines += "\nMeasured while something else used more than a quarter of a processor, so not worth much:\n ";
     std::size_t column = 1;
     for (const std::string& text : disturbed) {
       if (column + text.size() + 2 > 98) {
-        std::printf("\n ");
+        lines += "\n ";
         column = 1;
       }
-      std::printf(" %s%s", text.c_str(), &text == &disturbed.back() ? "" : ",");
+      lines += " " + text + (&text == &disturbed.back() ? "" : ",");
       column += text.size() + 2;
     }
-    std::printf("\n");
+    lines += "\n";
   }
-  return static_cast<int>(wrong.size());
+  return lines;
 }
 
 }  // namespace
 
-int print_table(const std::string& results_file) {
+Table make_table(const std::string& results_file) {
   const Results results = read_results(results_file);
   if (results.runs.empty()) throw std::runtime_error(results_file + " holds no results");
-  for (const Metric& metric : metrics) print_metric(results, metric);
-  return print_troubles(results) == 0 ? 0 : 1;
+  Table table;
+  for (const Metric& metric : metrics) table.text += rows_of(results, metric);
+  table.text += troubles_of(results, table.failed);
+  return table;
 }
 
 }  // namespace bench
