@@ -1,6 +1,6 @@
 // Wakes from a thread that is none of the host's: how many a second a busy shard takes, and how soon a sleeping shard
 // polls the task; beside the latter what it costs to wake a bare thread by an eventfd, in turn with it.
-#include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -113,7 +113,9 @@ class BareThread {
 // From before the wake until the woken one read the clock.
 template <class Wake>
 double latency(Wake&& wake, const std::uint64_t& answered_at) {
-  ::usleep(static_cast<unsigned>(parameter("WAKE_PAUSE_US", 200)));  // so that the other side is asleep
+  // Long enough for the other side to fall asleep. This thread stays awake, so that its processor is not the one that
+  // the other is woken on.
+  for (const std::uint64_t end = now_ns() + parameter("WAKE_PAUSE_US", 100) * 1000; now_ns() < end;) pause_briefly();
   const std::uint64_t begin = now_ns();
   wake();
   while (load(answered_at) < begin) {
@@ -123,6 +125,30 @@ double latency(Wake&& wake, const std::uint64_t& answered_at) {
   return static_cast<double>(load(answered_at) - begin);
 }
 
+// This thread, and those that it makes from now on, on one of the processors: 0 the first that it may use, 1 the
+// second. Otherwise the system puts the woken thread beside the one that wakes at times, where it waits for its turn:
+// that is the scheduler's lottery, not the cost of a wake.
+class Processors {
+ public:
+  Processors() { ::sched_getaffinity(0, sizeof all_, &all_); }
+  ~Processors() { ::sched_setaffinity(0, sizeof all_, &all_); }
+  Processors(const Processors&) = delete;
+  Processors& operator=(const Processors&) = delete;
+
+  void use(int number) const {
+    if (CPU_COUNT(&all_) < 2) return;
+    int processor = 0;
+    for (int left = number + 1; left != 0; ++processor) left -= CPU_ISSET(processor, &all_) ? 1 : 0;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(processor - 1, &one);
+    ::sched_setaffinity(0, sizeof one, &one);
+  }
+
+ private:
+  cpu_set_t all_{};
+};
+
 struct Latencies {
   std::vector<double> host;
   std::vector<double> bare;
@@ -130,11 +156,14 @@ struct Latencies {
 
 Latencies wake_sleeping(const Plugin& plugin, unsigned shards) {
   const std::uint64_t rounds = std::max<std::uint64_t>(parameter("WAKE_ROUNDS", 4000), 1);
+  const Processors processors;
+  processors.use(1);
   Host host(plugin, shards, {0, UINT64_MAX, 1});
   host.add(plugin.factory("listen"), 1, 0);
   host.start();
   wait_for_listeners(plugin, 1);
   const BareThread bare;
+  processors.use(0);
   const bench_listener& listener = plugin.listeners[0];
   const auto wake = *plugin.wake;
   Latencies result;
