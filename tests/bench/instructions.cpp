@@ -78,6 +78,7 @@ int check_instructions(const std::string& recorded_file, bool record) {
   }
 
   std::vector<std::string> grown;
+  bool fallen = false;
   nlohmann::ordered_json counted = nlohmann::ordered_json::object();
   std::printf("%-20s %12s %12s %10s\n", "instructions per", "recorded", "now", "change");
   for (const Count& count : counts()) {
@@ -92,6 +93,7 @@ int check_instructions(const std::string& recorded_file, bool record) {
       } else {
         const double change = now_counted / before - 1;
         std::printf("%-20s %12.1f %12.1f %+9.1f%%\n", name.c_str(), before, now_counted, 100 * change);
+        if (change < -growth_limit) fallen = true;
         if (change > growth_limit) {
           char text[120];
           std::snprintf(text, sizeof text, "%s: %.1f instructions instead of %.1f, %+.1f%%", name.c_str(), now_counted,
@@ -109,6 +111,7 @@ int check_instructions(const std::string& recorded_file, bool record) {
     std::printf("Recorded in %s\n", recorded_file.c_str());
     return 0;
   }
+  if (fallen) std::puts("Some have fallen: record them, so that they stay there: ./dev check instructions --record");
   for (const std::string& text : grown)
     std::printf("Grown by more than %.0f%%: %s\n", 100 * growth_limit, text.c_str());
   if (!grown.empty()) std::puts("If that is as it must be, record the new counts: ./dev check instructions --record");

@@ -39,6 +39,38 @@ void wait_for_listeners(const Plugin& plugin, std::uint64_t count) {
   }
 }
 
+// Keeps the thread that wakes and those that are woken apart: the former on the first processor, the latter on the
+// others. Otherwise the system puts both on the same one at times, where one waits until the other's slice is over:
+// that is the scheduler's lottery, not the cost of a wake. With a single processor it does nothing.
+class Processors {
+ public:
+  Processors() {
+    ::sched_getaffinity(0, sizeof all_, &all_);
+    int first = 0;
+    while (!CPU_ISSET(first, &all_)) ++first;
+    CPU_ZERO(&first_);
+    CPU_SET(first, &first_);
+    others_ = all_;
+    CPU_CLR(first, &others_);
+  }
+  ~Processors() { use(all_); }
+  Processors(const Processors&) = delete;
+  Processors& operator=(const Processors&) = delete;
+
+  // Of the calling thread, and of those that it makes from then on.
+  void use_first() const { use(first_); }
+  void use_others() const { use(others_); }
+
+ private:
+  void use(const cpu_set_t& set) const {
+    if (CPU_COUNT(&all_) > 1) ::sched_setaffinity(0, sizeof set, &set);
+  }
+
+  cpu_set_t all_{};
+  cpu_set_t first_{};
+  cpu_set_t others_{};
+};
+
 struct Busy {
   std::uint64_t wakes;
   std::uint64_t polls;
@@ -50,11 +82,14 @@ struct Busy {
 Busy wake_busy(const Plugin& plugin, unsigned shards) {
   const std::uint64_t tasks = std::min<std::uint64_t>(parameter("WAKE_N", 1000), BENCH_LISTENERS);
   const std::uint64_t length = parameter("WAKE_MS", 2000) * 1'000'000;
+  const Processors processors;
+  processors.use_others();
   Host host(plugin, shards);
   host.add(plugin.factory("spin"), shards, 0, "spin");
   host.add(plugin.factory("listen"), tasks, 0, "listen");
   host.start();
   wait_for_listeners(plugin, tasks);
+  processors.use_first();
   const auto wake = *plugin.wake;
   const std::uint64_t polls = plugin.polls();
   const double begin = now();
@@ -125,30 +160,6 @@ double latency(Wake&& wake, const std::uint64_t& answered_at) {
   return static_cast<double>(load(answered_at) - begin);
 }
 
-// This thread, and those that it makes from now on, on one of the processors: 0 the first that it may use, 1 the
-// second. Otherwise the system puts the woken thread beside the one that wakes at times, where it waits for its turn:
-// that is the scheduler's lottery, not the cost of a wake.
-class Processors {
- public:
-  Processors() { ::sched_getaffinity(0, sizeof all_, &all_); }
-  ~Processors() { ::sched_setaffinity(0, sizeof all_, &all_); }
-  Processors(const Processors&) = delete;
-  Processors& operator=(const Processors&) = delete;
-
-  void use(int number) const {
-    if (CPU_COUNT(&all_) < 2) return;
-    int processor = 0;
-    for (int left = number + 1; left != 0; ++processor) left -= CPU_ISSET(processor, &all_) ? 1 : 0;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(processor - 1, &one);
-    ::sched_setaffinity(0, sizeof one, &one);
-  }
-
- private:
-  cpu_set_t all_{};
-};
-
 struct Latencies {
   std::vector<double> host;
   std::vector<double> bare;
@@ -157,13 +168,13 @@ struct Latencies {
 Latencies wake_sleeping(const Plugin& plugin, unsigned shards) {
   const std::uint64_t rounds = std::max<std::uint64_t>(parameter("WAKE_ROUNDS", 4000), 1);
   const Processors processors;
-  processors.use(1);
+  processors.use_others();
   Host host(plugin, shards, {0, UINT64_MAX, 1});
   host.add(plugin.factory("listen"), 1, 0);
   host.start();
   wait_for_listeners(plugin, 1);
   const BareThread bare;
-  processors.use(0);
+  processors.use_first();
   const bench_listener& listener = plugin.listeners[0];
   const auto wake = *plugin.wake;
   Latencies result;
