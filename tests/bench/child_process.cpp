@@ -49,7 +49,10 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command, const std::v
   sigset_t defaults;
   ::sigfillset(&defaults);
   ::posix_spawnattr_setsigdefault(&attributes, &defaults);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  sigset_t nothing;
+  ::sigemptyset(&nothing);
+  ::posix_spawnattr_setsigmask(&attributes, &nothing);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 
   std::vector<std::string> words = command;
   std::vector<std::string> settings = environment;

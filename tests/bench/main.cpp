@@ -34,7 +34,7 @@ workloads  w1      restart storm: a task that fails at once, restarted again and
 
 Parameters come from the environment (README.md says what they mean): W1_R W1_TIMES W2_N W3_N W3_SECS W3_TICKS W4_N
 W4_Y W4_TIMES W5_N W5_B WAKE_N WAKE_MS WAKE_ROUNDS WAKE_PAUSE_US IDLE_SECS IDLE_SETTLE_MS START_N START_PLUGINS
-START_REPS EVENTS_R EVENTS_PATIENCE_S BENCH_TOUCH_MB
+START_REPS EVENTS_R EVENTS_PATIENCE_S BENCH_TOUCH_MB BENCH_TRIES BENCH_WAIT_S
 )";
 
 int wrong(const std::string& what) {

@@ -169,7 +169,7 @@ std::string troubles_of(const Results& results, bool& failed) {
       if (run.contains("failed")) wrong.push_back(name + ": " + run.at("failed").get<std::string>());
       if (!run.value("exact", true)) wrong.push_back(name + ": the number of restarts is not exact");
       if (!run.value("complete", true)) wrong.push_back(name + ": the stream of events is not complete");
-      if (run.value("other_cpu", 0.0) > .25) ++busy;
+      if (run.value("length_s", 0.0) > .3 && run.value("other_cpu", 0.0) > .25) ++busy;
     }
     if (busy != 0) disturbed.push_back(format("%s (%d of %zu)", name.c_str(), busy, runs.size()));
   }
