@@ -43,14 +43,31 @@ std::uint64_t parameter(const char* name, std::uint64_t otherwise) {
   return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+double percentile(std::vector<double> values, double part) {
+  std::sort(values.begin(), values.end());
+  const auto place = static_cast<std::size_t>(static_cast<double>(values.size()) * part);
+  return values[std::min(place, values.size() - 1)];
+}
+
 Plugin::Plugin() {
   void* library = ::dlopen(TASKHOST_BENCH_PLUGIN_PATH, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error(::dlerror());
   rows = static_cast<bench_row*>(::dlsym(library, "bench_rows"));
+  threads = static_cast<std::uint32_t*>(::dlsym(library, "bench_threads"));
   late = static_cast<std::uint32_t*>(::dlsym(library, "bench_late"));
   setting = static_cast<bench_setting*>(::dlsym(library, "bench_settings"));
+  listeners = static_cast<bench_listener*>(::dlsym(library, "bench_listeners"));
+  listening = static_cast<std::uint32_t*>(::dlsym(library, "bench_listening"));
+  wake = static_cast<void (**)(std::uint64_t)>(::dlsym(library, "bench_wake"));
   void* entry = ::dlsym(library, TASKHOST_ENTRY_NAME);
-  if (rows == nullptr || late == nullptr || setting == nullptr || entry == nullptr) {
+  if (rows == nullptr || threads == nullptr || late == nullptr || setting == nullptr || listeners == nullptr ||
+      listening == nullptr || wake == nullptr || entry == nullptr) {
     throw std::runtime_error("the benchmark's plugin lacks a symbol");
   }
   const taskhost_factory* (*function)() = nullptr;
@@ -65,16 +82,14 @@ const taskhost_factory& Plugin::factory(std::string_view name) const {
   throw std::runtime_error("the benchmark's plugin has no factory " + std::string(name));
 }
 
-std::uint64_t Plugin::starts() const {
-  std::uint64_t sum = 0;
-  for (unsigned i = 0; i < BENCH_ROWS; ++i) sum += __atomic_load_n(&rows[i].starts, __ATOMIC_RELAXED);
-  return sum;
-}
+std::uint64_t Plugin::starts() const { return sum(&bench_row::starts); }
+std::uint64_t Plugin::polls() const { return sum(&bench_row::polls); }
 
-std::uint64_t Plugin::polls() const {
-  std::uint64_t sum = 0;
-  for (unsigned i = 0; i < BENCH_ROWS; ++i) sum += __atomic_load_n(&rows[i].polls, __ATOMIC_RELAXED);
-  return sum;
+std::uint64_t Plugin::sum(std::uint64_t bench_row::*column) const {
+  const unsigned used = std::min<unsigned>(__atomic_load_n(threads, __ATOMIC_RELAXED), BENCH_ROWS);
+  std::uint64_t all = 0;
+  for (unsigned i = 0; i < used; ++i) all += __atomic_load_n(&(rows[i].*column), __ATOMIC_RELAXED);
+  return all;
 }
 
 std::uint64_t Plugin::late_percentile(double part) const {
@@ -87,10 +102,20 @@ std::uint64_t Plugin::late_percentile(double part) const {
   return 0;
 }
 
-void Plugin::reset(std::uint64_t yields) const {
+void Plugin::reset(bench_setting settings) const {
   std::fill_n(rows, BENCH_ROWS, bench_row{});
   std::fill_n(late, BENCH_LATE_BUCKETS, 0u);
-  setting->yields = yields;
+  std::fill_n(listeners, BENCH_LISTENERS, bench_listener{});
+  *listening = 0;
+  *setting = settings;
+}
+
+std::string compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
 }
 
 void print_w1(const std::string& who, std::uint64_t restarts, double seconds, double cpu) {
@@ -98,13 +123,14 @@ void print_w1(const std::string& who, std::uint64_t restarts, double seconds, do
               who.c_str(), restarts, seconds, static_cast<double>(restarts) / seconds, cpu);
 }
 
-void print_w2(const std::string& who, std::uint64_t tasks, double start, double bytes_per_task, double stop,
-              double cpu) {
+void print_w2(const std::string& who, std::uint64_t tasks, double start, double bytes_per_task, double stop, double cpu,
+              double add) {
   const auto count = static_cast<double>(tasks);
+  const std::string extra = add < 0 ? "" : ",\"add_s\":" + std::to_string(add);
   std::printf(
       "{\"peer\":\"%s\",\"workload\":\"w2\",\"n\":%lu,\"start_s\":%.6f,\"start_per_s\":%.0f,\"rss_per_task\":%.1f,"
-      "\"stop_s\":%.6f,\"stop_per_s\":%.0f,\"cpu_s\":%.3f}\n",
-      who.c_str(), tasks, start, count / start, bytes_per_task, stop, count / stop, cpu);
+      "\"stop_s\":%.6f,\"stop_per_s\":%.0f,\"cpu_s\":%.3f%s}\n",
+      who.c_str(), tasks, start, count / start, bytes_per_task, stop, count / stop, cpu, extra.c_str());
 }
 
 void print_w3(const std::string& who, std::uint64_t tasks, std::uint64_t ticks, double seconds, double cpu,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bench_plugin.h"
 #include "taskhost/plugin.h"
@@ -16,6 +17,14 @@ double cpu();            // seconds, user and system
 double resident_bytes();
 std::uint64_t parameter(const char* name, std::uint64_t otherwise);  // from the environment
 
+std::string compiler();  // this program's
+
+// Of numbers in any order; the middle one, or the one below which that part of them lies. Not of none.
+double median(std::vector<double> values);
+double percentile(std::vector<double> values, double part);
+
+constexpr bench_setting without_limits{0, UINT64_MAX, 0};
+
 // The plugin, loaded from its file.
 class Plugin {
  public:
@@ -24,28 +33,54 @@ class Plugin {
   std::uint64_t starts() const;
   std::uint64_t polls() const;
   std::uint64_t late_percentile(double part) const;  // microseconds
-  void reset(std::uint64_t yields) const;
+  void reset(bench_setting settings = without_limits) const;
 
   bench_row* rows;
+  std::uint32_t* threads;
   std::uint32_t* late;
   bench_setting* setting;
+  bench_listener* listeners;
+  std::uint32_t* listening;
+  void (**wake)(std::uint64_t);
 
  private:
+  std::uint64_t sum(std::uint64_t bench_row::*column) const;
+
   const taskhost_factory* first_;
 };
 
-// The keys are those that the benchmarks of other supervisors print, so that all fit one table.
+// The keys are those that the benchmarks of other supervisors print, so that all fit one table. `add` is the part of
+// w2's start in which the tasks are added; negative: there is no such part.
 void print_w1(const std::string& who, std::uint64_t restarts, double seconds, double cpu);
-void print_w2(const std::string& who, std::uint64_t tasks, double start, double bytes_per_task, double stop,
-              double cpu);
+void print_w2(const std::string& who, std::uint64_t tasks, double start, double bytes_per_task, double stop, double cpu,
+              double add = -1);
 void print_w3(const std::string& who, std::uint64_t tasks, std::uint64_t ticks, double seconds, double cpu,
               std::uint64_t late_p50, std::uint64_t late_p99);
 void print_w4(const std::string& who, std::uint64_t wakes, double seconds, double cpu);
 void print_w5(const std::string& who, std::uint64_t tasks, std::uint64_t budget, std::uint64_t starts, double seconds,
               double cpu);
 
-// The workloads: through libtaskhost, and on the floor. False: there is none of that name.
+// The workloads: through libtaskhost, on the floor, and on bare Asio. False: there is none of that name.
 bool run_host(const Plugin& plugin, std::string_view workload, unsigned shards);
 bool run_floor(const Plugin& plugin, std::string_view workload);
+bool run_asio(const Plugin& plugin, std::string_view workload);
+
+// What only a host has. With the program: 0 shards means as many as it takes by itself.
+void run_wake(const Plugin& plugin, unsigned shards);
+void run_idle(const Plugin& plugin, unsigned shards);
+void run_start(unsigned shards);
+void run_events(unsigned shards);
+
+// Lines of results for people.
+struct Table {
+  std::string text;
+  bool failed = false;  // some run did
+};
+Table make_table(const std::string& results_file);
+
+// Around the workloads. Each returns an exit status; keep_table puts the table into a page, between two marks.
+int record(const std::vector<std::string>& words);
+int keep_table(const std::string& results_file, const std::string& page_file);
+int check_instructions(const std::string& recorded_file, bool record);
 
 }  // namespace bench

@@ -1,19 +1,24 @@
 /* The workloads' tasks: as little as a task can be, so that what is measured is the host. Loaded from its file by
- * taskhost-bench, for the host and for the floor alike. */
+ * taskhost-bench, for the host, the floor and the Asio baseline alike. */
+#define _POSIX_C_SOURCE 200809L
 #include "bench_plugin.h"
 
 #include <taskhost/plugin.h>
+#include <time.h>
 
-bench_setting bench_settings;
+bench_setting bench_settings = {0, UINT64_MAX, 0};
 bench_row bench_rows[BENCH_ROWS];
 uint32_t bench_late[BENCH_LATE_BUCKETS];
+bench_listener bench_listeners[BENCH_LISTENERS];
+uint32_t bench_listening;
+uint32_t bench_threads;
+void (*bench_wake)(uint64_t);
 
-static uint32_t threads;
 static __thread bench_row* own_row;
 
 /* Each thread counts in a row of its own; others read it meanwhile, hence atomic, but no thread waits for another. */
 static bench_row* row(void) {
-  if (own_row == NULL) own_row = &bench_rows[__atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) % BENCH_ROWS];
+  if (own_row == NULL) own_row = &bench_rows[__atomic_fetch_add(&bench_threads, 1, __ATOMIC_RELAXED) % BENCH_ROWS];
   return own_row;
 }
 static void count(uint64_t* counter) {
@@ -49,12 +54,17 @@ static int32_t idle_poll(void* state, const taskhost_exec* exec) {
   return taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
 }
 
-/* w3: sleeps a millisecond again and again. One task in 16 looks how late it was woken. */
+/* w3: sleeps a millisecond again and again. One task in 16 of a thread's looks how late it was woken. */
+static int32_t tick_start(void* state, const taskhost_exec* exec) {
+  const int32_t result = start(state, exec);
+  ((bench_state*)state)->number = (uint32_t)row()->starts;
+  return result;
+}
 static int32_t tick_poll(void* state, const taskhost_exec* exec) {
   bench_state* self = (bench_state*)state;
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;
+  if (self->polls++ == bench_settings.ticks) return TASKHOST_OK;
   count(&row()->polls);
-  if (self->polls++ == 0) self->number = (uint32_t)row()->starts;
   exec->services->wake_after(exec, TASKHOST_MILLISECOND);
   if (self->number % 16 == 0) {
     const uint64_t now = taskhost_now(exec);
@@ -83,14 +93,46 @@ static int32_t later_poll(void* state, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
-#define BENCH_FACTORY(factory_name, poll_function, next_factory)                                                      \
-  {                                                                                                                   \
-    .struct_size = sizeof(taskhost_factory), .name = factory_name, .state_size = sizeof(bench_state), .start = start, \
-    .poll = poll_function, .drop = drop, .next = next_factory                                                         \
+/* wake: makes its waker known, then counts how often it is woken, and notes when. */
+static int32_t listen_poll(void* state, const taskhost_exec* exec) {
+  bench_state* self = (bench_state*)state;
+  bench_listener* listener;
+  if (self->polls++ == 0) {
+    self->number = __atomic_fetch_add(&bench_listening, 1, __ATOMIC_RELAXED) % BENCH_LISTENERS;
+    __atomic_store_n(&bench_wake, exec->services->wake, __ATOMIC_RELAXED);
+    __atomic_store_n(&bench_listeners[self->number].waker, exec->services->waker(exec), __ATOMIC_RELEASE);
+    return TASKHOST_PENDING;
   }
-static const taskhost_factory later = BENCH_FACTORY("later", later_poll, NULL);
-static const taskhost_factory yield = BENCH_FACTORY("yield", yield_poll, &later);
-static const taskhost_factory tick = BENCH_FACTORY("tick", tick_poll, &yield);
-static const taskhost_factory idle = BENCH_FACTORY("idle", idle_poll, &tick);
-static const taskhost_factory fail = BENCH_FACTORY("fail", fail_poll, &idle);
+  listener = &bench_listeners[self->number];
+  if (bench_settings.stamps) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    __atomic_store_n(&listener->polled_at, (uint64_t)now.tv_sec * TASKHOST_SECOND + (uint64_t)now.tv_nsec,
+                     __ATOMIC_RELEASE);
+  }
+  count(&row()->polls);
+  return taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
+}
+
+/* wake: keeps its shard busy until the stop. */
+static int32_t spin_poll(void* state, const taskhost_exec* exec) {
+  bench_state* self = (bench_state*)state;
+  if (self->polls++ == 0) self->word = exec->services->waker(exec);
+  if (taskhost_stop_requested(exec)) return TASKHOST_OK;
+  exec->services->wake(self->word);
+  return TASKHOST_PENDING;
+}
+
+#define BENCH_FACTORY(factory_name, start_function, poll_function, next_factory)                      \
+  {                                                                                                   \
+    .struct_size = sizeof(taskhost_factory), .name = factory_name, .state_size = sizeof(bench_state), \
+    .start = start_function, .poll = poll_function, .drop = drop, .next = next_factory                \
+  }
+static const taskhost_factory spin = BENCH_FACTORY("spin", start, spin_poll, NULL);
+static const taskhost_factory listen = BENCH_FACTORY("listen", start, listen_poll, &spin);
+static const taskhost_factory later = BENCH_FACTORY("later", start, later_poll, &listen);
+static const taskhost_factory yield = BENCH_FACTORY("yield", start, yield_poll, &later);
+static const taskhost_factory tick = BENCH_FACTORY("tick", tick_start, tick_poll, &yield);
+static const taskhost_factory idle = BENCH_FACTORY("idle", start, idle_poll, &tick);
+static const taskhost_factory fail = BENCH_FACTORY("fail", start, fail_poll, &idle);
 TASKHOST_PLUGIN(fail)

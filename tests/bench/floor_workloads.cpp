@@ -114,8 +114,8 @@ class Sleeper {
 };
 
 void w1(const Plugin& plugin) {
-  const std::uint64_t restarts = parameter("W1_R", 1'000'000) * 20;
-  plugin.reset(0);
+  const std::uint64_t restarts = parameter("W1_R", 1'000'000) * parameter("W1_TIMES", 20);
+  plugin.reset();
   Node node{};
   prepare(node, plugin.factory("fail"), 0);
   const double begin = now();
@@ -133,7 +133,7 @@ void w1(const Plugin& plugin) {
 
 void w2(const Plugin& plugin) {
   const std::uint64_t tasks = parameter("W2_N", 1'000'000);
-  plugin.reset(0);
+  plugin.reset();
   const taskhost_factory& factory = plugin.factory("idle");
   const double resident = resident_bytes();
   const double cpu_begin = cpu();
@@ -165,13 +165,14 @@ void w2(const Plugin& plugin) {
 void w3(const Plugin& plugin) {
   const std::uint64_t tasks = parameter("W3_N", 10'000);
   const std::uint64_t length = parameter("W3_SECS", 5) * 1'000'000'000;
-  plugin.reset(0);
+  const std::uint64_t limit = parameter("W3_TICKS", 0);
+  plugin.reset({0, limit != 0 ? limit : UINT64_MAX, 0});
   std::vector<Node> nodes(tasks);
   const Sleeper sleeper;
   const double begin = now();
   const double cpu_begin = cpu();
   clock_reading = now_ns();
-  const std::uint64_t end = clock_reading + length;
+  const std::uint64_t end = limit != 0 ? UINT64_MAX : clock_reading + length;
   const auto wheel = std::make_unique<Wheel>(clock_reading);
   for (Node& node : nodes) {
     prepare(node, plugin.factory("tick"), 3);
@@ -181,13 +182,18 @@ void w3(const Plugin& plugin) {
     wheel->add(node);
   }
   std::uint64_t calls = 0;
-  while ((clock_reading = now_ns()) < end) {
+  std::uint64_t live = tasks;
+  while (live != 0 && (clock_reading = now_ns()) < end) {
     wheel->advance(clock_reading, [&](Node& node) {
-      poll(node);
+      if (poll(node) == TASKHOST_OK) {
+        drop(node);
+        --live;
+        return;
+      }
       if (++calls % 64 == 0) clock_reading = now_ns();
       wheel->add(node);
     });
-    if (wheel->next() > now_ns()) sleeper.until(wheel->next());
+    if (live != 0 && wheel->next() > now_ns()) sleeper.until(wheel->next());
   }
   const double seconds = now() - begin;
   print_w3("floor", tasks, plugin.polls(), seconds, cpu() - cpu_begin, plugin.late_percentile(.5),
@@ -197,7 +203,7 @@ void w3(const Plugin& plugin) {
 void w4(const Plugin& plugin) {
   const std::uint64_t tasks = parameter("W4_N", 1'000);
   const std::uint64_t yields = parameter("W4_Y", 1'000) * parameter("W4_TIMES", 10);
-  plugin.reset(yields);
+  plugin.reset({yields, UINT64_MAX, 0});
   std::vector<Node> nodes(tasks);
   const double begin = now();
   const double cpu_begin = cpu();
@@ -231,7 +237,7 @@ void w4(const Plugin& plugin) {
 void w5(const Plugin& plugin) {
   const std::uint64_t tasks = parameter("W5_N", 10'000);
   const auto budget = static_cast<std::uint32_t>(parameter("W5_B", 10));
-  plugin.reset(0);
+  plugin.reset();
   std::vector<Node> nodes(tasks);
   const Sleeper sleeper;
   const double begin = now();

@@ -1,0 +1,55 @@
+// A host of the workloads: created, filled and run through the C interface. Failure is an exception with its words.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "bench.hpp"
+#include "taskhost/taskhost.h"
+
+namespace bench {
+
+class Host {
+ public:
+  Host(const Plugin& plugin, unsigned shards, bench_setting settings = without_limits) {
+    plugin.reset(settings);
+    taskhost_options options{};
+    options.struct_size = sizeof options;
+    options.shards = shards;
+    options.log_level_plus_one = TASKHOST_LOG_INFO + 1;
+    options.log = [](void*, int32_t, const char*, size_t) {};  // written, and thrown away
+    require(taskhost_create(&options, &host_));
+  }
+  ~Host() { taskhost_destroy(host_); }
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  // Detachable tasks, named by the stem and a number.
+  void add(const taskhost_factory& factory, std::uint64_t count, std::uint32_t restarts, const char* stem = "t") {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::string name = stem + std::to_string(i);  // short: no allocation
+      taskhost_task_options task{};
+      task.struct_size = sizeof task;
+      task.type = TASKHOST_DETACHABLE;
+      task.name = name.c_str();
+      task.factory = &factory;
+      task.restarts = restarts;
+      require(taskhost_add_task(host_, &task));
+    }
+  }
+  void start() { require(taskhost_start(host_)); }
+  void stop() { taskhost_request_stop(host_); }
+  void wait() { require(taskhost_wait(host_)); }
+
+ private:
+  void require(int32_t result) {
+    if (result != TASKHOST_RESULT_OK) throw std::runtime_error(taskhost_error(host_));
+  }
+  taskhost_host* host_ = nullptr;
+};
+
+inline std::string host_name(unsigned shards) {
+  return shards <= 1 ? "taskhost" : "taskhost-" + std::to_string(shards);
+}
+
+}  // namespace bench

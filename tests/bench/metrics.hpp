@@ -1,0 +1,59 @@
+// What the table shows of each workload, and what is aimed at (issue 3: ratios to the floor of the same run).
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace bench {
+
+enum class Unit { rate, seconds, microseconds, nanoseconds, milliseconds, bytes, plain };
+enum class Aim { none, times_floor, beyond_floor, absolute };  // the bound is of what
+
+struct Metric {
+  std::string_view workload;
+  std::string_view key;
+  std::string_view title;
+  Unit unit;
+  bool more_is_better;
+  Aim aim;
+  double bound;        // at least this if more is better, at most if less
+  double shards_gain;  // two shards against one, at least; 0: nothing is aimed at
+};
+
+inline constexpr std::array metrics = {
+    Metric{"w1", "per_s", "W1 restart storm: restarts/s", Unit::rate, true, Aim::times_floor, .5, 1.8},
+    Metric{"w2", "start_s", "W2 fleet: time to start all", Unit::seconds, false, Aim::times_floor, 3, 1.8},
+    Metric{"w2", "add_s", "W2 fleet: of that, adding them", Unit::seconds, false, Aim::none, 0, 0},
+    Metric{"w2", "rss_per_task", "W2 fleet: resident bytes a task", Unit::bytes, false, Aim::times_floor, 2, 0},
+    Metric{"w2", "stop_s", "W2 fleet: time to stop all", Unit::seconds, false, Aim::times_floor, 3, 0},
+    Metric{"w3", "per_s", "W3 ticking fleet: ticks/s", Unit::rate, true, Aim::times_floor, .95, 0},
+    Metric{"w3", "cpu_s_per_mtick", "W3 ticking fleet: CPU s per million ticks", Unit::seconds, false, Aim::times_floor,
+           1.5, 0},
+    Metric{"w3", "late_p99_us", "W3 ticking fleet: p99 lateness", Unit::microseconds, false, Aim::beyond_floor, 100, 0},
+    Metric{"w4", "per_s", "W4 yield: wakes/s", Unit::rate, true, Aim::times_floor, .4, 1.8},
+    Metric{"w5", "secs", "W5 crash fan: time", Unit::seconds, false, Aim::times_floor, 1.5, 1.8},
+    Metric{"wake", "per_s", "Wakes from another thread into a busy shard: wakes/s", Unit::rate, true, Aim::absolute,
+           1e7, 0},
+    Metric{"wake", "polls_per_s", "Wakes from another thread: polls/s (wakes of a task not polled yet merge)",
+           Unit::rate, true, Aim::none, 0, 0},
+    Metric{"wake", "extra_p50_ns", "Wake of a sleeping shard, beyond an eventfd's: p50", Unit::nanoseconds, false,
+           Aim::absolute, 3000, 0},
+    Metric{"wake", "extra_p99_ns", "Wake of a sleeping shard, beyond an eventfd's: p99", Unit::nanoseconds, false,
+           Aim::none, 0, 0},
+    Metric{"start", "extra_ms", "Program start, beyond an empty program's: last of 1,000 tasks", Unit::milliseconds,
+           false, Aim::absolute, 20, 0},
+    Metric{"idle", "cpu_us", "Idle fleet: CPU in 3 s (of none, a few us are seen)", Unit::microseconds, false,
+           Aim::absolute, 10, 0},
+    Metric{"idle", "switches", "Idle fleet: times a thread went to sleep in 3 s", Unit::plain, false, Aim::absolute, 0,
+           0},
+    Metric{"idle", "one_cpu_us", "Idle host of one task: CPU in 3 s (of none, a few us are seen)", Unit::microseconds,
+           false, Aim::absolute, 10, 0},
+    Metric{"idle", "one_switches", "Idle host of one task: times a thread went to sleep in 3 s", Unit::plain, false,
+           Aim::absolute, 0, 0},
+    Metric{"events", "per_s", "W1 by the program with all events written to a file: restarts/s", Unit::rate, true,
+           Aim::none, 0, 0},
+    Metric{"events", "extra_ns_per_restart", "What the events cost: time a restart", Unit::nanoseconds, false,
+           Aim::none, 0, 0},
+};
+
+}  // namespace bench

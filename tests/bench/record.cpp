@@ -1,0 +1,129 @@
+// Runs one command that prints a line of JSON, and appends the line to a file of results under a label; a failure is a
+// line as well. Says how much other work the machine did meanwhile, since that spoils what was measured; then
+// it tries again, and keeps the least disturbed run.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "bench.hpp"
+#include "child_process.hpp"
+
+namespace bench {
+
+namespace {
+
+// Seconds of CPU that all programs together have used, and what other guests of the same machine took.
+double busy_seconds() {
+  std::ifstream file("/proc/stat");
+  std::string word;
+  std::array<double, 8> column{};  // user nice system idle iowait irq softirq steal
+  file >> word;
+  for (double& value : column) file >> value;
+  return (column[0] + column[1] + column[2] + column[5] + column[6] + column[7]) /
+         static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+// In a virtual machine a page costs several times as much when it is touched for the first time since the machine was
+// started. Whoever runs first would pay for all.
+void touch_memory() {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto available = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;
+  const std::uint64_t size = std::min(parameter("BENCH_TOUCH_MB", 2048) << 20, available / 2);
+  if (size < page) return;
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return;
+  for (std::uint64_t at = 0; at < size; at += page) static_cast<volatile char*>(memory)[at] = 1;
+  ::munmap(memory, size);
+}
+
+// Its first line.
+std::string said(const std::string& text) { return text.empty() ? "" : ": " + text.substr(0, text.find('\n')); }
+
+// Held back from this thread, so that it ends the command and not the record of it.
+void hold_interrupts() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGINT);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+bool interrupted() {
+  sigset_t set;
+  ::sigpending(&set);
+  return ::sigismember(&set, SIGINT) == 1;
+}
+
+// Until nothing else is going on, or so many seconds have passed.
+void wait_for_quiet(double patience_s) {
+  constexpr double sample_s = .5;
+  for (const double end = now() + patience_s; now() < end && !interrupted();) {
+    const double busy = busy_seconds();
+    ::usleep(static_cast<unsigned>(sample_s * 1e6));
+    if (busy_seconds() - busy <= .05 * sample_s) return;
+  }
+}
+
+// One run, as a line.
+nlohmann::ordered_json run(const std::vector<std::string>& command) {
+  nlohmann::ordered_json line;
+  try {
+    const double busy = busy_seconds();
+    ChildProcess process(command);
+    std::string last;
+    for (std::string text; process.read_line(text);) last = text;
+    const Ending ending = process.wait(10);
+    if (ending.well()) {
+      line = nlohmann::ordered_json::parse(last, nullptr, false);
+      if (!line.is_object()) line = {{"failed", "no line of JSON: " + last}};
+    } else {
+      line["failed"] = ending.interrupted() ? "interrupted" : ending.text() + said(process.errors());
+    }
+    line["length_s"] = ending.at - process.begun();
+    line["other_cpu"] = std::max(0.0, busy_seconds() - busy - ending.cpu_s) / (ending.at - process.begun());
+  } catch (const std::exception& error) {
+    line["failed"] = error.what();
+  }
+  return line;
+}
+
+// A run that was disturbed is tried again. Short ones can't be told: the system counts in hundredths of a second.
+bool was_disturbed(const nlohmann::ordered_json& line) {
+  const double length = line.value("length_s", 0.0);
+  return !line.contains("failed") && length > .3 && length < 20 && line.value("other_cpu", 0.0) > .25;
+}
+
+}  // namespace
+
+// FILE LABEL WORKLOAD COMMAND...
+int record(const std::vector<std::string>& words) {
+  const std::string& workload = words.at(2);
+  const std::vector<std::string> command{words.begin() + 3, words.end()};
+  const auto patience_s = static_cast<double>(parameter("BENCH_WAIT_S", 0));
+  hold_interrupts();
+
+  nlohmann::ordered_json best;
+  const std::uint64_t tries = std::max<std::uint64_t>(parameter("BENCH_TRIES", 3), 1);
+  for (std::uint64_t i = 0; i < tries && !interrupted(); ++i) {
+    if (workload == "w2" || workload == "idle") touch_memory();
+    wait_for_quiet(patience_s);
+    nlohmann::ordered_json line = run(command);
+    const bool again = was_disturbed(line);
+    if (best.is_null() || line.contains("failed") || line.at("other_cpu") < best.at("other_cpu")) best = line;
+    if (!again) break;
+  }
+  if (interrupted() || best.is_null()) best = {{"failed", "interrupted"}};
+  best["peer"] = words.at(1);
+  best["workload"] = workload;
+  std::ofstream file(words.at(0), std::ios::app);
+  file << best.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  if (!file.flush()) throw std::runtime_error(words.at(0) + " can't be written");
+  if (best.value("failed", "") == "interrupted") return 130;
+  return best.contains("failed") ? 1 : 0;
+}
+
+}  // namespace bench
