@@ -206,7 +206,7 @@ bool Shard::resume_stalled(Stall stall) {
   const LateResult late = stall.tenure->late();
   cell.stalled = false;
   sink_.log(LogLevel::info, cell.name(),
-            "its " + std::string(to_string(frame.requests.stage)) + " came back after " +
+            "its " + std::string(to_string(frame.requests.stage)) + " returned after " +
                 std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
   for (auto& work : stall.deferred) {
     boost::asio::post(context_, [work = std::move(work)] { work->run(); });

@@ -121,15 +121,16 @@ void StallMonitor::look_at(Member& member, Time now) {
   const std::uint64_t step = tenure.steps();
   const bool in_call = tenure.in_call();
   if (step != member.step || in_call != member.in_call) {
-    if (member.told && member.in_call) {
-      sink_.log(LogLevel::info, nullptr,
-                "shard " + std::to_string(member.thread->number()) + " goes on after " +
-                    milliseconds(now - member.since));
+    if (member.told != nullptr) {
+      sink_.log(LogLevel::info, member.told->name(),
+                "it returned after " + milliseconds(now - member.since) + ", and shard " +
+                    std::to_string(member.thread->number()) + " goes on");
     }
     member.step = step;
     member.in_call = in_call;
     member.since = now;
-    member.told = member.told_bound = false;
+    member.told = nullptr;
+    member.told_bound = false;
   } else if (in_call) {
     look_at_call(member, now);
   } else if (expired_ && now - std::max(member.since, expired_at_) >= give_up_after) {
@@ -160,19 +161,19 @@ void StallMonitor::look_at_call(Member& member, Time now) {
     tenure.unpin();
     return;
   }
-  if (!member.told && blocked_for >= limit_) {
+  if (member.told == nullptr && blocked_for >= limit_) {
     tell(cell, tenure.frame.requests.stage, blocked_for);
-    member.told = true;
+    member.told = &cell;
   }
   try {
     // From here to take, the new thread may own the shard already; the old one waits at the end of its call.
     Untold stall{nullptr, member.since};
-    if (!member.told) untold_.reserve(untold_.size() + 1);
+    if (member.told == nullptr) untold_.reserve(untold_.size() + 1);
     stall.tenure = member.thread->take_over(threads_, over, static_cast<Nanoseconds>(blocked_for.count()));
-    if (!member.told) untold_.push_back(std::move(stall));
+    if (member.told == nullptr) untold_.push_back(std::move(stall));
     tenure.take();
     member.taken_over = now;
-    member.told = false;  // the next owner's first step is another one
+    member.told = nullptr;  // the next owner's first step is another one
     member.step = ~std::uint64_t{0};
   } catch (const std::exception& error) {
     if (!member.told_bound) {

@@ -50,7 +50,7 @@ class StallMonitor {
     bool in_call = false;
     Time since{};
     Time taken_over{};         // the last time
-    bool told = false;         // of this step: task_stalled
+    const TaskCell* told = nullptr;  // of this step: task_stalled
     bool told_bound = false;   // of this step: no thread left
     bool given_up = false;
   };

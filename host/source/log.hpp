@@ -8,15 +8,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "taskhost/core/event.hpp"
-
-namespace spdlog {
-class logger;
-namespace details {
-class thread_pool;
-}
-}  // namespace spdlog
 
 namespace taskhost {
 
@@ -47,9 +41,9 @@ class Log {
 
   const LogFormat format_;
   std::atomic<bool> closed_{false};
-  // Shared because spdlog wants it: its thread holds the logger of every message in the queue.
-  std::shared_ptr<spdlog::details::thread_pool> threads_;
-  std::shared_ptr<spdlog::logger> logger_;
+  struct Writer;
+  std::shared_ptr<Writer> writer_;  // shared with the thread, which may outlive this object
+  std::thread thread_;
 };
 
 }  // namespace taskhost

@@ -69,6 +69,13 @@ std::shared_ptr<const ScriptRecipe> ending(Status status) {
 }
 
 // A door that stuck calls wait at. Shared with threads that are abandoned.
+// Whether a stall is told before or after the request to stop is up to the clock.
+Lines lines_but_stalls(const RecordingSink& sink, const std::string& task) {
+  Lines lines = sink.lines(task);
+  std::erase_if(lines, [](const std::string& line) { return line.find(" stalled ") != std::string::npos; });
+  return lines;
+}
+
 struct Door {
   std::promise<void> opened;
   std::shared_future<void> open{opened.get_future()};
@@ -368,7 +375,7 @@ TEST_CASE("a polled call that is stuck is taken over and named; the others of it
   scene.supervisor.request_stop({});
   CHECK(scene.supervisor.wait() == HostResult::stop_timed_out);
   CHECK(scene.supervisor.abandoned_threads());
-  CHECK(scene.sink->lines("stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
+  CHECK(lines_but_stalls(*scene.sink, "stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
   CHECK(scene.sink->lines("elsewhere") == Lines{"elsewhere started 1", "elsewhere stopping 1", "elsewhere stopped 1"});
   CHECK(scene.sink->lines("neighbour").empty());  // its turn never came
   CHECK(scene.last_line() == "host stopped request");
@@ -401,7 +408,7 @@ TEST_CASE("who shares a shard with a stuck call goes on after its time is up, an
   CHECK(scene.sink->await("blocking started 1"));
   scene.supervisor.request_stop({});
   CHECK(scene.supervisor.wait() == HostResult::stop_timed_out);
-  CHECK(scene.sink->lines("stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
+  CHECK(lines_but_stalls(*scene.sink, "stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
   CHECK(scene.sink->lines("polled") == Lines{"polled started 1", "polled stopping 1", "polled stopped 1"});
   CHECK_FALSE(scene.sink->told("polled", "did not stop in time and was dropped"));
   CHECK(scene.sink->lines("blocking") == Lines{"blocking started 1", "blocking stopping 1", "blocking stopped 1"});
@@ -451,7 +458,7 @@ TEST_CASE("a coroutine that blocks its thread is named, and abandoned, like any 
   CHECK(scene.sink->await_log("stuck: in it"));
   scene.supervisor.request_stop({});
   CHECK(scene.supervisor.wait() == HostResult::stop_timed_out);
-  CHECK(scene.sink->lines("stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
+  CHECK(lines_but_stalls(*scene.sink, "stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
   CHECK(scene.sink->count(EventKind::task_abandoned) == 1);
   door->opened.set_value();
   CHECK(door->came_back.get_future().wait_for(60s) == std::future_status::ready);
@@ -474,7 +481,7 @@ TEST_CASE("a drop that never returns is named as well, and does not keep the hos
   CHECK(scene.sink->await("neighbour stopping 1"));
   scene.supervisor.expire_stop();
   CHECK(scene.supervisor.wait() == HostResult::stop_timed_out);
-  CHECK(scene.sink->lines("stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
+  CHECK(lines_but_stalls(*scene.sink, "stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
   CHECK(scene.sink->lines("neighbour") == Lines{"neighbour started 1", "neighbour stopping 1", "neighbour stopped 1"});
   CHECK(neighbour->drops == 1);
   door->opened.set_value();

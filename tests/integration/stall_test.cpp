@@ -83,7 +83,7 @@ TEST_CASE("a start, poll or drop that blocks is told once, by an event and the l
   REQUIRE(lines.size() == 2);
   CHECK(told_milliseconds(lines[0]) >= 50);
   CHECK(told_milliseconds(lines[0]) < 800);
-  CHECK(told_milliseconds(lines[1]) >= 799);
+  CHECK(told_milliseconds(lines[1]) >= 750);  // from when it was first seen
 }
 
 TEST_CASE("what returns within the stall limit is no stall") {
