@@ -1,6 +1,6 @@
-// The two halves of a fence between a fast side, which runs millions of times a second, and a slow side, which can wait:
-// each stores, fences, and loads what the other stored; at least one of them sees the other's store. The light half
-// costs nothing where the system offers membarrier(2) (Linux 4.14 and later).
+// The two halves of a fence between a fast side, which runs millions of times a second, and a slow side, which can
+// wait: each stores, fences, and loads what the other stored; at least one of them sees the other's store. The light
+// half costs nothing where the system offers membarrier(2) (Linux 4.14 and later).
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// What a running call asks the host for; done by the shard after the call has returned. So a call may come back late, on
-// a thread that has lost its shard, and harm nothing.
+// What a running call asks the host for; done by the shard after the call has returned. So a call may come back late,
+// on a thread that has lost its shard, and harm nothing.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,7 @@ struct CallFrame {
 
   std::atomic<TaskCell*> cell{nullptr};  // null: no call. Its thread's; the monitor reads it
   BlockingCall* call = nullptr;          // null: polled
-  struct Requests {  // one word, to be cleared with one store
+  struct Requests {                      // one word, to be cleared with one store
     Stage stage = Stage::poll;
     bool woken = false;
     Timer timer = Timer::keep;

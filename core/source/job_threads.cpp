@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <stdexcept>
 #include <system_error>
 #include <vector>
 
@@ -123,8 +124,7 @@ void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
   try {
     if (state_->workers.size() >= state_->options.limit && !beyond_limit) {
       if (!state_->has_free_worker()) {
-        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
-                                "more than " + std::to_string(state_->options.limit) + " at once");
+        throw std::runtime_error(state_->options.exhausted);
       }
       --state_->free_seen;
       state_->changed.notify_one();

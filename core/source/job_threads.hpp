@@ -19,7 +19,8 @@ class Job {
 struct JobThreadOptions {
   std::string name = "th-job";  // followed by a number; cut to 15 bytes, as the system's thread names are
   std::size_t limit = 4096;     // jobs that have not finished
-  std::size_t stack_size = 0;   // bytes; 0: the system's default
+  std::string exhausted = "all threads are in use";  // what launch says then
+  std::size_t stack_size = 0;                        // bytes; 0: the system's default
 };
 
 class JobThreads {
@@ -31,8 +32,8 @@ class JobThreads {
   JobThreads(const JobThreads&) = delete;
   JobThreads& operator=(const JobThreads&) = delete;
 
-  // Throws std::system_error when the system allows no further thread, or the limit no further job; `beyond_limit`:
-  // whatever the limit says.
+  // Throws std::system_error when the system allows no further thread, std::runtime_error when the limit allows no
+  // further job; `beyond_limit`: whatever the limit says.
   void launch(std::shared_ptr<Job> job, bool beyond_limit = false);
 
  private:

@@ -105,7 +105,8 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
   return guarded(cell, [&] {
     const std::int32_t result = cell.kind->functions.start(cell.state(), exec_of(cell));
     const auto status = static_cast<Status>(result);
-    if (status == Status::ok || status == Status::error || status == Status::panic) [[likely]] return status;
+    if (status == Status::ok || status == Status::error || status == Status::panic) [[likely]]
+      return status;
     return nonsense(cell, true, result);
   });
 }
@@ -115,7 +116,8 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
     const std::int32_t result = cell.kind->functions.step(cell.state(), exec_of(cell));
     if (static_cast<std::uint32_t>(result) <= static_cast<std::uint32_t>(Status::panic)) [[likely]] {
       const auto status = static_cast<Status>(result);
-      if (status != Status::pending || !cell.kind->blocking) [[likely]] return status;
+      if (status != Status::pending || !cell.kind->blocking) [[likely]]
+        return status;
     }
     return nonsense(cell, false, result);
   });
@@ -215,7 +217,7 @@ Shard::Turn Shard::turn() {
     if (cell.machine.state == TaskState::running || cell.machine.state == TaskState::stopping) wake(cell);
   });
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
-  if (some_came_back_.load(std::memory_order_relaxed) && !take_back_stalled()) return {.lost = true};
+  if (!stalls_.empty() && !take_back_stalled()) return {.lost = true};
   if (!stop_deadlines_.empty() && !expire_deadlines()) return {.lost = true};
   update_log(false);
 
@@ -291,8 +293,10 @@ bool Shard::start(TaskCell& cell) {
   tenure.begin_step();
   tenure.begin_call(cell, Stage::start);
   const Status status = start_guarded(cell);
-  if (!tenure.end_call()) [[unlikely]] return lose(tenure, {.status = status});
-  if (status != Status::ok || kind.blocking) [[unlikely]] return after_start(cell, tenure.frame, status);
+  if (!tenure.end_call()) [[unlikely]]
+    return lose(tenure, {.status = status});
+  if (status != Status::ok || kind.blocking) [[unlikely]]
+    return after_start(cell, tenure.frame, status);
   apply(cell, tenure.frame);
   return hot_poll(cell);
 }
@@ -321,7 +325,8 @@ bool Shard::hot_poll(TaskCell& cell) {
   Tenure& tenure = *tenure_;
   tenure.begin_call(cell, Stage::poll);
   const Status status = hot_step_guarded(cell);
-  if (!tenure.end_call()) [[unlikely]] return lose(tenure, {.status = status});
+  if (!tenure.end_call()) [[unlikely]]
+    return lose(tenure, {.status = status});
   return hot_after_poll(cell, tenure.frame, status);
 }
 bool Shard::poll(TaskCell& cell) {
@@ -330,10 +335,12 @@ bool Shard::poll(TaskCell& cell) {
 }
 
 bool Shard::hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
-  if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]] check_ready(cell);
+  if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]]
+    check_ready(cell);
   if (status != Status::pending) return hot_finish(cell, status);
   apply(cell, frame);
-  if (cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]] limit_stop(cell);
+  if (cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]]
+    limit_stop(cell);
   return true;
 }
 bool Shard::after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
@@ -386,7 +393,8 @@ bool Shard::hot_drop(TaskCell& cell, Outcome outcome, bool after_exit) {
   Tenure& tenure = *tenure_;
   tenure.begin_call(cell, Stage::drop);
   drop_guarded(cell);
-  if (!tenure.end_call()) [[unlikely]] return lose(tenure, {.outcome = outcome, .after_exit = after_exit});
+  if (!tenure.end_call()) [[unlikely]]
+    return lose(tenure, {.outcome = outcome, .after_exit = after_exit});
   if (after_exit) {
     forget_requests(cell);  // what drop itself asked for
     hot_settle(cell, outcome);

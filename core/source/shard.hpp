@@ -2,7 +2,8 @@
 // involved. Knows no threads: whoever drives it calls turn() and waits for what turn returns; see shard_thread.hpp.
 //
 // All functions belong to the owner, the one thread that holds the shard at a time, unless they say otherwise. A thread
-// can lose the shard in any call into task code: then the function that made the call says so, and so do those above it.
+// can lose the shard in any call into task code: then the function that made the call says so, and so do those above
+// it.
 #pragma once
 
 #include <atomic>
@@ -163,8 +164,8 @@ class Shard {
     std::vector<std::unique_ptr<Deferred>> deferred;
   };
 
-  // Those that call task code return false once the shard is lost. The hot ones are all of a restart and of a wake: each
-  // is compiled into one function, see shard.cpp.
+  // Those that call task code return false once the shard is lost. The hot ones are all of a restart and of a wake:
+  // each is compiled into one function, see shard.cpp.
   bool run(TaskCell& cell);
   bool start(TaskCell& cell);
   bool poll(TaskCell& cell);
@@ -246,8 +247,7 @@ class Shard {
   ShardCounters counters_;
 
   std::vector<Stall> stalls_;
-  std::atomic<bool> some_came_back_{false};  // of the stalled calls
-  const std::uint32_t bell_;                 // a slot without a task: rung when one came back
+  const std::uint32_t bell_;  // a slot without a task: rung when one of them came back
 
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{false};

@@ -47,7 +47,11 @@ bool Shard::ask(TaskCell& cell) {
       publish(cell, EventKind::task_stopping);
       if (!cell.kind->blocking && !cell.stalled) return poll(cell);  // its deadline is set if it does not end at once
       limit_stop(cell);
-      if (cell.kind->blocking && !cell.stalled) cell.extra->call->request_stop();
+      if (!cell.stalled) {
+        cell.extra->call->request_stop();
+      } else if (!cell.kind->blocking) {
+        stall_of(cell).woken = true;  // to be polled once more when it is back
+      }
       return true;
     case Action::none:
     case Action::start:
@@ -150,7 +154,6 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   const Stage stage = lost->frame.requests.stage;
   cell.stalled = true;
   stalls_.push_back({&cell, std::move(lost), now_ - blocked_for, false, {}});
-  some_came_back_.store(true, std::memory_order_relaxed);  // there may be some that the former owner did not get to
   if (stopping_ && cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
   if (cell.machine.state != TaskState::ended) return;
   // Its stop ran out of time, and now its drop does not return; or it is a handler of a coroutine long dropped.
@@ -164,7 +167,8 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
 
 void Shard::abandon(TaskCell& cell) {
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
-  const std::string what = "its " + std::string(to_string(stall_of(cell).tenure->frame.requests.stage)) + " did not return";
+  const std::string what =
+      "its " + std::string(to_string(stall_of(cell).tenure->frame.requests.stage)) + " did not return";
   publish(cell, EventKind::task_abandoned, Outcome::cancelled, what);
   owner_.task_abandoned();
   end(cell);
@@ -181,15 +185,11 @@ void Shard::defer(TaskCell& cell, std::unique_ptr<Deferred> work) {
 // On the thread that lost the shard.
 bool Shard::lose(Tenure& tenure, const LateResult& late) noexcept {
   lost_shard = true;
-  tenure.come_back(late, [this] {
-    some_came_back_.store(true, std::memory_order_release);
-    WakePort::wake(WakePort::waker(bell_));
-  });
+  tenure.come_back(late, [bell = WakePort::waker(bell_)] { WakePort::wake(bell); });
   return false;
 }
 
 bool Shard::take_back_stalled() {
-  some_came_back_.exchange(false, std::memory_order_acquire);
   while (true) {
     const auto back =
         std::find_if(stalls_.begin(), stalls_.end(), [](const Stall& stall) { return stall.tenure->is_back(); });

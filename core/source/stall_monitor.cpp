@@ -103,9 +103,9 @@ void StallMonitor::look() {
   }
   if (stopping_) interval = std::min(interval, stop_interval);
   const auto busy = [this] {
-    return stopping_ || !untold_.empty() ||
-           std::any_of(members_.begin(), members_.end(),
-                       [](const Member& member) { return member.thread->shard().awake() && has_live_tasks(member); });
+    return stopping_ || !untold_.empty() || std::any_of(members_.begin(), members_.end(), [](const Member& member) {
+             return member.thread->shard().awake() && has_live_tasks(member);
+           });
   };
   if (!busy()) {
     armed_.store(false, std::memory_order_relaxed);
@@ -179,8 +179,7 @@ void StallMonitor::look_at_call(Member& member, Time now) {
     if (!member.told_bound) {
       sink_.log(LogLevel::error, cell.name(),
                 "its " + std::string(to_string(tenure.frame.requests.stage)) + " holds up all of shard " +
-                    std::to_string(member.thread->number()) + ": no further thread to go on with (stall_threads): " +
-                    error.what());
+                    std::to_string(member.thread->number()) + ": no other thread can go on with it: " + error.what());
       member.told_bound = true;
     }
     tenure.unpin();

@@ -49,9 +49,9 @@ class StallMonitor {
     std::uint64_t step = 0;  // what was seen last, and since when
     bool in_call = false;
     Time since{};
-    Time taken_over{};         // the last time
+    Time taken_over{};               // the last time
     const TaskCell* told = nullptr;  // of this step: task_stalled
-    bool told_bound = false;   // of this step: no thread left
+    bool told_bound = false;         // of this step: no thread left
     bool given_up = false;
   };
   // A call that lost its shard before it was told.

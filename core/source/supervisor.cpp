@@ -37,8 +37,13 @@ class Supervisor::Implementation final : public ShardOwner {
       : options_(checked(options)),
         sink_(sink),
         clock_(clock),
-        blocking_threads_({"th-block", options.blocking_threads, options.blocking_stack_size}),
-        shard_threads_({"th-spare", std::size_t{options.shards} + options.stall_threads, 0}),
+        blocking_threads_({.name = "th-block",
+                           .limit = options.blocking_threads,
+                           .exhausted = all_in_use(options.blocking_threads, "blocking_threads"),
+                           .stack_size = options.blocking_stack_size}),
+        shard_threads_({.name = "th-spare",
+                        .limit = std::size_t{options.shards} + options.stall_threads,
+                        .exhausted = all_in_use(options.stall_threads, "stall_threads")}),
         monitor_(control_, *this, sink, options.stall_limit, shard_threads_) {
     const boost::uuids::uuid seed = boost::uuids::random_generator()();
     std::memcpy(&id_high_, seed.data, sizeof id_high_);
@@ -198,6 +203,10 @@ class Supervisor::Implementation final : public ShardOwner {
     }
     if (options.stall_limit < shortest_stall_limit) throw std::invalid_argument("stall_limit is shorter than 10 ms");
     return options;
+  }
+
+  static std::string all_in_use(unsigned count, const char* what) {
+    return count == 0 ? std::string(what) + " is 0" : "all " + std::to_string(count) + ' ' + what + " are in use";
   }
 
   void make_tasks(Shard& shard, std::size_t first) const {

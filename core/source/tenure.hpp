@@ -1,6 +1,6 @@
-// One thread's time as the owner of a shard. Whoever runs a shard has a tenure; it ends when the shard does, or when the
-// monitor takes the shard away because a call into task code does not return. What the thread then brings back, late,
-// goes through its tenure too.
+// One thread's time as the owner of a shard. Whoever runs a shard has a tenure; it ends when the shard does, or when
+// the monitor takes the shard away because a call into task code does not return. What the thread then brings back,
+// late, goes through its tenure too.
 //
 // The owner marks the begin and the end of each call with a store, counts steps (a restart, or a poll), and looks once
 // after each call whether somebody contests it. The monitor, which has seen one step take too long, pins the call: its
@@ -9,7 +9,8 @@
 //
 //            pin                  take                  come_back
 //   held ─────────▶ contested ─────────▶ taken ──────────────────────▶ back      the result counts as usual
-//     ◀─────────────────┘                  └─────────────────────────▶ abandoned  the stop was over; nobody waits for it
+//     ◀─────────────────┘                  └─────────────────────────▶ abandoned  the stop was over; nobody waits for
+//     it
 //           unpin                                  abandon
 #pragma once
 
@@ -25,10 +26,10 @@ namespace taskhost {
 
 // What a call that came back late had to say.
 struct LateResult {
-  Status status = Status::pending;    // start, poll
-  Outcome outcome = Outcome::ok;      // drop after an exit: of that exit
-  bool after_exit = false;            // drop: else after a stop that ran out of time
-  bool counts = false;                // handler: it was the current execution's
+  Status status = Status::pending;  // start, poll
+  Outcome outcome = Outcome::ok;    // drop after an exit: of that exit
+  bool after_exit = false;          // drop: else after a stop that ran out of time
+  bool counts = false;              // handler: it was the current execution's
 };
 
 class Tenure {
@@ -75,23 +76,20 @@ class Tenure {
     mutex_.unlock();
   }
 
-  // [the thread that lost the shard] False: nobody waits for the result. Else `tell` is called before the new owner can
-  // see it, and may still touch the shard; nothing may afterwards.
+  // [the thread that lost the shard] False: nobody waits for the result. Else `tell` is called while the new owner may
+  // be taking it in already: neither it nor anything afterwards may touch the shard.
   template <class Tell>
   bool come_back(const LateResult& late, Tell&& tell) {
     const std::lock_guard lock(mutex_);
     if (state_.load(std::memory_order_relaxed) != State::taken) return false;
     late_ = late;
-    state_.store(State::back, std::memory_order_relaxed);
+    state_.store(State::back, std::memory_order_release);
     tell();
     return true;
   }
 
-  // [any thread]
-  bool is_back() const {
-    const std::lock_guard lock(mutex_);
-    return state_.load(std::memory_order_relaxed) == State::back;
-  }
+  // [any thread] Even while a call is pinned.
+  bool is_back() const noexcept { return state_.load(std::memory_order_acquire) == State::back; }
   // [monitor, new owner] The task of the call that was pinned.
   TaskCell& pinned() const noexcept { return *pinned_; }
   // [new owner] Once back.

@@ -11,8 +11,8 @@ namespace {
 
 class Admitter {
  public:
-  Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search,
-           const TaskList& own_tasks, const PluginEnvironment& environment)
+  Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search, const TaskList& own_tasks,
+           const PluginEnvironment& environment)
       : manifest_(manifest), file_(file), search_(search), plugin_tasks_(environment) {
     for (std::size_t i = 0; i < own_tasks.size(); ++i) {
       names_.emplace(own_tasks.name(i), "a task of the program itself");

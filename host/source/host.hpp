@@ -85,13 +85,13 @@ class Host {
   std::unique_ptr<EventLog> events_;
   SteadyClock clock_;
   PluginEnvironment environment_;
-  PluginTasks own_tasks_{environment_};         // of factories in the calling program
+  PluginTasks own_tasks_{environment_};          // of factories in the calling program
   const taskhost_factory* last_read_ = nullptr;  // of them, and what it says: a fleet's tasks share theirs
   FactoryReading last_reading_;
 
   bool loaded_ = false;
   Manifest manifest_;  // without its tasks, once they are admitted
-  TaskList tasks_;  // until the supervisor has them
+  TaskList tasks_;     // until the supervisor has them
   TaskNames names_{tasks_};
   std::size_t tasks_admitted_ = 0;
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;

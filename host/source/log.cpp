@@ -73,8 +73,9 @@ std::int64_t now_us() {
 
 }  // namespace
 
-// The queue, and who empties it. Shared with the thread, which a writer that does not return may keep for ever. spdlog's
-// own asynchronous logger would do, but its thread looks around every ten seconds; ours sleeps as long as all is quiet.
+// The queue, and who empties it. Shared with the thread, which a writer that does not return may keep for ever.
+// spdlog's own asynchronous logger would do, but its thread looks around every ten seconds; ours sleeps as long as all
+// is quiet.
 struct Log::Writer {
   struct Line {
     spdlog::level::level_enum level;

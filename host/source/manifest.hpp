@@ -42,7 +42,7 @@ struct Manifest {
   unsigned stall_threads = 64;                                            // up to 1024
   unsigned blocking_threads = 4096;                                       // 1 to 65536
   std::size_t blocking_stack_kib = 0;                                     // 64 to 1048576; 0: the system's default
-  std::optional<TaskOptions> autoload;  // policy of libraries that no task names
+  std::optional<TaskOptions> autoload;                                    // policy of libraries that no task names
   std::vector<ManifestTask> tasks;
 };
 

@@ -282,16 +282,17 @@ TEST_CASE("a stalled task is asked to stop like the others, and is told to have 
     ShardScene scene;
     const auto neighbour = obedient();
     scene.add("neighbour", neighbour);
-    scene.add("stuck", stuck_once(
-                           scene,
-                           [&](Execution& execution) {
-                             CHECK_FALSE(execution.stop_requested());
-                             scene.begin_stop();
-                             scene.run();
-                             CHECK(execution.stop_requested());
-                             CHECK(neighbour->drops == 1);
-                           },
-                           status, Status::ok),
+    scene.add("stuck",
+              stuck_once(
+                  scene,
+                  [&](Execution& execution) {
+                    CHECK_FALSE(execution.stop_requested());
+                    scene.begin_stop();
+                    scene.run();
+                    CHECK(execution.stop_requested());
+                    CHECK(neighbour->drops == 1);
+                  },
+                  status, Status::ok),
               options_of(TaskType::mandatory, 3, 5s));
     lose_and_go_on(scene);
     if (status == Status::pending) scene.sleep(6s);

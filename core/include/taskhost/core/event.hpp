@@ -44,11 +44,11 @@ struct Event {
   const char* task = nullptr;               // its name; lives as long as the supervisor. Null: the host's own event
   boost::uuids::uuid id{};
   std::uint64_t execution = 0;
-  std::uint32_t remaining = 0;  // budget left
-  std::uint64_t delay_ms = 0;   // task_restarting
-  std::uint64_t uptime_ms = 0;  // task_exited, task_stopped, task_abandoned
+  std::uint32_t remaining = 0;   // budget left
+  std::uint64_t delay_ms = 0;    // task_restarting
+  std::uint64_t uptime_ms = 0;   // task_exited, task_stopped, task_abandoned
   std::uint64_t stalled_ms = 0;  // task_stalled: so far
-  std::string message;          // why; host_stopping: in words
+  std::string message;           // why; host_stopping: in words
 };
 
 // What a storm left out of the log since the last summary.

@@ -31,7 +31,7 @@ struct SupervisorOptions {
   unsigned stall_threads = 64;
   unsigned blocking_threads = 4096;     // so many blocking executions at once
   std::size_t blocking_stack_size = 0;  // bytes of the stack of each; 0: the system's default
-  bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
+  bool complete_events = true;          // false: nobody listens to the stream; publish gets only what the log shows
 };
 
 enum class HostResult : std::uint8_t {
@@ -63,8 +63,8 @@ class Supervisor {
   void add(TaskList tasks);
   std::size_t task_count() const noexcept;
 
-  // prepare makes the threads and the tasks; start, which calls it if need be, lets them go. Throws std::system_error if
-  // the system gives no thread, std::bad_alloc if it gives no memory: then nothing was started, and never will be.
+  // prepare makes the threads and the tasks; start, which calls it if need be, lets them go. Throws std::system_error
+  // if the system gives no thread, std::bad_alloc if it gives no memory: then nothing was started, and never will be.
   void prepare();
   void start();
   // Until everything has stopped. Once.

@@ -57,8 +57,8 @@ struct TaskMachine {
   TaskState state = TaskState::waiting;
 
   // `outcome` counts only for exited. Once `host_stopping`, an exit restarts nothing: it only ends the task.
-  [[gnu::always_inline]] constexpr Action resume(const TaskOptions& options, TaskEvent event, Outcome outcome = Outcome::ok,
-                          bool host_stopping = false) noexcept {
+  [[gnu::always_inline]] constexpr Action resume(const TaskOptions& options, TaskEvent event,
+                                                 Outcome outcome = Outcome::ok, bool host_stopping = false) noexcept {
     switch (event) {
       case TaskEvent::start_due:
         return start_due(host_stopping);
@@ -102,7 +102,8 @@ struct TaskMachine {
     return Action::none;
   }
 
-  [[gnu::always_inline]] constexpr Action exited(const TaskOptions& options, Outcome outcome, bool host_stopping) noexcept {
+  [[gnu::always_inline]] constexpr Action exited(const TaskOptions& options, Outcome outcome,
+                                                 bool host_stopping) noexcept {
     if (state == TaskState::stopping) {
       state = TaskState::ended;
       return Action::report_stopped;

@@ -93,8 +93,8 @@ class WakePort {
 
   std::atomic<std::uint32_t> woken_{0};  // first slot's index + 1, or 0
   std::atomic<bool> sleeping_{false};
-  int descriptor_;                   // an eventfd; never closed
-  std::mutex mutex_;                 // for the two below
+  int descriptor_;    // an eventfd; never closed
+  std::mutex mutex_;  // for the two below
   std::vector<std::uint32_t> free_;
   std::size_t slot_count_ = 0;  // free or not
 };
