@@ -65,7 +65,7 @@ TEST_CASE("a thousand blocking tasks run at once, wait for the stop without a wa
   Running running = scene.start();
   running.wait_for("task_started", {}, crowd);
   CHECK(sleeps_of(running.process().id()).size() >= crowd);
-  CHECK(sleeps_when_idle(running, 500ms, 1s) == 0);
+  CHECK(sleeps_when_idle(running, 2500ms, 1s) == 0);
   const Run run = stop(running);
   CHECK(run.status() == 0);
   CHECK(run.events.count("task_stopped") == crowd);
