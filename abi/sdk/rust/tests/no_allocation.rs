@@ -60,7 +60,8 @@ async fn everything() {
         support::poll_fn(|context| {
             let waker = context.waker().clone();
             waker.wake_by_ref();
-            waker.clone().wake();
+            let another = waker.clone();
+            another.wake();
             kept = Some(waker);
             Poll::Ready(())
         })

@@ -264,7 +264,8 @@ fn wakers_kept_beyond_the_end_may_be_used_from_other_threads() {
     let threads = (0..4).map(|_| {
         thread::spawn(|| {
             for waker in KEPT.lock().unwrap().iter() {
-                waker.clone().wake();
+                let another = waker.clone();
+                another.wake();
                 waker.wake_by_ref();
             }
         })
@@ -315,7 +316,7 @@ fn a_sleep_that_left_its_execution_may_be_dropped_anywhere_or_be_used_in_another
     let mut fake = Fake::started(factory!(shares_its_sleeps));
     assert_eq!(fake.poll(), ffi::PENDING);
     let thread = thread::spawn(|| while MOVED.lock().unwrap().pop().is_some() {});
-    while fake.poll() == ffi::PENDING && MOVED.lock().unwrap().len() > 0 {}
+    while fake.poll() == ffi::PENDING && !MOVED.lock().unwrap().is_empty() {}
     thread.join().unwrap();
     assert_eq!(fake.poll(), ffi::PENDING);
     assert_eq!(fake.timer_in(), Some(9 * SECOND));
