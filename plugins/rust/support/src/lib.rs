@@ -10,7 +10,7 @@ pub struct Config {
 
 enum Value {
     Text(String),
-    Other(String), // a number, true, false, null: as it is written
+    Other, // a number, true, false, null
 }
 
 impl Config {
@@ -44,7 +44,7 @@ impl Config {
     pub fn text(&mut self, key: &str) -> Result<String, String> {
         match self.find(key) {
             Some(Value::Text(text)) => Ok(text),
-            Some(Value::Other(_)) => Err(format!("config: \"{}\" must be a text", key)),
+            Some(Value::Other) => Err(format!("config: \"{}\" must be a text", key)),
             None => Err(format!("config: \"{}\" is missing", key)),
         }
     }
@@ -58,7 +58,7 @@ impl Config {
         let text = match self.find(key) {
             None => return Ok(if_absent),
             Some(Value::Text(text)) => text,
-            Some(Value::Other(_)) => return Err(wrong()),
+            Some(Value::Other) => return Err(wrong()),
         };
         let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
         let milliseconds = match unit {
@@ -115,12 +115,12 @@ impl Reader<'_> {
             return self.text().map(Value::Text);
         }
         let end = self.rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || "+-.".contains(letter)));
-        let (value, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-        self.rest = rest;
-        if value.is_empty() {
-            return Err("config: lists and objects have no meaning here".to_string());
-        }
-        Ok(Value::Other(value.to_string()))
+        self.rest = match end {
+            Some(0) => return Err("config: lists and objects have no meaning here".to_string()),
+            Some(end) => &self.rest[end..],
+            None => "",
+        };
+        Ok(Value::Other)
     }
 
     fn text(&mut self) -> Result<String, String> {
