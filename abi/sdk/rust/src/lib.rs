@@ -1,4 +1,3 @@
-//! Tasks for taskhost in Rust: an ordinary `async fn` becomes a supervised plugin by one macro.
 #![doc = include_str!("../README.md")]
 #![warn(unsafe_op_in_unsafe_fn)]
 

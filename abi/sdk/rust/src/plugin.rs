@@ -20,7 +20,6 @@ use crate::ffi;
 ///     "feed" => feed,
 ///     "pump" => blocking pump,
 /// }
-/// # fn main() {}
 /// ```
 ///
 /// - The name is what the manifest calls it. An empty one, one with control characters, or one given twice, does not
@@ -38,7 +37,6 @@ use crate::ffi;
 ///     drop(shared);
 /// }
 /// taskhost::plugin! { "f" => f }
-/// # fn main() {}
 /// ```
 ///
 /// A result that is none; a name given twice; a function that needs more than nothing to be called:
@@ -46,18 +44,15 @@ use crate::ffi;
 /// ```compile_fail
 /// async fn f() -> i32 { 1 }
 /// taskhost::plugin! { "f" => f }
-/// # fn main() {}
 /// ```
 /// ```compile_fail
 /// async fn f() {}
 /// taskhost::plugin! { "f" => f, "f" => f }
-/// # fn main() {}
 /// ```
 /// ```compile_fail
 /// fn f() {}
 /// const POINTER: fn() = f;
 /// taskhost::plugin! { "f" => blocking POINTER }
-/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! plugin {
