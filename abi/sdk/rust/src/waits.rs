@@ -201,7 +201,7 @@ pub(crate) struct Waits {
     times: UnsafeCell<List>,  // by time; equal ones in the order they came
     others: UnsafeCell<List>, // descriptors and the stop
     earliest: AtomicU64,      // copies for its own thread, to look without the lock
-    other_count: AtomicU32,
+    descriptor_count: AtomicU32,
 }
 
 impl Waits {
@@ -210,7 +210,7 @@ impl Waits {
             times: UnsafeCell::new(List::new()),
             others: UnsafeCell::new(List::new()),
             earliest: AtomicU64::new(ffi::NEVER),
-            other_count: AtomicU32::new(0),
+            descriptor_count: AtomicU32::new(0),
         }
     }
 
@@ -233,7 +233,9 @@ impl Waits {
             } else {
                 let others = &mut *self.others.get();
                 others.insert_after(others.last, node);
-                self.other_count.fetch_add(1, Ordering::Relaxed);
+                if matches!(node.what, What::Descriptor { .. }) {
+                    self.descriptor_count.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
         node.state.store(LINKED, Ordering::Release);
@@ -249,7 +251,9 @@ impl Waits {
                 self.note_earliest();
             } else {
                 (*self.others.get()).remove(node);
-                self.other_count.fetch_sub(1, Ordering::Relaxed);
+                if matches!(node.what, What::Descriptor { .. }) {
+                    self.descriptor_count.fetch_sub(1, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -273,13 +277,12 @@ impl Waits {
                 self.fire_one(owner, due);
             }
         }
-        if self.other_count.load(Ordering::Relaxed) == 0 {
-            return;
-        }
         if stop {
             while self.fire_one(owner, |waits| waits.find_other(|what| what == What::Stop)) {}
         }
-        ready::fire(owner);
+        if self.descriptor_count.load(Ordering::Relaxed) > 0 {
+            ready::fire(owner);
+        }
     }
 
     /// Fires the node that `choose` finds under the lock. False if it finds none.
