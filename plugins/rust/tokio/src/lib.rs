@@ -29,7 +29,8 @@ fn shout(task: Context) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel();
     let waker = task.waker();
     threads.spawn(async move {
-        let _ = sender.send(serve(listener).await);
+        let failure = serve(listener).await;
+        let _ = sender.send(failure);
         waker.wake();
     });
     let end = loop {
