@@ -142,6 +142,14 @@ TEST_CASE("threads wake branches of a Rust task by the thousand, and none is los
   CHECK(has_line(run.log(), {"busy is done"}));
 }
 
+TEST_CASE("threads wake a blocking Rust task") {
+  Scene scene;
+  scene.add(rust_task("woken_blocking", "detachable"));
+  const Run run = scene.run();
+  CHECK(run.status() == 0);
+  CHECK(run.first("task_exited").outcome == "ok");
+}
+
 TEST_CASE("ten thousand executions of one Rust task end and stop as they should") {
   Scene scene;
   scene.manifest["shards"] = 2;

@@ -80,7 +80,7 @@ fn own_waker(kept: &mut Option<waker::Branch>, context: &Context<'_>) -> Own {
             }
         };
         match kept {
-            Some(branch) if branch.belongs_to(execution.value()) => {
+            Some(branch) if branch.belongs_to(execution.host(), execution.value()) => {
                 if branch.woken() {
                     Own::Woken(*branch)
                 } else {

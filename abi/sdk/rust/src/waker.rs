@@ -54,10 +54,14 @@ const fn vtable<const HOST: usize, const BRANCH: u8>() -> RawWakerVTable {
     RawWakerVTable::new(clone::<HOST, BRANCH>, wake::<HOST, BRANCH>, wake::<HOST, BRANCH>, drop)
 }
 
+/// # Safety
+/// None: the data is a value. Unsafe since a vtable wants it to be; so with the others.
 unsafe fn clone<const HOST: usize, const BRANCH: u8>(data: *const ()) -> RawWaker {
     RawWaker::new(data, &VTABLES[HOST][BRANCH as usize])
 }
 
+/// # Safety
+/// As `clone`.
 unsafe fn wake<const HOST: usize, const BRANCH: u8>(data: *const ()) {
     let value = data as usize as ffi::WakerValue;
     if BRANCH != 0 {
@@ -72,6 +76,8 @@ unsafe fn wake<const HOST: usize, const BRANCH: u8>(data: *const ()) {
     unsafe { core::mem::transmute::<*mut (), Wake>(wake)(value) }
 }
 
+/// # Safety
+/// As `clone`.
 unsafe fn drop(_: *const ()) {}
 
 fn mark_of(value: ffi::WakerValue, branch: u8) -> usize {
@@ -127,8 +133,8 @@ impl Branch {
         branch
     }
 
-    pub(crate) fn belongs_to(&self, value: ffi::WakerValue) -> bool {
-        self.value == value
+    pub(crate) fn belongs_to(&self, host: Host, value: ffi::WakerValue) -> bool {
+        self.host == host && self.value == value
     }
 
     pub(crate) fn woken(&mut self) -> bool {

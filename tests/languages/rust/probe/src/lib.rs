@@ -75,6 +75,25 @@ fn idle_blocking() {
     taskhost::info!("idle_blocking ends");
 }
 
+/// Ends when another thread has woken it a hundred times.
+fn woken_blocking(task: Context) {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    for expected in 1..=100 {
+        let (count, waker) = (count.clone(), task.waker());
+        let thread = std::thread::spawn({
+            let count = count.clone();
+            move || {
+                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                waker.wake();
+            }
+        });
+        while count.load(std::sync::atomic::Ordering::SeqCst) < expected {
+            assert!(!task.wait().time());
+        }
+        let _ = thread.join();
+    }
+}
+
 /// Other threads wake two branches, a lot, and go on after the end.
 async fn busy(task: Context) {
     task.notify_ready();
@@ -126,5 +145,6 @@ taskhost::plugin! {
     "graceful" => graceful,
     "deaf" => deaf,
     "idle_blocking" => blocking idle_blocking,
+    "woken_blocking" => blocking woken_blocking,
     "busy" => busy,
 }
