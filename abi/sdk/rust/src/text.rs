@@ -1,22 +1,25 @@
 //! Texts without allocation: what is longer than the host takes is cut, at a character's end.
 
-use core::fmt;
+use core::mem::MaybeUninit;
+use core::{fmt, ptr, slice, str};
 
 const LIMIT: usize = 4096; // the host's, rule 4.6
 
+/// The first `size` bytes are written, and are whole characters. The rest is not even cleared: that would cost more than
+/// a restart.
 pub(crate) struct Text {
-    bytes: [u8; LIMIT],
+    bytes: MaybeUninit<[u8; LIMIT]>,
     size: usize,
 }
 
 impl Text {
     pub(crate) fn new() -> Text {
-        Text { bytes: [0; LIMIT], size: 0 }
+        Text { bytes: MaybeUninit::uninit(), size: 0 }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // What was written are whole characters; a text that is none would be empty.
-        core::str::from_utf8(&self.bytes[..self.size]).unwrap_or_default()
+        // SAFETY: so many are written, with whole characters only.
+        unsafe { str::from_utf8_unchecked(slice::from_raw_parts(self.bytes.as_ptr().cast(), self.size)) }
     }
 }
 
@@ -28,7 +31,8 @@ impl fmt::Write for Text {
         while !text.is_char_boundary(size) {
             size -= 1;
         }
-        self.bytes[self.size..self.size + size].copy_from_slice(&text.as_bytes()[..size]);
+        // SAFETY: size is not above the room behind those that are written, nor above the text's length.
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), self.bytes.as_mut_ptr().cast::<u8>().add(self.size), size) };
         self.size += size;
         if size == text.len() {
             Ok(())
