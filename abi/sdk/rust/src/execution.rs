@@ -1,0 +1,189 @@
+//! What the SDK keeps for one execution, beside its future, in the host's memory; and the thread's note of which
+//! execution it is in, which the free functions look at.
+
+use core::cell::Cell;
+use core::mem::ManuallyDrop;
+use core::task::Waker;
+
+use crate::ffi;
+use crate::waits::Waits;
+use crate::waker::{Host, BRANCHES};
+
+pub(crate) struct Execution {
+    exec: *const ffi::Exec,
+    value: ffi::WakerValue,
+    host: Host,
+    next_branch: Cell<u8>,
+    minds_stop: Cell<bool>,
+    armed: Cell<u64>,
+    pub(crate) waits: Waits,
+}
+
+/// Which of its functions the execution is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Function {
+    Start,
+    Poll,
+    Run,
+    Drop,
+}
+
+/// One call of the host into an execution, on the stack of the thread that makes it.
+pub(crate) struct Call<'a> {
+    pub(crate) execution: &'a Execution,
+    pub(crate) function: Function,
+    /// Between the look at timers, descriptors and the stop, and the poll of the task: wakes need not reach the host.
+    about_to_poll: Cell<bool>,
+    /// Where a panic came from, noted by the panic hook.
+    pub(crate) panic_place: Cell<Option<String>>,
+}
+
+thread_local! {
+    static CURRENT: Cell<*const Call<'static>> = const { Cell::new(core::ptr::null()) };
+}
+
+/// The thread is in `call` until this is dropped.
+pub(crate) struct Entered<'a> {
+    _call: &'a Call<'a>,
+    before: *const Call<'static>,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.before));
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(execution: &'a Execution, function: Function) -> Call<'a> {
+        Call { execution, function, about_to_poll: Cell::new(false), panic_place: Cell::new(None) }
+    }
+
+    pub(crate) fn enter(&'a self) -> Entered<'a> {
+        let this = (self as *const Call<'a>).cast::<Call<'static>>();
+        Entered { _call: self, before: CURRENT.with(|current| current.replace(this)) }
+    }
+
+    /// Lets what is due wake its branch. False if the host asks for the end and the task leaves that to the SDK.
+    pub(crate) fn prepare_poll(&self) -> bool {
+        let execution = self.execution;
+        let stop = execution.stop_requested();
+        if stop && !execution.minds_stop.get() {
+            return false;
+        }
+        self.about_to_poll.set(true);
+        execution.waits.fire(execution, stop);
+        self.about_to_poll.set(false);
+        true
+    }
+}
+
+/// The call that this thread is in, if any.
+pub(crate) fn current<R>(look: impl FnOnce(Option<&Call<'_>>) -> R) -> R {
+    let call = CURRENT.try_with(Cell::get).unwrap_or(core::ptr::null());
+    // SAFETY: not NULL only between `enter` and the drop of `Entered`, which borrows the call all that time; and the
+    // thread that looks is the one that entered.
+    look(unsafe { call.as_ref() })
+}
+
+/// The call that this thread is in; a panic that names the culprit if there is none.
+pub(crate) fn expect_current<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -> R {
+    current(|call| match call {
+        Some(call) => look(call),
+        None => panic!("{} works only inside a task, on the thread that the host calls it on", what),
+    })
+}
+
+/// The same, and it must be a poll, so that there is somebody who sleeps and wakes for the task.
+pub(crate) fn expect_poll<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -> R {
+    expect_current(what, |call| match call.function {
+        Function::Poll => look(call),
+        Function::Run => panic!("{} is for async tasks; a blocking one has wait_for() and wait_until()", what),
+        Function::Start | Function::Drop => panic!("{} can't be awaited while the task starts or is dropped", what),
+    })
+}
+
+pub(crate) fn is_about_to_poll(value: ffi::WakerValue) -> bool {
+    current(|call| call.map_or(false, |call| call.about_to_poll.get() && call.execution.value == value))
+}
+
+impl Execution {
+    /// Fails where wakers of too many different hosts are about.
+    ///
+    /// # Safety
+    /// `exec` is valid until the result is dropped, and this is its start, poll or run.
+    pub(crate) unsafe fn new(exec: *const ffi::Exec) -> Result<Execution, &'static str> {
+        // SAFETY: the caller's promise.
+        let services = unsafe { &*(*exec).services };
+        Ok(Execution {
+            exec,
+            // SAFETY: the caller's promise: this is [execution].
+            value: unsafe { (services.waker)(exec) },
+            host: Host::of(services).ok_or("this Rust plugin can't take tasks of more than four different hosts")?,
+            next_branch: Cell::new(0),
+            minds_stop: Cell::new(false),
+            armed: Cell::new(ffi::NEVER),
+            waits: Waits::new(),
+        })
+    }
+
+    pub(crate) fn exec(&self) -> *const ffi::Exec {
+        self.exec
+    }
+
+    pub(crate) fn services(&self) -> &ffi::Services {
+        // SAFETY: `exec` is valid as long as the execution; the table stays as long as the process.
+        unsafe { &*(*self.exec).services }
+    }
+
+    pub(crate) fn value(&self) -> ffi::WakerValue {
+        self.value
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        self.host
+    }
+
+    /// Its root waker. Nothing to give back, so it need not be dropped.
+    pub(crate) fn waker(&self) -> ManuallyDrop<Waker> {
+        ManuallyDrop::new(self.host.waker(self.value, 0))
+    }
+
+    /// Numbers go round: two branches of one number cost each other a needless poll.
+    pub(crate) fn new_branch_number(&self) -> u8 {
+        let number = self.next_branch.get() % BRANCHES + 1;
+        self.next_branch.set(number);
+        number
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        // SAFETY: [anywhere].
+        unsafe { (self.services().now)() }
+    }
+
+    pub(crate) fn stop_requested(&self) -> bool {
+        // SAFETY: [any-thread], and `exec` is valid.
+        unsafe { (self.services().stop_requested)(self.exec) != 0 }
+    }
+
+    /// From now on the task ends by itself when the host asks.
+    pub(crate) fn mind_stop(&self) {
+        self.minds_stop.set(true);
+    }
+
+    /// The host's timer is over, if its time has come: the same time would have to be asked for again.
+    pub(crate) fn note_time(&self, now: u64) {
+        if self.armed.get() <= now {
+            self.armed.set(ffi::NEVER);
+        }
+    }
+
+    /// After a poll that is pending: the host's one timer is set to the earliest of ours.
+    pub(crate) fn arm(&self) {
+        let earliest = self.waits.earliest();
+        if self.armed.replace(earliest) != earliest {
+            // SAFETY: called at the end of a poll: this is [execution].
+            unsafe { (self.services().wake_at)(self.exec, earliest) }
+        }
+    }
+}

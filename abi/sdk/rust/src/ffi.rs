@@ -1,0 +1,92 @@
+//! `taskhost/plugin.h`, field by field. The comments there are the contract; nothing is said twice here.
+//!
+//! A function pointer of [`Services`] is always there (rule 4.8); those of [`Factory`] may be absent.
+
+use core::ffi::c_void;
+use std::os::raw::c_char;
+
+pub const ABI_MAJOR: u32 = 1;
+pub const ABI_MINOR: u32 = 0;
+
+pub const OK: i32 = 0;
+pub const PENDING: i32 = 1;
+pub const ERROR: i32 = 2;
+pub const PANIC: i32 = 3;
+
+pub const LOG_TRACE: i32 = 0;
+pub const LOG_DEBUG: i32 = 1;
+pub const LOG_INFO: i32 = 2;
+pub const LOG_WARNING: i32 = 3;
+pub const LOG_ERROR: i32 = 4;
+
+pub const READABLE: u32 = 1;
+pub const WRITABLE: u32 = 2;
+
+pub const WAIT_STOP: u32 = 1;
+pub const WAIT_WAKE: u32 = 2;
+pub const WAIT_TIME: u32 = 4;
+
+pub const NEVER: u64 = u64::MAX;
+
+/// `taskhost_waker`: a value; 0 is never one.
+pub type WakerValue = u64;
+
+/// `taskhost_exec`: the host's, valid from the call of start until drop returns (rule 4.1).
+#[repr(C)]
+pub struct Exec {
+    pub services: *const Services,
+}
+
+/// `taskhost_services`: stays valid as long as the process lives.
+#[repr(C)]
+pub struct Services {
+    pub struct_size: u32,
+    pub abi_minor: u32,
+    pub log: unsafe extern "C" fn(exec: *const Exec, level: i32, text: *const c_char, size: usize),
+    pub fail: unsafe extern "C" fn(exec: *const Exec, text: *const c_char, size: usize) -> i32,
+    pub config: unsafe extern "C" fn(exec: *const Exec, size: *mut usize) -> *const c_char,
+    pub task_name: unsafe extern "C" fn(exec: *const Exec) -> *const c_char,
+    pub execution_number: unsafe extern "C" fn(exec: *const Exec) -> u64,
+    pub stop_requested: unsafe extern "C" fn(exec: *const Exec) -> i32,
+    pub now: unsafe extern "C" fn() -> u64,
+    pub waker: unsafe extern "C" fn(exec: *const Exec) -> WakerValue,
+    pub wake: unsafe extern "C" fn(waker: WakerValue),
+    pub wake_at: unsafe extern "C" fn(exec: *const Exec, time: u64),
+    pub wake_after: unsafe extern "C" fn(exec: *const Exec, delay: u64),
+    pub wake_on_fd: unsafe extern "C" fn(exec: *const Exec, fd: i32, interests: u32) -> i32,
+    pub wait: unsafe extern "C" fn(exec: *const Exec, time: u64) -> u32,
+    pub ready: unsafe extern "C" fn(exec: *const Exec),
+    pub heartbeat: unsafe extern "C" fn(exec: *const Exec),
+    pub extension: unsafe extern "C" fn(exec: *const Exec, id: *const c_char, revision: u32) -> *const c_void,
+}
+
+/// `taskhost_factory`: the recipe of one kind of task.
+#[repr(C)]
+pub struct Factory {
+    pub struct_size: u32,
+    pub required_minor: u32,
+    pub name: *const c_char,
+    pub version: *const c_char,
+    pub description: *const c_char,
+    pub state_size: usize,
+    pub state_align: usize,
+    pub flags: u32,
+    pub reserved: u32,
+    pub start: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
+    pub poll: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
+    pub run: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
+    pub drop: Option<unsafe extern "C" fn(state: *mut c_void)>,
+    pub next: *const Factory,
+}
+
+// What a C compiler makes of the header, on any target: two 32-bit numbers in front, then words. tests/layout.rs
+// compares each offset with those of a C compiler.
+const _: () = {
+    const WORD: usize = core::mem::size_of::<usize>();
+    assert!(core::mem::size_of::<Exec>() == WORD);
+    assert!(core::mem::size_of::<Services>() == 8 + 16 * WORD);
+    assert!(core::mem::align_of::<Services>() == WORD);
+    assert!(core::mem::size_of::<Factory>() == 16 + 10 * WORD);
+    assert!(core::mem::align_of::<Factory>() == WORD);
+    assert!(core::mem::size_of::<Option<unsafe extern "C" fn()>>() == WORD);
+};

@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+#![warn(unsafe_op_in_unsafe_fn)]
+
+pub mod ffi;
+
+mod border;
+#[doc(hidden)]
+pub mod combine;
+mod execution;
+mod plugin;
+mod ready;
+mod services;
+mod stop;
+mod text;
+mod time;
+mod waits;
+mod waker;
+
+pub use border::{AsyncTask, BlockingTask, Outcome};
+pub use combine::{join2, race2, select2, Either, Join, Race, Select2};
+#[cfg(unix)]
+pub use ready::{readable, ready, writable, Interest, Ready};
+pub use services::{
+    config, execution_number, extension, heartbeat, log, notify_ready, task_name, wait, wait_for, wait_until, waker,
+    Context, Level, Waited,
+};
+pub use stop::{stop_requested, stopped, Stopped};
+pub use time::{now, sleep, sleep_until, timeout, yield_now, Elapsed, Sleep, Time, YieldNow};
+
+/// For `plugin!`.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::plugin::{blocking, check_names, polled, Factory, Texts};
+}

@@ -1,0 +1,259 @@
+//! The host's services as free functions: they act on the execution that the calling thread is in.
+
+use core::fmt::{self, Display, Write};
+use core::time::Duration;
+use std::ffi::CStr;
+use std::mem::ManuallyDrop;
+use std::task::Waker;
+
+use crate::execution::{expect_current, Function};
+use crate::ffi;
+use crate::text::Text;
+use crate::time::{now, Time};
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+impl Level {
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Level::Trace => ffi::LOG_TRACE,
+            Level::Debug => ffi::LOG_DEBUG,
+            Level::Info => ffi::LOG_INFO,
+            Level::Warning => ffi::LOG_WARNING,
+            Level::Error => ffi::LOG_ERROR,
+        }
+    }
+}
+
+/// Writes a line to the host's log, under the task's name; cut at 4096 bytes. The macros [`info!`](crate::info) and its
+/// siblings take a format instead.
+///
+/// # Panics
+/// Outside a task, as all functions here.
+pub fn log(level: Level, text: impl Display) {
+    expect_current("taskhost::log()", |call| {
+        let mut line = Text::new();
+        let _ = write!(line, "{}", text);
+        let (execution, line) = (call.execution, line.as_str());
+        // SAFETY: [any-thread]; `exec` is valid. The text is copied.
+        unsafe { (execution.services().log)(execution.exec(), level.number(), line.as_ptr().cast(), line.len()) }
+    });
+}
+
+/// Writes a formatted line to the host's log: `info!("{} orders", count)`.
+#[macro_export]
+macro_rules! info {
+    ($($format:tt)+) => { $crate::log($crate::Level::Info, ::core::format_args!($($format)+)) };
+}
+/// As [`info!`].
+#[macro_export]
+macro_rules! trace {
+    ($($format:tt)+) => { $crate::log($crate::Level::Trace, ::core::format_args!($($format)+)) };
+}
+/// As [`info!`].
+#[macro_export]
+macro_rules! debug {
+    ($($format:tt)+) => { $crate::log($crate::Level::Debug, ::core::format_args!($($format)+)) };
+}
+/// As [`info!`].
+#[macro_export]
+macro_rules! warning {
+    ($($format:tt)+) => { $crate::log($crate::Level::Warning, ::core::format_args!($($format)+)) };
+}
+/// As [`info!`].
+#[macro_export]
+macro_rules! error {
+    ($($format:tt)+) => { $crate::log($crate::Level::Error, ::core::format_args!($($format)+)) };
+}
+
+/// The task's config from the manifest: JSON text, `{}` if there is none.
+pub fn config() -> String {
+    expect_current("taskhost::config()", |call| {
+        let mut size = 0;
+        // SAFETY: [any-thread]; the text is the host's until drop returns, and UTF-8.
+        let text = unsafe {
+            let text = (call.execution.services().config)(call.execution.exec(), &mut size);
+            core::slice::from_raw_parts(text.cast::<u8>(), size)
+        };
+        String::from_utf8_lossy(text).into_owned()
+    })
+}
+
+/// The task's name in the manifest.
+pub fn task_name() -> String {
+    expect_current("taskhost::task_name()", |call| {
+        // SAFETY: [any-thread]; the text is the host's until drop returns, and NUL-terminated.
+        let name = unsafe { CStr::from_ptr((call.execution.services().task_name)(call.execution.exec())) };
+        name.to_string_lossy().into_owned()
+    })
+}
+
+/// The number of this execution within its task, from 1.
+pub fn execution_number() -> u64 {
+    expect_current("taskhost::execution_number()", |call| {
+        // SAFETY: [any-thread].
+        unsafe { (call.execution.services().execution_number)(call.execution.exec()) }
+    })
+}
+
+/// This execution is ready for what it is there for: for a manifest that waits for that. Again: no effect.
+pub fn notify_ready() {
+    expect_current("taskhost::notify_ready()", |call| {
+        // SAFETY: [any-thread].
+        unsafe { (call.execution.services().ready)(call.execution.exec()) }
+    });
+}
+
+/// A sign of life, for the task's watchdog.
+pub fn heartbeat() {
+    expect_current("taskhost::heartbeat()", |call| {
+        // SAFETY: [any-thread].
+        unsafe { (call.execution.services().heartbeat)(call.execution.exec()) }
+    });
+}
+
+/// A waker for this execution, to end the wait of a blocking task from another thread. Keep it as long as you like: when
+/// the execution has ended it does nothing. An async task's futures use the waker that they are polled with instead.
+pub fn waker() -> Waker {
+    expect_current("taskhost::waker()", |call| ManuallyDrop::into_inner(call.execution.waker()))
+}
+
+/// The table of an extension, NULL where this host has none of that id and revision. It stays valid as long as the
+/// process lives; what is in it, and who may call it, its header says.
+pub fn extension(id: &CStr, revision: u32) -> *const core::ffi::c_void {
+    expect_current("taskhost::extension()", |call| {
+        // SAFETY: [any-thread]; the id is NUL-terminated.
+        unsafe { (call.execution.services().extension)(call.execution.exec(), id.as_ptr(), revision) }
+    })
+}
+
+/// What ended the wait of a blocking task; more than one may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a wait ends at once when the host asks for the end: look at stop()"]
+pub struct Waited(u32);
+
+impl Waited {
+    /// The host asks for the end: give back what you hold and return soon.
+    pub fn stop(self) -> bool {
+        self.0 & ffi::WAIT_STOP != 0
+    }
+
+    /// A [`waker`] was used. May be for no reason.
+    pub fn wake(self) -> bool {
+        self.0 & ffi::WAIT_WAKE != 0
+    }
+
+    /// The time has come.
+    pub fn time(self) -> bool {
+        self.0 & ffi::WAIT_TIME != 0
+    }
+}
+
+/// For blocking tasks: sleeps until then, a wake, or the stop; once a stop is requested it returns at once.
+///
+/// # Panics
+/// In anything but a blocking task.
+pub fn wait_until(time: impl Into<Time>) -> Waited {
+    let time = time.into();
+    expect_current("taskhost::wait_until()", |call| match call.function {
+        // SAFETY: [execution, run only].
+        Function::Run => Waited(unsafe { (call.execution.services().wait)(call.execution.exec(), time.nanoseconds()) }),
+        function => panic!("waiting is for blocking tasks, and this is a {:?}; an async one has sleep()", function),
+    })
+}
+
+/// [`wait_until`] so long from now.
+pub fn wait_for(duration: Duration) -> Waited {
+    wait_until(now() + duration)
+}
+
+/// [`wait_until`] with no time: for a wake or the stop.
+pub fn wait() -> Waited {
+    wait_until(Time::NEVER)
+}
+
+/// The same functions as methods, for who likes to see in a signature what a function may do: `async fn f(task:
+/// Context)`. It holds nothing; like the free functions it acts on the execution that the calling thread is in.
+#[derive(Clone, Copy)]
+pub struct Context(());
+
+impl Context {
+    pub(crate) fn new() -> Context {
+        Context(())
+    }
+
+    /// [`log`]
+    pub fn log(&self, level: Level, text: impl Display) {
+        log(level, text);
+    }
+    /// [`config`]
+    pub fn config(&self) -> String {
+        config()
+    }
+    /// [`task_name`]
+    pub fn task_name(&self) -> String {
+        task_name()
+    }
+    /// [`execution_number`]
+    pub fn execution_number(&self) -> u64 {
+        execution_number()
+    }
+    /// [`now`]
+    pub fn now(&self) -> Time {
+        now()
+    }
+    /// [`sleep`](crate::sleep)
+    pub fn sleep(&self, duration: Duration) -> crate::Sleep {
+        crate::sleep(duration)
+    }
+    /// [`sleep_until`](crate::sleep_until)
+    pub fn sleep_until(&self, time: impl Into<Time>) -> crate::Sleep {
+        crate::sleep_until(time)
+    }
+    /// [`stopped`](crate::stopped)
+    pub fn stopped(&self) -> crate::Stopped {
+        crate::stopped()
+    }
+    /// [`stop_requested`](crate::stop_requested)
+    pub fn stop_requested(&self) -> bool {
+        crate::stop_requested()
+    }
+    /// [`notify_ready`]
+    pub fn notify_ready(&self) {
+        notify_ready();
+    }
+    /// [`heartbeat`]
+    pub fn heartbeat(&self) {
+        heartbeat();
+    }
+    /// [`waker`]
+    pub fn waker(&self) -> Waker {
+        waker()
+    }
+    /// [`wait_until`]
+    pub fn wait_until(&self, time: impl Into<Time>) -> Waited {
+        wait_until(time)
+    }
+    /// [`wait_for`]
+    pub fn wait_for(&self, duration: Duration) -> Waited {
+        wait_for(duration)
+    }
+    /// [`wait`]
+    pub fn wait(&self) -> Waited {
+        wait()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Context")
+    }
+}

@@ -1,0 +1,364 @@
+//! What an execution waits for: any number of times, descriptors and the stop, on the one timer, the descriptors and the
+//! one wake that the host gives. Each wait is a node inside the future that waits, linked into a list of its execution:
+//! nothing is allocated.
+//!
+//! A future may be dropped anywhere. Mostly that happens inside its own execution, but safe code can also move a boxed
+//! one to another thread and drop it there, before or after the execution's end. So a list changes under a lock, and
+//! the lock lies in static memory, where a node finds it whoever is gone. It is never contended but in such a case, or
+//! by one of the other executions that share it for the length of a list operation.
+
+use core::cell::UnsafeCell;
+use core::marker::PhantomPinned;
+use core::pin::Pin;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
+use core::task::Waker;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::execution::Execution;
+use crate::ffi;
+use crate::ready;
+
+const LOCKS: usize = 64;
+
+#[repr(align(64))] // a cache line each
+struct Lock(Mutex<()>);
+
+#[allow(clippy::declare_interior_mutable_const)] // only to fill the array
+const UNLOCKED: Lock = Lock(Mutex::new(()));
+static LOCK: [Lock; LOCKS] = [UNLOCKED; LOCKS];
+
+fn lock(owner: *const Execution) -> MutexGuard<'static, ()> {
+    let spread = (owner as usize as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
+    // Nothing panics while one is held; were it poisoned all the same, the lists would still be in order.
+    LOCK[spread as usize].0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Time(u64),
+    Descriptor { fd: i32, interests: u32 },
+    Stop,
+}
+
+const IDLE: u8 = 0;
+const LINKED: u8 = 1;
+const FIRED: u8 = 2;
+
+/// One wait. `state` says who may touch the rest: LINKED: `next` and `previous` whoever holds the owner's lock, `waker`
+/// the owner's thread; else the future that holds the node.
+pub(crate) struct Node {
+    what: What,
+    state: AtomicU8,
+    links: UnsafeCell<Links>,
+    _pinned: PhantomPinned,
+}
+
+struct Links {
+    next: *const Node,
+    previous: *const Node,
+    owner: *const Execution,
+    waker: Option<Waker>,
+}
+
+// SAFETY: what another thread may reach through a node is guarded by `state` and the lock, as said above; a Waker may be
+// dropped on any thread. Of a shared node one can only read `what` and `state`.
+unsafe impl Send for Node {}
+// SAFETY: as above.
+unsafe impl Sync for Node {}
+
+impl Node {
+    pub(crate) const fn new(what: What) -> Node {
+        Node {
+            what,
+            state: AtomicU8::new(IDLE),
+            links: UnsafeCell::new(Links { next: ptr::null(), previous: ptr::null(), owner: ptr::null(), waker: None }),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    pub(crate) fn what(&self) -> What {
+        self.what
+    }
+
+    /// What it waited for has come.
+    pub(crate) fn fired(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FIRED
+    }
+
+    pub(crate) fn linked(&self) -> bool {
+        self.state.load(Ordering::Acquire) == LINKED
+    }
+
+    /// Waits in `owner`, whose poll this is; again: with another waker.
+    pub(crate) fn link(self: Pin<&mut Self>, owner: &Execution, waker: &Waker) {
+        let this: &Node = self.into_ref().get_ref();
+        let links = this.links.get();
+        // SAFETY: the caller holds the node exclusively, and `owner` is written here only.
+        let at_home = ptr::eq(unsafe { (*links).owner }, owner);
+        if !at_home || !this.linked() {
+            this.unlink();
+            let waker = Some(waker.clone());
+            // SAFETY: not LINKED, and held exclusively: nobody else touches the links. (The old waker's drop may run
+            // other code, but none that reaches this node.)
+            unsafe {
+                (*links).waker = waker;
+                (*links).owner = owner;
+            }
+            owner.waits.insert(owner, this);
+            return;
+        }
+        // SAFETY: LINKED in this execution: its thread, which is this one, may touch the waker.
+        let kept = unsafe { &mut (*links).waker };
+        if !kept.as_ref().map_or(false, |kept| kept.will_wake(waker)) {
+            let old = kept.replace(waker.clone());
+            drop(old);
+        }
+    }
+
+    /// Waits no longer. By the future that holds it, on any thread. True if it was waiting.
+    pub(crate) fn unlink(&self) -> bool {
+        if !self.linked() {
+            return false; // and since only the holder links it, nobody else touches it any more
+        }
+        // SAFETY: held by the caller, and `owner` is written by the holder only.
+        let owner = unsafe { (*self.links.get()).owner };
+        let _guard = lock(owner);
+        if !self.linked() {
+            return false; // fired, or its execution was dropped, while we waited for the lock
+        }
+        // SAFETY: LINKED under the lock: an execution takes its nodes out of its lists under it before it is gone, so
+        // `owner` is alive, and the node is in one of its lists.
+        unsafe { (*owner).waits.remove(self) };
+        self.state.store(IDLE, Ordering::Release);
+        true
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.unlink();
+    }
+}
+
+struct List {
+    first: *const Node,
+    last: *const Node,
+}
+
+impl List {
+    const fn new() -> List {
+        List { first: ptr::null(), last: ptr::null() }
+    }
+
+    /// # Safety
+    /// Under the lock; `node` is in no list; `before`, if not NULL, is in this one.
+    unsafe fn insert_after(&mut self, before: *const Node, node: &Node) {
+        // SAFETY: the caller's promise; nodes in a list are alive, since they leave it before they are dropped.
+        unsafe {
+            let links = node.links.get();
+            let after = if before.is_null() { self.first } else { (*(*before).links.get()).next };
+            (*links).previous = before;
+            (*links).next = after;
+            if before.is_null() {
+                self.first = node;
+            } else {
+                (*(*before).links.get()).next = node;
+            }
+            if after.is_null() {
+                self.last = node;
+            } else {
+                (*(*after).links.get()).previous = node;
+            }
+        }
+    }
+
+    /// # Safety
+    /// Under the lock; `node` is in this list.
+    unsafe fn remove(&mut self, node: &Node) {
+        // SAFETY: the caller's promise; the neighbours are alive.
+        unsafe {
+            let links = node.links.get();
+            let (previous, next) = ((*links).previous, (*links).next);
+            if previous.is_null() {
+                self.first = next;
+            } else {
+                (*(*previous).links.get()).next = next;
+            }
+            if next.is_null() {
+                self.last = previous;
+            } else {
+                (*(*next).links.get()).previous = previous;
+            }
+            (*links).previous = ptr::null();
+            (*links).next = ptr::null();
+        }
+    }
+}
+
+/// The lists of one execution. Changed under its lock; added to and fired by its own thread only.
+pub(crate) struct Waits {
+    times: UnsafeCell<List>,  // by time; equal ones in the order they came
+    others: UnsafeCell<List>, // descriptors and the stop
+    earliest: AtomicU64,      // copies for its own thread, to look without the lock
+    descriptor_count: AtomicU32,
+}
+
+impl Waits {
+    pub(crate) const fn new() -> Waits {
+        Waits {
+            times: UnsafeCell::new(List::new()),
+            others: UnsafeCell::new(List::new()),
+            earliest: AtomicU64::new(ffi::NEVER),
+            descriptor_count: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn earliest(&self) -> u64 {
+        self.earliest.load(Ordering::Relaxed)
+    }
+
+    fn insert(&self, owner: &Execution, node: &Node) {
+        let _guard = lock(owner);
+        // SAFETY: under the lock; the node is in no list, and stays in place until it has left this one.
+        unsafe {
+            if let What::Time(time) = node.what {
+                let times = &mut *self.times.get();
+                let mut before = times.last;
+                while !before.is_null() && (*before).time() > time {
+                    before = (*(*before).links.get()).previous;
+                }
+                times.insert_after(before, node);
+                self.note_earliest();
+            } else {
+                let others = &mut *self.others.get();
+                others.insert_after(others.last, node);
+                if matches!(node.what, What::Descriptor { .. }) {
+                    self.descriptor_count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        node.state.store(LINKED, Ordering::Release);
+    }
+
+    /// # Safety
+    /// Under the lock; `node` is in one of the lists. It may go once its state says so.
+    unsafe fn remove(&self, node: &Node) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let What::Time(_) = node.what {
+                (*self.times.get()).remove(node);
+                self.note_earliest();
+            } else {
+                (*self.others.get()).remove(node);
+                if matches!(node.what, What::Descriptor { .. }) {
+                    self.descriptor_count.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// Under the lock.
+    unsafe fn note_earliest(&self) {
+        // SAFETY: the caller's promise; nodes in a list are alive.
+        let time = unsafe { (*self.times.get()).first.as_ref().map_or(ffi::NEVER, Node::time) };
+        self.earliest.store(time, Ordering::Relaxed);
+    }
+
+    /// Wakes what has come, in order. By the execution's thread, at the beginning of a poll.
+    pub(crate) fn fire(&self, owner: &Execution, stop: bool) {
+        if self.earliest() != ffi::NEVER {
+            let now = owner.now();
+            owner.note_time(now);
+            while self.earliest() <= now {
+                // SAFETY: `first` is looked at under the lock.
+                let due = |waits: &Waits| unsafe { (*waits.times.get()).first.as_ref() }.filter(|n| n.time() <= now);
+                self.fire_one(owner, due);
+            }
+        }
+        if stop {
+            while self.fire_one(owner, |waits| waits.find_other(|what| what == What::Stop)) {}
+        }
+        if self.descriptor_count.load(Ordering::Relaxed) > 0 {
+            ready::fire(owner);
+        }
+    }
+
+    /// Fires the node that `choose` finds under the lock. False if it finds none.
+    pub(crate) fn fire_one<'a>(
+        &'a self,
+        owner: &Execution,
+        choose: impl FnOnce(&'a Waits) -> Option<&'a Node>,
+    ) -> bool {
+        let waker = {
+            let _guard = lock(owner);
+            let node = match choose(self) {
+                Some(node) => node,
+                None => return false,
+            };
+            // SAFETY: under the lock, and the node is in a list of this execution, whose thread this is. Once its state
+            // says FIRED the node may be gone.
+            unsafe {
+                self.remove(node);
+                let waker = (*node.links.get()).waker.take();
+                node.state.store(FIRED, Ordering::Release);
+                waker
+            }
+        };
+        if let Some(waker) = waker {
+            if !owner.waker().will_wake(&waker) {
+                waker.wake(); // a branch; the root is about to be polled anyway
+            }
+        }
+        true
+    }
+
+    /// Only under the lock.
+    pub(crate) fn find_other(&self, matches: impl Fn(What) -> bool) -> Option<&Node> {
+        // SAFETY: under the lock; nodes in a list are alive.
+        unsafe {
+            let mut node = (*self.others.get()).first;
+            while !node.is_null() && !matches((*node).what) {
+                node = (*(*node).links.get()).next;
+            }
+            node.as_ref()
+        }
+    }
+
+    /// Looks at each descriptor or stop that is waited for. `look` must not touch the lists.
+    pub(crate) fn each_other(&self, owner: &Execution, mut look: impl FnMut(What)) {
+        let _guard = lock(owner);
+        // SAFETY: under the lock; nodes in a list are alive.
+        unsafe {
+            let mut node = (*self.others.get()).first;
+            while !node.is_null() {
+                look((*node).what);
+                node = (*(*node).links.get()).next;
+            }
+        }
+    }
+
+    /// Before the execution is gone: what still waits, in futures that others hold, waits for nothing.
+    pub(crate) fn let_go(&self, owner: &Execution) {
+        let _guard = lock(owner);
+        // SAFETY: under the lock; nodes in a list are alive until their state says that they have left it.
+        unsafe {
+            for list in [&self.times, &self.others] {
+                while let Some(node) = (*list.get()).first.as_ref() {
+                    self.remove(node);
+                    node.state.store(IDLE, Ordering::Release);
+                }
+            }
+        }
+    }
+}
+
+impl Node {
+    fn time(&self) -> u64 {
+        match self.what {
+            What::Time(time) => time,
+            What::Descriptor { .. } | What::Stop => ffi::NEVER,
+        }
+    }
+}

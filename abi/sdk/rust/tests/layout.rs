@@ -1,0 +1,85 @@
+//! The `ffi` module against the header: order of the fields, constants, and the offsets that follow.
+
+use std::fs;
+use std::mem::MaybeUninit;
+use std::ptr::addr_of;
+
+use taskhost::ffi;
+
+fn header() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/taskhost/plugin.h");
+    fs::read_to_string(path).expect(path)
+}
+
+/// The names of a struct's fields, in order.
+fn fields_in_c(name: &str) -> Vec<String> {
+    let text = header();
+    let begin = text.find(&format!("struct {} {{", name)).expect(name);
+    let body = &text[begin..begin + text[begin..].find("\n};").unwrap()];
+    let mut plain = String::new();
+    let mut rest = body;
+    while let Some(open) = rest.find("/*") {
+        plain.push_str(&rest[..open]);
+        rest = &rest[open + rest[open..].find("*/").unwrap() + 2..];
+    }
+    plain.push_str(rest);
+    let plain = &plain[plain.find('{').unwrap() + 1..];
+    let field = |line: &str| {
+        let name = match line.find("(*") {
+            Some(open) => &line[open + 2..open + line[open..].find(')').unwrap()],
+            None => line.rsplit(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap(),
+        };
+        name.to_string()
+    };
+    plain.split(';').map(str::trim).filter(|line| !line.is_empty()).map(field).collect()
+}
+
+macro_rules! offsets {
+    ($type:ty: $($field:ident)*) => {{
+        let there = MaybeUninit::<$type>::uninit();
+        let base = there.as_ptr();
+        // SAFETY: only addresses are taken.
+        vec![$((stringify!($field).to_string(), unsafe { addr_of!((*base).$field) } as usize - base as usize)),*]
+    }};
+}
+
+const WORD: usize = std::mem::size_of::<usize>();
+
+fn check(offsets: Vec<(String, usize)>, c_fields: &[String], heads: usize, sizes: impl Fn(&str) -> usize) {
+    assert_eq!(offsets.iter().map(|(name, _)| name).collect::<Vec<_>>(), c_fields.iter().collect::<Vec<_>>());
+    let mut expected = 0;
+    for (index, (name, offset)) in offsets.iter().enumerate() {
+        assert_eq!(*offset, expected, "{}", name);
+        expected += if index < heads { 4 } else { sizes(name) };
+    }
+}
+
+#[test]
+fn services_have_the_header_s_fields_in_its_order() {
+    let offsets = offsets!(ffi::Services: struct_size abi_minor log fail config task_name execution_number stop_requested
+        now waker wake wake_at wake_after wake_on_fd wait ready heartbeat extension);
+    check(offsets, &fields_in_c("taskhost_services"), 2, |_| WORD);
+}
+
+#[test]
+fn factories_have_the_header_s_fields_in_its_order() {
+    let offsets = offsets!(ffi::Factory: struct_size required_minor name version description state_size state_align
+        flags reserved start poll run drop next);
+    let sizes = |name: &str| if name == "flags" || name == "reserved" { 4 } else { WORD };
+    check(offsets, &fields_in_c("taskhost_factory"), 2, sizes);
+}
+
+#[test]
+fn constants_are_those_of_the_header() {
+    let text = header();
+    let defined = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("#define TASKHOST_{} ", name))).expect(name);
+        let value = line.split_whitespace().nth(2).unwrap().trim_end_matches('u');
+        value.parse::<u32>().expect(value)
+    };
+    macro_rules! compare {
+        ($($name:ident)*) => { $(assert_eq!(defined(stringify!($name)), ffi::$name as u32);)* };
+    }
+    compare!(ABI_MAJOR ABI_MINOR OK PENDING ERROR PANIC LOG_TRACE LOG_DEBUG LOG_INFO LOG_WARNING LOG_ERROR
+        READABLE WRITABLE WAIT_STOP WAIT_WAKE WAIT_TIME);
+}

@@ -1,0 +1,337 @@
+//! A host that does what the test says: time stands still until it is told to move, and nothing is polled unasked.
+#![allow(dead_code)] // each test uses a part of it
+#![warn(unsafe_op_in_unsafe_fn)]
+
+use std::alloc::{alloc_zeroed, dealloc, Layout};
+use std::cell::Cell;
+use std::ffi::{c_void, CString};
+use std::future::Future;
+use std::os::raw::c_char;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use taskhost::ffi::{self, Exec, Factory, Services};
+
+/// The factory of a function, as `plugin!` makes it.
+#[macro_export]
+macro_rules! factory {
+    (blocking $task:expr) => {
+        $crate::factory!(@ blocking, $task)
+    };
+    ($task:expr) => {
+        $crate::factory!(@ polled, $task)
+    };
+    (@ $kind:ident, $task:expr) => {{
+        static TEXTS: taskhost::__private::Texts = taskhost::__private::Texts::new("test", None, &[]);
+        static FACTORY: taskhost::__private::Factory =
+            taskhost::__private::$kind($task, &TEXTS, std::ptr::null());
+        // SAFETY: a static.
+        unsafe { &*FACTORY.get() }
+    }};
+}
+
+pub const SECOND: u64 = 1_000_000_000;
+
+#[repr(C)]
+struct FakeExec {
+    exec: Exec,
+    config: CString,
+    wakes: &'static AtomicUsize, // its address is the waker; never freed, as a host's slots
+    clock: AtomicU64,
+    timer: AtomicU64,
+    timer_calls: AtomicUsize,
+    stop: AtomicU64,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    log: Vec<String>,
+    failure: Option<String>,
+    descriptors: Vec<(i32, u32)>,
+    refuse_descriptors: bool,
+    waits: Vec<u64>,
+}
+
+thread_local! {
+    static CLOCK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// One execution and its memory, which is poisoned once it is dropped.
+pub struct Fake {
+    factory: &'static Factory,
+    fake: Box<FakeExec>,
+    state: *mut u8,
+    layout: Layout,
+    alive: bool,
+}
+
+// SAFETY: the functions of one execution are called by whoever holds the Fake, never at once.
+unsafe impl Send for Fake {}
+
+impl Fake {
+    pub fn new(factory: &'static Factory) -> Fake {
+        Fake::with_services(factory, &SERVICES)
+    }
+
+    pub fn with_services(factory: &'static Factory, services: &'static Services) -> Fake {
+        let layout = Layout::from_size_align(factory.state_size.max(1), factory.state_align.max(16)).unwrap();
+        let fake = Box::new(FakeExec {
+            exec: Exec { services },
+            config: CString::new("{\"a\": 1}").unwrap(),
+            wakes: Box::leak(Box::new(AtomicUsize::new(0))),
+            clock: AtomicU64::new(1000 * SECOND),
+            timer: AtomicU64::new(ffi::NEVER),
+            timer_calls: AtomicUsize::new(0),
+            stop: AtomicU64::new(0),
+            heard: Mutex::new(Heard { descriptors: Vec::with_capacity(64), ..Heard::default() }),
+        });
+        // SAFETY: the layout has a size.
+        let state = unsafe { alloc_zeroed(layout) };
+        Fake { factory, fake, state, layout, alive: false }
+    }
+
+    /// Started, which must work.
+    pub fn started(factory: &'static Factory) -> Fake {
+        let mut fake = Fake::new(factory);
+        assert_eq!(fake.start(), ffi::OK);
+        fake
+    }
+
+    fn exec(&self) -> *const Exec {
+        CLOCK.with(|clock| clock.set(self.fake.clock.load(Ordering::SeqCst)));
+        &*self.fake as *const FakeExec as *const Exec
+    }
+
+    pub fn start(&mut self) -> i32 {
+        let exec = self.exec();
+        // SAFETY: fresh memory, as large and aligned as asked.
+        let status = self.factory.start.map_or(ffi::OK, |start| unsafe { start(self.state.cast(), exec) });
+        self.alive = status == ffi::OK;
+        status
+    }
+
+    pub fn poll(&mut self) -> i32 {
+        assert!(self.alive);
+        let exec = self.exec();
+        // SAFETY: started, not dropped.
+        unsafe { self.factory.poll.unwrap()(self.state.cast(), exec) }
+    }
+
+    pub fn run(&mut self) -> i32 {
+        let exec = self.exec();
+        // SAFETY: started, not dropped.
+        unsafe { self.factory.run.unwrap()(self.state.cast(), exec) }
+    }
+
+    /// As the host does it, once. The Fake's own drop does it if the test has not.
+    pub fn drop_state(&mut self) {
+        self.exec();
+        if std::mem::take(&mut self.alive) {
+            if let Some(drop) = self.factory.drop {
+                // SAFETY: started, not dropped.
+                unsafe { drop(self.state.cast::<c_void>()) }
+            }
+        }
+        // SAFETY: ours, and nobody else's any more.
+        unsafe { std::ptr::write_bytes(self.state, 0xAA, self.layout.size()) };
+    }
+
+    /// Moves the clock to the execution's timer, which must be set, and polls.
+    pub fn poll_at_timer(&mut self) -> i32 {
+        let timer = self.timer().expect("it waits for no time");
+        let now = self.fake.clock.load(Ordering::SeqCst);
+        self.fake.clock.store(now.max(timer), Ordering::SeqCst);
+        self.fake.timer.store(ffi::NEVER, Ordering::SeqCst);
+        self.poll()
+    }
+
+    pub fn advance(&self, nanoseconds: u64) {
+        self.fake.clock.fetch_add(nanoseconds, Ordering::SeqCst);
+    }
+    /// From the clock's beginning.
+    pub fn elapsed(&self) -> u64 {
+        self.fake.clock.load(Ordering::SeqCst) - 1000 * SECOND
+    }
+    /// From now.
+    pub fn timer(&self) -> Option<u64> {
+        Some(self.fake.timer.load(Ordering::SeqCst)).filter(|timer| *timer != ffi::NEVER)
+    }
+    pub fn timer_in(&self) -> Option<u64> {
+        self.timer().map(|timer| timer.saturating_sub(self.fake.clock.load(Ordering::SeqCst)))
+    }
+    pub fn timer_calls(&self) -> usize {
+        self.fake.timer_calls.load(Ordering::SeqCst)
+    }
+    pub fn request_stop(&self) {
+        self.fake.stop.store(1, Ordering::SeqCst);
+    }
+    pub fn wakes(&self) -> &'static AtomicUsize {
+        self.fake.wakes
+    }
+    pub fn wake_count(&self) -> usize {
+        self.fake.wakes.load(Ordering::SeqCst)
+    }
+    pub fn failure(&self) -> Option<String> {
+        self.fake.heard.lock().unwrap().failure.clone()
+    }
+    pub fn log(&self) -> Vec<String> {
+        self.fake.heard.lock().unwrap().log.clone()
+    }
+    /// What the host waits for by now.
+    pub fn descriptors(&self) -> Vec<(i32, u32)> {
+        self.fake.heard.lock().unwrap().descriptors.clone()
+    }
+    /// As when a wait was served.
+    pub fn forget_descriptors(&self) {
+        self.fake.heard.lock().unwrap().descriptors.clear();
+    }
+    pub fn refuse_descriptors(&self) {
+        self.fake.heard.lock().unwrap().refuse_descriptors = true;
+    }
+    pub fn waits(&self) -> Vec<u64> {
+        self.fake.heard.lock().unwrap().waits.clone()
+    }
+    pub fn memory(&self) -> std::ops::Range<usize> {
+        self.state as usize..self.state as usize + self.layout.size()
+    }
+    pub fn state_size(&self) -> usize {
+        self.factory.state_size
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.drop_state();
+        // SAFETY: allocated with it.
+        unsafe { dealloc(self.state, self.layout) };
+    }
+}
+
+fn fake<'a>(exec: *const Exec) -> &'a FakeExec {
+    // SAFETY: only ever called with the beginning of a FakeExec.
+    unsafe { &*exec.cast::<FakeExec>() }
+}
+
+/// # Safety
+/// So many bytes of UTF-8.
+unsafe fn text(text: *const c_char, size: usize) -> String {
+    // SAFETY: the caller's promise.
+    String::from_utf8(unsafe { std::slice::from_raw_parts(text.cast(), size) }.to_vec()).unwrap()
+}
+
+unsafe extern "C" fn log(exec: *const Exec, level: i32, line: *const c_char, size: usize) {
+    // SAFETY: as the SDK calls it.
+    let line = format!("{} {}", level, unsafe { text(line, size) });
+    fake(exec).heard.lock().unwrap().log.push(line);
+}
+unsafe extern "C" fn fail(exec: *const Exec, line: *const c_char, size: usize) -> i32 {
+    // SAFETY: as the SDK calls it.
+    fake(exec).heard.lock().unwrap().failure = Some(unsafe { text(line, size) });
+    ffi::ERROR
+}
+unsafe extern "C" fn config(exec: *const Exec, size: *mut usize) -> *const c_char {
+    let config = &fake(exec).config;
+    // SAFETY: the SDK wants it.
+    unsafe { *size = config.as_bytes().len() };
+    config.as_ptr()
+}
+unsafe extern "C" fn task_name(_: *const Exec) -> *const c_char {
+    b"fake\0".as_ptr().cast()
+}
+unsafe extern "C" fn execution_number(_: *const Exec) -> u64 {
+    7
+}
+unsafe extern "C" fn stop_requested(exec: *const Exec) -> i32 {
+    fake(exec).stop.load(Ordering::SeqCst) as i32
+}
+unsafe extern "C" fn now() -> u64 {
+    CLOCK.with(Cell::get)
+}
+unsafe extern "C" fn waker(exec: *const Exec) -> u64 {
+    fake(exec).wakes as *const AtomicUsize as u64
+}
+unsafe extern "C" fn wake(waker: u64) {
+    // SAFETY: the address of a number that is never freed.
+    unsafe { &*(waker as *const AtomicUsize) }.fetch_add(1, Ordering::SeqCst);
+}
+unsafe extern "C" fn wake_at(exec: *const Exec, time: u64) {
+    fake(exec).timer_calls.fetch_add(1, Ordering::SeqCst);
+    fake(exec).timer.store(time, Ordering::SeqCst);
+}
+unsafe extern "C" fn wake_after(exec: *const Exec, delay: u64) {
+    // SAFETY: as above.
+    unsafe { wake_at(exec, now().saturating_add(delay)) }
+}
+unsafe extern "C" fn wake_on_fd(exec: *const Exec, fd: i32, interests: u32) -> i32 {
+    let mut heard = fake(exec).heard.lock().unwrap();
+    if interests == 0 {
+        heard.descriptors.retain(|(other, _)| *other != fd);
+    } else if heard.refuse_descriptors {
+        return ffi::ERROR;
+    } else if let Some(there) = heard.descriptors.iter_mut().find(|(other, _)| *other == fd) {
+        there.1 |= interests;
+    } else {
+        heard.descriptors.push((fd, interests));
+    }
+    ffi::OK
+}
+unsafe extern "C" fn wait(exec: *const Exec, time: u64) -> u32 {
+    let fake = fake(exec);
+    fake.heard.lock().unwrap().waits.push(time);
+    if fake.stop.load(Ordering::SeqCst) != 0 {
+        return ffi::WAIT_STOP;
+    }
+    CLOCK.with(|clock| clock.set(clock.get().max(time)));
+    ffi::WAIT_TIME
+}
+unsafe extern "C" fn ready(exec: *const Exec) {
+    fake(exec).heard.lock().unwrap().log.push("ready".to_string());
+}
+unsafe extern "C" fn heartbeat(exec: *const Exec) {
+    fake(exec).heard.lock().unwrap().log.push("heartbeat".to_string());
+}
+unsafe extern "C" fn extension(_: *const Exec, _: *const c_char, _: u32) -> *const c_void {
+    std::ptr::null()
+}
+
+pub static SERVICES: Services = services(wake);
+
+pub const fn services(wake: unsafe extern "C" fn(u64)) -> Services {
+    Services {
+        struct_size: std::mem::size_of::<Services>() as u32,
+        abi_minor: 0,
+        log,
+        fail,
+        config,
+        task_name,
+        execution_number,
+        stop_requested,
+        now,
+        waker,
+        wake,
+        wake_at,
+        wake_after,
+        wake_on_fd,
+        wait,
+        ready,
+        heartbeat,
+        extension,
+    }
+}
+
+/// std's, which rustc 1.63 does not have yet.
+pub fn poll_fn<R, F: FnMut(&mut Context<'_>) -> Poll<R> + Unpin>(function: F) -> PollFn<F> {
+    PollFn(function)
+}
+
+pub struct PollFn<F>(F);
+
+impl<R, F: FnMut(&mut Context<'_>) -> Poll<R> + Unpin> Future for PollFn<F> {
+    type Output = R;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
+        (self.0)(context)
+    }
+}

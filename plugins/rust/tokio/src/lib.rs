@@ -1,0 +1,88 @@
+//! A task with a tokio runtime of its own: a Unix socket that sends each line back in capital letters.
+//!
+//! The runtime has its own threads, so the task is a blocking one: its thread has nothing to do but to wait for the
+//! stop, or for the server to fail, and to see the runtime's threads out before it returns (rule 5.2).
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use taskhost::Context;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime;
+
+const PATIENCE: Duration = Duration::from_secs(2); // for the runtime's blocking threads, of which there are none
+
+fn shout(task: Context) -> io::Result<()> {
+    let path = path(&task.config())?;
+    let threads = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let listener = {
+        let _inside = threads.enter();
+        UnixListener::bind(&path)?
+    };
+    let _socket = Socket(path);
+    task.notify_ready();
+
+    // What ends in the runtime wakes the task; a waker may be used from any thread.
+    let (sender, receiver) = mpsc::channel();
+    let waker = task.waker();
+    threads.spawn(async move {
+        let failure = serve(listener).await;
+        let _ = sender.send(failure);
+        waker.wake();
+    });
+    let end = loop {
+        let waited = task.wait();
+        if let Ok(failure) = receiver.try_recv() {
+            break failure;
+        }
+        if waited.stop() {
+            break Ok(());
+        }
+    };
+    threads.shutdown_timeout(PATIENCE); // drops all that is served where it awaits, and joins the threads
+    end
+}
+
+async fn serve(listener: UnixListener) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let _ = converse(stream).await; // one who hangs up is no failure
+        });
+    }
+}
+
+async fn converse(stream: UnixStream) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    while let Some(line) = lines.next_line().await? {
+        tokio::time::sleep(Duration::from_millis(1)).await; // tokio's own clock, as good as anybody's
+        writer.write_all((line.to_uppercase() + "\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// The socket's file, taken away at the end; also at a panic.
+struct Socket(PathBuf);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// From `{"path": "shout.sock"}`. A plugin with tokio will mostly have serde_json too.
+fn path(config: &str) -> io::Result<PathBuf> {
+    match config.split('"').collect::<Vec<_>>().as_slice() {
+        [_, "path", _, path, _] if !path.is_empty() && !path.contains('\\') => Ok(PathBuf::from(path)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "config: must be {\"path\": \"SOCKET\"}")),
+    }
+}
+
+taskhost::plugin! {
+    /// A Unix socket that sends each line back in capital letters; with tokio.
+    "rust_tokio" => blocking shout,
+}
