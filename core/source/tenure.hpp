@@ -46,7 +46,7 @@ class Tenure {
   [[gnu::always_inline]] bool end_call() noexcept {
     frame.cell.store(nullptr, std::memory_order_release);
     light_fence();
-    return state_.load(std::memory_order_relaxed) == State::held || is_still_held();
+    return state_.load(std::memory_order_acquire) == State::held || is_still_held();
   }
 
   // [monitor] Grows with each step; and whether a call runs.
@@ -68,7 +68,7 @@ class Tenure {
     return nullptr;
   }
   void unpin() {
-    state_.store(initial(), std::memory_order_relaxed);
+    state_.store(initial(), std::memory_order_release);
     mutex_.unlock();
   }
   void take() {
