@@ -155,6 +155,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   cell.stalled = true;
   stalls_.push_back({&cell, std::move(lost), now_ - blocked_for, false, {}});
   if (stopping_ && cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
+  if (expired_) boost::asio::post(context_, [this] { expire_stop(); });  // the former owner may have been in the midst
   if (cell.machine.state != TaskState::ended) return;
   // Its stop ran out of time, and now its drop does not return; or it is a handler of a coroutine long dropped.
   if (!stalls_.back().tenure->abandon()) return;

@@ -44,7 +44,8 @@ StallMonitor::~StallMonitor() = default;
 
 void StallMonitor::listen() {
   armed_.store(true);
-  set_timer(limit_ / looks_a_limit);
+  last_look_ = std::chrono::steady_clock::now();
+  set_timer(interval_ = limit_ / looks_a_limit);
   wait();
 }
 
@@ -91,7 +92,11 @@ void StallMonitor::end() {
 
 void StallMonitor::look() {
   const Time now = std::chrono::steady_clock::now();
+  // Where this thread itself came late (a paused machine, a busy one), the calls may have had no more time than it.
+  const std::chrono::nanoseconds late = now - last_look_ - 2 * interval_;
+  last_look_ = now;
   for (Member& member : members_) {
+    if (late > 0ns) member.since = std::min(now, member.since + late);
     if (!member.given_up && has_live_tasks(member)) look_at(member, now);
     if (ended_) return;
   }
@@ -113,7 +118,7 @@ void StallMonitor::look() {
     // A shard that woke up meanwhile either sees that nothing is armed, or is seen here.
     if (!busy() || armed_.exchange(true, std::memory_order_acq_rel)) return;
   }
-  set_timer(interval);
+  set_timer(interval_ = interval);
 }
 
 void StallMonitor::look_at(Member& member, Time now) {

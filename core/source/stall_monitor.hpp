@@ -10,6 +10,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "job_threads.hpp"
@@ -29,7 +30,7 @@ class StallMonitor {
   StallMonitor& operator=(const StallMonitor&) = delete;
 
   // Before listen.
-  void watch(ShardThread& thread) { members_.push_back(Member{&thread}); }
+  void watch(ShardThread& thread) { members_.emplace_back().thread = &thread; }
   void listen();
 
   // [any shard's thread]
@@ -45,11 +46,11 @@ class StallMonitor {
 
  private:
   struct Member {
-    ShardThread* thread;
+    ShardThread* thread = nullptr;
     std::uint64_t step = 0;  // what was seen last, and since when
     bool in_call = false;
     Time since{};
-    Time taken_over{};               // the last time
+    std::optional<Time> taken_over;  // the last time
     const TaskCell* told = nullptr;  // of this step: task_stalled
     bool told_bound = false;         // of this step: no thread left
     bool given_up = false;
@@ -68,7 +69,9 @@ class StallMonitor {
   void look_at_call(Member& member, Time now);
   void tell_untold(Time now);
   void tell(const TaskCell& cell, Stage stage, std::chrono::nanoseconds blocked_for);
-  bool hurries(const Member& member, Time now) const { return now - member.taken_over < 10 * limit_; }
+  bool hurries(const Member& member, Time now) const {
+    return member.taken_over && now - *member.taken_over < 10 * limit_;
+  }
   std::chrono::nanoseconds patience(const Member& member, Time now) const;
   bool is_over(const Member& member, const TaskCell& cell, Time now) const;
   static bool has_live_tasks(const Member& member) {
@@ -83,6 +86,8 @@ class StallMonitor {
   std::vector<Untold> untold_;
   boost::asio::posix::stream_descriptor timer_;
   std::atomic<bool> armed_{false};
+  std::chrono::nanoseconds interval_{0};  // what the timer was last set to
+  Time last_look_{};
   bool ended_ = false;
 
   bool stopping_ = false;
