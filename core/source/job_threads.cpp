@@ -89,7 +89,7 @@ void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
     workers.pop_back();
     require(error, "pthread_create");
   }
-  begin.release();
+  (void)begin.release();
 }
 
 JobThreads::JobThreads(JobThreadOptions options) : state_(std::make_shared<State>(std::move(options))) {}

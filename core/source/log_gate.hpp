@@ -15,6 +15,7 @@ class LogGate {
   static constexpr std::uint32_t burst = 120;          // lines at once
   static constexpr std::uint32_t lines_a_second = 12;  // after that, on average
   static constexpr Nanoseconds summary_interval = 2'000'000'000;
+  static constexpr std::uint64_t storm = 1000;  // held back between two summaries
 
   // Whether an event of this kind goes to the log. What must never be missing always does.
   bool admit(EventKind kind, const char* task) noexcept {
@@ -81,7 +82,13 @@ class LogGate {
       held_since_ = now;
       summary_due_ = now + summary_interval;
     }
-    return now >= summary_due_ && take(now, summary);
+    if (now < summary_due_ || !take(now, summary)) return false;
+    // A storm that still rages earns nothing: its next lines are held back at once, for the next summary.
+    if (summary.starts + summary.exits + summary.restarts + summary.ends > storm) {
+      tokens_ = 0;
+      refilled_ = now;
+    }
+    return true;
   }
 
   // What is held back, at once: for the end.
