@@ -46,6 +46,8 @@ TEST_CASE("as many blocking tasks as there may be can restart together, again an
     REQUIRE(calls.size() == limit);
     for (const auto& call : calls) await(*call);
     scene.run();
+    // A call has finished a moment before it wakes the shard.
+    while (round < restarts && scene.owner.calls.size() < limit) scene.run();
   }
   CHECK(recipe->steps == static_cast<int>(limit) * (restarts + 1));
 }
