@@ -135,7 +135,7 @@ const taskhost_services services_table = {
 
 }  // namespace
 
-TaskFn PluginTasks::make(const taskhost_factory& factory, const void* origin, std::string_view config) {
+const TaskFn& PluginTasks::make(const taskhost_factory& factory, const void* origin, std::string_view config) {
   if (!last_ || last_origin_ != origin || last_config_ != config) {
     last_.emplace(std::make_shared<const PluginRecipe>(factory, config, environment_));
     last_origin_ = origin;

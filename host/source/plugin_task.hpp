@@ -23,8 +23,8 @@ class PluginTasks {
   explicit PluginTasks(const PluginEnvironment& environment) : environment_(environment) {}
 
   // `factory` has been read by factory_rules; what it points to lives as long as the recipe. `origin` tells factories
-  // apart. `config`: JSON text, or empty for none.
-  TaskFn make(const taskhost_factory& factory, const void* origin, std::string_view config);
+  // apart. `config`: JSON text, or empty for none. Valid until the next call: a fleet's tasks count no references.
+  const TaskFn& make(const taskhost_factory& factory, const void* origin, std::string_view config);
 
  private:
   const PluginEnvironment& environment_;
