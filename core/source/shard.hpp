@@ -178,6 +178,7 @@ class Shard {
   [[gnu::always_inline]] inline void hot_settle(TaskCell& cell, Outcome outcome);
   bool ask(TaskCell& cell);
   bool ask_next();
+  bool tell_to_stop(TaskCell& cell);
   bool remove(TaskCell& cell);
   bool expire_deadlines();
   bool look_after_blocking(TaskCell& cell);

@@ -37,33 +37,24 @@ bool Shard::ask_next() {
   return true;
 }
 
+// True: an execution lives, and knows now that it has to end.
+bool Shard::tell_to_stop(TaskCell& cell) {
+  const Action action = cell.machine.resume(cell.options(), TaskEvent::stop_requested);
+  if (action == Action::cancel) end(cell);
+  if (action != Action::ask) return false;
+  cell.stop_asked.store(true, std::memory_order_release);
+  publish(cell, EventKind::task_stopping);
+  return true;
+}
+
 bool Shard::ask(TaskCell& cell) {
-  switch (cell.machine.resume(cell.options(), TaskEvent::stop_requested)) {
-    case Action::cancel:
-      end(cell);
-      return true;
-    case Action::ask:
-      cell.stop_asked.store(true, std::memory_order_release);
-      publish(cell, EventKind::task_stopping);
-      if (!cell.kind->blocking && !cell.stalled) return poll(cell);  // its deadline is set if it does not end at once
-      limit_stop(cell);
-      if (!cell.stalled) {
-        cell.extra->call->request_stop();
-      } else if (!cell.kind->blocking) {
-        stall_of(cell).woken = true;  // to be polled once more when it is back
-      }
-      return true;
-    case Action::none:
-    case Action::start:
-    case Action::restart:
-    case Action::discard:
-    case Action::discard_exhausted:
-    case Action::stop_host_success:
-    case Action::stop_host_failure:
-    case Action::stop_host_exhausted:
-    case Action::report_stopped:
-    case Action::remove:
-      return true;
+  if (!tell_to_stop(cell)) return true;
+  if (!cell.kind->blocking && !cell.stalled) return poll(cell);  // its deadline is set if it does not end at once
+  limit_stop(cell);
+  if (!cell.stalled) {
+    cell.extra->call->request_stop();
+  } else if (!cell.kind->blocking) {
+    stall_of(cell).woken = true;  // to be polled once more when it is back
   }
   return true;
 }
@@ -95,26 +86,7 @@ void Shard::expire_stop() {
   for (std::size_t run = 0; run < runs_.size(); ++run) {
     for (std::size_t i = 0; i < runs_[run].count; ++i) {
       TaskCell& cell = runs_[run].at(i);
-      switch (cell.machine.resume(cell.options(), TaskEvent::stop_requested)) {
-        case Action::cancel:
-          end(cell);
-          continue;
-        case Action::ask:
-          cell.stop_asked.store(true, std::memory_order_release);
-          publish(cell, EventKind::task_stopping);
-          break;
-        case Action::none:
-        case Action::start:
-        case Action::restart:
-        case Action::discard:
-        case Action::discard_exhausted:
-        case Action::stop_host_success:
-        case Action::stop_host_failure:
-        case Action::stop_host_exhausted:
-        case Action::report_stopped:
-        case Action::remove:
-          break;
-      }
+      (void)tell_to_stop(cell);
       if (!remove(cell)) return;
     }
   }
