@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <mutex>
 
+#include "config_extension.hpp"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost {
@@ -34,6 +36,11 @@ class PluginRecipe final : public Recipe {
         environment_(environment) {}
 
   const std::string& config() const noexcept { return config_; }
+  // Read when the first execution asks: most tasks never do.
+  const ConfigValues& values() const {
+    std::call_once(values_once_, [this] { values_.emplace(config_); });
+    return *values_;
+  }
   const PluginEnvironment& environment() const noexcept { return environment_; }
 
   std::string explain(bool in_start, int32_t result) const override {
@@ -45,6 +52,8 @@ class PluginRecipe final : public Recipe {
  private:
   const std::string config_;
   const PluginEnvironment& environment_;
+  mutable std::once_flag values_once_;
+  mutable std::optional<ConfigValues> values_;
 };
 
 // A taskhost_exec is an Execution: it begins with the services pointer of its recipe.
@@ -55,6 +64,8 @@ Execution& execution_of(const taskhost_exec* exec) noexcept {
 const PluginRecipe& recipe_of(const taskhost_exec* exec) noexcept {
   return static_cast<const PluginRecipe&>(execution_of(exec).recipe());
 }
+
+const ConfigValues& values_of(const taskhost_exec* exec) { return recipe_of(exec).values(); }
 
 // The services. None lets an exception out: they only call noexcept functions, or catch.
 
@@ -127,9 +138,14 @@ const taskhost_services services_table = {
     [](const taskhost_exec* exec) { execution_of(exec).heartbeat(); },
     // extension
     [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
-      if (id == nullptr || std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) != 0) return nullptr;
-      if (revision != TASKHOST_SIGNALS_REVISION || recipe_of(exec).environment().signals == nullptr) return nullptr;
-      return &signals_extension;
+      const auto asks_for = [id, revision](const char* known, uint32_t known_revision) {
+        return id != nullptr && std::strcmp(id, known) == 0 && revision == known_revision;
+      };
+      if (asks_for(TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION)) return &config_extension<values_of>;
+      if (asks_for(TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION)) {
+        return recipe_of(exec).environment().signals != nullptr ? &signals_extension : nullptr;
+      }
+      return nullptr;
     },
 };
 
