@@ -1,4 +1,5 @@
 // The words of the contract, one for each enumerator.
+#include "taskhost/core/coordinator.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/outcome.hpp"
 #include "taskhost/core/task_machine.hpp"
@@ -80,6 +81,12 @@ std::string_view to_string(StopReason reason) noexcept {
       return "all_done";
     case StopReason::request:
       return "request";
+    case StopReason::skipped:
+      return "skipped";
+    case StopReason::group:
+      return "group";
+    case StopReason::not_stopped:
+      return "not_stopped";
   }
   return "?";
 }
@@ -140,6 +147,106 @@ std::string_view to_string(Action action) noexcept {
       return "report_stopped";
     case Action::remove:
       return "remove";
+  }
+  return "?";
+}
+
+std::string_view to_string(ExitAction action) noexcept {
+  switch (action) {
+    case ExitAction::restart:
+      return "restart";
+    case ExitAction::discard:
+      return "discard";
+    case ExitAction::stop_host:
+      return "stop_host";
+    case ExitAction::fail_host:
+      return "fail_host";
+    case ExitAction::give_up:
+      return "give_up";
+  }
+  return "?";
+}
+
+std::string_view to_string(GiveUp action) noexcept {
+  switch (action) {
+    case GiveUp::by_type:
+      return "default";
+    case GiveUp::stop_host:
+      return "stop_host";
+    case GiveUp::discard:
+      return "discard";
+    case GiveUp::cooldown:
+      return "cooldown";
+  }
+  return "?";
+}
+
+std::string_view to_string(WatchdogAction action) noexcept {
+  switch (action) {
+    case WatchdogAction::log:
+      return "log";
+    case WatchdogAction::restart:
+      return "restart";
+  }
+  return "?";
+}
+
+std::string_view to_string(Strategy strategy) noexcept {
+  switch (strategy) {
+    case Strategy::one_for_one:
+      return "one_for_one";
+    case Strategy::one_for_all:
+      return "one_for_all";
+    case Strategy::rest_for_one:
+      return "rest_for_one";
+  }
+  return "?";
+}
+
+std::string_view to_string(Coordinator::State state) noexcept {
+  switch (state) {
+    case Coordinator::State::waiting:
+      return "waiting";
+    case Coordinator::State::delayed:
+      return "delayed";
+    case Coordinator::State::starting:
+      return "starting";
+    case Coordinator::State::running:
+      return "running";
+    case Coordinator::State::stopping:
+      return "stopping";
+    case Coordinator::State::stopped:
+      return "stopped";
+    case Coordinator::State::ended:
+      return "ended";
+  }
+  return "?";
+}
+
+std::string_view to_string(Coordinator::Purpose purpose) noexcept {
+  switch (purpose) {
+    case Coordinator::Purpose::host:
+      return "host";
+    case Coordinator::Purpose::operator_stop:
+      return "operator";
+    case Coordinator::Purpose::discard:
+      return "discard";
+    case Coordinator::Purpose::again:
+      return "again";
+    case Coordinator::Purpose::failure:
+      return "failure";
+  }
+  return "?";
+}
+
+std::string_view to_string(Coordinator::Operation operation) noexcept {
+  switch (operation) {
+    case Coordinator::Operation::stop:
+      return "stop";
+    case Coordinator::Operation::start:
+      return "start";
+    case Coordinator::Operation::restart:
+      return "restart";
   }
   return "?";
 }

@@ -28,7 +28,16 @@ enum class EventKind : std::uint8_t {
   host_stopped,
 };
 
-enum class StopReason : std::uint8_t { task_exit, budget_exhausted, signal, all_done, request };
+enum class StopReason : std::uint8_t {
+  task_exit,
+  budget_exhausted,
+  signal,
+  all_done,
+  request,
+  skipped,      // a task that it was to start after is over
+  group,        // a member of its group gave up
+  not_stopped,  // an execution could not be ended
+};
 
 std::string_view to_string(EventKind kind) noexcept;
 std::string_view to_string(StopReason reason) noexcept;
@@ -45,6 +54,7 @@ struct Event {
   boost::uuids::uuid id{};
   std::uint64_t execution = 0;
   std::uint32_t remaining = 0;   // budget left
+  bool unlimited = false;        // it has no end
   std::uint64_t delay_ms = 0;    // task_restarting
   std::uint64_t uptime_ms = 0;   // task_exited, task_stopped, task_abandoned
   std::uint64_t stalled_ms = 0;  // task_stalled: so far

@@ -1,0 +1,42 @@
+// What an exit of a task with optional fields means: rules, type, budget and backoff. Pure: time and chance are passed
+// in. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string_view>
+
+#include "taskhost/core/supervision_options.hpp"
+#include "taskhost/core/task_type.hpp"
+
+namespace taskhost {
+
+// What a task has used up.
+struct RestartLedger {
+  std::uint32_t charged = 0;      // restarts since the budget was given back; without a window
+  std::deque<Nanoseconds> times;  // the same with a window: those that may still lie in it, oldest first
+  std::uint64_t in_a_row = 0;     // restarts since the backoff was given back
+  std::uint64_t lifetime = 0;     // restarts ever
+
+  void give_back() noexcept;
+};
+
+struct Judgement {
+  enum class Kind : std::uint8_t { restart, discard, stop_host_success, stop_host_failure, give_up };
+  Kind kind = Kind::discard;
+  Nanoseconds delay = 0;  // of a restart
+};
+
+// An exit at `now`, after `uptime`. A restart is charged; `random`, in [0, 1), is for its jitter.
+Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
+                     Nanoseconds uptime, Nanoseconds now, double random);
+
+// What giving up leads to; never GiveUp::by_type.
+GiveUp after_giving_up(const TaskOptions& options) noexcept;
+
+// The budget left at `now`; nothing if it is unlimited.
+std::optional<std::uint32_t> remaining_restarts(const TaskOptions& options, RestartLedger& ledger,
+                                                Nanoseconds now) noexcept;
+
+}  // namespace taskhost

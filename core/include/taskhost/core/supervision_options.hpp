@@ -1,0 +1,84 @@
+// The optional fields of a task's policy, all absent by default. Plain values; any thread. What they mean is told in
+// SUPERVISION.md.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "taskhost/core/clock.hpp"
+#include "taskhost/core/outcome.hpp"
+
+namespace taskhost {
+
+// The delay before the k-th restart in a row.
+struct Backoff {
+  std::chrono::nanoseconds initial{0};
+  double factor = 2;  // at least 1
+  std::chrono::nanoseconds max = std::chrono::hours(1);
+  double jitter = 0;  // 0 to 1
+
+  // `restart` from 1; `random` in [0, 1). Saturates at max.
+  Nanoseconds delay(std::uint64_t restart, double random) const noexcept;
+  bool operator==(const Backoff&) const = default;
+};
+
+enum class ExitAction : std::uint8_t {
+  restart,    // while the budget allows it
+  discard,    // the others go on
+  stop_host,  // with success
+  fail_host,  // with failure
+  give_up,    // as if the budget were used up
+};
+std::string_view to_string(ExitAction action) noexcept;
+
+// What an exit of this kind means, instead of what the task's type says.
+struct ExitRule {
+  std::vector<Outcome> outcomes;  // empty: any
+  std::string message;            // a part of the message; empty: any
+  ExitAction action = ExitAction::restart;
+
+  bool matches(Outcome outcome, std::string_view its_message) const noexcept;
+  bool operator==(const ExitRule&) const = default;
+};
+
+enum class GiveUp : std::uint8_t {
+  by_type,    // mandatory: stop_host; detachable: discard
+  stop_host,  // with failure
+  discard,
+  cooldown,  // wait, then begin anew
+};
+std::string_view to_string(GiveUp action) noexcept;
+
+enum class WatchdogAction : std::uint8_t { log, restart };
+std::string_view to_string(WatchdogAction action) noexcept;
+
+struct Watchdog {
+  std::chrono::nanoseconds interval{0};
+  WatchdogAction action = WatchdogAction::log;
+  bool operator==(const Watchdog&) const = default;
+};
+
+struct SupervisionOptions {
+  bool unlimited = false;                                 // restarts without end; needs a backoff
+  std::optional<std::chrono::nanoseconds> window;         // the budget counts restarts within it only
+  std::optional<Backoff> backoff;                         // absent: at once
+  std::optional<std::chrono::nanoseconds> reset_after;    // an execution that lived so long gives all back
+  bool notify = false;                                    // ready when it says so, not when it has started
+  std::optional<std::chrono::nanoseconds> start_timeout;  // from the start until it is ready
+  std::optional<Watchdog> watchdog;
+  GiveUp on_give_up = GiveUp::by_type;
+  std::chrono::nanoseconds cooldown{0};
+  std::vector<ExitRule> exit_rules;  // the first that matches
+
+  bool operator==(const SupervisionOptions&) const = default;
+};
+
+// How the members of a group stand by each other: Erlang/OTP's strategies.
+enum class Strategy : std::uint8_t { one_for_one, one_for_all, rest_for_one };
+std::string_view to_string(Strategy strategy) noexcept;
+
+}  // namespace taskhost

@@ -1,0 +1,366 @@
+// The coordinator's inputs, and what an end leads to. Its bookkeeping is in coordinator_state.cpp.
+#include "taskhost/core/coordinator.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace taskhost {
+
+namespace {
+
+const SupervisionOptions no_options;
+
+std::string duration_text(std::chrono::nanoseconds duration) {
+  const auto count = duration.count();
+  if (count % 1'000'000'000 == 0) return std::to_string(count / 1'000'000'000) + " s";
+  if (count % 1'000'000 == 0) return std::to_string(count / 1'000'000) + " ms";
+  return std::to_string(count) + " ns";
+}
+
+}  // namespace
+
+const SupervisionOptions& Coordinator::optional_of(const Entry& entry) noexcept {
+  return entry.options.optional ? *entry.options.optional : no_options;
+}
+
+Coordinator::Coordinator(std::vector<CoordinatedTask> tasks, std::vector<Strategy> groups, std::uint64_t seed,
+                         CoordinatorPort& port)
+    : seed_(seed), port_(port) {
+  groups_.resize(groups.size());
+  for (std::size_t i = 0; i < groups.size(); ++i) groups_[i].strategy = groups[i];
+  entries_.resize(tasks.size());
+  for (Place task = 0; task < tasks.size(); ++task) {
+    Entry& entry = entries_[task];
+    entry.options = std::move(tasks[task].options);
+    entry.after = std::move(tasks[task].after);
+    entry.unsatisfied = static_cast<std::uint32_t>(entry.after.size());
+    for (const Place other : entry.after) entries_[other].dependants.push_back(task);
+    if (tasks[task].group) {
+      entry.group = *tasks[task].group;
+      groups_[entry.group].members.push_back(task);
+    }
+  }
+  busy_ = entries_.size();
+}
+
+void Coordinator::begin(Nanoseconds now) {
+  for (Place task = 0; task < entries_.size(); ++task) to_look_at_.insert(task);
+  settle(now);
+}
+
+// --- facts -----------------------------------------------------------------------------------------------------------
+
+void Coordinator::started(Place task, Nanoseconds now) {
+  const Entry& entry = entries_[task];
+  if (entry.state != State::starting || optional_of(entry).notify) return;
+  become_ready(task, now);
+  settle(now);
+}
+
+void Coordinator::said_ready(Place task, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  if (!is_live(entry.state) || entry.said_ready) return;
+  entry.said_ready = true;
+  news({.kind = EventKind::task_ready, .task = task}, now);
+  if (entry.state == State::starting && optional_of(entry).notify) become_ready(task, now);
+  settle(now);
+}
+
+void Coordinator::become_ready(Place task, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  set_deadline(task, never);
+  change(task, State::running);
+  set_satisfied(task, true);
+  entry.warned = false;
+  entry.sign = now;
+  if (optional_of(entry).watchdog)
+    set_deadline(task, later(now, to_nanoseconds(optional_of(entry).watchdog->interval)));
+}
+
+void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  if (!is_live(entry.state)) return;
+  set_deadline(task, never);
+  const bool of_group = entry.to_ask && entry.leaving;
+  if (end.ending == Ending::refused) {
+    closing_ = true;
+    --entry.execution;
+    finish(task, false);
+  } else if (entry.state == State::stopping || of_group || end.ending != Ending::returned) {
+    asked_end(task, end, now);
+  } else {
+    exited(task, end, now);
+  }
+  settle(now);
+}
+
+// --- ends ------------------------------------------------------------------------------------------------------------
+
+// It was asked to end, or was about to be.
+void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  const Purpose purpose = entry.purpose;
+  if (end.ending != Ending::abandoned && purpose == Purpose::failure && !stopping_) {
+    End failed = end;
+    failed.outcome = Outcome::error;
+    failed.message = std::move(entry.failure);
+    exited(task, failed, now);
+    return;
+  }
+  if (entry.state != State::stopping) news({.kind = EventKind::task_stopping, .task = task}, now);
+  if (end.ending == Ending::abandoned) {
+    news({.kind = EventKind::task_abandoned,
+          .task = task,
+          .outcome = Outcome::cancelled,
+          .uptime = end.uptime,
+          .message = end.message},
+         now);
+    if (stopping_) {
+      finish(task, false);
+    } else if (entry.options.type == TaskType::detachable) {
+      discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::not_stopped, .message = end.message},
+              now);
+      discard_group(task, now);
+    } else {
+      finish(task, false);
+      stop_host(task, StopReason::not_stopped, true, end.message);
+    }
+    return;
+  }
+  news({.kind = EventKind::task_stopped,
+        .task = task,
+        .outcome = Outcome::cancelled,
+        .uptime = end.uptime,
+        .message = end.message},
+       now);
+  switch (purpose) {
+    case Purpose::host:
+    case Purpose::failure:  // the host stops meanwhile
+      finish(task, false);
+      break;
+    case Purpose::operator_stop:
+      set_held(task, false);
+      change(task, State::stopped);
+      break;
+    case Purpose::discard:
+      discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::group}, now);
+      break;
+    case Purpose::again:
+      change(task, State::waiting);
+      to_look_at_.insert(task);
+      break;
+  }
+}
+
+void Coordinator::exited(Place task, const End& end, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  news({.kind = EventKind::task_exited,
+        .task = task,
+        .outcome = end.outcome,
+        .uptime = end.uptime,
+        .message = end.message},
+       now);
+  const Judgement judgement = judge_exit(entry.options, entry.ledger, end.outcome, end.message, end.uptime, now,
+                                         random(task, entry.ledger.lifetime));
+  switch (judgement.kind) {
+    case Judgement::Kind::restart:
+      restart(task, judgement.delay, false, now);
+      break;
+    case Judgement::Kind::discard:
+      discard({.task = task,
+               .outcome = end.outcome,
+               .reason = StopReason::task_exit,
+               .message = end.outcome == Outcome::ok ? "it ended well" : end.message},
+              now);
+      break;
+    case Judgement::Kind::stop_host_success:
+    case Judgement::Kind::stop_host_failure:
+      finish(task, end.outcome == Outcome::ok);
+      stop_host(task, StopReason::task_exit, judgement.kind == Judgement::Kind::stop_host_failure, end.message);
+      break;
+    case Judgement::Kind::give_up:
+      give_up(task, end.outcome, end.message, now);
+      break;
+  }
+}
+
+void Coordinator::restart(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now) {
+  if (stopping_ || closing_) {
+    finish(task, false);
+    return;
+  }
+  news({.kind = EventKind::task_restarting, .task = task, .delay = delay, .cooldown = cooldown}, now);
+  change(task, delay != 0 ? State::delayed : State::waiting);
+  if (delay != 0) set_deadline(task, later(now, delay));
+  hold_group(task);
+  to_look_at_.insert(task);
+}
+
+void Coordinator::give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  news({.kind = EventKind::task_gave_up, .task = task, .outcome = outcome, .message = message}, now);
+  switch (after_giving_up(entry.options)) {
+    case GiveUp::by_type:
+    case GiveUp::stop_host:
+      finish(task, false);
+      stop_host(task, StopReason::budget_exhausted, true, message);
+      break;
+    case GiveUp::discard:
+      discard({.task = task, .outcome = outcome, .reason = StopReason::budget_exhausted, .message = message}, now);
+      discard_group(task, now);
+      break;
+    case GiveUp::cooldown:
+      entry.ledger.give_back();
+      restart(task, to_nanoseconds(optional_of(entry).cooldown), true, now);
+      break;
+  }
+}
+
+void Coordinator::discard(TaskNews how, Nanoseconds now) {
+  const Place task = how.task;
+  const bool well = how.outcome == Outcome::ok;
+  how.kind = EventKind::task_discarded;
+  news(std::move(how), now);
+  finish(task, well);
+}
+
+void Coordinator::stop_host(Place task, StopReason reason, bool failure, std::string_view message) {
+  closing_ = true;
+  port_.stop_host(task, reason, failure, message);
+}
+
+// --- time ------------------------------------------------------------------------------------------------------------
+
+void Coordinator::advance(Nanoseconds now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const Place task = deadlines_.begin()->second;
+    set_deadline(task, never);
+    fire(task, now);
+    settle(now);
+  }
+}
+
+void Coordinator::fire(Place task, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  if (entry.state == State::delayed) {
+    change(task, State::waiting);
+    to_look_at_.insert(task);
+  } else if (entry.state == State::starting) {
+    entry.failure = "was not ready within " + duration_text(*optional_of(entry).start_timeout);
+    want_stop(task, Purpose::failure);
+  } else if (entry.state == State::running) {
+    watch(task, now);
+  }
+}
+
+void Coordinator::watch(Place task, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  const Watchdog& watchdog = *optional_of(entry).watchdog;
+  const Nanoseconds interval = to_nanoseconds(watchdog.interval);
+  if (const Nanoseconds heartbeat = port_.last_heartbeat(task); heartbeat > entry.sign) {
+    entry.sign = heartbeat;
+    entry.warned = false;
+  }
+  if (later(entry.sign, interval) > now) {
+    set_deadline(task, later(entry.sign, interval));
+    return;
+  }
+  const std::string message = "no heartbeat for " + duration_text(watchdog.interval);
+  if (watchdog.action == WatchdogAction::restart) {
+    entry.failure = message;
+    want_stop(task, Purpose::failure);
+    return;
+  }
+  set_deadline(task, later(now, interval));
+  if (entry.warned) return;
+  entry.warned = true;
+  news({.kind = EventKind::task_stalled, .task = task, .silence = now - entry.sign, .message = message}, now);
+}
+
+// --- the host and operators ------------------------------------------------------------------------------------------
+
+void Coordinator::begin_stop(Nanoseconds now) {
+  if (stopping_) return;
+  stopping_ = true;
+  for (Place task = 0; task < entries_.size(); ++task) {
+    Entry& entry = entries_[task];
+    set_deadline(task, never);
+    if (entry.state == State::stopping) {
+      entry.purpose = Purpose::host;
+    } else if (is_live(entry.state)) {
+      entry.leaving = false;
+      entry.to_ask = false;
+      want_stop(task, Purpose::host);
+    } else if (entry.state != State::ended) {
+      finish(task, false);
+    }
+  }
+  for (Place task = 0; task < entries_.size(); ++task) count_blockers(task);
+  settle(now);
+}
+
+void Coordinator::expire_stop(Nanoseconds now) {
+  begin_stop(now);
+  for (Place task = 0; task < entries_.size(); ++task) {
+    if (!entries_[task].to_ask) continue;
+    entries_[task].to_ask = false;
+    change(task, State::stopping);
+    news({.kind = EventKind::task_stopping, .task = task}, now);
+  }
+}
+
+void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
+  if (stopping_ || closing_) return;
+  Entry& entry = entries_[task];
+  switch (entry.state) {
+    case State::waiting:
+    case State::delayed:
+      set_deadline(task, never);
+      if (operation == Operation::stop) {
+        set_held(task, false);
+        change(task, State::stopped);
+      } else {
+        change(task, State::waiting);
+        to_look_at_.insert(task);
+      }
+      break;
+    case State::starting:
+    case State::running:
+      if (operation == Operation::stop) want_stop(task, Purpose::operator_stop);
+      if (operation == Operation::restart) want_stop(task, Purpose::again);
+      break;
+    case State::stopping:
+      if (operation == Operation::stop) {
+        want_stop(task, Purpose::operator_stop);
+      } else if (entry.purpose == Purpose::operator_stop ||
+                 (operation == Operation::restart && entry.purpose == Purpose::failure)) {
+        entry.purpose = Purpose::again;
+      }
+      break;
+    case State::stopped:
+    case State::ended:
+      if (operation == Operation::stop) break;
+      entry.ledger.give_back();
+      set_satisfied(task, false);
+      set_lost(task, false);
+      change(task, State::waiting);
+      to_look_at_.insert(task);
+      break;
+  }
+  settle(now);
+}
+
+Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger) {
+  Entry entry;
+  entry.options = options;
+  entry.execution = execution;
+  entry.ledger = std::move(ledger);
+  entries_.push_back(std::move(entry));
+  const auto task = static_cast<Place>(entries_.size() - 1);
+  ++busy_;
+  change(task, state);
+  if (state == State::running) set_satisfied(task, true);
+  return task;
+}
+
+}  // namespace taskhost

@@ -1,0 +1,103 @@
+#include "taskhost/core/restart_policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace taskhost {
+
+namespace {
+
+const SupervisionOptions no_options;
+
+const SupervisionOptions& optional_of(const TaskOptions& options) noexcept {
+  return options.optional ? *options.optional : no_options;
+}
+
+// Forgets restarts that lie before the window.
+void slide(RestartLedger& ledger, Nanoseconds window, Nanoseconds now) noexcept {
+  while (!ledger.times.empty() && later(ledger.times.front(), window) < now) ledger.times.pop_front();
+}
+
+std::uint32_t charged_at(RestartLedger& ledger, const SupervisionOptions& optional, Nanoseconds now) noexcept {
+  if (!optional.window) return ledger.charged;
+  slide(ledger, to_nanoseconds(*optional.window), now);
+  return static_cast<std::uint32_t>(ledger.times.size());
+}
+
+ExitAction action_by_type(TaskType type, Outcome outcome) noexcept {
+  switch (type) {
+    case TaskType::shutdown_on_exit:
+      return outcome == Outcome::ok ? ExitAction::stop_host : ExitAction::fail_host;
+    case TaskType::mandatory:
+      return ExitAction::restart;
+    case TaskType::detachable:
+      return outcome == Outcome::ok ? ExitAction::discard : ExitAction::restart;
+  }
+  return ExitAction::fail_host;  // not a TaskType
+}
+
+}  // namespace
+
+Nanoseconds Backoff::delay(std::uint64_t restart, double random) const noexcept {
+  const auto longest = static_cast<double>(max.count());
+  const double steps = std::pow(factor, static_cast<double>(restart - 1));  // infinite at worst
+  const double plain = std::min(longest, static_cast<double>(initial.count()) * steps);
+  const double jittered = std::min(longest, plain + plain * jitter * random);
+  return static_cast<Nanoseconds>(jittered);
+}
+
+bool ExitRule::matches(Outcome outcome, std::string_view its_message) const noexcept {
+  const bool outcome_fits = outcomes.empty() || std::find(outcomes.begin(), outcomes.end(), outcome) != outcomes.end();
+  return outcome_fits && its_message.find(message) != std::string_view::npos;
+}
+
+void RestartLedger::give_back() noexcept {
+  charged = 0;
+  times.clear();
+  in_a_row = 0;
+}
+
+Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
+                     Nanoseconds uptime, Nanoseconds now, double random) {
+  const SupervisionOptions& optional = optional_of(options);
+  if (optional.reset_after && uptime >= to_nanoseconds(*optional.reset_after)) ledger.give_back();
+
+  const auto rule = std::find_if(optional.exit_rules.begin(), optional.exit_rules.end(),
+                                 [&](const ExitRule& candidate) { return candidate.matches(outcome, message); });
+  switch (rule != optional.exit_rules.end() ? rule->action : action_by_type(options.type, outcome)) {
+    case ExitAction::discard:
+      return {Judgement::Kind::discard};
+    case ExitAction::stop_host:
+      return {Judgement::Kind::stop_host_success};
+    case ExitAction::fail_host:
+      return {Judgement::Kind::stop_host_failure};
+    case ExitAction::give_up:
+      return {Judgement::Kind::give_up};
+    case ExitAction::restart:
+      break;
+  }
+  if (!optional.unlimited && charged_at(ledger, optional, now) >= options.restarts) return {Judgement::Kind::give_up};
+  if (optional.window) {
+    ledger.times.push_back(now);
+  } else if (!optional.unlimited) {
+    ++ledger.charged;
+  }
+  ++ledger.in_a_row;
+  ++ledger.lifetime;
+  return {Judgement::Kind::restart, optional.backoff ? optional.backoff->delay(ledger.in_a_row, random) : 0};
+}
+
+GiveUp after_giving_up(const TaskOptions& options) noexcept {
+  const GiveUp chosen = optional_of(options).on_give_up;
+  if (chosen != GiveUp::by_type) return chosen;
+  return options.type == TaskType::detachable ? GiveUp::discard : GiveUp::stop_host;
+}
+
+std::optional<std::uint32_t> remaining_restarts(const TaskOptions& options, RestartLedger& ledger,
+                                                Nanoseconds now) noexcept {
+  const SupervisionOptions& optional = optional_of(options);
+  if (optional.unlimited) return std::nullopt;
+  return options.restarts - std::min(options.restarts, charged_at(ledger, optional, now));
+}
+
+}  // namespace taskhost
