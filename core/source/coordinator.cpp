@@ -50,6 +50,13 @@ void Coordinator::begin(Nanoseconds now) {
 
 // --- facts -----------------------------------------------------------------------------------------------------------
 
+void Coordinator::begun(Place task, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  entry.begun = true;
+  if (entry.to_ask) free_to_ask_.insert(task);
+  settle(now);
+}
+
 void Coordinator::started(Place task, Nanoseconds now) {
   const Entry& entry = entries_[task];
   if (entry.state != State::starting || optional_of(entry).notify) return;
@@ -302,7 +309,7 @@ void Coordinator::begin_stop(Nanoseconds now) {
 void Coordinator::expire_stop(Nanoseconds now) {
   begin_stop(now);
   for (Place task = 0; task < entries_.size(); ++task) {
-    if (!entries_[task].to_ask) continue;
+    if (!entries_[task].to_ask || !entries_[task].begun) continue;
     entries_[task].to_ask = false;
     change(task, State::stopping);
     news({.kind = EventKind::task_stopping, .task = task}, now);
@@ -350,16 +357,25 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
   settle(now);
 }
 
-Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger) {
+Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger,
+                         Nanoseconds now) {
   Entry entry;
   entry.options = options;
   entry.execution = execution;
+  entry.begun = is_live(state);
   entry.ledger = std::move(ledger);
   entries_.push_back(std::move(entry));
   const auto task = static_cast<Place>(entries_.size() - 1);
   ++busy_;
   change(task, state);
   if (state == State::running) set_satisfied(task, true);
+  if (stopping_ && state == State::waiting) finish(task, false);
+  if (stopping_ && state == State::running) {
+    want_stop(task, Purpose::host);
+    count_blockers(task);
+  }
+  if (state == State::waiting) to_look_at_.insert(task);
+  settle(now);
   return task;
 }
 

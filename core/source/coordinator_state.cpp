@@ -218,7 +218,7 @@ void Coordinator::settle(Nanoseconds now) {
       const Place task = *free_to_ask_.rbegin();
       free_to_ask_.erase(task);
       Entry& entry = entries_[task];
-      if (!entry.to_ask || entry.blockers != 0) continue;
+      if (!entry.to_ask || entry.blockers != 0 || !entry.begun) continue;
       entry.to_ask = false;
       set_deadline(task, never);
       change(task, State::stopping);
@@ -248,6 +248,7 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   }
   if (entry.state != State::waiting || entry.held || entry.unsatisfied != 0) return;
   ++entry.execution;
+  entry.begun = false;
   entry.said_ready = false;
   entry.failure.clear();
   change(task, State::starting);

@@ -76,7 +76,12 @@ bool Execution::stop_requested() const noexcept { return cell_of(*this).stop_ask
 
 const Recipe& Execution::recipe() const noexcept { return cell_of(*this).kind->recipe; }
 
-void Execution::heartbeat() noexcept { cell_of(*this).alive.store(true, std::memory_order_relaxed); }
+void Execution::heartbeat() noexcept {
+  TaskCell& cell = cell_of(*this);
+  const SupervisionOptions* optional = cell.options().optional.get();
+  if (optional == nullptr || !optional->watchdog) return;  // nobody listens
+  cell.extra->coordinated->heartbeat.store(cell.kind->shard.clock().now(), std::memory_order_relaxed);
+}
 
 void Execution::fail(std::string_view text) noexcept {
   CallFrame* frame = frame_of(*this);

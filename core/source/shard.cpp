@@ -176,7 +176,8 @@ Shard::~Shard() {
   port_.release();
 }
 
-void Shard::add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index) {
+TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index,
+                     bool coordinated) {
   const Recipe& recipe = function.recipe();
   if (kinds_.empty() || &kinds_.back().recipe != &recipe || kinds_.back().options != options) {
     kinds_.emplace_back(*this, function, options);
@@ -194,8 +195,16 @@ void Shard::add(const TaskFn& function, const TaskOptions& options, std::string_
   name.copy(text, name.size());
   text[name.size()] = '\0';
   ++size_;
-  ++live_;
-  wake(cell);
+  if (coordinated) {
+    cell.coordinated = true;
+    cell.machine.restarts_used = options.restarts;
+    cell.need_extra().coordinated = std::make_unique<CoordinatedCell>();
+    has_coordinated_.store(true, std::memory_order_relaxed);
+  } else {
+    if (live_++ == 0) ended_.store(false, std::memory_order_relaxed);
+    wake(cell);
+  }
+  return cell;
 }
 
 TaskCell& TaskCell::of(TimerNode& node) noexcept {
@@ -256,6 +265,8 @@ Shard::Turn Shard::turn() {
 bool Shard::run(TaskCell& cell) {
   switch (cell.machine.state) {
     case TaskState::waiting:
+      if (cell.coordinated) return start_coordinated(cell);
+      return start(cell);
     case TaskState::restarting:
       return start(cell);
     case TaskState::running:
@@ -271,6 +282,21 @@ bool Shard::run(TaskCell& cell) {
   return true;
 }
 
+// Makes a fresh execution. Its call has to be ended.
+Status Shard::hot_start(TaskCell& cell) {
+  cell.machine.resume(cell.kind->options, TaskEvent::start_due);
+  ++counters_.starts;
+  cell.said_ready = false;
+  cell.stop_asked.store(false, std::memory_order_relaxed);
+  cell.ready_asked.store(false, std::memory_order_relaxed);
+  clear(cell.state(), cell.kind->state_size);
+  tenure_->begin_step();
+  tenure_->begin_call(cell, Stage::start);
+  return start_guarded(cell);
+}
+
+Status Shard::begin_execution(TaskCell& cell) { return hot_start(cell); }
+
 // A restart that nobody listens to is one pass through start, and touches the task's block, its kind and the shard.
 bool Shard::start(TaskCell& cell) {
   const TaskKind& kind = *cell.kind;
@@ -282,17 +308,8 @@ bool Shard::start(TaskCell& cell) {
   } else if (!publish(cell, EventKind::task_started)) {
     return refuse_start(cell);
   }
-  cell.machine.resume(kind.options, TaskEvent::start_due);
-  ++counters_.starts;
-  cell.said_ready = false;
-  cell.stop_asked.store(false, std::memory_order_relaxed);
-  cell.ready_asked.store(false, std::memory_order_relaxed);
-  clear(cell.state(), kind.state_size);
-
   Tenure& tenure = *tenure_;
-  tenure.begin_step();
-  tenure.begin_call(cell, Stage::start);
-  const Status status = start_guarded(cell);
+  const Status status = hot_start(cell);
   if (!tenure.end_call()) [[unlikely]]
     return lose(tenure, {.status = status});
   if (status != Status::ok || kind.blocking) [[unlikely]]
@@ -315,6 +332,7 @@ bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
     return true;
   }
   apply(cell, frame);
+  if (cell.coordinated) owner_.coordinated_started(cell.index);
   if (!cell.kind->blocking) return poll(cell);
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
   return launch(cell);
@@ -412,6 +430,8 @@ void Shard::after_drop(TaskCell& cell, const LateResult& late) {
   forget_requests(cell);
   if (late.after_exit) {
     settle(cell, late.outcome);
+  } else if (cell.coordinated) {
+    report_end(cell, Coordinator::Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped");
   } else {
     publish(cell, EventKind::task_stopped, Outcome::cancelled, "did not stop in time and was dropped");
     end(cell);
@@ -437,6 +457,11 @@ void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
 void Shard::settle(TaskCell& cell, Outcome outcome) {
   // A text given to fail counts only for a failure.
   const std::string_view message = outcome != Outcome::ok ? message_of(cell) : std::string_view();
+  if (cell.coordinated) {
+    report_end(cell, Coordinator::Ending::returned, outcome, message);
+    cell.extra->message.clear();
+    return;
+  }
   if (cell.machine.state == TaskState::running) {
     ++counters_.last_exits;
     publish(cell, EventKind::task_exited, outcome, message);
@@ -501,7 +526,7 @@ bool Shard::publish_event(const TaskCell& cell, EventKind kind, Outcome outcome,
   event.task = cell.name();
   event.id = owner_.task_id(cell.index);
   event.execution = cell.execution;
-  event.remaining = cell.machine.remaining(cell.options());
+  cell.tell_budget(event);
   if (kind != EventKind::task_started) event.uptime_ms = (clock_.now() - cell.started_at) / 1'000'000;
   event.message = message;
   return sink_.publish(std::move(event));

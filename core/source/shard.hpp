@@ -9,6 +9,7 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,10 +17,20 @@
 #include "cell_arena.hpp"
 #include "log_gate.hpp"
 #include "task_cell.hpp"
+#include "taskhost/core/coordinator.hpp"
 #include "taskhost/core/supervisor.hpp"
 #include "tenure.hpp"
 
 namespace taskhost {
+
+// An execution that had to be dropped or abandoned when the stop as a whole ran out of time, or that can't be ended.
+struct Straggler {
+  std::uint32_t index = 0;
+  std::string name;
+  std::uint64_t execution = 0;
+  std::string where;          // "run", "poll"; empty: between two polls
+  Nanoseconds asked_for = 0;  // since it was asked to end
+};
 
 // The supervisor as its shards see it. Called on the shards' threads.
 class ShardOwner {
@@ -34,6 +45,14 @@ class ShardOwner {
   virtual boost::uuids::uuid task_id(std::uint32_t index) const noexcept = 0;
   // Throws std::system_error or std::bad_alloc if there is no thread for it.
   virtual void launch(std::shared_ptr<BlockingCall> call) = 0;
+  // What happens to a coordinated task, in order: its execution has begun; its start function has returned ok; it said
+  // that it is ready; its execution ended.
+  virtual void coordinated_begun(std::uint32_t index) = 0;
+  virtual void coordinated_started(std::uint32_t index) = 0;
+  virtual void coordinated_ready(std::uint32_t index) = 0;
+  virtual void coordinated_ended(std::uint32_t index, Coordinator::End end) = 0;
+  // For the report of a stop that ran out of time.
+  virtual void did_not_stop(Straggler straggler) = 0;
 
  protected:
   ~ShardOwner() = default;
@@ -71,8 +90,9 @@ class Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  // Before the first turn. The name is copied. Throws std::bad_alloc.
-  void add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index);
+  // Before the first turn. The name is copied. A coordinated task starts when it is ordered to. Throws std::bad_alloc.
+  TaskCell& add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index,
+                bool coordinated = false);
   std::size_t size() const noexcept { return size_; }
 
   struct Turn {
@@ -108,6 +128,18 @@ class Shard {
   // What still lives is dropped, or abandoned.
   void expire_stop();
 
+  // The coordinator's orders; they do nothing if its task is in no state for them.
+  void order_start(TaskCell& cell, std::optional<std::uint32_t> remaining);
+  void order_stop(TaskCell& cell);
+  // Gives a task that it has supervised alone so far to the coordinator; by its place among the shard's tasks, from 0.
+  struct HandedOver {
+    TaskCell* cell = nullptr;
+    Coordinator::State state = Coordinator::State::ended;
+    std::uint64_t execution = 0;
+    std::uint32_t restarts_used = 0;
+  };
+  void hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take);
+
   // [monitor] The tenure of the thread that owns the shard now.
   Tenure& tenure() const noexcept { return *tenure_; }
   // [monitor] Gives the shard to another thread, which calls adopt. While the present owner's call is pinned.
@@ -125,11 +157,14 @@ class Shard {
   }
   bool awake() const noexcept { return awake_.load(std::memory_order_relaxed); }
 
-  // [any thread] All its tasks have ended.
+  // [any thread] All its tasks have ended, the coordinated ones left out.
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+  // [any thread] It has tasks of the coordinator's.
+  bool has_coordinated() const noexcept { return has_coordinated_.load(std::memory_order_relaxed); }
 
   boost::asio::io_context& context() noexcept { return context_; }
   WakePort& port() noexcept { return port_; }
+  const Clock& clock() const noexcept { return clock_; }
   EventSink& sink() noexcept { return sink_; }
   const ShardCounters& counters() const noexcept { return counters_; }
   void watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests);
@@ -153,6 +188,7 @@ class Shard {
   struct StopDeadline {
     Nanoseconds time;
     TaskCell* cell;
+    std::uint64_t execution;  // a later one has nothing to do with it
     bool operator<(const StopDeadline& other) const noexcept { return time > other.time; }  // soonest on top
   };
   // A task whose thread is stuck in it.
@@ -168,9 +204,12 @@ class Shard {
   // each is compiled into one function, see shard.cpp.
   bool run(TaskCell& cell);
   bool start(TaskCell& cell);
+  bool start_coordinated(TaskCell& cell);
+  Status begin_execution(TaskCell& cell);
   bool poll(TaskCell& cell);
   bool finish(TaskCell& cell, Status status);
   bool drop(TaskCell& cell);
+  [[gnu::always_inline]] inline Status hot_start(TaskCell& cell);
   [[gnu::always_inline]] inline bool hot_poll(TaskCell& cell);
   [[gnu::always_inline]] inline bool hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status);
   [[gnu::always_inline]] inline bool hot_finish(TaskCell& cell, Status status);
@@ -197,6 +236,9 @@ class Shard {
   void abandon(TaskCell& cell);
 
   void settle(TaskCell& cell, Outcome outcome);
+  void report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outcome, std::string_view message);
+  void report_straggler(const TaskCell& cell, std::string where);
+  void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);
   void end(TaskCell& cell) noexcept;
   // Most executions asked for nothing: that must cost nothing.
   [[gnu::always_inline]] void forget_requests(TaskCell& cell) noexcept {
@@ -251,14 +293,15 @@ class Shard {
   const std::uint32_t bell_;  // a slot without a task: rung when one of them came back
 
   std::atomic<bool> awake_{true};
-  std::atomic<bool> ended_{false};
+  std::atomic<bool> ended_{true};
+  std::atomic<bool> has_coordinated_{false};
   bool stopping_ = false;
   bool expired_ = false;  // the stop as a whole ran out of time
   Nanoseconds stop_began_ = 0;
   std::size_t next_run_ = 0;  // the first task that was not asked to stop: its run, and its place there
   std::size_t next_cell_ = 0;
   std::size_t size_ = 0;
-  std::size_t live_ = 0;                      // tasks that have not ended
+  std::size_t live_ = 0;                      // tasks that have not ended, the coordinated ones left out
   std::vector<StopDeadline> stop_deadlines_;  // a heap
 };
 

@@ -53,7 +53,11 @@ void Shard::set_relative_timers() {
 
 void Shard::check_ready(TaskCell& cell) {
   cell.said_ready = true;
-  publish(cell, EventKind::task_ready);
+  if (cell.coordinated) {
+    owner_.coordinated_ready(cell.index);
+  } else {
+    publish(cell, EventKind::task_ready);
+  }
 }
 
 void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests) {

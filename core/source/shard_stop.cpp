@@ -23,15 +23,20 @@ void Shard::begin_stop(Nanoseconds began) {
   for (const Run& run : runs_) {
     if (!run.kind->blocking) continue;
     for (std::size_t i = 0; i < run.count; ++i) {
-      if (!ask(run.at(i))) return;  // can't be: asking a blocking task calls nothing
+      if (!run.at(i).coordinated && !ask(run.at(i))) return;  // can't be: asking a blocking task calls nothing
     }
   }
-  for (std::size_t i = 0; i < stalls_.size(); ++i) (void)ask(*stalls_[i].cell);
+  for (std::size_t i = 0; i < stalls_.size(); ++i) {
+    if (!stalls_[i].cell->coordinated) (void)ask(*stalls_[i].cell);
+  }
 }
 
 bool Shard::ask_next() {
   const Run& run = runs_[next_run_];
-  if (!run.kind->blocking && next_cell_ < run.count) return ask(run.at(next_cell_++));
+  if (!run.kind->blocking && next_cell_ < run.count) {
+    TaskCell& cell = run.at(next_cell_++);
+    return cell.coordinated || ask(cell);  // the coordinator's are asked when it says so
+  }
   ++next_run_;
   next_cell_ = 0;
   return true;
@@ -39,11 +44,16 @@ bool Shard::ask_next() {
 
 // True: an execution lives, and knows now that it has to end.
 bool Shard::tell_to_stop(TaskCell& cell) {
+  if (cell.coordinated && cell.machine.state != TaskState::running) return false;
   const Action action = cell.machine.resume(cell.options(), TaskEvent::stop_requested);
   if (action == Action::cancel) end(cell);
   if (action != Action::ask) return false;
   cell.stop_asked.store(true, std::memory_order_release);
-  publish(cell, EventKind::task_stopping);
+  if (cell.coordinated) {
+    cell.extra->coordinated->asked_at = clock_.now();
+  } else {
+    publish(cell, EventKind::task_stopping);
+  }
   return true;
 }
 
@@ -61,17 +71,18 @@ bool Shard::ask(TaskCell& cell) {
 
 void Shard::limit_stop(TaskCell& cell) {
   cell.stop_deadline_set = true;
-  const Nanoseconds time = expired_ ? now_ : later(stop_began_, to_nanoseconds(cell.options().stop_timeout));
-  stop_deadlines_.push_back({time, &cell});
+  const Nanoseconds asked = cell.coordinated ? cell.extra->coordinated->asked_at : stop_began_;
+  const Nanoseconds time = expired_ ? now_ : later(asked, to_nanoseconds(cell.options().stop_timeout));
+  stop_deadlines_.push_back({time, &cell, cell.execution});
   std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
 }
 
 bool Shard::expire_deadlines() {
   while (!stop_deadlines_.empty() && stop_deadlines_.front().time <= now_) {
-    TaskCell& cell = *stop_deadlines_.front().cell;
+    const StopDeadline due = stop_deadlines_.front();
     std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
     stop_deadlines_.pop_back();
-    if (!remove(cell)) return false;
+    if (due.execution == due.cell->execution && !remove(*due.cell)) return false;
   }
   return true;
 }
@@ -104,12 +115,13 @@ bool Shard::remove(TaskCell& cell) {
   if (call != nullptr && call->finished()) return look_after_blocking(cell);
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
   forget_requests(cell);
-  if (call == nullptr) return drop(cell);
+  if (call == nullptr) {
+    if (expired_) report_straggler(cell, {});
+    return drop(cell);
+  }
   // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
   cell.extra->call = nullptr;
-  publish(cell, EventKind::task_abandoned, Outcome::cancelled, "its blocking function did not return");
-  owner_.task_abandoned();
-  end(cell);
+  lose_for_good(cell, "run", "its blocking function did not return");
   return true;
 }
 
@@ -140,11 +152,25 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
 
 void Shard::abandon(TaskCell& cell) {
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
-  const std::string what =
-      "its " + std::string(to_string(stall_of(cell).tenure->frame.requests.stage)) + " did not return";
-  publish(cell, EventKind::task_abandoned, Outcome::cancelled, what);
+  const std::string stage(to_string(stall_of(cell).tenure->frame.requests.stage));
+  lose_for_good(cell, stage, "its " + stage + " did not return");
+}
+
+void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {
+  report_straggler(cell, where);
   owner_.task_abandoned();
-  end(cell);
+  if (cell.coordinated) {
+    report_end(cell, Coordinator::Ending::abandoned, Outcome::cancelled, what);
+    cell.machine.state = TaskState::ended;  // it can't be started any more
+  } else {
+    publish(cell, EventKind::task_abandoned, Outcome::cancelled, what);
+    end(cell);
+  }
+}
+
+void Shard::report_straggler(const TaskCell& cell, std::string where) {
+  const Nanoseconds asked = cell.coordinated ? cell.extra->coordinated->asked_at : stop_began_;
+  owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), clock_.now() - asked});
 }
 
 Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {

@@ -212,7 +212,7 @@ void StallMonitor::tell(const TaskCell& cell, Stage stage, std::chrono::nanoseco
   event.id = owner_.task_id(cell.index);
   event.execution = cell.execution;
   event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
-  event.remaining = cell.machine.remaining(cell.options());
+  cell.tell_budget(event);
   event.message = "its " + std::string(to_string(stage)) + " has blocked its thread for " + milliseconds(blocked_for);
   sink_.publish(std::move(event));
 }

@@ -75,7 +75,8 @@ class StallMonitor {
   std::chrono::nanoseconds patience(const Member& member, Time now) const;
   bool is_over(const Member& member, const TaskCell& cell, Time now) const;
   static bool has_live_tasks(const Member& member) {
-    return member.thread->shard().size() != 0 && !member.thread->shard().ended();
+    const Shard& shard = member.thread->shard();
+    return shard.size() != 0 && (!shard.ended() || shard.has_coordinated());
   }
 
   ShardOwner& owner_;

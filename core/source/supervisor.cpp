@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "coordinated_tasks.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
 
@@ -44,7 +45,11 @@ class Supervisor::Implementation final : public ShardOwner {
         shard_threads_({.name = "th-spare",
                         .limit = std::size_t{options.shards} + options.stall_threads,
                         .exhausted = all_in_use(options.stall_threads, "stall_threads")}),
-        monitor_(control_, *this, sink, options.stall_limit, shard_threads_) {
+        monitor_(control_, *this, sink, options.stall_limit, shard_threads_),
+        coordinated_(control_, sink, clock, options.complete_events,
+                     {.stop_host = [this](StopCause cause) { request_stop(std::move(cause)); },
+                      .id_of = [this](std::uint32_t index) { return task_id(index); },
+                      .changed = [this] { all_ended(); }}) {
     const boost::uuids::uuid seed = boost::uuids::random_generator()();
     std::memcpy(&id_high_, seed.data, sizeof id_high_);
     std::memcpy(&id_low_, seed.data + sizeof id_high_, sizeof id_low_);
@@ -59,7 +64,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (tasks_.size() == 0) {
       tasks_ = std::move(tasks);
     } else {
-      for (std::size_t i = 0; i < tasks.size(); ++i) tasks_.add(tasks.name(i), tasks.function(i), tasks.options(i));
+      tasks_.append(tasks);
     }
   }
 
@@ -69,6 +74,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (prepared_) return;
     if (cancelled_) throw std::logic_error("this supervisor can't be prepared any more");
     if (tasks_.size() > task_limit) throw std::length_error("more than 4294967295 tasks");
+    coordinated_.plan(tasks_, options_.seed != 0 ? options_.seed : id_high_);
     std::size_t made = 0;
     std::exception_ptr failure;
     try {
@@ -113,9 +119,13 @@ class Supervisor::Implementation final : public ShardOwner {
   void start() {
     prepare();
     for (const Member& member : shards_) {
-      if (member.thread->shard().size() != 0) live_shards_.fetch_add(1);
+      if (!member.thread->shard().ended()) live_shards_.fetch_add(1);
     }
-    if (live_shards_ == 0) request_stop({StopReason::all_done, false, {}, {}});
+    if (coordinated_.empty()) {
+      if (live_shards_ == 0) request_stop({StopReason::all_done, false, {}, {}});
+    } else {
+      boost::asio::post(control_, [this] { coordinated_.begin(); });
+    }
     started_ = true;
     monitor_.listen();
     go_.set_value(true);
@@ -159,6 +169,14 @@ class Supervisor::Implementation final : public ShardOwner {
     boost::asio::post(control_, [this] { begin_stop(); });
   }
 
+  void operate(std::size_t task, Coordinator::Operation operation) {
+    if (!prepared_ || task >= task_count_) return;
+    boost::asio::post(control_, [this, task, operation] {
+      coordinated_.operate(static_cast<std::uint32_t>(task), operation, shards_[task % shards_.size()].thread->shard(),
+                           task / shards_.size());
+    });
+  }
+
   void expire_stop() {
     timed_out_.store(true);  // even if all have ended by the time that the control thread gets to it
     boost::asio::post(control_, [this] { expire(); });
@@ -188,6 +206,15 @@ class Supervisor::Implementation final : public ShardOwner {
     return id;
   }
   void launch(std::shared_ptr<BlockingCall> call) override { blocking_threads_.launch(std::move(call)); }
+  void coordinated_begun(std::uint32_t index) override { coordinated_.begun(index); }
+  void coordinated_started(std::uint32_t index) override { coordinated_.started(index); }
+  void coordinated_ready(std::uint32_t index) override { coordinated_.ready(index); }
+  void coordinated_ended(std::uint32_t index, Coordinator::End end) override {
+    coordinated_.ended(index, std::move(end));
+  }
+  void did_not_stop(Straggler straggler) override {
+    boost::asio::post(control_, [this, straggler = std::move(straggler)] { report(straggler); });
+  }
 
  private:
   static constexpr std::size_t task_limit = ~std::uint32_t{0};
@@ -209,9 +236,13 @@ class Supervisor::Implementation final : public ShardOwner {
     return count == 0 ? std::string(what) + " is 0" : "all " + std::to_string(count) + ' ' + what + " are in use";
   }
 
-  void make_tasks(Shard& shard, std::size_t first) const {
+  void make_tasks(Shard& shard, std::size_t first) {
+    const bool some_coordinated = !coordinated_.empty();
     for (std::size_t i = first; i < tasks_.size(); i += shards_.size()) {
-      shard.add(tasks_.function(i), tasks_.options(i), tasks_.name(i), static_cast<std::uint32_t>(i));
+      const auto index = static_cast<std::uint32_t>(i);
+      const bool coordinated = some_coordinated && coordinated_.is_coordinated(index);
+      TaskCell& cell = shard.add(tasks_.function(i), tasks_.options(i), tasks_.name(i), index, coordinated);
+      if (coordinated) coordinated_.made(index, shard, cell);
     }
   }
 
@@ -241,7 +272,8 @@ class Supervisor::Implementation final : public ShardOwner {
     if (finish_if_ended()) return;
     const Nanoseconds began = clock_.now();
     for (const Member& member : shards_) member.thread->begin_stop(began);
-    monitor_.begin_stop(std::chrono::steady_clock::now(), [this](const ShardThread& thread) { give_up(thread); });
+    coordinated_.begin_stop();
+    monitor_.begin_stop(std::chrono::steady_clock::now(), [this](ShardThread& thread) { give_up(thread); });
     if (expire_at_once_) {
       expire();
       return;
@@ -255,6 +287,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
   void all_ended() {
+    if (live_shards_.load() != 0 || !coordinated_.all_ended()) return;
     // A task's own cause may be on its way behind this message.
     {
       const std::lock_guard lock(mutex_);
@@ -268,7 +301,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
   bool finish_if_ended() {
-    if (!announced_ || live_shards_.load() != 0 || finished_) return finished_;
+    if (!announced_ || live_shards_.load() != 0 || !coordinated_.all_ended() || finished_) return finished_;
     finished_ = true;
     result_ = result();
     deadline_.cancel();
@@ -293,19 +326,34 @@ class Supervisor::Implementation final : public ShardOwner {
     expired_ = true;
     timed_out_.store(true);
     sink_.log(LogLevel::error, nullptr, "the stop ran out of time");
+    coordinated_.expire_stop();
     for (const Member& member : shards_) {
-      if (member.thread->shard().size() != 0 && !member.thread->shard().ended()) member.thread->expire_stop();
+      if (member.thread->shard().size() != 0) member.thread->expire_stop();
     }
     monitor_.expire_stop();
   }
 
-  void give_up(const ShardThread& thread) {
+  void give_up(ShardThread& thread) {
+    Shard& shard = thread.shard();
+    if (shard.ended() && !coordinated_.live_on(shard)) return;
     abandoned_.store(true);
     sink_.log(LogLevel::error, nullptr, "a shard is stuck outside a task's call, and is given up with its tasks");
     for (Member& member : shards_) {
       if (member.thread.get() == &thread) member.given_up = true;
     }
-    if (live_shards_.fetch_sub(1) == 1) finish_if_ended();
+    if (!shard.ended()) live_shards_.fetch_sub(1);
+    coordinated_.give_up(shard);
+    finish_if_ended();
+  }
+
+  // A line for each execution that did not stop in time.
+  void report(const Straggler& straggler) {
+    std::string text = "did not stop: execution " + std::to_string(straggler.execution) + ", asked " +
+                       std::to_string(straggler.asked_for / 1'000'000) + " ms ago";
+    text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
+    const std::string held_up = coordinated_.held_up_by(straggler.index);
+    if (!held_up.empty()) text += "; " + held_up + " waited for it";
+    sink_.log(LogLevel::error, straggler.name.c_str(), text);
   }
 
   const SupervisorOptions options_;
@@ -324,6 +372,7 @@ class Supervisor::Implementation final : public ShardOwner {
   JobThreads blocking_threads_;
   JobThreads shard_threads_;
   StallMonitor monitor_;
+  CoordinatedTasks coordinated_;
   std::promise<bool> go_;
   std::thread control_thread_;
   bool prepared_ = false;
@@ -363,6 +412,9 @@ std::size_t Supervisor::task_count() const noexcept { return implementation_->ta
 void Supervisor::prepare() { implementation_->prepare(); }
 void Supervisor::start() { implementation_->start(); }
 HostResult Supervisor::wait() { return implementation_->wait(); }
+void Supervisor::operate(std::size_t task, Coordinator::Operation operation) {
+  implementation_->operate(task, operation);
+}
 void Supervisor::request_stop(StopCause cause) { implementation_->request_stop(std::move(cause)); }
 void Supervisor::expire_stop() { implementation_->expire_stop(); }
 boost::asio::io_context& Supervisor::control() noexcept { return implementation_->control(); }

@@ -33,11 +33,21 @@ struct TaskKind {
   const TaskFn function;  // keeps the recipe
 };
 
+// What a task has whose ends the coordinator interprets; made before its first execution, or when it is handed over.
+struct CoordinatedCell {
+  bool start_ordered = false;
+  bool unlimited = false;
+  std::uint32_t remaining = 0;            // of its budget, as the coordinator said with the last start
+  Nanoseconds asked_at = 0;               // to end
+  std::atomic<Nanoseconds> heartbeat{0};  // [any thread] the last one of this execution
+};
+
 // What few tasks need, made when one does, and kept across restarts.
 struct TaskExtra {
   std::string message;                                    // of the last fail
   std::vector<std::shared_ptr<DescriptorWatch>> watches;  // shared with their handlers in Asio's queue
   std::shared_ptr<BlockingCall> call;                     // the live run of a blocking execution
+  std::unique_ptr<CoordinatedCell> coordinated;           // null: its shard supervises it alone
 };
 
 struct TaskCell final : Execution {
@@ -52,6 +62,15 @@ struct TaskCell final : Execution {
     return reinterpret_cast<const char*>(this) + kind->state_offset + kind->state_size;
   }
   const TaskOptions& options() const noexcept { return kind->options; }
+  // What is left of its budget, as an event tells it.
+  void tell_budget(Event& event) const noexcept {
+    if (coordinated) {
+      event.remaining = extra->coordinated->remaining;
+      event.unlimited = extra->coordinated->unlimited;
+    } else {
+      event.remaining = machine.remaining(options());
+    }
+  }
   TaskExtra& need_extra() {
     asked = true;
     if (!extra) extra = std::make_unique<TaskExtra>();
@@ -73,7 +92,6 @@ struct TaskCell final : Execution {
   [[no_unique_address]] TaskMachine machine;
   bool asked = false;  // for something that has to be forgotten in the end
   std::atomic<bool> stop_asked{false};
-  std::atomic<bool> alive{false};  // heartbeat came
   std::atomic<bool> ready_asked{false};
   // The shard's, and the new owner's while the task is stalled.
   bool queued : 1 = false;
@@ -81,6 +99,7 @@ struct TaskCell final : Execution {
   bool timer_relative : 1 = false;  // to be set at the next reading of the clock
   bool said_ready : 1 = false;
   bool stop_deadline_set : 1 = false;
+  bool coordinated : 1 = false;  // then its budget counts as used up: no exit of it is ever a restart of the shard's
 };
 static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte
 

@@ -44,7 +44,19 @@ class FakeOwner final : public ShardOwner {
     calls.push_back(std::move(call));
   }
 
+  void coordinated_begun(std::uint32_t index) override { facts.push_back("begun " + std::to_string(index)); }
+  void coordinated_started(std::uint32_t index) override { facts.push_back("started " + std::to_string(index)); }
+  void coordinated_ready(std::uint32_t index) override { facts.push_back("ready " + std::to_string(index)); }
+  void coordinated_ended(std::uint32_t index, Coordinator::End end) override {
+    facts.push_back("ended " + std::to_string(index));
+    ends.push_back(std::move(end));
+  }
+  void did_not_stop(Straggler straggler) override { stragglers.push_back(std::move(straggler)); }
+
   std::atomic<bool> is_stopping{false};
+  std::vector<std::string> facts;  // of coordinated tasks
+  std::vector<Coordinator::End> ends;
+  std::vector<Straggler> stragglers;
   int awakenings = 0;
   bool no_threads = false;
   std::vector<StopCause> causes;

@@ -37,16 +37,16 @@ struct TaskNews {
   Nanoseconds delay = 0;                      // task_restarting
   Nanoseconds uptime = 0;                     // task_exited, task_stopped, task_abandoned
   Nanoseconds silence = 0;                    // task_stalled: since the last sign of life
-  std::optional<std::uint32_t> remaining;     // absent: unlimited
-  std::optional<Place> because;               // task_discarded: the task without which it can't be
+  std::optional<std::uint32_t> remaining{};   // absent: unlimited
+  std::optional<Place> because{};             // task_discarded: the task without which it can't be
   bool cooldown = false;                      // task_restarting: it gave up, and begins anew after a while
-  std::string message;
+  std::string message{};
 };
 
 // Takes the coordinator's orders. None of them calls back.
 class CoordinatorPort {
  public:
-  // Make an execution, the next one by number. The answer comes later: started or ended.
+  // Make an execution, the next one by number. The answers come later: begun, then started or ended; or ended: refused.
   virtual void start(Place task, std::optional<std::uint32_t> remaining) = 0;
   // Ask the live execution to end; after its stop_timeout drop or abandon it. The answer comes later: ended.
   virtual void ask(Place task) = 0;
@@ -77,7 +77,7 @@ class Coordinator {
   struct End {
     Ending ending = Ending::returned;
     Outcome outcome = Outcome::ok;
-    std::string message;
+    std::string message{};
     Nanoseconds uptime = 0;
   };
 
@@ -88,7 +88,8 @@ class Coordinator {
   // Once: starts what may start.
   void begin(Nanoseconds now);
 
-  // Facts of the live execution.
+  // Facts of the live execution. It can be asked to end once it has begun.
+  void begun(Place task, Nanoseconds now);
   void started(Place task, Nanoseconds now);     // its start function has returned ok
   void said_ready(Place task, Nanoseconds now);  // once an execution
   void ended(Place task, const End& end, Nanoseconds now);
@@ -105,7 +106,7 @@ class Coordinator {
   void operate(Place task, Operation operation, Nanoseconds now);
 
   // Takes in a task that a shard has supervised alone so far, as it is: waiting, live or ended.
-  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger);
+  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger, Nanoseconds now);
 
   // Nothing is live, waiting, delayed or stopped.
   bool idle() const noexcept { return busy_ == 0; }
@@ -114,6 +115,7 @@ class Coordinator {
 
   std::size_t size() const noexcept { return entries_.size(); }
   State state(Place task) const noexcept { return entries_[task].state; }
+  bool is_live(Place task) const noexcept { return is_live(entries_[task].state); }
   // Tasks that have not been asked to end, since `task` has not ended yet.
   std::vector<Place> held_up_by(Place task) const;
 
@@ -130,7 +132,8 @@ class Coordinator {
     bool to_ask = false;      // it is to stop, and waits for its dependants
     bool leaving = false;     // its execution is to end for the sake of its group
     bool held = false;        // not to start until its group is at rest
-    bool said_ready = false;  // this execution
+    bool begun = false;       // this execution
+    bool said_ready = false;  // the same
     bool warned = false;      // of a missing heartbeat
     bool satisfied = false;
     bool lost = false;              // ended, and never to be satisfied

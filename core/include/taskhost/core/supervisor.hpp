@@ -13,6 +13,7 @@
 #include <string>
 
 #include "taskhost/core/clock.hpp"
+#include "taskhost/core/coordinator.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/task_list.hpp"
 
@@ -31,6 +32,7 @@ struct SupervisorOptions {
   unsigned stall_threads = 64;
   unsigned blocking_threads = 4096;     // so many blocking executions at once
   std::size_t blocking_stack_size = 0;  // bytes of the stack of each; 0: the system's default
+  std::uint64_t seed = 0;               // of the jitter of backoffs; 0: another one each time
   bool complete_events = true;          // false: nobody listens to the stream; publish gets only what the log shows
 };
 
@@ -59,7 +61,7 @@ class Supervisor {
 
   // Before start. Names are the caller's to keep unique. Returns the task's number, from 0.
   std::size_t add(const Task& task);
-  // Those of a list, in its order: for fleets.
+  // Those of a list, in its order, with their relations: for fleets, and for tasks that depend on each other.
   void add(TaskList tasks);
   std::size_t task_count() const noexcept;
 
@@ -69,6 +71,10 @@ class Supervisor {
   void start();
   // Until everything has stopped. Once.
   HostResult wait();
+
+  // [any thread] An operator's wish for one task, by its number. Charges nothing. What comes of it is told by events.
+  // Does nothing before start, and once the host stops.
+  void operate(std::size_t task, Coordinator::Operation operation);
 
   void request_stop(StopCause cause);
   // The stop ends now: what has not ended is dropped or abandoned, and the result is stop_timed_out.

@@ -6,10 +6,12 @@
 #include <deque>
 #include <memory>
 #include <memory_resource>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "taskhost/core/large_pages.hpp"
+#include "taskhost/core/supervision_options.hpp"
 #include "taskhost/core/task.hpp"
 
 namespace taskhost {
@@ -28,11 +30,35 @@ class TaskList {
   }
   void remove_last() { entries_.pop_back(); }
 
+  // Another list behind this one, with its relations.
+  void append(const TaskList& other) {
+    const auto first = static_cast<std::uint32_t>(size());
+    const auto first_group = static_cast<std::uint32_t>(groups.size());
+    for (std::size_t i = 0; i < other.size(); ++i) add(other.name(i), other.function(i), other.options(i));
+    for (Relation relation : other.relations) {
+      relation.task += first;
+      for (std::uint32_t& task : relation.after) task += first;
+      if (relation.group) *relation.group += first_group;
+      relations.push_back(std::move(relation));
+    }
+    groups.insert(groups.end(), other.groups.begin(), other.groups.end());
+  }
+
   std::size_t size() const noexcept { return entries_.size(); }
   // As long as the list, wherever it is moved.
   std::string_view name(std::size_t i) const noexcept { return {entries_[i].name, entries_[i].name_size}; }
   const TaskFn& function(std::size_t i) const noexcept { return kinds_[entries_[i].kind].function; }
   const TaskOptions& options(std::size_t i) const noexcept { return kinds_[entries_[i].kind].options; }
+
+  // How tasks stand to each other. `after` and `task` are places in this list, `group` one in `groups`. A task that is
+  // in no relation has none.
+  struct Relation {
+    std::uint32_t task = 0;
+    std::vector<std::uint32_t> after;
+    std::optional<std::uint32_t> group;
+  };
+  std::vector<Relation> relations;
+  std::vector<Strategy> groups;
 
   // Changes the options of all tasks: change(TaskOptions&), called once for each that differ.
   template <class Change>

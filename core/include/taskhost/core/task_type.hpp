@@ -24,7 +24,7 @@ struct TaskOptions {
   std::uint32_t restarts = 0;  // budget: 1 initial start and up to this many after it; 0 for shutdown_on_exit
   std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);  // from the request to the drop, or abandonment
   // The optional fields; null: none is given. Shared by all tasks whose policy they are part of.
-  std::shared_ptr<const SupervisionOptions> optional;
+  std::shared_ptr<const SupervisionOptions> optional{};
 
   bool operator==(const TaskOptions& other) const noexcept {
     return type == other.type && restarts == other.restarts && stop_timeout == other.stop_timeout &&

@@ -1,0 +1,238 @@
+#include "coordinated_tasks.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <set>
+
+namespace taskhost {
+
+CoordinatedTasks::CoordinatedTasks(boost::asio::io_context& control, EventSink& sink, const Clock& clock,
+                                   bool complete_events, Owner owner)
+    : control_(control),
+      sink_(sink),
+      clock_(clock),
+      complete_events_(complete_events),
+      owner_(std::move(owner)),
+      timer_(control) {}
+
+void CoordinatedTasks::plan(const TaskList& tasks, std::uint64_t seed) {
+  seed_ = seed;
+  std::set<std::uint32_t> chosen;
+  for (const TaskList::Relation& relation : tasks.relations) {
+    chosen.insert(relation.task);
+    chosen.insert(relation.after.begin(), relation.after.end());
+  }
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (tasks.options(i).optional) chosen.insert(static_cast<std::uint32_t>(i));
+  }
+  if (chosen.empty()) return;
+  std::vector<CoordinatedTask> list;
+  for (const std::uint32_t index : chosen) {
+    places_.emplace(index, static_cast<Place>(list.size()));
+    list.push_back({tasks.options(index), {}, {}});
+    members_.push_back({index, nullptr, nullptr, {}});
+  }
+  for (const TaskList::Relation& relation : tasks.relations) {
+    CoordinatedTask& task = list[places_.at(relation.task)];
+    task.group = relation.group;
+    for (const std::uint32_t other : relation.after) task.after.push_back(places_.at(other));
+  }
+  coordinator_ = std::make_unique<Coordinator>(std::move(list), tasks.groups, seed, *this);
+}
+
+void CoordinatedTasks::made(std::uint32_t index, Shard& shard, TaskCell& cell) {
+  Member& member = members_[places_.at(index)];
+  member.shard = &shard;
+  member.cell = &cell;
+}
+
+Coordinator& CoordinatedTasks::coordinator() {
+  if (!coordinator_) {
+    coordinator_ = std::make_unique<Coordinator>(std::vector<CoordinatedTask>(), std::vector<Strategy>(), seed_, *this);
+  }
+  return *coordinator_;
+}
+
+void CoordinatedTasks::begin() {
+  if (!coordinator_) return;
+  coordinator_->begin(clock_.now());
+  after_input();
+}
+
+// --- facts -----------------------------------------------------------------------------------------------------------
+
+template <class Fact>
+void CoordinatedTasks::post_fact(std::uint32_t index, Fact fact) {
+  boost::asio::post(control_, [this, index, fact = std::move(fact)]() mutable {
+    fact(places_.at(index));
+    after_input();
+  });
+}
+
+void CoordinatedTasks::begun(std::uint32_t index) {
+  post_fact(index, [this](Place task) { coordinator_->begun(task, clock_.now()); });
+}
+void CoordinatedTasks::started(std::uint32_t index) {
+  post_fact(index, [this](Place task) { coordinator_->started(task, clock_.now()); });
+}
+void CoordinatedTasks::ready(std::uint32_t index) {
+  post_fact(index, [this](Place task) { coordinator_->said_ready(task, clock_.now()); });
+}
+void CoordinatedTasks::ended(std::uint32_t index, Coordinator::End end) {
+  post_fact(index, [this, end = std::move(end)](Place task) { coordinator_->ended(task, end, clock_.now()); });
+}
+
+void CoordinatedTasks::after_input() {
+  const Nanoseconds now = clock_.now();
+  LogSummary summary;
+  const bool ends = coordinator_->idle();
+  if (ends ? log_gate_.take(now, summary) : log_gate_.refill(now, summary)) sink_.summarize(summary);
+  const Nanoseconds deadline = std::min(coordinator_->next_deadline(), log_gate_.next_deadline());
+  if (deadline < armed_) {
+    armed_ = deadline;
+    constexpr auto last = static_cast<Nanoseconds>(std::chrono::nanoseconds::max().count());
+    timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(std::min(deadline, last))));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error) return;
+      armed_ = never;
+      coordinator_->advance(clock_.now());
+      after_input();
+    });
+  }
+  if (ends) owner_.changed();
+}
+
+void CoordinatedTasks::begin_stop() {
+  if (!coordinator_) return;
+  coordinator_->begin_stop(clock_.now());
+  after_input();
+}
+
+void CoordinatedTasks::expire_stop() {
+  if (!coordinator_) return;
+  for (Place task = 0; task < members_.size(); ++task) {
+    members_[task].held_up = names_of(coordinator_->held_up_by(task));
+  }
+  coordinator_->expire_stop(clock_.now());
+  after_input();
+}
+
+void CoordinatedTasks::give_up(const Shard& shard) {
+  if (!coordinator_) return;
+  for (Place task = 0; task < members_.size(); ++task) {
+    if (members_[task].shard != &shard) continue;
+    coordinator_->ended(task, {Coordinator::Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0},
+                        clock_.now());
+  }
+  after_input();
+}
+
+bool CoordinatedTasks::live_on(const Shard& shard) const {
+  for (Place task = 0; task < members_.size(); ++task) {
+    if (members_[task].shard == &shard && coordinator_->is_live(task)) return true;
+  }
+  return false;
+}
+
+std::string CoordinatedTasks::held_up_by(std::uint32_t index) const {
+  const auto found = places_.find(index);
+  if (found == places_.end() || !coordinator_) return {};
+  const std::string now = names_of(coordinator_->held_up_by(found->second));
+  return now.empty() ? members_[found->second].held_up : now;
+}
+
+std::string CoordinatedTasks::names_of(const std::vector<Place>& places) const {
+  std::string names;
+  for (const Place place : places) {
+    names += (names.empty() ? "'" : ", '") + std::string(members_[place].cell->name()) + "'";
+  }
+  return names;
+}
+
+// --- operators -------------------------------------------------------------------------------------------------------
+
+void CoordinatedTasks::operate(std::uint32_t index, Coordinator::Operation operation, Shard& shard, std::size_t place) {
+  if (const auto known = places_.find(index); known != places_.end()) {
+    coordinator_->operate(known->second, operation, clock_.now());
+    after_input();
+    return;
+  }
+  std::vector<Coordinator::Operation>& waiting = waiting_operations_[index];
+  waiting.push_back(operation);
+  if (waiting.size() > 1) return;  // it is on its way
+  boost::asio::post(shard.context(), [this, index, &shard, place] {
+    shard.hand_over(place, [this, index, &shard](const Shard::HandedOver& handed) {
+      boost::asio::post(control_, [this, index, &shard, handed] { take_over(index, shard, handed); });
+    });
+  });
+}
+
+// A task that its shard has supervised alone so far.
+void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard::HandedOver& handed) {
+  RestartLedger ledger;
+  ledger.charged = handed.restarts_used;
+  ledger.in_a_row = handed.restarts_used;
+  ledger.lifetime = handed.restarts_used;
+  const Nanoseconds now = clock_.now();
+  const Place task =
+      coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
+  places_.emplace(index, task);
+  members_.push_back({index, &shard, handed.cell, {}});
+  for (const Coordinator::Operation operation : waiting_operations_.extract(index).mapped()) {
+    coordinator_->operate(task, operation, now);
+  }
+  after_input();
+}
+
+// --- orders and news -------------------------------------------------------------------------------------------------
+
+void CoordinatedTasks::start(Place task, std::optional<std::uint32_t> remaining) {
+  const Member& member = members_[task];
+  boost::asio::post(member.shard->context(),
+                    [shard = member.shard, cell = member.cell, remaining] { shard->order_start(*cell, remaining); });
+}
+
+void CoordinatedTasks::ask(Place task) {
+  const Member& member = members_[task];
+  boost::asio::post(member.shard->context(), [shard = member.shard, cell = member.cell] { shard->order_stop(*cell); });
+}
+
+void CoordinatedTasks::tell(const TaskNews& news) {
+  const Member& member = members_[news.task];
+  const char* const name = member.cell->name();
+  const bool for_log = log_gate_.admit(news.kind, name);
+  if (!for_log && !complete_events_) return;
+  Event event;
+  event.kind = news.kind;
+  event.type = member.cell->options().type;
+  event.outcome = news.outcome;
+  event.reason = news.reason;
+  event.for_log = for_log;
+  event.task = name;
+  event.id = owner_.id_of(member.index);
+  event.execution = news.execution;
+  event.remaining = news.remaining.value_or(0);
+  event.unlimited = !news.remaining;
+  event.delay_ms = news.delay / 1'000'000;
+  event.uptime_ms = news.uptime / 1'000'000;
+  event.stalled_ms = news.silence / 1'000'000;
+  event.message = news.message;
+  if (news.because) {
+    const std::string other = "task '" + std::string(members_[*news.because].cell->name()) + "'";
+    event.message =
+        news.reason == StopReason::group ? other + " of its group gave up" : other + ", which it comes after, is over";
+  } else if (news.cooldown) {
+    event.message = "cooldown";
+  }
+  sink_.publish(std::move(event));
+}
+
+void CoordinatedTasks::stop_host(Place task, StopReason reason, bool failure, std::string_view message) {
+  owner_.stop_host({reason, failure, members_[task].cell->name(), std::string(message)});
+}
+
+Nanoseconds CoordinatedTasks::last_heartbeat(Place task) {
+  return members_[task].cell->extra->coordinated->heartbeat.load(std::memory_order_relaxed);
+}
+
+}  // namespace taskhost

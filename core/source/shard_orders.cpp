@@ -1,0 +1,93 @@
+// The tasks of a shard whose ends the coordinator interprets: it orders their starts and stops, and is told what
+// becomes of them.
+#include <boost/asio/post.hpp>
+
+#include "shard.hpp"
+
+namespace taskhost {
+
+void Shard::order_start(TaskCell& cell, std::optional<std::uint32_t> remaining) {
+  CoordinatedCell& coordinated = *cell.extra->coordinated;
+  coordinated.start_ordered = true;
+  coordinated.remaining = remaining.value_or(0);
+  coordinated.unlimited = !remaining;
+  coordinated.heartbeat.store(0, std::memory_order_relaxed);
+  wake(cell);
+}
+
+bool Shard::start_coordinated(TaskCell& cell) {
+  CoordinatedCell& coordinated = *cell.extra->coordinated;
+  if (!coordinated.start_ordered) return true;  // a wake that came before it was handed over
+  coordinated.start_ordered = false;
+  cell.stop_deadline_set = false;
+  ++cell.execution;
+  cell.started_at = clock_.now();
+  if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) {
+    --cell.execution;
+    owner_.coordinated_ended(cell.index, {.ending = Coordinator::Ending::refused, .message = {}});
+    return true;
+  }
+  owner_.coordinated_begun(cell.index);
+  Tenure& tenure = *tenure_;
+  const Status status = begin_execution(cell);
+  if (!tenure.end_call()) return lose(tenure, {.status = status});
+  return after_start(cell, tenure.frame, status);
+}
+
+void Shard::order_stop(TaskCell& cell) {
+  if (!tell_to_stop(cell)) return;  // it has ended by itself, and that is on its way
+  if (cell.stalled || cell.kind->blocking) {
+    limit_stop(cell);
+    if (!cell.stalled) {
+      cell.extra->call->request_stop();
+    } else if (!cell.kind->blocking) {
+      stall_of(cell).woken = true;  // to be polled once more when it is back
+    }
+  } else {
+    wake(cell);  // its deadline is set if it does not end at once
+  }
+}
+
+void Shard::report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outcome, std::string_view message) {
+  cell.machine.state = TaskState::waiting;  // for the next order
+  owner_.coordinated_ended(cell.index, {ending, outcome, std::string(message), clock_.now() - cell.started_at});
+}
+
+void Shard::hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take) {
+  std::size_t before = 0;
+  for (const Run& run : runs_) {
+    if (place - before >= run.count) {
+      before += run.count;
+      continue;
+    }
+    TaskCell& cell = run.at(place - before);
+    HandedOver handed{&cell, Coordinator::State::ended, cell.execution, cell.machine.restarts_used};
+    cell.need_extra().coordinated = std::make_unique<CoordinatedCell>();
+    cell.coordinated = true;
+    has_coordinated_.store(true, std::memory_order_relaxed);
+    cell.machine.restarts_used = cell.options().restarts;
+    switch (cell.machine.state) {
+      case TaskState::waiting:
+      case TaskState::restarting:
+        cell.machine.state = TaskState::waiting;
+        handed.state = Coordinator::State::waiting;
+        break;
+      case TaskState::running:
+        handed.state = Coordinator::State::running;
+        break;
+      case TaskState::stopping:
+        handed.state = Coordinator::State::stopping;
+        cell.extra->coordinated->asked_at = stop_began_;
+        break;
+      case TaskState::ended:
+        cell.machine.state = TaskState::waiting;
+        take(handed);
+        return;
+    }
+    take(handed);
+    end(cell);  // for the shard
+    return;
+  }
+}
+
+}  // namespace taskhost
