@@ -15,6 +15,7 @@ pub(crate) struct Execution {
     host: Host,
     next_branch: Cell<u8>,
     minds_stop: Cell<bool>,
+    config_has_failed: Cell<bool>,
     armed: Cell<u64>,
     pub(crate) waits: Waits,
 }
@@ -122,6 +123,7 @@ impl Execution {
             host: Host::of(services).ok_or("this Rust plugin can't take tasks of more than four different hosts")?,
             next_branch: Cell::new(0),
             minds_stop: Cell::new(false),
+            config_has_failed: Cell::new(false),
             armed: Cell::new(ffi::NEVER),
             waits: Waits::new(),
         })
@@ -169,6 +171,15 @@ impl Execution {
     /// From now on the task ends by itself when the host asks.
     pub(crate) fn mind_stop(&self) {
         self.minds_stop.set(true);
+    }
+
+    /// The host has been told why this execution may be about to fail, by the reader of configs.
+    pub(crate) fn note_config_failure(&self) {
+        self.config_has_failed.set(true);
+    }
+
+    pub(crate) fn config_has_failed(&self) -> bool {
+        self.config_has_failed.get()
     }
 
     /// The host's timer is over, if its time has come: the same time would have to be asked for again.

@@ -198,6 +198,13 @@ impl Context {
     pub fn config(&self) -> String {
         config()
     }
+    /// [`Config::with_keys`](crate::Config::with_keys)
+    ///
+    /// # Errors
+    /// As there.
+    pub fn config_with_keys(&self, keys: &[&str]) -> Result<crate::Config, crate::ConfigError> {
+        crate::Config::with_keys(keys)
+    }
     /// [`task_name`]
     pub fn task_name(&self) -> String {
         task_name()
