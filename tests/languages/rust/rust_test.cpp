@@ -209,10 +209,12 @@ TEST_CASE("rust_pipes fails with what is wrong: its config, or a file that is no
   scene.add(task("none", "rust_pipes", "detachable"));
   scene.add(task("file", "rust_pipes", "detachable", {{"orders", file}, {"errors", file}}));
   scene.add(task("time", "rust_pipes", "detachable", {{"orders", file}, {"errors", file}, {"every", 5}}));
+  scene.add(task("key", "rust_pipes", "detachable", {{"orders", file}, {"erors", file}}));
   const Run run = scene.run();
-  CHECK(run.first("task_exited", "none").message == "config: \"orders\" is missing");
+  CHECK(run.first("task_exited", "none").message == "config: /orders: is missing");
   CHECK(run.first("task_exited", "file").message == file + ": not a named pipe");
-  CHECK(run.first("task_exited", "time").message.find("must be a duration") != std::string::npos);
+  CHECK(run.first("task_exited", "time").message.find("config: /every: must be a duration") == 0);
+  CHECK(run.first("task_exited", "key").message == "config: unknown key \"erors\"; did you mean \"errors\"?");
 }
 
 TEST_CASE("rust_disk adds a directory up, and stops while it waits") {

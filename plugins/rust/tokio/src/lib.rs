@@ -16,7 +16,7 @@ use tokio::runtime;
 const PATIENCE: Duration = Duration::from_secs(2); // for the runtime's blocking threads, of which there are none
 
 fn shout(task: Context) -> io::Result<()> {
-    let path = path(&task.config())?;
+    let path: PathBuf = task.config_with_keys(&["path"])?.require::<String>("/path")?.into();
     let threads = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let listener = {
         let _inside = threads.enter();
@@ -71,14 +71,6 @@ struct Socket(PathBuf);
 impl Drop for Socket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// From `{"path": "shout.sock"}`. A plugin with tokio will mostly have serde_json too.
-fn path(config: &str) -> io::Result<PathBuf> {
-    match config.split('"').collect::<Vec<_>>().as_slice() {
-        [_, "path", _, path, _] if !path.is_empty() && !path.contains('\\') => Ok(PathBuf::from(path)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "config: must be {\"path\": \"SOCKET\"}")),
     }
 }
 
