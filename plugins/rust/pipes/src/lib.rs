@@ -84,7 +84,6 @@ async fn log_lines(what: &str, mut pipe: &File, count: &AtomicU64) -> Result<(),
                 line.clear();
             }
         }
-        taskhost::yield_now().await; // a pipe that is never empty shall not keep the others waiting
     }
 }
 

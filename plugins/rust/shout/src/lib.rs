@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use taskhost::{race, readable, timeout, writable, yield_now, Config};
+use taskhost::{race, readable, timeout, writable, Config};
 
 const PATIENCE: Duration = Duration::from_secs(60); // with one who says nothing
 
@@ -55,7 +55,6 @@ async fn converse(mut stream: UnixStream) -> io::Result<()> {
                 Err(error) => return Err(error),
             }
         }
-        yield_now().await; // one who never stops talking shall not keep the others waiting
     }
 }
 
