@@ -104,7 +104,7 @@ pub struct ConfigReader {
 }
 
 // What a C compiler makes of the header, on any target: two 32-bit numbers in front, then words. tests/layout.rs
-// compares each offset with those of a C compiler.
+// compares names and order with the header, and each offset with what follows from it.
 const _: () = {
     const WORD: usize = core::mem::size_of::<usize>();
     assert!(core::mem::size_of::<Exec>() == WORD);
