@@ -65,8 +65,8 @@ impl Config {
         with_reader(|reader, exec| unsafe { (reader.keys)(exec, keys.as_ptr()) }).map(|()| Config(()))
     }
 
-    /// The value, if there is one: a `String`, `bool`, `f64`, a [`Duration`] (`"250ms"`, `"10s"`, `"1.5h"`), an integer,
-    /// which must fit its type, or a `Vec` of these.
+    /// The value, if there is one: a `String`, `bool`, `f64`, a [`Duration`] (`"250ms"`, `"10s"`, `"1.5h"`), an
+    /// integer, which must fit its type, or a `Vec` of these.
     ///
     /// # Errors
     /// It is something else.

@@ -1,4 +1,5 @@
-//! `taskhost/plugin.h` and `taskhost/ext/config.h`, field by field. The comments there are the contract; nothing is said twice here.
+//! `taskhost/plugin.h` and `taskhost/ext/config.h`, field by field. The comments there are the contract; nothing is
+//! said twice here.
 //!
 //! A function pointer of [`Services`] is always there (rule 4.8); those of [`Factory`] may be absent.
 

@@ -43,8 +43,8 @@ mod unix {
     /// Waits until a descriptor is ready, has been closed by the other side, or has an error to tell. One that is
     /// always ready (a regular file) is ready at once. At most 64 descriptors at a time, each for any number of waits.
     ///
-    /// Somebody else may read first, so the descriptor should be in non-blocking mode. A task that finds its descriptors
-    /// ready at once again and again, lets the thread's other tasks have a turn after 64 times.
+    /// Somebody else may read first, so the descriptor should be in non-blocking mode. A task that finds its
+    /// descriptors ready at once again and again, lets the thread's other tasks have a turn after 64 times.
     ///
     /// # Errors
     /// The descriptor is closed, or there are too many.

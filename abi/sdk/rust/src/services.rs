@@ -120,8 +120,9 @@ pub fn heartbeat() {
     });
 }
 
-/// A waker for this execution, to end the wait of a blocking task from another thread. Keep it as long as you like: when
-/// the execution has ended it does nothing. An async task's futures use the waker that they are polled with instead.
+/// A waker for this execution, to end the wait of a blocking task from another thread. Keep it as long as you like:
+/// when the execution has ended it does nothing. An async task's futures use the waker that they are polled with
+/// instead.
 pub fn waker() -> Waker {
     expect_current("taskhost::waker()", |call| ManuallyDrop::into_inner(call.execution.waker()))
 }

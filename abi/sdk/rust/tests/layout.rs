@@ -56,8 +56,8 @@ fn check(offsets: Vec<(String, usize)>, c_fields: &[String], heads: usize, sizes
 
 #[test]
 fn services_have_the_header_s_fields_in_its_order() {
-    let offsets = offsets!(ffi::Services: struct_size abi_minor log fail config task_name execution_number stop_requested
-        now waker wake wake_at wake_after wake_on_fd wait ready heartbeat extension);
+    let offsets = offsets!(ffi::Services: struct_size abi_minor log fail config task_name execution_number
+        stop_requested now waker wake wake_at wake_after wake_on_fd wait ready heartbeat extension);
     check(offsets, &fields_in_c("plugin.h", "taskhost_services"), 2, |_| WORD);
 }
 

@@ -12,8 +12,8 @@ async fn yielder() -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Idle until the stop, which ends it where it waits, as it has never asked about it. That is how most tasks in Rust stop;
-/// to await `stopped()` would cost 64 bytes more.
+/// Idle until the stop, which ends it where it waits, as it has never asked about it. That is how most tasks in Rust
+/// stop; to await `stopped()` would cost 64 bytes more.
 async fn sleeper() {
     std::future::pending().await
 }
