@@ -1,11 +1,11 @@
 --  Taskhost.Border: where the host's threads enter Ada. For the generic packages beside it; a task does not need it.
 --
 --  Without tasks in the program, GNAT's runtime keeps what belongs to a thread (the current exception, the secondary
---  stack on which functions return strings) in one global variable, and its lock does nothing. The host calls on several
---  threads at once. So each call into Ada brings a Frame with that data, on its own stack, and this package has the
---  runtime use it, by System.Soft_Links, the hooks that GNAT's own tasking uses for this. It also gives it a real lock.
---  Where the plugin itself has tasks or protected objects (libgnarl), the hooks are taken; then they are left as they
---  are, and that runtime sees to foreign threads.
+--  stack on which functions return strings) in one global variable, and its lock does nothing. The host calls on
+--  several threads at once. So each call into Ada brings a Frame with that data, on its own stack, and this package
+--  has the runtime use it, by System.Soft_Links, the hooks that GNAT's own tasking uses for this. It also gives it a
+--  real lock. Where the plugin itself has tasks or protected objects (libgnarl), the hooks are taken; then they are
+--  left as they are, and that runtime sees to foreign threads.
 --
 --  The entry taskhost_plugin_v1 is here too. The first call elaborates the plugin's packages, on whatever thread;
 --  loading the library runs nothing.

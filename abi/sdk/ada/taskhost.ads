@@ -62,7 +62,8 @@ package Taskhost is
 
    procedure Wake_At (Host : Execution; Moment : Time);
    procedure Wake_After (Host : Execution; Span : Duration);
-   --  Has the execution polled again then, never before. It has one timer: a new time replaces the old, Never clears it.
+   --  Has the execution polled again then, never before. It has one timer: a new time replaces the old, Never clears
+   --  it.
 
    function Wake_On (Host : Execution; Descriptor : Integer; Readable, Writable : Boolean := False) return Boolean;
    --  Has it polled once the descriptor is ready, for one wake. With neither the wait is forgotten, as must be done
