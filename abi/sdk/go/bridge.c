@@ -55,11 +55,13 @@ int32_t taskhost_go_ignores_pipe_signal(void) {
 }
 
 /* start_000 to start_077: the numbers are octal. */
+/* clang-format off */
 #define EIGHT_STARTS(tens) \
   START(tens##0) START(tens##1) START(tens##2) START(tens##3) START(tens##4) START(tens##5) START(tens##6) START(tens##7)
-#define ALL_STARTS                                                                                      \
-  EIGHT_STARTS(00) EIGHT_STARTS(01) EIGHT_STARTS(02) EIGHT_STARTS(03) EIGHT_STARTS(04) EIGHT_STARTS(05) \
-      EIGHT_STARTS(06) EIGHT_STARTS(07)
+#define ALL_STARTS \
+  EIGHT_STARTS(00) EIGHT_STARTS(01) EIGHT_STARTS(02) EIGHT_STARTS(03) \
+  EIGHT_STARTS(04) EIGHT_STARTS(05) EIGHT_STARTS(06) EIGHT_STARTS(07)
+/* clang-format on */
 
 #define START(octal) \
   static int32_t start_##octal(void* state, const taskhost_exec* exec) { return start(octal, state, exec); }
