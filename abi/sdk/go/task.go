@@ -3,22 +3,17 @@ package taskhost
 /*
 #include "bridge.h"
 
-// Here and not in bridge.c: _GoString_ is known in such a comment only, and in one of a file that exports nothing.
-static void taskhost_go_log(const taskhost_exec* exec, int32_t level, _GoString_ text) {
-  exec->services->log(exec, level, _GoStringPtr(text), _GoStringLen(text));
+static int32_t write_log(taskhost_go_record* record, uint64_t id, int32_t level, _GoString_ text) {
+  return taskhost_go_log(record, id, level, _GoStringPtr(text), _GoStringLen(text));
 }
-static void taskhost_go_ready(const taskhost_exec* exec) { exec->services->ready(exec); }
-static void taskhost_go_heartbeat(const taskhost_exec* exec) { exec->services->heartbeat(exec); }
 */
 import "C"
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 )
 
 // Level is how much a line of the log matters.
@@ -41,12 +36,8 @@ var ErrEnded = errors.New("taskhost: the execution has ended")
 type Task struct {
 	name, config string
 	number       uint64
-	id           uint64
-	cancel       context.CancelFunc
-
-	mutex sync.Mutex // held during each service: drop waits for it
-	exec  *C.taskhost_exec
-	state *C.taskhost_go_state // valid as long as exec
+	record       *C.taskhost_go_record
+	id           C.uint64_t // the record is this execution's as long as it has this id
 }
 
 // Name is the task's name in the manifest.
@@ -67,35 +58,17 @@ func (task *Task) Logf(level Level, format string, arguments ...any) {
 }
 
 // Ready tells that the execution is ready for what it is there for. Again: no effect.
-func (task *Task) Ready() {
-	task.mutex.Lock()
-	defer task.mutex.Unlock()
-	if task.exec != nil {
-		C.taskhost_go_ready(task.exec)
-	}
-}
+func (task *Task) Ready() { C.taskhost_go_ready(task.record, task.id) }
 
 // Heartbeat is a sign of life, for the task's watchdog.
-func (task *Task) Heartbeat() {
-	task.mutex.Lock()
-	defer task.mutex.Unlock()
-	if task.exec != nil {
-		C.taskhost_go_heartbeat(task.exec)
-	}
-}
+func (task *Task) Heartbeat() { C.taskhost_go_heartbeat(task.record, task.id) }
 
 // Writer gives a writer of whose text each line is one of the log, for log.New(task.Writer(taskhost.Info), "", 0) and
 // the like. A line is written when its end comes. Each writer is for one goroutine at a time, as a log.Logger sees to.
 func (task *Task) Writer(level Level) io.Writer { return &lineWriter{task: task, level: level} }
 
 func (task *Task) log(level Level, text string) bool {
-	task.mutex.Lock()
-	defer task.mutex.Unlock()
-	if task.exec == nil {
-		return false
-	}
-	C.taskhost_go_log(task.exec, C.int32_t(level), text)
-	return true
+	return C.write_log(task.record, task.id, C.int32_t(level), text) != 0
 }
 
 type lineWriter struct {

@@ -18,36 +18,29 @@ import "C"
 import (
 	"context"
 	"reflect"
-	"sync"
 	"time"
 )
 
 // A recipe is what a registered task is made from.
 type recipe struct {
 	name, version, description string
-	// Reads the config, on the host's thread and within its call of start, and gives the function to run. Not ok: the
-	// host has been told why.
-	prepare func(exec *C.taskhost_exec) (run func(context.Context, *Task) error, ok bool)
+	plan                       *C.taskhost_go_plan // nil: the host reads no config for it
+	run                        runner
 }
 
-var (
-	recipes []recipe
-	factory *C.taskhost_factory // the first of the chain
-	closing sync.Once           // makes the chain: no recipe can be added from then on
-	closed  bool
-)
+var recipes []recipe
 
 // Register adds a task to this library. Call it from an init function; the manifest names the task if there are several.
 // version and description may be empty. The host checks names and texts, and refuses the library if they break a rule.
 func Register(name, version, description string, run func(ctx context.Context, task *Task) error) {
-	add(recipe{name, version, description, func(*C.taskhost_exec) (func(context.Context, *Task) error, bool) {
-		return run, true
+	add(recipe{name, version, description, nil, func(ctx context.Context, task *Task, _ []uint64) error {
+		return run(ctx, task)
 	}})
 }
 
-// RegisterWithConfig adds a task whose config the host reads into a struct, before the function runs: a value that will
-// not do, or an unknown key, makes the start fail with a message that names it. Each execution gets a copy of defaults
-// with what the manifest says written over it. Fields without a `config` tag are left alone:
+// RegisterWithConfig adds a task whose config the host reads into a struct: a value that will not do, or an unknown key,
+// makes the start fail with a message that names it. Each execution gets a copy of defaults with what the manifest says
+// written over it. Fields without a `config` tag are left alone:
 //
 //	type config struct {
 //		Path  string        `config:"path,required"`
@@ -57,21 +50,21 @@ func Register(name, version, description string, run func(ctx context.Context, t
 //	}
 //
 // A field may be a string, bool, number, time.Duration, a struct, or a slice of these. If *Config has a method
-// Check() error, it is called at the end; its error fails the start, with its text as it is.
+// Check() error, it is called before run; its error is the outcome, with its text as it is.
 func RegisterWithConfig[Config any](name, version, description string, defaults Config,
 	run func(ctx context.Context, task *Task, config Config) error) {
-	problem, keys := inspectConfig(reflect.TypeOf(&defaults).Elem())
-	add(recipe{name, version, description, func(exec *C.taskhost_exec) (func(context.Context, *Task) error, bool) {
-		config := defaults
-		if problem != "" {
-			fail(exec, problem)
-			return nil, false
-		}
-		if !readConfig(exec, keys, reflect.ValueOf(&config)) {
-			return nil, false
-		}
-		return func(ctx context.Context, task *Task) error { return run(ctx, task, config) }, true
-	}})
+	fields, problem := planStruct(reflect.TypeOf(&defaults).Elem(), 0)
+	add(recipe{name, version, description, planInC(fields, problem),
+		func(ctx context.Context, task *Task, values []uint64) error {
+			config := defaults
+			decodeFields(fields, reflect.ValueOf(&config).Elem(), values)
+			if checked, has := any(&config).(interface{ Check() error }); has {
+				if err := checked.Check(); err != nil {
+					return err
+				}
+			}
+			return run(ctx, task, config)
+		}})
 }
 
 // Sleep waits, and returns nil, or ctx.Err() at once when ctx is cancelled first.
@@ -87,7 +80,7 @@ func Sleep(ctx context.Context, duration time.Duration) error {
 }
 
 func add(one recipe) {
-	if closed {
+	if opened {
 		panic("taskhost: tasks are registered in init functions, before the host asks for them")
 	}
 	recipes = append(recipes, one)
