@@ -6,8 +6,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "_cgo_export.h"
-
 /* An execution's state: in the host's memory, which no goroutine ever touches. */
 typedef struct state {
   taskhost_go_record* record;
@@ -197,7 +195,8 @@ int32_t taskhost_go_ignores_pipe_signal(void) {
 /* start_000 to start_077: the numbers are octal. */
 /* clang-format off */
 #define EIGHT_STARTS(tens) \
-  START(tens##0) START(tens##1) START(tens##2) START(tens##3) START(tens##4) START(tens##5) START(tens##6) START(tens##7)
+  START(tens##0) START(tens##1) START(tens##2) START(tens##3) \
+  START(tens##4) START(tens##5) START(tens##6) START(tens##7)
 #define ALL_STARTS \
   EIGHT_STARTS(00) EIGHT_STARTS(01) EIGHT_STARTS(02) EIGHT_STARTS(03) \
   EIGHT_STARTS(04) EIGHT_STARTS(05) EIGHT_STARTS(06) EIGHT_STARTS(07)

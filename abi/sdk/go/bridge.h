@@ -84,6 +84,9 @@ int32_t taskhost_go_read_config(const taskhost_go_plan* plan, const taskhost_exe
 taskhost_factory* taskhost_go_factory(uint32_t index, const char* name, const char* version, const char* description,
                                       const taskhost_go_plan* plan, const taskhost_factory* next);
 
+/* In Go: the first factory. */
+taskhost_factory* taskhostGoFactories(void);
+
 /* The descriptor that becomes readable when there are notes; -1 if there can be none. Once. */
 int32_t taskhost_go_open(void);
 /* The records that have notes, which are in `taken`, linked by `taken_next`. For the dispatcher. */

@@ -1,4 +1,4 @@
-// How executions end and are cut off: outcomes, the stop, and goroutines that outlive their execution. Run it with -race.
+// How executions end and are cut off: outcomes, the stop, goroutines that outlive their execution. Run it with -race.
 package taskhost_test
 
 import (
@@ -114,7 +114,8 @@ func TestOutcomeIsWhatTheFunctionDoes(t *testing.T) {
 		{"fails at length", fakehost.Error, strings.Repeat("x", 4096)},
 		{"panics", fakehost.Panic, "the pump is dry (execution_test.go:"},
 		{"panics with nil", fakehost.Panic, "<nil> (execution_test.go:"},
-		{"follows nil", fakehost.Panic, "runtime error: invalid memory address or nil pointer dereference (execution_test.go:"},
+		{"follows nil", fakehost.Panic,
+			"runtime error: invalid memory address or nil pointer dereference (execution_test.go:"},
 		{"panics as it tells its error", fakehost.Panic, "no words (execution_test.go:"},
 		{"exits", fakehost.Error, "its goroutine was ended by runtime.Goexit"},
 	} {

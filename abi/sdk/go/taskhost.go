@@ -11,6 +11,8 @@
 // text and place. What follows from an outcome is the manifest's business; a restart is a new call of the function.
 package taskhost
 
+// The headers lie in the package where it is a copy, and beside the SDKs in taskhost's own repository.
+
 // #cgo CFLAGS: -O2 -fvisibility=hidden -I${SRCDIR}/include -I${SRCDIR}/../../include
 // #include "bridge.h"
 import "C"
@@ -30,17 +32,18 @@ type recipe struct {
 
 var recipes []recipe
 
-// Register adds a task to this library. Call it from an init function; the manifest names the task if there are several.
-// version and description may be empty. The host checks names and texts, and refuses the library if they break a rule.
+// Register adds a task to this library. Call it from an init function; the manifest names the task if there are
+// several. version and description may be empty. The host checks names and texts, and refuses the library if they break
+// a rule.
 func Register(name, version, description string, run func(ctx context.Context, task *Task) error) {
 	add(recipe{name, version, description, nil, func(ctx context.Context, task *Task, _ []uint64) error {
 		return run(ctx, task)
 	}})
 }
 
-// RegisterWithConfig adds a task whose config the host reads into a struct: a value that will not do, or an unknown key,
-// makes the start fail with a message that names it. Each execution gets a copy of defaults with what the manifest says
-// written over it. Fields without a `config` tag are left alone:
+// RegisterWithConfig adds a task whose config the host reads into a struct: a value that will not do, or an unknown
+// key, makes the start fail with a message that names it. Each execution gets a copy of defaults with what the manifest
+// says written over it; what a slice in defaults holds is shared. Fields without a `config` tag are left alone:
 //
 //	type config struct {
 //		Path  string        `config:"path,required"`

@@ -1,5 +1,5 @@
-// Package fakehost is the host's side of the plugin interface for this module's own tests: it drives executions one step
-// at a time, and ends the process if a service is called when or where it must not be.
+// Package fakehost is the host's side of the plugin interface for this module's own tests: it drives executions one
+// step at a time, and ends the process if a service is called when or where it must not be.
 package fakehost
 
 // #cgo CFLAGS: -I${SRCDIR}/../../../../include
