@@ -1,6 +1,7 @@
 /* The plugin as the host sees it, and the services as goroutines see them; bridge.h says how they meet. */
 #include "bridge.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -34,8 +35,7 @@ static void leave_note(taskhost_go_record* record, uint32_t note) {
   record->notes |= note;
   pthread_mutex_unlock(&notes_mutex);
   if (is_first) {
-    while (write(descriptor, &one, sizeof one) < 0) {
-      /* Only a signal's handler can come between: there is always room for one. */
+    while (write(descriptor, &one, sizeof one) < 0 && errno == EINTR) {
     }
   }
 }
