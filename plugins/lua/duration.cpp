@@ -1,5 +1,6 @@
 // Durations as in the manifest: "250ms", "1.5h".
 #include <charconv>
+#include <cmath>
 #include <string_view>
 
 #include "execution.hpp"
@@ -20,7 +21,7 @@ bool read_duration(const char* text, std::size_t size, std::uint64_t& nanosecond
   for (const Unit& unit : units) {
     if (unit.name != name) continue;
     const double all = value * unit.nanoseconds;
-    nanoseconds = all < 1.8e19 ? static_cast<std::uint64_t>(all + 0.5) : TASKHOST_NEVER;
+    nanoseconds = all < 9e18 ? static_cast<std::uint64_t>(std::llround(all)) : TASKHOST_NEVER;
     return true;
   }
   return false;

@@ -58,6 +58,7 @@ struct Execution {
 inline Execution& execution_of(lua_State* lua) noexcept { return **static_cast<Execution**>(lua_getextraspace(lua)); }
 
 // limits.cpp: memory and time.
+constexpr std::uint64_t turn = TASKHOST_MILLISECOND;
 constexpr int instructions_a_hook = 1000;
 void* allocate(void* execution, void* memory, std::size_t old_size, std::size_t size) noexcept;
 void count_hook(lua_State* lua, lua_Debug* what);

@@ -7,7 +7,6 @@ namespace lua_plugin {
 
 namespace {
 
-constexpr std::uint64_t turn = TASKHOST_MILLISECOND;
 constexpr unsigned turn_hooks = 100;         // in case the clock stands still
 constexpr unsigned last_words_hooks = 2000;  // two million instructions
 constexpr std::size_t last_words_memory = 262144;

@@ -133,7 +133,7 @@ class Script {
     if (!wait_is_over()) return sdk::pending;
     self_.suspended = false;
     self_.turn_hooks = 0;
-    self_.turn_end = self_.context.services().now() + TASKHOST_MILLISECOND;
+    self_.turn_end = self_.context.services().now() + turn;
     int results = 0;
     const int status = lua_resume(script_, state_.lua, arguments_, &results);
     arguments_ = 0;

@@ -30,7 +30,7 @@ std::uint64_t check_duration(lua_State* lua, int index) {
   const lua_Number seconds = luaL_checknumber(lua, index);
   luaL_argcheck(lua, !std::isnan(seconds), index, "is not a number");
   if (seconds <= 0) return 0;  // the time has passed already
-  return seconds < 1.8e10 ? static_cast<std::uint64_t>(seconds * 1e9 + 0.5) : TASKHOST_NEVER;
+  return seconds < 9e9 ? static_cast<std::uint64_t>(std::llround(seconds * 1e9)) : TASKHOST_NEVER;
 }
 
 void check_suspend(lua_State* lua) {

@@ -1,7 +1,6 @@
 """What a script in Python sees of its host. Run once in the interpreter, with two globals: `host`, the functions of
 interpreter.cpp, and `ours`, whether nobody else uses this interpreter."""
 
-import _thread
 import io
 import json
 import os
@@ -16,7 +15,7 @@ import types
 LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4}
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 OK, ERROR, PANIC = 0, 1, 2
-local = _thread._local()  # .task: of threads that belong to one
+local = threading.local()  # .task: of threads that belong to one
 
 
 class Stopped(BaseException):
@@ -148,26 +147,29 @@ def sleep(delay):
     task.sleep(delay)
 
 
-def start_new_thread(function, args, kwargs={}):
-    """Threads that a script starts belong to its task."""
-    task = getattr(local, "task", None)
-    if task is None:
-        return plain_start_new_thread(function, args, kwargs)
-
-    def run():
-        local.task = task
-        try:
-            function(*args, **kwargs)
-        finally:
-            outputs_finish()
-            task._threads -= 1
-
-    task._threads += 1
+def start_thread(self):
+    """threading.Thread.start: a thread that a script starts belongs to its task."""
+    self._task = getattr(local, "task", None)
+    if self._task is not None:
+        self._task._threads += 1
     try:
-        return plain_start_new_thread(run, ())
+        plain_start(self)
     except BaseException:
-        task._threads -= 1
+        if self._task is not None:
+            self._task._threads -= 1
         raise
+
+
+def run_thread(self):
+    """threading.Thread._bootstrap, the first and last of a thread."""
+    if self._task is None:
+        return plain_bootstrap(self)
+    local.task = self._task
+    try:
+        plain_bootstrap(self)
+    finally:
+        outputs_finish()
+        self._task._threads -= 1
 
 
 def excepthook(args):
@@ -258,9 +260,9 @@ def conclude(handle, error, prepared):
     return kind, text.encode("utf-8", "replace")
 
 
-plain_sleep, plain_start_new_thread = time.sleep, _thread.start_new_thread
-time.sleep, _thread.start_new_thread = sleep, start_new_thread
-threading._start_new_thread = start_new_thread
+plain_sleep, time.sleep = time.sleep, sleep
+plain_start, threading.Thread.start = threading.Thread.start, start_thread
+plain_bootstrap, threading.Thread._bootstrap = threading.Thread._bootstrap, run_thread
 plain_excepthook, threading.excepthook = threading.excepthook, excepthook
 outputs = [Output("info", None if ours else sys.stdout), Output("warning", None if ours else sys.stderr)]
 sys.stdout, sys.stderr = outputs

@@ -88,7 +88,8 @@ TEST_CASE("a script in Python is stopped in time, where it sleeps, computes or w
       Row{"import threading\ndef f():\n task.ready()\n try: task.sleep('10h')\n finally: print('closed')\n"
           "t = threading.Thread(target=f)\nt.start()\nt.join()",
           "closed"},
-      Row{"import asyncio\nasync def main():\n work = asyncio.create_task(asyncio.sleep(36000))\n task.ready()\n"
+      Row{"import asyncio\nasync def main():\n work = asyncio.create_task(asyncio.sleep(36000))\n "
+          "task.stop_requested(), task.ready()\n"
           " await asyncio.to_thread(task.stopped)\n work.cancel()\n print('saved')\nasyncio.run(main())",
           "saved"});
   CAPTURE(row.code);
