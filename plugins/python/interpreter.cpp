@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -212,8 +213,18 @@ void load_runtime(bool ours) {
   throw sdk::Failure("Python does not start: " + text_of(fetch_exception().get()));
 }
 
+// A program that is a Python of another version has functions of these names too, and they come first.
+void check_version() {
+  const std::string needed = std::to_string(PY_MAJOR_VERSION) + "." + std::to_string(PY_MINOR_VERSION) + ".";
+  const std::string_view there = Py_GetVersion();
+  if (there.substr(0, needed.size()) == needed) return;
+  throw sdk::Failure("this process has Python " + std::string(there.substr(0, there.find(' '))) +
+                     " already, and the plugin needs " + needed + "x");
+}
+
 // On a thread of its own, so that no task's thread is the one that Python takes for its main one.
 void start_on_this_thread() {
+  check_version();
   publish_library();
   if (Py_IsInitialized() != 0) {  // the program around the host has one
     const Lock lock;
