@@ -76,15 +76,20 @@ TEST_CASE("a script is stopped in time wherever it is") {
     const char* told;
   };
   const Row row = GENERATE(
-      Row{"local c <close> = setmetatable({}, {__close = function() print 'closed' end}) task.sleep('10h')", "closed"},
-      Row{"task.stopped() print 'saved'", "saved"},
-      Row{"while not task.stop_requested() do task.sleep('1ms') end task.sleep('10ms') print 'saved'", "saved"},
-      Row{"local c <close> = setmetatable({}, {__close = function() print 'closed' end}) while true do end", "closed"},
-      Row{"pcall(table.sort, {1, 2, 3}, function() while true do end end)", "asked to stop"});
+      Row{"local c <close> = setmetatable({}, {__close = function() print 'closed' end}) task.ready() "
+          "task.sleep('10h')",
+          "closed"},
+      Row{"task.stop_requested() task.ready() task.stopped() print 'saved'", "saved"},
+      Row{"while not task.stop_requested() do task.ready() task.sleep('1ms') end task.sleep('10ms') print 'saved'",
+          "saved"},
+      Row{"local c <close> = setmetatable({}, {__close = function() print 'closed' end}) task.ready() task.yield() "
+          "while true do end",
+          "closed"},
+      Row{"task.ready() task.yield() pcall(table.sort, {1, 2, 3}, function() while true do end end)", "asked to stop"});
   CAPTURE(row.code);
   Scene scene;
   scene.manifest["defaults"] = {{"stop_timeout", "10h"}};
-  scene.add(script("reader", "mandatory", std::string("task.ready() task.yield() ") + row.code));
+  scene.add(script("reader", "mandatory", row.code));
   Running running = scene.start({"--log-level", "debug"});
   running.wait_for("task_ready");
   running.send(SIGTERM);

@@ -74,19 +74,19 @@ TEST_CASE("a script in Python is stopped in time, where it sleeps, computes or w
     const char* told;
   };
   const Row row = GENERATE(
-      Row{"task.ready()\ntry: task.sleep('10h')\nfinally: print('closed')", "closed"},
-      Row{"import time\ntask.ready()\ntry: time.sleep(36000)\nexcept Exception: task.sleep(36000)\nfinally: "
+      Row{"try: task.ready(), task.sleep('10h')\nfinally: print('closed')", "closed"},
+      Row{"import time\ntry: task.ready(), time.sleep(36000)\nexcept Exception: task.sleep(36000)\nfinally: "
           "print('closed')",
           "closed"},
-      Row{"task.ready()\ntry:\n while True:\n  try: sum(range(1000))\n  except Exception: pass\nfinally: "
+      Row{"try:\n task.ready()\n while True:\n  try: sum(range(1000))\n  except Exception: pass\nfinally: "
           "print('closed')",
           "closed"},
-      Row{"task.ready()\ntask.stopped()\ntask.sleep('10ms')\nprint('saved')", "saved"},
+      Row{"task.stop_requested(), task.ready()\ntask.stopped()\ntask.sleep('10ms')\nprint('saved')", "saved"},
       Row{"while not task.stop_requested():\n task.ready()\n sum(range(1000))\ntask.sleep('10ms')\nprint('saved')",
           "saved"},
       Row{"while not task.stopped('1ms'): task.ready()\nprint('saved')", "saved"},
       Row{"import threading\ndef f():\n task.ready()\n try: task.sleep('10h')\n finally: print('closed')\n"
-          "t = threading.Thread(target=f)\nt.start()\nt.join()",
+          "t = threading.Thread(target=f)\ntry: t.start(), t.join()\nfinally: t.join()",
           "closed"},
       Row{"import asyncio\nasync def main():\n work = asyncio.create_task(asyncio.sleep(36000))\n "
           "task.stop_requested(), task.ready()\n"
