@@ -104,7 +104,8 @@ TEST_CASE("a script in Python that does not come back is abandoned and named") {
   Scene scene;
   scene.manifest["defaults"] = {{"stop_timeout", "100ms"}};
   scene.add(script("snake", "mandatory",
-                   "import threading\ntask.ready()\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()"));
+                   "import threading\nlock = threading.Lock()\nlock.acquire()\ntask.stop_requested(), "
+                   "task.ready()\nlock.acquire()"));
   Running running = scene.start();
   running.wait_for("task_ready");
   running.send(SIGTERM);
