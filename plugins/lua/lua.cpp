@@ -13,6 +13,7 @@
 #include "arguments.hpp"
 #include "execution.hpp"
 #include "plugin_support/config.h"
+#include "plugin_support/path.hpp"
 
 namespace lua_plugin {
 
@@ -46,6 +47,7 @@ Config read_config(sdk::Context context) {
   if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
   if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
   if (has_script && config.script.empty()) throw sdk::Failure("config: \"script\" must name a file");
+  config.script = plugin_support::located(context.exec(), config.script);
   if (has_args) config.args = nlohmann::json::parse(text).at("args");
   return config;
 }

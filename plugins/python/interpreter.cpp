@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "interpreter.hpp"
+#include "plugin_support/path.hpp"
 #include "runtime.hpp"
 
 namespace python_plugin {
@@ -256,9 +257,10 @@ Outcome outcome_of(PyObject* result) {
 Outcome run_locked(const Handle& execution) {
   const sdk::Context context = execution->context;
   const Reference handle(PyCapsule_New(new Handle(execution), handle_name, free_handle));
-  const Reference prepared(PyObject_CallFunction(runtime().prepare, "OssK", handle.get(), context.config().data(),
+  const Reference prepared(PyObject_CallFunction(runtime().prepare, "OssKs", handle.get(), context.config().data(),
                                                  context.task_name().data(),
-                                                 static_cast<unsigned long long>(context.execution_number())));
+                                                 static_cast<unsigned long long>(context.execution_number()),
+                                                 plugin_support::manifest_directory(context.exec()).c_str()));
   Reference value;
   execution->thread = PyThread_get_thread_ident();
   if (prepared != nullptr && !context.stop_requested()) {

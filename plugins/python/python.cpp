@@ -15,6 +15,7 @@
 
 #include "interpreter.hpp"
 #include "plugin_support/config.h"
+#include "plugin_support/path.hpp"
 
 namespace python_plugin {
 
@@ -39,6 +40,7 @@ void check_config(sdk::Context context) {
   if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
   if (!has_script) return;
   if (script.empty()) throw sdk::Failure("config: \"script\" must name a file");
+  script = plugin_support::located(context.exec(), script);
   struct stat status {};
   std::string problem = "is no file";
   if (::stat(script.c_str(), &status) != 0) {

@@ -186,7 +186,7 @@ def outputs_finish():
         output.finish()
 
 
-def prepare(handle, config, name, execution):
+def prepare(handle, config, name, execution, directory):
     """(code, globals, module, task), or an exception that conclude makes an outcome of."""
     config = json.loads(config)
     task = Task(handle, name, execution, config.get("args", {}))
@@ -195,7 +195,9 @@ def prepare(handle, config, name, execution):
     folders = config.get("path", [])
     if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
         raise Failure('config: "path" must be an array of folders')
+    folders = [os.path.join(directory, folder) for folder in folders]
     if script is not None:
+        script = os.path.join(directory, script)
         folders = [*folders, os.path.dirname(script) or "."]
         with open(script, "rb") as file:
             text = file.read()
