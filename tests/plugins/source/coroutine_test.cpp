@@ -1,31 +1,12 @@
 // Coroutines as tasks, against a fake host: how they end, what they wait for, what they allocate.
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "allocations.hpp"
 #include "coroutine_run.hpp"
 #include "support/catch.hpp"
-
-namespace {
-
-int allocations = 0;
-int allocations_until_failure = -1;  // -1: none fails
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (allocations_until_failure == 0) throw std::bad_alloc();
-  if (allocations_until_failure > 0) --allocations_until_failure;
-  void* place = std::malloc(size);
-  if (place == nullptr) throw std::bad_alloc();
-  return place;
-}
-void operator delete(void* place) noexcept { std::free(place); }
-void operator delete(void* place, std::size_t) noexcept { std::free(place); }
 
 namespace {
 
