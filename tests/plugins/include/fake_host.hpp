@@ -207,7 +207,7 @@ class FakeHost : private taskhost_exec {
                         std::int64_t* value) {
         const std::int32_t status =
             read(exec, pointer, value, [](const std::string& text) { return std::stoll(text); });
-        if (status == TASKHOST_OK && *value >= least && *value <= most) return status;
+        if (status != TASKHOST_OK || (*value >= least && *value <= most)) return status;
         of(exec).message = std::string("config: ") + pointer + ": out of range";
         return TASKHOST_ERROR;
       };

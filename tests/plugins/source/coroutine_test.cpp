@@ -28,7 +28,22 @@ sdk::Task waits_for_ever() {
   co_await sdk::sleep_until(sdk::never);
 }
 
+struct Blocking {
+  void run() {}
+};
+
 }  // namespace
+
+TASKHOST_SDK_PLUGIN(sdk::coroutine<does_nothing>("nothing"), sdk::factory<Blocking>("blocking"),
+                    sdk::coroutine<says_once, 256>("says"));
+
+TEST_CASE("coroutines and classes stand side by side in a plugin") {
+  const taskhost_factory* first = taskhost_plugin_v1();
+  CHECK(std::string(first->name) == "nothing");
+  CHECK(std::string(first->next->name) == "blocking");
+  CHECK(std::string(first->next->next->name) == "says");
+  CHECK(first->next->next->next == nullptr);
+}
 
 TEST_CASE("a coroutine describes itself as a factory does") {
   constexpr taskhost_factory factory = sdk::coroutine<says_once>("says", "1.0", "text");
