@@ -106,6 +106,24 @@ TEST_CASE("when_any takes the first in the list of those that have come, and can
   CHECK(Tracker::live == 0);
 }
 
+namespace {
+
+sdk::Task awaits_again(sdk::Context context) {
+  auto first = sdk::when_any(sdk::sleep(1s), sdk::stopped());
+  co_await first;
+  context.info("once");
+  co_await first;
+}
+
+}  // namespace
+
+TEST_CASE("a combinator is awaited once") {
+  Run<awaits_again> run;
+  CHECK(run.finish() == TASKHOST_PANIC);
+  CHECK(run.host.log == Lines{"once"});
+  CHECK(run.host.message == "a combinator is awaited once");
+}
+
 TEST_CASE("combinators are destroyed once wherever they are dropped") {
   for (const taskhost_factory* factory :
        {&Run<takes_the_first>::factory, &Run<gathers>::factory, &Run<fails_fast>::factory}) {

@@ -19,11 +19,6 @@
 #ifndef TASKHOST_SDK_COROUTINE_HPP
 #define TASKHOST_SDK_COROUTINE_HPP
 
-#include "taskhost/sdk/coroutine/async.hpp"
-#include "taskhost/sdk/coroutine/combine.hpp"
-#include "taskhost/sdk/coroutine/execution.hpp"
-#include "taskhost/sdk/coroutine/waits.hpp"
-// After them, which explain what is missing where there are no coroutines.
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -31,18 +26,14 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+#include "taskhost/sdk/coroutine/async.hpp"
+#include "taskhost/sdk/coroutine/combine.hpp"
+#include "taskhost/sdk/coroutine/execution.hpp"
+#include "taskhost/sdk/coroutine/waits.hpp"
 
 namespace taskhost::sdk {
 
 namespace detail {
-
-// Memory of an execution for one frame. While a start calls the coroutine, the thread knows it.
-struct FrameMemory {
-  std::byte* place;
-  std::size_t size;
-  std::size_t too_large = 0;  // bytes that were asked for and not there
-};
-inline constinit thread_local FrameMemory* frame_memory = nullptr;
 
 template <auto Function, std::size_t FrameSize>
 struct CoroutineBorder;
@@ -54,24 +45,17 @@ class [[nodiscard]] Task {
  public:
   class promise_type : public detail::PromiseBase {
    public:
-    // A byte after the frame tells whose memory it is.
-    static constexpr std::size_t extra = 1;
+    static void* operator new(std::size_t size) { return detail::new_frame(size, detail::frame_memory); }
+    static void operator delete(void* frame) noexcept { detail::delete_frame(frame); }
 
-    static void* operator new(std::size_t size) {
-      detail::FrameMemory* memory = detail::frame_memory;
-      const bool fits = memory != nullptr && memory->place != nullptr && size + extra <= memory->size;
-      if (memory != nullptr && !fits) memory->too_large = size + extra;
-      auto* place =
-          fits ? std::exchange(memory->place, nullptr) : static_cast<std::byte*>(::operator new(size + extra));
-      place[size] = std::byte(fits ? 0 : 1);
-      return place;
+    Task get_return_object() noexcept {
+      coroutine = detail::Coroutine(*this);
+      return Task(this);
     }
-    static void operator delete(void* place, std::size_t size) noexcept {
-      if (static_cast<std::byte*>(place)[size] != std::byte(0)) ::operator delete(place);
+    std::suspend_always final_suspend() noexcept {
+      finished = true;
+      return {};
     }
-
-    Task get_return_object() noexcept { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
-    std::suspend_always final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
     void unhandled_exception() noexcept {
       if (note_destroying()) return;
@@ -80,17 +64,17 @@ class [[nodiscard]] Task {
     }
   };
 
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task(Task&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
   Task& operator=(Task&&) = delete;
-  ~Task() { detail::destroy(handle_); }
+  ~Task() { detail::destroy(promise_); }
 
  private:
   template <auto Function, std::size_t FrameSize>
   friend struct detail::CoroutineBorder;
 
-  explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+  explicit Task(promise_type* promise) noexcept : promise_(promise) {}
 
-  std::coroutine_handle<promise_type> handle_;
+  promise_type* promise_;
 };
 
 namespace detail {
@@ -98,9 +82,9 @@ namespace detail {
 template <std::size_t FrameSize>
 struct CoroutineCell {
   Execution execution;
-  std::coroutine_handle<Task::promise_type> handle;
+  Task::promise_type* promise = nullptr;
   bool begun = false;
-  alignas(std::max_align_t) std::byte frame[FrameSize + Task::promise_type::extra];
+  alignas(FrameHeader) std::byte frame[sizeof(FrameHeader) + FrameSize];
 
   explicit CoroutineCell(const taskhost_exec* exec) noexcept : execution(exec) {}
 };
@@ -118,8 +102,8 @@ struct CoroutineBorder {
     frame_memory = &memory;
     try {
       Task task = call(context);
-      cell.handle = std::exchange(task.handle_, nullptr);
-      cell.handle.promise().strand = &cell.execution.first;
+      cell.promise = std::exchange(task.promise_, nullptr);
+      cell.promise->strand = &cell.execution.first;
     } catch (const std::bad_alloc&) {
       status = report_result(context, RunResult(context.fail("no memory for the coroutine")));
     } catch (...) {
@@ -129,7 +113,7 @@ struct CoroutineBorder {
     if (status != TASKHOST_OK) {
       cell.~Cell();
     } else if (memory.too_large != 0) {
-      tell(context, memory.too_large - Task::promise_type::extra);
+      tell(context, memory.too_large);
     }
     return status;
   }
@@ -141,7 +125,7 @@ struct CoroutineBorder {
     execution.set_polled(true);
     try {
       if (!std::exchange(cell.begun, true)) {
-        execution.first.run(cell.handle);
+        execution.first.run(cell.promise->coroutine);
       } else {
         execution.fire();
         if (execution.first.take_mark()) execution.first.go_on();
@@ -151,7 +135,7 @@ struct CoroutineBorder {
     }
     execution.set_polled(false);
     if (execution.ended()) return execution.status();
-    if (cell.handle.done()) return TASKHOST_OK;
+    if (cell.promise->finished) return TASKHOST_OK;
     execution.arm();
     return TASKHOST_PENDING;
   }
@@ -159,7 +143,7 @@ struct CoroutineBorder {
   static void drop(void* state) noexcept {
     Cell& cell = cell_of(state);
     try {
-      destroy(cell.handle);
+      destroy(cell.promise);
     } catch (...) {
       log_exception(cell.execution.context());
     }

@@ -7,14 +7,14 @@
 #ifndef TASKHOST_SDK_COROUTINE_ASYNC_HPP
 #define TASKHOST_SDK_COROUTINE_ASYNC_HPP
 
-#include "taskhost/sdk/coroutine/waits.hpp"
-// After it, which explains what is missing where there are no coroutines.
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+#include "taskhost/sdk/coroutine/waits.hpp"
 
 namespace taskhost::sdk {
 
@@ -27,42 +27,24 @@ struct EndOfExecution {
   void await_resume() const noexcept {}
 };
 
-// What the compiler asks of an awaited object, over what Waiting has. It refers to the object, which lives until the
-// co_await is over: g++ 12 would copy what await_transform hands through.
 template <class Wait>
-class Awaiter {
- public:
-  explicit Awaiter(Wait& wait) noexcept : wait_(wait) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <class Promise>
-  bool await_suspend(std::coroutine_handle<Promise> handle) {
-    Strand& strand = *handle.promise().strand;
-    if constexpr (requires { wait_.begin_for(strand, handle); }) {
-      wait_.begin_for(strand, handle);
-      return true;
-    } else {
-      if (wait_.begin(strand)) return false;
-      strand.suspend(handle, wait_);
-      return true;
-    }
-  }
-  decltype(auto) await_resume() { return wait_.take(); }
-
- private:
-  Wait& wait_;
-};
+class Awaiter;
 
 // What the promises of tasks and of Asyncs have in common.
 class PromiseBase {
  public:
+  Coroutine coroutine;
   Strand* strand = nullptr;
+  bool finished = false;
   bool* caught_in_destroy = nullptr;
+
+  static void* operator new(std::size_t size) { return new_frame(size, nullptr); }
+  static void operator delete(void* frame) noexcept { delete_frame(frame); }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
   template <class Wait>
-  auto await_transform(Wait&& wait) const noexcept {
+  auto await_transform(Wait&& wait) noexcept {
     if constexpr (std::is_same_v<std::remove_cvref_t<Wait>, Failed>) {
       Execution& execution = strand->execution();
       execution.end(report_result(execution.context(), RunResult(std::forward<Wait>(wait))));
@@ -72,7 +54,7 @@ class PromiseBase {
           std::is_base_of_v<Waiting, std::remove_cvref_t<Wait>>,
           "co_await in a task takes what taskhost/sdk/coroutine.hpp has, and Async<T>: others would resume the "
           "task outside of its poll. From them, wake the task with Context::waker(), and wait with until()");
-      return Awaiter<std::remove_reference_t<Wait>>(wait);
+      return Awaiter<std::remove_reference_t<Wait>>(wait, *this);
     }
   }
 
@@ -86,31 +68,70 @@ class PromiseBase {
   }
 };
 
-// Such an exception leaves the frame at its final suspension, with what is left to be destroyed.
+// What the compiler asks of an awaited object, over what Waiting has. It refers to the object, which lives until the
+// co_await is over (g++ 12 would copy what await_transform hands through) or longer: when the awaiting coroutine is
+// destroyed meanwhile, a wait that outlives it ends here.
+template <class Wait>
+class Awaiter {
+ public:
+  Awaiter(Wait& wait, PromiseBase& promise) noexcept : wait_(wait), promise_(promise) {}
+  Awaiter(const Awaiter&) = delete;
+  Awaiter& operator=(const Awaiter&) = delete;
+  ~Awaiter() {
+    if (begun_) wait_.cancel();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<>) {
+    Strand& strand = *promise_.strand;
+    bool over = false;
+    if constexpr (requires { wait_.begin_for(strand, promise_.coroutine); }) {
+      wait_.begin_for(strand, promise_.coroutine);
+    } else {
+      over = wait_.begin(strand);
+      if (!over) strand.suspend(promise_.coroutine, wait_);
+    }
+    begun_ = true;
+    return !over;
+  }
+  decltype(auto) await_resume() { return wait_.take(); }
+
+ private:
+  Wait& wait_;
+  PromiseBase& promise_;
+  bool begun_ = false;
+};
+
+// An exception out of a destructor leaves the frame at its final suspension, with what is left to be destroyed.
 template <class Promise>
-void destroy(std::coroutine_handle<Promise> handle) {
-  if (!handle) return;
+void destroy(Promise* promise) {
+  if (promise == nullptr) return;
   bool caught = false;
-  handle.promise().caught_in_destroy = &caught;
-  handle.destroy();
-  if (caught) handle.destroy();
+  promise->caught_in_destroy = &caught;
+  const Coroutine coroutine = promise->coroutine;
+  coroutine.destroy();
+  if (caught) coroutine.destroy();
 }
 
 class AsyncPromiseBase : public PromiseBase {
  public:
-  std::coroutine_handle<> continuation;
+  Coroutine continuation;
   std::exception_ptr error;
 
-  struct FinalSuspend {
+  class FinalSuspend {
+   public:
+    explicit FinalSuspend(AsyncPromiseBase& promise) noexcept : promise_(promise) {}
     bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-      AsyncPromiseBase& promise = handle.promise();
-      if (promise.caught_in_destroy == nullptr) promise.strand->go_on_with(promise.continuation);
+    void await_suspend(std::coroutine_handle<>) const noexcept {
+      promise_.finished = true;
+      if (promise_.caught_in_destroy == nullptr) promise_.strand->go_on_with(promise_.continuation);
     }
     void await_resume() const noexcept {}
+
+   private:
+    AsyncPromiseBase& promise_;
   };
-  FinalSuspend final_suspend() const noexcept { return {}; }
+  FinalSuspend final_suspend() noexcept { return FinalSuspend(*this); }
   void unhandled_exception() noexcept {
     if (!note_destroying()) error = std::current_exception();
   }
@@ -151,46 +172,50 @@ class [[nodiscard]] Async : public detail::Waiting {
  public:
   class promise_type : public detail::AsyncPromise<T> {
    public:
-    Async get_return_object() noexcept { return Async(std::coroutine_handle<promise_type>::from_promise(*this)); }
+    Async get_return_object() noexcept {
+      this->coroutine = detail::Coroutine(*this);
+      return Async(this);
+    }
   };
 
-  Async(Async&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Async(Async&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
   Async& operator=(Async&& other) {
-    if (this != &other) detail::destroy(std::exchange(handle_, std::exchange(other.handle_, nullptr)));
+    if (this != &other) detail::destroy(std::exchange(promise_, std::exchange(other.promise_, nullptr)));
     return *this;
   }
-  ~Async() { detail::destroy(handle_); }
+  ~Async() { detail::destroy(promise_); }
 
   // As what a coroutine awaits: the next in its strand.
-  void begin_for(detail::Strand& strand, std::coroutine_handle<> awaiting) {
+  void begin_for(detail::Strand& strand, detail::Coroutine awaiting) {
     take_strand(strand);
-    handle_.promise().continuation = awaiting;
-    strand.go_on_with(handle_);
+    promise_->continuation = awaiting;
+    strand.go_on_with(promise_->coroutine);
   }
   // As a branch of a combinator: the first in a strand.
   bool begin(detail::Strand& strand) {
     take_strand(strand);
-    strand.run(handle_);
-    return handle_.done();
+    strand.run(promise_->coroutine);
+    return promise_->finished;
   }
   bool poll() {
-    handle_.promise().strand->go_on();
-    return handle_.done();
+    promise_->strand->go_on();
+    return promise_->finished;
   }
   T take() {
-    if (handle_.promise().error) std::rethrow_exception(std::exchange(handle_.promise().error, nullptr));
-    return handle_.promise().take();
+    if (promise_->error) std::rethrow_exception(std::exchange(promise_->error, nullptr));
+    return promise_->take();
   }
-  bool failed() const noexcept { return handle_.promise().error != nullptr; }
+  bool failed() const noexcept { return promise_->error != nullptr; }
+  void cancel() { detail::destroy(std::exchange(promise_, nullptr)); }
 
  private:
-  explicit Async(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+  explicit Async(promise_type* promise) noexcept : promise_(promise) {}
   void take_strand(detail::Strand& strand) {
-    if (!handle_ || handle_.promise().strand != nullptr) throw std::logic_error("an Async is awaited once");
-    handle_.promise().strand = &strand;
+    if (promise_ == nullptr || promise_->strand != nullptr) throw std::logic_error("an Async is awaited once");
+    promise_->strand = &strand;
   }
 
-  std::coroutine_handle<promise_type> handle_;
+  promise_type* promise_;
 };
 
 }  // namespace taskhost::sdk

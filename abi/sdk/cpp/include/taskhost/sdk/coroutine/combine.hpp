@@ -7,16 +7,16 @@
 #ifndef TASKHOST_SDK_COROUTINE_COMBINE_HPP
 #define TASKHOST_SDK_COROUTINE_COMBINE_HPP
 
-#include "taskhost/sdk/coroutine/async.hpp"
-// After it, which explains what is missing where there are no coroutines.
 #include <chrono>
 #include <cstddef>
 #include <optional>
+#include <stdexcept>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
+#include "taskhost/sdk/coroutine/async.hpp"
 
 namespace taskhost::sdk {
 
@@ -33,6 +33,7 @@ class Branch : public Strand {
   explicit Branch(Wait wait) : wait_(std::move(wait)) {}
 
   void start(Strand& parent) {
+    if (!wait_ || done_) throw std::logic_error("a combinator is awaited once");
     begin(parent.execution(), &parent);
     done_ = wait_->begin(*this);
   }
@@ -95,6 +96,9 @@ class [[nodiscard]] AllOf : public Waiting {
         branches_);
   }
   bool failed() const noexcept { return failed_ != nullptr; }
+  void cancel() {
+    std::apply([](auto&... branches) { (branches.cancel(), ...); }, branches_);
+  }
 
  private:
   template <class Step>
@@ -136,6 +140,7 @@ class [[nodiscard]] AllOfMany : public Waiting {
     }
   }
   bool failed() const noexcept { return failed_ != nullptr; }
+  void cancel() { branches_.clear(); }
 
  private:
   template <class Step>
@@ -170,6 +175,9 @@ class FirstOf {
     return step([](auto& branch) { branch.look(); });
   }
   bool failed() const noexcept { return failed_; }
+  void cancel() {
+    std::apply([](auto&... branches) { (branches.cancel(), ...); }, branches_);
+  }
 
  protected:
   static constexpr std::size_t count = sizeof...(Waits);

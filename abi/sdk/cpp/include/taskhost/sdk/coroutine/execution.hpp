@@ -20,11 +20,11 @@
 #include <poll.h>
 
 #include <atomic>
-#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
+#include "taskhost/sdk/coroutine/frame.hpp"
 #include "taskhost/sdk/task.hpp"
 
 namespace taskhost::sdk::detail {
@@ -45,19 +45,19 @@ class Strand {
 
   // The coroutine at its end waits, until wait.poll() says that it is over.
   template <class Wait>
-  void suspend(std::coroutine_handle<> handle, Wait& wait) noexcept {
-    handle_ = handle;
+  void suspend(Coroutine coroutine, Wait& wait) noexcept {
+    coroutine_ = coroutine;
     wait_ = &wait;
     poll_ = [](void* pointer) { return static_cast<Wait*>(pointer)->poll(); };
   }
 
   // Runs a coroutine, and after it what it names with go_on_with, until one suspends. A loop rather than symmetric
   // transfer: g++ makes that a plain call where it does not optimise, and a long loop then overflows the stack.
-  void run(std::coroutine_handle<> first) {
+  void run(Coroutine first) {
     next_ = first;
-    while (next_) std::exchange(next_, nullptr).resume();
+    while (next_) std::exchange(next_, Coroutine()).resume();
   }
-  void go_on_with(std::coroutine_handle<> next) noexcept { next_ = next; }
+  void go_on_with(Coroutine next) noexcept { next_ = next; }
 
   void mark() noexcept {
     for (Strand* strand = this; strand != nullptr && !strand->marked_; strand = strand->parent_) strand->marked_ = true;
@@ -68,14 +68,14 @@ class Strand {
   void go_on() {
     if (wait_ == nullptr || !poll_(wait_)) return;
     wait_ = nullptr;
-    run(handle_);
+    run(coroutine_);
   }
 
  private:
   Execution* execution_ = nullptr;
   Strand* parent_ = nullptr;
-  std::coroutine_handle<> handle_;
-  std::coroutine_handle<> next_;
+  Coroutine coroutine_;
+  Coroutine next_;
   void* wait_ = nullptr;
   bool (*poll_)(void*) = nullptr;
   bool marked_ = false;

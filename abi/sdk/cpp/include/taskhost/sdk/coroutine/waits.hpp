@@ -6,15 +6,13 @@
 #ifndef TASKHOST_SDK_COROUTINE_WAITS_HPP
 #define TASKHOST_SDK_COROUTINE_WAITS_HPP
 
-#include "taskhost/sdk/coroutine/execution.hpp"
-// After it, which explains what is missing where there are no coroutines.
 #include <chrono>
-#include <coroutine>
 #include <cstdint>
 #include <exception>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include "taskhost/sdk/coroutine/execution.hpp"
 
 namespace taskhost::sdk {
 
@@ -25,6 +23,7 @@ namespace detail {
 //   bool poll()           the strand was marked: is it over?
 //   T take()              the result, once; may throw
 //   bool failed()         take() would throw
+//   void cancel()         waits no longer; after take() there is nothing left to cancel
 struct Waiting {
   static bool failed() noexcept { return false; }
 };
@@ -43,6 +42,7 @@ class [[nodiscard]] Sleep : public Waiting {
   }
   bool poll() const noexcept { return node_.fired(); }
   void take() const noexcept {}
+  void cancel() noexcept { node_.unlink(); }
 
  private:
   Duration delay_;
@@ -59,6 +59,7 @@ class [[nodiscard]] SleepUntil : public Waiting {
   }
   bool poll() const noexcept { return node_.fired(); }
   void take() const noexcept {}
+  void cancel() noexcept { node_.unlink(); }
 
  private:
   TimeNode node_;
@@ -75,6 +76,7 @@ class [[nodiscard]] Stopped : public Waiting {
   }
   bool poll() const noexcept { return node_.fired(); }
   void take() const noexcept {}
+  void cancel() noexcept { node_.unlink(); }
 
  private:
   Node node_;
@@ -91,6 +93,7 @@ class [[nodiscard]] Woken : public Waiting {
   }
   bool poll() const noexcept { return node_.fired(); }
   void take() const noexcept {}
+  void cancel() noexcept { node_.unlink(); }
 
  private:
   bool wakes_itself_;
@@ -121,6 +124,7 @@ class [[nodiscard]] Until : public Waiting {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
   bool failed() const noexcept { return error_ != nullptr; }
+  void cancel() noexcept { node_.unlink(); }
 
  private:
   Condition condition_;
@@ -134,7 +138,7 @@ class [[nodiscard]] Ready : public Waiting {
   Ready(int descriptor, std::uint32_t interests) noexcept : node_(descriptor, interests) {}
   Ready(Ready&&) = default;
   Ready& operator=(Ready&&) = delete;
-  ~Ready() { forget(); }
+  ~Ready() { cancel(); }
 
   bool begin(Strand& strand) noexcept {
     problem_ = nullptr;
@@ -151,19 +155,18 @@ class [[nodiscard]] Ready : public Waiting {
     throw Failure("can't wait for descriptor " + std::to_string(node_.descriptor) + ": " + problem_);
   }
   bool failed() const noexcept { return problem_ != nullptr; }
+  // The host must have forgotten the descriptor before it is closed. It has, when an execution is dropped.
+  void cancel() noexcept {
+    if (node_.alone()) return;
+    node_.unlink();
+    if (node_.execution().polled()) node_.execution().ask_anew(node_.descriptor);
+  }
 
  private:
   bool fail(const char* problem) noexcept {
     problem_ = problem;
     return true;
   }
-  // The host must have forgotten the descriptor before it is closed. It has, when an execution is dropped.
-  void forget() noexcept {
-    if (node_.alone()) return;
-    node_.unlink();
-    if (node_.execution().polled()) node_.execution().ask_anew(node_.descriptor);
-  }
-
   DescriptorNode node_;
   const char* problem_ = nullptr;
 };
