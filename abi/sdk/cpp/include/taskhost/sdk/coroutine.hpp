@@ -16,8 +16,15 @@
 //   another exception gets out of it      panic, with its what()
 //   the host asks for the end             ok, destroyed at its co_await; unless it has asked about the stop: stopped()
 // Everything here belongs to the execution's thread of the moment, except a Waker.
+//
+// One co_await a statement: g++ 12 silently goes wrong where one stands in ?: or in a throw, or where an object in
+// braces with a destructor, or a lambda that has captured one by value, stands in the same expression. (GCC bug 99576.)
 #ifndef TASKHOST_SDK_COROUTINE_HPP
 #define TASKHOST_SDK_COROUTINE_HPP
+
+#if !defined(__cplusplus) || __cplusplus < 202002L
+#error "taskhost/sdk/coroutine.hpp needs C++20: compile with -std=c++20. For C++17 there is taskhost/sdk/task.hpp."
+#endif
 
 #include <coroutine>
 #include <cstddef>
@@ -26,6 +33,7 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+
 #include "taskhost/sdk/coroutine/async.hpp"
 #include "taskhost/sdk/coroutine/combine.hpp"
 #include "taskhost/sdk/coroutine/execution.hpp"

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+
 #include "taskhost/sdk/coroutine/waits.hpp"
 
 namespace taskhost::sdk {

@@ -16,6 +16,7 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
 #include "taskhost/sdk/coroutine/async.hpp"
 
 namespace taskhost::sdk {

@@ -13,10 +13,6 @@
 #ifndef TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 #define TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 
-#if !defined(__cplusplus) || __cplusplus < 202002L
-#error "taskhost/sdk/coroutine.hpp needs C++20: compile with -std=c++20. For C++17 there is taskhost/sdk/task.hpp."
-#endif
-
 #include <poll.h>
 
 #include <atomic>

@@ -12,6 +12,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+
 #include "taskhost/sdk/coroutine/execution.hpp"
 
 namespace taskhost::sdk {
