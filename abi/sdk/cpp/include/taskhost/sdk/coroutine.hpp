@@ -51,7 +51,7 @@ struct CoroutineBorder;
 // What a task's coroutine returns.
 class [[nodiscard]] Task {
  public:
-  class promise_type : public detail::PromiseBase {
+  class Promise : public detail::PromiseBase {
    public:
     static void* operator new(std::size_t size) { return detail::new_frame(size, detail::frame_memory); }
     static void operator delete(void* frame) noexcept { detail::delete_frame(frame); }
@@ -72,6 +72,8 @@ class [[nodiscard]] Task {
     }
   };
 
+  using promise_type = Promise;  // as the compiler looks for it
+
   Task(Task&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
   Task& operator=(Task&&) = delete;
   ~Task() { detail::destroy(promise_); }
@@ -80,9 +82,9 @@ class [[nodiscard]] Task {
   template <auto Function, std::size_t FrameSize>
   friend struct detail::CoroutineBorder;
 
-  explicit Task(promise_type* promise) noexcept : promise_(promise) {}
+  explicit Task(Promise* promise) noexcept : promise_(promise) {}
 
-  promise_type* promise_;
+  Promise* promise_;
 };
 
 namespace detail {
@@ -90,7 +92,7 @@ namespace detail {
 template <std::size_t FrameSize>
 struct CoroutineCell {
   Execution execution;
-  Task::promise_type* promise = nullptr;
+  Task::Promise* promise = nullptr;
   bool begun = false;
   alignas(FrameHeader) std::byte frame[sizeof(FrameHeader) + FrameSize];
 

@@ -171,7 +171,7 @@ class [[nodiscard]] Async : public detail::Waiting {
   static_assert(!std::is_reference_v<T>, "Async<T>: return a pointer or a std::reference_wrapper instead");
 
  public:
-  class promise_type : public detail::AsyncPromise<T> {
+  class Promise : public detail::AsyncPromise<T> {
    public:
     Async get_return_object() noexcept {
       this->coroutine = detail::Coroutine(*this);
@@ -179,8 +179,10 @@ class [[nodiscard]] Async : public detail::Waiting {
     }
   };
 
+  using promise_type = Promise;  // as the compiler looks for it
+
   Async(Async&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
-  Async& operator=(Async&& other) {
+  Async& operator=(Async&& other) noexcept {
     if (this != &other) detail::destroy(std::exchange(promise_, std::exchange(other.promise_, nullptr)));
     return *this;
   }
@@ -210,13 +212,13 @@ class [[nodiscard]] Async : public detail::Waiting {
   void cancel() { detail::destroy(std::exchange(promise_, nullptr)); }
 
  private:
-  explicit Async(promise_type* promise) noexcept : promise_(promise) {}
+  explicit Async(Promise* promise) noexcept : promise_(promise) {}
   void take_strand(detail::Strand& strand) {
     if (promise_ == nullptr || promise_->strand != nullptr) throw std::logic_error("an Async is awaited once");
     promise_->strand = &strand;
   }
 
-  promise_type* promise_;
+  Promise* promise_;
 };
 
 }  // namespace taskhost::sdk

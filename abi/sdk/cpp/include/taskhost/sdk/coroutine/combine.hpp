@@ -276,7 +276,7 @@ concept Combinable = std::is_base_of_v<Waiting, Wait> && !std::is_lvalue_referen
 // others are cancelled, and the exception comes out of the co_await.
 template <detail::Combinable... Waits>
 detail::AllOf<Waits...> when_all(Waits&&... waits) {
-  return detail::AllOf<Waits...>(std::move(waits)...);
+  return detail::AllOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
 // The same for any number of one kind; gives a vector, or nothing for void. Takes memory for the list.
@@ -290,20 +290,20 @@ detail::AllOfMany<T> when_all(std::vector<Async<T>> waits) {
 // the first in the list is it, and what is after it is not resumed. An exception counts as coming.
 template <detail::Combinable... Waits>
 detail::AnyOf<Waits...> when_any(Waits&&... waits) {
-  return detail::AnyOf<Waits...>(std::move(waits)...);
+  return detail::AnyOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
 // The same for waits with one kind of result, which it gives.
 template <detail::Combinable... Waits>
 detail::RaceOf<Waits...> race(Waits&&... waits) {
-  return detail::RaceOf<Waits...>(std::move(waits)...);
+  return detail::RaceOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
 // Waits for it, but not longer than so. Gives a std::optional: of its result, or of std::monostate for void; empty if
 // it took too long, and was cancelled. If both come at once, it was in time.
 template <class Rep, class Period, detail::Combinable Wait>
 detail::TimeoutOf<Wait> with_timeout(std::chrono::duration<Rep, Period> delay, Wait&& wait) {
-  return detail::TimeoutOf<Wait>(std::move(wait), sleep(delay));
+  return detail::TimeoutOf<Wait>(std::forward<Wait>(wait), sleep(delay));
 }
 
 }  // namespace taskhost::sdk
