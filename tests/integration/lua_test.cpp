@@ -140,3 +140,15 @@ TEST_CASE("lua without a script says what it lacks") {
   CHECK(run.status() == 1);
   CHECK(run.first("task_exited").message == "config: \"script\" or \"code\" is missing");
 }
+
+TEST_CASE("a script in Lua is looked for beside the manifest, wherever the host was started") {
+  Scene scene;
+  scene.directory().write("scripts/task.lua", "task.log(require('helper'))\n");
+  scene.directory().write("scripts/helper.lua", "return 'from beside the manifest'\n");
+  scene.add(task("moon", "lua", "shutdown_on_exit", {{"script", "scripts/task.lua"}}));
+  Command command = scene.command();
+  command.working_directory = "/";
+  const Run run = scene.start(command).finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"from beside the manifest"}));
+}

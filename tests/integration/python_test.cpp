@@ -187,7 +187,7 @@ TEST_CASE("a wrong config of a script in Python is told") {
   };
   for (const Row& row : {Row{Json::object(), "config: \"script\" or \"code\" is missing"},
                          Row{{{"code", ""}, {"script", "a"}}, "config: either \"script\" or \"code\", not both"},
-                         Row{{{"script", "no/such.py"}}, "no/such.py: No such file or directory (seen from /"},
+                         Row{{{"script", "no/such.py"}}, "/no/such.py: No such file or directory"},
                          Row{{{"script", "/tmp"}}, "config: \"script\": /tmp: is no file"},
                          Row{{{"code", ""}, {"path", "x"}}, "config: \"path\" must be an array of folders"},
                          Row{{{"code", ""}, {"arg", 1}}, "unknown key \"arg\""}}) {
@@ -248,4 +248,16 @@ TEST_CASE("the greeter in Python greets as all greeters do") {
     CHECK(wrong.first("task_exited").outcome == "error");
     CHECK(wrong.first("task_exited").message.find("config: /args/") == 0);
   }
+}
+
+TEST_CASE("a script in Python is looked for beside the manifest, wherever the host was started") {
+  Scene scene;
+  scene.directory().write("scripts/task.py", "import helper\ntask.log(helper.words)\n");
+  scene.directory().write("scripts/helper.py", "words = 'from beside the manifest'\n");
+  scene.add(task("snake", "python", "shutdown_on_exit", {{"script", "scripts/task.py"}}));
+  Command command = scene.command();
+  command.working_directory = "/";
+  const Run run = scene.start(command).finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"from beside the manifest"}));
 }
