@@ -15,6 +15,7 @@
 
 #include "event_file.hpp"
 #include "taskhost/taskhost.h"
+#include "verify_command.hpp"
 
 namespace taskhost {
 
@@ -176,7 +177,7 @@ constexpr const char* footer =
 // may come before it, so look for the first word that is not an option's.
 std::vector<std::string> with_verb(int argument_count, char** arguments) {
   std::vector<std::string> words(arguments + 1, arguments + argument_count);
-  static const std::vector<std::string> verbs = {"run", "check", "inspect"};
+  static const std::vector<std::string> verbs = {"run", "check", "inspect", "verify"};
   static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
   const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
   const bool asks =
@@ -209,6 +210,10 @@ int run_command_line(int argument_count, char** arguments) {
   inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();
   inspect_command->add_flag("--json", parsed.json, "as JSON");
   add_log_options(*inspect_command, parsed);
+  VerifyArguments to_verify;
+  CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
+  add_verify_options(*verify_command, to_verify);
+  verify_command->footer("Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin.");
   for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
 
   try {
@@ -221,6 +226,7 @@ int run_command_line(int argument_count, char** arguments) {
     app.parse(words);
     if (run_command->parsed()) return run(parsed);
     if (check_command->parsed()) return check(parsed);
+    if (verify_command->parsed()) return verify(to_verify);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
