@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <random>
 
 #include "taskhost/taskhost.h"
@@ -64,9 +65,14 @@ class Printer {
       const std::string factory = verdict.factory != nullptr ? verdict.factory : "";
       if (factory != factory_) std::printf("%s\n", factory.c_str());
       factory_ = factory;
+      // Said once; a plugin that does not start has the same to say about each test.
+      std::string text = verdict.text;
+      const bool is_good = verdict.judgement == TASKHOST_VERDICT_HOLDS;
+      const auto [said, is_new] = is_good ? std::pair(said_.end(), true) : said_.emplace(factory + text, verdict.test);
+      if (!is_new) text = "the same as for \"" + said->second + '"';
       const bool is_one = std::string_view(verdict.rules).find_first_of(",-") == std::string_view::npos;
       std::printf("  %-8s  %s (%s %s): %s\n", word(verdict.judgement), verdict.test, is_one ? "rule" : "rules",
-                  verdict.rules, verdict.text);
+                  verdict.rules, text.c_str());
     }
     std::fflush(stdout);  // a test may take a while
   }
@@ -94,6 +100,7 @@ class Printer {
   const bool json_;
   std::array<std::size_t, judgement_count> counts_{};
   std::string factory_;
+  std::map<std::string, std::string> said_;  // by text: the test
 };
 
 int wrong(const std::string& words) {

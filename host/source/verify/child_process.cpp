@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <system_error>
@@ -86,16 +87,19 @@ void on_process_exit(int status, void* /*unused*/) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::signal(SIGPIPE, SIG_IGN);  // as in the program
+  const int null = ::open("/dev/null", O_RDWR);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(null, STDOUT_FILENO);
+  if (null > STDERR_FILENO) ::close(null);
+  std::fflush(stdout);  // what the parent has not yet written is the parent's
   ::dup2(output.write.get(), STDOUT_FILENO);
   ::dup2(output.write.get(), STDERR_FILENO);
-  const int null = ::open("/dev/null", O_RDONLY);
-  ::dup2(null, STDIN_FILENO);
-  if (null > STDERR_FILENO) ::close(null);
   progress_of_child = &progress;
   ::on_exit(on_process_exit, nullptr);
   try {
     const Reporter reporter(messages.write.get());
     body(reporter);
+    std::fflush(stdout);
     reporter.send({{"type", finished_word}});
   } catch (const std::exception& error) {
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, error.what(), std::char_traits<char>::length(error.what()));

@@ -63,12 +63,12 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
   return broken(in_loading ? "1.3" : "3.8", "it crashed: " + killed + output_words(end));
 }
 
-Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit, const char* rule_if_late) {
+Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
   const std::string words = "after " + duration_words(time_limit) + " it was still ";
   switch (progress.phase.load()) {
     case Phase::none:
-      return broken(rule_if_late, "the test had not ended after " + duration_words(time_limit) + ", " +
-                                      place_words(progress));
+      return unproven("the test had not ended after " + duration_words(time_limit) + ", " + place_words(progress) +
+                      ": try a longer --time-limit");
     case Phase::load:
     case Phase::entry:
       return broken("1.5", words + place_words(progress));
@@ -79,14 +79,13 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit, cons
     case Phase::run:
       return broken("3.10", words + place_words(progress));
   }
-  return broken(rule_if_late, words + place_words(progress));
+  return unproven(words + place_words(progress));
 }
 
 }  // namespace
 
-Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit,
-              const char* rule_if_late) {
-  if (end.was_late) return late(progress, time_limit, rule_if_late);
+Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit) {
+  if (end.was_late) return late(progress, time_limit);
   if (end.signal) return crash(end, progress);
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
   if (progress.exit_called) {

@@ -9,8 +9,6 @@
 
 namespace taskhost::verify {
 
-// `rule_if_late`: what is broken if it hung outside of the plugin's functions.
-Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit,
-              const char* rule_if_late);
+Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit);
 
 }  // namespace taskhost::verify

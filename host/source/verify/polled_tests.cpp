@@ -250,7 +250,7 @@ Verdict late_wakes(TestContext& context) {
       ++polls;
     }
     if (outcome == Outcome::panic && !fails_anyway(context, 5)) {
-      return failed_only_here(execution, "3.11", "when its timer came late");
+      return failed_only_here(execution, "4.4", "when its timer came late");
     }
   }
   return context.conclude(holds(count_words(polls, "poll") + " that came up to 36 minutes late"), true);
@@ -309,7 +309,7 @@ Verdict polled_on_other_threads(TestContext& context) {
       if (outcome == Outcome::pending && execution.rest(quiet / 3) == 0) break;
     }
     if (has_failed(outcome) && execution.polls() > 1 && !fails_anyway(context, 20)) {
-      return failed_only_here(execution, "4.2", "when each call came on another thread");
+      return failed_only_here(execution, "3.13", "when each call came on another thread");
     }
     if (outcome == Outcome::pending) {
       execution.request_stop();
@@ -329,16 +329,10 @@ Verdict polled_two_at_once(TestContext& context) {
   std::atomic<std::uint64_t> deaf{0};
   std::array<std::string, 2> failures;
   std::array<bool, 2> failed_start{};
-  std::array<std::uint64_t, 2> first_numbers{};
-  for (auto& number : first_numbers) {
-    number = context.next_number();
-    for (int i = 0; i < 200; ++i) context.next_number();
-  }
-  // Not through the context's tally, which is one thread's.
   const auto play = [&](std::size_t which) {
     for (std::uint64_t i = 0; i < 100 && !budget.is_over() && (failures[which].empty() || fails_by_itself); ++i) {
-      DrivenExecution execution(context.host(), context.factory(), first_numbers[which] + i);
-      if (execution.start() != Outcome::ok) {
+      DrivenExecution execution(context.host(), context.factory(), context.next_number());
+      if (!context.start(execution)) {
         failed_start[which] = true;
         failures[which] = execution.cell().failure() + " ";
         return;
@@ -346,13 +340,15 @@ Verdict polled_two_at_once(TestContext& context) {
       ++executions;
       Outcome outcome = Outcome::pending;
       for (std::uint64_t polls = 0; polls < 1 + (i + which) % 8 && outcome == Outcome::pending; ++polls) {
-        outcome = execution.poll();
+        outcome = context.poll(execution);
         if (outcome == Outcome::pending && execution.rest(milliseconds(2)) == 0) break;
       }
       if (outcome == Outcome::pending && i % 2 == which && context.heeds_stop()) {
         execution.request_stop();
         const Budget patience(context.stop_limit() / 2);
-        while ((outcome = execution.poll()) == Outcome::pending && !patience.is_over()) execution.rest(milliseconds(50));
+        while ((outcome = context.poll(execution)) == Outcome::pending && !patience.is_over()) {
+          execution.rest(milliseconds(50));
+        }
         if (outcome == Outcome::pending) {
           ++deaf;
           return;

@@ -71,6 +71,9 @@ bool is_fault_signal(int signal) {
          signal == SIGPROF || signal >= 32;
 }
 
+// "socket:[123]" → "socket"
+std::string kind_of(const std::string& target) { return target.substr(0, target.find(":[")); }
+
 std::string environment_words(const std::string& entry) { return "$" + entry.substr(0, entry.find('=')); }
 
 void environment_changes(const ProcessState& before, const ProcessState& after, std::vector<Change>& found) {
@@ -133,7 +136,7 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   for (const auto& [number, target] : after.descriptors) {
     const auto old = before.descriptors.find(number);
     if (old == before.descriptors.end() || old->second != target) {
-      found.push_back({Change::Kind::descriptor, "descriptor " + std::to_string(number) + " (" + target + ")"});
+      found.push_back({Change::Kind::descriptor, "descriptor (" + kind_of(target) + ")"});
     }
   }
   for (const auto& [number, target] : before.descriptors) {
@@ -165,12 +168,16 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
 
 std::string change_words(const std::vector<Change>& some) {
   constexpr std::size_t most = 6;
+  std::map<std::string, std::size_t> counts;
+  for (const Change& change : some) ++counts[change.words];
   std::string words;
-  for (std::size_t i = 0; i < std::min(some.size(), most); ++i) {
-    if (i > 0) words += i + 1 == some.size() ? " and " : ", ";
-    words += some[i].words;
+  std::size_t told = 0;
+  for (const auto& [what, count] : counts) {
+    if (told == most) return words + " and " + std::to_string(counts.size() - most) + " kinds more";
+    if (told > 0) words += told + 1 == counts.size() ? " and " : ", ";
+    words += (count == 1 ? "" : std::to_string(count) + " times ") + what;
+    ++told;
   }
-  if (some.size() > most) words += " and " + std::to_string(some.size() - most) + " more";
   return words;
 }
 

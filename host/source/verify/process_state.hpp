@@ -29,13 +29,13 @@ struct ProcessState {
 struct Change {
   enum class Kind { thread, descriptor, child, fault_signal, signal, other };
   Kind kind = Kind::other;
-  std::string words;  // "descriptor 7 (socket:[123])", "the handler of SIGTERM"
+  std::string words;  // "descriptor (socket)", "the handler of SIGTERM"
 };
 
 // What is there now and was not before, or is different.
 std::vector<Change> changes(const ProcessState& before, const ProcessState& after);
 
-// "a, b and 3 more"
+// "a, 3 times b and c"
 std::string change_words(const std::vector<Change>& some);
 
 std::string signal_words(int signal);

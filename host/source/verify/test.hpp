@@ -1,8 +1,10 @@
 // One test of `taskhost verify`: what it is given, and what it is called. It runs in a process of its own.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <random>
 #include <span>
 #include <string>
@@ -39,7 +41,8 @@ class TestContext {
   SimulatedHost& host() noexcept { return host_; }
   const taskhost_factory& factory() const noexcept { return factory_; }
   bool is_blocking() const noexcept { return factory_.run != nullptr; }
-  Tally& tally() noexcept { return tally_; }
+  // Of the test's own thread, while no other counts.
+  const Tally& tally() const noexcept { return tally_; }
 
   // A number from `least` to `most`.
   std::uint64_t choose(std::uint64_t least, std::uint64_t most) {
@@ -57,8 +60,9 @@ class TestContext {
   // False: an earlier test has shown that it goes on when it is asked to stop, so don't wait for its end.
   bool heeds_stop() const noexcept { return terms_.heeds_stop; }
 
-  // Numbered on; counted.
   std::uint64_t next_number() noexcept { return ++number_; }
+
+  // The execution's own, and counted. Any thread.
   bool start(DrivenExecution& execution);
   Outcome poll(DrivenExecution& execution);
   void count_end(DrivenExecution& execution, Outcome outcome);
@@ -72,7 +76,8 @@ class TestContext {
   const taskhost_factory& factory_;
   std::mt19937_64 random_;
   const Terms terms_;
-  std::uint64_t number_ = 0;
+  std::atomic<std::uint64_t> number_{0};
+  std::mutex mutex_;
   Tally tally_;
 };
 
@@ -81,7 +86,6 @@ struct Test {
   const char* rules;
   Verdict (*polled)(TestContext& context);    // null: not for such tasks
   Verdict (*blocking)(TestContext& context);
-  const char* rule_if_late;  // what is broken if it hangs outside of the plugin's functions
 };
 
 // In the order in which they run.

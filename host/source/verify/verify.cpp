@@ -22,7 +22,7 @@ constexpr const char* descriptor_test = "descriptor";
 constexpr const char* loading_test = "loading";
 constexpr const char* entry_test = "entry called again";
 constexpr const char* conduct = "conduct";
-constexpr const char* conduct_rules = "3.1-3.4, 3.6-3.8, 3.12, 4.1, 4.2, 4.5-4.7, 4.10";
+constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 4.1, 4.2, 4.5-4.7, 4.10";
 constexpr int hangs_that_are_enough = 2;
 
 std::string with_blanks(std::string name) {
@@ -70,8 +70,7 @@ class Verification {
   void verify_factory(const FactoryFacts& factory);
   ChildEnd run_factory_test(const FactoryFacts& factory, const Test& test, std::size_t index, bool heeds_stop);
   // Those that the child has told; how it died, if there is no verdict.
-  Verdict take_verdicts(const ChildEnd& end, const FactoryFacts* factory, const char* test, const char* rules,
-                        const char* rule_if_late);
+  Verdict take_verdicts(const ChildEnd& end, const FactoryFacts* factory, const char* test, const char* rules);
   void say(Verdict verdict, const FactoryFacts* factory, const char* test, const char* rules);
 
   const Options& options_;
@@ -104,7 +103,7 @@ void Verification::say(Verdict verdict, const FactoryFacts* factory, const char*
 }
 
 Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* factory, const char* test,
-                                    const char* rules, const char* rule_if_late) {
+                                    const char* rules) {
   std::optional<Verdict> verdict;
   for (const Json& message : end.messages) {
     const std::string type = message.value("type", "");
@@ -115,7 +114,7 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
     found.text += " (seen in \"" + std::string(test) + "\")";
     say(found, factory, conduct, "");
   }
-  if (!verdict) verdict = death(end, *progress_, options_.time_limit, rule_if_late);
+  if (!verdict) verdict = death(end, *progress_, options_.time_limit);
   say(*verdict, factory, test, rules);
   return *verdict;
 }
@@ -140,7 +139,7 @@ bool Verification::find_factories() {
     if (message.value("type", "") != "factories") continue;
     for (const Json& entry : message["list"]) factories_.push_back({entry["name"], entry["blocking"]});
   }
-  return take_verdicts(end, nullptr, descriptor_test, rules, "1.5").judgement == Judgement::holds;
+  return take_verdicts(end, nullptr, descriptor_test, rules).judgement == Judgement::holds;
 }
 
 void Verification::verify_plugin() {
@@ -151,7 +150,7 @@ void Verification::verify_plugin() {
     if (end.has_finished && !end.output.empty()) {
       say(broken("1.5", "it writes when it is loaded: " + quoted_text(end.output)), nullptr, loading_test, "");
     } else {
-      take_verdicts(end, nullptr, loading_test, "1.5, 5.1", "1.5");
+      take_verdicts(end, nullptr, loading_test, "1.5, 5.1");
     }
   }
   if (wants(entry_test)) {
@@ -162,7 +161,7 @@ void Verification::verify_plugin() {
       progress_->phase = Phase::none;
       reporter.send(to_json(verdict));
     });
-    take_verdicts(end, nullptr, entry_test, "1.4", "1.4");
+    take_verdicts(end, nullptr, entry_test, "1.4");
   }
 }
 
@@ -220,7 +219,7 @@ void Verification::verify_factory(const FactoryFacts& factory) {
       continue;
     }
     const ChildEnd end = run_factory_test(factory, test, index, heeds_stop);
-    const Verdict verdict = take_verdicts(end, &factory, test.name, test.rules, test.rule_if_late);
+    const Verdict verdict = take_verdicts(end, &factory, test.name, test.rules);
     if (end.was_late) ++hangs;
     if (verdict.judgement == Judgement::broken && verdict.rules.find("3.10") != std::string::npos) heeds_stop = false;
   }
