@@ -71,8 +71,8 @@ Result read_options(const taskhost_verify_options& given, Options& options) {
   return {};
 }
 
-Result verify(const taskhost_verify_options* given,
-              void (*on_verdict)(void* user, const taskhost_verdict* verdict), void* user) {
+Result verify(const taskhost_verify_options* given, void (*on_verdict)(void* user, const taskhost_verdict* verdict),
+              void* user) {
   if (given == nullptr || on_verdict == nullptr) return bad_option("no options, or no callback");
   taskhost_verify_options full{};  // what the caller's struct lacks is zero
   std::memcpy(&full, given, std::min<std::size_t>(given->struct_size, sizeof full));

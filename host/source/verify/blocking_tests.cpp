@@ -63,7 +63,7 @@ class Running {
 
 struct Play {
   bool is_started = false;
-  bool has_ended = false;      // else it is deaf, and can't be dropped
+  bool has_ended = false;  // else it is deaf, and can't be dropped
   bool ended_by_itself = false;
   Outcome outcome = Outcome::error;
   nanoseconds stop_taken{};
@@ -85,8 +85,8 @@ Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile)
   const std::uint64_t simulated = context.host().now();
   execution->request_stop();
   const std::optional<Outcome> outcome = running.wait(context.stop_limit());
-  result.stop_taken = std::max<nanoseconds>(
-      Clock::now() - asked, nanoseconds(static_cast<std::int64_t>(context.host().now() - simulated)));
+  result.stop_taken = std::max<nanoseconds>(Clock::now() - asked,
+                                            nanoseconds(static_cast<std::int64_t>(context.host().now() - simulated)));
   if (!outcome) return result;  // the thread keeps the execution
   result.has_ended = true;
   result.outcome = *outcome;
@@ -196,8 +196,9 @@ Verdict blocking_spurious_wakes(TestContext& context) {
     if (result.outcome == Outcome::ok) continue;
     const Play calm = play(context, milliseconds(20));
     if (calm.is_started && calm.has_ended && calm.outcome == Outcome::ok) {
-      return broken("4.3", "run failed when it was woken though nothing had happened, and does not when it is left alone: " +
-                               result.failure);
+      return broken("4.3",
+                    "run failed when it was woken though nothing had happened, and does not when it is left alone: " +
+                        result.failure);
     }
   }
   return context.conclude(holds(count_words(wakes, "wake") + " for which nothing had happened"), false);
@@ -221,7 +222,8 @@ Verdict blocking_on_other_threads(TestContext& context) {
     std::thread([&] { execution->drop(); }).join();
     calls += 2;
   }
-  return context.conclude(holds(count_words(calls, "call") + ", start, run and drop on a thread of its own each"), false);
+  return context.conclude(holds(count_words(calls, "call") + ", start, run and drop on a thread of its own each"),
+                          false);
 }
 
 Verdict blocking_two_at_once(TestContext& context) {

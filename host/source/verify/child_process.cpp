@@ -102,7 +102,8 @@ void on_process_exit(int status, void* /*unused*/) {
     std::fflush(stdout);
     reporter.send({{"type", finished_word}});
   } catch (const std::exception& error) {
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, error.what(), std::char_traits<char>::length(error.what()));
+    [[maybe_unused]] const auto written =
+        ::write(STDERR_FILENO, error.what(), std::char_traits<char>::length(error.what()));
   }
   ::_exit(0);
 }
@@ -111,8 +112,9 @@ void read_messages(const std::string& text, ChildEnd& end) {
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t line_end = text.find('\n', begin);
     if (line_end == std::string::npos) break;
-    nlohmann::json message = nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                   text.begin() + static_cast<std::ptrdiff_t>(line_end), nullptr, false);
+    nlohmann::json message =
+        nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                              text.begin() + static_cast<std::ptrdiff_t>(line_end), nullptr, false);
     begin = line_end + 1;
     if (!message.is_object()) continue;  // a plugin wrote to a descriptor that is not its own
     if (message.value("type", "") == finished_word) {
@@ -157,7 +159,8 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     std::array<pollfd, 2> polled{{{messages.read.get(), POLLIN, 0}, {output.read.get(), POLLIN, 0}}};
     ::poll(polled.data(), polled.size(), 5);
     siginfo_t info{};
-    has_ended = ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
+    has_ended =
+        ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
     const bool messages_go_on = take(messages.read, text) && text.size() < message_size_limit;
     if (!messages_go_on) messages.read.close();
     if (!take(output.read, end.output)) output.read.close();

@@ -25,11 +25,11 @@ class Reporter {
 
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
-  bool has_finished = false;   // the body returned
-  bool was_late = false;       // and was killed
-  std::optional<int> status;   // exit status, or
-  std::optional<int> signal;   // what killed it
-  std::string output;          // the last of what it wrote to stdout and stderr
+  bool has_finished = false;  // the body returned
+  bool was_late = false;      // and was killed
+  std::optional<int> status;  // exit status, or
+  std::optional<int> signal;  // what killed it
+  std::string output;         // the last of what it wrote to stdout and stderr
   std::chrono::nanoseconds lifetime{};
 };
 

@@ -118,10 +118,11 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
 
 void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds waited) {
   if (taken - waited < call_limit) return;
-  const std::string words = std::string(function_name(phase)) + " took " + duration_words(taken) +
-                            "; it shares its thread with other tasks";
+  const std::string words =
+      std::string(function_name(phase)) + " took " + duration_words(taken) + "; it shares its thread with other tasks";
   if (phase == Phase::start && cell_.number() == 1 && taken < first_start_limit) {
-    host_.findings().note("3.4", "slow first start", words + " (only the first start of the process was judged mildly)");
+    host_.findings().note("3.4", "slow first start",
+                          words + " (only the first start of the process was judged mildly)");
     return;
   }
   host_.findings().broken("3.4", std::string("slow ") + function_name(phase), words);
@@ -154,8 +155,8 @@ Outcome DrivenExecution::outcome_of(std::int32_t result, const char* function, c
 }
 
 Outcome DrivenExecution::start() {
-  const std::int32_t result =
-      call(Phase::start, [&] { return factory_.start != nullptr ? factory_.start(state_.get(), &cell_) : TASKHOST_OK; });
+  const std::int32_t result = call(
+      Phase::start, [&] { return factory_.start != nullptr ? factory_.start(state_.get(), &cell_) : TASKHOST_OK; });
   const Outcome outcome = outcome_of(result, "start", "3.1", false);
   is_started_ = outcome == Outcome::ok;
   if (!is_started_) {
@@ -168,7 +169,8 @@ Outcome DrivenExecution::start() {
 Outcome DrivenExecution::poll() {
   ++polls_;
   cell_.begin_poll();
-  const Outcome outcome = outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
+  const Outcome outcome =
+      outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
   if (outcome != Outcome::pending) return outcome;
   for (const int descriptor : cell_.closed_descriptors()) {
     host_.findings().broken("4.5", "closed watched fd",

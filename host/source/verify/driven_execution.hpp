@@ -27,9 +27,10 @@ class DrivenExecution {
   Outcome run();
   void drop();  // once, if start went well
 
-  // Until a wake; 0 if none came within `patience`.
+  // Until a wake; 0 if none came within `patience`, or nothing is arranged that could wake it.
   unsigned rest(nanoseconds patience, nanoseconds late = nanoseconds(0)) {
-    return cell_.rest(TASKHOST_NEVER, patience, late);
+    const bool can_be_woken = cell_.stop_requested() || cell_.is_anything_arranged();
+    return cell_.rest(TASKHOST_NEVER, can_be_woken ? patience : nanoseconds(0), late);
   }
   void request_stop();
 

@@ -92,9 +92,9 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
     return broken(in_loading ? "1.3" : "3.8",
                   "it called exit(" + std::to_string(end.status.value_or(0)) + ") " + place_words(progress));
   }
-  return broken(in_loading ? "1.3" : "3.8", "it ended the process with status " + std::to_string(end.status.value_or(0)) +
-                                                ", by _exit or the end of its last thread, " + place_words(progress) +
-                                                output_words(end));
+  return broken(in_loading ? "1.3" : "3.8",
+                "it ended the process with status " + std::to_string(end.status.value_or(0)) +
+                    ", by _exit or the end of its last thread, " + place_words(progress) + output_words(end));
 }
 
 }  // namespace taskhost::verify

@@ -45,8 +45,9 @@ Verdict stuck() { return unproven("an execution did not end when it was asked to
 
 // Configs that are not what any task wants: of every kind of JSON; and the given one with each of its values replaced.
 std::vector<std::string> wrong_configs(TestContext& context) {
-  std::vector<std::string> configs = {"null", "true", "17", "-1.5e300", "\"text\"", "\"\"", "[]", "[1, \"two\", {}]",
-                                      R"({"no_such_key": 1})", R"({"": null})"};
+  std::vector<std::string> configs = {
+      "null",         "true", "17", "-1.5e300", "\"text\"", "\"\"", "[]", "[1, \"two\", {}]", R"({"no_such_key": 1})",
+      R"({"": null})"};
   Json deep = Json::array();
   for (int level = 0; level < 200; ++level) deep = Json::array({std::move(deep)});
   configs.push_back(Json{{"deep", std::move(deep)}}.dump());
@@ -57,8 +58,8 @@ std::vector<std::string> wrong_configs(TestContext& context) {
   with_more["no_such_key"] = 1;
   configs.push_back(with_more.dump());
   // No other texts: a path that is wrong by a letter names a file all the same.
-  const std::array<Json, 8> wrong = {nullptr, true, -1, 1e300, "", Json::array(), Json::object(),
-                                     std::uint64_t{0xFFFF'FFFF'FFFF'FFFF}};
+  const std::array<Json, 8> wrong = {
+      nullptr, true, -1, 1e300, "", Json::array(), Json::object(), std::uint64_t{0xFFFF'FFFF'FFFF'FFFF}};
   for (const auto& [key, value] : given.items()) {
     for (const Json& other : wrong) {
       Json changed = given;
@@ -88,7 +89,8 @@ std::string memory_growth(const std::array<Sample, 4>& samples, std::uint64_t ex
   const auto grows = [&](std::size_t Memory::*what, double least_each, double least_in_all) {
     double total = 0;
     for (std::size_t i = 1; i < samples.size(); ++i) {
-      const double more = static_cast<double>(samples[i].memory.*what) - static_cast<double>(samples[i - 1].memory.*what);
+      const double more =
+          static_cast<double>(samples[i].memory.*what) - static_cast<double>(samples[i - 1].memory.*what);
       if (more < least_each * quarter) return 0.0;
       total += more;
     }
@@ -113,8 +115,8 @@ Verdict start_then_drop(TestContext& context) {
     ++executions;
     if (context.start(execution)) execution.drop();
   }
-  return context.conclude(
-      holds(count_words(executions, "execution") + ", dropped before anything else was called"), false);
+  return context.conclude(holds(count_words(executions, "execution") + ", dropped before anything else was called"),
+                          false);
 }
 
 Verdict failing_starts(TestContext& context) {
@@ -152,7 +154,8 @@ Verdict failing_starts(TestContext& context) {
   }
   std::string text = count_words(tried, "start") + " with wrong configs: " + std::to_string(failed) +
                      " failed, and left nothing behind";
-  if (failed == 0) text = count_words(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
+  if (failed == 0)
+    text = count_words(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
   if (is_silent) text += "; no text was given why";
   return holds(text);
 }
@@ -203,10 +206,10 @@ Verdict many_executions(TestContext& context) {
     return broken("5.3", growth + ", for each of " + std::to_string(count) + " executions: drop must give back what " +
                              "start and the others took");
   }
-  return context.conclude(holds(count_words(count, "execution") + ", no growth in " +
-                                (memory_can_be_judged ? "memory, " : "") + "descriptors or threads" +
-                                (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)")),
-                          false);
+  return context.conclude(
+      holds(count_words(count, "execution") + ", no growth in " + (memory_can_be_judged ? "memory, " : "") +
+            "descriptors or threads" + (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)")),
+      false);
 }
 
 Verdict left_behind(TestContext& context) {
@@ -221,9 +224,10 @@ Verdict left_behind(TestContext& context) {
   const LeftBehind once = judge_left_behind(before, after_first, true, context.brings_runtime(), "5.2", "5.3");
   const LeftBehind each = judge_left_behind(after_first, after, false, context.brings_runtime(), "5.2", "5.3");
   if (!once.kept.empty() && each.broken_rules.empty()) {
-    context.host().findings().note("5.2, 5.3", "kept",
-                                   "the first execution made what stays, and the later ones added nothing: " + once.kept +
-                                       ". Right for what belongs to the process, and touches no state of an execution");
+    context.host().findings().note(
+        "5.2, 5.3", "kept",
+        "the first execution made what stays, and the later ones added nothing: " + once.kept +
+            ". Right for what belongs to the process, and touches no state of an execution");
   }
   // Wakes are for any thread at any time; but those that go on come from something that an execution has made.
   std::this_thread::sleep_for(milliseconds(20));
@@ -231,13 +235,13 @@ Verdict left_behind(TestContext& context) {
   std::this_thread::sleep_for(milliseconds(200));
   const std::uint64_t more = context.host().stale_wakes() - wakes;
   if (more >= 10) {
-    return broken("5.2", "after the last drop a thread of the plugin's goes on: it called wake " + std::to_string(more) +
-                             " times in 200 ms");
+    return broken("5.2", "after the last drop a thread of the plugin's goes on: it called wake " +
+                             std::to_string(more) + " times in 200 ms");
   }
   if (!once.broken_rules.empty()) return broken(once.broken_rules, "after the first drop: " + once.broken_words);
   if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each execution more: " + each.broken_words);
-  return context.conclude(holds("nothing: no threads, descriptors, child processes or signal handlers, nothing process-wide"),
-                          false);
+  return context.conclude(
+      holds("nothing: no threads, descriptors, child processes or signal handlers, nothing process-wide"), false);
 }
 
 }  // namespace taskhost::verify

@@ -83,8 +83,7 @@ Verdict loading(const std::string& path, Progress& progress) {
   const ProcessState before = ProcessState::take();
   const LoadedPlugin plugin = load_plugin(path, progress);
   if (plugin.library == nullptr) return refused(plugin.problem);
-  const LeftBehind left =
-      judge_left_behind(before, settled(before, 300), false, plugin.brings_runtime, "1.5", "1.5");
+  const LeftBehind left = judge_left_behind(before, settled(before, 300), false, plugin.brings_runtime, "1.5", "1.5");
   if (!left.broken_rules.empty()) return broken(left.broken_rules, "by being loaded, " + left.broken_words);
   if (!left.kept.empty()) {
     return holds("its runtime, which stays for good (the library is marked NODELETE), has begun with: " + left.kept);
@@ -112,7 +111,8 @@ Verdict entry_called_again(const LoadedPlugin& plugin) {
 std::string changed_descriptor(const LoadedPlugin& plugin) {
   const Entry entry = entry_of(plugin.library->path());
   const FactoryReading reading = read_factories(entry != nullptr ? entry() : nullptr);
-  if (!reading.problem.empty()) return "its descriptors were in order when it was loaded, and no longer are: " + reading.problem;
+  if (!reading.problem.empty())
+    return "its descriptors were in order when it was loaded, and no longer are: " + reading.problem;
   if (contents_of(reading.factories) != plugin.content) {
     return "a descriptor, or a text in it, is not what it was when the plugin was loaded";
   }

@@ -84,9 +84,9 @@ void environment_changes(const ProcessState& before, const ProcessState& after, 
     if (without(before.environment, entry)) found.push_back({Change::Kind::other, environment_words(entry)});
   }
   for (const std::string& entry : before.environment) {
-    const bool is_gone = std::none_of(after.environment.begin(), after.environment.end(), [&](const std::string& other) {
-      return environment_words(other) == environment_words(entry);
-    });
+    const bool is_gone =
+        std::none_of(after.environment.begin(), after.environment.end(),
+                     [&](const std::string& other) { return environment_words(other) == environment_words(entry); });
     if (is_gone) found.push_back({Change::Kind::other, environment_words(entry)});
   }
 }
@@ -100,9 +100,8 @@ std::string signal_words(int signal) {
 
 ProcessState ProcessState::take() {
   ProcessState state;
-  for_each_number("/proc/self/task", [&](int id) {
-    state.threads[id] = line_of("/proc/self/task/" + std::to_string(id) + "/comm");
-  });
+  for_each_number("/proc/self/task",
+                  [&](int id) { state.threads[id] = line_of("/proc/self/task/" + std::to_string(id) + "/comm"); });
   for_each_number("/proc/self/fd", [&](int number) {
     std::error_code error;
     const auto target = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(number), error);
@@ -113,7 +112,8 @@ ProcessState ProcessState::take() {
   ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   for (int signal = 1; signal < static_cast<int>(state.handlers.size()); ++signal) {
     struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) == 0) state.handlers[static_cast<std::size_t>(signal)] = action.sa_handler;
+    if (::sigaction(signal, nullptr, &action) == 0)
+      state.handlers[static_cast<std::size_t>(signal)] = action.sa_handler;
     state.masked[static_cast<std::size_t>(signal)] = ::sigismember(&mask, signal) == 1;
   }
   const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asks
@@ -141,20 +141,23 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   }
   for (const auto& [number, target] : before.descriptors) {
     if (!after.descriptors.contains(number)) {
-      found.push_back({Change::Kind::other, "descriptor " + std::to_string(number) + " (" + target + "), which is closed"});
+      found.push_back(
+          {Change::Kind::other, "descriptor " + std::to_string(number) + " (" + target + "), which is closed"});
     }
   }
   if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
     const auto kind = is_fault_signal(signal) ? Change::Kind::fault_signal : Change::Kind::signal;
-    if (before.handlers[number] != after.handlers[number]) found.push_back({kind, "the handler of " + signal_words(signal)});
+    if (before.handlers[number] != after.handlers[number])
+      found.push_back({kind, "the handler of " + signal_words(signal)});
     if (before.masked[number] != after.masked[number]) {
       found.push_back({Change::Kind::signal, "the mask for " + signal_words(signal)});
     }
   }
   const auto compare = [&found](const std::string& old, const std::string& now, const char* what) {
-    if (old != now) found.push_back({Change::Kind::other, std::string(what) + " (" + old + " before, " + now + " now)"});
+    if (old != now)
+      found.push_back({Change::Kind::other, std::string(what) + " (" + old + " before, " + now + " now)"});
   };
   compare(before.locale, after.locale, "the locale");
   compare(before.umask, after.umask, "the umask");
@@ -184,8 +187,8 @@ std::string change_words(const std::vector<Change>& some) {
 ProcessState settled(const ProcessState& before, int patience_ms) {
   for (int waited_ms = 0;; waited_ms += 5) {
     ProcessState now = ProcessState::take();
-    const bool same = now.threads.size() <= before.threads.size() && now.descriptors.size() <= before.descriptors.size() &&
-                      now.has_children == before.has_children;
+    const bool same = now.threads.size() <= before.threads.size() &&
+                      now.descriptors.size() <= before.descriptors.size() && now.has_children == before.has_children;
     if (same || waited_ms >= patience_ms) return now;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

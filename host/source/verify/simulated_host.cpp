@@ -322,7 +322,9 @@ void SimulatedHost::advance_to(std::uint64_t time) noexcept {
 Cell& SimulatedHost::claim() {
   const std::lock_guard lock(claim_mutex_);
   while (cells_[next_cell_ % cell_count].is_alive()) ++next_cell_;
-  return cells_[next_cell_++ % cell_count];
+  Cell& cell = cells_[next_cell_++ % cell_count];
+  cell.reserve();
+  return cell;
 }
 
 Cell* SimulatedHost::cell_of(const taskhost_exec* exec) noexcept {

@@ -39,13 +39,15 @@ class Cell : public taskhost_exec {
   Cell& operator=(const Cell&) = delete;
 
   // By the test, between the execution's calls. `number` from 1.
+  void reserve() noexcept { alive_ = true; }
   void begin(std::uint64_t number, bool is_blocking);
   void begin_drop();  // forgets what it asked for
   void end();
   bool is_alive() const noexcept { return alive_; }
 
-  // Sleeps until a wake, `time`, or the stop, but no longer than `patience` in real time; the causes as bits, 0 if there
-  // were none. `late`: by how much a timer is late. Clears what it reports, but for the stop of a blocking execution.
+  // Sleeps until a wake, `time`, or the stop, but no longer than `patience` in real time; the causes as bits, 0 if
+  // there were none. `late`: by how much a timer is late. Clears what it reports, but for the stop of a blocking
+  // execution.
   unsigned rest(std::uint64_t time, nanoseconds patience, nanoseconds late = nanoseconds(0));
 
   // Anything at all that may wake it, but for a stop?

@@ -83,9 +83,9 @@ std::string_view judged_text(Cell& cell, const char* service, const char* text, 
     i += character;
   }
   if (has_control_character(view)) {
-    findings.note("4.6", std::string(service) + " control",
-                  std::string(service) + " got a text with control characters, which the host replaces: " +
-                      quoted_text(view));
+    findings.note(
+        "4.6", std::string(service) + " control",
+        std::string(service) + " got a text with control characters, which the host replaces: " + quoted_text(view));
   }
   return view;
 }
@@ -132,9 +132,9 @@ uint32_t wait(const taskhost_exec* exec, uint64_t time) {
   if (cell == nullptr) return 0;
   const CurrentCall& call = current_call();
   if (call.phase != Phase::run || call.cell != cell) {
-    cell->host().findings().broken("4.7", "wait outside run",
-                                   std::string("wait was called ") + caller_words(call, cell) +
-                                       "; it is for run, and answers 0 at once");
+    cell->host().findings().broken(
+        "4.7", "wait outside run",
+        std::string("wait was called ") + caller_words(call, cell) + "; it is for run, and answers 0 at once");
     return 0;
   }
   const unsigned causes = cell->rest(time, std::chrono::hours(24 * 365));
@@ -173,7 +173,8 @@ const taskhost_services simulated_services = {
     },
     // fail
     [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
-      if (Cell* const cell = own_call(exec, "fail")) cell->fail(printable_text(judged_text(*cell, "fail", text, size), 120));
+      if (Cell* const cell = own_call(exec, "fail"))
+        cell->fail(printable_text(judged_text(*cell, "fail", text, size), 120));
       return TASKHOST_ERROR;
     },
     // config

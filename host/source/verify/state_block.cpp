@@ -67,8 +67,7 @@ void on_crash(int /*signal*/, siginfo_t* info, void* /*context*/) {
     const bool behind = address >= state + place.size;
     const std::uintptr_t border = place.dropped || !behind ? state : state + place.size;
     progress_of_handler->hit_offset = static_cast<std::int64_t>(address - border);
-    progress_of_handler->hit =
-        place.dropped ? Hit::dropped_state : (behind ? Hit::behind_state : Hit::before_state);
+    progress_of_handler->hit = place.dropped ? Hit::dropped_state : (behind ? Hit::behind_state : Hit::before_state);
   }
   // SA_RESETHAND: it happens again when this returns, and then it kills.
 }
@@ -87,7 +86,8 @@ StateBlock::StateBlock(std::size_t size, std::size_t align)
   ::mprotect(begin, static_cast<std::size_t>(end - begin), PROT_READ | PROT_WRITE);
   // As near to the wall as its alignment allows. What is aligned better by chance hides an alignment that is too small.
   state_ = end - round_up(size, align);
-  if (align < page() && size > 0 && reinterpret_cast<std::uintptr_t>(state_) % (2 * align) == 0 && state_ - align >= begin) {
+  if (align < page() && size > 0 && reinterpret_cast<std::uintptr_t>(state_) % (2 * align) == 0 &&
+      state_ - align >= begin) {
     state_ -= align;
   }
   std::fill(std::max(begin, state_ - std::min<std::size_t>(page(), static_cast<std::size_t>(state_ - begin))), state_,

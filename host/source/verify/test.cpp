@@ -22,6 +22,16 @@ Outcome TestContext::poll(DrivenExecution& execution) {
   return outcome;
 }
 
+unsigned TestContext::rest(DrivenExecution& execution) {
+  // What a thread of the plugin's does in real time comes within that, or counts as never.
+  constexpr nanoseconds quiet = std::chrono::milliseconds(30);
+  constexpr nanoseconds short_quiet = std::chrono::milliseconds(3);
+  constexpr int enough = 3;
+  const unsigned causes = execution.rest(slept_on_ < enough ? quiet : short_quiet);
+  if (causes == 0) ++slept_on_;
+  return causes;
+}
+
 void TestContext::count_end(DrivenExecution& execution, Outcome outcome) {
   const std::lock_guard lock(mutex_);
   switch (outcome) {
@@ -46,7 +56,8 @@ Verdict TestContext::conclude(Verdict good, bool needs_pending) {
   }
   if (!is_blocking() && tally_.pending_polls == 0 && tally_.failed_ends > 0 && tally_.good_ends == 0) {
     const std::string why = tally_.end_failure.empty() ? "no text was given" : tally_.end_failure;
-    return unproven("each execution failed in its first poll: " + why + ". Give it a config with which it works: --config");
+    return unproven("each execution failed in its first poll: " + why +
+                    ". Give it a config with which it works: --config");
   }
   if (needs_pending && tally_.pending_polls == 0 && tally_.good_ends > 0) {
     return inapplicable("it ends in its first poll, and is never pending");

@@ -65,6 +65,8 @@ class TestContext {
   // The execution's own, and counted. Any thread.
   bool start(DrivenExecution& execution);
   Outcome poll(DrivenExecution& execution);
+  // Until it wakes by itself; 0 if it sleeps on. Less patient once it has slept on several times.
+  unsigned rest(DrivenExecution& execution);
   void count_end(DrivenExecution& execution, Outcome outcome);
 
   // `good`, unless no execution lived long enough to show anything. `needs_pending`: those that ended at once show
@@ -77,6 +79,7 @@ class TestContext {
   std::mt19937_64 random_;
   const Terms terms_;
   std::atomic<std::uint64_t> number_{0};
+  int slept_on_ = 0;
   std::mutex mutex_;
   Tally tally_;
 };
@@ -84,15 +87,12 @@ class TestContext {
 struct Test {
   const char* name;
   const char* rules;
-  Verdict (*polled)(TestContext& context);    // null: not for such tasks
+  Verdict (*polled)(TestContext& context);  // null: not for such tasks
   Verdict (*blocking)(TestContext& context);
 };
 
 // In the order in which they run.
 std::span<const Test> factory_tests();
-
-// How long a polled execution may be left alone before it counts as asleep.
-inline constexpr nanoseconds quiet = std::chrono::milliseconds(30);
 
 // What is different since `before`, sorted by what it means.
 struct LeftBehind {

@@ -59,9 +59,8 @@ class Verification {
 
  private:
   bool wants(const std::string& test) const {
-    return options_.tests.empty() || std::any_of(options_.tests.begin(), options_.tests.end(), [&](const auto& name) {
-             return with_blanks(name) == test;
-           });
+    return options_.tests.empty() || std::any_of(options_.tests.begin(), options_.tests.end(),
+                                                 [&](const auto& name) { return with_blanks(name) == test; });
   }
   Result wrong_test() const;
 
@@ -211,7 +210,8 @@ void Verification::verify_factory(const FactoryFacts& factory) {
       continue;
     }
     if (hangs >= hangs_that_are_enough) {
-      say(unproven("not tried, since " + std::to_string(hangs) + " tests have hung already"), &factory, test.name, test.rules);
+      say(unproven("not tried, since " + std::to_string(hangs) + " tests have hung already"), &factory, test.name,
+          test.rules);
       continue;
     }
     if (factory.is_blocking && !heeds_stop) {
@@ -244,8 +244,8 @@ Result Verification::run() {
       if (!options_.task || *options_.task == factory.name) chosen.push_back(factory);
     }
     if (chosen.empty()) {
-      return {TASKHOST_RESULT_BAD_MANIFEST,
-              options_.plugin + ": no factory is named " + quoted_text(*options_.task) + "; it has " + word_list(names, "and")};
+      return {TASKHOST_RESULT_BAD_MANIFEST, options_.plugin + ": no factory is named " + quoted_text(*options_.task) +
+                                                "; it has " + word_list(names, "and")};
     }
     verify_plugin();
     for (const FactoryFacts& factory : chosen) verify_factory(factory);
