@@ -68,7 +68,9 @@ class Printer {
       // Said once; a plugin that does not start has the same to say about each test.
       std::string text = verdict.text;
       const bool is_good = verdict.judgement == TASKHOST_VERDICT_HOLDS;
-      const auto [said, is_new] = is_good ? std::pair(said_.end(), true) : said_.emplace(factory + text, verdict.test);
+      constexpr std::size_t short_enough = 60;
+      const auto [said, is_new] = is_good || text.size() < short_enough ? std::pair(said_.end(), true)
+                                                                        : said_.emplace(factory + text, verdict.test);
       if (!is_new) text = "the same as for \"" + said->second + '"';
       const bool is_one = std::string_view(verdict.rules).find_first_of(",-") == std::string_view::npos;
       std::printf("  %-8s  %s (%s %s): %s\n", word(verdict.judgement), verdict.test, is_one ? "rule" : "rules",

@@ -74,6 +74,12 @@ std::vector<std::string> wrong_configs(TestContext& context) {
   return configs;
 }
 
+// For threads and descriptors that are about to go.
+int patience_ms(const TestContext& context) {
+  const nanoseconds patience = std::min<nanoseconds>(milliseconds(400), context.stop_limit() / 5);
+  return static_cast<int>(patience / milliseconds(1));
+}
+
 struct Sample {
   Memory memory;
   std::size_t threads = 0;
@@ -147,7 +153,7 @@ Verdict failing_starts(TestContext& context) {
   }
   const bool is_silent = failed > 0 && context.tally().start_failure.empty();
   const LeftBehind left =
-      judge_left_behind(before, settled(before, 500), false, context.brings_runtime(), "5.2", "5.3");
+      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "5.2", "5.3");
   if (!left.broken_rules.empty()) {
     return broken(left.broken_rules, "after " + count_words(tried, "start") + " with wrong configs, of which " +
                                          std::to_string(failed) + " failed, " + left.broken_words);
@@ -164,7 +170,7 @@ Verdict many_executions(TestContext& context) {
   constexpr std::uint64_t most = 4000;
   constexpr std::uint64_t warm_up = 100;
   constexpr std::uint64_t fewest = 40;
-  context.host().set_grace(nanoseconds(0));
+  context.host().jump_at_once();
   // First how many there is time for, so that the quarters have the same length.
   const Budget time = context.budget(30);
   const auto begin = std::chrono::steady_clock::now();
@@ -214,16 +220,17 @@ Verdict many_executions(TestContext& context) {
 
 Verdict left_behind(TestContext& context) {
   const ProcessState before = ProcessState::take();
-  ProcessState after_first;
+  if (!live(context, 0)) return stuck();
+  const ProcessState after_first = settled(before, patience_ms(context));
   const Budget budget = context.budget(30);
-  for (std::uint64_t i = 0; i < 12 && (i < 1 || !budget.is_over()); ++i) {
-    if (!live(context, i)) return stuck();
-    if (i == 0) after_first = settled(before, 300);
+  std::uint64_t executions = 1;
+  while (executions < 12 && !budget.is_over()) {
+    if (!live(context, executions++)) return stuck();
   }
-  const ProcessState after = settled(after_first, 500);
+  const ProcessState after = settled(after_first, patience_ms(context));
   const LeftBehind once = judge_left_behind(before, after_first, true, context.brings_runtime(), "5.2", "5.3");
   const LeftBehind each = judge_left_behind(after_first, after, false, context.brings_runtime(), "5.2", "5.3");
-  if (!once.kept.empty() && each.broken_rules.empty()) {
+  if (!once.kept.empty() && each.broken_rules.empty() && executions > 1) {
     context.host().findings().note(
         "5.2, 5.3", "kept",
         "the first execution made what stays, and the later ones added nothing: " + once.kept +

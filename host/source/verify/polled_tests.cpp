@@ -19,7 +19,7 @@ constexpr std::uint64_t most_polls = 200;  // of one execution, where a test wan
 constexpr nanoseconds stop_timeout = std::chrono::seconds(10);
 
 // An execution that does nothing but ask for its next poll.
-constexpr std::uint64_t busy_polls = 50'000;
+constexpr std::uint64_t busy_polls = 20'000;
 constexpr nanoseconds busy_poll_time = std::chrono::microseconds(20);
 
 void run_on_a_new_thread(const std::function<void()>& function) { std::thread(function).join(); }

@@ -128,9 +128,11 @@ class SimulatedHost {
   void advance_to(std::uint64_t time) noexcept;
   void advance_by(nanoseconds time) noexcept { advance_to(now() + static_cast<std::uint64_t>(time.count())); }
 
-  // How long an execution that has a timer waits for something else before the clock jumps.
-  nanoseconds grace() const noexcept { return grace_; }
-  void set_grace(nanoseconds grace) noexcept { grace_ = grace; }
+  // How long an execution that has a timer waits for something else before the clock jumps: less, once it has jumped
+  // often enough to say that nothing else comes.
+  nanoseconds grace() const noexcept;
+  void jump_to(std::uint64_t time) noexcept;
+  void jump_at_once() noexcept { jumps_at_once_ = true; }
 
   Cell& claim();
   Cell* cell_of(const taskhost_exec* exec) noexcept;
@@ -162,7 +164,8 @@ class SimulatedHost {
   std::mutex claim_mutex_;
   std::size_t next_cell_ = 0;
   std::atomic<std::uint64_t> skew_{0};
-  std::atomic<nanoseconds> grace_{std::chrono::milliseconds(1)};
+  std::atomic<unsigned> jumps_{0};
+  std::atomic<bool> jumps_at_once_{false};
   std::atomic<std::uint64_t> stale_wakes_{0};
   const int epoll_;
 };

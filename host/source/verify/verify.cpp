@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "call_words.hpp"
 #include "child_process.hpp"
@@ -189,6 +190,8 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
                          .brings_runtime = plugin.brings_runtime,
                          .heeds_stop = heeds_stop});
     const Verdict verdict = facts.is_blocking ? test.blocking(context) : test.polled(context);
+    // What a thread of the plugin's still does shall be seen.
+    if (count_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(40));
     if (const std::string words = changed_descriptor(plugin); !words.empty()) {
       host.findings().broken("1.4", "descriptor changed", words);
     }
