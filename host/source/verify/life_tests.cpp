@@ -189,8 +189,20 @@ Verdict many_executions(TestContext& context) {
                             false);
   }
   std::array<Sample, 4> samples;
+  constexpr std::uint64_t look_each = 100;
+  constexpr std::size_t far_too_many = 100;  // a leak that is plain need not bring the machine down
+  const std::size_t threads = count_threads();
+  const std::size_t descriptors = count_descriptors();
   for (std::uint64_t i = 0; i < count; ++i) {
     if (!live(context, i)) return stuck();
+    if ((i + 1) % look_each == 0 && !context.brings_runtime()) {
+      const std::string span = " more after " + std::to_string(i + 1) + " executions";
+      const std::size_t more_threads = count_threads() - std::min(count_threads(), threads);
+      if (more_threads >= far_too_many) return broken("5.2, 5.3", std::to_string(more_threads) + " threads" + span);
+      const std::size_t more_descriptors = count_descriptors() - std::min(count_descriptors(), descriptors);
+      if (more_descriptors >= far_too_many)
+        return broken("5.3", std::to_string(more_descriptors) + " descriptors" + span);
+    }
     if ((i + 1) % (count / 4) == 0) samples[(i + 1) / (count / 4) - 1] = Sample::take();
   }
   // What ends on its own a moment later is no growth.

@@ -193,7 +193,7 @@ Verdict polled_stop_at_any_time(TestContext& context) {
   for (int i = 0; i < 40 && (i < 1 || !budget.is_over()); ++i) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
-    if (poll_on(context, execution, i == 0 ? 1 : context.choose(1, 12)) != Outcome::pending) continue;
+    if (poll_on(context, execution, i % 4 == 0 ? 1 : context.choose(1, 12)) != Outcome::pending) continue;
     // Now and then from another thread, so that it comes in the middle of a poll.
     const std::uint64_t delay_us = context.choose(0, 200);
     std::thread asker;
@@ -226,7 +226,7 @@ Verdict spurious_wakes(TestContext& context) {
   for (int i = 0; i < executions && (i < 1 || !budget.is_over()); ++i) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
-    Outcome outcome = poll_on(context, execution, i == 0 ? 1 : context.choose(1, 4));
+    Outcome outcome = poll_on(context, execution, i % 2 == 0 ? 1 : context.choose(1, 4));
     for (std::uint64_t spurious = 0; spurious < most_polls && outcome == Outcome::pending; ++spurious) {
       outcome = context.poll(execution);
       ++polls;
