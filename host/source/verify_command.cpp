@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -148,6 +149,7 @@ int verify(const VerifyArguments& arguments) {
   options.test_count = static_cast<uint32_t>(tests.size());
   options.seed = seed;
   options.time_limit = *time_limit;
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, as some shells leave it, it would hide how the tests' processes end
   Printer printer(arguments.json);
   std::array<char, 1000> error{};
   const int32_t result = taskhost_verify(

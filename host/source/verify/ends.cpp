@@ -64,7 +64,7 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
 }
 
 Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
-  const std::string words = "after " + duration_words(time_limit) + " it was still ";
+  const std::string words = "it had not come back after " + duration_words(time_limit) + ", ";
   switch (progress.phase.load()) {
     case Phase::none:
       return unproven("the test had not ended after " + duration_words(time_limit) + ", " + place_words(progress) +
@@ -94,7 +94,8 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
   }
   return broken(in_loading ? "1.3" : "3.8",
                 "it ended the process with status " + std::to_string(end.status.value_or(0)) +
-                    ", by _exit or the end of its last thread, " + place_words(progress) + output_words(end));
+                    ", by _exit, the end of its last thread, or since it closed descriptors of others, " +
+                    place_words(progress) + output_words(end));
 }
 
 }  // namespace taskhost::verify

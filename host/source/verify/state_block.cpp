@@ -117,7 +117,7 @@ void StateBlock::wall() noexcept {
   const std::lock_guard lock(places_mutex);
   if (Place* place = place_of(mapping_)) place->dropped = true;
   // Mapped anew: that gives the memory back, and keeps the addresses.
-  ::mmap(mapping_, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  (void)::mmap(mapping_, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 void tell_what_crashes_hit(Progress& progress) {

@@ -204,6 +204,7 @@ void Verification::verify_factory(const FactoryFacts& factory) {
   conduct_is_broken_ = false;
   bool heeds_stop = true;
   int hangs = 0;
+  int held = 0;
   std::size_t index = 0;
   for (const Test& test : factory_tests()) {
     ++index;
@@ -224,9 +225,10 @@ void Verification::verify_factory(const FactoryFacts& factory) {
     const ChildEnd end = run_factory_test(factory, test, index, heeds_stop);
     const Verdict verdict = take_verdicts(end, &factory, test.name, test.rules);
     if (end.was_late) ++hangs;
+    if (verdict.judgement == Judgement::holds) ++held;
     if (verdict.judgement == Judgement::broken && verdict.rules.find("3.10") != std::string::npos) heeds_stop = false;
   }
-  if (!conduct_is_broken_ && options_.tests.empty()) {
+  if (!conduct_is_broken_ && options_.tests.empty() && held > 2) {
     say(holds("in all of these tests: what its functions return and how long they take, how it uses the services, "
               "the bounds of its state"),
         &factory, conduct, conduct_rules);
