@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "event_file.hpp"
+#include "starter.hpp"
 #include "taskhost/taskhost.h"
 #include "verify_command.hpp"
 
@@ -177,7 +178,7 @@ constexpr const char* footer =
 // may come before it, so look for the first word that is not an option's.
 std::vector<std::string> with_verb(int argument_count, char** arguments) {
   std::vector<std::string> words(arguments + 1, arguments + argument_count);
-  static const std::vector<std::string> verbs = {"run", "check", "inspect", "verify"};
+  static const std::vector<std::string> verbs = {"run", "check", "inspect", "new", "verify"};
   static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
   const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
   const bool asks =
@@ -210,6 +211,14 @@ int run_command_line(int argument_count, char** arguments) {
   inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();
   inspect_command->add_flag("--json", parsed.json, "as JSON");
   add_log_options(*inspect_command, parsed);
+  NewTask new_task;
+  CLI::App* new_command = app.add_subcommand("new", "Write a folder with a complete task, ready to build and run");
+  new_command->add_option("NAME", new_task.name, "the task's name, and the folder's")->required();
+  new_command->add_option("--lang", new_task.language, "the language: " + starter_language_list())
+      ->required()
+      ->type_name("LANGUAGE");
+  new_command->add_option("--directory", new_task.directory, "the folder, if it is to have another name")
+      ->type_name("DIR");
   VerifyArguments to_verify;
   CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
   add_verify_options(*verify_command, to_verify);
@@ -226,6 +235,7 @@ int run_command_line(int argument_count, char** arguments) {
     app.parse(words);
     if (run_command->parsed()) return run(parsed);
     if (check_command->parsed()) return check(parsed);
+    if (new_command->parsed()) return write_starter(new_task);
     if (verify_command->parsed()) return verify(to_verify);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {

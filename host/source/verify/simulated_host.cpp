@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include "taskhost/ext/signals.h"
@@ -293,6 +294,7 @@ SimulatedHost::SimulatedHost(Progress& progress, std::string config, std::string
                              std::function<void(const Finding&)> on_finding)
     : progress_(progress),
       task_name_(std::move(task_name)),
+      directory_(std::filesystem::current_path().string()),
       findings_(std::move(on_finding)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   set_config(std::move(config));

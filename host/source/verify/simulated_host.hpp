@@ -143,6 +143,8 @@ class SimulatedHost {
   // For the executions that begin from now on; the old one stays valid.
   void set_config(std::string config);
   const std::string& task_name() const noexcept { return task_name_; }
+  // Where a manifest would lie: the working directory when it was made.
+  const std::string& directory() const noexcept { return directory_; }
   Progress& progress() noexcept { return progress_; }
   Findings& findings() noexcept { return findings_; }
 
@@ -159,6 +161,7 @@ class SimulatedHost {
   const std::string* config_ = nullptr;
   const ConfigValues* values_ = nullptr;
   const std::string task_name_;
+  const std::string directory_;
   Findings findings_;
   std::deque<Cell> cells_;
   std::mutex claim_mutex_;

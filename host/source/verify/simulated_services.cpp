@@ -11,6 +11,7 @@
 #include "manifest_text.hpp"
 #include "simulated_host.hpp"
 #include "taskhost/ext/config.h"
+#include "taskhost/ext/manifest.h"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost::verify {
@@ -105,6 +106,15 @@ const taskhost_signals signals_table = {
     [](const taskhost_exec* exec) -> uint32_t {
       Cell* const cell = own_call(exec, "take of " TASKHOST_EXTENSION_SIGNALS);
       return cell != nullptr ? cell->take_signals() : 0;
+    },
+};
+
+const taskhost_manifest manifest_table = {
+    sizeof(taskhost_manifest),
+    TASKHOST_MANIFEST_REVISION,
+    [](const taskhost_exec* exec) -> const char* {
+      any_thread(exec, "directory of " TASKHOST_EXTENSION_MANIFEST);
+      return SimulatedHost::current()->directory().c_str();
     },
 };
 
@@ -229,6 +239,9 @@ const taskhost_services simulated_services = {
       }
       if (std::strcmp(id, TASKHOST_EXTENSION_CONFIG) == 0 && revision == TASKHOST_CONFIG_REVISION) {
         return &config_extension<values_of>;
+      }
+      if (std::strcmp(id, TASKHOST_EXTENSION_MANIFEST) == 0 && revision == TASKHOST_MANIFEST_REVISION) {
+        return &manifest_table;
       }
       return nullptr;
     },

@@ -1,13 +1,19 @@
 // Tasks in Rust, in the program: the table task type × outcome, the stop, restarts, and the bundled examples.
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "scene.hpp"
@@ -209,10 +215,12 @@ TEST_CASE("rust_pipes fails with what is wrong: its config, or a file that is no
   scene.add(task("none", "rust_pipes", "detachable"));
   scene.add(task("file", "rust_pipes", "detachable", {{"orders", file}, {"errors", file}}));
   scene.add(task("time", "rust_pipes", "detachable", {{"orders", file}, {"errors", file}, {"every", 5}}));
+  scene.add(task("key", "rust_pipes", "detachable", {{"orders", file}, {"erors", file}}));
   const Run run = scene.run();
-  CHECK(run.first("task_exited", "none").message == "config: \"orders\" is missing");
+  CHECK(run.first("task_exited", "none").message == "config: /orders: is missing");
   CHECK(run.first("task_exited", "file").message == file + ": not a named pipe");
-  CHECK(run.first("task_exited", "time").message.find("must be a duration") != std::string::npos);
+  CHECK(run.first("task_exited", "time").message.find("config: /every: must be a duration") == 0);
+  CHECK(run.first("task_exited", "key").message == "config: unknown key \"erors\"; did you mean \"errors\"?");
 }
 
 TEST_CASE("rust_disk adds a directory up, and stops while it waits") {
@@ -228,26 +236,86 @@ TEST_CASE("rust_disk adds a directory up, and stops while it waits") {
   CHECK(running.finish().status() == 0);
 }
 
-#ifdef TASKHOST_TEST_RUST_TOKIO
 namespace {
 
-std::string converse(const std::string& path, const std::string& line) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  std::string answer;
-  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    CHECK(::send(socket, line.data(), line.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(line.size()));
-    answer.resize(line.size());
-    CHECK(::recv(socket, answer.data(), answer.size(), MSG_WAITALL) == static_cast<ssize_t>(line.size()));
+class Client {
+ public:
+  explicit Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    const timeval patience{10, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    REQUIRE(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   }
-  ::close(socket);
-  return answer;
-}
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() { ::close(socket_); }
+
+  // The answer, which is as long as the text.
+  std::string say(const std::string& text) const {
+    std::thread speaker([&] {  // a long text is answered while it is sent
+      if (::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) < 0) ::shutdown(socket_, SHUT_RDWR);
+    });
+    std::string answer = heard(text.size());
+    speaker.join();
+    return answer;
+  }
+  std::string heard(std::size_t size) const {
+    std::string answer(size, '\0');
+    const ssize_t got = ::recv(socket_, answer.data(), size, MSG_WAITALL);
+    answer.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    return answer;
+  }
+  bool answers_within_a_moment(const std::string& text) const {
+    ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
+    pollfd waiting{socket_, POLLIN, 0};
+    return ::poll(&waiting, 1, 50) > 0;
+  }
+
+ private:
+  int socket_;
+};
+
+std::string converse(const std::string& path, const std::string& line) { return Client(path).say(line); }
 
 }  // namespace
 
+TEST_CASE("rust_shout serves several at once, and takes its socket away when it is stopped") {
+  Scene scene;
+  const std::string path = scene.directory() / "shout";
+  scene.add(task("shout", "rust_shout", "mandatory", {{"path", path}}));
+  Running running = scene.start();
+  running.wait_for("task_ready", "shout");
+  const Client silent(path);
+  for (int time = 0; time < 10; ++time) CHECK(converse(path, "hello\n") == "HELLO\n");
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int number = 0; number < 7; ++number) clients.push_back(std::make_unique<Client>(path));
+  for (const auto& client : clients) CHECK(client->say("hello\n") == "HELLO\n");
+  CHECK(silent.say(std::string(100'000, 'x')) == std::string(100'000, 'X'));  // more than a socket holds
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("who comes to rust_shout as the ninth waits until one has left") {
+  Scene scene;
+  const std::string path = scene.directory() / "shout";
+  scene.add(task("shout", "rust_shout", "mandatory", {{"path", path}}));
+  Running running = scene.start();
+  running.wait_for("task_ready", "shout");
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int number = 0; number < 8; ++number) {
+    clients.push_back(std::make_unique<Client>(path));
+    CHECK(clients.back()->say("hello") == "HELLO");
+  }
+  const Client ninth(path);
+  CHECK_FALSE(ninth.answers_within_a_moment("hello"));
+  clients.pop_back();
+  CHECK(ninth.heard(5) == "HELLO");
+}
+
+#ifdef TASKHOST_TEST_RUST_TOKIO
 TEST_CASE("rust_tokio serves with a runtime of its own, and takes its threads along when it stops") {
   Scene scene;
   const std::string path = scene.directory() / "shout";

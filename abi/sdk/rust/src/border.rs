@@ -14,6 +14,7 @@ use core::task::Poll;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Once;
 
+use crate::config;
 use crate::execution::{current, Call, Execution, Function};
 use crate::ffi;
 use crate::services::{Context, Level};
@@ -127,8 +128,8 @@ where
 /// # Safety
 /// There is, or was, a value of type F; `plugin!` had one in its hands when it took the functions below.
 unsafe fn function<F: Copy>() -> F {
-    debug_assert!(mem::size_of::<F>() == 0); // plugin! has seen to it
-                                             // SAFETY: a value without size is no bytes; it may be copied, and the caller knows that one may exist.
+    debug_assert!(mem::size_of::<F>() == 0, "plugin! has seen to it");
+    // SAFETY: a value without size is no bytes; it may be copied, and the caller knows that one may exist.
     unsafe { ptr::NonNull::<F>::dangling().as_ptr().read() }
 }
 
@@ -177,7 +178,7 @@ where
 
     /// # Safety
     /// As the host calls poll: after a start that returned OK, before the end.
-    pub(crate) unsafe extern "C" fn poll(state: *mut c_void, exec: *const ffi::Exec) -> i32 {
+    pub(crate) unsafe extern "C" fn poll(state: *mut c_void, _: *const ffi::Exec) -> i32 {
         let state = state.cast::<State<F::Future>>();
         // SAFETY: start has written it, and drop has not been called.
         let execution = unsafe { &(*state).execution };
@@ -193,7 +194,7 @@ where
                     ffi::PENDING
                 }
                 // SAFETY: this is poll.
-                Poll::Ready(outcome) => unsafe { report(exec, outcome) },
+                Poll::Ready(outcome) => unsafe { report(call, outcome) },
             }
         })
     }
@@ -227,9 +228,9 @@ impl<A, F: BlockingTask<A>> Blocking<A, F> {
             // SAFETY: this is run.
             Err(text) => return unsafe { fail(exec, text) },
         };
-        guarded(&execution, Function::Run, |_| {
+        guarded(&execution, Function::Run, |call| {
             // SAFETY: `plugin!` took this function from a value. This is run.
-            unsafe { report(exec, function::<F>().run()) }
+            unsafe { report(call, function::<F>().run()) }
         })
     }
 }
@@ -243,14 +244,18 @@ unsafe fn fail(exec: *const ffi::Exec, text: &str) -> i32 {
 
 /// # Safety
 /// In this execution's poll or run.
-unsafe fn report<O: Outcome>(exec: *const ffi::Exec, outcome: O) -> i32 {
+unsafe fn report<O: Outcome>(call: &Call<'_>, outcome: O) -> i32 {
     match outcome.into_result() {
         Ok(()) => ffi::OK,
         Err(error) => {
             let mut text = Text::new();
-            let _ = write!(text, "{:#}", error); // the alternate form: some errors tell their causes in it
-                                                 // SAFETY: the caller's promise.
-            unsafe { fail(exec, text.as_str()) }
+            // The alternate form: some errors tell their causes in it.
+            let _ = write!(text, "{:#}", error);
+            if config::host_has_said(call, text.as_str()) {
+                return ffi::ERROR;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { fail(call.execution.exec(), text.as_str()) }
         }
     }
 }

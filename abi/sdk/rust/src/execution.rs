@@ -15,9 +15,13 @@ pub(crate) struct Execution {
     host: Host,
     next_branch: Cell<u8>,
     minds_stop: Cell<bool>,
+    config_has_failed: Cell<bool>,
     armed: Cell<u64>,
     pub(crate) waits: Waits,
 }
+
+/// So many waits for descriptors may be over at once before a poll ends all the same.
+const READY_AT_ONCE: u32 = 64;
 
 /// Which of its functions the execution is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Call<'a> {
     pub(crate) function: Function,
     /// Between the look at timers, descriptors and the stop, and the poll of the task: wakes need not reach the host.
     about_to_poll: Cell<bool>,
+    /// Waits for descriptors that were over at once.
+    ready_at_once: Cell<u32>,
     /// Where a panic came from, noted by the panic hook.
     pub(crate) panic_place: Cell<Option<String>>,
 }
@@ -56,12 +62,26 @@ impl Drop for Entered<'_> {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(execution: &'a Execution, function: Function) -> Call<'a> {
-        Call { execution, function, about_to_poll: Cell::new(false), panic_place: Cell::new(None) }
+        Call {
+            execution,
+            function,
+            about_to_poll: Cell::new(false),
+            ready_at_once: Cell::new(0),
+            panic_place: Cell::new(None),
+        }
     }
 
     pub(crate) fn enter(&'a self) -> Entered<'a> {
         let this = (self as *const Call<'a>).cast::<Call<'static>>();
         Entered { _call: self, before: CURRENT.with(|current| current.replace(this)) }
+    }
+
+    /// Has this poll been going on for so long, with descriptors that are always ready, that the thread's other tasks
+    /// should have a turn?
+    pub(crate) fn should_pause(&self) -> bool {
+        let before = self.ready_at_once.get();
+        self.ready_at_once.set(before + 1);
+        before >= READY_AT_ONCE
     }
 
     /// Lets what is due wake its branch. False if the host asks for the end and the task leaves that to the SDK.
@@ -122,6 +142,7 @@ impl Execution {
             host: Host::of(services).ok_or("this Rust plugin can't take tasks of more than four different hosts")?,
             next_branch: Cell::new(0),
             minds_stop: Cell::new(false),
+            config_has_failed: Cell::new(false),
             armed: Cell::new(ffi::NEVER),
             waits: Waits::new(),
         })
@@ -169,6 +190,15 @@ impl Execution {
     /// From now on the task ends by itself when the host asks.
     pub(crate) fn mind_stop(&self) {
         self.minds_stop.set(true);
+    }
+
+    /// The host has been told why this execution may be about to fail, by the reader of configs.
+    pub(crate) fn note_config_failure(&self) {
+        self.config_has_failed.set(true);
+    }
+
+    pub(crate) fn config_has_failed(&self) -> bool {
+        self.config_has_failed.get()
     }
 
     /// The host's timer is over, if its time has come: the same time would have to be asked for again.

@@ -1,4 +1,5 @@
-//! `taskhost/plugin.h`, field by field. The comments there are the contract; nothing is said twice here.
+//! `taskhost/plugin.h` and `taskhost/ext/config.h`, field by field. The comments there are the contract; nothing is
+//! said twice here.
 //!
 //! A function pointer of [`Services`] is always there (rule 4.8); those of [`Factory`] may be absent.
 
@@ -79,8 +80,32 @@ pub struct Factory {
     pub next: *const Factory,
 }
 
+pub const CONFIG_EXTENSION: &[u8] = b"taskhost.config\0";
+pub const CONFIG_REVISION: u32 = 1;
+
+/// `taskhost_config_reader` of `taskhost/ext/config.h`.
+#[repr(C)]
+pub struct ConfigReader {
+    pub struct_size: u32,
+    pub revision: u32,
+    pub keys: unsafe extern "C" fn(exec: *const Exec, keys: *const c_char) -> i32,
+    pub require: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char) -> i32,
+    pub text: unsafe extern "C" fn(
+        exec: *const Exec,
+        pointer: *const c_char,
+        value: *mut *const c_char,
+        size: *mut usize,
+    ) -> i32,
+    pub integer:
+        unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, least: i64, most: i64, value: *mut i64) -> i32,
+    pub number: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut f64) -> i32,
+    pub boolean: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut i32) -> i32,
+    pub duration: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut u64) -> i32,
+    pub count: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut usize) -> i32,
+}
+
 // What a C compiler makes of the header, on any target: two 32-bit numbers in front, then words. tests/layout.rs
-// compares each offset with those of a C compiler.
+// compares names and order with the header, and each offset with what follows from it.
 const _: () = {
     const WORD: usize = core::mem::size_of::<usize>();
     assert!(core::mem::size_of::<Exec>() == WORD);
@@ -88,5 +113,6 @@ const _: () = {
     assert!(core::mem::align_of::<Services>() == WORD);
     assert!(core::mem::size_of::<Factory>() == 16 + 10 * WORD);
     assert!(core::mem::align_of::<Factory>() == WORD);
+    assert!(core::mem::size_of::<ConfigReader>() == 8 + 8 * WORD);
     assert!(core::mem::size_of::<Option<unsafe extern "C" fn()>>() == WORD);
 };

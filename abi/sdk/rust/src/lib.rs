@@ -6,6 +6,7 @@ pub mod ffi;
 mod border;
 #[doc(hidden)]
 pub mod combine;
+mod config;
 mod execution;
 mod plugin;
 mod ready;
@@ -18,6 +19,7 @@ mod waker;
 
 pub use border::{AsyncTask, BlockingTask, Outcome};
 pub use combine::{join2, race2, select2, Either, Join, Race, Select2};
+pub use config::{Config, ConfigError, ConfigValue};
 #[cfg(unix)]
 pub use ready::{readable, ready, writable, Interest, Ready};
 pub use services::{

@@ -72,7 +72,8 @@ macro_rules! plugin {
         FACTORY.get()
     }};
     (@names [$($names:literal)*]) => { $crate::__private::check_names(&[$($names),*]) };
-    (@names [$($names:literal)*] $(#[doc = $doc:literal])* $name:literal => blocking $task:path $(, $($others:tt)*)?) => {
+    (@names [$($names:literal)*]
+        $(#[doc = $doc:literal])* $name:literal => blocking $task:path $(, $($others:tt)*)?) => {
         $crate::plugin!(@names [$($names)* $name] $($($others)*)?)
     };
     (@names [$($names:literal)*] $(#[doc = $doc:literal])* $name:literal => $task:path $(, $($others:tt)*)?) => {

@@ -43,7 +43,8 @@ mod unix {
     /// Waits until a descriptor is ready, has been closed by the other side, or has an error to tell. One that is
     /// always ready (a regular file) is ready at once. At most 64 descriptors at a time, each for any number of waits.
     ///
-    /// Somebody else may read first, so the descriptor should be in non-blocking mode.
+    /// Somebody else may read first, so the descriptor should be in non-blocking mode. A task that finds its
+    /// descriptors ready at once again and again, lets the thread's other tasks have a turn after 64 times.
     ///
     /// # Errors
     /// The descriptor is closed, or there are too many.
@@ -96,6 +97,10 @@ mod unix {
                     return Poll::Ready(Err(io::Error::from_raw_os_error(EBADF)));
                 }
                 if look[0].ready() {
+                    if call.should_pause() {
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     if self.node.unlink() {
                         ask_anew(call.execution, fd);
                     }

@@ -120,8 +120,9 @@ pub fn heartbeat() {
     });
 }
 
-/// A waker for this execution, to end the wait of a blocking task from another thread. Keep it as long as you like: when
-/// the execution has ended it does nothing. An async task's futures use the waker that they are polled with instead.
+/// A waker for this execution, to end the wait of a blocking task from another thread. Keep it as long as you like:
+/// when the execution has ended it does nothing. An async task's futures use the waker that they are polled with
+/// instead.
 pub fn waker() -> Waker {
     expect_current("taskhost::waker()", |call| ManuallyDrop::into_inner(call.execution.waker()))
 }
@@ -197,6 +198,13 @@ impl Context {
     /// [`config`]
     pub fn config(&self) -> String {
         config()
+    }
+    /// [`Config::with_keys`](crate::Config::with_keys)
+    ///
+    /// # Errors
+    /// As there.
+    pub fn config_with_keys(&self, keys: &[&str]) -> Result<crate::Config, crate::ConfigError> {
+        crate::Config::with_keys(keys)
     }
     /// [`task_name`]
     pub fn task_name(&self) -> String {

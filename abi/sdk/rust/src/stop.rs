@@ -10,8 +10,9 @@ use crate::waits::{Node, What};
 /// Completes when the host asks this execution to end; at once if it has.
 ///
 /// **Who asks about the stop ends by itself.** From the first time that an async task polls a `stopped()` (or calls
-/// [`stop_requested`]) it is not cancelled any more: when the host asks, the task is woken and has its `stop_timeout` to
-/// end, with any awaits it needs for that. A task that never asked is dropped at its await point, and that is its end.
+/// [`stop_requested`]) it is not cancelled any more: when the host asks, the task is woken and has its `stop_timeout`
+/// to end, with any awaits it needs for that. A task that never asked is dropped at its await point, and that is its
+/// end.
 ///
 /// # Panics
 /// When it is awaited anywhere but in an async task.

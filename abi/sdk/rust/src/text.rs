@@ -5,8 +5,8 @@ use core::{fmt, ptr, slice, str};
 
 const LIMIT: usize = 4096; // the host's, rule 4.6
 
-/// The first `size` bytes are written, and are whole characters. The rest is not even cleared: that would cost more than
-/// a restart.
+/// The first `size` bytes are written, and are whole characters. The rest is not even cleared: that would cost more
+/// than a restart.
 pub(crate) struct Text {
     bytes: MaybeUninit<[u8; LIMIT]>,
     size: usize,

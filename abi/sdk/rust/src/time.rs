@@ -128,6 +128,12 @@ impl core::fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
+impl From<Elapsed> for std::io::Error {
+    fn from(elapsed: Elapsed) -> std::io::Error {
+        std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
 /// Waits for `future`, but not longer than so. If both come at once, the future wins.
 ///
 /// # Errors

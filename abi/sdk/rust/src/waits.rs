@@ -1,6 +1,6 @@
-//! What an execution waits for: any number of times, descriptors and the stop, on the one timer, the descriptors and the
-//! one wake that the host gives. Each wait is a node inside the future that waits, linked into a list of its execution:
-//! nothing is allocated.
+//! What an execution waits for: any number of times, descriptors and the stop, on the one timer, the descriptors and
+//! the one wake that the host gives. Each wait is a node inside the future that waits, linked into a list of its
+//! execution: nothing is allocated.
 //!
 //! A future may be dropped anywhere. Mostly that happens inside its own execution, but safe code can also move a boxed
 //! one to another thread and drop it there, before or after the execution's end. So a list changes under a lock, and
@@ -61,8 +61,8 @@ struct Links {
     waker: Option<Waker>,
 }
 
-// SAFETY: what another thread may reach through a node is guarded by `state` and the lock, as said above; a Waker may be
-// dropped on any thread. Of a shared node one can only read `what` and `state`.
+// SAFETY: what another thread may reach through a node is guarded by `state` and the lock, as said above; a Waker may
+// be dropped on any thread. Of a shared node one can only read `what` and `state`.
 unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}

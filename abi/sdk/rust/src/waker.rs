@@ -5,9 +5,9 @@
 //!
 //! - the host's `wake` function. It lives as long as the process, so it is kept in a slot of a small static array, and
 //!   each slot has vtables of its own. All executions of one host share a slot; mostly there is one.
-//! - which branch of a `join` or `select` it belongs to. A branch's waker marks the branch and then wakes the execution.
-//!   The marks are counters in a static table too, because a waker may outlive the branch. Branches that share a
-//!   counter cost each other a needless poll, never a lost one.
+//! - which branch of a `join` or `select` it belongs to. A branch's waker marks the branch and then wakes the
+//!   execution. The marks are counters in a static table too, because a waker may outlive the branch. Branches that
+//!   share a counter cost each other a needless poll, never a lost one.
 
 use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};

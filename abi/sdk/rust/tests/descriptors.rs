@@ -123,6 +123,36 @@ fn two_waits_for_one_descriptor_do_not_disturb_each_other() {
 }
 
 #[test]
+fn a_descriptor_that_is_always_ready_does_not_keep_the_other_tasks_waiting() {
+    static DESK: Desk = Desk(Mutex::new(None));
+    async fn task() {
+        let stream = DESK.take();
+        let busy = |what: &'static str| {
+            let stream = &stream;
+            async move {
+                for _ in 0..100 {
+                    taskhost::readable(stream).await.unwrap();
+                }
+                taskhost::log(taskhost::Level::Info, what);
+            }
+        };
+        busy("alone").await;
+        join!(busy("first"), busy("second"));
+    }
+    let mut ours = DESK.lay();
+    ours.write_all(b"x").unwrap();
+    let mut fake = Fake::started(factory!(task));
+    let mut polls = 1;
+    while fake.poll() == ffi::PENDING {
+        assert!(fake.wake_count() >= polls); // by itself, for another turn
+        polls += 1;
+        assert!(polls < 100);
+    }
+    assert_eq!(fake.log(), ["2 alone", "2 first", "2 second"]);
+    assert_eq!((polls, fake.failure()), (5, None));
+}
+
+#[test]
 fn what_can_not_be_waited_for_is_an_error_and_a_file_is_always_ready() {
     static DESK: Desk = Desk(Mutex::new(None));
     async fn task() {

@@ -6,16 +6,16 @@ use std::ptr::addr_of;
 
 use taskhost::ffi;
 
-fn header() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/taskhost/plugin.h");
-    fs::read_to_string(path).expect(path)
+fn header(name: &str) -> String {
+    let path = format!("{}/../../include/taskhost/{}", env!("CARGO_MANIFEST_DIR"), name);
+    fs::read_to_string(&path).expect(&path)
 }
 
 /// The names of a struct's fields, in order.
-fn fields_in_c(name: &str) -> Vec<String> {
-    let text = header();
+fn fields_in_c(file: &str, name: &str) -> Vec<String> {
+    let text = header(file);
     let begin = text.find(&format!("struct {} {{", name)).expect(name);
-    let body = &text[begin..begin + text[begin..].find("\n};").unwrap()];
+    let body = &text[begin..begin + text[begin..].find("\n}").unwrap()];
     let mut plain = String::new();
     let mut rest = body;
     while let Some(open) = rest.find("/*") {
@@ -56,9 +56,9 @@ fn check(offsets: Vec<(String, usize)>, c_fields: &[String], heads: usize, sizes
 
 #[test]
 fn services_have_the_header_s_fields_in_its_order() {
-    let offsets = offsets!(ffi::Services: struct_size abi_minor log fail config task_name execution_number stop_requested
-        now waker wake wake_at wake_after wake_on_fd wait ready heartbeat extension);
-    check(offsets, &fields_in_c("taskhost_services"), 2, |_| WORD);
+    let offsets = offsets!(ffi::Services: struct_size abi_minor log fail config task_name execution_number
+        stop_requested now waker wake wake_at wake_after wake_on_fd wait ready heartbeat extension);
+    check(offsets, &fields_in_c("plugin.h", "taskhost_services"), 2, |_| WORD);
 }
 
 #[test]
@@ -66,12 +66,23 @@ fn factories_have_the_header_s_fields_in_its_order() {
     let offsets = offsets!(ffi::Factory: struct_size required_minor name version description state_size state_align
         flags reserved start poll run drop next);
     let sizes = |name: &str| if name == "flags" || name == "reserved" { 4 } else { WORD };
-    check(offsets, &fields_in_c("taskhost_factory"), 2, sizes);
+    check(offsets, &fields_in_c("plugin.h", "taskhost_factory"), 2, sizes);
+}
+
+#[test]
+fn readers_of_configs_have_the_header_s_functions_in_its_order() {
+    let offsets = offsets!(ffi::ConfigReader: struct_size revision keys require text integer number boolean duration
+        count);
+    check(offsets, &fields_in_c("ext/config.h", "taskhost_config_reader"), 2, |_| WORD);
+    let text = header("ext/config.h");
+    let id = std::ffi::CStr::from_bytes_with_nul(ffi::CONFIG_EXTENSION).unwrap().to_str().unwrap();
+    assert!(text.contains(&format!("#define TASKHOST_EXTENSION_CONFIG \"{}\"\n", id)));
+    assert!(text.contains(&format!("#define TASKHOST_CONFIG_REVISION {}\n", ffi::CONFIG_REVISION)));
 }
 
 #[test]
 fn constants_are_those_of_the_header() {
-    let text = header();
+    let text = header("plugin.h");
     let defined = |name: &str| {
         let line = text.lines().find(|line| line.starts_with(&format!("#define TASKHOST_{} ", name))).expect(name);
         let value = line.split_whitespace().nth(2).unwrap().trim_end_matches('u');

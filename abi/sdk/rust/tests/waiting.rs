@@ -116,6 +116,8 @@ fn a_timeout_gives_up_in_time() {
     async fn task() {
         let late = taskhost::timeout(seconds(1), taskhost::sleep(seconds(2))).await;
         assert_eq!(late.unwrap_err().to_string(), "it took too long");
+        let error = std::io::Error::from(late.unwrap_err());
+        assert_eq!((error.kind(), error.to_string().as_str()), (std::io::ErrorKind::TimedOut, "it took too long"));
         assert_eq!(taskhost::timeout(seconds(1), async { 5 }).await, Ok(5));
         assert_eq!(taskhost::timeout(seconds(1), taskhost::sleep(seconds(1))).await, Ok(()));
     }

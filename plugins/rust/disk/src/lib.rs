@@ -5,14 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use flat_config::Config;
 use taskhost::Context;
 
 fn measure_directory(task: Context) -> Result<(), String> {
-    let mut config = Config::parse(&task.config())?;
-    let path = config.text("path")?;
-    let every = config.duration("every", Duration::from_secs(60))?;
-    config.finish()?;
+    let config = task.config_with_keys(&["path", "every"])?;
+    let path: String = config.require("/path")?;
+    let every = config.get_or("/every", Duration::from_secs(60))?;
     task.notify_ready();
     loop {
         let (files, bytes) = add_up(task, Path::new(&path)).map_err(|error| format!("{}: {}", path, error))?;

@@ -7,8 +7,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flat_config::Config;
-use taskhost::{join, race, readable, sleep, stopped};
+use taskhost::{join, race, readable, sleep, stopped, Config, ConfigError};
 
 const LINE_LIMIT: usize = 2048; // bytes; the rest of a longer line becomes another one
 const NON_BLOCKING: i32 = 0o4000; // O_NONBLOCK on Linux
@@ -19,15 +18,13 @@ struct Settings {
     every: Duration,
 }
 
-fn settings() -> Result<Settings, String> {
-    let mut config = Config::parse(&taskhost::config())?;
-    let settings = Settings {
-        orders: config.text("orders")?,
-        errors: config.text("errors")?,
-        every: config.duration("every", Duration::from_secs(10))?,
-    };
-    config.finish()?;
-    Ok(settings)
+fn settings() -> Result<Settings, ConfigError> {
+    let config = Config::with_keys(&["orders", "errors", "every"])?;
+    Ok(Settings {
+        orders: config.require("/orders")?,
+        errors: config.require("/errors")?,
+        every: config.get_or("/every", Duration::from_secs(10))?,
+    })
 }
 
 async fn watch_pipes() -> Result<(), String> {
@@ -87,7 +84,6 @@ async fn log_lines(what: &str, mut pipe: &File, count: &AtomicU64) -> Result<(),
                 line.clear();
             }
         }
-        taskhost::yield_now().await; // a pipe that is never empty shall not keep the others waiting
     }
 }
 

@@ -1,4 +1,5 @@
-//! A task with a tokio runtime of its own: a Unix socket that sends each line back in capital letters.
+//! A task with a tokio runtime of its own: a Unix socket that sends back in capitals what comes. ../shout does the same
+//! without tokio.
 //!
 //! The runtime has its own threads, so the task is a blocking one: its thread has nothing to do but to wait for the
 //! stop, or for the server to fail, and to see the runtime's threads out before it returns (rule 5.2).
@@ -9,14 +10,15 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use taskhost::Context;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 
 const PATIENCE: Duration = Duration::from_secs(2); // for the runtime's blocking threads, of which there are none
+const SILENCE: Duration = Duration::from_secs(60); // after which one is hung up on
 
 fn shout(task: Context) -> io::Result<()> {
-    let path = path(&task.config())?;
+    let path: PathBuf = task.config_with_keys(&["path"])?.require::<String>("/path")?.into();
     let threads = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let listener = {
         let _inside = threads.enter();
@@ -55,14 +57,17 @@ async fn serve(listener: UnixListener) -> io::Result<()> {
     }
 }
 
-async fn converse(stream: UnixStream) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
-    let mut lines = BufReader::new(reader).lines();
-    while let Some(line) = lines.next_line().await? {
-        tokio::time::sleep(Duration::from_millis(1)).await; // tokio's own clock, as good as anybody's
-        writer.write_all((line.to_uppercase() + "\n").as_bytes()).await?;
+async fn converse(mut stream: UnixStream) -> io::Result<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        // tokio's own clock, as good as anybody's
+        let size = tokio::time::timeout(SILENCE, stream.read(&mut bytes)).await??;
+        if size == 0 {
+            return Ok(());
+        }
+        bytes[..size].make_ascii_uppercase();
+        tokio::time::timeout(SILENCE, stream.write_all(&bytes[..size])).await??;
     }
-    Ok(())
 }
 
 /// The socket's file, taken away at the end; also at a panic.
@@ -74,15 +79,7 @@ impl Drop for Socket {
     }
 }
 
-/// From `{"path": "shout.sock"}`. A plugin with tokio will mostly have serde_json too.
-fn path(config: &str) -> io::Result<PathBuf> {
-    match config.split('"').collect::<Vec<_>>().as_slice() {
-        [_, "path", _, path, _] if !path.is_empty() && !path.contains('\\') => Ok(PathBuf::from(path)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "config: must be {\"path\": \"SOCKET\"}")),
-    }
-}
-
 taskhost::plugin! {
-    /// A Unix socket that sends each line back in capital letters; with tokio.
+    /// A Unix socket that sends back in capitals what comes; with tokio.
     "rust_tokio" => blocking shout,
 }

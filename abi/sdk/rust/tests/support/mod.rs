@@ -253,7 +253,7 @@ unsafe extern "C" fn now() -> u64 {
 unsafe extern "C" fn waker(exec: *const Exec) -> u64 {
     fake(exec).wakes as *const AtomicUsize as u64
 }
-unsafe extern "C" fn wake(waker: u64) {
+pub unsafe extern "C" fn wake(waker: u64) {
     // SAFETY: the address of a number that is never freed.
     unsafe { &*(waker as *const AtomicUsize) }.fetch_add(1, Ordering::SeqCst);
 }

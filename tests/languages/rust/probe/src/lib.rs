@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use flat_config::Config;
-use taskhost::Context;
+use taskhost::{Config, Context};
 
 /// As the config says: `{"end": "ok" | "error" | "panic", "message": TEXT}`
 fn end() -> Result<(), String> {
-    let mut config = Config::parse(&taskhost::config())?;
-    let message = config.text("message")?;
-    match config.text("end")?.as_str() {
+    let config = Config::with_keys(&["end", "message"])?;
+    let message = config.require("/message")?;
+    match config.require::<String>("/end")?.as_str() {
         "ok" => Ok(()),
         "error" => Err(message),
         _ => panic!("{}", message),

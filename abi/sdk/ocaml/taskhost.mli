@@ -1,0 +1,151 @@
+(** Tasks for taskhost in OCaml. A task is a function, an execution the closure that it returns.
+
+    {[
+      open Taskhost
+
+      let beat task =
+        let count = ref 0 in
+        fun () ->
+          if stop_requested task then Done
+          else begin
+            incr count;
+            info task "beat %d" !count;
+            wake_after task second;
+            Pending
+          end
+
+      let () = polled "beat" beat
+    ]}
+
+    The function is the start: it reads the config, and is called for each execution anew. The closure is the poll.
+    What an execution holds that the GC does not give back, such as a descriptor or a thread, is given back with
+    {!on_drop}.
+
+    Whatever exception leaves them ends the execution: {!Failed} with the outcome [error], any other with [panic], each
+    with its text.
+
+    All OCaml code of a plugin runs under one lock, whichever thread of the host calls it: executions never run at the
+    same time, and two plugins do, since each has a runtime of its own. Times and durations are nanoseconds; times
+    count from an arbitrary point on a monotonic clock. Texts are UTF-8. *)
+
+(** One execution, as its task sees it. Used after its end it raises [Invalid_argument]. *)
+type t
+
+(** An expected failure: outcome [error] with this text. An empty one keeps what was said before, by the host. *)
+exception Failed of string
+
+type step =
+  | Pending  (** not done; poll again after a wake *)
+  | Done  (** the execution has ended well *)
+
+(** {1 Tasks}
+
+    Called while the modules are initialised, once for each task, at most 16 times; later they raise
+    [Invalid_argument]. The first is what the manifest gets if it does not choose. *)
+
+(** A task that shares its thread: the closure goes as far as it can without blocking. *)
+val polled : ?version:string -> ?description:string -> string -> (t -> unit -> step) -> unit
+
+(** A task that may block: the closure has a thread of its own, and its return is the end. What blocks must let go of
+    OCaml's lock, as {!wait_until}, [Unix] and [Thread] do, or all other tasks of the plugin wait with it. *)
+val blocking : ?version:string -> ?description:string -> string -> (t -> unit -> unit) -> unit
+
+(** {1 The host's services}
+
+    For the execution's own start, closure and [on_drop], unless marked [any-thread]: those also for OCaml threads. *)
+
+type level = Trace | Debug | Info | Warning | Error
+
+(** [any-thread] Cut at 4096 bytes. *)
+val log : t -> level -> string -> unit
+
+(** [any-thread] {!log} at this level, with [Printf]'s formats. *)
+val info : t -> ('a, unit, string, unit) format4 -> 'a
+
+val warning : t -> ('a, unit, string, unit) format4 -> 'a
+
+(** [any-thread] Name of the task in the manifest. *)
+val task_name : t -> string
+
+(** [any-thread] Number of this execution within its task, from 1. *)
+val execution_number : t -> int
+
+(** [any-thread] True once the host asks for the end. The execution is woken when that happens. *)
+val stop_requested : t -> bool
+
+(** [any-thread] *)
+val now : t -> int
+
+(** [any-thread] The execution is ready for what it is there for. *)
+val ready : t -> unit
+
+(** [any-thread] A sign of life, for the task's watchdog. *)
+val heartbeat : t -> unit
+
+(** Runs when the execution is dropped, the latest first. An exception out of it is logged. *)
+val on_drop : t -> (unit -> unit) -> unit
+
+(** {1 Waking and waiting} *)
+
+val microsecond : int
+val millisecond : int
+val second : int
+val never : int
+
+(** One timer an execution: a new time replaces the old, [never] clears it. Never early. *)
+val wake_at : t -> int -> unit
+
+val wake_after : t -> int -> unit
+
+(** Once, when the descriptor is ready for one of these; none forgets it, which must be before it is closed. False for
+    what can't be waited for. *)
+val wake_on_fd : t -> Unix.file_descr -> readable:bool -> writable:bool -> bool
+
+type waker
+
+val waker : t -> waker
+
+(** From any thread, at any time; after the execution's end it does nothing. *)
+val wake : waker -> unit
+
+type woken = { stop : bool; wake : bool; time : bool }
+
+(** Blocking tasks only: until then, a wake, or the stop; once that is requested it returns at once. *)
+val wait_until : t -> int -> woken
+
+val wait_for : t -> int -> woken
+
+(** {1 Extensions} *)
+
+(** Values of the config by JSON pointer: ["/every"], ["/pins/0"]. A value that will not do raises {!Failed}, as does a
+    host that reads no configs; the text is the host's. *)
+module Config : sig
+  (** [any-thread] The whole config as JSON text. *)
+  val json : t -> string
+
+  (** The keys that the task understands; another one is an error. *)
+  val keys : t -> string list -> unit
+
+  val require : t -> string -> unit
+  val text : t -> string -> default:string -> string
+  val integer : ?least:int -> ?most:int -> t -> string -> default:int -> int
+  val number : t -> string -> default:float -> float
+  val boolean : t -> string -> default:bool -> bool
+
+  (** In JSON ["250ms"], ["10s"], ["1.5h"]. *)
+  val duration : t -> string -> default:int -> int
+
+  val count : t -> string -> int
+end
+
+(** The process's signals as a service; a plugin installs no handler of its own. *)
+module Signals : sig
+  type signal = Interrupt | Terminate | Hangup | User1 | User2
+
+  (** Wakes this execution by these; replaces an earlier call. False where the program around the host keeps its signals
+      to itself. *)
+  val subscribe : t -> signal list -> bool
+
+  (** Those that have come since the last call. *)
+  val take : t -> signal list
+end

@@ -1,0 +1,251 @@
+//! Values of the task's config, read by the host through its extension `taskhost.config`: so each plugin has the same
+//! durations, and says the same of a wrong value or a misspelt key. The Rust side of `taskhost/ext/config.h`.
+
+use core::ffi::c_void;
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::ptr;
+use core::time::Duration;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::raw::c_char;
+
+use crate::execution::{expect_current, Call, Function};
+use crate::ffi;
+
+/// Values of the task's config by their JSON pointers: `"/every"`, `"/pins/0"`.
+///
+/// ```
+/// use std::time::Duration;
+/// use taskhost::{Config, ConfigError};
+///
+/// async fn reader() -> Result<(), ConfigError> {
+///     let config = Config::with_keys(&["path", "every", "pins"])?;
+///     let path: String = config.require("/path")?;
+///     let every = config.get_or("/every", Duration::from_secs(1))?;
+///     let pins: Option<Vec<u8>> = config.get("/pins")?;
+///     taskhost::info!("{} each {:?}, pins {:?}", path, every, pins);
+///     Ok(())
+/// }
+/// # taskhost::plugin! { "reader" => reader }
+/// ```
+///
+/// It holds nothing; like the free functions it acts on the execution that the calling thread is in. Its functions work
+/// in the task's own functions, not in destructors.
+#[derive(Clone, Copy, Debug)]
+pub struct Config(());
+
+/// Something in the config will not do, or this host reads no configs. When a task ends with it, by itself or within
+/// another error that shows it, its message is the host's, such as `config: /every: must be a duration such as "250ms",
+/// "10s" or "1.5h"`. Of several the last one's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ConfigError(&'static str);
+
+/// What the host has said itself by `fail`; the text is not ours to see.
+const SAID: ConfigError = ConfigError("the config has a wrong value, which the host names");
+const NO_READER: ConfigError = ConfigError("this host reads no configs (extension taskhost.config)");
+
+impl Config {
+    /// # Errors
+    /// This host reads no configs.
+    pub fn new() -> Result<Config, ConfigError> {
+        with_reader(|_, _| ffi::OK).map(|()| Config(()))
+    }
+
+    /// A config whose top level has these keys and no others.
+    ///
+    /// # Errors
+    /// It is no object, or has another key; the message names the one that was probably meant.
+    ///
+    /// # Panics
+    /// A key has a NUL, as with the pointers of the other functions.
+    pub fn with_keys(keys: &[&str]) -> Result<Config, ConfigError> {
+        let keys = c_text(&keys.join(" "));
+        // SAFETY: [execution], as `with_reader` sees to; the text is NUL-terminated.
+        with_reader(|reader, exec| unsafe { (reader.keys)(exec, keys.as_ptr()) }).map(|()| Config(()))
+    }
+
+    /// The value, if there is one: a `String`, `bool`, `f64`, a [`Duration`] (`"250ms"`, `"10s"`, `"1.5h"`), an
+    /// integer, which must fit its type, or a `Vec` of these.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn get<T: ConfigValue>(self, pointer: &str) -> Result<Option<T>, ConfigError> {
+        T::read(pointer)
+    }
+
+    /// The value, or what stands for it where there is none.
+    ///
+    /// # Errors
+    /// As [`get`](Config::get).
+    pub fn get_or<T: ConfigValue>(self, pointer: &str, absent: T) -> Result<T, ConfigError> {
+        Ok(T::read(pointer)?.unwrap_or(absent))
+    }
+
+    /// The value, which has to be there.
+    ///
+    /// # Errors
+    /// It is not, or is something else.
+    pub fn require<T: ConfigValue>(self, pointer: &str) -> Result<T, ConfigError> {
+        let name = c_text(pointer);
+        // SAFETY: as in `with_keys`.
+        with_reader(|reader, exec| unsafe { (reader.require)(exec, name.as_ptr()) })?;
+        T::read(pointer)?.ok_or(SAID)
+    }
+
+    /// A whole number within a range that is narrower than a type.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn integer(self, pointer: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ConfigError> {
+        let name = c_text(pointer);
+        ask(0, 1, |reader, exec, value| {
+            // SAFETY: as in `with_keys`.
+            unsafe { (reader.integer)(exec, name.as_ptr(), *range.start(), *range.end(), value) }
+        })
+    }
+}
+
+/// What [`Config::get`] can read.
+pub trait ConfigValue: Sized {
+    #[doc(hidden)]
+    fn read(pointer: &str) -> Result<Option<Self>, ConfigError>;
+}
+
+impl ConfigValue for String {
+    fn read(pointer: &str) -> Result<Option<String>, ConfigError> {
+        let name = c_text(pointer);
+        let (mut text, mut size): (*const c_char, usize) = (ptr::null(), 0);
+        // SAFETY: as in `with_keys`.
+        with_reader(|reader, exec| unsafe { (reader.text)(exec, name.as_ptr(), &mut text, &mut size) })?;
+        if text.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: the host's until drop returns, of this size.
+        let bytes = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), size) };
+        Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
+    }
+}
+
+impl ConfigValue for bool {
+    fn read(pointer: &str) -> Result<Option<bool>, ConfigError> {
+        let name = c_text(pointer);
+        // SAFETY: as in `with_keys`.
+        let read = ask(0, 1, |reader, exec, value| unsafe { (reader.boolean)(exec, name.as_ptr(), value) })?;
+        Ok(read.map(|value| value != 0))
+    }
+}
+
+impl ConfigValue for f64 {
+    fn read(pointer: &str) -> Result<Option<f64>, ConfigError> {
+        let name = c_text(pointer);
+        // SAFETY: as in `with_keys`.
+        ask(0.0, 1.0, |reader, exec, value| unsafe { (reader.number)(exec, name.as_ptr(), value) })
+    }
+}
+
+impl ConfigValue for Duration {
+    fn read(pointer: &str) -> Result<Option<Duration>, ConfigError> {
+        let name = c_text(pointer);
+        // SAFETY: as in `with_keys`.
+        let read = ask(0, 1, |reader, exec, value| unsafe { (reader.duration)(exec, name.as_ptr(), value) })?;
+        Ok(read.map(Duration::from_nanos))
+    }
+}
+
+macro_rules! integers {
+    ($($integer:ty)*) => {
+        $(impl ConfigValue for $integer {
+            fn read(pointer: &str) -> Result<Option<$integer>, ConfigError> {
+                let least = i64::try_from(<$integer>::MIN).unwrap_or(i64::MIN);
+                let most = i64::try_from(<$integer>::MAX).unwrap_or(i64::MAX); // a u64's upper half can't be written
+                let read = Config(()).integer(pointer, least..=most)?;
+                Ok(read.and_then(|value| <$integer>::try_from(value).ok())) // it does fit: the host has looked
+            }
+        })*
+    };
+}
+integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
+
+impl<T: ConfigValue> ConfigValue for Vec<T> {
+    fn read(pointer: &str) -> Result<Option<Vec<T>>, ConfigError> {
+        let name = c_text(pointer);
+        // SAFETY: as in `with_keys`.
+        let count = ask(0, 1, |reader, exec, value| unsafe { (reader.count)(exec, name.as_ptr(), value) })?;
+        let element = |index| Config(()).require(&format!("{}/{}", pointer, index));
+        count.map(|count| (0..count).map(element).collect()).transpose()
+    }
+}
+
+/// The host leaves an absent value as it was; what is still as it was after the second question is absent.
+fn ask<T: Copy + PartialEq>(
+    first: T,
+    second: T,
+    question: impl Fn(&ffi::ConfigReader, *const ffi::Exec, &mut T) -> i32,
+) -> Result<Option<T>, ConfigError> {
+    for before in [first, second] {
+        let mut value = before;
+        with_reader(|reader, exec| question(reader, exec, &mut value))?;
+        if value != before {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+fn with_reader(work: impl FnOnce(&ffi::ConfigReader, *const ffi::Exec) -> i32) -> Result<(), ConfigError> {
+    expect_current("taskhost::Config", |call| {
+        assert!(call.function != Function::Drop, "taskhost::Config is for the task's own functions, not destructors");
+        let execution = call.execution;
+        // SAFETY: [execution]; the literals are NUL-terminated. Tables stay valid as long as the process lives.
+        let reader = unsafe {
+            let id = CStr::from_bytes_with_nul_unchecked(ffi::CONFIG_EXTENSION);
+            let table: *const c_void =
+                (execution.services().extension)(execution.exec(), id.as_ptr(), ffi::CONFIG_REVISION);
+            table.cast::<ffi::ConfigReader>().as_ref()
+        };
+        match reader.map(|reader| work(reader, execution.exec())) {
+            Some(ffi::OK) => Ok(()),
+            Some(_) => {
+                execution.note_config_failure();
+                Err(SAID)
+            }
+            None => Err(NO_READER),
+        }
+    })
+}
+
+fn c_text(text: &str) -> CString {
+    CString::new(text).unwrap_or_else(|_| panic!("taskhost::Config: {:?} has a NUL", text))
+}
+
+/// Does this text of an error show one that the host has the message of?
+pub(crate) fn host_has_said(call: &Call<'_>, text: &str) -> bool {
+    call.execution.config_has_failed() && text.contains(SAID.0)
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ConfigError({})", self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl From<ConfigError> for String {
+    fn from(error: ConfigError) -> String {
+        error.0.to_string()
+    }
+}
+
+impl From<ConfigError> for io::Error {
+    fn from(error: ConfigError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}

@@ -1,0 +1,51 @@
+//! @NAME@: greets at an interval, until it is stopped or has done so often enough.
+
+use std::time::Duration;
+
+use taskhost::{Config, ConfigError};
+
+struct Settings {
+    greeting: String,
+    every: Duration,
+    times: u64, // 0: for ever
+    end: String,
+}
+
+/// What is wrong the host says, in the same words for all tasks.
+fn settings() -> Result<Settings, ConfigError> {
+    let config = Config::with_keys(&["greeting", "every", "times", "end"])?;
+    Ok(Settings {
+        greeting: config.get_or("/greeting", "hello from Rust".to_string())?,
+        every: config.get_or("/every", Duration::from_secs(1))?,
+        times: config.get_or("/times", 0)?,
+        end: config.get_or("/end", "ok".to_string())?,
+    })
+}
+
+/// One execution. A restart calls it again; a stop drops it where it waits.
+async fn greet() -> Result<(), String> {
+    let Settings { greeting, every, times, end } = settings()?;
+    if !["ok", "error", "panic"].contains(&end.as_str()) {
+        return Err("config: /end: must be \"ok\", \"error\" or \"panic\"".to_string());
+    }
+    let mut done = 0;
+    loop {
+        taskhost::info!("{}", greeting);
+        taskhost::notify_ready();
+        done += 1;
+        if done == times {
+            break;
+        }
+        taskhost::sleep(every).await; // never less, whatever else wakes the task
+    }
+    match end.as_str() {
+        "error" => Err("was told to fail".to_string()),
+        "panic" => panic!("was told to panic"),
+        _ => Ok(()),
+    }
+}
+
+taskhost::plugin! {
+    /// greets at an interval
+    "@NAME@" => greet,
+}

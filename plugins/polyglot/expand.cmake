@@ -1,0 +1,18 @@
+# cmake -D SDK=abi/sdk/c -D NAME=greeter_c -D FOLDER=DIR -P expand.cmake: the folder that `taskhost new` would write.
+# What has not changed is left as it is, so that make has nothing to do.
+cmake_minimum_required(VERSION 3.22)
+file(STRINGS "${SDK}/starter.txt" lines REGEX "^[^#]")
+foreach(line IN LISTS lines)
+  string(REGEX MATCHALL "[^ ]+" pair "${line}")
+  list(POP_FRONT pair source destination)
+  string(REPLACE "@NAME@" "${NAME}" destination "${destination}")
+  file(READ "${SDK}/${source}" text)
+  string(REPLACE "@NAME@" "${NAME}" text "${text}")
+  set(before "")
+  if(EXISTS "${FOLDER}/${destination}")
+    file(READ "${FOLDER}/${destination}" before)
+  endif()
+  if(NOT text STREQUAL before)
+    file(WRITE "${FOLDER}/${destination}" "${text}")
+  endif()
+endforeach()

@@ -1,0 +1,17 @@
+//! A function as each tutorial on async has it, and the macro that makes a plugin of it.
+
+use std::time::Duration;
+
+use taskhost::sleep;
+
+async fn refresh_cache() {
+    loop {
+        println!("refreshing the cache");
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+taskhost::plugin! {
+    /// Prints a line every two seconds.
+    "cache" => refresh_cache,
+}

@@ -1,0 +1,19 @@
+//! A function as each tutorial on async has it, and the macro that makes a plugin of it.
+
+use std::time::Duration;
+
+use taskhost::sleep;
+
+async fn send_heartbeat() {
+    let mut count = 0;
+    loop {
+        count += 1;
+        println!("heartbeat {}", count);
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+taskhost::plugin! {
+    /// Prints and counts, twice a second.
+    "heartbeat" => send_heartbeat,
+}
