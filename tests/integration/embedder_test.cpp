@@ -73,3 +73,4 @@ TEST_CASE("wrong tasks of the program's own are refused with a code and a text")
 TEST_CASE("a host has up to 16 subscribers") { play("too many subscribers", 1); }
 TEST_CASE("a host takes a directory of plugins") { play("a directory", 1); }
 TEST_CASE("a host describes a plugin without admitting it") { play("inspection", 0); }
+TEST_CASE("a C program verifies a plugin, and its wrong options are refused with a text") { play("verification", 0); }
