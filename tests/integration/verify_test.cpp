@@ -79,10 +79,11 @@ struct Row {
   const char* rule;
   const char* words = "";      // of the verdict's text
   const char* test = nullptr;  // null: all
+  const char* time_limit = "2s";
 };
 
 Job job_of(const Row& row) {
-  Job job{test_plugin_path(row.plugin), {"--time-limit", "1s", "--seed", "7"}};
+  Job job{test_plugin_path(row.plugin), {"--time-limit", row.time_limit, "--seed", "7"}};
   if (row.test != nullptr) job.options.insert(job.options.end(), {"--test", row.test});
   return job;
 }
@@ -181,8 +182,8 @@ TEST_CASE("a plugin that misbehaves while it runs breaks the rule that the host 
                 {"logs_badly", "4.6", "UTF-8"},
                 {"watches_closed_fd", "4.5"},
                 {"asks_for_nothing", "4.10"},
-                {"start_blocks", "3.4", "start", "start, then drop"},
-                {"poll_blocks", "3.4", "poll", "run to its end"}});
+                {"start_blocks", "3.4", "start", "start, then drop", "5s"},
+                {"poll_blocks", "3.4", "poll", "run to its end", "5s"}});
 }
 
 TEST_CASE("what never lives long enough to show anything is unproven, with what it said and what to do") {

@@ -103,11 +103,11 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
       result = threw("of no standard type");
     }
   }
-  progress.phase = Phase::none;
   last_call_ = Clock::now() - begin;
   if (phase != Phase::run && last_call_ >= call_limit) {
     judge_time(phase, last_call_, read_waited_for_processor() - waited_before);
   }
+  progress.phase = Phase::none;
   if (!state_.is_whole()) {
     findings.broken("2.5", "state overrun",
                     function_name(phase) + (" wrote outside of its state of " + std::to_string(factory_.state_size) +
