@@ -445,6 +445,7 @@ private enum unusable = "D's runtime can't begin: another one is here (a plugin 
 private __gshared pthread_key_t leaving; // its destructor is called at a thread's end
 
 import core.sys.posix.pthread : pthread_key_t;
+import core.thread.osthread : Thread;
 
 /// The collector stops threads by signal. druntime's own choice, USR1 and USR2, is the user's here.
 private enum firstCollectorSignal = 10;
@@ -460,8 +461,9 @@ private int collectorSignal(int which) nothrow @nogc
 pragma(crt_constructor) extern (C) void taskhost_d_loaded() nothrow
 {
     import core.gc.config : config;
+    import core.memory : GC;
     import core.sys.posix.pthread : pthread_key_create, pthread_setspecific;
-    import core.thread : Thread, thread_isMainThread;
+    import core.thread : thread_isMainThread;
 
     const there = Thread.getThis() !is null || !thread_isMainThread(); // both are null before the first rt_init
     if (!there)
@@ -472,6 +474,8 @@ pragma(crt_constructor) extern (C) void taskhost_d_loaded() nothrow
         thread_setGCSignals(collectorSignal(0), collectorSignal(1));
     }
     initialised = rt_init() != 0 && pthread_key_create(&leaving, &leaveRuntime) == 0;
+    if (initialised)
+        GC.free(GC.malloc(1)); // makes the collector, which takes no ranges from two threads at once before
     if (initialised && !there) // rt_init made this thread known
     {
         attachedHere = true;
@@ -490,6 +494,7 @@ private bool taken(int number) nothrow @nogc
 
 private bool entered; // thread-local, as the next
 private bool attachedHere; // by this plugin and not by another in D
+private void* threadMemory; // of the Thread that stands for this thread
 
 /// Makes this thread known to the runtime, once. Returns what is wrong, if something is.
 private string enterRuntime()
@@ -498,75 +503,75 @@ private string enterRuntime()
     import core.stdc.string : strlen;
     import core.sys.linux.dlfcn : Dl_info, dladdr;
     import core.sys.posix.pthread : pthread_setspecific;
-    import core.sys.posix.signal : SIG_UNBLOCK, pthread_sigmask, sigaddset, sigemptyset, sigset_t;
-    import core.thread : Thread;
 
     if (entered)
         return null;
     if (!initialised)
         return unusable;
-    if (Thread.getThis() is null)
-    {
-        // A thread that blocks the signals would never stop, and the collector wait for ever.
-        sigset_t signals;
-        sigemptyset(&signals);
-        sigaddset(&signals, collectorSignal(0));
-        sigaddset(&signals, collectorSignal(1));
-        pthread_sigmask(SIG_UNBLOCK, &signals, null);
-        if (!attach())
-            return "no memory for a thread";
-        attachedHere = true;
-    }
-    // The library is loaded already: this gives the thread its thread-local variables, and the collector their places.
-    // druntime has an exception in flight there.
+    // The library is loaded already. This gives the thread its thread-local variables, and the collector their places:
+    // druntime keeps exceptions in flight in one. A list grows thereby, which no collection may see half done.
+    auto thread = Thread.getThis(); // another plugin has attached this thread, if it is there
+    if (thread !is null)
+        thread_detachThis();
     Dl_info library;
     void* handle;
     if (dladdr(&taskhost_d_loaded, &library) != 0)
         handle = Runtime.loadLibrary(library.dli_fname[0 .. strlen(library.dli_fname)]);
+    if (thread is null)
+    {
+        thread = newThread();
+        attachedHere = thread !is null;
+    }
+    if (thread !is null)
+        attach(thread);
     pthread_setspecific(leaving, handle is null ? &leaving : handle);
-    if (handle is null)
-        return "D's runtime does not find the plugin";
+    if (handle is null || thread is null)
+        return "D's runtime can't be entered: no memory, or it does not find the plugin";
     entered = true;
     return null;
 }
 
-private void* threadMemory; // thread-local: of the Thread that stands for this one
-
 /// thread_attachThis allocates the Thread with the collector, which may take it away again before it is attached: this
 /// stack is not scanned yet. So it gets memory that is scanned from the start.
-private bool attach()
+private Thread newThread()
 {
     import core.lifetime : emplace;
     import core.memory : GC;
     import core.stdc.stdlib : calloc;
-    import core.thread.osthread : Thread, thread_attachThis;
-    static import core.thread.osthread;
 
-    static if (__traits(hasMember, core.thread.osthread, "attachThread"))
-    {
-        enum size = __traits(classInstanceSize, Thread);
-        threadMemory = calloc(1, size);
-        if (threadMemory is null)
-            return false;
-        GC.addRange(threadMemory, size);
-        __traits(getMember, core.thread.osthread, "attachThread")(emplace!Thread(threadMemory[0 .. size], () {}));
-    }
-    else
-        thread_attachThis();
-    return true;
+    enum size = __traits(classInstanceSize, Thread);
+    threadMemory = calloc(1, size);
+    if (threadMemory is null)
+        return null;
+    GC.addRange(threadMemory, size);
+    return emplace!Thread(threadMemory[0 .. size], () {});
 }
 
+private void attach(Thread thread)
+{
+    import core.sys.posix.signal : SIG_UNBLOCK, pthread_sigmask, sigaddset, sigemptyset, sigset_t;
+    static import core.thread.osthread;
+
+    // A thread that blocks the signals would never stop, and the collector wait for ever.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, collectorSignal(0));
+    sigaddset(&signals, collectorSignal(1));
+    pthread_sigmask(SIG_UNBLOCK, &signals, null);
+    __traits(getMember, core.thread.osthread, "attachThread")(thread); // what thread_attachThis calls
+}
+
+/// At the thread's end. What leaves the list of libraries is hidden from collections, as above.
 private extern (C) void leaveRuntime(void* handle)
 {
     import core.memory : GC;
     import core.runtime : Runtime;
     import core.stdc.stdlib : free;
-    import core.thread : Thread;
 
-    if (entered)
-        Runtime.unloadLibrary(handle);
     if (attachedHere)
         thread_detachThis();
+    if (handle != &leaving)
+        Runtime.unloadLibrary(handle);
     if (threadMemory !is null)
     {
         auto thread = cast(Thread) threadMemory;
