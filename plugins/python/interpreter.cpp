@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <string_view>
 #include <thread>
@@ -183,7 +184,12 @@ void initialise() {
     config.install_signal_handlers = 0;
     // Else it takes the first python3 in PATH for its own, and that one's modules.
     status = PyConfig_SetBytesString(&config, &config.program_name, TASKHOST_PYTHON_PROGRAM);
+    // Its module of signals takes SIGINT where nobody else has, whatever the config says.
+    struct sigaction interrupt {};
+    ::sigaction(SIGINT, nullptr, &interrupt);
     if (PyStatus_Exception(status) == 0) status = Py_InitializeFromConfig(&config);
+    if (PyStatus_Exception(status) == 0) Py_XDECREF(PyImport_ImportModule("_signal"));
+    ::sigaction(SIGINT, &interrupt, nullptr);
     PyConfig_Clear(&config);
   }
   if (PyStatus_Exception(status) != 0) {

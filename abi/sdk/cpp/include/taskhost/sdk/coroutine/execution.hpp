@@ -253,7 +253,7 @@ class Execution {
       const auto& node = *static_cast<DescriptorNode*>(at);
       std::size_t place = 0;
       while (place < count && looks[place].fd != node.descriptor) ++place;
-      if (place == descriptor_limit) continue;
+      if (place >= descriptor_limit) continue;
       looks[place] = Look(node.descriptor, looks[place].interests() | node.interests);
       if (place == count) ++count;
     }
