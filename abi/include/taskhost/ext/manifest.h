@@ -23,9 +23,9 @@ typedef struct taskhost_manifest {
   uint32_t struct_size;
   uint32_t revision;
 
-  /* [any-thread] The manifest's directory: an absolute path, NUL-terminated, without a slash at its end unless it is "/".
-   * For tasks of a directory without a manifest, that directory; for tasks of the program around the host, the working
-   * directory when the host was created. The host's, valid until drop returns. Never fails. */
+  /* [any-thread] The manifest's directory: an absolute path, NUL-terminated, without a slash at its end unless it is
+   * "/". For tasks of a directory without a manifest, that directory; for tasks of the program around the host, the
+   * working directory when the host was created. The host's, valid until drop returns. Never fails. */
   const char *(*directory)(const taskhost_exec *exec);
 } taskhost_manifest;
 
