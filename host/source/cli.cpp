@@ -16,6 +16,7 @@
 #include "event_file.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
+#include "verify_command.hpp"
 
 namespace taskhost {
 
@@ -177,7 +178,7 @@ constexpr const char* footer =
 // may come before it, so look for the first word that is not an option's.
 std::vector<std::string> with_verb(int argument_count, char** arguments) {
   std::vector<std::string> words(arguments + 1, arguments + argument_count);
-  static const std::vector<std::string> verbs = {"run", "check", "inspect", "new"};
+  static const std::vector<std::string> verbs = {"run", "check", "inspect", "new", "verify"};
   static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
   const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
   const bool asks =
@@ -218,6 +219,10 @@ int run_command_line(int argument_count, char** arguments) {
       ->type_name("LANGUAGE");
   new_command->add_option("--directory", new_task.directory, "the folder, if it is to have another name")
       ->type_name("DIR");
+  VerifyArguments to_verify;
+  CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
+  add_verify_options(*verify_command, to_verify);
+  verify_command->footer("Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin.");
   for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
 
   try {
@@ -231,6 +236,7 @@ int run_command_line(int argument_count, char** arguments) {
     if (run_command->parsed()) return run(parsed);
     if (check_command->parsed()) return check(parsed);
     if (new_command->parsed()) return write_starter(new_task);
+    if (verify_command->parsed()) return verify(to_verify);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);

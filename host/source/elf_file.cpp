@@ -100,25 +100,38 @@ bool is_in_file(const Segments& segments, std::size_t address, std::size_t size)
   });
 }
 
+const ElfW(Phdr) * dynamic_segment(const Segments& segments) {
+  const auto found = std::find_if(segments.begin(), segments.end(),
+                                  [](const ElfW(Phdr) & segment) { return segment.p_type == PT_DYNAMIC; });
+  return found != segments.end() ? &*found : nullptr;
+}
+
+// Calls visit(entry) for each before the end. False if there is no end.
+template <class Visit>
+bool for_each_dynamic_entry(const File& file, const ElfW(Phdr) & dynamic, const Visit& visit) {
+  constexpr std::size_t most_entries = 65536;
+  const std::size_t count = std::min<std::size_t>(dynamic.p_filesz / sizeof(ElfW(Dyn)), most_entries);
+  for (std::size_t i = 0; i < count; ++i) {
+    ElfW(Dyn) entry{};
+    if (!file.read(entry, dynamic.p_offset + i * sizeof entry)) return false;
+    if (entry.d_tag == DT_NULL) return true;
+    visit(entry);
+  }
+  return false;
+}
+
 // What the dynamic loader follows without a look.
 std::string dynamic_problem(const File& file, const Segments& segments) {
-  const auto dynamic = std::find_if(segments.begin(), segments.end(),
-                                    [](const ElfW(Phdr) & segment) { return segment.p_type == PT_DYNAMIC; });
-  if (dynamic == segments.end()) return {};  // the loader says so
-  constexpr std::size_t most_entries = 65536;
-  const std::size_t count = std::min<std::size_t>(dynamic->p_filesz / sizeof(ElfW(Dyn)), most_entries);
+  const ElfW(Phdr)* const dynamic = dynamic_segment(segments);
+  if (dynamic == nullptr) return {};  // the loader says so
   std::size_t names = 0;
   std::size_t names_size = 0;
   std::size_t symbols = 0;
-  bool has_end = false;
-  for (std::size_t i = 0; i < count && !has_end; ++i) {
-    ElfW(Dyn) entry{};
-    if (!file.read(entry, dynamic->p_offset + i * sizeof entry)) break;
-    has_end = entry.d_tag == DT_NULL;
+  const bool has_end = for_each_dynamic_entry(file, *dynamic, [&](const ElfW(Dyn) & entry) {
     if (entry.d_tag == DT_STRTAB) names = entry.d_un.d_ptr;
     if (entry.d_tag == DT_STRSZ) names_size = entry.d_un.d_val;
     if (entry.d_tag == DT_SYMTAB) symbols = entry.d_un.d_ptr;
-  }
+  });
   if (!has_end) return "it is damaged: its dynamic section has no end";
   if (names == 0 || names_size == 0 || symbols == 0) {
     return "it is damaged: its dynamic section lacks the symbols or their names";
@@ -161,6 +174,23 @@ std::string library_file_problem(const std::string& path) {
   if (problem.empty()) problem = dynamic_problem(file, segments);
   if (problem.empty()) problem = sections_problem(file, header);
   return problem;
+}
+
+bool is_marked_to_stay(const std::string& path) {
+  const File file(path.c_str());
+  struct stat status {};
+  ElfW(Ehdr) header{};
+  Segments segments;
+  if (!file.is_open() || !file.status(status) || !file.read(header, 0)) return false;
+  if (!segments_problem(file, header, static_cast<std::size_t>(status.st_size), segments).empty()) return false;
+  const ElfW(Phdr)* const dynamic = dynamic_segment(segments);
+  bool marked = false;
+  return dynamic != nullptr &&
+         for_each_dynamic_entry(file, *dynamic,
+                                [&marked](const ElfW(Dyn) & entry) {
+                                  if (entry.d_tag == DT_FLAGS_1) marked = (entry.d_un.d_val & DF_1_NODELETE) != 0;
+                                }) &&
+         marked;
 }
 
 }  // namespace taskhost

@@ -24,6 +24,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// As tasks are told of it: without a slash at the end.
+std::string absolute_directory(const fs::path& directory) {
+  std::error_code error;
+  const fs::path whole = (fs::current_path(error) / directory).lexically_normal();
+  return whole.has_filename() || !whole.has_parent_path() ? whole.string() : whole.parent_path().string();
+}
+
 constexpr std::size_t manifest_size_limit = std::size_t{1} << 30;
 
 std::string lines_of(const std::vector<Fault>& faults) {
@@ -86,6 +93,7 @@ Host::Host(HostOptions options)
       log_(std::make_unique<Log>(options_.log_level, options_.log_format, options_.log_receiver)),
       events_(std::make_unique<EventLog>(*log_)),
       request_descriptor_(new_eventfd()) {
+  environment_.directory = absolute_directory({});
   guard_against_exit();
 }
 
@@ -150,6 +158,7 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   for (const std::string& own : manifest.plugin_dirs) search.plugin_directories.push_back(directory / own);
   if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(directory.empty() ? "." : directory);
 
+  environment_.directory = absolute_directory(directory);
   Admission admission = admit(manifest, file, search, tasks_, environment_);
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
   const int code = faults.empty() ? TASKHOST_RESULT_BAD_PLUGIN : TASKHOST_RESULT_BAD_MANIFEST;

@@ -19,6 +19,7 @@ std::string inspection_text(const PluginLibrary& library) {
   std::string text = library.path() + "\n";
   text += "  plugin '" + library.name() + "', " + std::to_string(library.factories().size()) +
           (library.factories().size() == 1 ? " factory\n" : " factories\n");
+  if (library.stays_loaded()) text += "  stays loaded: marked NODELETE, as libraries with a runtime of their own are\n";
   for (const taskhost_factory& factory : library.factories()) {
     text += "  " + std::string(factory.name);
     if (factory.version != nullptr) text += " " + std::string(factory.version);
@@ -44,7 +45,10 @@ std::string inspection_json(const PluginLibrary& library) {
     entry["required_interface"] = interface_words() + std::to_string(factory.required_minor);
     factories.push_back(std::move(entry));
   }
-  const nlohmann::ordered_json whole{{"path", library.path()}, {"plugin", library.name()}, {"factories", factories}};
+  const nlohmann::ordered_json whole{{"path", library.path()},
+                                     {"plugin", library.name()},
+                                     {"stays_loaded", library.stays_loaded()},
+                                     {"factories", factories}};
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

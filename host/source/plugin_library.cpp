@@ -64,6 +64,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
   std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
   plugin->path_ = path;
   plugin->name_ = undecorated_library_name(std::filesystem::path(path).filename().string());
+  plugin->stays_loaded_ = is_marked_to_stay(path);
   try {
     namespace load_mode = boost::dll::load_mode;
     // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).

@@ -22,7 +22,8 @@ class PluginLibrary {
   static Loading load(const std::string& path);
 
   const std::string& path() const noexcept { return path_; }
-  const std::string& name() const noexcept { return name_; }  // the file's, without decorations
+  const std::string& name() const noexcept { return name_; }    // the file's, without decorations
+  bool stays_loaded() const noexcept { return stays_loaded_; }  // because it asks to, not because this host says so
   const std::vector<taskhost_factory>& factories() const noexcept { return factories_; }
   const taskhost_factory* find(const std::string& factory) const noexcept;
 
@@ -31,6 +32,7 @@ class PluginLibrary {
 
   std::string path_;
   std::string name_;
+  bool stays_loaded_ = false;
   boost::dll::shared_library library_;
   std::vector<taskhost_factory> factories_;
 };

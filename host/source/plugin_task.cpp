@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "config_extension.hpp"
+#include "taskhost/ext/manifest.h"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost {
@@ -91,6 +92,12 @@ const taskhost_signals signals_extension = {
     },
 };
 
+const taskhost_manifest manifest_extension = {
+    sizeof(taskhost_manifest),
+    TASKHOST_MANIFEST_REVISION,
+    [](const taskhost_exec* exec) -> const char* { return recipe_of(exec).environment().directory.c_str(); },
+};
+
 const taskhost_services services_table = {
     sizeof(taskhost_services),
     TASKHOST_ABI_MINOR,
@@ -142,6 +149,7 @@ const taskhost_services services_table = {
         return id != nullptr && std::strcmp(id, known) == 0 && revision == known_revision;
       };
       if (asks_for(TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION)) return &config_extension<values_of>;
+      if (asks_for(TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION)) return &manifest_extension;
       if (asks_for(TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION)) {
         return recipe_of(exec).environment().signals != nullptr ? &signals_extension : nullptr;
       }

@@ -15,6 +15,7 @@ namespace taskhost {
 // What the executions of one host get beyond the shard's services; lives as long as the recipes.
 struct PluginEnvironment {
   Signals* signals = nullptr;  // null: the program around the host keeps its signals to itself
+  std::string directory;       // the manifest's; absolute
 };
 
 // Makes recipes; tasks in a row from the same factory with the same config share one. Owner's thread.

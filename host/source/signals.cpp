@@ -32,13 +32,23 @@ constexpr std::uint32_t stop_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGN
 constexpr std::uint32_t known_signals =
     stop_signals | TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER1 | TASKHOST_SIGNAL_USER2;
 
+// Asio's handlers use whatever stack there is; in a thread of a plugin that runs goroutines that may be too small a
+// one. Such runtimes give their threads another, for handlers that ask for it.
+void add_signal(boost::asio::signal_set& set, int number) {
+  set.add(number);
+  struct sigaction action {};
+  if (::sigaction(number, nullptr, &action) != 0) return;
+  action.sa_flags |= SA_ONSTACK;
+  ::sigaction(number, &action, nullptr);
+}
+
 }  // namespace
 
 Signals::Signals(boost::asio::io_context& context, std::function<void(Verdict, int)> act)
     : set_(context), act_(std::move(act)) {
   // The others keep their default until a task asks for them.
-  set_.add(SIGINT);
-  set_.add(SIGTERM);
+  add_signal(set_, SIGINT);
+  add_signal(set_, SIGTERM);
   listen();
 }
 
@@ -51,7 +61,7 @@ bool Signals::subscribe(Waker waker, std::uint32_t signals) {
     return true;
   }
   for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) {
-    if ((signals & bit_of(number)) != 0) set_.add(number);  // again: no effect
+    if ((signals & bit_of(number)) != 0) add_signal(set_, number);  // again: no effect
   }
   std::erase_if(subscriptions_, [](const auto& entry) { return !WakePort::current(entry.first); });
   subscriptions_[waker].wanted = signals;

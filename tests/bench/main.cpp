@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* help_text =
     R"(usage: taskhost-bench WORKLOAD [--shards N]      through the host, with 1 shard or N
+       taskhost-bench language c|cpp|rust|go      what a language adds
        taskhost-bench floor|asio w1|w2|w3|w4|w5   the least that it could cost; on bare Asio by hand
        taskhost-bench table FILE                  lines of results as a table
        taskhost-bench keep FILE PAGE              puts that table into a page
@@ -30,11 +31,12 @@ workloads  w1      restart storm: a task that fails at once, restarted again and
            idle    CPU time and context switches of a host that has nothing to do, with W2_N tasks and with one
            start   the program's start with a manifest of many tasks
            events  w1 by the program with all events written, and checked
+           language  tasks that wake themselves, and idle ones, written in that language
            Without --shards, start and events let the program choose.
 
 Parameters come from the environment (README.md says what they mean): W1_R W1_TIMES W2_N W3_N W3_SECS W3_TICKS W4_N
 W4_Y W4_TIMES W5_N W5_B WAKE_N WAKE_MS WAKE_ROUNDS WAKE_PAUSE_US IDLE_SECS IDLE_SETTLE_MS START_N START_PLUGINS
-START_REPS EVENTS_R EVENTS_PATIENCE_S BENCH_TOUCH_MB BENCH_TRIES BENCH_WAIT_S
+START_REPS LANGUAGE_N LANGUAGE_TURNS LANGUAGE_SLEEPERS EVENTS_R EVENTS_PATIENCE_S BENCH_TOUCH_MB BENCH_TRIES BENCH_WAIT_S
 )";
 
 int wrong(const std::string& what) {
@@ -83,6 +85,10 @@ int run(std::vector<std::string> words) {
     const bool record = words.size() == 3 && words[2] == "--record";
     if (words.size() != 2 && !record) return wrong("instructions needs one file, and perhaps --record after it");
     return bench::check_instructions(words[1], record);
+  }
+  if (verb == "language") {
+    if (words.size() != 2) return wrong("language needs one: c, cpp, rust or go");
+    return bench::run_language(words[1]), 0;
   }
   if (verb == "floor" || verb == "asio") {
     if (words.size() != 2) return wrong(verb + " needs one workload, w1 to w5, and has no shards");

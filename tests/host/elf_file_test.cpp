@@ -14,6 +14,7 @@
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
+using taskhost::is_marked_to_stay;
 using taskhost::library_file_problem;
 using namespace taskhost::test;
 
@@ -129,4 +130,26 @@ TEST_CASE("a dynamic section that lacks what the loader follows is refused") {
   no_end.d_tag = DT_DEBUG;
   CHECK(problem_of(directory, with_dynamic_entry(good, DT_NULL, no_end)) ==
         "it is damaged: its dynamic section has no end");
+}
+
+TEST_CASE("a library that is marked NODELETE is known to stay loaded, and no other file is") {
+  const TemporaryDirectory directory;
+  CHECK(is_marked_to_stay(STAYING_TEST_LIBRARY));
+  CHECK_FALSE(is_marked_to_stay(TEST_LIBRARY));
+  CHECK_FALSE(is_marked_to_stay((directory / "none").string()));
+  CHECK_FALSE(is_marked_to_stay(directory.write("poem.so", "Tyger Tyger, burning bright\n").string()));
+  const std::string staying = read_file(STAYING_TEST_LIBRARY);
+  CHECK_FALSE(is_marked_to_stay(directory.write("half.so", staying.substr(0, staying.size() / 2)).string()));
+}
+
+TEST_CASE("another flag beside does not mark a library to stay") {
+  const TemporaryDirectory directory;
+  ElfW(Dyn) flags{};
+  flags.d_tag = DT_FLAGS_1;
+  for (const auto value : {DF_1_NOW, DF_1_NOW | DF_1_NODELETE}) {
+    flags.d_un.d_val = value;
+    const auto path =
+        directory.write("library.so", with_dynamic_entry(read_file(STAYING_TEST_LIBRARY), DT_FLAGS_1, flags));
+    CHECK(is_marked_to_stay(path.string()) == ((value & DF_1_NODELETE) != 0));
+  }
 }

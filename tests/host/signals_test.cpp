@@ -45,7 +45,19 @@ bool is_default(int number) {
   return action.sa_handler == SIG_DFL;
 }
 
+bool is_on_its_own_stack(int number) {
+  struct sigaction action {};
+  REQUIRE(::sigaction(number, nullptr, &action) == 0);
+  return (action.sa_flags & SA_ONSTACK) != 0;
+}
+
 }  // namespace
+
+TEST_CASE("a handler takes the thread's stack for signals, if it has one: a goroutine's own would be too small") {
+  Scene scene;
+  CHECK(scene.signals.subscribe(scene.wakers.make(), TASKHOST_SIGNAL_HANGUP));
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) CHECK(is_on_its_own_stack(number));
+}
 
 TEST_CASE("a signal goes to all tasks that subscribe to it, and each takes it once") {
   Scene scene;

@@ -30,7 +30,7 @@ TEST_CASE("heartbeat and ticker log their messages again and again") {
 }
 
 TEST_CASE("a wrong config ends an execution with a message that says what is wrong") {
-  const char* plugin = GENERATE("heartbeat", "ticker", "flaky", "watcher", "probe");
+  const char* plugin = GENERATE("heartbeat", "ticker", "flaky", "watcher", "line_server", "probe");
   Scene scene;
   scene.add(task("misled", plugin, "shutdown_on_exit", {{"no_such_field", 7}}));
   const Run run = scene.run();
@@ -83,6 +83,32 @@ TEST_CASE("watcher logs the lines of a socket, and ends well when the other side
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(run.stopping_task() == "orders");
+}
+
+TEST_CASE("line_server answers while it runs, and its socket is gone after the stop") {
+  Scene scene;
+  const std::string path = (scene.directory() / "lines.socket").string();
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  REQUIRE(path.size() < sizeof address.sun_path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  scene.add(task("lines", "line_server", "mandatory", {{"path", path}, {"report", "20ms"}}));
+  Running running = scene.start();
+  running.wait_for("task_ready");
+  const int client = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  CHECK(::write(client, "ping\n", 5) == 5);
+  char answer[16] = {};
+  CHECK(::read(client, answer, sizeof answer) == 5);
+  CHECK(std::string(answer) == "pong\n");
+  CHECK(running.process().wait_for_err("1 lines in 1 connections"));
+  running.send(SIGTERM);
+  CHECK(::read(client, answer, sizeof answer) == 0);
+  ::close(client);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"lines", "stopped after 1 lines in 1 connections"}));
+  CHECK_FALSE(std::filesystem::exists(path));
 }
 
 TEST_CASE("flaky fails as often as it is told, then stays well") {

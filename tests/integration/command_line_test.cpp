@@ -157,6 +157,15 @@ TEST_CASE("inspect writes on stdout what a plugin exports") {
   CHECK(blocking.out.find("probe_blocking") != std::string::npos);
 }
 
+TEST_CASE("inspect tells of a plugin that asks to stay loaded") {
+  const std::string staying = test_plugin_path("stale_waker").string();
+  CHECK(has_line(run_program({"inspect", staying}).out, {"stays loaded", "NODELETE"}));
+  CHECK(Json::parse(run_program({"inspect", "--json", staying}).out)["stays_loaded"] == true);
+  const std::string other = plugin_path("probe").string();
+  CHECK_FALSE(has_line(run_program({"inspect", other}).out, {"stays loaded"}));
+  CHECK(Json::parse(run_program({"inspect", "--json", other}).out)["stays_loaded"] == false);
+}
+
 TEST_CASE("inspect ends with 3 for what is no plugin, and names it") {
   const TemporaryDirectory directory;
   const auto text = directory.write("poem.so", "Tyger Tyger, burning bright\n");

@@ -186,14 +186,56 @@ static void inspection(void) {
   fclose(self.record);
 }
 
-const scenario fault_scenarios[] = {{"wrong states", wrong_states},
-                                    {"never started", never_started},
-                                    {"null hosts", null_hosts},
-                                    {"wrong options", wrong_options},
-                                    {"short options", short_options},
-                                    {"wrong manifest, then a right one", wrong_manifest_then_a_right_one},
-                                    {"wrong tasks", wrong_tasks},
-                                    {"too many subscribers", too_many_subscribers},
-                                    {"a directory", a_directory},
-                                    {"inspection", inspection},
-                                    {NULL, NULL}};
+static void count_verdict(void* user, const taskhost_verdict* verdict) {
+  int* counts = (int*)user;
+  REQUIRE(verdict->struct_size == sizeof *verdict);
+  REQUIRE(verdict->test[0] != '\0' && verdict->rules[0] != '\0' && verdict->text[0] != '\0');
+  REQUIRE(verdict->json[0] == '{');
+  ++counts[verdict->judgement];
+}
+
+static void verification(void) {
+  static const char* const tests[] = {"start, then drop"};
+  static const char* const wrong_tests[] = {"no such test"};
+  char path[4096];
+  char error[200];
+  char short_error[8];
+  int counts[TASKHOST_VERDICT_NOTE + 1] = {0};
+  taskhost_verify_options options;
+  snprintf(path, sizeof path, "%s/probe.so", plugin_directory);
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  REQUIRE(taskhost_verify(NULL, count_verdict, counts, error, sizeof error) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error[0] != '\0');
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, NULL, 0) == TASKHOST_RESULT_BAD_MANIFEST); /* no plugin */
+  options.plugin = path;
+  REQUIRE(taskhost_verify(&options, NULL, NULL, NULL, 0) == TASKHOST_RESULT_BAD_MANIFEST);
+  options.tests = wrong_tests;
+  options.test_count = 1;
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, short_error, sizeof short_error) ==
+          TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(strlen(short_error) == sizeof short_error - 1);
+  options.tests = tests;
+  options.time_limit = TASKHOST_MILLISECOND;
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, error, sizeof error) == TASKHOST_RESULT_BAD_MANIFEST);
+  options.time_limit = 0;
+  options.plugin = "/no/such.so";
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, error, sizeof error) == TASKHOST_RESULT_BAD_PLUGIN);
+  REQUIRE(strstr(error, "/no/such.so") != NULL);
+  REQUIRE(counts[TASKHOST_VERDICT_HOLDS] == 0);
+  options.plugin = path;
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, error, sizeof error) == TASKHOST_RESULT_OK);
+  REQUIRE(strcmp(error, "") == 0);
+  REQUIRE(counts[TASKHOST_VERDICT_HOLDS] == 2); /* the descriptor's is always there */
+  options.config = "{\"no_such_key\": 1}";
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, error, sizeof error) == TASKHOST_RESULT_TASK_FAILED);
+  REQUIRE(counts[TASKHOST_VERDICT_UNPROVEN] == 1);
+}
+
+const scenario fault_scenarios[] = {
+    {"wrong states", wrong_states},   {"never started", never_started},
+    {"null hosts", null_hosts},       {"wrong options", wrong_options},
+    {"short options", short_options}, {"wrong manifest, then a right one", wrong_manifest_then_a_right_one},
+    {"wrong tasks", wrong_tasks},     {"too many subscribers", too_many_subscribers},
+    {"a directory", a_directory},     {"inspection", inspection},
+    {"verification", verification},   {NULL, NULL}};

@@ -23,7 +23,7 @@ struct GreeterLanguage {
 
 inline const std::vector<GreeterLanguage>& greeter_languages() {
   static const std::vector<GreeterLanguage> languages = [] {
-    const std::string built = std::string(";") + TASKHOST_TEST_LANGUAGES + ";";
+    const std::string built = std::string(",") + TASKHOST_TEST_LANGUAGES + ",";
     std::vector<GreeterLanguage> found;
     std::ifstream table(TASKHOST_TEST_LANGUAGE_TABLE);
     for (std::string line; std::getline(table, line);) {
@@ -34,7 +34,7 @@ inline const std::vector<GreeterLanguage>& greeter_languages() {
       std::string panics;
       if (!(row >> language.id >> commands >> packages >> panics >> language.title)) continue;
       language.panics = panics == "yes";
-      if (built.find(";" + language.id + ";") != std::string::npos) found.push_back(language);
+      if (built.find("," + language.id + ",") != std::string::npos) found.push_back(language);
     }
     return found;
   }();

@@ -59,6 +59,13 @@ extern "C" {
 #define TASKHOST_STATE_STOPPING 2
 #define TASKHOST_STATE_STOPPED 3
 
+/* What taskhost_verify says about a rule of the contract (abi/CONTRACT.md). */
+#define TASKHOST_VERDICT_HOLDS 0          /* the test found nothing wrong */
+#define TASKHOST_VERDICT_BROKEN 1         /* a rule is broken */
+#define TASKHOST_VERDICT_UNPROVEN 2       /* it could not be shown: the text says why, and what to do */
+#define TASKHOST_VERDICT_DOES_NOT_APPLY 3 /* there is nothing to show */
+#define TASKHOST_VERDICT_NOTE 4           /* allowed, but worth a look */
+
 typedef struct taskhost_host taskhost_host;
 
 /* All fields may be zero. */
@@ -98,6 +105,29 @@ typedef struct taskhost_event {
   const char *json;  /* the whole event as one line of JSON, without the line end */
   size_t json_size;
 } taskhost_event;
+
+/* What to verify, and how. All but `plugin` may be zero. */
+typedef struct taskhost_verify_options {
+  uint32_t struct_size;
+  uint32_t test_count;      /* entries of tests */
+  const char *plugin;       /* path of its library */
+  const char *task;         /* the factory; NULL: each of the plugin's */
+  const char *config;       /* JSON text for the executions; NULL: "{}" */
+  const char *const *tests; /* only these, by name: "drop at every pending poll", with blanks or hyphens */
+  uint64_t seed;            /* for what the tests choose at random; 0 counts as 1 */
+  uint64_t time_limit;      /* nanoseconds for each test; 0: 10 seconds; at least 100 milliseconds */
+} taskhost_verify_options;
+
+/* One verdict of taskhost_verify. Valid during the callback. */
+typedef struct taskhost_verdict {
+  uint32_t struct_size;
+  int32_t judgement;   /* TASKHOST_VERDICT_* */
+  const char *factory; /* whose it is, or NULL: the plugin's as a whole */
+  const char *test;    /* "drop at every pending poll" */
+  const char *rules;   /* of the contract: "3.5, 5.3"; of a broken one those that are broken */
+  const char *text;    /* what was seen, on one line */
+  const char *json;    /* the whole verdict as one line of JSON, without the line end */
+} taskhost_verdict;
 
 /* [any-thread] "1.2.3". Valid for ever. */
 TASKHOST_API const char *taskhost_version(void);
@@ -154,6 +184,18 @@ TASKHOST_API int32_t taskhost_inspect(taskhost_host *host, const char *path, int
 
 /* [owner] Writes a line to the host's log, for programs that have no log of their own. */
 TASKHOST_API void taskhost_log_line(taskhost_host *host, int32_t level, const char *text);
+
+/* [any-thread] Does a plugin keep the contract (abi/CONTRACT.md)? Runs its executions in ways that a host does rarely,
+ * each test in a child process with a time limit, and calls back with each verdict on the calling thread, between the
+ * tests. It forks, so the process has no other threads at that time; and it reaps its children by their ids, so SIGCHLD
+ * is not ignored. Nothing of the plugin is loaded into the calling process.
+ * OK: all rules hold. TASK_FAILED: some are broken or unproven, a plugin that is refused when it is loaded included.
+ * BAD_MANIFEST: a wrong option. BAD_PLUGIN: no such file, or no library of this machine. NO_MEMORY, INTERNAL.
+ * `error`, if not NULL, is the caller's, and gets up to error_size bytes of text with a NUL: what was wrong, "" for the
+ * first two. */
+TASKHOST_API int32_t taskhost_verify(const taskhost_verify_options *options,
+                                     void (*on_verdict)(void *user, const taskhost_verdict *verdict), void *user,
+                                     char *error, size_t error_size);
 
 /* [owner] Stops a running host first, and waits for it. NULL: no effect. Where blocking tasks were abandoned, what
  * their threads still use stays in memory. */

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "taskhost/ext/config.h"
 #include "taskhost/ext/signals.h"
 #include "taskhost/plugin.h"
 
@@ -50,6 +51,8 @@ class FakeHost : private taskhost_exec {
   std::uint64_t number = 1;
   bool stop = false;
   bool has_signals = true;
+  bool has_config = true;
+  std::map<std::string, std::string> values;     // of the extension taskhost.config by pointer; "wrong" will not do
   std::uint32_t signals = 0;                     // those that have come
   std::uint64_t stop_at = TASKHOST_NEVER;        // wait moves the time, and asks for the stop here
   std::int32_t descriptor_status = TASKHOST_OK;  // what wake_on_fd returns
@@ -59,6 +62,7 @@ class FakeHost : private taskhost_exec {
   std::string message;  // the last fail's
   std::uint64_t wake_time = TASKHOST_NEVER;
   std::map<int, std::uint32_t> descriptors;
+  std::string known_keys;  // of the extension taskhost.config
   std::uint32_t subscribed = 0;
   int wakes = 0;
   int beats = 0;
@@ -104,8 +108,16 @@ class FakeHost : private taskhost_exec {
         host.wake_time = delay >= TASKHOST_NEVER - host.time ? TASKHOST_NEVER : host.time + delay;
       };
       made.wake_on_fd = [](const taskhost_exec* exec, std::int32_t descriptor, std::uint32_t interests) {
-        of(exec).descriptors[descriptor] = interests;
-        return of(exec).descriptor_status;
+        FakeHost& host = of(exec);
+        if (host.descriptor_status != TASKHOST_OK) return host.descriptor_status;
+        if (interests == 0) {
+          host.descriptors.erase(descriptor);
+        } else if (host.descriptors.size() == 64 && host.descriptors.count(descriptor) == 0) {
+          return TASKHOST_ERROR;
+        } else {
+          host.descriptors[descriptor] |= interests;
+        }
+        return TASKHOST_OK;
       };
       made.wait = [](const taskhost_exec* exec, std::uint64_t until) -> std::uint32_t {
         FakeHost& host = of(exec);
@@ -120,6 +132,9 @@ class FakeHost : private taskhost_exec {
       made.ready = [](const taskhost_exec* exec) { ++of(exec).readies; };
       made.heartbeat = [](const taskhost_exec* exec) { ++of(exec).beats; };
       made.extension = [](const taskhost_exec* exec, const char* id, std::uint32_t revision) -> const void* {
+        if (std::strcmp(id, TASKHOST_EXTENSION_CONFIG) == 0 && revision == TASKHOST_CONFIG_REVISION) {
+          return of(exec).has_config ? &config_table() : nullptr;
+        }
         const bool known = std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) == 0 && revision == TASKHOST_SIGNALS_REVISION;
         return known && of(exec).has_signals ? &signal_table() : nullptr;
       };
@@ -145,6 +160,72 @@ class FakeHost : private taskhost_exec {
       return made;
     }();
     return signals;
+  }
+
+  // Whether there is a value of this pointer, and whether it will do.
+  static const std::string* find(const taskhost_exec* exec, const char* pointer, std::int32_t& status) {
+    const auto found = of(exec).values.find(pointer);
+    status = TASKHOST_OK;
+    if (found == of(exec).values.end()) return nullptr;
+    if (found->second != "wrong") return &found->second;
+    of(exec).message = "config: " + found->first + ": wrong";
+    status = TASKHOST_ERROR;
+    return nullptr;
+  }
+  template <class Value, class Read>
+  static std::int32_t read(const taskhost_exec* exec, const char* pointer, Value* value, Read read_text) {
+    std::int32_t status = TASKHOST_OK;
+    const std::string* text = find(exec, pointer, status);
+    if (text != nullptr) *value = static_cast<Value>(read_text(*text));
+    return status;
+  }
+
+  // Numbers are decimal, durations whole nanoseconds, true is "1".
+  static const taskhost_config_reader& config_table() {
+    static const taskhost_config_reader reader = [] {
+      taskhost_config_reader made{};
+      made.struct_size = sizeof made;
+      made.revision = TASKHOST_CONFIG_REVISION;
+      made.keys = [](const taskhost_exec* exec, const char* keys) -> std::int32_t {
+        of(exec).known_keys = keys;
+        return TASKHOST_OK;
+      };
+      made.require = [](const taskhost_exec* exec, const char* pointer) -> std::int32_t {
+        if (of(exec).values.count(pointer) != 0) return TASKHOST_OK;
+        of(exec).message = std::string("config: ") + pointer + ": missing";
+        return TASKHOST_ERROR;
+      };
+      made.text = [](const taskhost_exec* exec, const char* pointer, const char** value, std::size_t* size) {
+        std::int32_t status = TASKHOST_OK;
+        const std::string* text = find(exec, pointer, status);
+        if (text == nullptr) return status;
+        *value = text->c_str();
+        if (size != nullptr) *size = text->size();
+        return status;
+      };
+      made.integer = [](const taskhost_exec* exec, const char* pointer, std::int64_t least, std::int64_t most,
+                        std::int64_t* value) {
+        const std::int32_t status =
+            read(exec, pointer, value, [](const std::string& text) { return std::stoll(text); });
+        if (status != TASKHOST_OK || (*value >= least && *value <= most)) return status;
+        of(exec).message = std::string("config: ") + pointer + ": out of range";
+        return TASKHOST_ERROR;
+      };
+      made.number = [](const taskhost_exec* exec, const char* pointer, double* value) {
+        return read(exec, pointer, value, [](const std::string& text) { return std::stod(text); });
+      };
+      made.boolean = [](const taskhost_exec* exec, const char* pointer, std::int32_t* value) {
+        return read(exec, pointer, value, [](const std::string& text) { return text == "1"; });
+      };
+      made.duration = [](const taskhost_exec* exec, const char* pointer, std::uint64_t* value) {
+        return read(exec, pointer, value, [](const std::string& text) { return std::stoull(text); });
+      };
+      made.count = [](const taskhost_exec* exec, const char* pointer, std::size_t* value) {
+        return read(exec, pointer, value, [](const std::string& text) { return std::stoull(text); });
+      };
+      return made;
+    }();
+    return reader;
   }
 
   // Of this object, but needed before the members: the latest host is the one whose clock `now` reads.

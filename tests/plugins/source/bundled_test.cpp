@@ -323,3 +323,105 @@ TEST_CASE("watcher fails when the host can't wait for its descriptor") {
   REQUIRE(host.start(plugin("watcher")) == TASKHOST_OK);
   CHECK(host.poll() == TASKHOST_ERROR);
 }
+
+namespace {
+
+class Client {
+ public:
+  explicit Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client() { ::close(socket_); }
+
+  void say(const std::string& text) const { write_all(socket_, text); }
+  // What has been answered so far; "end" if there is no more to come.
+  std::string hear() const {
+    char bytes[256];
+    const ssize_t size = ::read(socket_, bytes, sizeof bytes);
+    return size == 0 ? "end" : std::string(bytes, size > 0 ? static_cast<std::size_t>(size) : 0);
+  }
+
+ private:
+  int socket_;
+};
+
+}  // namespace
+
+TEST_CASE("line_server answers its clients, as many at a time as it may, and ends in order") {
+  Directory directory;
+  const std::string path = directory.path + "/socket";
+  FakeHost host;
+  host.values = {{"/path", path}, {"/clients", "2"}};
+  REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
+  CHECK(host.readies == 0);  // nothing of a coroutine runs in start
+  CHECK(host.poll() == TASKHOST_PENDING);
+  CHECK(host.known_keys == "path clients idle report");
+  CHECK(host.readies == 1);
+  CHECK(host.wake_time == host.time + 10 * TASKHOST_SECOND);
+
+  const Client first(path);
+  const Client second(path);
+  first.say("ping\nwhat?\npi");
+  second.say("count\n");
+  const Client third(path);
+  third.say("ping\n");
+  for (int turn = 0; turn < 3; ++turn) CHECK(host.poll() == TASKHOST_PENDING);
+  CHECK(first.hear() == "pong\nunknown; there are: ping, count, quit\n");
+  CHECK(second.hear() == "3 lines in 2 connections\n");
+  CHECK(third.hear().empty());
+  first.say("ng\nquit\n");
+  for (int turn = 0; turn < 3; ++turn) CHECK(host.poll() == TASKHOST_PENDING);
+  CHECK(first.hear() == "pong\n");
+  CHECK(first.hear() == "end");
+  CHECK(third.hear() == "pong\n");
+
+  host.time += 10 * TASKHOST_SECOND;
+  CHECK(host.poll() == TASKHOST_PENDING);
+  CHECK(host.log == std::vector<std::string>{"5 lines in 3 connections"});
+  host.time += 50 * TASKHOST_SECOND;  // a minute of silence
+  CHECK(host.poll() == TASKHOST_PENDING);
+  CHECK(second.hear() == "end");
+
+  host.stop = true;
+  CHECK(host.poll() == TASKHOST_OK);
+  CHECK(host.log.back() == "stopped after 5 lines in 3 connections");
+  CHECK(host.descriptors.size() == 0);
+  host.drop();
+  CHECK(::access(path.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("line_server ends a connection that sends no end of a line, and one that is closed") {
+  Directory directory;
+  const std::string path = directory.path + "/socket";
+  FakeHost host;
+  host.values = {{"/path", path}};
+  REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
+  host.poll();
+  const Client talker(path);
+  talker.say(std::string(1024, 'a'));
+  {
+    const Client gone(path);
+    gone.say("pi");
+    host.poll();
+  }
+  for (int turn = 0; turn < 3; ++turn) CHECK(host.poll() == TASKHOST_PENDING);
+  CHECK(talker.hear() == "end");
+  CHECK(host.descriptors.size() == 1);
+}
+
+TEST_CASE("line_server needs a place to listen at") {
+  Directory directory;
+  for (const std::string& path : {std::string(200, 'x'), directory.path + "/no/socket", std::string("wrong")}) {
+    CAPTURE(path);
+    FakeHost host;
+    host.values = {{"/path", path}};
+    REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
+    CHECK(host.poll() == TASKHOST_ERROR);
+    CHECK_FALSE(host.message.empty());
+  }
+}

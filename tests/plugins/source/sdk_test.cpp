@@ -4,6 +4,7 @@
 
 #include "fake_host.hpp"
 #include "support/catch.hpp"
+#include "taskhost/sdk/config.hpp"
 #include "taskhost/sdk/task.hpp"
 
 namespace {
@@ -263,4 +264,56 @@ TEST_CASE("times and delays become nanoseconds, and what is too far is never") {
   CHECK(host.wake_time == TASKHOST_NEVER);
   context.wake_at(sdk::Time(sdk::Duration(-5)));
   CHECK(host.wake_time == 0);
+}
+
+TEST_CASE("a config is read by the host, with defaults for what is not there") {
+  FakeHost host;
+  host.values = {{"/text", "words"}, {"/whole", "7"},         {"/half", "0.5"}, {"/yes", "1"},
+                 {"/no", "0"},       {"/delay", "250000000"}, {"/list", "3"},   {"/empty", ""}};
+  const sdk::Config config{sdk::Context(host.exec())};
+  config.keys("text whole half");
+  CHECK(host.known_keys == "text whole half");
+  config.require("/text");
+  CHECK(config.text("/text") == "words");
+  CHECK(config.text("/empty", "default").empty());
+  CHECK(config.text("/none", "default") == "default");
+  CHECK(config.text("/none").empty());
+  CHECK(config.integer("/whole", 1) == 7);
+  CHECK(config.integer("/none", -1) == -1);
+  CHECK(config.number("/half", 1) == 0.5);
+  CHECK(config.number("/none", 1) == 1);
+  CHECK(config.boolean("/yes", false));
+  CHECK_FALSE(config.boolean("/no", true));
+  CHECK(config.boolean("/none", true));
+  CHECK(config.duration("/delay", std::chrono::hours(1)) == std::chrono::milliseconds(250));
+  CHECK(config.duration("/none", std::chrono::hours(1)) == std::chrono::hours(1));
+  CHECK(config.duration("/none", sdk::Duration::max()) == sdk::Duration::max());
+  CHECK(config.count("/list") == 3);
+  CHECK(config.count("/none") == 0);
+}
+
+namespace {
+
+struct Configured {
+  explicit Configured(sdk::Context context) { sdk::Config(context).integer("/count", 1, 1, 9); }
+  sdk::PollResult poll() { return sdk::done; }
+};
+
+}  // namespace
+
+TEST_CASE("a config that will not do is a failure with the host's text") {
+  constexpr taskhost_factory configured = sdk::factory<Configured>("configured");
+  FakeHost host;
+  CHECK(host.start(configured) == TASKHOST_OK);
+  host.drop();
+  host.values = {{"/count", "10"}};
+  CHECK(host.start(configured) == TASKHOST_ERROR);
+  CHECK(host.message == "config: /count: out of range");
+  host.values = {{"/count", "wrong"}};
+  CHECK(host.start(configured) == TASKHOST_ERROR);
+  CHECK(host.message == "config: /count: wrong");
+  CHECK_THROWS_AS(sdk::Config(sdk::Context(host.exec())).require("/none"), sdk::Failure);
+  host.has_config = false;
+  CHECK(host.start(configured) == TASKHOST_ERROR);
+  CHECK(host.message == "this host reads no configs (extension taskhost.config)");
 }

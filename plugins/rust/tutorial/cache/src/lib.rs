@@ -13,5 +13,5 @@ async fn refresh_cache() {
 
 taskhost::plugin! {
     /// Prints a line every two seconds.
-    "cache" => refresh_cache,
+    "rust_cache" => refresh_cache,
 }

@@ -15,5 +15,5 @@ async fn send_heartbeat() {
 
 taskhost::plugin! {
     /// Prints and counts, twice a second.
-    "heartbeat" => send_heartbeat,
+    "rust_heartbeat" => send_heartbeat,
 }

@@ -13,5 +13,5 @@ async fn read_sensor() {
 
 taskhost::plugin! {
     /// Prints a line each second.
-    "sensor" => read_sensor,
+    "rust_sensor" => read_sensor,
 }

@@ -27,6 +27,7 @@
 #error "taskhost/sdk/task.hpp turns exceptions into outcomes: compile with -fexceptions, or use taskhost/plugin.h."
 #endif
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -126,10 +127,31 @@ class Waited {
   std::uint32_t bits_;
 };
 
+namespace detail {
+
+inline std::uint64_t nanoseconds(Duration duration) noexcept {
+  if (duration == Duration::max()) return TASKHOST_NEVER;
+  return duration.count() < 0 ? 0 : static_cast<std::uint64_t>(duration.count());
+}
+inline std::uint64_t nanoseconds(Time time) noexcept { return nanoseconds(time.time_since_epoch()); }
+
+// Whole nanoseconds, rounded up. hours::max() becomes Duration::max(), not something negative.
+template <class Rep, class Period>
+Duration saturated(std::chrono::duration<Rep, Period> delay) noexcept {
+  if (delay <= delay.zero()) return Duration::zero();
+  using Wide = std::chrono::duration<double, std::nano>;
+  if (Wide(delay) >= Wide(Duration::max())) return Duration::max();
+  return std::chrono::ceil<Duration>(delay);
+}
+
+}  // namespace detail
+
 // An execution's view of its host. A pointer in disguise: copy it freely, use it until the task's destructor returns.
 class Context {
  public:
-  explicit Context(const taskhost_exec* exec) noexcept : exec_(exec) {}
+  // `stop_asked`, if there is one, is told when the task asks about the stop: see coroutine.hpp.
+  explicit Context(const taskhost_exec* exec, std::atomic<bool>* stop_asked = nullptr) noexcept
+      : exec_(exec), stop_asked_(stop_asked) {}
 
   // [any-thread]
   void log(std::int32_t level, std::string_view text) const noexcept {
@@ -149,7 +171,10 @@ class Context {
   // [any-thread]
   std::string_view task_name() const noexcept { return services().task_name(exec_); }
   std::uint64_t execution_number() const noexcept { return services().execution_number(exec_); }
-  bool stop_requested() const noexcept { return services().stop_requested(exec_) != 0; }
+  bool stop_requested() const noexcept {
+    if (stop_asked_ != nullptr) stop_asked_->store(true, std::memory_order_relaxed);
+    return services().stop_requested(exec_) != 0;
+  }
   Time now() const noexcept { return Time(Duration(static_cast<std::int64_t>(services().now()))); }
   void ready() const noexcept { services().ready(exec_); }
   void heartbeat() const noexcept { services().heartbeat(exec_); }
@@ -158,10 +183,10 @@ class Context {
   Waker waker() const noexcept { return {services(), services().waker(exec_)}; }
 
   // [execution] One timer an execution: a new time replaces the old, `never` and a delay that reaches it clear it.
-  void wake_at(Time time) const noexcept { services().wake_at(exec_, nanoseconds(time)); }
+  void wake_at(Time time) const noexcept { services().wake_at(exec_, detail::nanoseconds(time)); }
   template <class Rep, class Period>
   void wake_after(std::chrono::duration<Rep, Period> delay) const noexcept {
-    services().wake_after(exec_, nanoseconds(saturated(delay)));
+    services().wake_after(exec_, detail::nanoseconds(detail::saturated(delay)));
   }
 
   // [execution] Once, for TASKHOST_READABLE or TASKHOST_WRITABLE or both; 0 forgets the descriptor. False for one that
@@ -171,11 +196,11 @@ class Context {
   }
 
   // [execution, run only]
-  Waited wait_until(Time time) const noexcept { return Waited(services().wait(exec_, nanoseconds(time))); }
+  Waited wait_until(Time time) const noexcept { return Waited(services().wait(exec_, detail::nanoseconds(time))); }
   Waited wait() const noexcept { return wait_until(never); }
   template <class Rep, class Period>
   Waited wait_for(std::chrono::duration<Rep, Period> delay) const noexcept {
-    const Duration rounded = saturated(delay);
+    const Duration rounded = detail::saturated(delay);
     const Time start = now();
     return wait_until(rounded > never - start ? never : start + rounded);
   }
@@ -198,21 +223,8 @@ class Context {
   const taskhost_services& services() const noexcept { return *exec_->services; }
 
  private:
-  static std::uint64_t nanoseconds(Duration duration) noexcept {
-    if (duration == Duration::max()) return TASKHOST_NEVER;
-    return duration.count() < 0 ? 0 : static_cast<std::uint64_t>(duration.count());
-  }
-  static std::uint64_t nanoseconds(Time time) noexcept { return nanoseconds(time.time_since_epoch()); }
-  // Whole nanoseconds, rounded up. hours::max() becomes Duration::max(), not something negative.
-  template <class Rep, class Period>
-  static Duration saturated(std::chrono::duration<Rep, Period> delay) noexcept {
-    if (delay <= delay.zero()) return Duration::zero();
-    using Wide = std::chrono::duration<double, std::nano>;
-    if (Wide(delay) >= Wide(Duration::max())) return Duration::max();
-    return std::chrono::ceil<Duration>(delay);
-  }
-
   const taskhost_exec* exec_;
+  std::atomic<bool>* stop_asked_;
 };
 
 namespace detail {
@@ -260,7 +272,8 @@ inline std::int32_t report_exception(Context context) noexcept {
     throw;
   } catch (const Failure& failure) {
     const std::string_view text = failure.what();
-    context.services().fail(context.exec(), text.data(), text.size());
+    // Without a text it leaves the one that fail() was told before.
+    if (!text.empty()) context.services().fail(context.exec(), text.data(), text.size());
     return TASKHOST_ERROR;
   } catch (const std::exception& exception) {
     const std::string_view text = exception.what();
@@ -270,6 +283,18 @@ inline std::int32_t report_exception(Context context) noexcept {
     context.services().fail(context.exec(), text.data(), text.size());
   }
   return TASKHOST_PANIC;
+}
+
+// The same, out of a destructor.
+inline void log_exception(Context context) noexcept {
+  try {
+    throw;
+  } catch (const std::exception& exception) {
+    context.error("the task's destructor threw an exception (rule 3.7):");
+    context.error(exception.what());
+  } catch (...) {
+    context.error("the task's destructor threw an exception that is no std::exception (rule 3.7)");
+  }
 }
 
 template <class Result>
@@ -328,11 +353,8 @@ struct Border {
     const Context context = cell(state).context;
     try {
       cell(state).~Cell<Task>();
-    } catch (const std::exception& exception) {
-      context.error("the task's destructor threw an exception (rule 3.7):");
-      context.error(exception.what());
     } catch (...) {
-      context.error("the task's destructor threw an exception that is no std::exception (rule 3.7)");
+      log_exception(context);
     }
   }
 

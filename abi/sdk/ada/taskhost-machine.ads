@@ -1,0 +1,17 @@
+--  Taskhost.Machine: a factory of one kind of task, for Taskhost.Polled and Taskhost.Blocking to instantiate.
+--
+--  An object of type State is made in the host's memory when an execution starts, with its defaults and Initialize, and
+--  finalized when it is dropped. No exception leaves these functions.
+
+with Interfaces;
+
+private generic
+   Task_Name, Version, Description : String;
+   Blocks : Boolean;
+   type State is limited private;
+   with procedure Start (Self : in out State; Host : Execution);
+   with function Go (Self : in out State; Host : Execution) return Interfaces.Integer_32;
+   with procedure Drop (Self : in out State);
+package Taskhost.Machine is
+   pragma Elaborate_Body;
+end Taskhost.Machine;

@@ -1,0 +1,32 @@
+--  Taskhost.Polled: a task that shares its thread with others, and so never blocks. An instance is a factory of the
+--  plugin; one plugin may have several, with different names. Instantiate it at library level: in a package, not in a
+--  subprogram.
+--
+--     type Counter is limited record
+--        Seen : Natural := 0;
+--     end record;
+--
+--     function Poll (Self : in out Counter; Host : Taskhost.Execution) return Taskhost.Progress;
+--
+--     package Plugin is new Taskhost.Polled ("counter", "1.0", "counts", Counter, Poll => Poll);
+
+generic
+   Task_Name   : String;
+   Version     : String;
+   Description : String;
+
+   type State is limited private;
+   --  One execution. Made in the host's memory, with its defaults, before Start; finalized after Drop.
+
+   with procedure Start (Self : in out State; Host : Execution) is null;
+   --  An exception makes the start fail: Failure with the outcome error, others with panic. Drop is not called then.
+
+   with function Poll (Self : in out State; Host : Execution) return Progress;
+   --  Goes as far as it can without blocking. Pending: call it again after a wake, which it has arranged for. Ended: it
+   --  has ended well. Called first after Start; a wake may come for no reason.
+
+   with procedure Drop (Self : in out State) is null;
+   --  Once for each start that succeeded, also when the host cancels. An exception out of it is logged.
+package Taskhost.Polled is
+   pragma Elaborate_Body;
+end Taskhost.Polled;

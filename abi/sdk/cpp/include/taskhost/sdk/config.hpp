@@ -1,0 +1,86 @@
+// taskhost/sdk/config.hpp: a task's config, read by the host through its extension taskhost.config. Header-only, over
+// taskhost/sdk/task.hpp; C++17 or later.
+//
+//   const taskhost::sdk::Config config(context);
+//   config.keys("every greeting");
+//   const auto every = config.duration("/every", std::chrono::seconds(1));
+//
+// `pointer` names a value by its JSON pointer (RFC 6901): "/every", "/pins/0". Where there is none, the second argument
+// is the result. What will not do ends in a Failure, whose message the host has already: it names the value and says
+// what it should be, such as `config: /every: must be a duration such as "250ms", "10s" or "1.5h"`. The Failure's own
+// what() is empty. Only in the execution's own functions, as the services marked [execution].
+#ifndef TASKHOST_SDK_CONFIG_HPP
+#define TASKHOST_SDK_CONFIG_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "taskhost/ext/config.h"
+#include "taskhost/sdk/task.hpp"
+
+namespace taskhost::sdk {
+
+class Config {
+ public:
+  explicit Config(Context context)
+      : exec_(context.exec()),
+        table_(context.extension<taskhost_config_reader>(TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION)) {
+    if (table_ == nullptr) throw Failure("this host reads no configs (extension taskhost.config)");
+  }
+
+  // Refuses what is not among these keys of the top level, separated by blanks.
+  void keys(const char* known) const { check(table_->keys(exec_, known)); }
+  // Refuses a config without this value.
+  void require(const char* pointer) const { check(table_->require(exec_, pointer)); }
+
+  // Valid as long as the execution; NUL follows it.
+  std::string_view text(const char* pointer, std::string_view otherwise = {}) const {
+    const char* value = nullptr;
+    std::size_t size = 0;
+    check(table_->text(exec_, pointer, &value, &size));
+    return value == nullptr ? otherwise : std::string_view(value, size);
+  }
+  std::int64_t integer(const char* pointer, std::int64_t otherwise,
+                       std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                       std::int64_t most = std::numeric_limits<std::int64_t>::max()) const {
+    check(table_->integer(exec_, pointer, least, most, &otherwise));
+    return otherwise;
+  }
+  double number(const char* pointer, double otherwise) const {
+    check(table_->number(exec_, pointer, &otherwise));
+    return otherwise;
+  }
+  bool boolean(const char* pointer, bool otherwise) const {
+    std::int32_t value = otherwise ? 1 : 0;
+    check(table_->boolean(exec_, pointer, &value));
+    return value != 0;
+  }
+  template <class Rep, class Period>
+  Duration duration(const char* pointer, std::chrono::duration<Rep, Period> otherwise) const {
+    std::uint64_t value = detail::nanoseconds(detail::saturated(otherwise));
+    check(table_->duration(exec_, pointer, &value));
+    return value > static_cast<std::uint64_t>(Duration::max().count()) ? Duration::max()
+                                                                       : Duration(static_cast<std::int64_t>(value));
+  }
+  // How many elements an array has; 0 if there is none.
+  std::size_t count(const char* pointer) const {
+    std::size_t value = 0;
+    check(table_->count(exec_, pointer, &value));
+    return value;
+  }
+
+ private:
+  static void check(std::int32_t status) {
+    if (status != TASKHOST_OK) throw Failure("");
+  }
+
+  const taskhost_exec* exec_;
+  const taskhost_config_reader* table_;
+};
+
+}  // namespace taskhost::sdk
+
+#endif

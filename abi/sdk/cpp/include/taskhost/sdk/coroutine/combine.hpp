@@ -1,0 +1,311 @@
+// taskhost/sdk/coroutine/combine.hpp: several waits at once. A part of taskhost/sdk/coroutine.hpp, which is what to
+// include.
+//
+// A combinator holds what it is given, so it takes temporaries and what is moved into it, and is awaited itself like
+// any of them, also within another one. Each branch is a strand of its own, looked at when something in it has come:
+// those that have come at the same time in the order of the arguments. Nothing is allocated but what the Asyncs are.
+#ifndef TASKHOST_SDK_COROUTINE_COMBINE_HPP
+#define TASKHOST_SDK_COROUTINE_COMBINE_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "taskhost/sdk/coroutine/async.hpp"
+
+namespace taskhost::sdk {
+
+namespace detail {
+
+template <class Wait>
+using TakenFrom = decltype(std::declval<Wait&>().take());
+template <class Wait>
+using ValueOf = std::conditional_t<std::is_void_v<TakenFrom<Wait>>, std::monostate, TakenFrom<Wait>>;
+
+template <class Wait>
+class Branch : public Strand {
+ public:
+  explicit Branch(Wait wait) : wait_(std::move(wait)) {}
+
+  void start(Strand& parent) {
+    if (!wait_ || done_) throw std::logic_error("a combinator is awaited once");
+    begin(parent.execution(), &parent);
+    done_ = wait_->begin(*this);
+  }
+  void look() {
+    if (!done_ && take_mark()) done_ = wait_->poll();
+  }
+  void cancel() { wait_.reset(); }
+  bool done() const noexcept { return done_; }
+  bool failed() const noexcept { return done_ && wait_->failed(); }
+  ValueOf<Wait> take() {
+    if constexpr (std::is_void_v<TakenFrom<Wait>>) {
+      wait_->take();
+      return {};
+    } else {
+      return wait_->take();
+    }
+  }
+
+ private:
+  std::optional<Wait> wait_;
+  bool done_ = false;
+};
+
+// Steps through branches until all are done, or one has failed; that one then counts, and the others are cancelled.
+class Gathering {
+ public:
+  template <class Wait, class Step>
+  bool go_on(Branch<Wait>& branch, Step step) {
+    step(branch);
+    if (branch.execution().ended()) return false;
+    all_done_ = all_done_ && branch.done();
+    if (branch.failed()) failed_ = &branch;
+    return failed_ == nullptr;
+  }
+  bool all_done() const noexcept { return all_done_; }
+  const Strand* failed() const noexcept { return failed_; }
+
+ private:
+  bool all_done_ = true;
+  const Strand* failed_ = nullptr;
+};
+
+template <class... Waits>
+class [[nodiscard]] AllOf : public Waiting {
+ public:
+  explicit AllOf(Waits&&... waits) : branches_(Branch<Waits>(std::move(waits))...) {}
+
+  bool begin(Strand& strand) {
+    return step([&strand](auto& branch) { branch.start(strand); });
+  }
+  bool poll() {
+    return step([](auto& branch) { branch.look(); });
+  }
+  std::tuple<ValueOf<Waits>...> take() {
+    return std::apply(
+        [this](auto&... branches) {
+          if (failed_ != nullptr) ((failed_ == &branches ? static_cast<void>(branches.take()) : void()), ...);
+          return std::tuple<ValueOf<Waits>...>{branches.take()...};
+        },
+        branches_);
+  }
+  bool failed() const noexcept { return failed_ != nullptr; }
+  void cancel() {
+    std::apply([](auto&... branches) { (branches.cancel(), ...); }, branches_);
+  }
+
+ private:
+  template <class Step>
+  bool step(Step step) {
+    Gathering gathering;
+    const auto each = [&](auto&... branches) { return (gathering.go_on(branches, step) && ...); };
+    const bool whole = std::apply(each, branches_);
+    failed_ = gathering.failed();
+    if (failed_ == nullptr) return whole && gathering.all_done();
+    std::apply([this](auto&... branches) { ((failed_ == &branches ? void() : branches.cancel()), ...); }, branches_);
+    return true;
+  }
+
+  std::tuple<Branch<Waits>...> branches_;
+  const Strand* failed_ = nullptr;
+};
+
+template <class T>
+class [[nodiscard]] AllOfMany : public Waiting {
+ public:
+  explicit AllOfMany(std::vector<Async<T>>&& waits) {
+    branches_.reserve(waits.size());
+    for (Async<T>& wait : waits) branches_.emplace_back(std::move(wait));
+  }
+
+  bool begin(Strand& strand) {
+    return step([&strand](auto& branch) { branch.start(strand); });
+  }
+  bool poll() {
+    return step([](auto& branch) { branch.look(); });
+  }
+  auto take() {
+    if (failed_ != nullptr) failed_->take();  // throws
+    if constexpr (!std::is_void_v<T>) {
+      std::vector<T> values;
+      values.reserve(branches_.size());
+      for (Branch<Async<T>>& branch : branches_) values.push_back(branch.take());
+      return values;
+    }
+  }
+  bool failed() const noexcept { return failed_ != nullptr; }
+  void cancel() { branches_.clear(); }
+
+ private:
+  template <class Step>
+  bool step(Step step) {
+    Gathering gathering;
+    for (Branch<Async<T>>& branch : branches_) {
+      if (gathering.go_on(branch, step)) continue;
+      if (gathering.failed() == nullptr) return false;
+      failed_ = &branch;
+      for (Branch<Async<T>>& other : branches_) {
+        if (&other != failed_) other.cancel();
+      }
+      return true;
+    }
+    return gathering.all_done();
+  }
+
+  std::vector<Branch<Async<T>>> branches_;
+  Branch<Async<T>>* failed_ = nullptr;
+};
+
+// Steps through branches until one is done; the others are cancelled at once.
+template <class... Waits>
+class FirstOf {
+ public:
+  explicit FirstOf(Waits&&... waits) : branches_(Branch<Waits>(std::move(waits))...) {}
+
+  bool begin(Strand& strand) {
+    return step([&strand](auto& branch) { branch.start(strand); });
+  }
+  bool poll() {
+    return step([](auto& branch) { branch.look(); });
+  }
+  bool failed() const noexcept { return failed_; }
+  void cancel() {
+    std::apply([](auto&... branches) { (branches.cancel(), ...); }, branches_);
+  }
+
+ protected:
+  static constexpr std::size_t count = sizeof...(Waits);
+
+  // Calls with the number and the branch that was first.
+  template <class Result, class Function, std::size_t Number = 0>
+  Result with_first(Function function) {
+    if constexpr (Number + 1 < count) {
+      if (first_ != Number) return with_first<Result, Function, Number + 1>(function);
+    }
+    return function(std::integral_constant<std::size_t, Number>(), std::get<Number>(branches_));
+  }
+
+ private:
+  template <class Step>
+  bool step(Step step) {
+    bool ended = false;
+    std::size_t number = 0;
+    const auto one = [&](auto& branch) {
+      step(branch);
+      ended = branch.execution().ended();
+      if (ended || branch.done()) return false;
+      ++number;
+      return true;
+    };
+    std::apply([&](auto&... branches) { static_cast<void>((one(branches) && ...)); }, branches_);
+    if (ended || number == count) return false;
+    first_ = number;
+    std::apply([this](auto&... branches) { (this->settle(branches), ...); }, branches_);
+    return true;
+  }
+  template <class Wait>
+  void settle(Branch<Wait>& branch) {
+    if (branch.done()) {
+      failed_ = branch.failed();
+    } else {
+      branch.cancel();
+    }
+  }
+
+  std::tuple<Branch<Waits>...> branches_;
+  std::size_t first_ = 0;
+  bool failed_ = false;
+};
+
+template <class... Waits>
+class [[nodiscard]] AnyOf : public FirstOf<Waits...>, public Waiting {
+ public:
+  using FirstOf<Waits...>::FirstOf;
+  using FirstOf<Waits...>::failed;
+  using Result = std::variant<ValueOf<Waits>...>;
+
+  Result take() {
+    return this->template with_first<Result>(
+        [](auto number, auto& branch) { return Result(std::in_place_index<decltype(number)::value>, branch.take()); });
+  }
+};
+
+template <class... Waits>
+class [[nodiscard]] RaceOf : public FirstOf<Waits...>, public Waiting {
+ public:
+  using FirstOf<Waits...>::FirstOf;
+  using FirstOf<Waits...>::failed;
+  using Result = std::common_type_t<TakenFrom<Waits>...>;
+
+  Result take() {
+    return this->template with_first<Result>([](auto, auto& branch) { return static_cast<Result>(branch.take()); });
+  }
+};
+
+template <class Wait>
+class [[nodiscard]] TimeoutOf : public FirstOf<Wait, Sleep>, public Waiting {
+ public:
+  using FirstOf<Wait, Sleep>::FirstOf;
+  using FirstOf<Wait, Sleep>::failed;
+  using Result = std::optional<ValueOf<Wait>>;
+
+  Result take() {
+    return this->template with_first<Result>([](auto number, auto& branch) {
+      if constexpr (decltype(number)::value == 0) {
+        return Result(branch.take());
+      } else {
+        return Result();
+      }
+    });
+  }
+};
+
+template <class Wait>
+concept Combinable = std::is_base_of_v<Waiting, Wait> && !std::is_lvalue_reference_v<Wait>;
+
+}  // namespace detail
+
+// Waits for all, and gives their results as a std::tuple, in which std::monostate stands for void. When one throws, the
+// others are cancelled, and the exception comes out of the co_await.
+template <detail::Combinable... Waits>
+detail::AllOf<Waits...> when_all(Waits&&... waits) {
+  return detail::AllOf<Waits...>(std::forward<Waits>(waits)...);
+}
+
+// The same for any number of one kind; gives a vector, or nothing for void. Takes memory for the list.
+template <class T>
+detail::AllOfMany<T> when_all(std::vector<Async<T>> waits) {
+  return detail::AllOfMany<T>(std::move(waits));
+}
+
+// Waits for the first, and gives its result as a std::variant whose index() tells which it was; std::monostate stands
+// for void. The others are cancelled at once: destructors run, nothing after their co_await does. If several have come,
+// the first in the list is it, and what is after it is not resumed. An exception counts as coming.
+template <detail::Combinable... Waits>
+detail::AnyOf<Waits...> when_any(Waits&&... waits) {
+  return detail::AnyOf<Waits...>(std::forward<Waits>(waits)...);
+}
+
+// The same for waits with one kind of result, which it gives.
+template <detail::Combinable... Waits>
+detail::RaceOf<Waits...> race(Waits&&... waits) {
+  return detail::RaceOf<Waits...>(std::forward<Waits>(waits)...);
+}
+
+// Waits for it, but not longer than so. Gives a std::optional: of its result, or of std::monostate for void; empty if
+// it took too long, and was cancelled. If both come at once, it was in time.
+template <class Rep, class Period, detail::Combinable Wait>
+detail::TimeoutOf<Wait> with_timeout(std::chrono::duration<Rep, Period> delay, Wait&& wait) {
+  return detail::TimeoutOf<Wait>(std::forward<Wait>(wait), sleep(delay));
+}
+
+}  // namespace taskhost::sdk
+
+#endif

@@ -1,0 +1,82 @@
+! @NAME@: greets at an interval, until it is stopped or has done so often enough.
+module greeter_task
+  use, intrinsic :: iso_c_binding
+  use taskhost
+  implicit none
+  private
+
+  ! One execution; the host gives it zeroed.
+  type :: greeter
+    character(:), allocatable :: greeting
+    logical :: fails
+    integer(c_int64_t) :: every
+    integer(c_int64_t) :: times  ! 0: for ever
+    integer(c_int64_t) :: done
+    integer(c_int64_t) :: next   ! time of the next greeting
+  end type
+  type(greeter) :: model(0)  ! for its size only
+
+contains
+
+  subroutine tasks() bind(c, name='taskhost_tasks')
+    call add_task('@NAME@', '1.0', 'greets at an interval', storage_size(model) / 8, start=start, poll=poll, drop=drop)
+  end subroutine
+
+  integer(c_int32_t) function start(state, exec) bind(c, name='') result(status)
+    type(c_ptr), value :: state
+    type(taskhost_exec), intent(in), target :: exec
+    type(greeter), pointer :: self
+    character(:), allocatable :: greeting, ending  ! a start that fails keeps nothing, so these are not self's yet
+    logical :: ok
+    status = TASKHOST_ERROR
+    call c_f_pointer(state, self)
+    greeting = 'hello from Fortran'
+    self%every = TASKHOST_SECOND
+    ending = 'ok'
+    ok = .true.
+    call config_keys(exec, 'greeting every times end', ok)
+    call config_text(exec, '/greeting', greeting, ok)
+    call config_duration(exec, '/every', self%every, ok)
+    call config_integer(exec, '/times', 0_c_int64_t, huge(self%times), self%times, ok)
+    call config_text(exec, '/end', ending, ok)
+    if (.not. ok) return  ! the host has said what is wrong
+    self%fails = same_text(ending, 'error')
+    if (.not. (self%fails .or. same_text(ending, 'ok'))) then
+      status = fail(exec, 'config: /end: must be "ok" or "error"')
+      return
+    end if
+    call move_alloc(greeting, self%greeting)
+    status = TASKHOST_OK
+  end function
+
+  ! Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all.
+  integer(c_int32_t) function poll(state, exec) bind(c, name='') result(status)
+    type(c_ptr), value :: state
+    type(taskhost_exec), intent(in), target :: exec
+    type(greeter), pointer :: self
+    integer(c_int64_t) :: now
+    call c_f_pointer(state, self)
+    status = TASKHOST_OK
+    if (stop_requested(exec)) return
+    now = time_now(exec)
+    if (now >= self%next) then
+      call log_info(exec, self%greeting)
+      call say_ready(exec)
+      self%done = self%done + 1
+      if (self%done == self%times) then
+        if (self%fails) status = fail(exec, 'was told to fail')
+        return
+      end if
+      self%next = now + self%every
+    end if
+    call wake_at(exec, self%next)
+    status = TASKHOST_PENDING
+  end function
+
+  subroutine drop(state) bind(c, name='')
+    type(c_ptr), value :: state
+    type(greeter), pointer :: self
+    call c_f_pointer(state, self)
+    deallocate (self%greeting)
+  end subroutine
+end module

@@ -1,0 +1,106 @@
+/* Between the host's C interface and the Go functions of this package.
+ *
+ * No thread of the host enters Go once the library is loaded. Such a call would have to wait for Go's scheduler, which
+ * takes a tenth of a second when there are more busy goroutines than processors, and start, poll and drop must not
+ * block (rule 3.4). So they leave a note with the execution's record, in C, and go on; a goroutine, the dispatcher,
+ * reads the notes. In the other direction goroutines call the host's services under the record's lock, and only as long
+ * as the record is still their execution's. */
+#ifndef TASKHOST_GO_BRIDGE_H
+#define TASKHOST_GO_BRIDGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <taskhost/ext/config.h>
+#include <taskhost/plugin.h>
+
+/* How many tasks one library may have: start is not told whose it is, so each has a function of its own. */
+#define TASKHOST_GO_MOST_TASKS 64
+
+/* A value of a config, and how to read it. Made when the library is loaded, for ever. */
+typedef struct taskhost_go_field taskhost_go_field;
+struct taskhost_go_field {
+  const char* key; /* with its slash, escaped: "/every"; of an array's elements NULL */
+  int32_t kind;
+  int32_t required;
+  int64_t least, most;            /* of WHOLE */
+  const taskhost_go_field* inner; /* of STRUCT the first field, of ARRAY the element */
+  const taskhost_go_field* next;
+};
+#define TASKHOST_GO_TEXT 0
+#define TASKHOST_GO_BOOLEAN 1
+#define TASKHOST_GO_WHOLE 2
+#define TASKHOST_GO_NUMBER 3
+#define TASKHOST_GO_DURATION 4
+#define TASKHOST_GO_STRUCT 5
+#define TASKHOST_GO_ARRAY 6
+
+/* How a task's config is read. */
+typedef struct taskhost_go_plan {
+  const char* problem; /* NULL, or why it can't be */
+  const char* keys;    /* that the config may have, separated by blanks */
+  const taskhost_go_field* first;
+} taskhost_go_plan;
+
+/* What was read, in the order of the fields: for each value 0 if there is none, or 1 and the value. A text is its size
+ * and as many words as it needs; an array its size and the elements; a struct its fields and nothing else. */
+typedef struct taskhost_go_words {
+  uint64_t* words;
+  size_t count, capacity;
+} taskhost_go_words;
+
+/* One execution, from its start until the dispatcher has seen its drop; then it is used again. Never freed, so that a
+ * goroutine that outlives its execution may look at it, and finds another id or no exec. */
+typedef struct taskhost_go_record taskhost_go_record;
+struct taskhost_go_record {
+  pthread_mutex_t mutex; /* of id, exec and text; drop waits for a service that is going on */
+  uint64_t id;           /* never used again */
+  const taskhost_exec* exec;
+  taskhost_waker waker;
+  atomic_int ended; /* 0 while the goroutine lives, then 1 + how it ended */
+  char* text;       /* of the failure */
+  size_t text_size;
+  int32_t stop_told; /* the host's threads only */
+
+  taskhost_go_record* next; /* under the lock of the notes */
+  uint32_t notes;
+  taskhost_go_record* taken_next; /* the dispatcher's */
+  uint32_t taken;
+
+  /* For the dispatcher: written before the note START. */
+  uint32_t index;
+  uint64_t number;
+  char* name; /* name and config, one behind the other */
+  size_t name_size, config_size;
+  taskhost_go_words values;
+};
+#define TASKHOST_GO_START 1u
+#define TASKHOST_GO_STOP 2u
+#define TASKHOST_GO_DROP 4u /* the last */
+
+/* Reads a config, on the host's thread in start. Not OK: fail() has been called. */
+int32_t taskhost_go_read_config(const taskhost_go_plan* plan, const taskhost_exec* exec, taskhost_go_words* values);
+
+/* Puts a factory in front of the others. The texts and the plan, which may be NULL, stay for ever. */
+taskhost_factory* taskhost_go_factory(uint32_t index, const char* name, const char* version, const char* description,
+                                      const taskhost_go_plan* plan, const taskhost_factory* next);
+
+/* In Go: the first factory. */
+taskhost_factory* taskhostGoFactories(void);
+
+/* The descriptor that becomes readable when there are notes; -1 if there can be none. Once. */
+int32_t taskhost_go_open(void);
+/* The records that have notes, which are in `taken`, linked by `taken_next`. For the dispatcher. */
+taskhost_go_record* taskhost_go_take_notes(void);
+/* After DROP. */
+void taskhost_go_recycle(taskhost_go_record* record);
+
+/* Services, for goroutines. False: the execution is over. */
+int32_t taskhost_go_log(taskhost_go_record* record, uint64_t id, int32_t level, const char* text, size_t size);
+void taskhost_go_ready(taskhost_go_record* record, uint64_t id);
+void taskhost_go_heartbeat(taskhost_go_record* record, uint64_t id);
+/* The goroutine has ended. */
+void taskhost_go_finish(taskhost_go_record* record, uint64_t id, int32_t status, const char* text, size_t size);
+
+int32_t taskhost_go_ignores_pipe_signal(void);
+
+#endif

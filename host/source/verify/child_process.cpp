@@ -1,0 +1,205 @@
+#include "child_process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+
+namespace taskhost::verify {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kept_output = 2000;
+constexpr std::size_t message_size_limit = std::size_t{1} << 20;  // of all messages of a child
+constexpr std::string_view finished_word = "finished";
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value = -1) : value_(value) {}
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const noexcept { return value_; }
+  bool is_open() const noexcept { return value_ >= 0; }
+  void reset(int value) {
+    close();
+    value_ = value;
+  }
+  void close() {
+    if (value_ >= 0) ::close(value_);
+    value_ = -1;
+  }
+
+ private:
+  int value_;
+};
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "no pipe");
+    read.reset(ends[0]);
+    write.reset(ends[1]);
+  }
+  Descriptor read;
+  Descriptor write;
+};
+
+// Appends what is there; false at the end of it.
+bool take(const Descriptor& from, std::string& text) {
+  std::array<char, 16384> buffer;
+  const ssize_t size = ::read(from.get(), buffer.data(), buffer.size());
+  if (size > 0) text.append(buffer.data(), static_cast<std::size_t>(size));
+  return size > 0 || (size < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+void keep_the_end(std::string& output) {
+  if (output.size() > 2 * kept_output) output.erase(0, output.size() - kept_output);
+}
+
+Progress* progress_of_child = nullptr;
+
+// Handlers run on the thread that called exit.
+void on_process_exit(int status, void* /*unused*/) {
+  progress_of_child->exit_called = true;
+  ::_exit(status);
+}
+
+[[noreturn]] void be_child(Progress& progress, const Pipe& messages, const Pipe& output, pid_t parent,
+                           const std::function<void(const Reporter&)>& body) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
+  ::setpgid(0, 0);  // so that what the plugin starts goes with it
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  ::signal(SIGPIPE, SIG_IGN);  // as in the program
+  const int null = ::open("/dev/null", O_RDWR);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(null, STDOUT_FILENO);
+  if (null > STDERR_FILENO) ::close(null);
+  std::fflush(stdout);  // what the parent has not yet written is the parent's
+  ::dup2(output.write.get(), STDOUT_FILENO);
+  ::dup2(output.write.get(), STDERR_FILENO);
+  progress_of_child = &progress;
+  ::on_exit(on_process_exit, nullptr);
+  try {
+    const Reporter reporter(messages.write.get());
+    body(reporter);
+    std::fflush(stdout);
+    reporter.send({{"type", finished_word}});
+  } catch (const std::exception& error) {
+    [[maybe_unused]] const auto written =
+        ::write(STDERR_FILENO, error.what(), std::char_traits<char>::length(error.what()));
+  }
+  ::_exit(0);
+}
+
+void read_messages(const std::string& text, ChildEnd& end) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t line_end = text.find('\n', begin);
+    if (line_end == std::string::npos) break;
+    nlohmann::json message =
+        nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                              text.begin() + static_cast<std::ptrdiff_t>(line_end), nullptr, false);
+    begin = line_end + 1;
+    if (!message.is_object()) continue;  // a plugin wrote to a descriptor that is not its own
+    if (message.value("type", "") == finished_word) {
+      end.has_finished = true;
+    } else {
+      end.messages.push_back(std::move(message));
+    }
+  }
+}
+
+}  // namespace
+
+void Reporter::send(const nlohmann::json& message) const {
+  const std::string line = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  for (std::size_t written = 0; written < line.size();) {
+    const ssize_t size = ::write(descriptor_, line.data() + written, line.size() - written);
+    if (size < 0 && errno != EINTR) return;
+    if (size > 0) written += static_cast<std::size_t>(size);
+  }
+}
+
+ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
+                      const std::function<void(const Reporter& reporter)>& body) {
+  new (&progress) Progress;
+  Pipe messages;
+  Pipe output;
+  const auto started = Clock::now();
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) throw std::system_error(errno, std::generic_category(), "no process");
+  if (child == 0) be_child(progress, messages, output, parent, body);
+  messages.write.close();
+  output.write.close();
+  for (const Descriptor* end : {&messages.read, &output.read}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+
+  ChildEnd end;
+  std::string text;
+  int wait_status = 0;
+  bool has_ended = false;
+  while (true) {
+    // What the child's own children keep open must not hold us up, hence the look at the process itself.
+    std::array<pollfd, 2> polled{{{messages.read.get(), POLLIN, 0}, {output.read.get(), POLLIN, 0}}};
+    ::poll(polled.data(), polled.size(), 5);
+    siginfo_t info{};
+    has_ended =
+        ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
+    const bool messages_go_on = take(messages.read, text) && text.size() < message_size_limit;
+    if (!messages_go_on) messages.read.close();
+    if (!take(output.read, end.output)) output.read.close();
+    keep_the_end(end.output);
+    if (has_ended) break;
+    if (Clock::now() - started >= limit) {
+      end.was_late = true;
+      ::kill(child, SIGKILL);
+      break;
+    }
+  }
+  end.lifetime = Clock::now() - started;
+  // Before it is reaped, while its id is its own: whatever it started goes too.
+  ::kill(-child, SIGKILL);
+  while (::waitpid(child, &wait_status, 0) < 0 && errno == EINTR) {
+  }
+  // The rest, which is there already.
+  for (std::size_t before = text.size() + 1; messages.read.is_open() && text.size() != before;) {
+    before = text.size();
+    take(messages.read, text);
+  }
+  while (output.read.is_open()) {
+    const std::size_t before = end.output.size();
+    if (!take(output.read, end.output) || end.output.size() == before) break;
+    keep_the_end(end.output);
+  }
+  if (end.output.size() > kept_output) end.output.erase(0, end.output.size() - kept_output);
+  if (WIFEXITED(wait_status)) end.status = WEXITSTATUS(wait_status);
+  if (WIFSIGNALED(wait_status)) end.signal = WTERMSIG(wait_status);
+  read_messages(text, end);
+  return end;
+}
+
+SharedProgress::SharedProgress()
+    : progress_(static_cast<Progress*>(
+          ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+  if (progress_ == MAP_FAILED) throw std::bad_alloc();
+}
+
+SharedProgress::~SharedProgress() { ::munmap(progress_, sizeof(Progress)); }
+
+}  // namespace taskhost::verify

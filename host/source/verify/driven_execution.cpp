@@ -1,0 +1,211 @@
+#include "driven_execution.hpp"
+
+#include <cxxabi.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "call_words.hpp"
+
+namespace taskhost::verify {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The host's stall limit where the manifest gives none.
+constexpr nanoseconds call_limit = std::chrono::milliseconds(100);
+// A runtime that wakes up with the first start of all is told from a start that blocks each time.
+constexpr nanoseconds first_start_limit = std::chrono::seconds(1);
+
+// How long this thread has waited for a processor so far: a busy machine is not the plugin's fault.
+nanoseconds read_waited_for_processor() {
+  const int file = ::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  char text[96];
+  const ssize_t size = ::read(file, text, sizeof text - 1);
+  ::close(file);
+  if (size <= 0) return {};
+  text[size] = '\0';
+  char* end = nullptr;
+  std::strtoull(text, &end, 10);
+  return nanoseconds(static_cast<std::int64_t>(std::strtoull(end, nullptr, 10)));
+}
+
+// The same as it was a moment ago, since to read it costs more than a poll.
+nanoseconds waited_before_call(Clock::time_point now) {
+  thread_local Clock::time_point read_at;
+  thread_local nanoseconds waited{};
+  if (now - read_at > std::chrono::milliseconds(10)) {
+    waited = read_waited_for_processor();
+    read_at = now;
+  }
+  return waited;
+}
+
+struct CallMark {
+  CallMark(Cell& cell, Phase phase) { current_call() = {&cell, phase}; }
+  ~CallMark() { current_call() = {}; }
+  CallMark(const CallMark&) = delete;
+  CallMark& operator=(const CallMark&) = delete;
+};
+
+std::size_t align_of(const taskhost_factory& factory) {
+  return factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t);
+}
+
+}  // namespace
+
+DrivenExecution::DrivenExecution(SimulatedHost& host, const taskhost_factory& factory, std::uint64_t number)
+    : host_(host), factory_(factory), cell_(host.claim()), state_(factory.state_size, align_of(factory)) {
+  cell_.begin(number, factory.run != nullptr);
+}
+
+DrivenExecution::~DrivenExecution() {
+  drop();
+  cell_.end();
+}
+
+template <class Function>
+std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
+  const std::string where = phase_words(phase);
+  Findings& findings = host_.findings();
+  Progress& progress = host_.progress();
+  const auto threw = [&](const std::string& what) {
+    if (phase == Phase::drop) {
+      findings.broken("3.7", "throws " + where, "drop let an exception out: " + what);
+    } else {
+      findings.broken("3.6", "throws " + where, function_name(phase) + (" let an exception out: " + what));
+    }
+    cell_.fail("an exception: " + what);
+    return TASKHOST_PANIC;
+  };
+  progress.execution = cell_.number();
+  progress.call = phase == Phase::poll ? polls_ : 1;
+  progress.stop_requested = cell_.stop_requested();
+  std::int32_t result = TASKHOST_PANIC;
+  const nanoseconds waited_before = waited_before_call(Clock::now());
+  const auto begin = Clock::now();
+  progress.phase = phase;
+  {
+    const CallMark mark(cell_, phase);
+    try {
+      result = function();
+    } catch (const std::exception& error) {
+      result = threw(error.what());
+    } catch (const abi::__forced_unwind&) {
+      findings.broken("3.8", "thread exit", function_name(phase) + std::string(" ended its thread (pthread_exit)"));
+      throw;
+    } catch (...) {
+      result = threw("of no standard type");
+    }
+  }
+  last_call_ = Clock::now() - begin;
+  if (phase != Phase::run && last_call_ >= call_limit) {
+    judge_time(phase, last_call_, read_waited_for_processor() - waited_before);
+  }
+  progress.phase = Phase::none;
+  if (!state_.is_whole()) {
+    findings.broken("2.5", "state overrun",
+                    function_name(phase) + (" wrote outside of its state of " + std::to_string(factory_.state_size) +
+                                            " bytes; is state_size that of the type that is kept there?"));
+  }
+  return result;
+}
+
+void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds waited) {
+  if (taken - waited < call_limit) return;
+  const std::string words =
+      std::string(function_name(phase)) + " took " + duration_words(taken) + "; it shares its thread with other tasks";
+  if (phase == Phase::start && cell_.number() == 1 && taken < first_start_limit) {
+    host_.findings().note("3.4", "slow first start",
+                          words + " (only the first start of the process was judged mildly)");
+    return;
+  }
+  host_.findings().broken("3.4", std::string("slow ") + function_name(phase), words);
+}
+
+Outcome DrivenExecution::outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending) {
+  switch (result) {
+    case TASKHOST_OK:
+      return Outcome::ok;
+    case TASKHOST_PENDING:
+      if (may_be_pending) return Outcome::pending;
+      break;
+    case TASKHOST_ERROR:
+      if (cell_.failure().empty()) {
+        host_.findings().note(rule, std::string("silent ") + function,
+                              std::string(function) + " returned TASKHOST_ERROR, and fail was not called to say why");
+      }
+      return Outcome::error;
+    case TASKHOST_PANIC:
+      return Outcome::panic;
+    default:
+      break;
+  }
+  host_.findings().broken(rule, std::string("nonsense ") + function,
+                          std::string(function) + " returned " +
+                              (result == TASKHOST_PENDING ? "TASKHOST_PENDING" : std::to_string(result)) +
+                              ", which means nothing there");
+  cell_.fail(std::string(function) + " returned " + std::to_string(result));
+  return Outcome::error;
+}
+
+Outcome DrivenExecution::start() {
+  const std::int32_t result = call(
+      Phase::start, [&] { return factory_.start != nullptr ? factory_.start(state_.get(), &cell_) : TASKHOST_OK; });
+  const Outcome outcome = outcome_of(result, "start", "3.1", false);
+  is_started_ = outcome == Outcome::ok;
+  if (!is_started_) {
+    cell_.end();
+    state_.wall();
+  }
+  return outcome;
+}
+
+Outcome DrivenExecution::poll() {
+  ++polls_;
+  cell_.begin_poll();
+  const Outcome outcome =
+      outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
+  if (outcome != Outcome::pending) return outcome;
+  for (const int descriptor : cell_.closed_descriptors()) {
+    host_.findings().broken("4.5", "closed watched fd",
+                            "descriptor " + std::to_string(descriptor) +
+                                " was closed while the host waits for it; forget it first, with 0 interests");
+  }
+  if (!cell_.is_anything_arranged()) {
+    host_.findings().note("3.11", "nothing arranged",
+                          "a poll returned TASKHOST_PENDING with nothing arranged that could wake it: from there on "
+                          "only the stop does. Right for a task that waits for the stop, a hang for any other");
+  }
+  return outcome;
+}
+
+Outcome DrivenExecution::run() {
+  return outcome_of(call(Phase::run, [&] { return factory_.run(state_.get(), &cell_); }), "run", "3.3", false);
+}
+
+void DrivenExecution::drop() {
+  if (!is_started_ || is_dropped_) return;
+  is_dropped_ = true;
+  cell_.begin_drop();
+  if (factory_.drop != nullptr) {
+    call(Phase::drop, [&]() -> std::int32_t {
+      factory_.drop(state_.get());
+      return TASKHOST_OK;
+    });
+  }
+  cell_.end();
+  state_.wall();
+}
+
+void DrivenExecution::request_stop() {
+  host_.progress().stop_requested = true;
+  cell_.request_stop();
+}
+
+}  // namespace taskhost::verify

@@ -1,0 +1,68 @@
+// One execution of a factory, driven call by call by a test. Each call is looked at: how long it took, what it
+// returned, what it threw, whether the state's surroundings are whole. Calls may come from different threads, one at a
+// time, as the contract says.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "simulated_host.hpp"
+#include "state_block.hpp"
+
+namespace taskhost::verify {
+
+enum class Outcome : std::uint8_t { ok, pending, error, panic };
+
+class DrivenExecution {
+ public:
+  // `factory` outlives it.
+  DrivenExecution(SimulatedHost& host, const taskhost_factory& factory, std::uint64_t number);
+  ~DrivenExecution();  // drops it if that was not done
+  DrivenExecution(const DrivenExecution&) = delete;
+  DrivenExecution& operator=(const DrivenExecution&) = delete;
+
+  Outcome start();
+  Outcome poll();
+  Outcome run();
+  void drop();  // once, if start went well
+
+  // Until a wake; 0 if none came within `patience`, or nothing is arranged that could wake it.
+  unsigned rest(nanoseconds patience, nanoseconds late = nanoseconds(0)) {
+    const bool can_be_woken = cell_.stop_requested() || cell_.is_anything_arranged();
+    return cell_.rest(TASKHOST_NEVER, can_be_woken ? patience : nanoseconds(0), late);
+  }
+  void request_stop();
+
+  Cell& cell() noexcept { return cell_; }
+  bool is_started() const noexcept { return is_started_; }
+  std::uint64_t polls() const noexcept { return polls_; }
+  nanoseconds last_call() const noexcept { return last_call_; }  // how long it took
+
+ private:
+  template <class Function>
+  std::int32_t call(Phase phase, const Function& function);
+  Outcome outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
+  void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
+
+  SimulatedHost& host_;
+  const taskhost_factory& factory_;
+  Cell& cell_;
+  StateBlock state_;
+  bool is_started_ = false;
+  bool is_dropped_ = false;
+  std::uint64_t polls_ = 0;
+  nanoseconds last_call_{};
+};
+
+// Says that one call, or a whole test, has taken too long for another round.
+class Budget {
+ public:
+  explicit Budget(nanoseconds limit) : end_(std::chrono::steady_clock::now() + limit) {}
+  bool is_over() const { return std::chrono::steady_clock::now() >= end_; }
+
+ private:
+  std::chrono::steady_clock::time_point end_;
+};
+
+}  // namespace taskhost::verify

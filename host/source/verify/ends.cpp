@@ -1,0 +1,101 @@
+#include "ends.hpp"
+
+#include <csignal>
+#include <string>
+
+#include "call_words.hpp"
+#include "manifest_text.hpp"
+#include "process_state.hpp"
+
+namespace taskhost::verify {
+
+namespace {
+
+std::string place_words(const Progress& progress) {
+  const Phase phase = progress.phase;
+  std::string words = phase_words(phase);
+  if (phase == Phase::none || phase == Phase::load || phase == Phase::entry) {
+    if (phase == Phase::none && progress.execution != 0) {
+      words += ", after execution " + std::to_string(progress.execution) + " had begun";
+    }
+    return words;
+  }
+  words += " of execution " + std::to_string(progress.execution);
+  if (phase == Phase::poll) words += ", poll " + std::to_string(progress.call);
+  if (progress.stop_requested) words += ", after it was asked to stop";
+  return words;
+}
+
+// What it wrote last tells mostly more than the signal: the text of an exception, a panic or a sanitizer.
+std::string output_words(const ChildEnd& end) {
+  std::string output = end.output;
+  while (output.ends_with('\n')) output.pop_back();
+  if (output.empty()) return {};
+  constexpr std::size_t most = 300;
+  const bool is_cut = output.size() > most;
+  if (is_cut) output.erase(0, output.size() - most);
+  return "; it wrote: \"" + std::string(is_cut ? "…" : "") + printable_text(output, most) + '"';
+}
+
+bool has(const ChildEnd& end, const char* words) { return end.output.find(words) != std::string::npos; }
+
+Verdict crash(const ChildEnd& end, const Progress& progress) {
+  const std::string place = place_words(progress);
+  const std::int64_t offset = progress.hit_offset;
+  const std::string killed = signal_words(*end.signal) + " " + place;
+  const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
+  switch (progress.hit.load()) {
+    case Hit::behind_state:
+      return broken("2.5", killed + ": it touched its state's byte " + std::to_string(offset) +
+                               " behind the end. Is state_size that of the type that is kept there?");
+    case Hit::before_state:
+      return broken("2.5", killed + ": it touched memory " + std::to_string(-offset) + " bytes before its state");
+    case Hit::dropped_state:
+      return broken(progress.phase == Phase::none ? "5.2" : "3.9",
+                    killed + ": it touched the state of an execution that was dropped already, at byte " +
+                        std::to_string(offset) + ". Does a thread or a callback still have it?");
+    case Hit::unknown:
+      break;
+  }
+  if (*end.signal == SIGABRT && (has(end, "terminate called") || has(end, "cannot unwind") || has(end, "panicked"))) {
+    return broken(in_loading ? "1.3" : "3.6", "an exception or panic ended the process, " + killed + output_words(end));
+  }
+  return broken(in_loading ? "1.3" : "3.8", "it crashed: " + killed + output_words(end));
+}
+
+Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
+  const std::string words = "it had not come back after " + duration_words(time_limit) + ", ";
+  switch (progress.phase.load()) {
+    case Phase::none:
+      return unproven("the test had not ended after " + duration_words(time_limit) + ", " + place_words(progress) +
+                      ": try a longer --time-limit");
+    case Phase::load:
+    case Phase::entry:
+      return broken("1.5", words + place_words(progress));
+    case Phase::start:
+    case Phase::poll:
+    case Phase::drop:
+      return broken("3.4", words + place_words(progress));
+    case Phase::run:
+      return broken("3.10", words + place_words(progress));
+  }
+  return unproven(words + place_words(progress));
+}
+
+}  // namespace
+
+Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit) {
+  if (end.was_late) return late(progress, time_limit);
+  if (end.signal) return crash(end, progress);
+  const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
+  if (progress.exit_called) {
+    return broken(in_loading ? "1.3" : "3.8",
+                  "it called exit(" + std::to_string(end.status.value_or(0)) + ") " + place_words(progress));
+  }
+  return broken(in_loading ? "1.3" : "3.8",
+                "it ended the process with status " + std::to_string(end.status.value_or(0)) +
+                    ", by _exit, the end of its last thread, or since it closed descriptors of others, " +
+                    place_words(progress) + output_words(end));
+}
+
+}  // namespace taskhost::verify

@@ -1,0 +1,266 @@
+// The tests of what executions take and leave behind, for polled and blocking tasks alike.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "call_words.hpp"
+#include "test.hpp"
+
+namespace taskhost::verify {
+
+namespace {
+
+using std::chrono::milliseconds;
+using Json = nlohmann::json;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool memory_can_be_judged = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool memory_can_be_judged = false;
+#else
+constexpr bool memory_can_be_judged = true;
+#endif
+#else
+constexpr bool memory_can_be_judged = true;
+#endif
+
+// One whole life, short: for tests that want many. False: it can't be dropped.
+bool live(TestContext& context, std::uint64_t number) {
+  if (context.is_blocking()) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
+  DrivenExecution execution(context.host(), context.factory(), context.next_number());
+  if (!context.start(execution)) return true;
+  Outcome outcome = Outcome::pending;
+  for (std::uint64_t polls = 0; polls < 1 + number % 3 && outcome == Outcome::pending; ++polls) {
+    outcome = context.poll(execution);
+    if (outcome == Outcome::pending) execution.rest(nanoseconds(0));
+  }
+  if (outcome == Outcome::pending && number % 2 == 0) stop_polled(context, execution);
+  return true;
+}
+
+Verdict stuck() { return unproven("an execution did not end when it was asked to: see \"stop at any time\""); }
+
+// Configs that are not what any task wants: of every kind of JSON; and the given one with each of its values replaced.
+std::vector<std::string> wrong_configs(TestContext& context) {
+  std::vector<std::string> configs = {
+      "null",         "true", "17", "-1.5e300", "\"text\"", "\"\"", "[]", "[1, \"two\", {}]", R"({"no_such_key": 1})",
+      R"({"": null})"};
+  Json deep = Json::array();
+  for (int level = 0; level < 200; ++level) deep = Json::array({std::move(deep)});
+  configs.push_back(Json{{"deep", std::move(deep)}}.dump());
+  configs.push_back(Json{{"long", std::string(100'000, 'x')}}.dump());
+  const Json given = Json::parse(context.host().config(), nullptr, false);
+  if (!given.is_object()) return configs;
+  Json with_more = given;
+  with_more["no_such_key"] = 1;
+  configs.push_back(with_more.dump());
+  // No other texts: a path that is wrong by a letter names a file all the same.
+  const std::array<Json, 8> wrong = {
+      nullptr, true, -1, 1e300, "", Json::array(), Json::object(), std::uint64_t{0xFFFF'FFFF'FFFF'FFFF}};
+  for (const auto& [key, value] : given.items()) {
+    for (const Json& other : wrong) {
+      Json changed = given;
+      changed[key] = other;
+      configs.push_back(changed.dump());
+    }
+    Json without = given;
+    without.erase(key);
+    configs.push_back(without.dump());
+  }
+  for (std::size_t i = configs.size(); i > 1; --i) std::swap(configs[i - 1], configs[context.choose(0, i - 1)]);
+  return configs;
+}
+
+// For threads and descriptors that are about to go.
+int patience_ms(const TestContext& context) {
+  const nanoseconds patience = std::min<nanoseconds>(milliseconds(400), context.stop_limit() / 5);
+  return static_cast<int>(patience / milliseconds(1));
+}
+
+struct Sample {
+  Memory memory;
+  std::size_t threads = 0;
+  std::size_t descriptors = 0;
+
+  static Sample take() { return {memory_in_use(), count_threads(), count_descriptors()}; }
+};
+
+// Between the samples of the quarters' ends; growth in each is a leak, in some it is a cache.
+std::string memory_growth(const std::array<Sample, 4>& samples, std::uint64_t executions) {
+  if (!memory_can_be_judged) return {};
+  const double quarter = static_cast<double>(executions) / 4;
+  const auto grows = [&](std::size_t Memory::*what, double least_each, double least_in_all) {
+    double total = 0;
+    for (std::size_t i = 1; i < samples.size(); ++i) {
+      const double more =
+          static_cast<double>(samples[i].memory.*what) - static_cast<double>(samples[i - 1].memory.*what);
+      if (more < least_each * quarter) return 0.0;
+      total += more;
+    }
+    return total >= least_in_all ? total / (3 * quarter) : 0.0;
+  };
+  if (const double each = grows(&Memory::allocated, 8, 4096); each > 0) {
+    return std::to_string(std::lround(each)) + " bytes of memory that was allocated and not freed";
+  }
+  if (const double each = grows(&Memory::resident, 16, 8.0 * (1 << 20)); each > 0) {
+    return std::to_string(std::lround(each)) + " bytes of resident memory";
+  }
+  return {};
+}
+
+}  // namespace
+
+Verdict start_then_drop(TestContext& context) {
+  const Budget budget = context.budget(30);
+  std::uint64_t executions = 0;
+  while (executions < 20 && (executions < 1 || !budget.is_over())) {
+    DrivenExecution execution(context.host(), context.factory(), context.next_number());
+    ++executions;
+    if (context.start(execution)) execution.drop();
+  }
+  return context.conclude(holds(count_words(executions, "execution") + ", dropped before anything else was called"),
+                          false);
+}
+
+Verdict failing_starts(TestContext& context) {
+  const Budget budget = context.budget(50);
+  SimulatedHost& host = context.host();
+  const auto live_with = [&](const std::string& config) {
+    host.set_config(config);
+    const std::uint64_t before = context.tally().failed_starts;
+    DrivenExecution execution(host, context.factory(), context.next_number());
+    if (context.start(execution) && !context.is_blocking()) {
+      for (int polls = 0; polls < 3 && context.poll(execution) == Outcome::pending; ++polls) {
+        execution.rest(nanoseconds(0));
+      }
+    }
+    return context.tally().failed_starts > before;
+  };
+  const std::vector<std::string> configs = wrong_configs(context);
+  std::uint64_t failed = 0;
+  std::uint64_t tried = 0;
+  ProcessState before;
+  for (int round = 0; round < 3; ++round) {
+    for (const std::string& config : configs) {
+      if (budget.is_over()) break;
+      ++tried;
+      if (live_with(config)) ++failed;
+    }
+    if (round == 0) before = settled(ProcessState::take(), 50);  // what is made once has been made
+  }
+  const bool is_silent = failed > 0 && context.tally().start_failure.empty();
+  const LeftBehind left =
+      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "5.2", "5.3");
+  if (!left.broken_rules.empty()) {
+    return broken(left.broken_rules, "after " + count_words(tried, "start") + " with wrong configs, of which " +
+                                         std::to_string(failed) + " failed, " + left.broken_words);
+  }
+  std::string text = count_words(tried, "start") + " with wrong configs: " + std::to_string(failed) +
+                     " failed, and left nothing behind";
+  if (failed == 0)
+    text = count_words(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
+  if (is_silent) text += "; no text was given why";
+  return holds(text);
+}
+
+Verdict many_executions(TestContext& context) {
+  constexpr std::uint64_t most = 4000;
+  constexpr std::uint64_t warm_up = 100;
+  constexpr std::uint64_t fewest = 40;
+  context.host().jump_at_once();
+  // First how many there is time for, so that the quarters have the same length.
+  const Budget time = context.budget(30);
+  const auto begin = std::chrono::steady_clock::now();
+  std::uint64_t done = 0;
+  while (done < warm_up && !time.is_over()) {
+    if (!live(context, done++)) return stuck();
+  }
+  const auto each = (std::chrono::steady_clock::now() - begin) / std::max<std::uint64_t>(done, 1);
+  const nanoseconds limit = std::min<nanoseconds>(std::chrono::seconds(3), context.stop_limit() * 6 / 10);
+  const auto affordable = static_cast<std::uint64_t>(limit / std::max<nanoseconds>(each, nanoseconds(1)));
+  const std::uint64_t count = std::clamp(affordable, fewest, most) / 4 * 4;
+  if (done < warm_up && affordable < fewest) {
+    return context.conclude(unproven("only " + count_words(done, "execution") + " in " +
+                                     duration_words(std::chrono::steady_clock::now() - begin) +
+                                     ": too few to see growth; try a longer --time-limit"),
+                            false);
+  }
+  std::array<Sample, 4> samples;
+  constexpr std::uint64_t look_each = 100;
+  constexpr std::size_t far_too_many = 100;  // a leak that is plain need not bring the machine down
+  const std::size_t threads = count_threads();
+  const std::size_t descriptors = count_descriptors();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (!live(context, i)) return stuck();
+    if ((i + 1) % look_each == 0 && !context.brings_runtime()) {
+      const std::string span = " more after " + std::to_string(i + 1) + " executions";
+      const std::size_t more_threads = count_threads() - std::min(count_threads(), threads);
+      if (more_threads >= far_too_many) return broken("5.2, 5.3", std::to_string(more_threads) + " threads" + span);
+      const std::size_t more_descriptors = count_descriptors() - std::min(count_descriptors(), descriptors);
+      if (more_descriptors >= far_too_many)
+        return broken("5.3", std::to_string(more_descriptors) + " descriptors" + span);
+    }
+    if ((i + 1) % (count / 4) == 0) samples[(i + 1) / (count / 4) - 1] = Sample::take();
+  }
+  // What ends on its own a moment later is no growth.
+  Sample last = samples.back();
+  for (int turn = 0; turn < 50; ++turn) {
+    if (last.threads <= samples.front().threads && last.descriptors <= samples.front().descriptors) break;
+    std::this_thread::sleep_for(milliseconds(10));
+    last = Sample::take();
+  }
+  const std::size_t tolerated = 2 + (context.brings_runtime() ? count / 100 : 0);
+  const std::string span = " in " + std::to_string(count * 3 / 4) + " executions";
+  if (last.threads > samples.front().threads + tolerated) {
+    return broken("5.2, 5.3", std::to_string(last.threads - samples.front().threads) + " threads more" + span);
+  }
+  if (last.descriptors > samples.front().descriptors + tolerated) {
+    return broken("5.3", std::to_string(last.descriptors - samples.front().descriptors) + " descriptors more" + span);
+  }
+  if (const std::string growth = memory_growth(samples, count); !growth.empty()) {
+    return broken("5.3", growth + ", for each of " + std::to_string(count) + " executions: drop must give back what " +
+                             "start and the others took");
+  }
+  return context.conclude(
+      holds(count_words(count, "execution") + ", no growth in " + (memory_can_be_judged ? "memory, " : "") +
+            "descriptors or threads" + (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)")),
+      false);
+}
+
+Verdict left_behind(TestContext& context) {
+  const ProcessState before = ProcessState::take();
+  if (!live(context, 0)) return stuck();
+  const ProcessState after_first = settled(before, patience_ms(context));
+  const Budget budget = context.budget(30);
+  std::uint64_t executions = 1;
+  while (executions < 12 && !budget.is_over()) {
+    if (!live(context, executions++)) return stuck();
+  }
+  const ProcessState after = settled(after_first, patience_ms(context));
+  const LeftBehind once = judge_left_behind(before, after_first, true, context.brings_runtime(), "5.2", "5.3");
+  const LeftBehind each = judge_left_behind(after_first, after, false, context.brings_runtime(), "5.2", "5.3");
+  if (!once.kept.empty() && each.broken_rules.empty() && executions > 1) {
+    context.host().findings().note(
+        "5.2, 5.3", "kept",
+        "the first execution made what stays, and the later ones added nothing: " + once.kept +
+            ". Right for what belongs to the process, and touches no state of an execution");
+  }
+  // Wakes are for any thread at any time; but those that go on come from something that an execution has made.
+  std::this_thread::sleep_for(milliseconds(20));
+  const std::uint64_t wakes = context.host().stale_wakes();
+  std::this_thread::sleep_for(milliseconds(200));
+  const std::uint64_t more = context.host().stale_wakes() - wakes;
+  if (more >= 10) {
+    return broken("5.2", "after the last drop a thread of the plugin's goes on: it called wake " +
+                             std::to_string(more) + " times in 200 ms");
+  }
+  if (!once.broken_rules.empty()) return broken(once.broken_rules, "after the first drop: " + once.broken_words);
+  if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each execution more: " + each.broken_words);
+  return context.conclude(
+      holds("nothing: no threads, descriptors, child processes or signal handlers, nothing process-wide"), false);
+}
+
+}  // namespace taskhost::verify

@@ -1,0 +1,37 @@
+// The tests of a plugin as a whole, before any execution: its file, its entry and its descriptors. They run in a
+// test's process.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plugin_library.hpp"
+#include "progress.hpp"
+#include "test.hpp"
+#include "verdict.hpp"
+
+namespace taskhost::verify {
+
+// A plugin that has been loaded in this process, and what its entry said then.
+struct LoadedPlugin {
+  std::shared_ptr<PluginLibrary> library;  // null if there is a problem
+  std::string problem;
+  bool brings_runtime = false;       // marked NODELETE: it is not to be unloaded
+  std::vector<std::string> content;  // of each factory: its fields and texts, byte for byte
+};
+LoadedPlugin load_plugin(const std::string& path, Progress& progress);
+
+// "… (rule 2.7)" as a verdict.
+Verdict refused(const std::string& problem);
+
+// Rules 1.5 and 5.1: loads the plugin. Its output is the parent's to judge.
+Verdict loading(const std::string& path, Progress& progress);
+
+// Rule 1.4. Calls the entry again, on this thread and on others.
+Verdict entry_called_again(const LoadedPlugin& plugin);
+
+// Words for a descriptor that is not what it was when the plugin was loaded; empty if it is.
+std::string changed_descriptor(const LoadedPlugin& plugin);
+
+}  // namespace taskhost::verify

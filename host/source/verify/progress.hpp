@@ -1,0 +1,48 @@
+// Where a test's process is just now, in memory that it shares with its parent: so that the parent can say what a
+// plugin was doing when it crashed, hung or ended the process. Written with lock-free atomics only, by any thread and
+// by signal handlers; with two executions at once the last writer wins.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace taskhost::verify {
+
+enum class Phase : std::uint32_t { none, load, entry, start, poll, run, drop };
+
+inline const char* phase_words(Phase phase) {
+  switch (phase) {
+    case Phase::none:
+      return "outside of any call";
+    case Phase::load:
+      return "while the library was being loaded";
+    case Phase::entry:
+      return "in its entry";
+    case Phase::start:
+      return "in start";
+    case Phase::poll:
+      return "in poll";
+    case Phase::run:
+      return "in run";
+    case Phase::drop:
+      return "in drop";
+  }
+  return "";
+}
+
+// What a crash hit, where that is known.
+enum class Hit : std::uint32_t { unknown, behind_state, before_state, dropped_state };
+
+struct Progress {
+  std::atomic<Phase> phase{Phase::none};
+  std::atomic<std::uint64_t> execution{0};  // its number
+  std::atomic<std::uint64_t> call{0};       // of that function within the execution, from 1
+  std::atomic<bool> stop_requested{false};
+  std::atomic<bool> exit_called{false};
+  std::atomic<Hit> hit{Hit::unknown};
+  std::atomic<std::int64_t> hit_offset{0};  // from the border that was crossed, or from the begin of a dropped state
+};
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+}  // namespace taskhost::verify

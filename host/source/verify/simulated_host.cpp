@@ -1,0 +1,377 @@
+#include "simulated_host.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "taskhost/ext/signals.h"
+
+namespace taskhost::verify {
+
+namespace {
+
+constexpr unsigned cell_count = 40;
+constexpr std::size_t watch_limit = 64;
+
+// A waker: 16 bits that no counter has by chance, 40 of the generation, 8 of the cell's index from 1. The high bits
+// are there so that a language whose numbers are doubles, which lose the low ones, is found out.
+constexpr std::uint64_t waker_mark = std::uint64_t{0x5AC3} << 48;
+
+// Services without an exec have nothing else to find it by.
+SimulatedHost* the_host = nullptr;
+
+// Beside the causes: the descriptors or the bell were ready, whatever it meant.
+constexpr unsigned something_came = 1u << 16;
+
+constexpr std::uint64_t known_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE | TASKHOST_SIGNAL_HANGUP |
+                                        TASKHOST_SIGNAL_USER1 | TASKHOST_SIGNAL_USER2;
+
+std::uint64_t real_now() {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+std::uint64_t plus(std::uint64_t time, std::uint64_t more) {
+  return more < TASKHOST_NEVER - time ? time + more : TASKHOST_NEVER;
+}
+
+bool is_same_file(int one, int other) {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
+}  // namespace
+
+CurrentCall& current_call() noexcept {
+  thread_local CurrentCall call;
+  return call;
+}
+
+// --- One execution ---------------------------------------------------------------------------------------------------
+
+Cell::Cell(SimulatedHost& host, unsigned index)
+    : taskhost_exec{&simulated_services},
+      host_(&host),
+      index_(index),
+      bell_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+void Cell::begin(std::uint64_t number, bool is_blocking) {
+  const std::lock_guard lock(mutex_);
+  ++generation_;
+  number_ = number;
+  is_blocking_ = is_blocking;
+  logs_ = 0;
+  stop_ = false;
+  waker_given_ = false;
+  woken_ = woken_by_others_ = stop_told_ = timer_was_due_ = false;
+  timer_ = TASKHOST_NEVER;
+  signals_wanted_ = signals_come_ = 0;
+  failure_.clear();
+  alive_ = true;
+}
+
+void Cell::begin_drop() {
+  const std::lock_guard lock(mutex_);
+  forget_watches();
+  timer_ = TASKHOST_NEVER;
+  signals_wanted_ = 0;
+}
+
+void Cell::end() {
+  begin_drop();
+  alive_ = false;
+}
+
+void Cell::forget_watches() {
+  for (const Watch& watch : watches_) ::close(watch.duplicate);
+  watches_.clear();
+}
+
+void Cell::ring() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(bell_, &one, sizeof one);
+}
+
+taskhost_waker Cell::waker() const noexcept { return waker_mark | (generation_ & 0xFF'FFFF'FFFF) << 8 | (index_ + 1); }
+
+void Cell::wake(bool by_itself) {
+  const std::lock_guard lock(mutex_);
+  woken_by_others_ = woken_by_others_ || !by_itself;
+  if (woken_) return;
+  woken_ = true;
+  ring();
+}
+
+void Cell::request_stop() {
+  stop_ = true;
+  ring();
+}
+
+bool Cell::send_signal() {
+  const std::lock_guard lock(mutex_);
+  if (signals_wanted_ == 0) return false;
+  signals_come_ |= signals_wanted_ & (~signals_wanted_ + 1);  // the lowest
+  woken_ = woken_by_others_ = true;
+  ring();
+  return true;
+}
+
+std::string Cell::failure() {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void Cell::fail(std::string text) {
+  const std::lock_guard lock(mutex_);
+  failure_ = std::move(text);
+}
+
+void Cell::set_timer(std::uint64_t time) {
+  const std::lock_guard lock(mutex_);
+  timer_ = time;
+  timer_was_due_ = time <= host_->now();
+}
+
+bool Cell::watch(int descriptor, std::uint32_t interests) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(watches_.begin(), watches_.end(),
+                                  [descriptor](const Watch& watch) { return watch.descriptor == descriptor; });
+  if (interests == 0) {
+    if (found != watches_.end()) {
+      ::close(found->duplicate);
+      watches_.erase(found);
+    }
+    return true;
+  }
+  if (found != watches_.end()) {
+    found->interests |= interests;
+    return true;
+  }
+  if (watches_.size() == watch_limit || !host_->can_wait_for(descriptor)) return false;
+  const int duplicate = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0) return false;
+  watches_.push_back({descriptor, duplicate, interests});
+  return true;
+}
+
+std::vector<int> Cell::closed_descriptors() {
+  const std::lock_guard lock(mutex_);
+  std::vector<int> closed;
+  for (const Watch& watch : watches_) {
+    if (!is_same_file(watch.descriptor, watch.duplicate)) closed.push_back(watch.descriptor);
+  }
+  return closed;
+}
+
+bool Cell::subscribe(std::uint32_t signals) {
+  if ((signals & ~known_signals) != 0) return false;
+  const std::lock_guard lock(mutex_);
+  signals_wanted_ = signals;
+  signals_come_ &= signals;
+  return true;
+}
+
+std::uint32_t Cell::take_signals() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(signals_come_, 0);
+}
+
+bool Cell::is_anything_arranged() {
+  const std::lock_guard lock(mutex_);
+  return woken_ || timer_ != TASKHOST_NEVER || !watches_.empty() || signals_wanted_ != 0 || waker_given_;
+}
+
+void Cell::begin_poll() {
+  const std::lock_guard lock(mutex_);
+  woken_by_others_ = false;
+}
+
+bool Cell::asked_for_itself_only() {
+  const std::lock_guard lock(mutex_);
+  if (woken_) return !woken_by_others_;
+  return timer_ != TASKHOST_NEVER && timer_was_due_;
+}
+
+unsigned Cell::take_causes(std::uint64_t time, std::uint64_t late) {
+  const std::lock_guard lock(mutex_);
+  unsigned causes = 0;
+  if (stop_ && (is_blocking_ || !std::exchange(stop_told_, true))) causes |= by_stop;
+  if (woken_) causes |= by_wake;
+  if (signals_come_ != 0 && woken_) causes |= by_signal;
+  const std::uint64_t now = host_->now();
+  if (timer_ != TASKHOST_NEVER && now >= plus(timer_, late)) {
+    causes |= by_timer;
+    timer_ = TASKHOST_NEVER;
+  }
+  if (now >= time) causes |= by_time;
+  woken_ = false;
+  return causes;
+}
+
+unsigned Cell::wait_for_descriptors(nanoseconds timeout) {
+  std::vector<pollfd> polled{{bell_, POLLIN, 0}};
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Watch& watch : watches_) {
+      const int events = ((watch.interests & TASKHOST_READABLE) != 0 ? POLLIN : 0) |
+                         ((watch.interests & TASKHOST_WRITABLE) != 0 ? POLLOUT : 0);
+      polled.push_back({watch.duplicate, static_cast<short>(events), 0});
+    }
+  }
+  const timespec limit{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};
+  if (::ppoll(polled.data(), polled.size(), &limit, nullptr) <= 0) return 0;
+  if (polled.front().revents != 0) {
+    std::uint64_t rings = 0;
+    [[maybe_unused]] const auto taken = ::read(bell_, &rings, sizeof rings);
+  }
+  unsigned causes = something_came;
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 1; i < polled.size(); ++i) {
+    if (polled[i].revents == 0) continue;
+    const auto met = std::find_if(watches_.begin(), watches_.end(),
+                                  [&](const Watch& watch) { return watch.duplicate == polled[i].fd; });
+    if (met == watches_.end()) continue;
+    causes |= by_descriptor;
+    std::uint32_t left = met->interests;
+    const bool failed = (polled[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+    if (failed || (polled[i].revents & POLLIN) != 0) left &= ~TASKHOST_READABLE;
+    if (failed || (polled[i].revents & POLLOUT) != 0) left &= ~TASKHOST_WRITABLE;
+    met->interests = left;
+    if (left == 0) {
+      ::close(met->duplicate);
+      watches_.erase(met);
+    }
+  }
+  return causes;
+}
+
+unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) {
+  const std::uint64_t until = plus(real_now(), static_cast<std::uint64_t>(patience.count()));
+  const auto lateness = static_cast<std::uint64_t>(late.count());
+  for (;;) {
+    unsigned causes = take_causes(time, lateness);
+    if (causes != 0) return causes | (wait_for_descriptors(nanoseconds(0)) & ~something_came);
+    std::uint64_t next = time;
+    {
+      const std::lock_guard lock(mutex_);
+      if (timer_ != TASKHOST_NEVER) next = std::min(next, plus(timer_, lateness));
+    }
+    const std::uint64_t real = real_now();
+    if (real >= until) return 0;
+    // Until something is due by the real clock, but no longer than the grace; then the clock jumps.
+    constexpr std::uint64_t longest = TASKHOST_SECOND;
+    std::uint64_t pause = std::min(until - real, longest);
+    bool jumps = false;
+    if (next != TASKHOST_NEVER) {
+      const std::uint64_t now = host_->now();
+      const std::uint64_t left = next > now ? next - now : 0;
+      const std::uint64_t grace = static_cast<std::uint64_t>(host_->grace().count());
+      if (std::min(left, grace) <= pause) {
+        pause = std::min(left, grace);
+        jumps = true;
+      }
+    }
+    const unsigned came = wait_for_descriptors(nanoseconds(static_cast<std::int64_t>(pause)));
+    causes = (came & ~something_came) | take_causes(time, lateness);
+    if (causes != 0) return causes;
+    if (jumps && came == 0) host_->jump_to(next);
+  }
+}
+
+// --- The host --------------------------------------------------------------------------------------------------------
+
+SimulatedHost::SimulatedHost(Progress& progress, std::string config, std::string task_name,
+                             std::function<void(const Finding&)> on_finding)
+    : progress_(progress),
+      task_name_(std::move(task_name)),
+      directory_(std::filesystem::current_path().string()),
+      findings_(std::move(on_finding)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  set_config(std::move(config));
+  for (unsigned index = 0; index < cell_count; ++index) cells_.emplace_back(*this, index);
+  if (the_host == nullptr) the_host = this;
+}
+
+SimulatedHost* SimulatedHost::current() noexcept { return the_host; }
+
+void SimulatedHost::set_config(std::string config) {
+  configs_.push_back(std::make_unique<std::string>(std::move(config)));
+  config_ = configs_.back().get();
+  values_kept_.push_back(std::make_unique<ConfigValues>(*config_));
+  values_ = values_kept_.back().get();
+}
+
+std::uint64_t SimulatedHost::now() const noexcept { return real_now() + skew_; }
+
+nanoseconds SimulatedHost::grace() const noexcept {
+  constexpr unsigned enough = 50;
+  if (jumps_at_once_) return nanoseconds(0);
+  return jumps_ < enough ? std::chrono::microseconds(1000) : std::chrono::microseconds(100);
+}
+
+void SimulatedHost::jump_to(std::uint64_t time) noexcept {
+  ++jumps_;
+  advance_to(time);
+}
+
+void SimulatedHost::advance_to(std::uint64_t time) noexcept {
+  const std::uint64_t real = real_now();
+  if (time <= real || time == TASKHOST_NEVER) return;
+  std::uint64_t skew = skew_;
+  while (skew < time - real && !skew_.compare_exchange_weak(skew, time - real)) {
+  }
+}
+
+Cell& SimulatedHost::claim() {
+  const std::lock_guard lock(claim_mutex_);
+  while (cells_[next_cell_ % cell_count].is_alive()) ++next_cell_;
+  Cell& cell = cells_[next_cell_++ % cell_count];
+  cell.reserve();
+  return cell;
+}
+
+Cell* SimulatedHost::cell_of(const taskhost_exec* exec) noexcept {
+  for (Cell& cell : cells_) {
+    if (&cell == exec) return &cell;
+  }
+  return nullptr;
+}
+
+void SimulatedHost::wake(taskhost_waker waker) {
+  if (waker == 0) return;
+  const std::uint64_t index = (waker & 0xFF) - 1;
+  const std::uint64_t generation = waker >> 8 & 0xFF'FFFF'FFFF;
+  if ((waker & std::uint64_t{0xFFFF} << 48) != waker_mark || index >= cell_count || generation == 0 ||
+      generation > cells_[index].generation()) {
+    findings_.broken("4.10", "made-up waker",
+                     "wake was called with " + std::to_string(waker) +
+                         ", which is no waker that this host has given; are all 64 bits of it kept?");
+    return;
+  }
+  Cell& cell = cells_[index];
+  if (cell.generation() != generation || !cell.is_alive()) {
+    ++stale_wakes_;
+    return;
+  }
+  const CurrentCall& call = current_call();
+  cell.wake(call.cell == &cell && (call.phase == Phase::poll || call.phase == Phase::start));
+}
+
+bool SimulatedHost::can_wait_for(int descriptor) const noexcept {
+  epoll_event event{};
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) return false;
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, &event);
+  return true;
+}
+
+}  // namespace taskhost::verify

@@ -1,0 +1,250 @@
+// The table of services of the simulated host: each does its work, and looks at how it was called.
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "config_extension.hpp"
+#include "manifest_text.hpp"
+#include "simulated_host.hpp"
+#include "taskhost/ext/config.h"
+#include "taskhost/ext/manifest.h"
+#include "taskhost/ext/signals.h"
+
+namespace taskhost::verify {
+
+namespace {
+
+constexpr std::size_t text_limit = 4096;
+
+std::string caller_words(const CurrentCall& call, const Cell* cell) {
+  if (call.phase == Phase::none) return "on a thread of the plugin's own, outside of start, poll and run";
+  if (call.cell != cell) return "for another execution than the one it was called from";
+  return phase_words(call.phase);
+}
+
+// The cell, or null for a call that can't be answered.
+Cell* any_thread(const taskhost_exec* exec, const char* service) {
+  SimulatedHost& host = *SimulatedHost::current();
+  Cell* const cell = host.cell_of(exec);
+  if (cell == nullptr) {
+    host.findings().broken("4.1", std::string("no exec ") + service,
+                           std::string(service) + " was called with a pointer that is no exec");
+    return nullptr;
+  }
+  if (!cell->is_alive()) {
+    host.findings().broken("4.1", std::string("dead exec ") + service,
+                           std::string(service) + " was called for an execution that was dropped already, " +
+                               caller_words(current_call(), cell));
+    return nullptr;
+  }
+  return cell;
+}
+
+Cell* own_call(const taskhost_exec* exec, const char* service) {
+  Cell* const cell = any_thread(exec, service);
+  if (cell == nullptr) return nullptr;
+  const CurrentCall& call = current_call();
+  const bool inside = call.phase == Phase::start || call.phase == Phase::poll || call.phase == Phase::run;
+  if (call.cell != cell || !inside) {
+    cell->host().findings().broken("4.2", std::string("not in a call ") + service,
+                                   std::string(service) + " was called " + caller_words(call, cell) +
+                                       "; it is for the execution's own start, poll and run, on their thread");
+  }
+  return cell;
+}
+
+std::string_view judged_text(Cell& cell, const char* service, const char* text, std::size_t size) {
+  Findings& findings = cell.host().findings();
+  if (text == nullptr) {
+    if (size != 0) {
+      findings.broken("4.6", std::string(service) + " null",
+                      std::string(service) + " got NULL for a text of " + std::to_string(size) + " bytes");
+    }
+    return {};
+  }
+  const std::string_view whole(text, size);
+  if (size > text_limit) {
+    findings.note("4.6", std::string(service) + " long",
+                  std::string(service) + " got a text of " + std::to_string(size) + " bytes; the host cuts at " +
+                      std::to_string(text_limit));
+  }
+  const std::string_view view = whole.substr(0, std::min(size, text_limit));
+  for (std::size_t i = 0; i < view.size();) {
+    const std::size_t character = character_size(whole, i);
+    if (character == 0) {
+      findings.broken("4.6", std::string(service) + " not utf8",
+                      std::string(service) + " got a text that is not UTF-8, at byte " + std::to_string(i) + ": " +
+                          quoted_text(view.substr(i > 20 ? i - 20 : 0)));
+      return view;
+    }
+    i += character;
+  }
+  if (has_control_character(view)) {
+    findings.note(
+        "4.6", std::string(service) + " control",
+        std::string(service) + " got a text with control characters, which the host replaces: " + quoted_text(view));
+  }
+  return view;
+}
+
+const ConfigValues& values_of(const taskhost_exec* exec) {
+  own_call(exec, "a function of " TASKHOST_EXTENSION_CONFIG);
+  return SimulatedHost::current()->config_values();
+}
+
+const taskhost_signals signals_table = {
+    sizeof(taskhost_signals),
+    TASKHOST_SIGNALS_REVISION,
+    [](const taskhost_exec* exec, uint32_t wanted) -> int32_t {
+      Cell* const cell = own_call(exec, "subscribe of " TASKHOST_EXTENSION_SIGNALS);
+      return cell != nullptr && cell->subscribe(wanted) ? TASKHOST_OK : TASKHOST_ERROR;
+    },
+    [](const taskhost_exec* exec) -> uint32_t {
+      Cell* const cell = own_call(exec, "take of " TASKHOST_EXTENSION_SIGNALS);
+      return cell != nullptr ? cell->take_signals() : 0;
+    },
+};
+
+const taskhost_manifest manifest_table = {
+    sizeof(taskhost_manifest),
+    TASKHOST_MANIFEST_REVISION,
+    [](const taskhost_exec* exec) -> const char* {
+      any_thread(exec, "directory of " TASKHOST_EXTENSION_MANIFEST);
+      return SimulatedHost::current()->directory().c_str();
+    },
+};
+
+int32_t wake_on_fd(const taskhost_exec* exec, int32_t fd, uint32_t interests) {
+  Cell* const cell = own_call(exec, "wake_on_fd");
+  if (cell == nullptr) return TASKHOST_ERROR;
+  Findings& findings = cell->host().findings();
+  if ((interests & ~(TASKHOST_READABLE | TASKHOST_WRITABLE)) != 0) {
+    findings.broken("4.5", "interests",
+                    "wake_on_fd got interests " + std::to_string(interests) +
+                        ", which have bits that are neither TASKHOST_READABLE nor TASKHOST_WRITABLE");
+    return TASKHOST_ERROR;
+  }
+  if (interests != 0 && ::fcntl(fd, F_GETFD) == -1) {
+    findings.broken("4.5", "closed fd",
+                    "wake_on_fd got descriptor " + std::to_string(fd) +
+                        ", which is not open; by the next time its number may be that of another task's");
+    return TASKHOST_ERROR;
+  }
+  return cell->watch(fd, interests) ? TASKHOST_OK : TASKHOST_ERROR;
+}
+
+uint32_t wait(const taskhost_exec* exec, uint64_t time) {
+  Cell* const cell = own_call(exec, "wait");
+  if (cell == nullptr) return 0;
+  const CurrentCall& call = current_call();
+  if (call.phase != Phase::run || call.cell != cell) {
+    cell->host().findings().broken(
+        "4.7", "wait outside run",
+        std::string("wait was called ") + caller_words(call, cell) + "; it is for run, and answers 0 at once");
+    return 0;
+  }
+  const unsigned causes = cell->rest(time, std::chrono::hours(24 * 365));
+  uint32_t bits = 0;
+  if ((causes & by_stop) != 0) bits |= TASKHOST_WAIT_STOP;
+  if ((causes & (by_wake | by_timer | by_descriptor | by_signal)) != 0) bits |= TASKHOST_WAIT_WAKE;
+  if ((causes & by_time) != 0) bits |= TASKHOST_WAIT_TIME;
+  return bits;
+}
+
+void set_timer(const taskhost_exec* exec, const char* service, uint64_t time, bool is_delay) {
+  Cell* const cell = own_call(exec, service);
+  if (cell == nullptr) return;
+  if (is_delay && time != TASKHOST_NEVER) {
+    const uint64_t now = cell->host().now();
+    time = time < TASKHOST_NEVER - now ? now + time : TASKHOST_NEVER;
+  }
+  cell->set_timer(time);
+}
+
+}  // namespace
+
+const taskhost_services simulated_services = {
+    sizeof(taskhost_services),
+    TASKHOST_ABI_MINOR,
+    // log
+    [](const taskhost_exec* exec, int32_t level, const char* text, size_t size) {
+      Cell* const cell = any_thread(exec, "log");
+      if (cell == nullptr) return;
+      if (level < TASKHOST_LOG_TRACE || level > TASKHOST_LOG_ERROR) {
+        cell->host().findings().note("4.6", "log level",
+                                     "log got level " + std::to_string(level) + ", which is none of TASKHOST_LOG_*");
+      }
+      judged_text(*cell, "log", text, size);
+      cell->count_log();
+    },
+    // fail
+    [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
+      if (Cell* const cell = own_call(exec, "fail"))
+        cell->fail(printable_text(judged_text(*cell, "fail", text, size), 120));
+      return TASKHOST_ERROR;
+    },
+    // config
+    [](const taskhost_exec* exec, size_t* size) -> const char* {
+      any_thread(exec, "config");
+      const std::string& config = SimulatedHost::current()->config();
+      if (size != nullptr) *size = config.size();
+      return config.c_str();
+    },
+    // task_name
+    [](const taskhost_exec* exec) -> const char* {
+      any_thread(exec, "task_name");
+      return SimulatedHost::current()->task_name().c_str();
+    },
+    // execution_number
+    [](const taskhost_exec* exec) -> uint64_t {
+      const Cell* const cell = any_thread(exec, "execution_number");
+      return cell != nullptr ? cell->number() : 1;
+    },
+    // stop_requested: of a dead one it says yes, so that what still runs may end
+    [](const taskhost_exec* exec) -> int32_t {
+      const Cell* const cell = any_thread(exec, "stop_requested");
+      return cell == nullptr || cell->stop_requested() ? 1 : 0;
+    },
+    // now
+    []() -> uint64_t { return SimulatedHost::current()->now(); },
+    // waker
+    [](const taskhost_exec* exec) -> taskhost_waker {
+      Cell* const cell = own_call(exec, "waker");
+      if (cell == nullptr) return 0;
+      cell->give_waker();
+      return cell->waker();
+    },
+    // wake
+    [](taskhost_waker waker) { SimulatedHost::current()->wake(waker); },
+    // wake_at
+    [](const taskhost_exec* exec, uint64_t time) { set_timer(exec, "wake_at", time, false); },
+    // wake_after
+    [](const taskhost_exec* exec, uint64_t delay) { set_timer(exec, "wake_after", delay, true); },
+    wake_on_fd,
+    wait,
+    // ready
+    [](const taskhost_exec* exec) { any_thread(exec, "ready"); },
+    // heartbeat
+    [](const taskhost_exec* exec) { any_thread(exec, "heartbeat"); },
+    // extension
+    [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
+      any_thread(exec, "extension");
+      if (id == nullptr) return nullptr;
+      if (std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) == 0 && revision == TASKHOST_SIGNALS_REVISION) {
+        return &signals_table;
+      }
+      if (std::strcmp(id, TASKHOST_EXTENSION_CONFIG) == 0 && revision == TASKHOST_CONFIG_REVISION) {
+        return &config_extension<values_of>;
+      }
+      if (std::strcmp(id, TASKHOST_EXTENSION_MANIFEST) == 0 && revision == TASKHOST_MANIFEST_REVISION) {
+        return &manifest_table;
+      }
+      return nullptr;
+    },
+};
+
+}  // namespace taskhost::verify

@@ -1,0 +1,133 @@
+#include "state_block.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <mutex>
+#include <new>
+
+namespace taskhost::verify {
+
+namespace {
+
+constexpr unsigned char canary = 0xA5;
+
+std::size_t page() {
+  static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+std::size_t round_up(std::size_t size, std::size_t to) { return (size + to - 1) / to * to; }
+
+// The blocks that a crash may have hit. Read by a signal handler, so a fixed place, and atomics.
+struct Place {
+  std::atomic<std::uintptr_t> mapping{0};
+  std::atomic<std::size_t> mapping_size{0};
+  std::atomic<std::uintptr_t> state{0};
+  std::atomic<std::size_t> size{0};
+  std::atomic<bool> dropped{false};
+};
+constexpr std::size_t place_count = 32;
+std::array<Place, place_count> places;
+std::size_t next_place = 0;
+std::mutex places_mutex;
+
+// Dropped ones stay reserved until their place is needed.
+Place& claim_place() {
+  for (std::size_t tries = 0; tries < place_count; ++tries) {
+    Place& place = places[next_place++ % place_count];
+    if (place.mapping != 0 && !place.dropped) continue;
+    if (place.mapping != 0) ::munmap(reinterpret_cast<void*>(place.mapping.load()), place.mapping_size);
+    place.mapping = 0;
+    return place;
+  }
+  throw std::bad_alloc();  // more executions at once than any test makes
+}
+
+Place* place_of(const void* mapping) {
+  const auto found = std::find_if(places.begin(), places.end(), [mapping](const Place& place) {
+    return place.mapping == reinterpret_cast<std::uintptr_t>(mapping);
+  });
+  return found != places.end() ? &*found : nullptr;
+}
+
+Progress* progress_of_handler = nullptr;
+
+void on_crash(int /*signal*/, siginfo_t* info, void* /*context*/) {
+  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  for (const Place& place : places) {
+    const std::uintptr_t mapping = place.mapping;
+    const std::uintptr_t state = place.state;
+    if (mapping == 0 || address < mapping || address - mapping >= place.mapping_size) continue;
+    const bool behind = address >= state + place.size;
+    const std::uintptr_t border = place.dropped || !behind ? state : state + place.size;
+    progress_of_handler->hit_offset = static_cast<std::int64_t>(address - border);
+    progress_of_handler->hit = place.dropped ? Hit::dropped_state : (behind ? Hit::behind_state : Hit::before_state);
+  }
+  // SA_RESETHAND: it happens again when this returns, and then it kills.
+}
+
+}  // namespace
+
+StateBlock::StateBlock(std::size_t size, std::size_t align)
+    : size_(size), mapping_size_(2 * page() + round_up(std::max<std::size_t>(size + align, 1), page())) {
+  const std::lock_guard lock(places_mutex);
+  Place& place = claim_place();
+  void* mapping = ::mmap(nullptr, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) throw std::bad_alloc();
+  mapping_ = static_cast<unsigned char*>(mapping);
+  unsigned char* const begin = mapping_ + page();
+  unsigned char* const end = mapping_ + mapping_size_ - page();
+  ::mprotect(begin, static_cast<std::size_t>(end - begin), PROT_READ | PROT_WRITE);
+  // As near to the wall as its alignment allows. What is aligned better by chance hides an alignment that is too small.
+  state_ = end - round_up(size, align);
+  if (align < page() && size > 0 && reinterpret_cast<std::uintptr_t>(state_) % (2 * align) == 0 &&
+      state_ - align >= begin) {
+    state_ -= align;
+  }
+  std::fill(std::max(begin, state_ - std::min<std::size_t>(page(), static_cast<std::size_t>(state_ - begin))), state_,
+            canary);
+  std::fill(state_ + size, end, canary);
+  place.mapping_size = mapping_size_;
+  place.state = reinterpret_cast<std::uintptr_t>(state_);
+  place.size = size;
+  place.dropped = false;
+  place.mapping = reinterpret_cast<std::uintptr_t>(mapping_);
+}
+
+StateBlock::~StateBlock() { wall(); }
+
+bool StateBlock::is_whole() const noexcept {
+  const unsigned char* const begin = mapping_ + page();
+  const unsigned char* const end = mapping_ + mapping_size_ - page();
+  const auto intact = [](unsigned char byte) { return byte == canary; };
+  const unsigned char* const from = state_ - std::min<std::size_t>(page(), static_cast<std::size_t>(state_ - begin));
+  const unsigned char* const state = state_;
+  return std::all_of(from, state, intact) && std::all_of(state + size_, end, intact);
+}
+
+void StateBlock::wall() noexcept {
+  if (walled_) return;
+  walled_ = true;
+  const std::lock_guard lock(places_mutex);
+  if (Place* place = place_of(mapping_)) place->dropped = true;
+  // Mapped anew: that gives the memory back, and keeps the addresses.
+  (void)::mmap(mapping_, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void tell_what_crashes_hit(Progress& progress) {
+  progress_of_handler = &progress;
+  struct sigaction action {};
+  action.sa_sigaction = on_crash;
+  action.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND | SA_NODEFER);
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGSEGV, &action, nullptr);
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace taskhost::verify

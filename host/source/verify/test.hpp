@@ -1,0 +1,148 @@
+// One test of `taskhost verify`: what it is given, and what it is called. It runs in a process of its own.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <random>
+#include <span>
+#include <string>
+
+#include "driven_execution.hpp"
+#include "process_state.hpp"
+#include "simulated_host.hpp"
+#include "verdict.hpp"
+
+namespace taskhost::verify {
+
+// What became of the executions of a test; without any that lived a test proves nothing.
+struct Tally {
+  std::uint64_t starts = 0;
+  std::uint64_t failed_starts = 0;
+  std::uint64_t pending_polls = 0;
+  std::uint64_t good_ends = 0;
+  std::uint64_t failed_ends = 0;
+  std::string start_failure;  // the first one's text
+  std::string end_failure;
+};
+
+class TestContext {
+ public:
+  struct Terms {
+    std::uint64_t seed = 1;
+    nanoseconds time_limit{};
+    bool brings_runtime = false;
+    bool heeds_stop = true;
+  };
+  TestContext(SimulatedHost& host, const taskhost_factory& factory, const Terms& terms)
+      : host_(host), factory_(factory), random_(terms.seed), terms_(terms) {}
+
+  SimulatedHost& host() noexcept { return host_; }
+  const taskhost_factory& factory() const noexcept { return factory_; }
+  bool is_blocking() const noexcept { return factory_.run != nullptr; }
+  // Of the test's own thread, while no other counts.
+  const Tally& tally() const noexcept { return tally_; }
+
+  // A number from `least` to `most`.
+  std::uint64_t choose(std::uint64_t least, std::uint64_t most) {
+    return least + random_() % (most - least + 1);  // the same on every machine, unlike the standard's distributions
+  }
+
+  // So much of the time that the test may take, in percent.
+  Budget budget(int percent) const { return Budget(terms_.time_limit * percent / 100); }
+  // How long an execution may take to stop: the host's default, but less than the test's time.
+  nanoseconds stop_limit() const { return std::min<nanoseconds>(std::chrono::seconds(10), terms_.time_limit / 2); }
+
+  // The library is marked to stay loaded: it brings a runtime, whose threads and fault handlers stay with it.
+  bool brings_runtime() const noexcept { return terms_.brings_runtime; }
+
+  // False: an earlier test has shown that it goes on when it is asked to stop, so don't wait for its end.
+  bool heeds_stop() const noexcept { return terms_.heeds_stop; }
+
+  std::uint64_t next_number() noexcept { return ++number_; }
+
+  // The execution's own, and counted. Any thread.
+  bool start(DrivenExecution& execution);
+  Outcome poll(DrivenExecution& execution);
+  // Until it wakes by itself; 0 if it sleeps on. Less patient once it has slept on several times.
+  unsigned rest(DrivenExecution& execution);
+  void count_end(DrivenExecution& execution, Outcome outcome);
+
+  // `good`, unless no execution lived long enough to show anything. `needs_pending`: those that ended at once show
+  // nothing either.
+  Verdict conclude(Verdict good, bool needs_pending);
+
+ private:
+  SimulatedHost& host_;
+  const taskhost_factory& factory_;
+  std::mt19937_64 random_;
+  const Terms terms_;
+  std::atomic<std::uint64_t> number_{0};
+  int slept_on_ = 0;
+  std::mutex mutex_;
+  Tally tally_;
+};
+
+struct Test {
+  const char* name;
+  const char* rules;
+  Verdict (*polled)(TestContext& context);  // null: not for such tasks
+  Verdict (*blocking)(TestContext& context);
+};
+
+// In the order in which they run.
+std::span<const Test> factory_tests();
+
+// What is different since `before`, sorted by what it means.
+struct LeftBehind {
+  std::string broken_rules;  // empty if no rule is broken
+  std::string broken_words;
+  std::string kept;  // threads and descriptors that may be
+};
+// `may_keep`: threads and descriptors, where they are made once and for all. `brings_runtime`: those too, and handlers
+// of faults.
+LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& after, bool may_keep, bool brings_runtime,
+                             const char* rule_of_threads, const char* rule_of_descriptors);
+
+// polled_tests.cpp
+Verdict drop_at_every_pending_poll(TestContext& context);
+Verdict polled_runs_to_its_end(TestContext& context);
+Verdict polled_stop_before_first(TestContext& context);
+Verdict polled_stop_at_any_time(TestContext& context);
+Verdict spurious_wakes(TestContext& context);
+Verdict late_wakes(TestContext& context);
+Verdict double_wakes(TestContext& context);
+Verdict polled_on_other_threads(TestContext& context);
+Verdict polled_two_at_once(TestContext& context);
+
+// blocking_tests.cpp
+Verdict blocking_runs_to_its_end(TestContext& context);
+Verdict blocking_stop_before_first(TestContext& context);
+Verdict blocking_stop_at_any_time(TestContext& context);
+Verdict blocking_spurious_wakes(TestContext& context);
+Verdict blocking_on_other_threads(TestContext& context);
+Verdict blocking_two_at_once(TestContext& context);
+// One execution from start to drop, stopped after `run_for`. False: it did not stop, and can't be dropped.
+bool play_blocking(TestContext& context, nanoseconds run_for);
+
+// life_tests.cpp
+Verdict start_then_drop(TestContext& context);
+Verdict failing_starts(TestContext& context);
+Verdict many_executions(TestContext& context);
+Verdict left_behind(TestContext& context);
+
+// What a stop cost.
+struct StopTaken {
+  bool has_ended = false;
+  nanoseconds real{};
+  nanoseconds simulated{};
+  std::uint64_t polls = 0;
+};
+// Asks for the stop, and polls as a host does. The execution is not dropped.
+StopTaken stop_polled(TestContext& context, DrivenExecution& execution);
+
+// The rule's words for an execution that does not end.
+std::string deaf_words(const StopTaken& taken);
+
+}  // namespace taskhost::verify

@@ -1,0 +1,267 @@
+#include "verify.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "call_words.hpp"
+#include "child_process.hpp"
+#include "elf_file.hpp"
+#include "ends.hpp"
+#include "load_tests.hpp"
+#include "manifest_text.hpp"
+#include "test.hpp"
+
+namespace taskhost::verify {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* descriptor_test = "descriptor";
+constexpr const char* loading_test = "loading";
+constexpr const char* entry_test = "entry called again";
+constexpr const char* conduct = "conduct";
+constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 4.1, 4.2, 4.5-4.7, 4.10";
+constexpr int hangs_that_are_enough = 2;
+
+std::string with_blanks(std::string name) {
+  std::replace(name.begin(), name.end(), '-', ' ');
+  return name;
+}
+
+Json to_json(const Verdict& verdict) {
+  return {{"type", "verdict"},
+          {"judgement", static_cast<std::int32_t>(verdict.judgement)},
+          {"rules", verdict.rules},
+          {"text", verdict.text}};
+}
+
+Verdict verdict_from(const Json& message) {
+  Verdict verdict;
+  verdict.judgement = Judgement{message.value("judgement", 0)};
+  verdict.rules = message.value("rules", "");
+  verdict.text = message.value("text", "");
+  return verdict;
+}
+
+struct FactoryFacts {
+  std::string name;
+  bool is_blocking = false;
+};
+
+class Verification {
+ public:
+  Verification(const Options& options, const std::function<void(const Verdict&)>& on_verdict)
+      : options_(options), on_verdict_(on_verdict) {}
+
+  Result run();
+
+ private:
+  bool wants(const std::string& test) const {
+    return options_.tests.empty() || std::any_of(options_.tests.begin(), options_.tests.end(),
+                                                 [&](const auto& name) { return with_blanks(name) == test; });
+  }
+  Result wrong_test() const;
+
+  bool find_factories();
+  void verify_plugin();
+  void verify_factory(const FactoryFacts& factory);
+  ChildEnd run_factory_test(const FactoryFacts& factory, const Test& test, std::size_t index, bool heeds_stop);
+  // Those that the child has told; how it died, if there is no verdict.
+  Verdict take_verdicts(const ChildEnd& end, const FactoryFacts* factory, const char* test, const char* rules);
+  void say(Verdict verdict, const FactoryFacts* factory, const char* test, const char* rules);
+
+  const Options& options_;
+  const std::function<void(const Verdict&)>& on_verdict_;
+  SharedProgress progress_;
+  std::vector<FactoryFacts> factories_;
+  std::set<std::string> findings_;  // kinds that have been told, of this factory
+  bool is_in_order_ = true;
+  bool conduct_is_broken_ = false;
+};
+
+Result Verification::wrong_test() const {
+  std::vector<std::string> known = {descriptor_test, loading_test, entry_test};
+  for (const Test& test : factory_tests()) known.emplace_back(test.name);
+  for (const std::string& name : options_.tests) {
+    if (std::find(known.begin(), known.end(), with_blanks(name)) == known.end()) {
+      return {TASKHOST_RESULT_BAD_MANIFEST,
+              "there is no test " + quoted_text(name) + "; there are " + word_list(known, "and")};
+    }
+  }
+  return {};
+}
+
+void Verification::say(Verdict verdict, const FactoryFacts* factory, const char* test, const char* rules) {
+  if (factory != nullptr) verdict.factory = factory->name;
+  verdict.test = test;
+  if (verdict.rules.empty()) verdict.rules = rules;
+  if (verdict.judgement == Judgement::broken || verdict.judgement == Judgement::unproven) is_in_order_ = false;
+  on_verdict_(verdict);
+}
+
+Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* factory, const char* test,
+                                    const char* rules) {
+  std::optional<Verdict> verdict;
+  for (const Json& message : end.messages) {
+    const std::string type = message.value("type", "");
+    if (type == "verdict") verdict = verdict_from(message);
+    if (type != "finding" || !findings_.insert(message.value("kind", "")).second) continue;
+    Verdict found = verdict_from(message);
+    if (found.judgement == Judgement::broken) conduct_is_broken_ = true;
+    found.text += " (seen in \"" + std::string(test) + "\")";
+    say(found, factory, conduct, "");
+  }
+  if (!verdict) verdict = death(end, *progress_, options_.time_limit);
+  say(*verdict, factory, test, rules);
+  return *verdict;
+}
+
+bool Verification::find_factories() {
+  constexpr const char* rules = "1.1-1.3, 2.1-2.10";
+  const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+    tell_what_crashes_hit(*progress_);
+    const LoadedPlugin plugin = load_plugin(options_.plugin, *progress_);
+    if (plugin.library == nullptr) {
+      reporter.send(to_json(refused(plugin.problem)));
+      return;
+    }
+    Json list = Json::array();
+    for (const taskhost_factory& factory : plugin.library->factories()) {
+      list.push_back({{"name", factory.name}, {"blocking", factory.run != nullptr}});
+    }
+    reporter.send({{"type", "factories"}, {"list", list}});
+    reporter.send(to_json(holds(list.size() == 1 ? "1 factory" : std::to_string(list.size()) + " factories")));
+  });
+  for (const Json& message : end.messages) {
+    if (message.value("type", "") != "factories") continue;
+    for (const Json& entry : message["list"]) factories_.push_back({entry["name"], entry["blocking"]});
+  }
+  return take_verdicts(end, nullptr, descriptor_test, rules).judgement == Judgement::holds;
+}
+
+void Verification::verify_plugin() {
+  if (wants(loading_test)) {
+    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+      reporter.send(to_json(loading(options_.plugin, *progress_)));
+    });
+    if (end.has_finished && !end.output.empty()) {
+      say(broken("1.5", "it writes when it is loaded: " + quoted_text(end.output)), nullptr, loading_test, "");
+    } else {
+      take_verdicts(end, nullptr, loading_test, "1.5, 5.1");
+    }
+  }
+  if (wants(entry_test)) {
+    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+      const LoadedPlugin plugin = load_plugin(options_.plugin, *progress_);
+      progress_->phase = Phase::entry;
+      const Verdict verdict = plugin.library == nullptr ? refused(plugin.problem) : entry_called_again(plugin);
+      progress_->phase = Phase::none;
+      reporter.send(to_json(verdict));
+    });
+    take_verdicts(end, nullptr, entry_test, "1.4");
+  }
+}
+
+ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& test, std::size_t index,
+                                        bool heeds_stop) {
+  return run_in_child(*progress_, options_.time_limit, [&](const Reporter& reporter) {
+    // Never destroyed: threads that are left behind may be in it when the process ends.
+    auto& host = *new SimulatedHost(*progress_, options_.config, facts.name, [&reporter](const Finding& finding) {
+      reporter.send({{"type", "finding"},
+                     {"kind", finding.kind},
+                     {"judgement", static_cast<std::int32_t>(finding.is_note ? Judgement::note : Judgement::broken)},
+                     {"rules", finding.rule},
+                     {"text", finding.text}});
+    });
+    tell_what_crashes_hit(*progress_);
+    const auto& plugin = *new LoadedPlugin(load_plugin(options_.plugin, *progress_));
+    const taskhost_factory* factory = plugin.library != nullptr ? plugin.library->find(facts.name) : nullptr;
+    if (factory == nullptr) {
+      reporter.send(to_json(broken("1.4", "this time the plugin did not load as before: " + plugin.problem)));
+      return;
+    }
+    // Each test has numbers of its own, so that one alone makes the choices that it makes among all.
+    TestContext context(host, *factory,
+                        {.seed = options_.seed * 1000 + index,
+                         .time_limit = options_.time_limit,
+                         .brings_runtime = plugin.brings_runtime,
+                         .heeds_stop = heeds_stop});
+    const Verdict verdict = facts.is_blocking ? test.blocking(context) : test.polled(context);
+    // What a thread of the plugin's still does shall be seen.
+    if (count_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    if (const std::string words = changed_descriptor(plugin); !words.empty()) {
+      host.findings().broken("1.4", "descriptor changed", words);
+    }
+    reporter.send(to_json(verdict));
+  });
+}
+
+void Verification::verify_factory(const FactoryFacts& factory) {
+  findings_.clear();
+  conduct_is_broken_ = false;
+  bool heeds_stop = true;
+  int hangs = 0;
+  int held = 0;
+  std::size_t index = 0;
+  for (const Test& test : factory_tests()) {
+    ++index;
+    if (!wants(test.name)) continue;
+    if ((factory.is_blocking ? test.blocking : test.polled) == nullptr) {
+      say(inapplicable("it is a blocking task"), &factory, test.name, test.rules);
+      continue;
+    }
+    if (hangs >= hangs_that_are_enough) {
+      say(unproven("not tried, since " + std::to_string(hangs) + " tests have hung already"), &factory, test.name,
+          test.rules);
+      continue;
+    }
+    if (!heeds_stop && (factory.is_blocking || test.rules == std::string("3.10"))) {
+      say(unproven("not tried, since it does not end when it is asked to"), &factory, test.name, test.rules);
+      continue;
+    }
+    const ChildEnd end = run_factory_test(factory, test, index, heeds_stop);
+    const Verdict verdict = take_verdicts(end, &factory, test.name, test.rules);
+    if (end.was_late) ++hangs;
+    if (verdict.judgement == Judgement::holds) ++held;
+    if (verdict.judgement == Judgement::broken && verdict.rules.find("3.10") != std::string::npos) heeds_stop = false;
+  }
+  if (!conduct_is_broken_ && options_.tests.empty() && held > 2) {
+    say(holds("in all of these tests: what its functions return and how long they take, how it uses the services, "
+              "the bounds of its state"),
+        &factory, conduct, conduct_rules);
+  }
+}
+
+Result Verification::run() {
+  if (Result wrong = wrong_test(); wrong.code != TASKHOST_RESULT_OK) return wrong;
+  if (!Json::accept(options_.config)) return {TASKHOST_RESULT_BAD_MANIFEST, "the config is not JSON"};
+  if (const std::string problem = library_file_problem(options_.plugin); !problem.empty()) {
+    return {TASKHOST_RESULT_BAD_PLUGIN, options_.plugin + ": " + problem};
+  }
+  if (find_factories()) {
+    std::vector<FactoryFacts> chosen;
+    std::vector<std::string> names;
+    for (const FactoryFacts& factory : factories_) {
+      names.push_back(quoted_text(factory.name));
+      if (!options_.task || *options_.task == factory.name) chosen.push_back(factory);
+    }
+    if (chosen.empty()) {
+      return {TASKHOST_RESULT_BAD_MANIFEST, options_.plugin + ": no factory is named " + quoted_text(*options_.task) +
+                                                "; it has " + word_list(names, "and")};
+    }
+    verify_plugin();
+    for (const FactoryFacts& factory : chosen) verify_factory(factory);
+  }
+  return {is_in_order_ ? TASKHOST_RESULT_OK : TASKHOST_RESULT_TASK_FAILED, {}};
+}
+
+}  // namespace
+
+Result run(const Options& options, const std::function<void(const Verdict&)>& on_verdict) {
+  return Verification(options, on_verdict).run();
+}
+
+}  // namespace taskhost::verify

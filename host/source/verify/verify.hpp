@@ -1,0 +1,32 @@
+// `taskhost verify`: runs the tests of a plugin, a process each, and tells the verdicts as they come.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "verdict.hpp"
+
+namespace taskhost::verify {
+
+struct Options {
+  std::string plugin;  // a path
+  std::optional<std::string> task;
+  std::string config = "{}";  // JSON text
+  std::uint64_t seed = 1;
+  std::chrono::nanoseconds time_limit = std::chrono::seconds(10);
+  std::vector<std::string> tests;  // names; empty: all
+};
+
+struct Result {
+  std::int32_t code = TASKHOST_RESULT_OK;  // TASK_FAILED: a rule is broken, or something is unproven
+  std::string error;                       // for the codes above that
+};
+
+// In a process without other threads, since it forks. `on_verdict` is called between the tests.
+Result run(const Options& options, const std::function<void(const Verdict&)>& on_verdict);
+
+}  // namespace taskhost::verify

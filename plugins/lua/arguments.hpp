@@ -1,0 +1,11 @@
+// Hands the task's args to its script. Within a protected call: it raises Lua's errors.
+#pragma once
+
+#include <lua.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+namespace lua_plugin {
+
+void push_json(lua_State* lua, const nlohmann::json& value);
+
+}  // namespace lua_plugin

@@ -1,0 +1,302 @@
+// Runs a script in Lua as a polled task: the script is a coroutine, and where it waits, it returns to the host.
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "arguments.hpp"
+#include "execution.hpp"
+#include "plugin_support/config.h"
+#include "plugin_support/path.hpp"
+
+namespace lua_plugin {
+
+namespace {
+
+namespace sdk = taskhost::sdk;
+
+struct Config {
+  std::string script;
+  std::string code;
+  std::size_t memory_limit_mib;
+  nlohmann::json args = nlohmann::json::object();
+};
+
+Config read_config(sdk::Context context) {
+  const std::string_view text = context.config();
+  std::string room(text.size() + 1, '\0');  // no value is longer than all of it
+  config_reader reader;
+  config_open(&reader, text.data());
+  Config config;
+  const auto read_text = [&](const char* key) {
+    return std::string(room.data(), config_string(&reader, key, "", room.data(), room.size()));
+  };
+  config.script = read_text("script");
+  config.code = read_text("code");
+  config.memory_limit_mib = config_whole(&reader, "memory_limit_mib", 64, 1, 1048576);
+  const bool has_script = config_has(&reader, "script");
+  const bool has_code = config_has(&reader, "code");
+  const bool has_args = config_has(&reader, "args");
+  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
+  if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
+  if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
+  if (has_script && config.script.empty()) throw sdk::Failure("config: \"script\" must name a file");
+  config.script = plugin_support::located(context.exec(), config.script);
+  if (has_args) config.args = nlohmann::json::parse(text).at("args");
+  return config;
+}
+
+// fopen would wait for the other end of a pipe.
+void check_is_file(const std::string& script) {
+  struct stat status {};
+  std::string problem;
+  if (::stat(script.c_str(), &status) != 0) {
+    problem = std::generic_category().message(errno);
+  } else if (!S_ISREG(status.st_mode)) {
+    problem = "is no file";
+  } else {
+    return;
+  }
+  if (script.front() != '/') {
+    std::error_code ignored;
+    problem += " (seen from " + std::filesystem::current_path(ignored).string() + ")";
+  }
+  throw sdk::Failure("config: \"script\": " + script + ": " + problem);
+}
+
+// Runs protected, with a Config: opens the libraries and leaves the script's coroutine on the stack, with the function
+// and its argument.
+int set_up(lua_State* lua) {
+  const Config& config = *static_cast<const Config*>(lua_touserdata(lua, 1));
+  std::size_t slash = config.script.rfind('/');
+  if (slash == 0) slash = 1;  // below the root
+  if (config.code.empty() && slash != std::string::npos) {
+    lua_pushlstring(lua, config.script.data(), slash);
+  } else {
+    lua_pushliteral(lua, ".");
+  }
+  open_libraries(lua, config.script.empty() ? nullptr : lua_tostring(lua, -1));
+  push_json(lua, config.args);
+  lua_pushvalue(lua, -1);
+  lua_insert(lua, 1);
+  open_task(lua);
+  const int status = config.script.empty() ? luaL_loadbufferx(lua, config.code.data(), config.code.size(), "=code", "t")
+                                           : luaL_loadfilex(lua, config.script.c_str(), "t");
+  if (status == LUA_ERRMEM) return luaL_error(lua, "not enough memory for the script (config: \"memory_limit_mib\")");
+  if (status != LUA_OK) {
+    const char* text = lua_tostring(lua, -1);
+    if (std::string_view(text).find(':') == std::string_view::npos) {  // compiled: Lua's text does not say which file
+      lua_pushfstring(lua, "%s: %s", config.script.empty() ? "code" : config.script.c_str(), text);
+    }
+    return lua_error(lua);
+  }
+  lua_State* script = lua_newthread(lua);
+  lua_insert(lua, -2);
+  lua_pushvalue(lua, 1);
+  lua_xmove(lua, script, 2);
+  return 1;
+}
+
+// Runs protected, with an error's value: its text, and whether it is a failure.
+int describe(lua_State* lua) {
+  if (push_failure(lua, 1)) {
+    lua_pushboolean(lua, 1);
+    return 2;
+  }
+  const int type = lua_type(lua, 1);
+  if (type == LUA_TSTRING || type == LUA_TNUMBER || luaL_getmetafield(lua, 1, "__tostring") != LUA_TNIL) {
+    luaL_tolstring(lua, 1, nullptr);
+  } else if (type != LUA_TTABLE || lua_getfield(lua, 1, "message") != LUA_TSTRING) {
+    lua_pushfstring(lua, "the error is a value of type %s", lua_typename(lua, type));
+  }
+  lua_pushboolean(lua, 0);
+  return 2;
+}
+
+int trace_back(lua_State* lua) {
+  luaL_traceback(lua, static_cast<lua_State*>(lua_touserdata(lua, 1)), nullptr, 0);
+  return 1;
+}
+
+class Script {
+ public:
+  explicit Script(sdk::Context context) : Script(context, read_config(context)) {}
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+
+  sdk::PollResult poll() {
+    if (self_.context.stop_requested() && !self_.asked_about_stop) return sdk::done;
+    if (!wait_is_over()) return sdk::pending;
+    self_.suspended = false;
+    self_.turn_hooks = 0;
+    self_.turn_end = self_.context.services().now() + turn;
+    int results = 0;
+    const int status = lua_resume(script_, state_.lua, arguments_, &results);
+    arguments_ = 0;
+    if (self_.exit == Exit::ok) return sdk::done;
+    if (self_.exit == Exit::error) return sdk::failed("os.exit(" + std::to_string(self_.exit_status) + ")");
+    if (status == LUA_YIELD) {
+      lua_pop(script_, results);
+      if (!self_.suspended) self_.wait = Wait{};  // coroutine.yield of the script itself: nobody else is there to mean
+      if (self_.wait.turn) self_.context.waker().wake();
+      return sdk::pending;
+    }
+    if (self_.doomed) return sdk::done;  // the stop came
+    if (status != LUA_OK) return failed(status);
+    return returned(results);
+  }
+
+ private:
+  struct State {
+    explicit State(Execution& execution) : lua(lua_newstate(allocate, &execution)) {
+      if (lua == nullptr) throw sdk::Failure("not enough memory");
+      *static_cast<Execution**>(lua_getextraspace(lua)) = &execution;
+    }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() {
+      begin_last_words(execution_of(lua));
+      lua_close(lua);
+    }
+    lua_State* lua;
+  };
+
+  // Gives what the script holds to the last words it may have: variables to be closed.
+  struct Close {
+    explicit Close(Script& owner) : script(owner) {}
+    Close(const Close&) = delete;
+    Close& operator=(const Close&) = delete;
+    ~Close() { script.close(); }
+    Script& script;
+  };
+
+  Script(sdk::Context context, const Config& config)
+      : self_(context, config.memory_limit_mib << 20U), memory_limit_mib_(config.memory_limit_mib), state_(self_) {
+    if (!config.script.empty()) check_is_file(config.script);
+    lua_State* lua = state_.lua;
+    lua_setwarnf(lua, warn, &self_);
+    lua_sethook(lua, count_hook, LUA_MASKCOUNT, instructions_a_hook);
+    ++self_.held;
+    lua_pushcfunction(lua, set_up);
+    lua_pushlightuserdata(lua, const_cast<Config*>(&config));
+    const int status = lua_pcall(lua, 1, 1, 0);
+    --self_.held;
+    if (status != LUA_OK) throw sdk::Failure(text_of_error(status));
+    script_ = lua_tothread(lua, -1);
+    arguments_ = 1;
+  }
+
+  bool wait_is_over() {
+    Wait& wait = self_.wait;
+    const taskhost_services& services = self_.context.services();
+    const taskhost_exec* exec = self_.context.exec();
+    if (wait.turn) return true;
+    bool over = wait.for_stop && self_.context.stop_requested();
+    if (over) wait.result = Wait::Result::happened;
+    if (!over && wait.descriptor >= 0) over = look_at_descriptor();
+    if (!over && wait.has_time && services.now() >= wait.until) {
+      over = true;
+      wait.result = Wait::Result::time_over;
+    }
+    if (!over) return false;
+    if (wait.descriptor >= 0) services.wake_on_fd(exec, wait.descriptor, 0);
+    if (wait.has_time && wait.result != Wait::Result::time_over) services.wake_at(exec, TASKHOST_NEVER);
+    return true;
+  }
+
+  // The host tells that something has come, not what; and it forgets the descriptor with each wake.
+  bool look_at_descriptor() {
+    Wait& wait = self_.wait;
+    pollfd request{wait.descriptor, static_cast<short>(wait.interests == TASKHOST_READABLE ? POLLIN : POLLOUT), 0};
+    if (::poll(&request, 1, 0) > 0) {
+      wait.result = (request.revents & POLLNVAL) != 0 ? Wait::Result::not_open : Wait::Result::happened;
+      return true;
+    }
+    if (self_.context.wake_on_fd(wait.descriptor, wait.interests)) return false;
+    wait.result = Wait::Result::not_waitable;
+    return true;
+  }
+
+  // `return nil, "text"` and `return false, "text"` are how Lua's own functions tell of a failure.
+  sdk::PollResult returned(int results) {
+    if (results < 2) return sdk::done;
+    const int first = lua_gettop(script_) - results + 1;
+    if (lua_toboolean(script_, first) != 0 || lua_isnil(script_, first + 1)) return sdk::done;
+    lua_settop(script_, first + 1);
+    begin_last_words(self_);
+    lua_xmove(script_, state_.lua, 1);
+    return sdk::failed(text_of_error(LUA_ERRRUN));
+  }
+
+  sdk::PollResult failed(int status) {
+    begin_last_words(self_);
+    lua_xmove(script_, state_.lua, 1);
+    bool is_failure = false;
+    std::string text = text_of_error(status, &is_failure);
+    if (is_failure) return sdk::failed(std::move(text));
+    log_trace();
+    throw std::runtime_error(text);
+  }
+
+  // Of the error on the stack of the state itself.
+  std::string text_of_error(int status, bool* is_failure = nullptr) {
+    if (status == LUA_ERRMEM) {
+      return "not enough memory: the script may use " + std::to_string(memory_limit_mib_) +
+             " MiB (config: \"memory_limit_mib\")";
+    }
+    lua_State* lua = state_.lua;
+    lua_pushcfunction(lua, describe);
+    lua_insert(lua, -2);
+    if (lua_pcall(lua, 1, 2, 0) != LUA_OK) return "the error is a value whose text can't be had";
+    if (is_failure != nullptr) *is_failure = lua_toboolean(lua, -1) != 0;
+    std::size_t size = 0;
+    const char* text = lua_tolstring(lua, -2, &size);
+    return {text, size};
+  }
+
+  void log_trace() {
+    lua_State* lua = state_.lua;
+    lua_pushcfunction(lua, trace_back);
+    lua_pushlightuserdata(lua, script_);
+    if (lua_pcall(lua, 1, 1, 0) != LUA_OK) return;
+    std::string_view lines = lua_tostring(lua, -1);
+    while (!lines.empty()) {
+      const std::string_view line = lines.substr(0, lines.find('\n'));
+      self_.context.error(line.substr(line.find_first_not_of('\t')));
+      lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    }
+  }
+
+  void close() {
+    if (script_ == nullptr) return;
+    const bool was_well = lua_status(script_) <= LUA_YIELD && !self_.doomed;  // else its error comes back, told already
+    begin_last_words(self_);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    const int status = lua_closethread(script_, state_.lua);
+#else
+    const int status = lua_resetthread(script_);
+#endif
+    if (status == LUA_OK || !was_well) return;
+    lua_xmove(script_, state_.lua, 1);
+    self_.context.warning("closing its variables: " + text_of_error(status));
+  }
+
+  Execution self_;
+  std::size_t memory_limit_mib_;
+  State state_;
+  lua_State* script_ = nullptr;  // kept on the state's stack
+  int arguments_ = 0;            // of the first resume
+  Close close_{*this};
+};
+
+}  // namespace
+
+}  // namespace lua_plugin
+
+TASKHOST_SDK_PLUGIN(taskhost::sdk::factory<lua_plugin::Script>("lua", "1.0", "runs a script in Lua"));

@@ -1,0 +1,320 @@
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+// Python.h must come first.
+#include <dlfcn.h>
+
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "interpreter.hpp"
+#include "plugin_support/path.hpp"
+#include "runtime.hpp"
+
+namespace python_plugin {
+
+namespace {
+
+namespace sdk = taskhost::sdk;
+
+constexpr const char* handle_name = "taskhost.execution";
+
+struct Decref {
+  void operator()(PyObject* object) const { Py_DECREF(object); }
+};
+using Reference = std::unique_ptr<PyObject, Decref>;
+
+struct Lock {
+  Lock() : state(PyGILState_Ensure()) {}
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { PyGILState_Release(state); }
+  PyGILState_STATE state;
+};
+
+// Functions of runtime.py. Never given back: the interpreter stays until the process ends.
+struct Runtime {
+  PyObject* prepare = nullptr;
+  PyObject* conclude = nullptr;
+  PyObject* stopped = nullptr;  // the class Stopped
+};
+Runtime& runtime() {
+  static Runtime functions;
+  return functions;
+}
+
+using Handle = std::shared_ptr<Execution>;
+
+void free_handle(PyObject* capsule) { delete static_cast<Handle*>(PyCapsule_GetPointer(capsule, handle_name)); }
+
+// The execution, or nullptr with an exception set.
+Execution* execution_of(PyObject* capsule) {
+  auto* handle = static_cast<Handle*>(PyCapsule_GetPointer(capsule, handle_name));
+  if (handle == nullptr) return nullptr;
+  if (!(*handle)->over) return handle->get();
+  PyErr_SetString(PyExc_RuntimeError, "the task is over");
+  return nullptr;
+}
+
+PyObject* log(PyObject*, PyObject* arguments) {
+  PyObject* capsule = nullptr;
+  int level = 0;
+  const char* text = nullptr;
+  Py_ssize_t size = 0;
+  if (PyArg_ParseTuple(arguments, "Oiy#", &capsule, &level, &text, &size) == 0) return nullptr;
+  const Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  self->context.log(level, {text, static_cast<std::size_t>(size)});
+  Py_RETURN_NONE;
+}
+
+PyObject* ready(PyObject*, PyObject* capsule) {
+  const Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  self->context.ready();
+  Py_RETURN_NONE;
+}
+
+PyObject* heartbeat(PyObject*, PyObject* capsule) {
+  const Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  self->context.heartbeat();
+  Py_RETURN_NONE;
+}
+
+PyObject* stop_requested(PyObject*, PyObject* capsule) {
+  Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  self->asked_about_stop = true;
+  return PyBool_FromLong(self->context.stop_requested() ? 1 : 0);
+}
+
+PyObject* now(PyObject*, PyObject* capsule) {
+  const Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  return PyFloat_FromDouble(static_cast<double>(self->context.services().now()) / 1e9);
+}
+
+// wait(handle, seconds, for_stop): True if the stop came. With for_stop the script has asked about it; without, a
+// script that has asked sleeps on, and another gets its Stopped for the True.
+PyObject* wait(PyObject*, PyObject* arguments) {
+  PyObject* capsule = nullptr;
+  double seconds = 0;
+  int for_stop = 0;
+  if (PyArg_ParseTuple(arguments, "Odp", &capsule, &seconds, &for_stop) == 0) return nullptr;
+  Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  if (for_stop != 0) self->asked_about_stop = true;
+  const Handle keep = *static_cast<Handle*>(PyCapsule_GetPointer(capsule, handle_name));
+  const bool heeds_stop = for_stop != 0 || !self->asked_about_stop;
+  bool stop = false;
+  PyThreadState* state = PyEval_SaveThread();
+  {
+    std::unique_lock lock(self->mutex);
+    const auto stops = [&] { return heeds_stop && self->stop; };
+    if (seconds < 1e9) {
+      const auto delay = std::chrono::ceil<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+      stop = self->stopping.wait_until(lock, std::chrono::steady_clock::now() + delay, stops);
+    } else {
+      self->stopping.wait(lock, stops);
+      stop = true;
+    }
+  }
+  PyEval_RestoreThread(state);
+  if (stop && for_stop == 0 && PyThread_get_thread_ident() == self->thread) {
+    self->told_to_stop = true;
+    PyThreadState_SetAsyncExc(self->thread, nullptr);  // one is enough
+  }
+  return PyBool_FromLong(stop ? 1 : 0);
+}
+
+PyMethodDef functions[] = {{"log", log, METH_VARARGS, nullptr},
+                           {"ready", ready, METH_O, nullptr},
+                           {"heartbeat", heartbeat, METH_O, nullptr},
+                           {"stop_requested", stop_requested, METH_O, nullptr},
+                           {"now", now, METH_O, nullptr},
+                           {"wait", wait, METH_VARARGS, nullptr},
+                           {nullptr, nullptr, 0, nullptr}};
+PyModuleDef host_module = {
+    PyModuleDef_HEAD_INIT, "_taskhost", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
+
+std::string text_of(PyObject* object) {
+  const Reference text(object == nullptr ? nullptr : PyObject_Str(object));
+  Py_ssize_t size = 0;
+  const char* bytes = text == nullptr ? nullptr : PyUnicode_AsUTF8AndSize(text.get(), &size);
+  if (bytes != nullptr) return {bytes, static_cast<std::size_t>(size)};
+  PyErr_Clear();
+  return "an exception whose text can't be had";
+}
+
+// Takes the exception that is set.
+Reference fetch_exception() {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyErr_NormalizeException(&type, &value, &trace);
+  if (trace != nullptr && value != nullptr) PyException_SetTraceback(value, trace);
+  Py_XDECREF(type);
+  Py_XDECREF(trace);
+  return Reference(value);
+}
+
+// Extension modules look for Python's functions among the process's own, since the program that they know is linked
+// with them. The host keeps what a plugin brings to the plugin.
+void publish_library() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(&Py_GetVersion), &info) == 0 || info.dli_fname == nullptr) return;
+  ::dlopen(info.dli_fname, RTLD_NOLOAD | RTLD_NOW | RTLD_GLOBAL);  // without it, modules in C can't be imported
+}
+
+// Isolated: no environment variables, nothing of the user's; no signal handlers, and the locale stays. UTF-8, since in
+// the locale "C" it would be ASCII.
+void initialise() {
+  PyPreConfig before;
+  PyPreConfig_InitIsolatedConfig(&before);
+  before.utf8_mode = 1;
+  PyStatus status = Py_PreInitialize(&before);
+  if (PyStatus_Exception(status) == 0) {
+    PyConfig config;
+    PyConfig_InitIsolatedConfig(&config);
+    config.install_signal_handlers = 0;
+    // Else it takes the first python3 in PATH for its own, and that one's modules.
+    status = PyConfig_SetBytesString(&config, &config.program_name, TASKHOST_PYTHON_PROGRAM);
+    // Its module of signals takes SIGINT where nobody else has, whatever the config says.
+    struct sigaction interrupt {};
+    ::sigaction(SIGINT, nullptr, &interrupt);
+    if (PyStatus_Exception(status) == 0) status = Py_InitializeFromConfig(&config);
+    if (PyStatus_Exception(status) == 0) Py_XDECREF(PyImport_ImportModule("_signal"));
+    ::sigaction(SIGINT, &interrupt, nullptr);
+    PyConfig_Clear(&config);
+  }
+  if (PyStatus_Exception(status) != 0) {
+    throw sdk::Failure(std::string("Python does not start: ") + (status.err_msg == nullptr ? "?" : status.err_msg));
+  }
+}
+
+void load_runtime(bool ours) {
+  const Reference host(PyModule_Create(&host_module));
+  const Reference module(PyModule_New("taskhost"));
+  if (host != nullptr && module != nullptr) {
+    PyObject* globals = PyModule_GetDict(module.get());
+    PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins());
+    PyDict_SetItemString(globals, "host", host.get());
+    PyDict_SetItemString(globals, "ours", ours ? Py_True : Py_False);
+    const Reference code(Py_CompileString(runtime_source, "<taskhost>", Py_file_input));
+    const Reference done(code == nullptr ? nullptr : PyEval_EvalCode(code.get(), globals, globals));
+    if (done != nullptr) {
+      const auto take = [&](const char* name) {
+        PyObject* object = PyDict_GetItemString(globals, name);
+        Py_XINCREF(object);
+        return object;
+      };
+      runtime() = {take("prepare"), take("conclude"), take("Stopped")};
+      return;
+    }
+  }
+  throw sdk::Failure("Python does not start: " + text_of(fetch_exception().get()));
+}
+
+// A program that is a Python of another version has functions of these names too, and they come first.
+void check_version() {
+  const std::string needed = std::to_string(PY_MAJOR_VERSION) + "." + std::to_string(PY_MINOR_VERSION) + ".";
+  const std::string_view there = Py_GetVersion();
+  if (there.substr(0, needed.size()) == needed) return;
+  throw sdk::Failure("this process has Python " + std::string(there.substr(0, there.find(' '))) +
+                     " already, and the plugin needs " + needed + "x");
+}
+
+// On a thread of its own, so that no task's thread is the one that Python takes for its main one.
+void start_on_this_thread() {
+  check_version();
+  publish_library();
+  if (Py_IsInitialized() != 0) {  // the program around the host has one
+    const Lock lock;
+    load_runtime(false);
+    return;
+  }
+  initialise();
+  std::string problem;
+  try {
+    load_runtime(true);
+  } catch (const sdk::Failure& failure) {
+    problem = failure.what();
+  }
+  PyEval_SaveThread();
+  if (!problem.empty()) throw sdk::Failure(problem);
+}
+
+Outcome outcome_of(PyObject* result) {
+  const char* text = nullptr;
+  Py_ssize_t size = 0;
+  int kind = 0;
+  if (result == nullptr || PyArg_ParseTuple(result, "iy#", &kind, &text, &size) == 0) {
+    return {Outcome::Kind::panic, text_of(fetch_exception().get())};
+  }
+  return {static_cast<Outcome::Kind>(kind), std::string(text, static_cast<std::size_t>(size))};
+}
+
+// prepare gives (code, globals) or raises; conclude makes (kind, text) of what came out.
+Outcome run_locked(const Handle& execution) {
+  const sdk::Context context = execution->context;
+  const Reference handle(PyCapsule_New(new Handle(execution), handle_name, free_handle));
+  const Reference prepared(PyObject_CallFunction(runtime().prepare, "OssKs", handle.get(), context.config().data(),
+                                                 context.task_name().data(),
+                                                 static_cast<unsigned long long>(context.execution_number()),
+                                                 plugin_support::manifest_directory(context.exec()).c_str()));
+  Reference value;
+  execution->thread = PyThread_get_thread_ident();
+  if (prepared != nullptr && !context.stop_requested()) {
+    PyObject* globals = PyTuple_GET_ITEM(prepared.get(), 1);
+    value.reset(PyEval_EvalCode(PyTuple_GET_ITEM(prepared.get(), 0), globals, globals));
+  } else if (prepared != nullptr) {
+    value.reset(Py_NewRef(Py_None));
+  }
+  execution->told_to_stop = true;
+  PyThreadState_SetAsyncExc(execution->thread, nullptr);
+  const Reference exception = value == nullptr ? fetch_exception() : Reference(Py_NewRef(Py_None));
+  const Reference result(PyObject_CallFunctionObjArgs(runtime().conclude, handle.get(), exception.get(),
+                                                      prepared == nullptr ? Py_None : prepared.get(), nullptr));
+  Outcome outcome = outcome_of(result.get());
+  execution->over = true;
+  return outcome;
+}
+
+}  // namespace
+
+void start_interpreter() {
+  static std::mutex mutex;
+  static bool started = false;
+  static std::string problem;
+  const std::lock_guard lock(mutex);
+  if (!started) {
+    started = true;
+    std::thread([] {
+      try {
+        start_on_this_thread();
+      } catch (const std::exception& exception) {
+        problem = exception.what();
+      }
+    }).join();
+  }
+  if (!problem.empty()) throw sdk::Failure(problem);
+}
+
+Outcome run_script(const std::shared_ptr<Execution>& execution) noexcept {
+  const Lock lock;
+  return run_locked(execution);
+}
+
+void interrupt(Execution& execution) noexcept {
+  const Lock lock;
+  if (execution.thread == 0 || execution.told_to_stop || execution.asked_about_stop) return;
+  execution.told_to_stop = true;
+  PyThreadState_SetAsyncExc(execution.thread, runtime().stopped);
+}
+
+}  // namespace python_plugin

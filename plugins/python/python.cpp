@@ -1,0 +1,96 @@
+// Runs a script in Python as a blocking task. The script has a thread of its own; the host's waits beside it, so that
+// it sees the stop at once, whatever the script does.
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "interpreter.hpp"
+#include "plugin_support/config.h"
+#include "plugin_support/path.hpp"
+
+namespace python_plugin {
+
+namespace {
+
+namespace sdk = taskhost::sdk;
+
+// What is in the values is looked at by runtime.py.
+void check_config(sdk::Context context) {
+  const std::string_view text = context.config();
+  std::string script(text.size() + 1, '\0');  // no value is longer than all of it
+  config_reader reader;
+  config_open(&reader, text.data());
+  const bool has_code = config_has(&reader, "code");
+  const bool has_script = config_has(&reader, "script");
+  if (has_code) config_string(&reader, "code", "", script.data(), script.size());
+  script.resize(config_string(&reader, "script", "", script.data(), script.size()));
+  config_has(&reader, "args");
+  config_has(&reader, "path");
+  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
+  if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
+  if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
+  if (!has_script) return;
+  if (script.empty()) throw sdk::Failure("config: \"script\" must name a file");
+  script = plugin_support::located(context.exec(), script);
+  struct stat status {};
+  std::string problem = "is no file";
+  if (::stat(script.c_str(), &status) != 0) {
+    problem = std::generic_category().message(errno);
+  } else if (S_ISREG(status.st_mode)) {
+    return;
+  }
+  if (script.front() != '/') {
+    std::error_code ignored;
+    problem += " (seen from " + std::filesystem::current_path(ignored).string() + ")";
+  }
+  throw sdk::Failure("config: \"script\": " + script + ": " + problem);
+}
+
+class Script {
+ public:
+  explicit Script(sdk::Context context) : context_(context) { check_config(context); }
+
+  sdk::RunResult run() {
+    start_interpreter();
+    const auto execution = std::make_shared<Execution>(context_);
+    Outcome outcome;
+    std::atomic<bool> done = false;
+    std::thread script([&, waker = context_.waker()] {
+      outcome = run_script(execution);
+      done = true;
+      waker.wake();
+    });
+    bool stop = false;
+    while (!done && !stop) stop = context_.wait().stop();
+    if (stop && !done) {
+      {
+        const std::lock_guard lock(execution->mutex);
+        execution->stop = true;
+      }
+      execution->stopping.notify_all();
+      interrupt(*execution);
+    }
+    script.join();
+    if (outcome.kind == Outcome::Kind::panic) throw std::runtime_error(outcome.text);
+    if (outcome.kind == Outcome::Kind::error) return sdk::failed(std::move(outcome.text));
+    return sdk::done;
+  }
+
+ private:
+  sdk::Context context_;
+};
+
+}  // namespace
+
+}  // namespace python_plugin
+
+TASKHOST_SDK_PLUGIN(taskhost::sdk::factory<python_plugin::Script>("python", "1.0", "runs a script in Python"));

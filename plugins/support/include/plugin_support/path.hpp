@@ -1,0 +1,23 @@
+// Where a file is that a config names. For the plugins of this folder.
+#pragma once
+
+#include <string>
+
+#include "taskhost/ext/manifest.h"
+
+namespace plugin_support {
+
+// The manifest's directory; empty where the host tells none.
+inline std::string manifest_directory(const taskhost_exec* exec) {
+  const auto* manifest = static_cast<const taskhost_manifest*>(
+      exec->services->extension(exec, TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION));
+  return manifest != nullptr ? manifest->directory(exec) : "";
+}
+
+// A relative path counts from there, or from the working directory.
+inline std::string located(const taskhost_exec* exec, const std::string& path) {
+  const std::string directory = manifest_directory(exec);
+  return path.empty() || path.front() == '/' || directory.empty() ? path : directory + "/" + path;
+}
+
+}  // namespace plugin_support

@@ -1,0 +1,220 @@
+// The simulated host of `taskhost verify`, and what lies around it: time that jumps, wakes, and the look at each call.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "verify/driven_execution.hpp"
+#include "verify/process_state.hpp"
+#include "verify/simulated_host.hpp"
+#include "verify/state_block.hpp"
+
+using namespace taskhost::verify;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+namespace {
+
+// One for all tests: wakers and the clock know only the first.
+struct World {
+  Progress progress;
+  std::vector<Finding> findings;
+  SimulatedHost host{progress, R"({"every": "2s"})", "simulated",
+                     [this](const Finding& found) { findings.push_back(found); }};
+};
+World& world() {
+  static World one;
+  return one;
+}
+
+bool has_finding(const std::string& rule, const std::string& words) {
+  for (const Finding& finding : world().findings) {
+    if (finding.rule == rule && finding.text.find(words) != std::string::npos) return true;
+  }
+  return false;
+}
+
+const taskhost_services& services() { return simulated_services; }
+
+taskhost_factory factory(std::int32_t (*poll)(void*, const taskhost_exec*)) {
+  taskhost_factory made{};
+  made.struct_size = sizeof made;
+  made.name = "test";
+  made.state_size = 24;
+  made.poll = poll;
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("an hour's sleep on a timer is over at once, and the clock says that it was an hour") {
+  const taskhost_factory sleeper = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
+    taskhost_wake_after(exec, 3600 * TASKHOST_SECOND);
+    return TASKHOST_PENDING;
+  });
+  DrivenExecution execution(world().host, sleeper, 1);
+  REQUIRE(execution.start() == Outcome::ok);
+  REQUIRE(execution.poll() == Outcome::pending);
+  const std::uint64_t before = services().now();
+  CHECK((execution.rest(hours(1)) & by_timer) != 0);
+  CHECK(services().now() - before >= 3590 * TASKHOST_SECOND);
+}
+
+TEST_CASE("a wake goes before a timer, merges with others, and is seen once") {
+  const taskhost_factory waiting = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
+    taskhost_wake_after(exec, 3600 * TASKHOST_SECOND);
+    return TASKHOST_PENDING;
+  });
+  DrivenExecution execution(world().host, waiting, 1);
+  REQUIRE(execution.start() == Outcome::ok);
+  REQUIRE(execution.poll() == Outcome::pending);
+  services().wake(execution.cell().waker());
+  services().wake(execution.cell().waker());
+  CHECK(execution.rest(hours(1)) == by_wake);
+  CHECK(execution.rest(hours(1)) == by_timer);
+}
+
+TEST_CASE("a stale waker does nothing, a made-up one breaks rule 4.10, and 0 is nobody's") {
+  const taskhost_factory good = factory([](void*, const taskhost_exec*) -> std::int32_t { return TASKHOST_PENDING; });
+  taskhost_waker stale = 0;
+  {
+    DrivenExecution execution(world().host, good, 1);
+    stale = execution.cell().waker();
+  }
+  const std::uint64_t before = world().host.stale_wakes();
+  services().wake(stale);
+  services().wake(0);
+  CHECK(world().host.stale_wakes() == before + 1);
+  CHECK_FALSE(has_finding("4.10", "no waker"));
+  services().wake(stale ^ std::uint64_t{1} << 60);
+  CHECK(has_finding("4.10", "no waker"));
+}
+
+TEST_CASE("a descriptor wakes once, and must be asked for again") {
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
+  const taskhost_factory good = factory([](void*, const taskhost_exec*) -> std::int32_t { return TASKHOST_PENDING; });
+  DrivenExecution execution(world().host, good, 1);
+  REQUIRE(execution.start() == Outcome::ok);
+  CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE));
+  CHECK(execution.rest(milliseconds(0)) == 0);
+  REQUIRE(::write(ends[1], "x", 1) == 1);
+  CHECK(execution.rest(hours(1)) == by_descriptor);
+  CHECK(execution.rest(milliseconds(1)) == 0);
+  CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE));
+  ::close(ends[0]);
+  CHECK(execution.cell().closed_descriptors() == std::vector<int>{ends[0]});
+  ::close(ends[1]);
+}
+
+TEST_CASE("a service that is for the execution's own calls is not for other threads, nor for outside of them") {
+  static const taskhost_exec* exec_kept;
+  const taskhost_factory good = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
+    exec_kept = exec;
+    taskhost_wake_after(exec, TASKHOST_SECOND);
+    return TASKHOST_PENDING;
+  });
+  DrivenExecution execution(world().host, good, 1);
+  REQUIRE(execution.start() == Outcome::ok);
+  REQUIRE(execution.poll() == Outcome::pending);
+  CHECK_FALSE(has_finding("4.2", "wake_after"));
+  std::thread([] { taskhost_wake_after(exec_kept, TASKHOST_SECOND); }).join();
+  CHECK(has_finding("4.2", "wake_after"));
+  CHECK_FALSE(has_finding("4.1", "task_name"));
+  CHECK(std::string(services().task_name(exec_kept)) == "simulated");
+  execution.drop();
+  services().task_name(exec_kept);
+  CHECK(has_finding("4.1", "task_name"));
+}
+
+TEST_CASE("what a poll returns, throws and writes is looked at") {
+  const taskhost_factory nonsense = factory([](void*, const taskhost_exec*) -> std::int32_t { return 17; });
+  const taskhost_factory throwing =
+      factory([](void*, const taskhost_exec*) -> std::int32_t { throw std::runtime_error("thrown"); });
+  const taskhost_factory writing = factory([](void* state, const taskhost_exec* exec) -> std::int32_t {
+    static_cast<unsigned char*>(state)[-1] = 1;
+    return taskhost_fail(exec, "done");
+  });
+  for (const auto& [bad, outcome] :
+       {std::pair(nonsense, Outcome::error), {throwing, Outcome::panic}, {writing, Outcome::error}}) {
+    DrivenExecution execution(world().host, bad, 1);
+    REQUIRE(execution.start() == Outcome::ok);
+    CHECK(execution.poll() == outcome);
+  }
+  CHECK(has_finding("3.2", "17"));
+  CHECK(has_finding("3.6", "thrown"));
+  CHECK(has_finding("2.5", "24 bytes"));
+}
+
+TEST_CASE("texts are judged: not UTF-8 breaks rule 4.6, too long is a note") {
+  const taskhost_factory talking = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
+    const std::string text(5000, 'x');
+    exec->services->log(exec, TASKHOST_LOG_INFO, text.data(), text.size());
+    return taskhost_fail(exec, "\xff");
+  });
+  DrivenExecution execution(world().host, talking, 1);
+  REQUIRE(execution.start() == Outcome::ok);
+  CHECK(execution.poll() == Outcome::error);
+  CHECK(has_finding("4.6", "fail got a text that is not UTF-8"));
+  CHECK(has_finding("4.6", "log got a text of 5000 bytes"));
+  CHECK(execution.cell().failure() == "\\xff");
+}
+
+TEST_CASE("wait sleeps until the stop, and answers 0 at once to a poll") {
+  taskhost_factory blocking{};
+  blocking.struct_size = sizeof blocking;
+  blocking.name = "blocking";
+  blocking.run = [](void*, const taskhost_exec* exec) -> std::int32_t {
+    const bool slept = taskhost_wait_for(exec, 60 * TASKHOST_SECOND) == TASKHOST_WAIT_TIME;
+    const bool stopped = (exec->services->wait(exec, TASKHOST_NEVER) & TASKHOST_WAIT_STOP) != 0;
+    return slept && stopped ? TASKHOST_OK : TASKHOST_ERROR;
+  };
+  DrivenExecution execution(world().host, blocking, 1);
+  REQUIRE(execution.start() == Outcome::ok);
+  Outcome outcome = Outcome::pending;
+  std::thread running([&] { outcome = execution.run(); });
+  std::this_thread::sleep_for(milliseconds(20));  // most likely in its second wait; right either way but for the first
+  execution.request_stop();
+  running.join();
+  CHECK(outcome == Outcome::ok);
+
+  const taskhost_factory polled = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
+    return exec->services->wait(exec, TASKHOST_NEVER) == 0 ? TASKHOST_OK : TASKHOST_ERROR;
+  });
+  DrivenExecution other(world().host, polled, 1);
+  REQUIRE(other.start() == Outcome::ok);
+  CHECK(other.poll() == Outcome::ok);
+  CHECK(has_finding("4.7", "in poll"));
+}
+
+TEST_CASE("a state is zeroed, aligned as asked and no better, and lies at a wall") {
+  for (const std::size_t align : {1u, 8u, 16u, 64u, 2048u, 4096u}) {
+    for (const std::size_t size : {1u, 24u, 100u, 4096u, 10'000u}) {
+      CAPTURE(align, size);
+      const StateBlock block(size, align);
+      const auto address = reinterpret_cast<std::uintptr_t>(block.get());
+      CHECK(address % align == 0);
+      if (align < 4096) CHECK(address % (2 * align) != 0);
+      const auto* const bytes = static_cast<const unsigned char*>(block.get());
+      CHECK(std::all_of(bytes, bytes + size, [](unsigned char byte) { return byte == 0; }));
+      CHECK(block.is_whole());
+    }
+  }
+}
+
+TEST_CASE("what is new in the process is told by kind") {
+  const ProcessState before = ProcessState::take();
+  CHECK(changes(before, ProcessState::take()).empty());
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  ::setenv("VERIFY_TEST", "1", 1);
+  CHECK(change_words(changes(before, ProcessState::take())) == "$VERIFY_TEST and 2 times descriptor (pipe)");
+  ::unsetenv("VERIFY_TEST");
+  for (const int end : ends) ::close(end);
+  CHECK(changes(before, ProcessState::take()).empty());
+}

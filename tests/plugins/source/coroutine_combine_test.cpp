@@ -1,0 +1,405 @@
+// Several waits at once in one coroutine, and waits for descriptors, against a fake host.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "coroutine_run.hpp"
+#include "support/catch.hpp"
+
+namespace {
+
+namespace sdk = taskhost::sdk;
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+sdk::Async<std::string> after(sdk::Context context, sdk::Duration delay, std::string text) {
+  const Tracker tracker;
+  co_await sdk::sleep(delay);
+  context.info("after " + text);
+  co_return text;
+}
+sdk::Async<int> throws_after(sdk::Duration delay) {
+  const Tracker tracker;
+  co_await sdk::sleep(delay);
+  throw std::runtime_error("thrown");
+}
+
+sdk::Task gathers(sdk::Context context) {
+  const auto all = co_await sdk::when_all(after(context, 2s, "two"), sdk::sleep(1s), after(context, 1s, "one"));
+  context.info(std::get<0>(all) + " " + std::get<2>(all));
+  std::vector<sdk::Async<std::string>> many;
+  for (int number = 0; number < 3; ++number) many.push_back(after(context, 1s * number, std::to_string(number)));
+  for (const std::string& text : co_await sdk::when_all(std::move(many))) context.info(text);
+  co_await sdk::when_all(std::vector<sdk::Async<>>());
+}
+
+}  // namespace
+
+TEST_CASE("when_all waits for all, and gives their results in the order of the arguments") {
+  Run<gathers> run;
+  run.finish();
+  run.host.drop();
+  CHECK(run.host.log == Lines{"after one", "after two", "two one", "after 0", "after 1", "after 2", "0", "1", "2"});
+  CHECK(Tracker::live == 0);
+}
+
+namespace {
+
+sdk::Task fails_fast(sdk::Context context) {
+  try {
+    co_await sdk::when_all(after(context, 3s, "late"), throws_after(1s), after(context, 1s, "not resumed"));
+  } catch (const std::runtime_error& error) {
+    context.info(error.what());
+  }
+  context.info(std::to_string(Tracker::live));
+  std::vector<sdk::Async<int>> many;
+  many.push_back(throws_after(2s));
+  many.push_back(throws_after(1s));
+  many.push_back(throws_after(3s));
+  co_await sdk::when_all(std::move(many));
+}
+
+}  // namespace
+
+TEST_CASE("when_all lets the first exception out and cancels the others") {
+  Run<fails_fast> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(Tracker::live == 3);
+  const std::uint64_t start = run.host.time;
+  CHECK(run.poll_at_timer() == TASKHOST_PENDING);
+  CHECK(run.host.log == Lines{"thrown", "0"});
+  CHECK(run.host.wake_time == start + 2 * TASKHOST_SECOND);
+  CHECK(run.poll_at_timer() == TASKHOST_PANIC);
+  CHECK(run.host.message == "thrown");
+  run.host.drop();
+  CHECK(Tracker::live == 0);
+}
+
+namespace {
+
+sdk::Task takes_the_first(sdk::Context context) {
+  const auto first = co_await sdk::when_any(sdk::sleep(3s), after(context, 1s, "one"), after(context, 1s, "too"));
+  context.info(std::to_string(first.index()) + std::get<1>(first) + std::to_string(Tracker::live));
+  const auto nested = co_await sdk::when_any(sdk::when_all(sdk::sleep(1s), after(context, 2s, "two")),
+                                             sdk::when_any(sdk::sleep(5s), sdk::sleep_until(sdk::never)));
+  context.info(std::get<1>(std::get<0>(nested)));
+  context.info(co_await sdk::race(after(context, 2s, "slow"), after(context, 1s, "fast")));
+  const auto at_once = co_await sdk::when_any(sdk::until([] { return true; }), after(context, 1s, "not begun"));
+  context.info(std::to_string(at_once.index()));
+  co_await sdk::when_any(sdk::sleep(2s), throws_after(1s));
+}
+
+}  // namespace
+
+TEST_CASE("when_any takes the first in the list of those that have come, and cancels the others at once") {
+  Run<takes_the_first> run;
+  run.finish();
+  CHECK(run.host.log == Lines{"after one", "1one0", "after two", "two", "after fast", "fast", "0"});
+  CHECK(run.host.message == "thrown");
+  CHECK(Tracker::live == 0);
+}
+
+namespace {
+
+sdk::Task awaits_again(sdk::Context context) {
+  auto first = sdk::when_any(sdk::sleep(1s), sdk::stopped());
+  co_await first;
+  context.info("once");
+  co_await first;
+}
+
+}  // namespace
+
+TEST_CASE("a combinator is awaited once") {
+  Run<awaits_again> run;
+  CHECK(run.finish() == TASKHOST_PANIC);
+  CHECK(run.host.log == Lines{"once"});
+  CHECK(run.host.message == "a combinator is awaited once");
+}
+
+TEST_CASE("combinators are destroyed once wherever they are dropped") {
+  for (const taskhost_factory* factory :
+       {&Run<takes_the_first>::factory, &Run<gathers>::factory, &Run<fails_fast>::factory}) {
+    for (int polls = 0; polls < 8; ++polls) {
+      FakeHost host;
+      REQUIRE(host.start(*factory) == TASKHOST_OK);
+      for (int turn = 0; turn < polls && host.poll() == TASKHOST_PENDING; ++turn) host.time = host.wake_time;
+      host.drop();
+      CHECK(Tracker::live == 0);
+    }
+  }
+}
+
+namespace {
+
+sdk::Task in_time(sdk::Context context) {
+  const auto text = co_await sdk::with_timeout(1s, after(context, 1s, "both at once"));
+  context.info(text ? *text : "too late");
+  if (!co_await sdk::with_timeout(1s, sdk::sleep(2s))) context.info("too long");
+  if (co_await sdk::with_timeout(2s, sdk::sleep(1s))) context.info("in time");
+  co_await sdk::with_timeout(2s, throws_after(1s));
+}
+sdk::Task stops_in_order(sdk::Context context) {
+  const Tracker tracker;
+  while (co_await sdk::with_timeout(1s, sdk::stopped()) == std::nullopt) context.info("tick");
+  co_await sdk::sleep(1s);
+  context.info("in order");
+}
+sdk::Async<> fails_in_a_branch() {
+  co_await sdk::sleep(1s);
+  co_await sdk::failed("in a branch");
+}
+sdk::Task ends_in_a_branch(sdk::Context context) {
+  const Tracker tracker;
+  co_await sdk::when_all(fails_in_a_branch(), after(context, 1s, "not resumed"));
+  context.info("not reached");
+}
+sdk::Task ends_in_any(sdk::Context context) {
+  co_await sdk::when_any(fails_in_a_branch(), after(context, 1s, "not resumed"));
+  context.info("not reached");
+}
+
+}  // namespace
+
+TEST_CASE("with_timeout tells whether it was in time") {
+  Run<in_time> run;
+  run.finish();
+  CHECK(run.host.log == Lines{"after both at once", "both at once", "too long", "in time"});
+  CHECK(run.host.message == "thrown");
+}
+
+TEST_CASE("a branch that waits for the stop asks for the whole task") {
+  for (int turns = 1; turns < 4; ++turns) {
+    Run<stops_in_order> run;
+    for (int turn = 0; turn < turns; ++turn) CHECK(run.poll_at_timer() == TASKHOST_PENDING);
+    CHECK(run.stop() == TASKHOST_PENDING);
+    CHECK(run.poll_at_timer() == TASKHOST_OK);
+    CHECK(run.host.log.back() == "in order");
+  }
+  Run<stops_in_order> never_polled;
+  CHECK(never_polled.stop() == TASKHOST_OK);
+  CHECK(never_polled.host.log.empty());
+}
+
+TEST_CASE("a failure in a branch ends the execution there and then") {
+  for (const taskhost_factory* factory : {&Run<ends_in_a_branch>::factory, &Run<ends_in_any>::factory}) {
+    FakeHost host;
+    REQUIRE(host.start(*factory) == TASKHOST_OK);
+    CHECK(host.poll() == TASKHOST_PENDING);
+    host.time += TASKHOST_SECOND;
+    CHECK(host.poll() == TASKHOST_ERROR);
+    CHECK(host.message == "in a branch");
+    CHECK(host.log.empty());
+    host.drop();
+    CHECK(Tracker::live == 0);
+  }
+}
+
+namespace {
+
+// The compilers of our time have got such temporaries wrong: destroyed twice, or copied as bytes.
+sdk::Async<std::size_t> length_of(std::string text, Tracker) {
+  co_await sdk::yield();
+  co_return text.size();
+}
+sdk::Task keeps_temporaries(sdk::Context context) {
+  const std::string long_text(100, 'x');
+  std::size_t sum = 0;
+  for (int turn = 0; turn < 3; ++turn) sum += co_await length_of(long_text + "y", Tracker());
+  if (co_await length_of(long_text, Tracker()) == 100 && sum == 303) sum = 0;
+  const auto kept = std::make_shared<std::string>("kept");
+  {
+    const auto third_time = [kept, tracker = Tracker(), turn = 0]() mutable { return ++turn == 3 && *kept == "kept"; };
+    co_await sdk::until(third_time);
+  }
+  const auto any = co_await sdk::when_any(length_of(long_text, Tracker()), sdk::until([&kept] { return !kept; }));
+  context.info(std::to_string(sum + std::get<0>(any)) + " " + std::to_string(kept.use_count()));
+  co_await sdk::sleep(1s);
+}
+
+}  // namespace
+
+TEST_CASE("temporaries in a co_await live until it is over, and are destroyed once") {
+  for (int polls = 1; polls < 12; ++polls) {
+    Run<keeps_temporaries> run;
+    for (int turn = 0; turn < polls; ++turn) REQUIRE(run.poll() == TASKHOST_PENDING);
+    if (polls > 9) CHECK(run.host.log == Lines{"100 1"});
+    run.host.drop();
+    CHECK(Tracker::live == 0);
+  }
+}
+
+namespace {
+
+class Pair {
+ public:
+  Pair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_) == 0); }
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+  ~Pair() {
+    close_ours();
+    ::close(ends_[1]);
+  }
+  int theirs() const { return ends_[1]; }
+  void write(const char* text) const { REQUIRE(::write(ends_[0], text, std::char_traits<char>::length(text)) > 0); }
+  void close_ours() { ::close(std::exchange(ends_[0], -1)); }
+  void empty_ours() const {
+    char bytes[4096];
+    while (::read(ends_[0], bytes, sizeof bytes) > 0) {
+    }
+  }
+  void fill_theirs() const {
+    const char bytes[4096] = {};
+    while (::write(ends_[1], bytes, sizeof bytes) > 0) {
+    }
+  }
+
+ private:
+  int ends_[2] = {-1, -1};
+};
+
+int descriptor = -1;
+
+std::string read_from(int source) {
+  char bytes[64];
+  const ssize_t size = ::read(source, bytes, sizeof bytes);
+  return {bytes, size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+sdk::Task reads_thrice(sdk::Context context) {
+  for (int turn = 0; turn < 3; ++turn) {
+    co_await sdk::readable(descriptor);
+    context.info(read_from(descriptor));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a task waits until its descriptor is readable, and asks the host again after each wake") {
+  Pair pair;
+  descriptor = pair.theirs();
+  Run<reads_thrice> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.host.descriptors == std::map<int, std::uint32_t>{{descriptor, TASKHOST_READABLE}});
+  run.host.descriptors.clear();  // a wake for nothing that used the host's wait up
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.host.descriptors.size() == 1);
+  pair.write("one");
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.host.log == Lines{"one"});
+  CHECK(run.host.descriptors.size() == 1);
+  pair.write("two");
+  pair.close_ours();
+  CHECK(run.poll() == TASKHOST_OK);  // the end is readable too
+  CHECK(run.host.log == Lines{"one", "two", ""});
+}
+
+namespace {
+
+sdk::Task forgets(sdk::Context) {
+  co_await sdk::when_any(sdk::readable(descriptor), sdk::sleep(1s));
+  co_await sdk::sleep(1s);
+}
+sdk::Async<> tells(sdk::Context context, bool write) {
+  if (write) {
+    co_await sdk::writable(descriptor);
+  } else {
+    co_await sdk::readable(descriptor);
+  }
+  context.info(write ? "writable" : "readable");
+}
+sdk::Task waits_both_ways(sdk::Context context) {
+  co_await sdk::when_all(tells(context, false), tells(context, true), tells(context, false));
+}
+
+}  // namespace
+
+TEST_CASE("a wait that is cancelled is forgotten by the host, but not in the drop") {
+  Pair pair;
+  descriptor = pair.theirs();
+  Run<forgets> run;
+  run.poll();
+  CHECK(run.host.descriptors.size() == 1);
+  CHECK(run.poll_at_timer() == TASKHOST_PENDING);
+  CHECK(run.host.descriptors.empty());
+  Run<forgets> dropped;
+  dropped.poll();
+  dropped.host.drop();
+  CHECK(dropped.host.descriptors.size() == 1);  // the host has forgotten all by itself then (rule 4.2)
+}
+
+TEST_CASE("waits for one descriptor do not disturb each other") {
+  Pair pair;
+  pair.fill_theirs();
+  descriptor = pair.theirs();
+  Run<waits_both_ways> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.host.descriptors[descriptor] == (TASKHOST_READABLE | TASKHOST_WRITABLE));
+  pair.write("x");
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.host.log == Lines{"readable", "readable"});
+  CHECK(run.host.descriptors[descriptor] == TASKHOST_WRITABLE);
+  pair.empty_ours();
+  CHECK(run.poll() == TASKHOST_OK);
+  CHECK(run.host.log.back() == "writable");
+  CHECK(run.host.descriptors.empty());
+}
+
+namespace {
+
+sdk::Async<> tries(sdk::Context context, int wanted) {
+  try {
+    co_await sdk::readable(wanted);
+  } catch (const sdk::Failure& failure) {
+    context.info(failure.what());
+  }
+}
+sdk::Task waits_for_what_cant_be(sdk::Context context) {
+  co_await tries(context, descriptor);
+  co_await tries(context, 1000000);
+  co_await sdk::readable(1000001);
+}
+sdk::Task waits_for_a_file() {
+  const int file = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  co_await sdk::readable(file);
+  ::close(file);
+}
+sdk::Task waits_for_many(sdk::Context context) {
+  std::array<Pair, 65> pairs;
+  std::vector<sdk::Async<>> waits;
+  waits.reserve(pairs.size());
+  for (const Pair& pair : pairs) waits.push_back(tries(context, pair.theirs()));
+  pairs[63].write("x");
+  co_await sdk::when_any(sdk::when_all(std::move(waits)), sdk::sleep(1s));
+}
+
+}  // namespace
+
+TEST_CASE("what can't be waited for is a Failure, and a file is always ready") {
+  Pair pair;
+  descriptor = pair.theirs();
+  Run<waits_for_what_cant_be> run;
+  run.host.descriptor_status = TASKHOST_ERROR;
+  CHECK(run.poll() == TASKHOST_ERROR);
+  CHECK_THAT(run.host.log[0], Catch::Matchers::Contains("the host can't"));
+  CHECK(run.host.log[1] == "can't wait for descriptor 1000000: it is not open");
+  CHECK(run.host.message == "can't wait for descriptor 1000001: it is not open");
+  Run<waits_for_a_file> file;
+  CHECK(file.poll() == TASKHOST_OK);
+}
+
+TEST_CASE("a descriptor too many is a Failure, and the others go on") {
+  Run<waits_for_many, 8192> run;
+  run.poll();
+  REQUIRE(run.host.log.empty());  // one is readable at once, so 64 are waited for
+  CHECK(run.host.descriptors.size() == 64);
+  CHECK(run.poll_at_timer() == TASKHOST_OK);
+  CHECK(run.host.descriptors.empty());
+}
