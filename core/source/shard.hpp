@@ -94,6 +94,13 @@ class Shard {
   TaskCell& add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index,
                 bool coordinated = false);
   std::size_t size() const noexcept { return size_; }
+  // [any thread] Of all its tasks, once they are made: function(index, name).
+  template <class Function>
+  void for_each_name(Function&& function) const {
+    for (const Run& run : runs_) {
+      for (std::size_t i = 0; i < run.count; ++i) function(std::size_t{run.at(i).index}, run.at(i).name());
+    }
+  }
 
   struct Turn {
     bool lost = false;             // the shard was taken over: touch it no more

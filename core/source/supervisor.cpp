@@ -177,6 +177,10 @@ class Supervisor::Implementation final : public ShardOwner {
     });
   }
 
+  void for_each_name(const std::function<void(std::size_t, const char*)>& function) const {
+    for (const Member& member : shards_) member.thread->shard().for_each_name(function);
+  }
+
   void expire_stop() {
     timed_out_.store(true);  // even if all have ended by the time that the control thread gets to it
     boost::asio::post(control_, [this] { expire(); });
@@ -414,6 +418,9 @@ void Supervisor::start() { implementation_->start(); }
 HostResult Supervisor::wait() { return implementation_->wait(); }
 void Supervisor::operate(std::size_t task, Coordinator::Operation operation) {
   implementation_->operate(task, operation);
+}
+void Supervisor::for_each_name(const std::function<void(std::size_t, const char*)>& function) const {
+  implementation_->for_each_name(function);
 }
 void Supervisor::request_stop(StopCause cause) { implementation_->request_stop(std::move(cause)); }
 void Supervisor::expire_stop() { implementation_->expire_stop(); }

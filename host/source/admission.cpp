@@ -1,6 +1,9 @@
 #include "admission.hpp"
 
+#include <algorithm>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "manifest_text.hpp"
 #include "nearest_word.hpp"
@@ -13,15 +16,26 @@ class Admitter {
  public:
   Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search, const TaskList& own_tasks,
            const PluginEnvironment& environment)
-      : manifest_(manifest), file_(file), search_(search), plugin_tasks_(environment) {
+      : manifest_(manifest), file_(file), search_(search), own_tasks_(own_tasks), plugin_tasks_(environment) {
     for (std::size_t i = 0; i < own_tasks.size(); ++i) {
       names_.emplace(own_tasks.name(i), "a task of the program itself");
     }
   }
 
   Admission run() {
-    for (const ManifestTask& task : manifest_.tasks) admit_entry(task);
+    auto relation = manifest_.relations.begin();
+    for (std::size_t i = 0; i < manifest_.tasks.size(); ++i) {
+      const std::size_t before = admission_.tasks.size();
+      admit_entry(manifest_.tasks[i]);
+      const bool admitted = admission_.tasks.size() != before;
+      if (!admitted) note_missing(manifest_.tasks[i]);
+      if (relation == manifest_.relations.end() || relation->task != i) continue;
+      related_.push_back({&*relation, admitted ? std::string(admission_.tasks.name(before)) : manifest_.tasks[i].name,
+                          own_tasks_.size() + before});
+      ++relation;
+    }
     if (manifest_.autoload) autoload(*manifest_.autoload);
+    if (!related_.empty()) relate();
     return std::move(admission_);
   }
 
@@ -91,7 +105,10 @@ class Admitter {
     for (const std::filesystem::path& path : search_.all(problem)) {
       if (by_path_.contains(canonical_path(path))) continue;
       const std::shared_ptr<PluginLibrary> library = load(path);
-      if (library == nullptr) continue;
+      if (library == nullptr) {
+        names_are_missing_ = true;
+        continue;
+      }
       for (const taskhost_factory& factory : library->factories()) {
         admit_task(factory, factory.name, {}, options, path.string(), 0);
       }
@@ -116,6 +133,129 @@ class Admitter {
     admission_.tasks.add(name, plugin_tasks_.make(factory, &factory, config), options);
   }
 
+  // An entry that was not admitted, which is a fault of its own: others may come after it all the same.
+  void note_missing(const ManifestTask& entry) {
+    if (entry.name.empty()) {
+      names_are_missing_ = true;
+    } else {
+      missing_names_.insert(entry.name);
+    }
+  }
+
+  // Once all have their names.
+  void relate() {
+    find_names();
+    for (const Related& related : related_) {
+      const ManifestTask& entry = manifest_.tasks[related.relation->task];
+      TaskList::Relation relation{.task = static_cast<std::uint32_t>(related.place), .after = {}, .group = {}};
+      if (related.relation->group) relation.group = static_cast<std::uint32_t>(*related.relation->group);
+      for (std::size_t i = 0; i < related.relation->after.size(); ++i) {
+        const std::string& name = related.relation->after[i];
+        const std::string pointer = entry.pointer + "/after/" + std::to_string(i);
+        const auto found = places_.find(name);
+        if (name == related.name) {
+          fault(pointer, entry.line, "a task can't come after itself");
+        } else if (found != places_.end() && found->second) {
+          relation.after.push_back(static_cast<std::uint32_t>(*found->second));
+        } else if (!missing_names_.contains(name) && !names_are_missing_) {
+          fault(pointer, entry.line, "there is no task " + quoted_text(name) + hint_for(name));
+        }
+      }
+      admission_.relations.push_back(std::move(relation));
+    }
+    find_cycles();
+  }
+
+  // The places of all tasks that others come after.
+  void find_names() {
+    for (const Related& related : related_) {
+      for (const std::string& name : related.relation->after) places_.try_emplace(name);
+    }
+    const auto look = [this](const TaskList& tasks, std::size_t first) {
+      for (std::size_t i = 0; i < tasks.size(); ++i) {
+        if (const auto found = places_.find(tasks.name(i)); found != places_.end()) found->second = first + i;
+      }
+    };
+    look(own_tasks_, 0);
+    look(admission_.tasks, own_tasks_.size());
+  }
+
+  std::string hint_for(const std::string& name) const {
+    constexpr std::size_t most_names = 10'000;  // to look for a near one among
+    std::vector<std::string_view> names;
+    for (const auto& [known, origin] : names_) {
+      if (names.size() == most_names) break;
+      names.emplace_back(known);
+    }
+    std::sort(names.begin(), names.end());
+    const std::string_view nearest = nearest_word(name, names);
+    return nearest.empty() ? "; \"after\" lists names of tasks" : "; did you mean " + quoted_text(nearest) + "?";
+  }
+
+  // Only tasks that come after others can be in one, so that a walk along their relations finds all.
+  void find_cycles() {
+    std::unordered_map<std::string_view, std::size_t> by_name;  // places in related_
+    for (std::size_t i = 0; i < related_.size(); ++i) {
+      if (!related_[i].name.empty()) by_name.emplace(related_[i].name, i);
+    }
+    enum class Mark : std::uint8_t { fresh, open, done };
+    std::vector<Mark> marks(related_.size(), Mark::fresh);
+    struct Step {
+      std::size_t task;
+      std::size_t next;  // of its `after`
+    };
+    for (std::size_t root = 0; root < related_.size(); ++root) {
+      if (marks[root] != Mark::fresh) continue;
+      std::vector<Step> path{{root, 0}};
+      marks[root] = Mark::open;
+      while (!path.empty()) {
+        Step& step = path.back();
+        const std::vector<std::string>& after = related_[step.task].relation->after;
+        if (step.next == after.size()) {
+          marks[step.task] = Mark::done;
+          path.pop_back();
+          continue;
+        }
+        const std::size_t number = step.next++;
+        const auto found = by_name.find(after[number]);
+        if (found == by_name.end() || found->second == step.task) continue;
+        const std::size_t other = found->second;
+        if (marks[other] == Mark::fresh) {
+          marks[other] = Mark::open;
+          path.push_back({other, 0});
+        } else if (marks[other] == Mark::open) {
+          const auto first =
+              std::find_if(path.begin(), path.end(), [other](const Step& open) { return open.task == other; });
+          std::vector<std::string_view> cycle;
+          for (auto open = first; open != path.end(); ++open) cycle.emplace_back(related_[open->task].name);
+          tell_cycle(cycle, related_[step.task], number);
+        }
+      }
+    }
+  }
+
+  struct Related {
+    const ManifestRelation* relation;
+    std::string name;   // empty: only its plugin, which is not there, could say it
+    std::size_t place;  // among the program's own tasks followed by the admitted ones
+  };
+
+  void tell_cycle(const std::vector<std::string_view>& cycle, const Related& last, std::size_t number) {
+    constexpr std::size_t most_names = 10;
+    constexpr std::size_t most_cycles = 100;  // who has more mends these first
+    if (++cycles_ > most_cycles) return;
+    std::string words = "these tasks wait for each other: ";
+    for (std::size_t i = 0; i < cycle.size(); ++i) {
+      if (i == most_names && cycle.size() > most_names + 1) {
+        words += "… (" + std::to_string(cycle.size() - most_names) + " more) → ";
+        break;
+      }
+      words += quoted_text(cycle[i]) + " → ";
+    }
+    const ManifestTask& entry = manifest_.tasks[last.relation->task];
+    fault(entry.pointer + "/after/" + std::to_string(number), entry.line, words + quoted_text(cycle.front()));
+  }
+
   void fault(const std::string& pointer, std::size_t line, const std::string& words) {
     admission_.manifest_faults.push_back({.file = file_, .where = pointer, .message = words, .line = line});
   }
@@ -123,11 +263,17 @@ class Admitter {
   const Manifest& manifest_;
   const std::string& file_;
   const PluginSearch& search_;
+  const TaskList& own_tasks_;
   PluginTasks plugin_tasks_;
   Admission admission_;
   std::unordered_map<std::string, std::shared_ptr<PluginLibrary>> by_plugin_;  // null: a fault was reported
   std::map<std::string, std::shared_ptr<PluginLibrary>> by_path_;              // the same, by canonical path
   std::unordered_map<std::string, std::string> names_;                         // task name → where it comes from
+  std::vector<Related> related_;                                               // in the order of the tasks
+  std::unordered_map<std::string_view, std::optional<std::size_t>> places_;    // of what others come after
+  std::size_t cycles_ = 0;
+  std::unordered_set<std::string> missing_names_;  // of entries that were not admitted
+  bool names_are_missing_ = false;                 // and only their plugins could say them
 };
 
 }  // namespace

@@ -18,13 +18,15 @@ namespace taskhost {
 
 // What was admitted, and what was wrong. If there is any fault, the rest must not be used.
 struct Admission {
-  TaskList tasks;
+  TaskList tasks;                                         // without relations
+  std::vector<TaskList::Relation> relations;              // by places in the program's own tasks followed by these
   std::vector<std::shared_ptr<PluginLibrary>> libraries;  // in the order they were loaded
   std::vector<Fault> manifest_faults;                     // a wrong manifest
   std::vector<Fault> plugin_faults;                       // a plugin that could not be loaded
 };
 
-// `file` names the manifest in faults; `own_tasks` those that the program admitted before.
+// `file` names the manifest in faults; `own_tasks` those that the program admitted before. The groups of relations are
+// those of the manifest.
 Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search,
                 const TaskList& own_tasks, const PluginEnvironment& environment);
 

@@ -30,6 +30,7 @@ struct Arguments {
   std::vector<std::string> plugin_dirs;
   unsigned shards = 0;
   bool json = false;
+  bool explain = false;
 };
 
 const std::map<std::string, int32_t> log_levels = {
@@ -121,6 +122,14 @@ int check(const Arguments& arguments) {
   if (host.get() == nullptr) return host.result();
   const int32_t result = load(host, arguments.path);
   if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  if (arguments.explain) {
+    const char* text = nullptr;
+    const int32_t explained =
+        taskhost_explain(host.get(), arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
+    if (explained != TASKHOST_RESULT_OK) return status_of(host.report(explained));
+    std::fputs(text, stdout);
+    return 0;
+  }
   const std::size_t count = taskhost_task_count(host.get());
   std::printf("%s: in order, %zu %s\n", arguments.path.c_str(), count, count == 1 ? "task" : "tasks");
   return 0;
@@ -206,6 +215,10 @@ int run_command_line(int argument_count, char** arguments) {
   add_run_options(*run_command, parsed);
   CLI::App* check_command = app.add_subcommand("check", "Do everything short of starting: read, load and check");
   check_command->add_option("MANIFEST", parsed.path, "a manifest, or a directory of plugins")->required();
+  CLI::Option* explain =
+      check_command->add_flag("--explain", parsed.explain,
+                              "say what the supervision comes to: delays, when tasks give up, start and stop order");
+  check_command->add_flag("--json", parsed.json, "as JSON")->needs(explain);
   add_load_options(*check_command, parsed);
   CLI::App* inspect_command = app.add_subcommand("inspect", "Say what a plugin exports");
   inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();

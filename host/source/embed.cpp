@@ -6,7 +6,7 @@
 #include <string>
 #include <type_traits>
 
-#include "duration.hpp"
+#include "embed_task.hpp"
 #include "host.hpp"
 #include "inspection.hpp"
 #include "taskhost/taskhost.h"
@@ -69,6 +69,7 @@ int32_t read_options(const taskhost_options& given, taskhost::HostOptions& optio
   }
   options.handle_signals = (given.flags & TASKHOST_HANDLE_SIGNALS) != 0;
   options.shards = given.shards;
+  options.seed = given.seed;
   for (uint32_t i = 0; i < given.plugin_dir_count; ++i) options.plugin_directories.emplace_back(given.plugin_dirs[i]);
   if (given.log_level_plus_one != 0) options.log_level = taskhost::LogLevel{given.log_level_plus_one - 1};
   options.log_format =
@@ -81,27 +82,16 @@ int32_t read_options(const taskhost_options& given, taskhost::HostOptions& optio
   return TASKHOST_RESULT_OK;
 }
 
-HostError read_task(const taskhost_task_options& given, taskhost::TaskOptions& options) {
-  if (given.factory == nullptr) return bad_argument("a task without a factory");
-  if (given.reserved != 0) return bad_argument("the field reserved of a task is not 0");
-  switch (given.type) {
-    case TASKHOST_SHUTDOWN_ON_EXIT:
-      options.type = taskhost::TaskType::shutdown_on_exit;
-      break;
-    case TASKHOST_MANDATORY:
-      options.type = taskhost::TaskType::mandatory;
-      break;
-    case TASKHOST_DETACHABLE:
-      options.type = taskhost::TaskType::detachable;
-      break;
-    default:
-      return bad_argument("unknown task type " + std::to_string(given.type));
+int32_t operate(taskhost_host* host, const char* name, taskhost::Coordinator::Operation operation) noexcept {
+  if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
+  if (name == nullptr) return TASKHOST_RESULT_UNKNOWN_TASK;
+  try {
+    return host->host->operate(name, operation);
+  } catch (const std::bad_alloc&) {
+    return TASKHOST_RESULT_NO_MEMORY;
+  } catch (...) {
+    return TASKHOST_RESULT_INTERNAL;
   }
-  options.restarts = given.restarts;
-  const auto longest = static_cast<uint64_t>(taskhost::longest_duration.count());
-  if (given.stop_timeout > longest) return bad_argument("stop_timeout is longer than 365 days");
-  options.stop_timeout = std::chrono::nanoseconds(static_cast<int64_t>(given.stop_timeout));
-  return {};
 }
 
 }  // namespace
@@ -146,12 +136,11 @@ int32_t taskhost_add_task(taskhost_host* host, const taskhost_task_options* task
   return guarded(host, [&] {
     if (task == nullptr) return bad_argument("no task");
     const taskhost_task_options given = complete(task);
-    taskhost::TaskOptions options;
-    HostError error = read_task(given, options);
-    if (error.code != TASKHOST_RESULT_OK) return error;
+    taskhost::OwnTask own = taskhost::read_own_task(given);
+    if (!own.problem.empty()) return bad_argument(own.problem);
     return host->host->add(given.name != nullptr ? std::optional<std::string_view>(given.name) : std::nullopt,
-                           *given.factory, given.config != nullptr ? given.config : "", options,
-                           given.stop_timeout == 0);
+                           *given.factory, given.config != nullptr ? given.config : "", std::move(own.options),
+                           given.stop_timeout == 0, own.relation);
   });
 }
 
@@ -190,6 +179,16 @@ void taskhost_request_stop(taskhost_host* host) {
   if (host != nullptr) host->host->request_stop();
 }
 
+int32_t taskhost_stop_task(taskhost_host* host, const char* name) {
+  return operate(host, name, taskhost::Coordinator::Operation::stop);
+}
+int32_t taskhost_start_task(taskhost_host* host, const char* name) {
+  return operate(host, name, taskhost::Coordinator::Operation::start);
+}
+int32_t taskhost_restart_task(taskhost_host* host, const char* name) {
+  return operate(host, name, taskhost::Coordinator::Operation::restart);
+}
+
 int32_t taskhost_state(const taskhost_host* host) {
   return host != nullptr ? host->host->state() : TASKHOST_STATE_CREATED;
 }
@@ -212,6 +211,16 @@ int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, 
                                                     : taskhost::inspection_text(*loading.library);
     *text = host->text.c_str();
     return {};
+  });
+}
+
+int32_t taskhost_explain(taskhost_host* host, int32_t format, const char** text) {
+  return guarded(host, [&]() -> HostError {
+    if (text == nullptr) return bad_argument("nowhere to put the text");
+    *text = "";
+    HostError error = host->host->explain(format == TASKHOST_LOG_FORMAT_JSON, host->text);
+    if (error.code == TASKHOST_RESULT_OK) *text = host->text.c_str();
+    return error;
   });
 }
 

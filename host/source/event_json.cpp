@@ -84,7 +84,11 @@ void append_task_fields(std::string& line, const Event& event) {
   append_word(line, "type", to_string(event.type));
   append_field(line, "execution", event.execution);
   if (fields.outcome) append_word(line, "outcome", to_string(event.outcome));
-  if (event.type != TaskType::shutdown_on_exit) append_field(line, "remaining", event.remaining);
+  if (event.unlimited && event.type != TaskType::shutdown_on_exit) {
+    line.append(",\"remaining\":null");
+  } else if (event.type != TaskType::shutdown_on_exit) {
+    append_field(line, "remaining", event.remaining);
+  }
   if (fields.delay) append_field(line, "delay_ms", event.delay_ms);
   if (fields.uptime) append_field(line, "uptime_ms", event.uptime_ms);
   if (event.kind == EventKind::task_stalled) append_field(line, "stalled_ms", event.stalled_ms);

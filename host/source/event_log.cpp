@@ -64,7 +64,7 @@ void EventLog::flush() noexcept {
 
 bool EventLog::publish(Event&& event) noexcept {
   try {
-    const EventText text = event.for_log ? event_text(event) : EventText{};
+    const EventText text = event.for_log ? event_text(event, stopping()) : EventText{};
     {
       std::unique_lock lock(mutex_);
       const bool room = wait_for_room(lock, event.kind);

@@ -42,21 +42,59 @@ std::string exit_words(const Event& event) {
 // Why the host stops, and which task caused it, in one line.
 std::string stopping_words(const Event& event) {
   const std::string task = event.task != nullptr ? "task '" + std::string(event.task) + "'" : "a task";
+  const auto needed = [&](const std::string& what) {
+    return with_message("stopping: " + task + ' ' + what + ", and the host can't do without it", event);
+  };
   switch (event.reason) {
     case StopReason::task_exit:
       return with_message(
-          "stopping: " + task + (event.status == 0 ? " ended ok" : " failed") + ", and its type is shutdown_on_exit",
-          event);
+          "stopping: " + task + " ended, and that ends the host" + (event.status == 0 ? "" : " with failure"), event);
     case StopReason::budget_exhausted:
-      return with_message("stopping: mandatory " + task + " used up its restarts", event);
+      return needed("gave up");
     case StopReason::signal:
       return with_message("stopping", event);
     case StopReason::all_done:
       return "stopping: no task is left";
     case StopReason::request:
       return with_message("stopping: the program around the host asked for it", event);
+    case StopReason::skipped:
+      return needed("was skipped");
+    case StopReason::group:
+      return needed("loses its group, of which a member gave up");
+    case StopReason::not_stopped:
+      return needed("could not be ended, so that it can't be started again");
   }
   return "stopping";
+}
+
+std::string restarting_words(const Event& event) {
+  const std::string delay =
+      event.delay_ms != 0 ? " in " + print_duration(std::chrono::milliseconds(event.delay_ms)) : std::string();
+  const std::string left = event.unlimited ? "" : "; " + counted(event.remaining, "restart") + " left";
+  return (event.message == "cooldown" ? "begins anew" : "restarting") + delay + left;
+}
+
+std::string gave_up_words(const Event& event) {
+  const std::string why =
+      event.unlimited || event.remaining != 0 ? "gave up, as an exit rule says" : "gave up: its restarts are used up";
+  return event.outcome == Outcome::ok ? why + "; it ended ok" : with_message(why + "; the last failure", event);
+}
+
+std::string discarded_words(const Event& event) {
+  switch (event.reason) {
+    case StopReason::skipped:
+      return with_message("skipped", event);
+    case StopReason::group:
+      return event.message.empty() ? "discarded with its group" : with_message("discarded", event);
+    case StopReason::not_stopped:
+      return "discarded, as it could not be ended; the other tasks go on";
+    case StopReason::task_exit:
+      if (event.outcome != Outcome::ok) return "discarded, as an exit rule says; the other tasks go on";
+      break;
+    default:
+      break;
+  }
+  return "discarded; the other tasks go on";
 }
 
 std::string status_words(std::int32_t status) {
@@ -74,7 +112,9 @@ std::string status_words(std::int32_t status) {
 
 }  // namespace
 
-EventText event_text(const Event& event) {
+EventText event_text(const Event& event, bool host_stops) {
+  // When the host stops, so do all: but while it runs, a task that stops is worth a line.
+  const LogLevel routine = host_stops ? LogLevel::debug : LogLevel::info;
   switch (event.kind) {
     case EventKind::host_started:
       return {LogLevel::info, nullptr, with_message("started", event)};
@@ -88,16 +128,15 @@ EventText event_text(const Event& event) {
       return {event.outcome == Outcome::ok ? LogLevel::info : LogLevel::warning, event.task,
               with_message(exit_words(event) + which(event) + after_uptime(event), event)};
     case EventKind::task_restarting:
-      return {LogLevel::info, event.task, "restarting; " + counted(event.remaining, "restart") + " left"};
+      return {LogLevel::info, event.task, restarting_words(event)};
     case EventKind::task_discarded:
-      return {event.outcome == Outcome::ok ? LogLevel::info : LogLevel::warning, event.task,
-              "discarded; the other tasks go on"};
+      return {event.outcome == Outcome::ok ? LogLevel::info : LogLevel::warning, event.task, discarded_words(event)};
     case EventKind::task_gave_up:
-      return {LogLevel::error, event.task, with_message("gave up: its restarts are used up; the last failure", event)};
+      return {LogLevel::error, event.task, gave_up_words(event)};
     case EventKind::task_stopping:
-      return {LogLevel::debug, event.task, "asked to stop"};
+      return {routine, event.task, "asked to stop"};
     case EventKind::task_stopped:
-      return {event.message.empty() ? LogLevel::debug : LogLevel::warning, event.task, with_message("stopped", event)};
+      return {event.message.empty() ? routine : LogLevel::warning, event.task, with_message("stopped", event)};
     case EventKind::task_abandoned:
       return {LogLevel::error, event.task, with_message("did not stop in time and was abandoned", event)};
     case EventKind::task_stalled:

@@ -13,7 +13,8 @@ struct EventText {
   std::string words;           // empty: nothing worth a line
 };
 
-EventText event_text(const Event& event);
+// `host_stops`: it has begun to.
+EventText event_text(const Event& event, bool host_stops);
 std::string summary_text(const LogSummary& summary);
 
 }  // namespace taskhost

@@ -14,7 +14,9 @@
 #include <thread>
 
 #include "exit_guard.hpp"
+#include "explanation.hpp"
 #include "manifest_text.hpp"
+#include "policy_rules.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
 
@@ -75,15 +77,13 @@ std::string task_problem(std::string_view name, std::string_view config, const T
     i += size;
   }
   if (has_control_character(name)) return "the name " + quoted_text(name) + " has control characters";
-  const char* problem = nullptr;
+  std::string problem;
   if (!is_json(config)) {
     problem = "its config is not JSON";
-  } else if (options.type == TaskType::shutdown_on_exit && options.restarts != 0) {
-    problem = "shutdown_on_exit has no restarts";
-  } else if (options.restarts == UINT32_MAX) {
-    problem = "more than 4294967294 restarts";
+  } else if (const std::vector<PolicyProblem> problems = policy_problems(options); !problems.empty()) {
+    problem = problems.front().message;
   }
-  return problem != nullptr ? "task " + quoted_text(name) + ": " + problem : std::string();
+  return !problem.empty() ? "task " + quoted_text(name) + ": " + problem : std::string();
 }
 
 }  // namespace
@@ -160,6 +160,8 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
 
   environment_.directory = absolute_directory(directory);
   Admission admission = admit(manifest, file, search, tasks_, environment_);
+  const std::vector<Fault> of_groups = group_faults(manifest, file);
+  faults.insert(faults.end(), of_groups.begin(), of_groups.end());
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
   const int code = faults.empty() ? TASKHOST_RESULT_BAD_PLUGIN : TASKHOST_RESULT_BAD_MANIFEST;
   faults.insert(faults.end(), admission.plugin_faults.begin(), admission.plugin_faults.end());
@@ -168,17 +170,71 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   loaded_ = true;
   manifest_ = manifest;
   manifest_.tasks.clear();
+  manifest_.relations.clear();
   libraries_ = std::move(admission.libraries);
   const TaskList& admitted = admission.tasks;
   for (std::size_t i = 0; i < admitted.size(); ++i) {
     names_.insert(tasks_.add(admitted.name(i), admitted.function(i), admitted.options(i)));
   }
+  admit_relations(manifest, std::move(admission.relations));
   tasks_admitted_ = tasks_.size();
   return {};
 }
 
+// Groups that the program's own tasks have made already.
+std::vector<Fault> Host::group_faults(const Manifest& manifest, const std::string& file) const {
+  std::vector<Fault> faults;
+  for (const ManifestGroup& group : manifest.groups) {
+    const auto known = groups_.find(group.name);
+    if (known == groups_.end() || tasks_.groups[known->second] == group.strategy) continue;
+    faults.push_back({.file = file,
+                      .where = "/groups" + pointer_step(group.name),
+                      .message = "the program has given this group another strategy, " +
+                                 std::string(to_string(tasks_.groups[known->second]))});
+  }
+  return faults;
+}
+
+void Host::admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations) {
+  std::vector<std::uint32_t> places;
+  for (const ManifestGroup& group : manifest.groups) {
+    const auto [place, fresh] = groups_.try_emplace(group.name, static_cast<std::uint32_t>(tasks_.groups.size()));
+    if (fresh) tasks_.groups.push_back(group.strategy);
+    places.push_back(place->second);
+  }
+  for (TaskList::Relation& relation : relations) {
+    if (relation.group) relation.group = places[*relation.group];
+    tasks_.relations.push_back(std::move(relation));
+  }
+}
+
+// Names to places; a group that is new is made.
+HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation) {
+  const std::string task = "task " + quoted_text(name) + ": ";
+  relation.task = static_cast<std::uint32_t>(tasks_.size());
+  for (const std::string& other : own.after) {
+    const std::optional<std::size_t> place = names_.find(other);
+    if (!place) return manifest_error(task + "no task " + quoted_text(other) + " has been admitted before it");
+    relation.after.push_back(static_cast<std::uint32_t>(*place));
+  }
+  if (!own.group) return {};
+  const auto known = groups_.find(*own.group);
+  if (known != groups_.end()) {
+    if (own.strategy && tasks_.groups[known->second] != *own.strategy) {
+      return manifest_error(task + "the group " + quoted_text(*own.group) + " has another strategy, " +
+                            std::string(to_string(tasks_.groups[known->second])));
+    }
+    relation.group = known->second;
+    return {};
+  }
+  if (!own.strategy)
+    return manifest_error(task + "the group " + quoted_text(*own.group) + " is new and has no strategy");
+  relation.group = static_cast<std::uint32_t>(tasks_.groups.size());
+  return {};
+}
+
 HostError Host::add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
-                    TaskOptions options, bool wants_default_stop_timeout) {
+                    TaskOptions options, bool wants_default_stop_timeout, const OwnRelation& own) {
   if (started_) return state_error("the host has started; add tasks before");
   if (last_read_ != &factory) {
     last_read_ = nullptr;
@@ -190,10 +246,17 @@ HostError Host::add(std::optional<std::string_view> name, const taskhost_factory
   const std::string_view task_name = name ? *name : read.name;
   if (auto problem = task_problem(task_name, config, options); !problem.empty()) return manifest_error(problem);
   if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
+  TaskList::Relation relation;
+  if (HostError error = relate(task_name, own, relation); error.code != 0) return error;
   if (!names_.insert(tasks_.add(task_name, own_tasks_.make(read, &factory, config), options))) {
     tasks_.remove_last();
     return manifest_error("two tasks are named " + quoted_text(task_name));
   }
+  if (relation.group == tasks_.groups.size()) {
+    groups_.emplace(*own.group, *relation.group);
+    tasks_.groups.push_back(*own.strategy);
+  }
+  if (!relation.after.empty() || relation.group) tasks_.relations.push_back(std::move(relation));
   tasks_admitted_ = tasks_.size();
   return {};
 }
@@ -203,6 +266,16 @@ HostError Host::subscribe(EventLog::Subscriber subscriber) {
   if (started_) return state_error("the host has started; subscribe before");
   if (events_->subscriber_count() == subscriber_limit) return manifest_error("more than 16 subscribers");
   events_->subscribe(std::move(subscriber));
+  return {};
+}
+
+HostError Host::explain(bool json, std::string& text) {
+  if (started_) return state_error("the host has started; explain before");
+  ExplainedTasks explained{.tasks = tasks_, .group_names = {}, .shutdown_timeout = manifest_.shutdown_timeout};
+  explained.default_stop_timeout = manifest_.default_stop_timeout;
+  explained.group_names.resize(groups_.size());
+  for (const auto& [name, place] : groups_) explained.group_names[place] = name;
+  text = json ? explanation_json(explained) : explanation_text(explained);
   return {};
 }
 
@@ -247,11 +320,10 @@ void Host::make_supervisor() {
   options.stall_threads = manifest_.stall_threads;
   options.blocking_threads = manifest_.blocking_threads;
   options.blocking_stack_size = manifest_.blocking_stack_kib * 1024;
+  options.seed = options_.seed != 0 ? options_.seed : manifest_.seed;
   options.complete_events = events_->has_subscribers();
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
-  tasks_.for_each_options([this](TaskOptions& task) {
-    if (task.stop_timeout == default_stop_timeout) task.stop_timeout = manifest_.default_stop_timeout;
-  });
+  settle_stop_timeouts();
   names_.clear();
   supervisor_->add(std::move(tasks_));
   if (options_.handle_signals) {
@@ -263,6 +335,13 @@ void Host::make_supervisor() {
   requests_ = std::make_unique<boost::asio::posix::stream_descriptor>(supervisor_->control(), request_descriptor_);
   listen_for_requests();
   supervisor_->prepare();
+}
+
+// Of the program's own tasks that want the manifest's default.
+void Host::settle_stop_timeouts() {
+  tasks_.for_each_options([this](TaskOptions& task) {
+    if (task.stop_timeout == default_stop_timeout) task.stop_timeout = manifest_.default_stop_timeout;
+  });
 }
 
 void Host::announce() {
@@ -304,6 +383,14 @@ void Host::request_stop() noexcept {
   const int kept = errno;  // this may be a signal handler
   [[maybe_unused]] const auto written = ::write(request_descriptor_, &one, sizeof one);
   errno = kept;
+}
+
+int Host::operate(std::string_view name, Coordinator::Operation operation) {
+  if (state() != TASKHOST_STATE_RUNNING) return TASKHOST_RESULT_WRONG_STATE;
+  const std::optional<std::size_t> task = index_.find(name, *supervisor_);
+  if (!task) return TASKHOST_RESULT_UNKNOWN_TASK;
+  supervisor_->operate(*task, operation);
+  return TASKHOST_RESULT_OK;
 }
 
 int Host::state() const noexcept {

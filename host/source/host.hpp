@@ -5,16 +5,19 @@
 
 #include <atomic>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "admission.hpp"
+#include "embed_task.hpp"
 #include "event_log.hpp"
 #include "factory_rules.hpp"
 #include "log.hpp"
 #include "signals.hpp"
+#include "task_index.hpp"
 #include "task_names.hpp"
 #include "taskhost/core/supervisor.hpp"
 
@@ -22,7 +25,8 @@ namespace taskhost {
 
 struct HostOptions {
   bool handle_signals = false;
-  unsigned shards = 0;  // 0: the manifest's, or one for each processor
+  unsigned shards = 0;     // 0: the manifest's, or one for each processor
+  std::uint64_t seed = 0;  // of the jitter; 0: the manifest's, or another one each time
   std::vector<std::string> plugin_directories;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
@@ -47,9 +51,12 @@ class Host {
   HostError load_text(std::string_view text, const std::string& directory);
   HostError load_directory(const std::string& path);
   HostError add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
-                TaskOptions options, bool default_stop_timeout);
+                TaskOptions options, bool default_stop_timeout, const OwnRelation& relation);
   HostError subscribe(EventLog::Subscriber subscriber);
   std::size_t task_count() const noexcept { return tasks_admitted_; }
+
+  // [owner] Before start: what the supervision of the tasks comes to.
+  HostError explain(bool json, std::string& text);
 
   // [owner]
   HostError start();
@@ -57,6 +64,8 @@ class Host {
 
   // [any thread, async-signal-safe]
   void request_stop() noexcept;
+  // [any thread] A TASKHOST_RESULT_* code.
+  int operate(std::string_view name, Coordinator::Operation operation);
   // [any thread]
   int state() const noexcept;
   int status() const noexcept { return status_.load(std::memory_order_acquire); }
@@ -74,6 +83,10 @@ class Host {
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
                  std::vector<Fault> faults);
   HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
+  HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
+  std::vector<Fault> group_faults(const Manifest& manifest, const std::string& file) const;
+  void admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations);
+  void settle_stop_timeouts();
   unsigned shard_count() const;
   void make_supervisor();
   void announce();
@@ -94,12 +107,14 @@ class Host {
   TaskList tasks_;     // until the supervisor has them
   TaskNames names_{tasks_};
   std::size_t tasks_admitted_ = 0;
+  std::map<std::string, std::uint32_t, std::less<>> groups_;  // name → its place in tasks_
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
 
   const int request_descriptor_;  // an eventfd: readable once a stop is requested
   std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> requests_;
   std::unique_ptr<Signals> signals_;
+  TaskIndex index_;
   bool started_ = false;
   bool waited_ = false;
   bool must_stay_ = false;

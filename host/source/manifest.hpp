@@ -33,6 +33,18 @@ struct ManifestTask {
   std::size_t line = 0;  // where it begins in the text, from 1, for faults found later
 };
 
+struct ManifestGroup {
+  std::string name;
+  Strategy strategy = Strategy::one_for_one;
+};
+
+// How a task stands to others. One that stands alone has none.
+struct ManifestRelation {
+  std::size_t task = 0;                // in the list of tasks
+  std::vector<std::string> after;      // names, looked up once the plugins have named their tasks
+  std::optional<std::size_t> group{};  // in the list of groups
+};
+
 struct Manifest {
   std::vector<std::string> plugin_dirs;  // as written, relative to the manifest
   std::optional<unsigned> shards;        // 1 to 256
@@ -42,7 +54,10 @@ struct Manifest {
   unsigned stall_threads = 64;                                            // up to 1024
   unsigned blocking_threads = 4096;                                       // 1 to 65536
   std::size_t blocking_stack_kib = 0;                                     // 64 to 1048576; 0: the system's default
+  std::uint64_t seed = 0;                                                 // of the jitter; 0: another one each time
   std::optional<TaskOptions> autoload;                                    // policy of libraries that no task names
+  std::vector<ManifestGroup> groups;
+  std::vector<ManifestRelation> relations;  // in the order of the tasks
   std::vector<ManifestTask> tasks;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "duration.hpp"
@@ -14,17 +15,37 @@ namespace {
 
 using Words = std::string_view;
 
-constexpr std::array<Words, 11> root_fields = {
-    "$schema",          "plugin_dirs",        "shards",   "shutdown_timeout", "stall_limit", "stall_threads",
-    "blocking_threads", "blocking_stack_kib", "defaults", "autoload",         "tasks"};
-constexpr std::array<Words, 1> defaults_fields = {"stop_timeout"};
-constexpr std::array<Words, 3> autoload_fields = {"type", "restarts", "stop_timeout"};
-constexpr std::array<Words, 7> task_fields = {"name", "plugin", "task", "type", "restarts", "stop_timeout", "config"};
+constexpr auto root_fields =
+    std::to_array<Words>({"$schema", "plugin_dirs", "shards", "shutdown_timeout", "stall_limit", "stall_threads",
+                          "blocking_threads", "blocking_stack_kib", "seed", "defaults", "autoload", "groups", "tasks"});
+constexpr auto defaults_fields =
+    std::to_array<Words>({"stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog",
+                          "on_give_up", "exit_rules", "isolation"});
+constexpr auto autoload_fields =
+    std::to_array<Words>({"type", "restarts", "stop_timeout", "window", "backoff", "reset_after", "ready",
+                          "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation"});
+constexpr auto task_fields = std::to_array<Words>(
+    {"name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after",
+     "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation", "after", "group"});
+static_assert(task_fields[optional_task_fields] == "window" && autoload_fields[optional_autoload_fields] == "window" &&
+              defaults_fields[optional_defaults_fields] == "window");
+constexpr auto group_fields = std::to_array<Words>({"strategy"});
+constexpr auto backoff_fields = std::to_array<Words>({"initial", "factor", "max", "jitter"});
+constexpr auto watchdog_fields = std::to_array<Words>({"interval", "action"});
+constexpr auto give_up_fields = std::to_array<Words>({"cooldown"});
+constexpr auto exit_rule_fields = std::to_array<Words>({"match", "action"});
+constexpr auto match_fields = std::to_array<Words>({"outcome", "message"});
 
-constexpr std::array<ObjectKind, 4> object_kinds = {{{"the top object", root_fields},
-                                                     {"\"defaults\"", defaults_fields},
-                                                     {"\"autoload\"", autoload_fields},
-                                                     {"a task", task_fields}}};
+constexpr std::array<ObjectKind, 10> object_kinds = {{{"the top object", root_fields},
+                                                      {"\"defaults\"", defaults_fields},
+                                                      {"\"autoload\"", autoload_fields},
+                                                      {"a task", task_fields},
+                                                      {"a group", group_fields},
+                                                      {"\"backoff\"", backoff_fields},
+                                                      {"\"watchdog\"", watchdog_fields},
+                                                      {"\"on_give_up\"", give_up_fields},
+                                                      {"an exit rule", exit_rule_fields},
+                                                      {"\"match\"", match_fields}}};
 
 constexpr std::array<TaskType, 3> task_types = {TaskType::shutdown_on_exit, TaskType::mandatory, TaskType::detachable};
 
@@ -34,8 +55,15 @@ std::array<Words, 3> type_words() {
   return words;
 }
 
-bool has_field(const ObjectKind& kind, Words field) {
-  return std::find(kind.fields.begin(), kind.fields.end(), field) != kind.fields.end();
+std::size_t place_of(const ObjectKind& kind, Words field) {
+  return static_cast<std::size_t>(std::find(kind.fields.begin(), kind.fields.end(), field) - kind.fields.begin());
+}
+bool has_field(const ObjectKind& kind, Words field) { return place_of(kind, field) < kind.fields.size(); }
+
+// As JSON Schema has it, 3.0 is a whole number.
+bool is_whole_number(const ManifestNode& node, std::uint32_t least, std::uint32_t most) {
+  const bool is_in_range = node.kind == NodeKind::number && node.number >= least && node.number <= most;
+  return is_in_range && std::floor(node.number) == node.number;
 }
 
 // The objects that do have this field: it may simply stand in the wrong place.
@@ -55,6 +83,12 @@ const ObjectKind& root_kind() noexcept { return object_kinds[0]; }
 const ObjectKind& defaults_kind() noexcept { return object_kinds[1]; }
 const ObjectKind& autoload_kind() noexcept { return object_kinds[2]; }
 const ObjectKind& task_kind() noexcept { return object_kinds[3]; }
+const ObjectKind& group_kind() noexcept { return object_kinds[4]; }
+const ObjectKind& backoff_kind() noexcept { return object_kinds[5]; }
+const ObjectKind& watchdog_kind() noexcept { return object_kinds[6]; }
+const ObjectKind& give_up_kind() noexcept { return object_kinds[7]; }
+const ObjectKind& exit_rule_kind() noexcept { return object_kinds[8]; }
+const ObjectKind& match_kind() noexcept { return object_kinds[9]; }
 
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults) {
   if (node.kind != kind) {
@@ -103,9 +137,7 @@ std::optional<std::string> read_text(const ManifestNode& node, const std::string
 
 std::optional<std::uint32_t> read_whole_number(const ManifestNode& node, const std::string& pointer,
                                                std::uint32_t least, std::uint32_t most, ManifestFaults& faults) {
-  // As JSON Schema has it, 3.0 is a whole number.
-  const bool is_in_range = node.kind == NodeKind::number && node.number >= least && node.number <= most;
-  if (is_in_range && std::floor(node.number) == node.number) {
+  if (is_whole_number(node, least, most)) {
     return static_cast<std::uint32_t>(node.number);
   }
   faults.add(node.offset, pointer,
@@ -142,21 +174,62 @@ std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, 
   return std::nullopt;
 }
 
-std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+std::optional<std::chrono::nanoseconds> read_positive_duration(const ManifestNode& node, const std::string& pointer,
+                                                               ManifestFaults& faults) {
+  const std::optional<std::chrono::nanoseconds> value = read_duration(node, pointer, faults);
+  if (!value || value->count() > 0) {
+    return value;
+  }
+  faults.add(node.offset, pointer, "expected a duration longer than 0s, found " + quoted_text(node.text));
+  return std::nullopt;
+}
+
+std::optional<double> read_number(const ManifestNode& node, const std::string& pointer, double least, double most,
+                                  ManifestFaults& faults) {
+  if (node.kind == NodeKind::number && node.number >= least && node.number <= most) {
+    return node.number;
+  }
+  const std::string from = std::to_string(static_cast<long>(least));
+  const bool bounded = most < std::numeric_limits<double>::max();
+  faults.add(node.offset, pointer,
+             "expected a number " +
+                 (bounded ? "from " + from + " to " + std::to_string(static_cast<long>(most)) : "of at least " + from) +
+                 ", found " + found_words(node));
+  return std::nullopt;
+}
+
+std::optional<std::size_t> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
+                                     std::span<const std::string_view> words, ManifestFaults& faults) {
   if (!expect_kind(node, NodeKind::string, pointer, faults)) {
     return std::nullopt;
   }
-  for (const TaskType type : task_types) {
-    if (node.text == to_string(type)) {
-      return type;
-    }
+  if (const auto found = std::find(words.begin(), words.end(), node.text); found != words.end()) {
+    return static_cast<std::size_t>(found - words.begin());
   }
-  const std::array<Words, 3> words = type_words();
   const Words nearest = nearest_word(node.text, words);
   faults.add(node.offset, pointer,
-             "unknown task type " + quoted_text(node.text) +
+             "unknown " + std::string(what) + ' ' + quoted_text(node.text) +
                  (nearest.empty() ? "; it is " + quoted_list(words, "or")
                                   : "; did you mean \"" + std::string(nearest) + "\"?"));
+  return std::nullopt;
+}
+
+std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+  static const std::array<Words, 3> words = type_words();
+  const std::optional<std::size_t> place = read_word(node, pointer, "task type", words, faults);
+  return place ? std::optional(task_types[*place]) : std::nullopt;
+}
+
+std::optional<Restarts> read_restarts(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+  if (node.kind == NodeKind::string && node.text == "unlimited") {
+    return Restarts{.count = 0, .unlimited = true};
+  }
+  if (is_whole_number(node, 0, most_restarts)) {
+    return Restarts{.count = static_cast<std::uint32_t>(node.number), .unlimited = false};
+  }
+  faults.add(node.offset, pointer,
+             "expected a whole number from 0 to " + std::to_string(most_restarts) + " or \"unlimited\", found " +
+                 found_words(node));
   return std::nullopt;
 }
 
@@ -167,8 +240,11 @@ FieldReader::FieldReader(const ManifestNode& node, const std::string& pointer, c
     return;
   }
   for (const ManifestNode& field : node.children) {
-    if (!has_field(kind, field.key)) {
+    const std::size_t place = place_of(kind, field.key);
+    if (place == kind.fields.size()) {
       refuse_unknown_field(field, pointer_to(field.key), kind, faults);
+    } else {
+      last_place_ = std::max(last_place_, place);
     }
   }
 }
@@ -180,15 +256,30 @@ std::optional<std::string> FieldReader::text(std::string_view field, std::size_t
   return node == nullptr ? std::nullopt : read_text(*node, pointer_to(field), most_bytes, faults_);
 }
 
-std::optional<std::uint32_t> FieldReader::whole_number(std::string_view field, std::uint32_t least,
-                                                       std::uint32_t most) const {
+std::optional<Restarts> FieldReader::restarts(std::string_view field) const {
   const ManifestNode* const node = find(field);
-  return node == nullptr ? std::nullopt : read_whole_number(*node, pointer_to(field), least, most, faults_);
+  return node == nullptr ? std::nullopt : read_restarts(*node, pointer_to(field), faults_);
+}
+
+std::optional<double> FieldReader::number(std::string_view field, double least, double most) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_number(*node, pointer_to(field), least, most, faults_);
 }
 
 std::optional<std::chrono::nanoseconds> FieldReader::duration(std::string_view field) const {
   const ManifestNode* const node = find(field);
   return node == nullptr ? std::nullopt : read_duration(*node, pointer_to(field), faults_);
+}
+
+std::optional<std::chrono::nanoseconds> FieldReader::positive_duration(std::string_view field) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_positive_duration(*node, pointer_to(field), faults_);
+}
+
+std::optional<std::size_t> FieldReader::word(std::string_view field, std::string_view what,
+                                             std::span<const std::string_view> words) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_word(*node, pointer_to(field), what, words, faults_);
 }
 
 std::optional<TaskType> FieldReader::task_type(std::string_view field) const {

@@ -10,6 +10,7 @@
 
 #include "manifest_faults.hpp"
 #include "manifest_node.hpp"
+#include "policy_rules.hpp"
 #include "taskhost/core/task_type.hpp"
 
 namespace taskhost {
@@ -24,11 +25,22 @@ const ObjectKind& root_kind() noexcept;
 const ObjectKind& defaults_kind() noexcept;
 const ObjectKind& autoload_kind() noexcept;
 const ObjectKind& task_kind() noexcept;
+const ObjectKind& group_kind() noexcept;
+const ObjectKind& backoff_kind() noexcept;
+const ObjectKind& watchdog_kind() noexcept;
+const ObjectKind& give_up_kind() noexcept;
+const ObjectKind& exit_rule_kind() noexcept;
+const ObjectKind& match_kind() noexcept;
 
 // Names and texts of plugins and tasks are at most this long, in bytes.
 inline constexpr std::size_t longest_name = 128;
 inline constexpr std::size_t longest_path = 4096;
-inline constexpr std::uint32_t most_restarts = 4'294'967'294;  // one less than fits: "unlimited" needs a value, too
+inline constexpr std::size_t most_message_bytes = 4096;  // of an exit rule
+inline constexpr std::uint32_t most_seed = 4'294'967'295;
+// Where the optional fields of a policy begin, in the lists of a task's fields, of autoload's and of those of defaults.
+inline constexpr std::size_t optional_task_fields = 7;
+inline constexpr std::size_t optional_autoload_fields = 3;
+inline constexpr std::size_t optional_defaults_fields = 1;
 inline constexpr std::uint32_t most_shards = 256;
 inline constexpr std::chrono::milliseconds least_stall_limit{10};
 inline constexpr std::chrono::hours most_stall_limit{1};
@@ -47,7 +59,21 @@ std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, 
 std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, const std::string& pointer,
                                                       std::chrono::nanoseconds least, std::chrono::nanoseconds most,
                                                       ManifestFaults& faults);
+// Longer than 0s.
+std::optional<std::chrono::nanoseconds> read_positive_duration(const ManifestNode& node, const std::string& pointer,
+                                                               ManifestFaults& faults);
+std::optional<double> read_number(const ManifestNode& node, const std::string& pointer, double least, double most,
+                                  ManifestFaults& faults);
+// Which of these words, from 0; `what` names it: "task type".
+std::optional<std::size_t> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
+                                     std::span<const std::string_view> words, ManifestFaults& faults);
 std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
+// The whole number, or "unlimited".
+struct Restarts {
+  std::uint32_t count = 0;
+  bool unlimited = false;
+};
+std::optional<Restarts> read_restarts(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults);
 
 // A key that the object may not have.
@@ -60,12 +86,20 @@ class FieldReader {
   FieldReader(const ManifestNode& node, const std::string& pointer, const ObjectKind& kind, ManifestFaults& faults);
 
   bool is_object() const noexcept { return node_.kind == NodeKind::object; }
+  // Whether it has a field of those that stand at this place of the kind's list, or behind it.
+  bool has_from(std::size_t place) const noexcept { return last_place_ >= place; }
+  const ManifestNode& node() const noexcept { return node_; }
+  const std::string& pointer() const noexcept { return pointer_; }
   const ManifestNode* find(std::string_view field) const noexcept { return node_.find(field); }
   std::string pointer_to(std::string_view field) const;
 
   std::optional<std::string> text(std::string_view field, std::size_t most_bytes) const;
-  std::optional<std::uint32_t> whole_number(std::string_view field, std::uint32_t least, std::uint32_t most) const;
+  std::optional<Restarts> restarts(std::string_view field) const;
+  std::optional<double> number(std::string_view field, double least, double most) const;
   std::optional<std::chrono::nanoseconds> duration(std::string_view field) const;
+  std::optional<std::chrono::nanoseconds> positive_duration(std::string_view field) const;
+  std::optional<std::size_t> word(std::string_view field, std::string_view what,
+                                  std::span<const std::string_view> words) const;
   std::optional<TaskType> task_type(std::string_view field) const;
 
   // If it is missing, `hint` says what to write.
@@ -75,6 +109,7 @@ class FieldReader {
   const ManifestNode& node_;
   const std::string& pointer_;
   ManifestFaults& faults_;
+  std::size_t last_place_ = 0;  // in the kind's list, of the fields that it has
 };
 
 }  // namespace taskhost

@@ -1,10 +1,11 @@
-// The names of a host's tasks so far, to find two that are the same. Owner's thread.
+// The names of a host's tasks so far, to find two that are the same, and tasks by their names. Owner's thread.
 #pragma once
 
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory_resource>
+#include <optional>
 #include <string_view>
 
 #include "taskhost/core/large_pages.hpp"
@@ -23,6 +24,11 @@ class TaskNames {
     const std::size_t hash = std::hash<std::string_view>{}(name);
     return names_.insert({static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(place)}).second;
   }
+  // The place of the task with this name.
+  std::optional<std::size_t> find(std::string_view name) const {
+    const auto found = names_.find(Wanted{static_cast<std::uint32_t>(std::hash<std::string_view>{}(name)), name});
+    return found != names_.end() ? std::optional<std::size_t>(found->place) : std::nullopt;
+  }
   void clear() { names_ = decltype(names_)(0, Hash{}, names_.key_eq(), large_pages()); }
 
  private:
@@ -30,11 +36,22 @@ class TaskNames {
     std::uint32_t hash;
     std::uint32_t place;
   };
+  struct Wanted {
+    std::uint32_t hash;
+    std::string_view name;
+  };
   struct Hash {
+    using is_transparent = void;
     std::size_t operator()(const Entry& entry) const noexcept { return entry.hash; }
+    std::size_t operator()(const Wanted& wanted) const noexcept { return wanted.hash; }
   };
   struct Same {
+    using is_transparent = void;
     const TaskList* tasks;
+    bool operator()(const Wanted& wanted, const Entry& entry) const noexcept {
+      return wanted.hash == entry.hash && wanted.name == tasks->name(entry.place);
+    }
+    bool operator()(const Entry& entry, const Wanted& wanted) const noexcept { return (*this)(wanted, entry); }
     bool operator()(const Entry& a, const Entry& b) const noexcept {
       return a.hash == b.hash && tasks->name(a.place) == tasks->name(b.place);
     }

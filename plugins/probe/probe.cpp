@@ -1,4 +1,5 @@
 // A task that does as it is told, for tests. Compiled twice: polled, and with PROBE_BLOCKING as a blocking task.
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -19,7 +20,15 @@ struct Script {
   End end = End::ok;
   std::string message;
   bool deaf = false;
+  sdk::Duration ready_after = sdk::Duration::max();   // max: it never says so
+  sdk::Duration heartbeat = sdk::Duration::max();     // max: none
+  sdk::Duration silent_after = sdk::Duration::max();  // no heartbeat from then on
 };
+
+sdk::Duration read_duration(config_reader* reader, const char* key) {
+  if (!config_has(reader, key)) return sdk::Duration::max();
+  return sdk::Duration(static_cast<std::int64_t>(config_duration(reader, key, 0)));
+}
 
 End parse_end(std::string_view word) {
   if (word == "ok") return End::ok;
@@ -33,17 +42,20 @@ Script read_script(sdk::Context context) {
   config_reader reader;
   config_open(&reader, context.config().data());
   Script script;
-  if (config_has(&reader, "run_for")) {
-    script.run_for = sdk::Duration(static_cast<std::int64_t>(config_duration(&reader, "run_for", 0)));
-  } else if (config_has(&reader, "end")) {
-    script.run_for = sdk::Duration::zero();
-  }
+  script.run_for = read_duration(&reader, "run_for");
+  if (!config_has(&reader, "run_for") && config_has(&reader, "end")) script.run_for = sdk::Duration::zero();
+  script.ready_after = read_duration(&reader, "ready_after");
+  script.heartbeat = read_duration(&reader, "heartbeat");
+  script.silent_after = read_duration(&reader, "silent_after");
   char end[16];
   config_string(&reader, "end", "ok", end, sizeof end);
   char message[8192];
   const std::size_t size = config_string(&reader, "message", "the probe was told to fail", message, sizeof message);
   script.deaf = config_boolean(&reader, "deaf", false);
   if (!config_close(&reader)) throw sdk::Failure(reader.problem);
+  if (script.heartbeat < std::chrono::milliseconds(1)) {
+    throw sdk::Failure("config: \"heartbeat\" must be at least 1ms");
+  }
   script.end = parse_end(end);
   if (script.end == End::error || script.end == End::exception) script.message.assign(message, size);
   return script;
@@ -52,15 +64,21 @@ Script read_script(sdk::Context context) {
 class Probe {
  public:
   explicit Probe(sdk::Context context)
-      : context_(context), script_(read_script(context)), deadline_(deadline(context.now(), script_.run_for)) {}
+      : context_(context),
+        script_(read_script(context)),
+        deadline_(deadline(context.now(), script_.run_for)),
+        ready_at_(deadline(context.now(), script_.ready_after)),
+        beat_at_(deadline(context.now(), script_.heartbeat)),
+        silent_at_(deadline(context.now(), script_.silent_after)) {}
 
 #ifdef PROBE_BLOCKING
   sdk::RunResult run() {
     if (script_.end == End::busy) return block();
     while (context_.now() < deadline_) {
+      const sdk::Time next = give_signs(context_.now());
       if (script_.deaf) {
-        sleep_deaf();
-      } else if (context_.wait_until(deadline_).stop()) {
+        sleep_deaf(next);
+      } else if (context_.wait_until(next).stop()) {
         return sdk::done;
       }
     }
@@ -71,7 +89,7 @@ class Probe {
     if (script_.end == End::busy) return block();
     if (context_.stop_requested() && !script_.deaf) return sdk::done;
     if (context_.now() >= deadline_) return finish();
-    context_.wake_at(deadline_);
+    context_.wake_at(give_signs(context_.now()));
     return sdk::pending;
   }
 #endif
@@ -81,6 +99,20 @@ class Probe {
     return run_for > sdk::never - start ? sdk::never : start + run_for;
   }
 
+  // Says what is due by now. Returns when there is something to do again.
+  sdk::Time give_signs(sdk::Time now) {
+    if (now >= ready_at_) {
+      context_.ready();
+      ready_at_ = sdk::never;
+    }
+    if (beat_at_ >= silent_at_) beat_at_ = sdk::never;
+    if (now >= beat_at_) {
+      context_.heartbeat();
+      beat_at_ = now + script_.heartbeat;
+    }
+    return std::min({deadline_, ready_at_, beat_at_});
+  }
+
   sdk::Done block() const {
     std::this_thread::sleep_for(script_.run_for);
     return sdk::done;
@@ -88,9 +120,9 @@ class Probe {
 
 #ifdef PROBE_BLOCKING
   // In slices, since wait() returns at once when a stop is requested, and a sleep until `never` overflows.
-  void sleep_deaf() const {
+  void sleep_deaf(sdk::Time until) const {
     const sdk::Duration slice = std::chrono::seconds(1);
-    const sdk::Duration left = deadline_ - context_.now();
+    const sdk::Duration left = until - context_.now();
     std::this_thread::sleep_for(left < slice ? left : slice);
   }
 #endif
@@ -104,6 +136,9 @@ class Probe {
   sdk::Context context_;
   Script script_;
   sdk::Time deadline_;
+  sdk::Time ready_at_;
+  sdk::Time beat_at_;
+  sdk::Time silent_at_;
 };
 
 }  // namespace

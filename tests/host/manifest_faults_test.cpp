@@ -39,7 +39,9 @@ std::string top(const std::string& fields) { return R"({"autoload": {"type": "de
 const std::string type_words = R"("shutdown_on_exit", "mandatory" or "detachable")";
 const std::string duration_expected = R"((line 1): expected a duration such as "250ms", "10s" or "1.5h", found )";
 const std::string restarts_expected =
-    "m: /tasks/0/restarts (line 1): expected a whole number from 0 to 4294967294, found ";
+    "m: /tasks/0/restarts (line 1): expected a whole number from 0 to 4294967294 or \"unlimited\", found ";
+const std::string task_fields =
+    R"(; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation", "after" and "group")";
 const std::string nothing_to_run = R"(nothing to run; give "tasks" at least one entry, or add "autoload")";
 
 }  // namespace
@@ -151,12 +153,10 @@ TEST_CASE("unknown fields are told with the nearest that is known") {
        {R"(m: /Plugin-Dirs (line 1): unknown field "Plugin-Dirs"; did you mean "plugin_dirs"?)"}},
       {mandatory(R"("restart": 2)"),
        {R"(m: /tasks/0/restart (line 1): unknown field "restart"; did you mean "restarts"?)"}},
-      {mandatory(R"("timeout": "1s")"),
-       {R"(m: /tasks/0/timeout (line 1): unknown field "timeout"; did you mean "stop_timeout"?)"}},
-      {mandatory(R"("backoff": {})"),
-       {R"(m: /tasks/0/backoff (line 1): unknown field "backoff"; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout" and "config")"}},
+      {mandatory(R"("timeout": "1s")"), {R"(m: /tasks/0/timeout (line 1): unknown field "timeout")" + task_fields}},
+      {mandatory(R"("zzz": {})"), {R"(m: /tasks/0/zzz (line 1): unknown field "zzz")" + task_fields}},
       {top(R"("defaults": {"zzz": 1})"),
-       {R"(m: /defaults/zzz (line 1): unknown field "zzz"; "defaults" may have "stop_timeout")"}},
+       {R"(m: /defaults/zzz (line 1): unknown field "zzz"; "defaults" may have "stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules" and "isolation")"}},
       {R"({"autoload": {"type": "detachable", "typo": 1}})",
        {R"(m: /autoload/typo (line 1): unknown field "typo"; did you mean "type"?)"}},
   });
@@ -174,8 +174,7 @@ TEST_CASE("a field in the wrong place is told its place") {
 }
 
 TEST_CASE("a pointer to a strange key is escaped and stays on one line") {
-  const std::string fields =
-      R"(; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout" and "config")";
+  const std::string& fields = task_fields;
   check({
       {mandatory(R"("a/b~c": 1)"), {R"(m: /tasks/0/a~1b~0c (line 1): unknown field "a/b~c")" + fields}},
       {mandatory(R"("a\n\u001b[31m\u009b": 1)"),
@@ -352,7 +351,7 @@ TEST_CASE("all faults are told in one run, in the order of the text") {
             "m: /shards (line 2): expected a whole number from 1 to 256, found a number (0)",
             R"(m: /tasks/0 (line 4): "plugin" is missing; it names the library, such as "plugin": "feed")",
             R"(m: /tasks/0/stop_timeout (line 4): expected a duration such as "250ms", "10s" or "1.5h", found "1"; the unit is missing (ns, us, ms, s, m or h))",
-            "m: /tasks/0/restarts (line 4): expected a whole number from 0 to 4294967294, found a number (-1)",
+            R"(m: /tasks/0/restarts (line 4): expected a whole number from 0 to 4294967294 or "unlimited", found a number (-1))",
             R"(m: /tasks/0/type (line 4): unknown task type "other"; it is )" + type_words,
             R"(m: /tasks/0/nmae (line 4): unknown field "nmae"; did you mean "name"?)",
             "m: /tasks/1 (line 5): expected an object, found a number (7)",

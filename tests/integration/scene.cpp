@@ -18,6 +18,37 @@ void check_end(const ProcessEnd& end) {
   }
 }
 
+// What the rules of events have to know of an entry's optional fields; nothing if it has none.
+std::optional<SpecialTask> special_task(const Json& manifest, const Json& entry) {
+  const Json defaults = manifest.value("defaults", Json::object());
+  const auto field = [&](const char* name) {
+    return entry.contains(name) ? entry[name] : defaults.value(name, Json());
+  };
+  SpecialTask task;
+  const Json restarts = entry.value("restarts", Json(0));
+  task.restarts = restarts.is_number() ? std::optional(restarts.get<std::uint32_t>()) : std::nullopt;
+  task.window = !field("window").is_null();
+  if (const Json reset_after = field("reset_after"); !reset_after.is_null()) {
+    task.reset_after_ms = 0;  // the rules only have to know that there is one
+  }
+  task.notify = field("ready") == "notify";
+  const Json watchdog = field("watchdog");
+  const bool watched = !watchdog.is_null() && watchdog.value("action", "log") == "restart";
+  task.may_fail_to_stop = !field("start_timeout").is_null() || watched;
+  task.exit_rules = !field("exit_rules").is_null();
+  if (const Json give_up = field("on_give_up"); !give_up.is_null()) {
+    task.on_give_up = give_up.is_object() ? "cooldown" : give_up.get<std::string>();
+  }
+  task.after = entry.value("after", std::vector<std::string>());
+  if (entry.contains("group")) {
+    task.in_group = manifest["groups"][entry["group"].get<std::string>()]["strategy"] != "one_for_one";
+  }
+  const bool has_any = !task.restarts || task.window || task.reset_after_ms || task.notify || task.may_fail_to_stop ||
+                       task.exit_rules || task.on_give_up != "default" || !task.after.empty() ||
+                       entry.contains("group");
+  return has_any ? std::optional(task) : std::nullopt;
+}
+
 }  // namespace
 
 std::filesystem::path program_path() { return TASKHOST_TEST_PROGRAM; }
@@ -114,8 +145,13 @@ Running Scene::start(const Command& command) {
   std::filesystem::remove(events_path());
   RunFacts facts;
   for (const Json& entry : manifest["tasks"]) {
-    if (entry.contains("name") && entry.contains("restarts")) {
+    if (entry.contains("name") && entry.contains("restarts") && entry["restarts"].is_number()) {
       facts.budgets[entry["name"]] = entry["restarts"];
+    }
+    if (entry.contains("name")) {
+      if (const auto special = special_task(manifest, entry)) {
+        facts.special[entry["name"]] = *special;
+      }
     }
   }
   return Running(command, events_path(), std::move(facts));

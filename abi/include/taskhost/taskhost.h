@@ -37,11 +37,35 @@ extern "C" {
 #define TASKHOST_RESULT_WRONG_STATE 5  /* not now: already started, not started, already loaded */
 #define TASKHOST_RESULT_NO_MEMORY 6
 #define TASKHOST_RESULT_INTERNAL 7 /* a fault of taskhost itself; please report the text */
+#define TASKHOST_RESULT_UNKNOWN_TASK 8
 
 /* Task types, as in the manifest. */
 #define TASKHOST_SHUTDOWN_ON_EXIT 1
 #define TASKHOST_MANDATORY 2
 #define TASKHOST_DETACHABLE 3
+
+/* Optional fields of a task's policy, with the meanings that they have in the manifest. Zero is what is so without. */
+#define TASKHOST_UNLIMITED 0xffffffffu /* restarts without end; needs a backoff */
+#define TASKHOST_READY_STARTED 0
+#define TASKHOST_READY_NOTIFY 1
+#define TASKHOST_WATCHDOG_LOG 0
+#define TASKHOST_WATCHDOG_RESTART 1
+#define TASKHOST_GIVE_UP_DEFAULT 0
+#define TASKHOST_GIVE_UP_STOP_HOST 1
+#define TASKHOST_GIVE_UP_DISCARD 2
+#define TASKHOST_GIVE_UP_COOLDOWN 3
+#define TASKHOST_ON_OK 1u /* outcomes, to be combined */
+#define TASKHOST_ON_ERROR 2u
+#define TASKHOST_ON_PANIC 4u
+#define TASKHOST_ON_CRASHED 8u
+#define TASKHOST_EXIT_RESTART 1
+#define TASKHOST_EXIT_DISCARD 2
+#define TASKHOST_EXIT_STOP_HOST 3
+#define TASKHOST_EXIT_FAIL_HOST 4
+#define TASKHOST_EXIT_GIVE_UP 5
+#define TASKHOST_ONE_FOR_ONE 1
+#define TASKHOST_ONE_FOR_ALL 2
+#define TASKHOST_REST_FOR_ONE 3
 
 #define TASKHOST_LOG_OFF 5 /* beyond the levels of plugin.h */
 #define TASKHOST_LOG_FORMAT_TEXT 0
@@ -81,7 +105,17 @@ typedef struct taskhost_options {
    * text is valid during the call. It calls no taskhost function. */
   void (*log)(void *user, int32_t level, const char *line, size_t size);
   void *log_user;
+  uint64_t seed; /* of the chance in backoffs; 0: the manifest's, or another one each time */
 } taskhost_options;
+
+/* What an exit means, instead of what the task's type says. */
+typedef struct taskhost_exit_rule {
+  uint32_t struct_size; /* the same for all of an array */
+  uint32_t outcomes;    /* TASKHOST_ON_*; 0: any */
+  const char *message;  /* a part of the exit's message, or NULL: any */
+  int32_t action;       /* TASKHOST_EXIT_* */
+  uint32_t reserved;    /* 0 */
+} taskhost_exit_rule;
 
 /* A task of the calling program's own. */
 typedef struct taskhost_task_options {
@@ -93,6 +127,27 @@ typedef struct taskhost_task_options {
   uint32_t restarts;               /* budget; must be 0 for TASKHOST_SHUTDOWN_ON_EXIT */
   uint32_t reserved;               /* 0 */
   uint64_t stop_timeout;           /* nanoseconds; 0: the manifest's default, or 10 seconds */
+
+  /* Optional from here on: zero means that the field is not given. Times are nanoseconds. The manifest's "defaults" do
+   * not concern these. */
+  uint64_t window;
+  uint64_t backoff_initial; /* 0: no backoff */
+  uint64_t backoff_max;     /* 0: an hour */
+  uint32_t backoff_factor;  /* in thousandths; 0: 2000, which is twice as long each time */
+  uint32_t backoff_jitter;  /* in thousandths, up to 1000 */
+  uint64_t reset_after;
+  uint64_t start_timeout;
+  uint64_t watchdog_interval;
+  int32_t ready;            /* TASKHOST_READY_* */
+  int32_t watchdog_action;  /* TASKHOST_WATCHDOG_* */
+  uint64_t cooldown;        /* for TASKHOST_GIVE_UP_COOLDOWN */
+  int32_t on_give_up;       /* TASKHOST_GIVE_UP_* */
+  int32_t strategy;         /* TASKHOST_ONE_FOR_ONE, …: of the group; 0: as the group has it already */
+  const char *group;        /* the first task that names a group makes it; a manifest's are there once it is loaded */
+  const char *const *after; /* names of tasks that have been admitted before */
+  const taskhost_exit_rule *exit_rules; /* the first that matches counts */
+  size_t after_count;
+  size_t exit_rule_count;
 } taskhost_task_options;
 
 /* One event; host/README.md lists them. Valid during the callback. */
@@ -172,6 +227,14 @@ TASKHOST_API int32_t taskhost_run(taskhost_host *host);
  * request before start stops it as soon as it has started. Again: no effect. */
 TASKHOST_API void taskhost_request_stop(taskhost_host *host);
 
+/* [any-thread] An operator's wish for one task, by its name: to stop it, to start it again, to have a fresh execution.
+ * They charge no budget; what comes of them is told by events. A stopped task keeps the host running. The first such
+ * call on a host makes an index of its tasks. UNKNOWN_TASK; WRONG_STATE before start and once the host stops;
+ * NO_MEMORY. taskhost_error has no text for them. */
+TASKHOST_API int32_t taskhost_stop_task(taskhost_host *host, const char *name);
+TASKHOST_API int32_t taskhost_start_task(taskhost_host *host, const char *name);
+TASKHOST_API int32_t taskhost_restart_task(taskhost_host *host, const char *name);
+
 /* [any-thread] TASKHOST_STATE_*. */
 TASKHOST_API int32_t taskhost_state(const taskhost_host *host);
 
@@ -181,6 +244,10 @@ TASKHOST_API int32_t taskhost_status(const taskhost_host *host);
 /* [owner] Loads a plugin, checks it, and describes what it exports, in TASKHOST_LOG_FORMAT_TEXT or _JSON, in *text.
  * BAD_PLUGIN with the reason in taskhost_error. */
 TASKHOST_API int32_t taskhost_inspect(taskhost_host *host, const char *path, int32_t format, const char **text);
+
+/* [owner] Describes what the supervision of the admitted tasks comes to, in plain words and exact numbers: delays, when
+ * a task gives up, the order of start and stop. In TASKHOST_LOG_FORMAT_TEXT or _JSON, in *text. Before start. */
+TASKHOST_API int32_t taskhost_explain(taskhost_host *host, int32_t format, const char **text);
 
 /* [owner] Writes a line to the host's log, for programs that have no log of their own. */
 TASKHOST_API void taskhost_log_line(taskhost_host *host, int32_t level, const char *text);

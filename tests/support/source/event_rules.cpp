@@ -58,11 +58,13 @@ double milliseconds_between(std::string_view earlier, std::string_view later) {
 bool has_time(const Event& event) { return looks_like("dddd-dd-ddTdd:dd:dd.ddddddZ", event.time); }
 
 enum class Phase {
-  fresh,     // not started yet
-  live,      // an execution runs
-  ended,     // it has ended, nothing was decided yet
-  waiting,   // will be started again
-  finished,  // won't
+  fresh,      // not started yet
+  live,       // an execution runs
+  ended,      // it has ended, nothing was decided yet
+  waiting,    // will be started again
+  stopped,    // it was stopped while the host runs: for its group, or by an operator
+  abandoned,  // nothing was decided yet
+  finished,   // won't
 };
 
 struct Task {
@@ -74,7 +76,11 @@ struct Task {
   bool ready = false;
   bool stopping = false;  // the host has asked this execution to end
   bool gave_up = false;
-  std::string outcome{};  // of the last exit
+  bool was_ready = false;        // some execution
+  bool well = false;             // finished with ok
+  std::string discard_reason{};  // why it is finished
+  double uptime = 0;             // of the last exit
+  std::string outcome{};         // of the last exit
   std::optional<std::uint64_t> remaining{};
 };
 
@@ -89,9 +95,16 @@ class Judge {
   void judge(const Event& event);
   void judge_frame(const Event& event);
   void judge_task(const Event& event);
+  void judge_start(const Event& event, Task& task);
+  void judge_ask(const Event& event, Task& task);
+  void judge_stopped(const Event& event, Task& task);
   void judge_exit(const Event& event, Task& task);
   void judge_stall(const Event& event, const Task& task);
+  void judge_remaining(const Event& event, const Task& task);
+  void judge_restart(const Event& event, Task& task);
   void judge_decision(const Event& event, Task& task);
+  void judge_discard(const Event& event, Task& task);
+  const SpecialTask* special(std::string_view task) const;
   void judge_stopping(const Event& event);
   void judge_end();
 
@@ -207,25 +220,17 @@ void Judge::judge_task(const Event& event) {
   } else if (task.id != event.id || task.type != event.type) {
     complain(event, "id or type of the task has changed");
   }
-  if (event.name == "task_restarting" || event.name == "task_gave_up" || event.name == "task_discarded") {
+  judge_remaining(event, task);
+  if (event.name == "task_restarting" || event.name == "task_gave_up") {
     judge_decision(event, task);
     return;
   }
+  if (event.name == "task_discarded") {
+    judge_discard(event, task);
+    return;
+  }
   if (event.name == "task_started") {
-    if (task.phase != Phase::fresh && task.phase != Phase::waiting) {
-      complain(event, "nobody has announced this start");
-    }
-    if (host_stopping_ != nullptr) {
-      complain(event, "started after host_stopping");
-    }
-    task = {.id = task.id, .type = task.type, .phase = Phase::live, .executions = task.executions + 1};
-    if (has_time(event)) {
-      task.started = event.time;
-    }
-    const auto budget = facts_.budgets.find(event.task);
-    if (budget != facts_.budgets.end() && task.executions > std::uint64_t{budget->second} + 1) {
-      complain(event, "more restarts than the budget of " + std::to_string(budget->second));
-    }
+    judge_start(event, task);
   }
   if (event.execution != task.executions) {
     complain(event, "execution is not " + std::to_string(task.executions));
@@ -239,24 +244,103 @@ void Judge::judge_task(const Event& event) {
       complain(event, "a second time for this execution");
     }
     task.ready = true;
+    task.was_ready = true;
   } else if (event.name == "task_stalled") {
     judge_stall(event, task);
   } else if (event.name == "task_stopping") {
-    if (host_stopping_ == nullptr || task.stopping) {
-      complain(event, "before host_stopping, or twice");
-    }
-    task.stopping = true;
+    judge_ask(event, task);
   } else if (event.name == "task_exited") {
     judge_exit(event, task);
   } else if (event.name == "task_stopped" || event.name == "task_abandoned") {
-    if (!task.stopping) {
-      complain(event, "without task_stopping");
+    judge_stopped(event, task);
+  }
+}
+
+void Judge::judge_start(const Event& event, Task& task) {
+  const bool again = task.phase == Phase::stopped || (facts_.operated && task.phase == Phase::finished);
+  if (task.phase != Phase::fresh && task.phase != Phase::waiting && !again) {
+    complain(event, "nobody has announced this start");
+  }
+  if (host_stopping_ != nullptr) {
+    complain(event, "started after host_stopping");
+  }
+  task = {.id = task.id,
+          .type = task.type,
+          .phase = Phase::live,
+          .executions = task.executions + 1,
+          .was_ready = task.was_ready};
+  if (has_time(event)) {
+    task.started = event.time;
+  }
+  const SpecialTask* const facts = special(event.task);
+  const auto budget = facts_.budgets.find(event.task);
+  if (facts == nullptr && !facts_.operated && budget != facts_.budgets.end() &&
+      task.executions > std::uint64_t{budget->second} + 1) {
+    complain(event, "more restarts than the budget of " + std::to_string(budget->second));
+  }
+  if (facts == nullptr) {
+    return;
+  }
+  for (const std::string& other : facts->after) {
+    // They were ready when the start was ordered; by now they may be over.
+    const auto found = tasks_.find(other);
+    const SpecialTask* const other_facts = special(other);
+    const bool notifies = other_facts != nullptr && other_facts->notify;
+    if (found == tasks_.end() || (notifies && !found->second.was_ready && !found->second.well)) {
+      complain(event, "started before " + other + " was ready");
     }
-    if (event.name == "task_stopped" && event.outcome != "cancelled") {
-      complain(event, "outcome is not cancelled: " + event.outcome);
+  }
+}
+
+void Judge::judge_ask(const Event& event, Task& task) {
+  const SpecialTask* const facts = special(event.task);
+  const bool may_be_asked = facts_.operated || (facts != nullptr && (facts->in_group || facts->may_fail_to_stop));
+  if (task.stopping || (host_stopping_ == nullptr && !may_be_asked)) {
+    complain(event, "before host_stopping, or twice");
+  }
+  task.stopping = true;
+  if (host_stopping_ == nullptr || facts_.status == 4) {
+    return;
+  }
+  for (const auto& [name, other] : facts_.special) {
+    const auto found = tasks_.find(name);
+    if (std::find(other.after.begin(), other.after.end(), event.task) != other.after.end() && found != tasks_.end() &&
+        found->second.phase == Phase::live) {
+      complain(event, "asked to stop before " + name + ", which comes after it, had ended");
     }
-    any_abandoned_ = any_abandoned_ || event.name == "task_abandoned";
-    task.phase = Phase::finished;
+  }
+}
+
+void Judge::judge_stopped(const Event& event, Task& task) {
+  if (!task.stopping) {
+    complain(event, "without task_stopping");
+  }
+  if (event.name == "task_stopped" && event.outcome != "cancelled") {
+    complain(event, "outcome is not cancelled: " + event.outcome);
+  }
+  if (event.name == "task_abandoned") {
+    any_abandoned_ = true;
+    task.phase = host_stopping_ == nullptr ? Phase::abandoned : Phase::finished;
+  } else {
+    task.phase = host_stopping_ == nullptr ? Phase::stopped : Phase::finished;
+  }
+}
+
+const SpecialTask* Judge::special(std::string_view task) const {
+  const auto found = facts_.special.find(std::string(task));
+  return found == facts_.special.end() ? nullptr : &found->second;
+}
+
+// What is so of every event of a task with optional fields.
+void Judge::judge_remaining(const Event& event, const Task& task) {
+  const SpecialTask* const facts = special(event.task);
+  if (facts == nullptr || task.type == "shutdown_on_exit") {
+    return;
+  }
+  if (event.unlimited != !facts->restarts) {
+    complain(event, "remaining is null when there is no end of restarts, and only then");
+  } else if (facts->restarts && event.remaining.value_or(0) > *facts->restarts) {
+    complain(event, "remaining is more than the budget");
   }
 }
 
@@ -273,7 +357,11 @@ void Judge::judge_exit(const Event& event, Task& task) {
              *event.uptime_ms > milliseconds_between(task.started, event.time) + uptime_slack) {
     complain(event, "uptime_ms is longer than this execution lived: " + std::to_string(*event.uptime_ms));
   }
-  if (task.stopping) {
+  task.uptime = event.uptime_ms.value_or(0);
+  const SpecialTask* const facts = special(event.task);
+  const bool failed_to_stop =
+      facts != nullptr && facts->may_fail_to_stop && host_stopping_ == nullptr && event.outcome == "error";
+  if (task.stopping && !failed_to_stop) {
     complain(event, "an end that the host asked for is no exit");
   }
   if (task.type == "shutdown_on_exit") {
@@ -284,7 +372,7 @@ void Judge::judge_exit(const Event& event, Task& task) {
     complain(event, "no remaining");
   }
   const auto budget = facts_.budgets.find(event.task);
-  if (budget != facts_.budgets.end() && event.remaining &&
+  if (facts == nullptr && !facts_.operated && budget != facts_.budgets.end() && event.remaining &&
       *event.remaining + task.executions != std::uint64_t{budget->second} + 1) {
     complain(event, "remaining does not count down from the budget: " + std::to_string(*event.remaining));
   }
@@ -303,36 +391,84 @@ void Judge::judge_stall(const Event& event, const Task& task) {
   }
 }
 
+// What an exit of the task with this type may lead to.
 void Judge::judge_decision(const Event& event, Task& task) {
-  const bool due = task.phase == Phase::ended && task.type != "shutdown_on_exit";
+  const SpecialTask* const facts = special(event.task);
+  const bool rules = facts != nullptr && facts->exit_rules;
   if (event.name == "task_restarting") {
-    if (!due || task.gave_up || (task.type == "detachable" && task.outcome == "ok")) {
-      complain(event, "this task is not to be restarted");
-    }
-    if (!event.delay_ms) {
-      complain(event, "no delay_ms");
-    }
-    if (!event.unlimited && (!event.remaining || event.remaining.value() + 1 != task.remaining)) {
+    judge_restart(event, task);
+    return;
+  }
+  if (task.phase != Phase::ended || task.type == "shutdown_on_exit" || task.gave_up ||
+      (task.remaining != 0 && !rules)) {
+    complain(event, "its budget is not used up");
+  }
+  task.gave_up = true;
+}
+
+void Judge::judge_restart(const Event& event, Task& task) {
+  const SpecialTask* const facts = special(event.task);
+  const bool rules = facts != nullptr && facts->exit_rules;
+  const bool cooldown = event.message == "cooldown";
+  if (task.phase != Phase::ended || task.type == "shutdown_on_exit" || task.gave_up != cooldown ||
+      (task.type == "detachable" && task.outcome == "ok" && !rules)) {
+    complain(event, "this task is not to be restarted");
+  }
+  if (cooldown && (facts == nullptr || facts->on_give_up != "cooldown" || event.delay_ms.value_or(0) <= 0)) {
+    complain(event, "it has no cooldown");
+  }
+  if (!event.delay_ms) {
+    complain(event, "no delay_ms");
+  }
+  if (!event.unlimited) {
+    const bool given_back =
+        facts != nullptr && facts->reset_after_ms && task.uptime + uptime_slack >= *facts->reset_after_ms;
+    const bool counts_down = event.remaining && event.remaining.value() + 1 == task.remaining;
+    const bool is_new = given_back && event.remaining && event.remaining.value() + 1 == facts->restarts.value_or(0);
+    const bool is_whole = cooldown && facts != nullptr && event.remaining == facts->restarts;
+    if (!is_whole && !is_new && (cooldown || !counts_down)) {
       complain(event, "remaining is not one less than at the exit");
     }
-    task.phase = Phase::waiting;
-  } else if (event.name == "task_gave_up") {
-    if (!due || task.gave_up || task.remaining != 0) {
-      complain(event, "its budget is not used up");
+  }
+  task.phase = Phase::waiting;
+}
+
+void Judge::judge_discard(const Event& event, Task& task) {
+  const SpecialTask* const facts = special(event.task);
+  const bool rests = task.phase == Phase::fresh || task.phase == Phase::waiting || task.phase == Phase::stopped;
+  if (event.reason == "skipped") {
+    const bool lost = facts != nullptr && std::any_of(facts->after.begin(), facts->after.end(), [&](const auto& name) {
+                        const auto found = tasks_.find(name);
+                        return found != tasks_.end() && found->second.phase == Phase::finished && !found->second.well;
+                      });
+    if (!rests || !lost || event.message.empty()) {
+      complain(event, "none of the tasks that it comes after is over, or it is not named");
     }
-    task.gave_up = true;
-  } else {
-    if (!due || task.type != "detachable") {
+  } else if (event.reason == "group") {
+    if (!rests || facts == nullptr || !facts->in_group) {
+      complain(event, "it has no group, or has not ended");
+    }
+  } else if (event.reason == "not_stopped") {
+    if (task.phase != Phase::abandoned || task.type != "detachable") {
+      complain(event, "it was not abandoned");
+    }
+  } else if (event.reason == "budget_exhausted") {
+    const bool by_type = task.type == "detachable" && (facts == nullptr || facts->on_give_up == "default");
+    if (task.phase != Phase::ended || !task.gave_up ||
+        (!by_type && (facts == nullptr || facts->on_give_up != "discard"))) {
+      complain(event, "this task is not to be discarded for giving up");
+    }
+  } else if (event.reason == "ended") {
+    const bool by_type = task.type == "detachable" && task.outcome == "ok";
+    if (task.phase != Phase::ended || task.gave_up || (!by_type && (facts == nullptr || !facts->exit_rules))) {
       complain(event, "this task is not to be discarded");
     }
-    if (event.reason != (task.gave_up ? "budget_exhausted" : "ended")) {
-      complain(event, "wrong reason: " + event.reason);
-    }
-    if (!task.gave_up && task.outcome != "ok") {
-      complain(event, "it has budget left");
-    }
-    task.phase = Phase::finished;
+  } else {
+    complain(event, "wrong reason: " + event.reason);
   }
+  task.well = event.reason == "ended" && task.outcome == "ok";
+  task.discard_reason = event.reason;
+  task.phase = Phase::finished;
 }
 
 void Judge::judge_stopping(const Event& event) {
@@ -341,14 +477,31 @@ void Judge::judge_stopping(const Event& event) {
     return;
   }
   host_stopping_ = &event;
-  const auto cause = tasks_.find(event.task);
+  const auto found = tasks_.find(event.task);
+  const Task* const cause = found == tasks_.end() ? nullptr : &found->second;
+  const SpecialTask* const facts = special(event.task);
+  const bool rules = facts != nullptr && facts->exit_rules;
+  const bool needed = cause != nullptr && cause->type != "detachable";
   if (event.reason == "task_exit") {
-    if (cause == tasks_.end() || cause->second.type != "shutdown_on_exit" || cause->second.phase != Phase::ended) {
-      complain(event, "no task of type shutdown_on_exit has ended, or it is not named");
+    if (cause == nullptr || (cause->type != "shutdown_on_exit" && !rules) || cause->phase != Phase::ended) {
+      complain(event, "no task that ends the host has ended, or it is not named");
     }
   } else if (event.reason == "budget_exhausted") {
-    if (cause == tasks_.end() || cause->second.type != "mandatory" || !cause->second.gave_up) {
-      complain(event, "no task of type mandatory has given up, or it is not named");
+    const bool by_type = cause != nullptr && cause->type == "mandatory";
+    if (cause == nullptr || !cause->gave_up || (!by_type && (facts == nullptr || facts->on_give_up != "stop_host"))) {
+      complain(event, "no task that the host can't do without has given up, or it is not named");
+    }
+  } else if (event.reason == "skipped") {
+    if (!needed || cause->discard_reason != "skipped") {
+      complain(event, "no task that the host can't do without was skipped, or it is not named");
+    }
+  } else if (event.reason == "group") {
+    if (!needed || facts == nullptr || !facts->in_group) {
+      complain(event, "no task that the host can't do without loses its group, or it is not named");
+    }
+  } else if (event.reason == "not_stopped") {
+    if (!needed || cause->phase != Phase::abandoned) {
+      complain(event, "no task that the host can't do without was abandoned, or it is not named");
     }
   } else if (event.reason == "all_done") {
     for (const auto& [name, task] : tasks_) {
@@ -380,8 +533,14 @@ void Judge::judge_end() {
   }
   const std::string& reason = host_stopping_->reason;
   const auto cause = tasks_.find(host_stopping_->task);
-  const bool failure =
-      reason == "budget_exhausted" || (reason == "task_exit" && cause != tasks_.end() && cause->second.outcome != "ok");
+  const bool failure = reason == "budget_exhausted" || reason == "skipped" || reason == "group" ||
+                       reason == "not_stopped" ||
+                       (reason == "task_exit" && cause != tasks_.end() && cause->second.outcome != "ok");
+  const SpecialTask* const cause_facts = special(host_stopping_->task);
+  const bool by_rule = reason == "task_exit" && cause_facts != nullptr && cause_facts->exit_rules;
+  if (by_rule && (facts_.status == 0 || facts_.status == 1)) {
+    return;  // the rule decides
+  }
   if (facts_.status != 4 && facts_.status != (failure ? 1 : 0)) {
     complain(*host_stopping_, "exit status " + std::to_string(facts_.status) + " does not follow from the reason");
   }

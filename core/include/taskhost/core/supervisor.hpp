@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,6 +76,8 @@ class Supervisor {
   // [any thread] An operator's wish for one task, by its number. Charges nothing. What comes of it is told by events.
   // Does nothing before start, and once the host stops.
   void operate(std::size_t task, Coordinator::Operation operation);
+  // [any thread] After start: the number and the name of each task, in no order. Names live as long as this.
+  void for_each_name(const std::function<void(std::size_t, const char*)>& function) const;
 
   void request_stop(StopCause cause);
   // The stop ends now: what has not ended is dropped or abandoned, and the result is stop_timed_out.

@@ -1,0 +1,24 @@
+// `taskhost check --explain`: what the supervision of tasks comes to, in plain words and exact numbers. Pure functions;
+// any thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskhost/core/task_list.hpp"
+
+namespace taskhost {
+
+struct ExplainedTasks {
+  const TaskList& tasks;                 // relations without cycles
+  std::vector<std::string> group_names;  // by place in the list's groups
+  std::optional<std::chrono::nanoseconds> shutdown_timeout{};
+  std::chrono::nanoseconds default_stop_timeout = std::chrono::seconds(10);  // for tasks whose own is negative
+};
+
+std::string explanation_text(const ExplainedTasks& explained);
+std::string explanation_json(const ExplainedTasks& explained);
+
+}  // namespace taskhost

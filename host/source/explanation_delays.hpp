@@ -1,0 +1,29 @@
+// The delays before a task's restarts, as numbers for an explanation. Pure functions; any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "taskhost/core/task_type.hpp"
+
+namespace taskhost {
+
+struct DelayRange {
+  std::chrono::nanoseconds least{0};
+  std::chrono::nanoseconds most{0};  // the same without jitter
+  bool operator==(const DelayRange&) const = default;
+};
+
+struct RestartDelays {
+  std::vector<DelayRange> first;   // those that differ from the one before, up to most_listed
+  std::optional<DelayRange> rest;  // of all behind them, if they are the same
+  std::uint64_t left_out = 0;      // behind them, each longer than the one before
+  // From the first failure, if every execution fails at once: the delays alone. Absent: never.
+  std::optional<std::chrono::nanoseconds> gives_up_after;
+};
+
+RestartDelays restart_delays(const TaskOptions& options);
+
+}  // namespace taskhost
