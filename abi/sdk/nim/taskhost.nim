@@ -1,0 +1,383 @@
+## taskhost.nim: write a task plugin as a Nim object. One file to copy; Nim 1.6 and later.
+##
+## .. code-block:: nim
+##   import std/times
+##   import taskhost
+##
+##   type Beat = object
+##     count: int
+##
+##   proc start(self: var Beat, execution: Execution) = discard          # may raise
+##
+##   proc poll(self: var Beat, execution: Execution): Poll =             # or: proc run(self: var Beat, execution: ...),
+##     if execution.stopRequested: return done                           # which may block
+##     inc self.count
+##     execution.info("beat " & $self.count)
+##     execution.wakeAfter(initDuration(seconds = 1))
+##     pending
+##
+##   taskhostPlugin(task[Beat]("beat"))
+##
+## One object is one execution; it lies in the host's memory, zeroed before `start` and destroyed at the drop. Nothing
+## raised leaves the plugin: a Failure is the outcome `error`, anything else, a Defect too, is `panic` with its message.
+##
+## First the interface as the C headers have it (taskhost/plugin.h, ext/config.h, ext/signals.h: they say what each
+## function promises), then the layer. "Rule 2.7" is one of CONTRACT.md. Threads: [execution] only from within this
+## execution's own start, poll or run; [any-thread] from any thread until its drop; [anywhere] from any thread for ever.
+
+import std/times
+
+when not defined(gcArc):
+  {.error: "compile with --mm:arc: an execution is called on different threads, which other collectors do not bear".}
+when not compileOption("threads"):
+  {.error: "compile with --threads:on: what the runtime keeps for an exception must be each thread's own".}
+when not defined(useMalloc):
+  {.error: "compile with -d:useMalloc: memory is freed on another thread than the one it was taken on".}
+when not defined(noSignalHandler):
+  {.error: "compile with -d:noSignalHandler: signals are the host's (rule 5.1)".}
+when defined(nimPanics):
+  {.error: "compile with --panics:off: a Defect would end the process, and with it all tasks (rule 3.8)".}
+
+# ---- taskhost/plugin.h
+
+const
+  taskhostAbiMajor* = 1
+  taskhostAbiMinor* = 0
+  taskhostEntryName* = "taskhost_plugin_v1"
+
+  taskhostOk* = 0'i32
+  taskhostPending* = 1'i32
+  taskhostError* = 2'i32
+  taskhostPanic* = 3'i32
+
+  taskhostLogTrace* = 0'i32
+  taskhostLogDebug* = 1'i32
+  taskhostLogInfo* = 2'i32
+  taskhostLogWarning* = 3'i32
+  taskhostLogError* = 4'i32
+
+  taskhostReadable* = 1'u32
+  taskhostWritable* = 2'u32
+
+  taskhostWaitStop* = 1'u32
+  taskhostWaitWake* = 2'u32
+  taskhostWaitTime* = 4'u32
+
+  taskhostMicrosecond* = 1_000'u64
+  taskhostMillisecond* = 1_000_000'u64
+  taskhostSecond* = 1_000_000_000'u64
+  taskhostNever* = high(uint64)
+
+{.pragma: abi, cdecl, gcsafe, raises: [].}
+
+type
+  TaskhostWaker* = uint64
+
+  TaskhostExec* {.bycopy.} = object
+    services*: ptr TaskhostServices # what follows is the host's
+
+  TaskhostServices* {.bycopy.} = object
+    structSize*: uint32
+    abiMinor*: uint32
+    log*: proc (exec: ptr TaskhostExec, level: int32, text: cstring, size: csize_t) {.abi.}
+    fail*: proc (exec: ptr TaskhostExec, text: cstring, size: csize_t): int32 {.abi.}
+    config*: proc (exec: ptr TaskhostExec, size: ptr csize_t): cstring {.abi.}
+    taskName*: proc (exec: ptr TaskhostExec): cstring {.abi.}
+    executionNumber*: proc (exec: ptr TaskhostExec): uint64 {.abi.}
+    stopRequested*: proc (exec: ptr TaskhostExec): int32 {.abi.}
+    now*: proc (): uint64 {.abi.}
+    waker*: proc (exec: ptr TaskhostExec): TaskhostWaker {.abi.}
+    wake*: proc (waker: TaskhostWaker) {.abi.}
+    wakeAt*: proc (exec: ptr TaskhostExec, time: uint64) {.abi.}
+    wakeAfter*: proc (exec: ptr TaskhostExec, delay: uint64) {.abi.}
+    wakeOnFd*: proc (exec: ptr TaskhostExec, fd: int32, interests: uint32): int32 {.abi.}
+    wait*: proc (exec: ptr TaskhostExec, time: uint64): uint32 {.abi.}
+    ready*: proc (exec: ptr TaskhostExec) {.abi.}
+    heartbeat*: proc (exec: ptr TaskhostExec) {.abi.}
+    extension*: proc (exec: ptr TaskhostExec, id: cstring, revision: uint32): pointer {.abi.}
+
+  TaskhostFactory* {.bycopy.} = object
+    structSize*: uint32
+    requiredMinor*: uint32
+    name*: cstring
+    version*: cstring
+    description*: cstring
+    stateSize*: csize_t
+    stateAlign*: csize_t
+    flags*: uint32
+    reserved*: uint32
+    start*: proc (state: pointer, exec: ptr TaskhostExec): int32 {.abi.}
+    poll*: proc (state: pointer, exec: ptr TaskhostExec): int32 {.abi.}
+    run*: proc (state: pointer, exec: ptr TaskhostExec): int32 {.abi.}
+    drop*: proc (state: pointer) {.abi.}
+    next*: ptr TaskhostFactory
+
+# ---- taskhost/ext/config.h and taskhost/ext/signals.h
+
+const
+  taskhostExtensionConfig* = "taskhost.config"
+  taskhostConfigRevision* = 1'u32
+  taskhostExtensionSignals* = "taskhost.signals"
+  taskhostSignalsRevision* = 1'u32
+
+  taskhostSignalInterrupt* = 1'u32
+  taskhostSignalTerminate* = 2'u32
+  taskhostSignalHangup* = 4'u32
+  taskhostSignalUser1* = 8'u32
+  taskhostSignalUser2* = 16'u32
+
+type
+  TaskhostConfigReader* {.bycopy.} = object
+    structSize*: uint32
+    revision*: uint32
+    keys*: proc (exec: ptr TaskhostExec, keys: cstring): int32 {.abi.}
+    require*: proc (exec: ptr TaskhostExec, pointer: cstring): int32 {.abi.}
+    text*: proc (exec: ptr TaskhostExec, pointer: cstring, value: ptr cstring, size: ptr csize_t): int32 {.abi.}
+    integer*: proc (exec: ptr TaskhostExec, pointer: cstring, least, most: int64, value: ptr int64): int32 {.abi.}
+    number*: proc (exec: ptr TaskhostExec, pointer: cstring, value: ptr cdouble): int32 {.abi.}
+    boolean*: proc (exec: ptr TaskhostExec, pointer: cstring, value: ptr int32): int32 {.abi.}
+    duration*: proc (exec: ptr TaskhostExec, pointer: cstring, value: ptr uint64): int32 {.abi.}
+    count*: proc (exec: ptr TaskhostExec, pointer: cstring, value: ptr csize_t): int32 {.abi.}
+
+  TaskhostSignals* {.bycopy.} = object
+    structSize*: uint32
+    revision*: uint32
+    subscribe*: proc (exec: ptr TaskhostExec, signals: uint32): int32 {.abi.}
+    take*: proc (exec: ptr TaskhostExec): uint32 {.abi.}
+
+when sizeof(pointer) == 8:
+  static:
+    doAssert sizeof(TaskhostExec) == 8
+    doAssert offsetOf(TaskhostServices, log) == 8 and offsetOf(TaskhostServices, now) == 56
+    doAssert offsetOf(TaskhostServices, extension) == 128 and sizeof(TaskhostServices) == 136
+    doAssert offsetOf(TaskhostFactory, name) == 8 and offsetOf(TaskhostFactory, stateSize) == 32
+    doAssert offsetOf(TaskhostFactory, flags) == 48 and offsetOf(TaskhostFactory, start) == 56
+    doAssert offsetOf(TaskhostFactory, next) == 88 and sizeof(TaskhostFactory) == 96
+    doAssert offsetOf(TaskhostConfigReader, keys) == 8 and offsetOf(TaskhostConfigReader, count) == 64
+    doAssert sizeof(TaskhostConfigReader) == 72
+    doAssert offsetOf(TaskhostSignals, take) == 16 and sizeof(TaskhostSignals) == 24
+
+# ---- the layer
+
+type
+  Execution* = object
+    ## An execution's view of its host: a pointer in disguise. Copy it freely, use it until the drop.
+    exec*: ptr TaskhostExec
+
+  Poll* = enum ## How a poll ended; to fail, raise.
+    done, pending
+
+  Failure* = object of CatchableError
+    ## An expected failure: raised from anywhere in a task it ends the execution with the outcome `error`.
+  ReportedFailure = object of Failure # the host has said why
+
+  HostTime* = distinct uint64 ## Nanoseconds of the host's clock, from an arbitrary point.
+
+  Waker* = object
+    ## Wakes one execution. [anywhere] A value to copy; after the execution's end it does nothing.
+    services: ptr TaskhostServices # lives as long as the process
+    value: TaskhostWaker
+
+  Waited* = distinct uint32 ## What ended a wait.
+
+  Config* = object ## The values of a config, read by the host.
+    exec: ptr TaskhostExec
+    reader: ptr TaskhostConfigReader
+
+const never* = HostTime(taskhostNever)
+
+proc `<`*(a, b: HostTime): bool {.borrow.}
+proc `<=`*(a, b: HostTime): bool {.borrow.}
+proc `==`*(a, b: HostTime): bool {.borrow.}
+
+func nanoseconds(duration: Duration): uint64 =
+  if duration.inSeconds >= 9_000_000_000: taskhostNever # inNanoseconds would overflow
+  else: uint64(max(duration.inNanoseconds, 0))
+
+func `+`*(time: HostTime, delay: Duration): HostTime =
+  let more = delay.nanoseconds
+  if more < taskhostNever - uint64(time): HostTime(uint64(time) + more) else: never
+
+func `-`*(a, b: HostTime): Duration =
+  initDuration(nanoseconds = cast[int64](uint64(a) - uint64(b)))
+
+proc stop*(waited: Waited): bool = (uint32(waited) and taskhostWaitStop) != 0
+proc wake*(waited: Waited): bool = (uint32(waited) and taskhostWaitWake) != 0
+proc time*(waited: Waited): bool = (uint32(waited) and taskhostWaitTime) != 0
+
+proc wake*(waker: Waker) =
+  if waker.services != nil: waker.services.wake(waker.value)
+
+# [any-thread]
+proc log*(execution: Execution, level: int32, text: string) =
+  execution.exec.services.log(execution.exec, level, cstring(text), csize_t(text.len))
+proc debug*(execution: Execution, text: string) = execution.log(taskhostLogDebug, text)
+proc info*(execution: Execution, text: string) = execution.log(taskhostLogInfo, text)
+proc warning*(execution: Execution, text: string) = execution.log(taskhostLogWarning, text)
+proc error*(execution: Execution, text: string) = execution.log(taskhostLogError, text)
+proc configText*(execution: Execution): string = $execution.exec.services.config(execution.exec, nil)
+  ## JSON text; for single values: config.
+proc taskName*(execution: Execution): string = $execution.exec.services.taskName(execution.exec)
+proc number*(execution: Execution): uint64 = execution.exec.services.executionNumber(execution.exec)
+proc stopRequested*(execution: Execution): bool = execution.exec.services.stopRequested(execution.exec) != 0
+proc now*(execution: Execution): HostTime = HostTime(execution.exec.services.now())
+proc ready*(execution: Execution) = execution.exec.services.ready(execution.exec)
+proc heartbeat*(execution: Execution) = execution.exec.services.heartbeat(execution.exec)
+
+proc extension*[Table](execution: Execution, id: cstring, revision: uint32): ptr Table =
+  ## [any-thread] An extension's table, or nil where this host has none.
+  cast[ptr Table](execution.exec.services.extension(execution.exec, id, revision))
+
+proc signals*(execution: Execution): ptr TaskhostSignals =
+  ## [any-thread] The process's signals, which a plugin does not handle itself; nil where the host keeps them.
+  extension[TaskhostSignals](execution, taskhostExtensionSignals, taskhostSignalsRevision)
+
+# [execution]
+proc waker*(execution: Execution): Waker =
+  ## The waker itself may go to any thread.
+  Waker(services: execution.exec.services, value: execution.exec.services.waker(execution.exec))
+
+proc wakeAt*(execution: Execution, time: HostTime) =
+  ## One timer an execution: a new time replaces the old, `never` clears it.
+  execution.exec.services.wakeAt(execution.exec, uint64(time))
+proc wakeAfter*(execution: Execution, delay: Duration) =
+  execution.exec.services.wakeAfter(execution.exec, delay.nanoseconds)
+
+proc wakeOn*(execution: Execution, descriptor: cint, interests: uint32): bool =
+  ## Once, for taskhostReadable, taskhostWritable or both; 0 forgets it. False: it can't be waited for.
+  execution.exec.services.wakeOnFd(execution.exec, descriptor, interests) == taskhostOk
+
+proc waitUntil*(execution: Execution, time: HostTime): Waited =
+  ## In run only: sleeps until then, a wake or the stop.
+  Waited(execution.exec.services.wait(execution.exec, uint64(time)))
+proc waitFor*(execution: Execution, delay: Duration): Waited = execution.waitUntil(execution.now + delay)
+
+proc check(status: int32) =
+  if status != taskhostOk: raise newException(ReportedFailure, "wrong config")
+
+proc config*(execution: Execution, keys: string): Config =
+  ## A reader of the config. `keys` are those of its top level that the task knows, separated by blanks: another one is
+  ## a Failure, as is a host that reads no configs.
+  result.exec = execution.exec
+  result.reader = extension[TaskhostConfigReader](execution, taskhostExtensionConfig, taskhostConfigRevision)
+  if result.reader == nil:
+    raise newException(Failure, "this host reads no configs (extension " & taskhostExtensionConfig & ")")
+  check result.reader.keys(execution.exec, cstring(keys))
+
+# `pointer` is a JSON pointer: "/every", "/pins/0". Where there is no value, the default comes back; one that will not
+# do is a Failure in the host's words.
+proc require*(config: Config, pointer: string) = check config.reader.require(config.exec, cstring(pointer))
+
+proc text*(config: Config, pointer: string, otherwise = ""): string =
+  var value: cstring
+  var size: csize_t
+  check config.reader.text(config.exec, cstring(pointer), addr value, addr size)
+  if value == nil: return otherwise
+  result = newString(int(size))
+  if size > 0: copyMem(addr result[0], value, size)
+
+proc integer*(config: Config, pointer: string, otherwise = 0'i64, range = low(int64)..high(int64)): int64 =
+  result = otherwise
+  check config.reader.integer(config.exec, cstring(pointer), range.a, range.b, addr result)
+
+proc number*(config: Config, pointer: string, otherwise = 0.0): float =
+  result = otherwise
+  check config.reader.number(config.exec, cstring(pointer), addr result)
+
+proc boolean*(config: Config, pointer: string, otherwise = false): bool =
+  var value = int32(otherwise)
+  check config.reader.boolean(config.exec, cstring(pointer), addr value)
+  value != 0
+
+proc duration*(config: Config, pointer: string, otherwise = DurationZero): Duration =
+  var value = otherwise.nanoseconds
+  check config.reader.duration(config.exec, cstring(pointer), addr value)
+  initDuration(nanoseconds = int64(value)) # the host allows a year
+
+proc count*(config: Config, pointer: string): int =
+  ## How many elements an array has.
+  var value: csize_t
+  check config.reader.count(config.exec, cstring(pointer), addr value)
+  int(value)
+
+# ---- the border: the functions of one execution, as the host calls them
+
+type Cell[Task] = object
+  ## The execution is kept for the drop, which gets none.
+  execution: Execution
+  task: Task
+
+proc report(exec: ptr TaskhostExec): int32 {.raises: [].} =
+  ## Only within an except.
+  let raised = getCurrentException()
+  if raised of ReportedFailure: return taskhostError
+  discard exec.services.fail(exec, cstring(raised.msg), csize_t(raised.msg.len))
+  if raised of Failure: taskhostError else: taskhostPanic
+
+proc startTask[Task](state: pointer, exec: ptr TaskhostExec): int32 {.cdecl, gcsafe, raises: [].} =
+  mixin start
+  let cell = cast[ptr Cell[Task]](state)
+  cell.execution = Execution(exec: exec)
+  {.cast(gcsafe).}:
+    try:
+      start(cell.task, cell.execution)
+      result = taskhostOk
+    except:
+      result = report(exec)
+      try: `=destroy`(cell.task)
+      except: discard
+
+proc pollTask[Task](state: pointer, exec: ptr TaskhostExec): int32 {.cdecl, gcsafe, raises: [].} =
+  mixin poll
+  let cell = cast[ptr Cell[Task]](state)
+  {.cast(gcsafe).}:
+    try:
+      result = case poll(cell.task, cell.execution)
+        of done: taskhostOk
+        of pending: taskhostPending
+    except:
+      result = report(exec)
+
+proc runTask[Task](state: pointer, exec: ptr TaskhostExec): int32 {.cdecl, gcsafe, raises: [].} =
+  mixin run
+  let cell = cast[ptr Cell[Task]](state)
+  {.cast(gcsafe).}:
+    try:
+      run(cell.task, cell.execution)
+      result = taskhostOk
+    except:
+      result = report(exec)
+
+proc dropTask[Task](state: pointer) {.cdecl, gcsafe, raises: [].} =
+  ## The end is decided by now, so what a destructor raises can only be logged (rule 3.7).
+  let cell = cast[ptr Cell[Task]](state)
+  {.cast(gcsafe).}:
+    try: `=destroy`(cell.task)
+    except: cell.execution.error(getCurrentExceptionMsg())
+
+proc task*[Task: object](name: static string, version: static string = "1.0",
+                         description: static string = ""): TaskhostFactory =
+  ## A kind of task. Task has `start(var Task, Execution)`, and either `poll(var Task, Execution): Poll`, which never
+  ## blocks, or `run(var Task, Execution)`, which may and has a thread of its own.
+  mixin start, poll, run
+  const
+    hasPoll = compiles((var it: Task; let how: Poll = poll(it, Execution())))
+    hasRun = compiles((var it: Task; run(it, Execution())))
+  when hasPoll == hasRun:
+    {.error: "a task needs either `proc poll(self: var Task, execution: Execution): Poll` or " &
+             "`proc run(self: var Task, execution: Execution)` (rule 2.7)".}
+  result = TaskhostFactory(
+    structSize: uint32(sizeof(TaskhostFactory)), name: cstring(name), stateSize: csize_t(sizeof(Cell[Task])),
+    stateAlign: csize_t(alignof(Cell[Task])), start: startTask[Task], drop: dropTask[Task])
+  if version.len > 0: result.version = cstring(version)
+  if description.len > 0: result.description = cstring(description)
+  when hasPoll: result.poll = pollTask[Task]
+  else: result.run = runTask[Task]
+
+template taskhostPlugin*(tasks: varargs[TaskhostFactory]) =
+  ## Defines the entry: `taskhostPlugin(task[A]("a"), task[B]("b"))`, once a plugin. The factories are filled when the
+  ## library is loaded, before the host calls the entry.
+  var taskhostFactories {.global.} = @tasks
+  for i in 1 ..< taskhostFactories.len: taskhostFactories[i - 1].next = addr taskhostFactories[i]
+
+  proc taskhostPluginV1(): ptr TaskhostFactory {.exportc: taskhostEntryName, cdecl, dynlib.} = addr taskhostFactories[0]
