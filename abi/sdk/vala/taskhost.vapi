@@ -50,7 +50,7 @@ namespace Taskhost {
 	[CCode (cname = "uint32_t", cprefix = "TASKHOST_WAIT_", has_type_id = false)]
 	public enum Waited { STOP, WAKE, TIME }
 
-	/* Wakes one execution: services.wake (waker). [anywhere] A value to copy; after the execution's end it does nothing. */
+	/* Wakes one execution: services.wake (waker). [anywhere] A value; after the execution's end it does nothing. */
 	[SimpleType]
 	[IntegerType (rank = 11)]
 	[CCode (cname = "taskhost_waker", has_type_id = false)]
