@@ -1,7 +1,7 @@
 /**
  * taskhost_abi.d: the interface between a task plugin and its host, as the C headers have it, name for name. They say
- * what each function promises: taskhost/plugin.h, taskhost/ext/config.h, taskhost/ext/signals.h. taskhost.d, beside this
- * file, makes a D class of it; who needs no class, as in betterC, may use this file alone.
+ * what each function promises: taskhost/plugin.h, taskhost/ext/config.h, taskhost/ext/signals.h. taskhost.d, beside
+ * this file, makes a D class of it; who needs no class, as in betterC, may use this file alone.
  */
 module taskhost_abi;
 
