@@ -56,7 +56,7 @@ bool Model::may_start(Place task) const {
 }
 
 // Those that have to end before this one is asked.
-std::vector<Place> Model::held_up_by(Place task) const {
+std::vector<Place> Model::in_the_way_of(Place task) const {
   const Task& it = tasks_[task];
   const bool for_group = it.going && (it.purpose == Purpose::again || it.purpose == Purpose::discard);
   std::vector<Place> in_the_way;
@@ -71,10 +71,33 @@ std::vector<Place> Model::held_up_by(Place task) const {
   return in_the_way;
 }
 
+// Those that are not asked since this one, or one of them, has not ended.
+std::vector<Place> Model::held_up_by(Place task) const {
+  std::vector<Place> held_up;
+  const auto has = [&](Place other) { return std::count(held_up.begin(), held_up.end(), other) != 0; };
+  for (bool more = true; more;) {
+    more = false;
+    for (Place other = 0; other < tasks_.size(); ++other) {
+      if (!is_to_be_asked(other) || has(other)) continue;
+      const std::vector<Place> in_the_way = in_the_way_of(other);
+      if (std::none_of(in_the_way.begin(), in_the_way.end(), [&](Place one) { return one == task || has(one); })) {
+        continue;
+      }
+      held_up.push_back(other);
+      more = true;
+    }
+  }
+  std::sort(held_up.begin(), held_up.end());
+  return held_up;
+}
+
+bool Model::is_to_be_asked(Place task) const {
+  const State state = tasks_[task].state;
+  return (state == State::starting || state == State::running) && tasks_[task].purpose;
+}
+
 bool Model::may_be_asked(Place task) const {
-  const Task& it = tasks_[task];
-  return (it.state == State::starting || it.state == State::running) && it.purpose && it.begun &&
-         held_up_by(task).empty();
+  return is_to_be_asked(task) && tasks_[task].begun && in_the_way_of(task).empty();
 }
 
 bool Model::is_at_rest(std::uint32_t group) const {
@@ -218,38 +241,44 @@ void Model::ended(Place task, const End& end, Nanoseconds now) {
   Task& it = tasks_[task];
   const bool was_asked = it.state == State::stopping;
   const std::optional<Purpose> purpose = it.purpose;
-  const bool failed_start = !it.start_is_over;
+  const Nanoseconds uptime = it.start_is_over ? end.uptime : 0;
+  // Nobody has asked for it, unless it is one that its group was about to ask.
+  const bool is_exit = end.ending == Ending::returned && (!purpose || (purpose == Purpose::host && !was_asked));
   it.purpose.reset();
   it.going = false;
 
-  if (end.ending == Ending::refused) {  // the host stops, and will say so
+  if (end.ending == Ending::refused) {
     finish(task, false);
-    closing_ = true;
-  } else if (end.ending == Ending::abandoned) {
-    it.unstoppable = true;
-    tell(task, {.event = EventKind::task_abandoned, .uptime = end.uptime, .message = end.message});
-    finish(task, false);
-    if (!stopping_ && needs(task)) {
-      stop_host(task, StopReason::not_stopped, true);
-    } else if (!stopping_) {
-      discard(task, StopReason::not_stopped);
-      discard_group_of(task);
-    }
-  } else if (!purpose || (purpose == Purpose::host && !was_asked)) {
-    exit(task, end.outcome, end.message, failed_start ? 0 : end.uptime, now);
-  } else if (purpose == Purpose::failure) {
-    exit(task, Outcome::error, it.failure, end.uptime, now);
+    closing_ = true;  // the host stops, and will say so
+  } else if (is_exit) {
+    exit(task, end.outcome, end.message, uptime, now);
+  } else if (purpose == Purpose::failure && end.ending != Ending::abandoned) {
+    exit(task, Outcome::error, it.failure, uptime, now);
   } else {
-    tell(task, {.event = EventKind::task_stopped,
-                .outcome = Outcome::cancelled,
-                .uptime = end.uptime,
-                .message = end.message});
-    if (purpose == Purpose::again) it.state = State::waiting;
-    if (purpose == Purpose::operator_stop) it.state = State::stopped;
-    if (purpose == Purpose::host) finish(task, false);
-    if (purpose == Purpose::discard) discard(task, StopReason::group, it.discarded_for);
+    const auto told = end.ending == Ending::abandoned ? EventKind::task_abandoned : EventKind::task_stopped;
+    if (it.begun && !was_asked) tell(task, {.event = EventKind::task_stopping});
+    if (it.begun) {
+      tell(task, {.event = told, .outcome = Outcome::cancelled, .uptime = end.uptime, .message = end.message});
+    }
+    after_stop(task, purpose.value_or(Purpose::host), end);
   }
   follow(now);
+}
+
+void Model::after_stop(Place task, Purpose purpose, const End& end) {
+  Task& it = tasks_[task];
+  if (end.ending == Ending::abandoned) {
+    it.unstoppable = true;
+    finish(task, false);
+    if (stopping_) return;
+    if (needs(task)) return stop_host(task, StopReason::not_stopped, true, end.message);
+    discard(task, StopReason::not_stopped);
+    return discard_group_of(task);
+  }
+  if (purpose == Purpose::again) it.state = State::waiting;
+  if (purpose == Purpose::operator_stop) it.state = State::stopped;
+  if (purpose == Purpose::host) finish(task, false);
+  if (purpose == Purpose::discard) discard(task, StopReason::group, it.discarded_for);
 }
 
 void Model::advance(Nanoseconds now) {
@@ -311,6 +340,22 @@ void Model::operate(Place task, Operation operation, Nanoseconds now) {
     give_back(task);
   }
   follow(now);
+}
+
+Place Model::adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
+                   Nanoseconds now) {
+  const auto task = static_cast<Place>(tasks_.size());
+  Task it{.recipe = {options, {}, {}}, .state = state};
+  it.execution = execution;
+  it.charges.assign(ledger.charged, now);
+  it.in_a_row = ledger.in_a_row;
+  it.begun = it.start_is_over = state != State::waiting && state != State::ended;
+  tasks_.push_back(std::move(it));
+  if (state == State::stopping) tasks_[task].purpose = Purpose::host;
+  if (stopping_ && state == State::running) tasks_[task].purpose = Purpose::host;
+  if (stopping_ && state == State::waiting) finish(task, false);
+  follow(now);
+  return task;
 }
 
 // --- an exit is judged -----------------------------------------------------------------------------------------------
@@ -410,19 +455,24 @@ void Model::discard(Place task, StopReason reason, std::optional<Place> because)
   finish(task, false);
 }
 
+// If the host can't do without one of them, the host stops instead.
 void Model::discard_group_of(Place task) {
-  for (const Place other : others_concerned(task)) {
-    Task& it = tasks_[other];
-    if (it.state == State::stopped || it.state == State::ended) continue;
-    if (is_live(other)) {
-      it.going = true;
-      want_end(other, Purpose::discard);
-      if (it.purpose != Purpose::discard) continue;
-      it.discarded_for = task;
-    } else {
+  if (closing_) return;
+  std::vector<Place> others = others_concerned(task);
+  std::erase_if(others, [this](Place other) {
+    const Task& it = tasks_[other];
+    return it.state == State::stopped || it.state == State::ended || it.purpose == Purpose::operator_stop;
+  });
+  const auto needed = std::find_if(others.begin(), others.end(), [this](Place other) { return needs(other); });
+  if (needed != others.end()) return stop_host(*needed, StopReason::group, true);
+  for (const Place other : others) {
+    if (!is_live(other)) {
       discard(other, StopReason::group, task);
+      continue;
     }
-    if (needs(other)) stop_host(other, StopReason::group, true);
+    tasks_[other].going = true;
+    tasks_[other].discarded_for = task;
+    want_end(other, Purpose::discard);
   }
 }
 

@@ -44,6 +44,8 @@ class Model {
   void begin_stop(Nanoseconds now);
   void expire_stop(Nanoseconds now);
   void operate(Place task, Operation operation, Nanoseconds now);
+  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
+              Nanoseconds now);
 
   // The first moment at which something follows from time alone, or never.
   Nanoseconds next_due() const;
@@ -80,6 +82,8 @@ class Model {
   bool is_satisfied(Place task) const;
   std::optional<Place> lost(Place task) const;
   bool may_start(Place task) const;
+  std::vector<Place> in_the_way_of(Place task) const;
+  bool is_to_be_asked(Place task) const;
   bool may_be_asked(Place task) const;
   bool is_at_rest(std::uint32_t group) const;
   bool needs(Place task) const;
@@ -92,6 +96,7 @@ class Model {
   bool start_or_skip_one(Nanoseconds now);
   void want_end(Place task, Purpose purpose);
   void look_whether_ready(Place task, Nanoseconds now);
+  void after_stop(Place task, Purpose purpose, const End& end);
   void exit(Place task, Outcome outcome, const std::string& message, Nanoseconds uptime, Nanoseconds now);
   void restart(Place task, Nanoseconds now);
   void delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);

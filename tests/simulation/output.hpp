@@ -30,10 +30,12 @@ struct Output {
   bool operator==(const Output&) const = default;
 };
 
-// Leaves only the fields that the contract gives a meaning for this kind of output.
-Output normal(Output output);
+// Of the news those fields that the contract gives a meaning for this kind.
+Output to_output(const TaskNews& news);
 
-std::string to_text(const Output& output);
-std::string to_text(Nanoseconds time);
+// Without what the supervisor says in words of its own.
+std::string fixed_part(std::string message);
+
+std::string to_text(const Output& output, Nanoseconds unit);
 
 }  // namespace taskhost::simulation
