@@ -52,29 +52,33 @@ void Coordinator::begin(Nanoseconds now) {
 
 void Coordinator::begun(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
+  if (entry.state != State::starting) return;
   entry.begun = true;
   if (entry.to_ask) free_to_ask_.insert(task);
   settle(now);
 }
 
 void Coordinator::started(Place task, Nanoseconds now) {
-  const Entry& entry = entries_[task];
-  if (entry.state != State::starting || optional_of(entry).notify) return;
+  Entry& entry = entries_[task];
+  if (!is_live(entry.state) || !entry.begun) return;
+  entry.start_over = true;
   become_ready(task, now);
   settle(now);
 }
 
 void Coordinator::said_ready(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
-  if (!is_live(entry.state) || entry.said_ready) return;
+  if (!is_live(entry.state) || !entry.begun || entry.said_ready) return;
   entry.said_ready = true;
   news({.kind = EventKind::task_ready, .task = task}, now);
-  if (entry.state == State::starting && optional_of(entry).notify) become_ready(task, now);
+  become_ready(task, now);
   settle(now);
 }
 
+// If it is.
 void Coordinator::become_ready(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
+  if (entry.state != State::starting || !entry.start_over || (optional_of(entry).notify && !entry.said_ready)) return;
   set_deadline(task, never);
   change(task, State::running);
   set_satisfied(task, true);
@@ -161,13 +165,10 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
 
 void Coordinator::exited(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
-  news({.kind = EventKind::task_exited,
-        .task = task,
-        .outcome = end.outcome,
-        .uptime = end.uptime,
-        .message = end.message},
+  const Nanoseconds uptime = entry.start_over ? end.uptime : 0;
+  news({.kind = EventKind::task_exited, .task = task, .outcome = end.outcome, .uptime = uptime, .message = end.message},
        now);
-  const Judgement judgement = judge_exit(entry.options, entry.ledger, end.outcome, end.message, end.uptime, now,
+  const Judgement judgement = judge_exit(entry.options, entry.ledger, end.outcome, end.message, uptime, now,
                                          random(task, entry.ledger.lifetime));
   switch (judgement.kind) {
     case Judgement::Kind::restart:
@@ -362,7 +363,7 @@ Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t 
   Entry entry;
   entry.options = options;
   entry.execution = execution;
-  entry.begun = is_live(state);
+  entry.begun = entry.start_over = is_live(state);
   entry.ledger = std::move(ledger);
   entries_.push_back(std::move(entry));
   const auto task = static_cast<Place>(entries_.size() - 1);

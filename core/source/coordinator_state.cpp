@@ -249,6 +249,7 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   if (entry.state != State::waiting || entry.held || entry.unsatisfied != 0) return;
   ++entry.execution;
   entry.begun = false;
+  entry.start_over = false;
   entry.said_ready = false;
   entry.failure.clear();
   change(task, State::starting);

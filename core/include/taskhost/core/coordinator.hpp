@@ -133,7 +133,8 @@ class Coordinator {
     bool leaving = false;     // its execution is to end for the sake of its group
     bool held = false;        // not to start until its group is at rest
     bool begun = false;       // this execution
-    bool said_ready = false;  // the same
+    bool start_over = false;  // with success
+    bool said_ready = false;
     bool warned = false;      // of a missing heartbeat
     bool satisfied = false;
     bool lost = false;              // ended, and never to be satisfied
