@@ -256,6 +256,7 @@ void Coordinator::fire(Place task, Nanoseconds now) {
   } else if (entry.state == State::starting) {
     entry.failure = "was not ready within " + duration_text(*optional_of(entry).start_timeout);
     want_stop(task, Purpose::failure);
+    count_blockers(task);
   } else if (entry.state == State::running) {
     watch(task, now);
   }
@@ -277,6 +278,7 @@ void Coordinator::watch(Place task, Nanoseconds now) {
   if (watchdog.action == WatchdogAction::restart) {
     entry.failure = message;
     want_stop(task, Purpose::failure);
+    count_blockers(task);
     return;
   }
   set_deadline(task, later(now, interval));
@@ -334,17 +336,19 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
       break;
     case State::starting:
     case State::running:
-      if (operation == Operation::stop) want_stop(task, Purpose::operator_stop);
-      if (operation == Operation::restart) want_stop(task, Purpose::again);
-      break;
-    case State::stopping:
+    case State::stopping: {
+      const bool is_to_stop = entry.state == State::stopping || entry.to_ask;
       if (operation == Operation::stop) {
         want_stop(task, Purpose::operator_stop);
-      } else if (entry.purpose == Purpose::operator_stop ||
-                 (operation == Operation::restart && entry.purpose == Purpose::failure)) {
+      } else if (is_to_stop && (entry.purpose == Purpose::operator_stop ||
+                                (operation == Operation::restart && entry.purpose == Purpose::failure))) {
         entry.purpose = Purpose::again;
+      } else if (operation == Operation::restart) {
+        want_stop(task, Purpose::again);
       }
+      count_blockers(task);
       break;
+    }
     case State::stopped:
     case State::ended:
       if (operation == Operation::stop) break;

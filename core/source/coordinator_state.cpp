@@ -105,30 +105,25 @@ void Coordinator::finish(Place task, bool well) {
 
 // --- who stops -------------------------------------------------------------------------------------------------------
 
+// Afterwards its blockers have to be counted.
 void Coordinator::want_stop(Place task, Purpose purpose) {
   Entry& entry = entries_[task];
-  if (entry.state == State::stopping || entry.to_ask) {
-    entry.purpose = std::min(entry.purpose, purpose);
-  } else {
-    entry.purpose = purpose;
-  }
-  if (entry.state == State::stopping) return;
-  entry.to_ask = true;
-  const bool at_once = entry.purpose == Purpose::operator_stop || entry.purpose == Purpose::failure || !entry.leaving;
-  if (at_once && !stopping_) {
-    entry.blockers = 0;
-    free_to_ask_.insert(task);
-  }
+  const bool is_to_stop = entry.state == State::stopping || entry.to_ask;
+  entry.purpose = is_to_stop ? std::min(entry.purpose, purpose) : purpose;
+  entry.to_ask = entry.state != State::stopping;
 }
 
 void Coordinator::count_blockers(Place task) {
   Entry& entry = entries_[task];
   if (!entry.to_ask) return;
   entry.blockers = 0;
-  for (const Place other : entry.dependants) {
-    const Entry& dependant = entries_[other];
-    const bool counts = stopping_ || (dependant.leaving && dependant.group == entry.group);
-    if (counts && is_live(dependant.state)) ++entry.blockers;
+  const bool for_group = entry.leaving && (entry.purpose == Purpose::again || entry.purpose == Purpose::discard);
+  if (stopping_ || for_group) {
+    for (const Place other : entry.dependants) {
+      const Entry& dependant = entries_[other];
+      const bool counts = stopping_ || (dependant.leaving && dependant.group == entry.group);
+      if (counts && is_live(dependant.state)) ++entry.blockers;
+    }
   }
   if (entry.blockers == 0) free_to_ask_.insert(task);
 }
