@@ -312,11 +312,11 @@ void Coordinator::begin_stop(Nanoseconds now) {
 void Coordinator::expire_stop(Nanoseconds now) {
   begin_stop(now);
   for (Place task = 0; task < entries_.size(); ++task) {
-    if (!entries_[task].to_ask || !entries_[task].begun) continue;
-    entries_[task].to_ask = false;
-    change(task, State::stopping);
-    news({.kind = EventKind::task_stopping, .task = task}, now);
+    if (!entries_[task].to_ask) continue;
+    entries_[task].blockers = 0;
+    free_to_ask_.insert(task);
   }
+  settle(now);
 }
 
 void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
