@@ -52,9 +52,13 @@ void Coordinator::begin(Nanoseconds now) {
 
 void Coordinator::begun(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
-  if (entry.state != State::starting) return;
+  if (entry.state != State::starting || entry.begun) return;
   entry.begun = true;
-  if (entry.to_ask) free_to_ask_.insert(task);
+  if (entry.to_ask) {
+    free_to_ask_.insert(task);
+  } else if (optional_of(entry).start_timeout) {
+    set_deadline(task, later(now, to_nanoseconds(*optional_of(entry).start_timeout)));
+  }
   settle(now);
 }
 
@@ -294,7 +298,6 @@ void Coordinator::begin_stop(Nanoseconds now) {
   stopping_ = true;
   for (Place task = 0; task < entries_.size(); ++task) {
     Entry& entry = entries_[task];
-    set_deadline(task, never);
     if (entry.state == State::stopping) {
       entry.purpose = Purpose::host;
     } else if (is_live(entry.state)) {

@@ -105,12 +105,13 @@ void Coordinator::finish(Place task, bool well) {
 
 // --- who stops -------------------------------------------------------------------------------------------------------
 
-// Afterwards its blockers have to be counted.
+// It is not watched any more. Afterwards its blockers have to be counted.
 void Coordinator::want_stop(Place task, Purpose purpose) {
   Entry& entry = entries_[task];
   const bool is_to_stop = entry.state == State::stopping || entry.to_ask;
   entry.purpose = is_to_stop ? std::min(entry.purpose, purpose) : purpose;
   entry.to_ask = entry.state != State::stopping;
+  set_deadline(task, never);
 }
 
 void Coordinator::count_blockers(Place task) {
@@ -215,7 +216,6 @@ void Coordinator::settle(Nanoseconds now) {
       Entry& entry = entries_[task];
       if (!entry.to_ask || entry.blockers != 0 || !entry.begun) continue;
       entry.to_ask = false;
-      set_deadline(task, never);
       change(task, State::stopping);
       news({.kind = EventKind::task_stopping, .task = task}, now);
       port_.ask(task);
@@ -248,9 +248,6 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   entry.said_ready = false;
   entry.failure.clear();
   change(task, State::starting);
-  if (optional_of(entry).start_timeout) {
-    set_deadline(task, later(now, to_nanoseconds(*optional_of(entry).start_timeout)));
-  }
   port_.start(task, remaining_restarts(entry.options, entry.ledger, now));
 }
 
