@@ -170,10 +170,11 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
 void Coordinator::exited(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
   const Nanoseconds uptime = entry.start_over ? end.uptime : 0;
+  give_back_after(entry.options, entry.ledger, uptime);
   news({.kind = EventKind::task_exited, .task = task, .outcome = end.outcome, .uptime = uptime, .message = end.message},
        now);
-  const Judgement judgement = judge_exit(entry.options, entry.ledger, end.outcome, end.message, uptime, now,
-                                         random(task, entry.ledger.lifetime));
+  const Judgement judgement =
+      judge_exit(entry.options, entry.ledger, end.outcome, end.message, now, random(task, entry.ledger.lifetime));
   switch (judgement.kind) {
     case Judgement::Kind::restart:
       restart(task, judgement.delay, false, now);
