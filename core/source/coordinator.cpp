@@ -231,7 +231,7 @@ void Coordinator::give_up(Place task, Outcome outcome, const std::string& messag
 
 void Coordinator::discard(TaskNews how, Nanoseconds now) {
   const Place task = how.task;
-  const bool well = how.outcome == Outcome::ok;
+  const bool well = how.reason == StopReason::task_exit && how.outcome == Outcome::ok;
   how.kind = EventKind::task_discarded;
   news(std::move(how), now);
   finish(task, well);
