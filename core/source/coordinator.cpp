@@ -122,32 +122,20 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
     exited(task, failed, now);
     return;
   }
-  if (entry.state != State::stopping) news({.kind = EventKind::task_stopping, .task = task}, now);
-  if (end.ending == Ending::abandoned) {
-    news({.kind = EventKind::task_abandoned,
+  const bool abandoned = end.ending == Ending::abandoned;
+  if (entry.begun) {
+    if (entry.state != State::stopping) news({.kind = EventKind::task_stopping, .task = task}, now);
+    news({.kind = abandoned ? EventKind::task_abandoned : EventKind::task_stopped,
           .task = task,
           .outcome = Outcome::cancelled,
           .uptime = end.uptime,
           .message = end.message},
          now);
-    if (stopping_) {
-      finish(task, false);
-    } else if (entry.options.type == TaskType::detachable) {
-      discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::not_stopped, .message = end.message},
-              now);
-      discard_group(task, now);
-    } else {
-      finish(task, false);
-      stop_host(task, StopReason::not_stopped, true, end.message);
-    }
+  }
+  if (abandoned) {
+    could_not_stop(task, end.message, now);
     return;
   }
-  news({.kind = EventKind::task_stopped,
-        .task = task,
-        .outcome = Outcome::cancelled,
-        .uptime = end.uptime,
-        .message = end.message},
-       now);
   switch (purpose) {
     case Purpose::host:
     case Purpose::failure:  // the host stops meanwhile
@@ -164,6 +152,21 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
       change(task, State::waiting);
       to_look_at_.insert(task);
       break;
+  }
+}
+
+// An execution is in it for ever.
+void Coordinator::could_not_stop(Place task, const std::string& message, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  entry.unstoppable = true;
+  if (stopping_) {
+    finish(task, false);
+  } else if (entry.options.type == TaskType::detachable) {
+    discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::not_stopped, .message = message}, now);
+    discard_group(task, now);
+  } else {
+    finish(task, false);
+    stop_host(task, StopReason::not_stopped, true, message);
   }
 }
 
@@ -355,7 +358,7 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
     }
     case State::stopped:
     case State::ended:
-      if (operation == Operation::stop) break;
+      if (operation == Operation::stop || entry.unstoppable) break;
       entry.ledger.give_back();
       set_satisfied(task, false);
       set_lost(task, false);

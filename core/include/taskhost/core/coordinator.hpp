@@ -135,7 +135,8 @@ class Coordinator {
     bool begun = false;       // this execution
     bool start_over = false;  // with success
     bool said_ready = false;
-    bool warned = false;      // of a missing heartbeat
+    bool warned = false;       // of a missing heartbeat
+    bool unstoppable = false;  // an abandoned execution is still there
     bool satisfied = false;
     bool lost = false;              // ended, and never to be satisfied
     std::uint32_t blockers = 0;     // to_ask: dependants that have to end first
@@ -177,6 +178,7 @@ class Coordinator {
   void fire(Place task, Nanoseconds now);
   void watch(Place task, Nanoseconds now);
 
+  void could_not_stop(Place task, const std::string& message, Nanoseconds now);
   void exited(Place task, const End& end, Nanoseconds now);
   void asked_end(Place task, const End& end, Nanoseconds now);
   void restart(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);
