@@ -146,7 +146,9 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
       change(task, State::stopped);
       break;
     case Purpose::discard:
-      discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::group}, now);
+      discard(
+          {.task = task, .outcome = Outcome::cancelled, .reason = StopReason::group, .because = entry.discarded_for},
+          now);
       break;
     case Purpose::again:
       change(task, State::waiting);
@@ -344,11 +346,10 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
     case State::starting:
     case State::running:
     case State::stopping: {
-      const bool is_to_stop = entry.state == State::stopping || entry.to_ask;
       if (operation == Operation::stop) {
         want_stop(task, Purpose::operator_stop);
-      } else if (is_to_stop && (entry.purpose == Purpose::operator_stop ||
-                                (operation == Operation::restart && entry.purpose == Purpose::failure))) {
+      } else if (is_to_stop(entry) && (entry.purpose == Purpose::operator_stop ||
+                                       (operation == Operation::restart && entry.purpose == Purpose::failure))) {
         entry.purpose = Purpose::again;
       } else if (operation == Operation::restart) {
         want_stop(task, Purpose::again);

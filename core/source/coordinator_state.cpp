@@ -108,8 +108,7 @@ void Coordinator::finish(Place task, bool well) {
 // It is not watched any more. Afterwards its blockers have to be counted.
 void Coordinator::want_stop(Place task, Purpose purpose) {
   Entry& entry = entries_[task];
-  const bool is_to_stop = entry.state == State::stopping || entry.to_ask;
-  entry.purpose = is_to_stop ? std::min(entry.purpose, purpose) : purpose;
+  entry.purpose = is_to_stop(entry) ? std::min(entry.purpose, purpose) : purpose;
   entry.to_ask = entry.state != State::stopping;
   set_deadline(task, never);
 }
@@ -162,34 +161,41 @@ void Coordinator::hold_group(Place task) {
       want_stop(other, Purpose::again);
     }
   }
-  for (const Place other : groups_[entries_[task].group].members) {
-    if (entries_[other].leaving) count_blockers(other);
-  }
+  count_blockers_of_group(task);
   if (groups_[entries_[task].group].holding == 0) groups_at_rest_.push_back(entries_[task].group);
 }
 
-// The task is gone for good: so are those others.
+// The task is gone for good: so are those others; and if the host can't do without one of them, the host stops instead.
 void Coordinator::discard_group(Place task, Nanoseconds now) {
-  const std::vector<Place> others = others_concerned(task);
-  for (const Place other : others) {
+  if (closing_ || stopping_) return;
+  std::vector<Place> others = others_concerned(task);
+  std::erase_if(others, [this](Place other) {
     const Entry& entry = entries_[other];
-    if (entry.state == State::ended || entry.state == State::stopped) continue;
-    if (entry.options.type == TaskType::detachable || closing_ || stopping_) continue;
+    return entry.state == State::ended || entry.state == State::stopped ||
+           (is_to_stop(entry) && entry.purpose == Purpose::operator_stop);
+  });
+  for (const Place other : others) {
+    if (entries_[other].options.type == TaskType::detachable) continue;
     stop_host(other, StopReason::group, true, {});
     return;
   }
-  if (closing_ || stopping_) return;
   for (const Place other : others) {
     Entry& entry = entries_[other];
-    if (entry.state == State::waiting || entry.state == State::delayed) {
+    if (!is_live(entry.state)) {
       discard({.task = other, .outcome = Outcome::cancelled, .reason = StopReason::group, .because = task}, now);
-    } else if (is_live(entry.state)) {
-      entry.leaving = true;
-      want_stop(other, Purpose::discard);
+      continue;
     }
+    if (!is_to_stop(entry) || entry.purpose != Purpose::discard) entry.discarded_for = task;
+    entry.leaving = true;
+    want_stop(other, Purpose::discard);
   }
-  for (const Place other : others) {
-    if (entries_[other].leaving) count_blockers(other);
+  count_blockers_of_group(task);
+}
+
+void Coordinator::count_blockers_of_group(Place task) {
+  if (entries_[task].group == no_group) return;
+  for (const Place member : groups_[entries_[task].group].members) {
+    if (entries_[member].leaving) count_blockers(member);
   }
 }
 

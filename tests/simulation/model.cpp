@@ -470,8 +470,8 @@ void Model::discard_group_of(Place task) {
       discard(other, StopReason::group, task);
       continue;
     }
+    if (tasks_[other].purpose != Purpose::discard) tasks_[other].discarded_for = task;
     tasks_[other].going = true;
-    tasks_[other].discarded_for = task;
     want_end(other, Purpose::discard);
   }
 }

@@ -146,7 +146,8 @@ class Coordinator {
     Nanoseconds sign = 0;  // of life: readiness, or the last heartbeat seen
     Nanoseconds deadline = never;
     RestartLedger ledger;
-    std::string failure;  // purpose failure: what the exit will say
+    std::string failure;      // purpose failure: what the exit will say
+    Place discarded_for = 0;  // purpose discard: the member that gave up
   };
   struct Group {
     Strategy strategy = Strategy::one_for_one;
@@ -158,6 +159,7 @@ class Coordinator {
   static bool is_live(State state) noexcept {
     return state == State::starting || state == State::running || state == State::stopping;
   }
+  static bool is_to_stop(const Entry& entry) noexcept { return entry.state == State::stopping || entry.to_ask; }
   static bool holds(const Entry& entry) noexcept {
     return entry.held && (is_live(entry.state) || entry.state == State::delayed);
   }
@@ -189,6 +191,7 @@ class Coordinator {
   std::vector<Place> others_concerned(Place task) const;
   void hold_group(Place task);
   void discard_group(Place task, Nanoseconds now);
+  void count_blockers_of_group(Place task);
   double random(Place task, std::uint64_t number) const noexcept;
 
   std::vector<Entry> entries_;
