@@ -142,7 +142,6 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
       finish(task, false);
       break;
     case Purpose::operator_stop:
-      set_held(task, false);
       change(task, State::stopped);
       break;
     case Purpose::discard:
@@ -336,7 +335,6 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
     case State::delayed:
       set_deadline(task, never);
       if (operation == Operation::stop) {
-        set_held(task, false);
         change(task, State::stopped);
       } else {
         change(task, State::waiting);

@@ -98,7 +98,6 @@ void Coordinator::set_lost(Place task, bool lost) {
 void Coordinator::finish(Place task, bool well) {
   set_deadline(task, never);
   change(task, State::ended);
-  if (entries_[task].held) set_held(task, false);
   set_satisfied(task, well);
   set_lost(task, !well);
 }
@@ -151,12 +150,11 @@ void Coordinator::hold_group(Place task) {
   set_held(task, true);
   for (const Place other : others) {
     Entry& entry = entries_[other];
-    if (entry.state == State::waiting || entry.state == State::delayed) {
+    set_held(other, true);  // those that are over too: an operator may start them
+    if (entry.state == State::delayed) {
       set_deadline(other, never);
-      set_held(other, true);
       change(other, State::waiting);
     } else if (is_live(entry.state)) {
-      set_held(other, true);
       entry.leaving = true;
       want_stop(other, Purpose::again);
     }
