@@ -30,8 +30,16 @@ Shards::Shards(const Scenario& scenario) : scenario_(scenario) {
 
 void Shards::put(Input input) {
   input.sequence = ++sequence_;
-  queue_.push_back(std::move(input));
-  std::push_heap(queue_.begin(), queue_.end(), is_later);
+  std::vector<Input>& heap = is_told(input.kind) ? told_ : happenings_;
+  heap.push_back(std::move(input));
+  std::push_heap(heap.begin(), heap.end(), is_later);
+}
+
+Input Shards::take(std::vector<Input>& heap) {
+  std::pop_heap(heap.begin(), heap.end(), is_later);
+  Input input = std::move(heap.back());
+  heap.pop_back();
+  return input;
 }
 
 Nanoseconds Shards::latency(Body& body) {
@@ -70,23 +78,20 @@ void Shards::announce_stop(Nanoseconds now) {
 // --- what happens in a shard -----------------------------------------------------------------------------------------
 
 Nanoseconds Shards::next_time() {
-  while (!queue_.empty() && !is_told(queue_.front().kind)) {
-    std::pop_heap(queue_.begin(), queue_.end(), is_later);
-    const Input input = std::move(queue_.back());
-    queue_.pop_back();
-    happen(input);
+  while (!happenings_.empty() && (told_.empty() || is_later(told_.front(), happenings_.front()))) {
+    happen(take(happenings_));
   }
-  return queue_.empty() ? never : queue_.front().time;
+  return told_.empty() ? never : told_.front().time;
 }
 
-Input Shards::next() {
-  std::pop_heap(queue_.begin(), queue_.end(), is_later);
-  Input input = std::move(queue_.back());
-  queue_.pop_back();
-  if (input.kind == Input::Kind::expire_stop) {
-    for (Place task = 0; task < bodies_.size(); ++task) take_away(task, input.time);
-  }
-  return input;
+Input Shards::next() { return take(told_); }
+
+void Shards::run_until(Nanoseconds now) {
+  while (!happenings_.empty() && happenings_.front().time <= now) happen(take(happenings_));
+}
+
+void Shards::expire_stop(Nanoseconds now) {
+  for (Place task = 0; task < bodies_.size(); ++task) take_away(task, now);
 }
 
 void Shards::happen(const Input& input) {

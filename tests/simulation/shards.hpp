@@ -54,10 +54,14 @@ class Shards {
   void ask(Place task, Nanoseconds now);
   // The host's stop is announced: from here on no execution is begun.
   void announce_stop(Nanoseconds now);
+  // What lives is dropped or abandoned.
+  void expire_stop(Nanoseconds now);
 
   // When next() gives something, or never.
   Nanoseconds next_time();
   Input next();
+  // What happens up to `now` has happened.
+  void run_until(Nanoseconds now);
   // A task is about to be adopted: what is true of it.
   Coordinator::State adopt(const Adoption& adoption, Nanoseconds now);
 
@@ -82,6 +86,7 @@ class Shards {
   Nanoseconds units(std::uint64_t count) const { return count * scenario_.unit; }
   Nanoseconds latency(Body& body);
   void put(Input input);
+  static Input take(std::vector<Input>& heap);
   void fact(Place task, Input::Kind kind, Nanoseconds now, Coordinator::End end = {});
   void happen(const Input& input);
   void run_start(Place task, Nanoseconds now);
@@ -92,7 +97,8 @@ class Shards {
 
   const Scenario& scenario_;
   std::vector<Body> bodies_;
-  std::vector<Input> queue_;  // a heap
+  std::vector<Input> told_;  // heaps: what supervisors are told, and what happens in the shards
+  std::vector<Input> happenings_;
   std::uint64_t sequence_ = 0;
   bool announced_ = false;
   std::string fault_;

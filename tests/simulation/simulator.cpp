@@ -84,8 +84,8 @@ class Simulation final : CoordinatorPort, World {
   bool is_over() const { return stop_began_ && real_.idle(); }
 
   Nanoseconds lateness() {
-    if (!scenario_.late || random_.percent(50)) return 0;
-    return random_.below(9) * scenario_.unit / 2;
+    if (!scenario_.late || random_.percent(75)) return 0;
+    return random_.below(5) * scenario_.unit / 2;
   }
 
   Input next_input() {
@@ -116,6 +116,7 @@ class Simulation final : CoordinatorPort, World {
   void step(Input input) {
     outputs_.clear();
     expected_.clear();
+    shards_.run_until(now_);
     if (input.kind == Input::Kind::adopt) {
       adopt(scenario_.adoptions[input.task]);
     } else {
@@ -129,6 +130,7 @@ class Simulation final : CoordinatorPort, World {
     if (run_.fault.empty()) run_.fault = witness_.fault();
     if (run_.fault.empty()) run_.fault = shards_.fault();
     if (run_.fault.empty()) obey();
+    if (input.kind == Input::Kind::expire_stop) shards_.expire_stop(now_);
   }
 
   void adopt(const Adoption& adoption) {
