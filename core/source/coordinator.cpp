@@ -275,11 +275,10 @@ void Coordinator::watch(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
   const Watchdog& watchdog = *optional_of(entry).watchdog;
   const Nanoseconds interval = to_nanoseconds(watchdog.interval);
+  // After a heartbeat it is this timer's turn again when it is due, be that now: others may come before it.
   if (const Nanoseconds heartbeat = port_.last_heartbeat(task); heartbeat > entry.sign) {
     entry.sign = heartbeat;
     entry.warned = false;
-  }
-  if (later(entry.sign, interval) > now) {
     set_deadline(task, later(entry.sign, interval));
     return;
   }
