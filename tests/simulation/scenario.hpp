@@ -54,7 +54,7 @@ struct Scenario {
   bool late = false;                   // the control thread is busy with other things
   unsigned stop_after = 0;             // steps, if it does not stop by itself before
   unsigned patience = 0;               // units from the stop to its expiry
-  std::optional<Nanoseconds> stuck{};  // when a shard is given up
+  std::optional<Nanoseconds> stuck{};  // from then on nothing that lives comes to an end by itself
 };
 
 constexpr Nanoseconds first_moment = 1'000'000'000'000;

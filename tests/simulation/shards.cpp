@@ -25,7 +25,7 @@ Shards::Shards(const Scenario& scenario) : scenario_(scenario) {
   for (std::size_t i = 0; i < scenario.adoptions.size(); ++i) {
     put({.kind = Input::Kind::adopt, .task = static_cast<Place>(i), .time = scenario.adoptions[i].time});
   }
-  if (scenario.stuck) put({.kind = Input::Kind::lose_shard, .time = *scenario.stuck});
+  if (scenario.stuck) put({.kind = Input::Kind::lose_calls, .time = *scenario.stuck});
 }
 
 void Shards::put(Input input) {
@@ -91,7 +91,13 @@ void Shards::run_until(Nanoseconds now) {
 }
 
 void Shards::expire_stop(Nanoseconds now) {
-  for (Place task = 0; task < bodies_.size(); ++task) take_away(task, now);
+  for (Place task = 0; task < bodies_.size(); ++task) {
+    if (scenario_.stuck) {
+      lose(task, now);
+    } else {
+      take_away(task, now);
+    }
+  }
 }
 
 void Shards::happen(const Input& input) {
@@ -117,11 +123,9 @@ void Shards::happen(const Input& input) {
     case Input::Kind::stop_is_due:
       if (is_current) take_away(task, now);
       break;
-    case Input::Kind::lose_shard:
-      for (Place lost = 0; lost < bodies_.size(); ++lost) {
-        bodies_[lost].live = false;
-        bodies_[lost].lost = true;
-        fact(lost, Input::Kind::ended, now, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0});
+    case Input::Kind::lose_calls:
+      for (Place one = 0; one < bodies_.size(); ++one) {
+        if (bodies_[one].live) lose(one, now);
       }
       break;
     default:
@@ -217,6 +221,12 @@ void Shards::take_away(Place task, Nanoseconds now) {
   body.lost = stays;
   end(task, {stays ? Ending::abandoned : Ending::dropped, Outcome::cancelled, "did not stop in time", now - body.began},
       now);
+}
+
+// Its call does not return, or the shard is stuck: which says so of all its tasks, live or not.
+void Shards::lose(Place task, Nanoseconds now) {
+  bodies_[task].lost = true;
+  end(task, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0}, now);
 }
 
 Coordinator::State Shards::adopt(const Adoption& adoption, Nanoseconds now) {

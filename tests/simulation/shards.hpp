@@ -32,7 +32,7 @@ struct Input {
     call_ended,   // by itself
     run_ask,      // the request to stop arrives
     stop_is_due,  // its stop_timeout is over
-    lose_shard,
+    lose_calls,   // of all that live: they never return
   };
   Kind kind = Kind::begin;
   Place task = 0;
@@ -94,6 +94,7 @@ class Shards {
   void run_ask(Place task, Nanoseconds now);
   void end(Place task, const Coordinator::End& end, Nanoseconds now);
   void take_away(Place task, Nanoseconds now);
+  void lose(Place task, Nanoseconds now);
 
   const Scenario& scenario_;
   std::vector<Body> bodies_;
