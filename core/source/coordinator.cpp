@@ -88,7 +88,7 @@ void Coordinator::become_ready(Place task, Nanoseconds now) {
   set_satisfied(task, true);
   entry.warned = false;
   entry.sign = now;
-  if (optional_of(entry).watchdog)
+  if (optional_of(entry).watchdog && !entry.to_ask)
     set_deadline(task, later(now, to_nanoseconds(optional_of(entry).watchdog->interval)));
 }
 

@@ -263,7 +263,7 @@ std::vector<Place> Coordinator::held_up_by(Place task) const {
     const Place next = to_visit.back();
     to_visit.pop_back();
     for (const Place other : entries_[next].after) {
-      if (!entries_[other].to_ask || !seen.insert(other).second) continue;
+      if (!entries_[other].to_ask || entries_[other].blockers == 0 || !seen.insert(other).second) continue;
       held_up.push_back(other);
       to_visit.push_back(other);
     }
