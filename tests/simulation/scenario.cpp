@@ -20,7 +20,8 @@ class Maker {
     scenario_.unit = random_.one_of(units);
     scenario_.instant = random_.percent(30);
     scenario_.late = random_.percent(25);
-    constexpr std::array<unsigned, 4> lengths{10, 40, 80, 160};
+    mild_ = random_.percent(50);
+    constexpr std::array<unsigned, 4> lengths{20, 80, 250, 600};
     scenario_.stop_after = static_cast<unsigned>(random_.below(random_.one_of(lengths)));
     scenario_.patience = static_cast<unsigned>(1 + random_.below(random_.percent(50) ? 5 : 60));
     make_tasks();
@@ -50,8 +51,9 @@ class Maker {
 
   TaskOptions some_options() {
     TaskOptions options;
-    const std::uint64_t die = random_.below(10);
-    options.type = die == 0 ? TaskType::shutdown_on_exit : die < 4 ? TaskType::mandatory : TaskType::detachable;
+    const std::uint64_t die = random_.below(20);
+    options.type = TaskType::detachable;
+    if (!mild_ && die < 5) options.type = die == 0 ? TaskType::shutdown_on_exit : TaskType::mandatory;
     if (options.type != TaskType::shutdown_on_exit) options.restarts = static_cast<std::uint32_t>(random_.below(5));
     options.stop_timeout = units(1, 10);
     return options;
@@ -78,8 +80,10 @@ class Maker {
       optional->watchdog = {units(1, 6), random_.percent(50) ? WatchdogAction::log : WatchdogAction::restart};
     }
     if (random_.percent(50)) {
-      constexpr std::array<GiveUp, 3> actions{GiveUp::stop_host, GiveUp::discard, GiveUp::cooldown};
-      optional->on_give_up = random_.one_of(actions);
+      constexpr std::array<GiveUp, 4> actions{GiveUp::stop_host, GiveUp::discard, GiveUp::cooldown, GiveUp::cooldown};
+      do {
+        optional->on_give_up = random_.one_of(actions);
+      } while (mild_ && optional->on_give_up == GiveUp::stop_host);
       if (optional->on_give_up == GiveUp::cooldown) optional->cooldown = units(1, 10);
     }
     if (random_.percent(30)) {
@@ -99,12 +103,14 @@ class Maker {
       if (random_.percent(40)) rule.outcomes.push_back(outcome);
     }
     rule.message = random_.one_of(messages);
-    rule.action = random_.one_of(actions);
+    do {
+      rule.action = random_.one_of(actions);
+    } while (mild_ && (rule.action == ExitAction::stop_host || rule.action == ExitAction::fail_host));
     return rule;
   }
 
   Character some_character(std::uint64_t key) {
-    constexpr std::array<unsigned, 4> seldom{0, 0, 10, 60};
+    constexpr std::array<unsigned, 4> seldom{0, 0, 5, 40};
     constexpr std::array<unsigned, 4> lives{1, 4, 20, 100};
     Character character;
     character.key = key;
@@ -148,9 +154,9 @@ class Maker {
     if (!random_.percent(50)) return;
     constexpr std::array<Coordinator::Operation, 3> operations{
         Coordinator::Operation::stop, Coordinator::Operation::start, Coordinator::Operation::restart};
-    for (std::uint64_t i = 1 + random_.below(10); i-- > 0;) {
+    for (std::uint64_t i = 1 + random_.below(20); i-- > 0;) {
       const auto task = static_cast<Place>(random_.below(scenario_.tasks.size()));
-      const Nanoseconds time = some_time(random_.percent(50) ? 10 : 60);
+      const Nanoseconds time = some_time(random_.percent(50) ? 10 : 100);
       scenario_.operators.push_back({time, task, random_.one_of(operations)});
       if (random_.percent(30)) scenario_.operators.push_back({time, task, random_.one_of(operations)});
     }
@@ -172,6 +178,7 @@ class Maker {
   }
 
   Random random_;
+  bool mild_ = false;  // no task stops the host, so that more happens
   Scenario scenario_;
 };
 
