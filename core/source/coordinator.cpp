@@ -52,35 +52,43 @@ void Coordinator::begin(Nanoseconds now) {
 
 void Coordinator::begun(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
+  if (entry.state != State::starting || entry.begun) return;
   entry.begun = true;
-  if (entry.to_ask) free_to_ask_.insert(task);
+  if (entry.to_ask) {
+    free_to_ask_.insert(task);
+  } else if (optional_of(entry).start_timeout) {
+    set_deadline(task, later(now, to_nanoseconds(*optional_of(entry).start_timeout)));
+  }
   settle(now);
 }
 
 void Coordinator::started(Place task, Nanoseconds now) {
-  const Entry& entry = entries_[task];
-  if (entry.state != State::starting || optional_of(entry).notify) return;
+  Entry& entry = entries_[task];
+  if (!is_live(entry.state) || !entry.begun) return;
+  entry.start_over = true;
   become_ready(task, now);
   settle(now);
 }
 
 void Coordinator::said_ready(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
-  if (!is_live(entry.state) || entry.said_ready) return;
+  if (!is_live(entry.state) || !entry.begun || entry.said_ready) return;
   entry.said_ready = true;
   news({.kind = EventKind::task_ready, .task = task}, now);
-  if (entry.state == State::starting && optional_of(entry).notify) become_ready(task, now);
+  become_ready(task, now);
   settle(now);
 }
 
+// If it is.
 void Coordinator::become_ready(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
+  if (entry.state != State::starting || !entry.start_over || (optional_of(entry).notify && !entry.said_ready)) return;
   set_deadline(task, never);
   change(task, State::running);
   set_satisfied(task, true);
   entry.warned = false;
   entry.sign = now;
-  if (optional_of(entry).watchdog)
+  if (optional_of(entry).watchdog && !entry.to_ask)
     set_deadline(task, later(now, to_nanoseconds(optional_of(entry).watchdog->interval)));
 }
 
@@ -114,43 +122,32 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
     exited(task, failed, now);
     return;
   }
-  if (entry.state != State::stopping) news({.kind = EventKind::task_stopping, .task = task}, now);
-  if (end.ending == Ending::abandoned) {
-    news({.kind = EventKind::task_abandoned,
+  const bool abandoned = end.ending == Ending::abandoned;
+  if (entry.begun) {
+    if (entry.state != State::stopping) news({.kind = EventKind::task_stopping, .task = task}, now);
+    news({.kind = abandoned ? EventKind::task_abandoned : EventKind::task_stopped,
           .task = task,
           .outcome = Outcome::cancelled,
           .uptime = end.uptime,
           .message = end.message},
          now);
-    if (stopping_) {
-      finish(task, false);
-    } else if (entry.options.type == TaskType::detachable) {
-      discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::not_stopped, .message = end.message},
-              now);
-      discard_group(task, now);
-    } else {
-      finish(task, false);
-      stop_host(task, StopReason::not_stopped, true, end.message);
-    }
+  }
+  if (abandoned) {
+    could_not_stop(task, end.message, now);
     return;
   }
-  news({.kind = EventKind::task_stopped,
-        .task = task,
-        .outcome = Outcome::cancelled,
-        .uptime = end.uptime,
-        .message = end.message},
-       now);
   switch (purpose) {
     case Purpose::host:
     case Purpose::failure:  // the host stops meanwhile
       finish(task, false);
       break;
     case Purpose::operator_stop:
-      set_held(task, false);
       change(task, State::stopped);
       break;
     case Purpose::discard:
-      discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::group}, now);
+      discard(
+          {.task = task, .outcome = Outcome::cancelled, .reason = StopReason::group, .because = entry.discarded_for},
+          now);
       break;
     case Purpose::again:
       change(task, State::waiting);
@@ -159,16 +156,29 @@ void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
   }
 }
 
+// An execution is in it for ever.
+void Coordinator::could_not_stop(Place task, const std::string& message, Nanoseconds now) {
+  Entry& entry = entries_[task];
+  entry.unstoppable = true;
+  if (stopping_) {
+    finish(task, false);
+  } else if (entry.options.type == TaskType::detachable) {
+    discard({.task = task, .outcome = Outcome::cancelled, .reason = StopReason::not_stopped, .message = message}, now);
+    discard_group(task, now);
+  } else {
+    finish(task, false);
+    stop_host(task, StopReason::not_stopped, true, message);
+  }
+}
+
 void Coordinator::exited(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
-  news({.kind = EventKind::task_exited,
-        .task = task,
-        .outcome = end.outcome,
-        .uptime = end.uptime,
-        .message = end.message},
+  const Nanoseconds uptime = entry.start_over ? end.uptime : 0;
+  give_back_after(entry.options, entry.ledger, uptime);
+  news({.kind = EventKind::task_exited, .task = task, .outcome = end.outcome, .uptime = uptime, .message = end.message},
        now);
-  const Judgement judgement = judge_exit(entry.options, entry.ledger, end.outcome, end.message, end.uptime, now,
-                                         random(task, entry.ledger.lifetime));
+  const Judgement judgement =
+      judge_exit(entry.options, entry.ledger, end.outcome, end.message, now, random(task, entry.ledger.lifetime));
   switch (judgement.kind) {
     case Judgement::Kind::restart:
       restart(task, judgement.delay, false, now);
@@ -225,7 +235,7 @@ void Coordinator::give_up(Place task, Outcome outcome, const std::string& messag
 
 void Coordinator::discard(TaskNews how, Nanoseconds now) {
   const Place task = how.task;
-  const bool well = how.outcome == Outcome::ok;
+  const bool well = how.reason == StopReason::task_exit && how.outcome == Outcome::ok;
   how.kind = EventKind::task_discarded;
   news(std::move(how), now);
   finish(task, well);
@@ -255,6 +265,7 @@ void Coordinator::fire(Place task, Nanoseconds now) {
   } else if (entry.state == State::starting) {
     entry.failure = "was not ready within " + duration_text(*optional_of(entry).start_timeout);
     want_stop(task, Purpose::failure);
+    count_blockers(task);
   } else if (entry.state == State::running) {
     watch(task, now);
   }
@@ -264,11 +275,10 @@ void Coordinator::watch(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
   const Watchdog& watchdog = *optional_of(entry).watchdog;
   const Nanoseconds interval = to_nanoseconds(watchdog.interval);
+  // After a heartbeat it is this timer's turn again when it is due, be that now: others may come before it.
   if (const Nanoseconds heartbeat = port_.last_heartbeat(task); heartbeat > entry.sign) {
     entry.sign = heartbeat;
     entry.warned = false;
-  }
-  if (later(entry.sign, interval) > now) {
     set_deadline(task, later(entry.sign, interval));
     return;
   }
@@ -276,6 +286,7 @@ void Coordinator::watch(Place task, Nanoseconds now) {
   if (watchdog.action == WatchdogAction::restart) {
     entry.failure = message;
     want_stop(task, Purpose::failure);
+    count_blockers(task);
     return;
   }
   set_deadline(task, later(now, interval));
@@ -291,7 +302,6 @@ void Coordinator::begin_stop(Nanoseconds now) {
   stopping_ = true;
   for (Place task = 0; task < entries_.size(); ++task) {
     Entry& entry = entries_[task];
-    set_deadline(task, never);
     if (entry.state == State::stopping) {
       entry.purpose = Purpose::host;
     } else if (is_live(entry.state)) {
@@ -309,11 +319,11 @@ void Coordinator::begin_stop(Nanoseconds now) {
 void Coordinator::expire_stop(Nanoseconds now) {
   begin_stop(now);
   for (Place task = 0; task < entries_.size(); ++task) {
-    if (!entries_[task].to_ask || !entries_[task].begun) continue;
-    entries_[task].to_ask = false;
-    change(task, State::stopping);
-    news({.kind = EventKind::task_stopping, .task = task}, now);
+    if (!entries_[task].to_ask) continue;
+    entries_[task].blockers = 0;
+    free_to_ask_.insert(task);
   }
+  settle(now);
 }
 
 void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
@@ -324,7 +334,6 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
     case State::delayed:
       set_deadline(task, never);
       if (operation == Operation::stop) {
-        set_held(task, false);
         change(task, State::stopped);
       } else {
         change(task, State::waiting);
@@ -333,20 +342,21 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
       break;
     case State::starting:
     case State::running:
-      if (operation == Operation::stop) want_stop(task, Purpose::operator_stop);
-      if (operation == Operation::restart) want_stop(task, Purpose::again);
-      break;
-    case State::stopping:
+    case State::stopping: {
       if (operation == Operation::stop) {
         want_stop(task, Purpose::operator_stop);
-      } else if (entry.purpose == Purpose::operator_stop ||
-                 (operation == Operation::restart && entry.purpose == Purpose::failure)) {
+      } else if (is_to_stop(entry) && (entry.purpose == Purpose::operator_stop ||
+                                       (operation == Operation::restart && entry.purpose == Purpose::failure))) {
         entry.purpose = Purpose::again;
+      } else if (operation == Operation::restart) {
+        want_stop(task, Purpose::again);
       }
+      count_blockers(task);
       break;
+    }
     case State::stopped:
     case State::ended:
-      if (operation == Operation::stop) break;
+      if (operation == Operation::stop || entry.unstoppable) break;
       entry.ledger.give_back();
       set_satisfied(task, false);
       set_lost(task, false);
@@ -362,7 +372,7 @@ Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t 
   Entry entry;
   entry.options = options;
   entry.execution = execution;
-  entry.begun = is_live(state);
+  entry.begun = entry.start_over = is_live(state);
   entry.ledger = std::move(ledger);
   entries_.push_back(std::move(entry));
   const auto task = static_cast<Place>(entries_.size() - 1);

@@ -98,37 +98,31 @@ void Coordinator::set_lost(Place task, bool lost) {
 void Coordinator::finish(Place task, bool well) {
   set_deadline(task, never);
   change(task, State::ended);
-  if (entries_[task].held) set_held(task, false);
   set_satisfied(task, well);
   set_lost(task, !well);
 }
 
 // --- who stops -------------------------------------------------------------------------------------------------------
 
+// It is not watched any more. Afterwards its blockers have to be counted.
 void Coordinator::want_stop(Place task, Purpose purpose) {
   Entry& entry = entries_[task];
-  if (entry.state == State::stopping || entry.to_ask) {
-    entry.purpose = std::min(entry.purpose, purpose);
-  } else {
-    entry.purpose = purpose;
-  }
-  if (entry.state == State::stopping) return;
-  entry.to_ask = true;
-  const bool at_once = entry.purpose == Purpose::operator_stop || entry.purpose == Purpose::failure || !entry.leaving;
-  if (at_once && !stopping_) {
-    entry.blockers = 0;
-    free_to_ask_.insert(task);
-  }
+  entry.purpose = is_to_stop(entry) ? std::min(entry.purpose, purpose) : purpose;
+  entry.to_ask = entry.state != State::stopping;
+  set_deadline(task, never);
 }
 
 void Coordinator::count_blockers(Place task) {
   Entry& entry = entries_[task];
   if (!entry.to_ask) return;
   entry.blockers = 0;
-  for (const Place other : entry.dependants) {
-    const Entry& dependant = entries_[other];
-    const bool counts = stopping_ || (dependant.leaving && dependant.group == entry.group);
-    if (counts && is_live(dependant.state)) ++entry.blockers;
+  const bool for_group = entry.leaving && (entry.purpose == Purpose::again || entry.purpose == Purpose::discard);
+  if (stopping_ || for_group) {
+    for (const Place other : entry.dependants) {
+      const Entry& dependant = entries_[other];
+      const bool counts = stopping_ || (dependant.leaving && dependant.group == entry.group);
+      if (counts && is_live(dependant.state)) ++entry.blockers;
+    }
   }
   if (entry.blockers == 0) free_to_ask_.insert(task);
 }
@@ -156,44 +150,50 @@ void Coordinator::hold_group(Place task) {
   set_held(task, true);
   for (const Place other : others) {
     Entry& entry = entries_[other];
-    if (entry.state == State::waiting || entry.state == State::delayed) {
+    set_held(other, true);  // those that are over too: an operator may start them
+    if (entry.state == State::delayed) {
       set_deadline(other, never);
-      set_held(other, true);
       change(other, State::waiting);
     } else if (is_live(entry.state)) {
-      set_held(other, true);
       entry.leaving = true;
       want_stop(other, Purpose::again);
     }
   }
-  for (const Place other : groups_[entries_[task].group].members) {
-    if (entries_[other].leaving) count_blockers(other);
-  }
+  count_blockers_of_group(task);
   if (groups_[entries_[task].group].holding == 0) groups_at_rest_.push_back(entries_[task].group);
 }
 
-// The task is gone for good: so are those others.
+// The task is gone for good: so are those others; and if the host can't do without one of them, the host stops instead.
 void Coordinator::discard_group(Place task, Nanoseconds now) {
-  const std::vector<Place> others = others_concerned(task);
-  for (const Place other : others) {
+  if (closing_ || stopping_) return;
+  std::vector<Place> others = others_concerned(task);
+  std::erase_if(others, [this](Place other) {
     const Entry& entry = entries_[other];
-    if (entry.state == State::ended || entry.state == State::stopped) continue;
-    if (entry.options.type == TaskType::detachable || closing_ || stopping_) continue;
+    return entry.state == State::ended || entry.state == State::stopped ||
+           (is_to_stop(entry) && entry.purpose == Purpose::operator_stop);
+  });
+  for (const Place other : others) {
+    if (entries_[other].options.type == TaskType::detachable) continue;
     stop_host(other, StopReason::group, true, {});
     return;
   }
-  if (closing_ || stopping_) return;
   for (const Place other : others) {
     Entry& entry = entries_[other];
-    if (entry.state == State::waiting || entry.state == State::delayed) {
+    if (!is_live(entry.state)) {
       discard({.task = other, .outcome = Outcome::cancelled, .reason = StopReason::group, .because = task}, now);
-    } else if (is_live(entry.state)) {
-      entry.leaving = true;
-      want_stop(other, Purpose::discard);
+      continue;
     }
+    if (!is_to_stop(entry) || entry.purpose != Purpose::discard) entry.discarded_for = task;
+    entry.leaving = true;
+    want_stop(other, Purpose::discard);
   }
-  for (const Place other : others) {
-    if (entries_[other].leaving) count_blockers(other);
+  count_blockers_of_group(task);
+}
+
+void Coordinator::count_blockers_of_group(Place task) {
+  if (entries_[task].group == no_group) return;
+  for (const Place member : groups_[entries_[task].group].members) {
+    if (entries_[member].leaving) count_blockers(member);
   }
 }
 
@@ -220,7 +220,6 @@ void Coordinator::settle(Nanoseconds now) {
       Entry& entry = entries_[task];
       if (!entry.to_ask || entry.blockers != 0 || !entry.begun) continue;
       entry.to_ask = false;
-      set_deadline(task, never);
       change(task, State::stopping);
       news({.kind = EventKind::task_stopping, .task = task}, now);
       port_.ask(task);
@@ -249,12 +248,10 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   if (entry.state != State::waiting || entry.held || entry.unsatisfied != 0) return;
   ++entry.execution;
   entry.begun = false;
+  entry.start_over = false;
   entry.said_ready = false;
   entry.failure.clear();
   change(task, State::starting);
-  if (optional_of(entry).start_timeout) {
-    set_deadline(task, later(now, to_nanoseconds(*optional_of(entry).start_timeout)));
-  }
   port_.start(task, remaining_restarts(entry.options, entry.ledger, now));
 }
 
@@ -266,7 +263,7 @@ std::vector<Place> Coordinator::held_up_by(Place task) const {
     const Place next = to_visit.back();
     to_visit.pop_back();
     for (const Place other : entries_[next].after) {
-      if (!entries_[other].to_ask || !seen.insert(other).second) continue;
+      if (!entries_[other].to_ask || entries_[other].blockers == 0 || !seen.insert(other).second) continue;
       held_up.push_back(other);
       to_visit.push_back(other);
     }

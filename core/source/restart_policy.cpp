@@ -57,11 +57,14 @@ void RestartLedger::give_back() noexcept {
   in_a_row = 0;
 }
 
-Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
-                     Nanoseconds uptime, Nanoseconds now, double random) {
+void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseconds uptime) noexcept {
   const SupervisionOptions& optional = optional_of(options);
   if (optional.reset_after && uptime >= to_nanoseconds(*optional.reset_after)) ledger.give_back();
+}
 
+Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
+                     Nanoseconds now, double random) {
+  const SupervisionOptions& optional = optional_of(options);
   const auto rule = std::find_if(optional.exit_rules.begin(), optional.exit_rules.end(),
                                  [&](const ExitRule& candidate) { return candidate.matches(outcome, message); });
   switch (rule != optional.exit_rules.end() ? rule->action : action_by_type(options.type, outcome)) {

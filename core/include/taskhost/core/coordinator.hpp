@@ -133,8 +133,10 @@ class Coordinator {
     bool leaving = false;     // its execution is to end for the sake of its group
     bool held = false;        // not to start until its group is at rest
     bool begun = false;       // this execution
-    bool said_ready = false;  // the same
-    bool warned = false;      // of a missing heartbeat
+    bool start_over = false;  // with success
+    bool said_ready = false;
+    bool warned = false;       // of a missing heartbeat
+    bool unstoppable = false;  // an abandoned execution is still there
     bool satisfied = false;
     bool lost = false;              // ended, and never to be satisfied
     std::uint32_t blockers = 0;     // to_ask: dependants that have to end first
@@ -144,7 +146,8 @@ class Coordinator {
     Nanoseconds sign = 0;  // of life: readiness, or the last heartbeat seen
     Nanoseconds deadline = never;
     RestartLedger ledger;
-    std::string failure;  // purpose failure: what the exit will say
+    std::string failure;      // purpose failure: what the exit will say
+    Place discarded_for = 0;  // purpose discard: the member that gave up
   };
   struct Group {
     Strategy strategy = Strategy::one_for_one;
@@ -156,6 +159,7 @@ class Coordinator {
   static bool is_live(State state) noexcept {
     return state == State::starting || state == State::running || state == State::stopping;
   }
+  static bool is_to_stop(const Entry& entry) noexcept { return entry.state == State::stopping || entry.to_ask; }
   static bool holds(const Entry& entry) noexcept {
     return entry.held && (is_live(entry.state) || entry.state == State::delayed);
   }
@@ -176,6 +180,7 @@ class Coordinator {
   void fire(Place task, Nanoseconds now);
   void watch(Place task, Nanoseconds now);
 
+  void could_not_stop(Place task, const std::string& message, Nanoseconds now);
   void exited(Place task, const End& end, Nanoseconds now);
   void asked_end(Place task, const End& end, Nanoseconds now);
   void restart(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);
@@ -186,6 +191,7 @@ class Coordinator {
   std::vector<Place> others_concerned(Place task) const;
   void hold_group(Place task);
   void discard_group(Place task, Nanoseconds now);
+  void count_blockers_of_group(Place task);
   double random(Place task, std::uint64_t number) const noexcept;
 
   std::vector<Entry> entries_;

@@ -28,9 +28,12 @@ struct Judgement {
   Nanoseconds delay = 0;  // of a restart
 };
 
-// An exit at `now`, after `uptime`. A restart is charged; `random`, in [0, 1), is for its jitter.
+// First: an execution that lived long enough gives back what was used up.
+void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseconds uptime) noexcept;
+
+// Then, the exit at `now`. A restart is charged; `random`, in [0, 1), is for its jitter.
 Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
-                     Nanoseconds uptime, Nanoseconds now, double random);
+                     Nanoseconds now, double random);
 
 // What giving up leads to; never GiveUp::by_type.
 GiveUp after_giving_up(const TaskOptions& options) noexcept;

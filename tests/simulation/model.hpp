@@ -1,0 +1,121 @@
+// A second, deliberately naive definition of core/SUPERVISION.md, written from that page alone: no counters, no work
+// lists, no timers; after each event it looks at all tasks again. It shares with core the plain values, no code.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "output.hpp"
+#include "taskhost/core/coordinator.hpp"
+
+namespace taskhost::simulation {
+
+// What the model can't know by itself.
+class World {
+ public:
+  virtual Nanoseconds last_heartbeat(Place task) = 0;
+  // The chance in a backoff: the delay that was drawn for this restart, which must lie within the bounds.
+  virtual Nanoseconds drawn_delay(Place task, Nanoseconds least, Nanoseconds most) = 0;
+
+ protected:
+  ~World() = default;
+};
+
+class Model {
+ public:
+  using State = Coordinator::State;
+  using Purpose = Coordinator::Purpose;
+  using Operation = Coordinator::Operation;
+  using End = Coordinator::End;
+  using Ending = Coordinator::Ending;
+
+  // What it does is put at the end of `outputs`.
+  Model(const std::vector<CoordinatedTask>& tasks, const std::vector<Strategy>& groups, World& world,
+        std::vector<Output>& outputs);
+
+  void begin(Nanoseconds now);
+  void begun(Place task, Nanoseconds now);
+  void started(Place task, Nanoseconds now);
+  void said_ready(Place task, Nanoseconds now);
+  void ended(Place task, const End& end, Nanoseconds now);
+  void advance(Nanoseconds now);
+  void begin_stop(Nanoseconds now);
+  void expire_stop(Nanoseconds now);
+  void operate(Place task, Operation operation, Nanoseconds now);
+  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
+              Nanoseconds now);
+
+  // The first moment at which something follows from time alone, or never.
+  Nanoseconds next_due() const;
+  State state(Place task) const { return tasks_[task].state; }
+  bool is_live(Place task) const;
+  bool idle() const;
+  bool at_rest() const;
+  std::vector<Place> held_up_by(Place task) const;
+
+ private:
+  struct Task {
+    CoordinatedTask recipe;
+    State state = State::waiting;
+    std::optional<Purpose> purpose{};  // its execution is to end, for this
+    bool going = false;                // the same, for the sake of its group
+    bool held = false;                 // not to be started before its group is at rest
+    bool begun = false;
+    bool start_is_over = false;
+    bool has_said_ready = false;
+    bool ended_well = false;
+    bool unstoppable = false;  // an abandoned execution is still there
+    std::uint64_t execution = 0;
+    Nanoseconds begun_at = 0;
+    Nanoseconds ready_at = 0;
+    Nanoseconds delayed_until = 0;
+    std::optional<Nanoseconds> warned_of{};  // the sign of life after which a warning was given
+    std::vector<Nanoseconds> charges{};      // since budget was given back
+    std::uint64_t in_a_row = 0;              // charges since backoff was given back
+    std::string failure{};                   // what the exit will say, with purpose failure
+    Place discarded_for = 0;                 // purpose discard
+  };
+
+  const SupervisionOptions& optional_of(Place task) const;
+  bool is_satisfied(Place task) const;
+  std::optional<Place> lost(Place task) const;
+  bool may_start(Place task) const;
+  std::vector<Place> in_the_way_of(Place task) const;
+  bool is_to_be_asked(Place task) const;
+  bool may_be_asked(Place task) const;
+  bool is_at_rest(std::uint32_t group) const;
+  bool needs(Place task) const;
+  std::vector<Place> others_concerned(Place task) const;
+  std::optional<std::uint32_t> remaining(Place task, Nanoseconds now) const;
+  Nanoseconds last_sign(Place task) const;
+  Nanoseconds due(Place task) const;
+
+  void follow(Nanoseconds now);
+  bool start_or_skip_one(Nanoseconds now);
+  void want_end(Place task, Purpose purpose);
+  void look_whether_ready(Place task, Nanoseconds now);
+  void after_stop(Place task, Purpose purpose, const End& end);
+  void exit(Place task, Outcome outcome, const std::string& message, Nanoseconds uptime, Nanoseconds now);
+  void restart(Place task, Nanoseconds now);
+  void delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);
+  void give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now);
+  void discard(Place task, StopReason reason, std::optional<Place> because = {});
+  void discard_group_of(Place task);
+  void finish(Place task, bool well);
+  void give_back(Place task);
+  void tell(Place task, Output output);
+  void stop_host(Place task, StopReason reason, bool failure, const std::string& message = {});
+
+  std::vector<Task> tasks_;
+  std::vector<Strategy> groups_;
+  World& world_;
+  std::vector<Output>& outputs_;
+  bool has_begun_ = false;
+  bool closing_ = false;   // a task has stopped the host
+  bool stopping_ = false;  // the host stops
+  bool expired_ = false;   // its stop ran out of time
+};
+
+}  // namespace taskhost::simulation

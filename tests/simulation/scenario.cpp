@@ -1,0 +1,305 @@
+#include "scenario.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "random.hpp"
+
+namespace taskhost::simulation {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+class Maker {
+ public:
+  explicit Maker(std::uint64_t seed) : random_(seed) { scenario_.seed = seed; }
+
+  Scenario make() {
+    constexpr std::array<Nanoseconds, 4> units{1'000'000, 50'000'000, 1'000'000'000, 60'000'000'000};
+    scenario_.unit = random_.one_of(units);
+    scenario_.instant = random_.percent(30);
+    scenario_.late = random_.percent(25);
+    mild_ = random_.percent(50);
+    constexpr std::array<unsigned, 4> lengths{20, 80, 250, 600};
+    scenario_.stop_after = static_cast<unsigned>(random_.below(random_.one_of(lengths)));
+    scenario_.patience = static_cast<unsigned>(1 + random_.below(random_.percent(50) ? 5 : 60));
+    make_tasks();
+    make_relations();
+    make_operators();
+    make_adoptions();
+    if (random_.percent(3)) scenario_.stuck = some_time(60);
+    return std::move(scenario_);
+  }
+
+ private:
+  nanoseconds units(std::uint64_t least, std::uint64_t most) {
+    return nanoseconds(static_cast<std::int64_t>((least + random_.below(most - least + 1)) * scenario_.unit));
+  }
+  Nanoseconds some_time(std::uint64_t most) { return first_moment + to_nanoseconds(units(0, most)); }
+
+  void make_tasks() {
+    const std::uint64_t count = 1 + random_.below(random_.percent(50) ? 3 : 8);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      CoordinatedTask task;
+      task.options = some_options();
+      if (!random_.percent(15)) task.options.optional = some_optional(task.options);
+      scenario_.tasks.push_back(std::move(task));
+      scenario_.characters.push_back(some_character(i));
+    }
+  }
+
+  TaskOptions some_options() {
+    TaskOptions options;
+    const std::uint64_t die = random_.below(20);
+    options.type = TaskType::detachable;
+    if (!mild_ && die < 5) options.type = die == 0 ? TaskType::shutdown_on_exit : TaskType::mandatory;
+    if (options.type != TaskType::shutdown_on_exit) options.restarts = static_cast<std::uint32_t>(random_.below(5));
+    options.stop_timeout = units(1, 10);
+    return options;
+  }
+
+  std::shared_ptr<SupervisionOptions> some_optional(const TaskOptions& options) {
+    auto optional = std::make_shared<SupervisionOptions>();
+    const bool restarts = options.type != TaskType::shutdown_on_exit;
+    if (restarts && random_.percent(35)) optional->window = units(1, 20);
+    if (random_.percent(45)) {
+      Backoff& backoff = optional->backoff.emplace();
+      constexpr std::array<double, 4> factors{1, 1.5, 2, 10};
+      constexpr std::array<double, 4> jitters{0, 0, 0.25, 1};
+      backoff.initial = units(random_.percent(15) ? 0 : 1, 5);
+      backoff.factor = random_.one_of(factors);
+      if (random_.percent(70)) backoff.max = backoff.initial + units(0, 20);
+      backoff.jitter = random_.one_of(jitters);
+      optional->unlimited = restarts && backoff.initial.count() > 0 && random_.percent(25);
+    }
+    if (random_.percent(30)) optional->reset_after = units(1, 15);
+    optional->notify = random_.percent(35);
+    if (random_.percent(35)) optional->start_timeout = units(1, 8);
+    if (random_.percent(35)) {
+      optional->watchdog = {units(1, 6), random_.percent(50) ? WatchdogAction::log : WatchdogAction::restart};
+    }
+    if (random_.percent(50)) {
+      constexpr std::array<GiveUp, 4> actions{GiveUp::stop_host, GiveUp::discard, GiveUp::cooldown, GiveUp::cooldown};
+      do {
+        optional->on_give_up = random_.one_of(actions);
+      } while (mild_ && optional->on_give_up == GiveUp::stop_host);
+      if (optional->on_give_up == GiveUp::cooldown) optional->cooldown = units(1, 10);
+    }
+    if (random_.percent(30)) {
+      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) optional->exit_rules.push_back(some_rule());
+    }
+    return optional;
+  }
+
+  ExitRule some_rule() {
+    constexpr std::array<Outcome, 4> outcomes{Outcome::ok, Outcome::error, Outcome::panic, Outcome::crashed};
+    constexpr std::array<const char*, 5> messages{"", "red", "blue", "not ready", "heartbeat"};
+    constexpr std::array<ExitAction, 7> actions{ExitAction::restart, ExitAction::restart,   ExitAction::discard,
+                                                ExitAction::discard, ExitAction::stop_host, ExitAction::fail_host,
+                                                ExitAction::give_up};
+    ExitRule rule;
+    for (const Outcome outcome : outcomes) {
+      if (random_.percent(40)) rule.outcomes.push_back(outcome);
+    }
+    rule.message = random_.one_of(messages);
+    do {
+      rule.action = random_.one_of(actions);
+    } while (mild_ && (rule.action == ExitAction::stop_host || rule.action == ExitAction::fail_host));
+    return rule;
+  }
+
+  Character some_character(std::uint64_t key) {
+    constexpr std::array<unsigned, 4> seldom{0, 0, 5, 40};
+    constexpr std::array<unsigned, 4> lives{1, 4, 20, 100};
+    Character character;
+    character.key = key;
+    character.blocking = random_.percent(30);
+    character.fails_to_start = random_.one_of(seldom);
+    character.never_ready = random_.one_of(seldom);
+    character.never_ends = static_cast<unsigned>(random_.below(80));
+    character.deaf = random_.one_of(seldom);
+    character.ends_well = static_cast<unsigned>(random_.below(101));
+    character.falls_silent = random_.one_of(seldom);
+    character.longest_life = random_.one_of(lives);
+    character.heartbeat = static_cast<unsigned>(1 + random_.below(4));
+    return character;
+  }
+
+  // Dependencies go anywhere but in circles: from later to earlier in a shuffled order.
+  void make_relations() {
+    const std::size_t count = scenario_.tasks.size();
+    std::vector<Place> order(count);
+    for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<Place>(i);
+    for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);
+    if (random_.percent(65)) {
+      const unsigned density = static_cast<unsigned>(10 + random_.below(40));
+      for (std::size_t i = 1; i < count; ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+          if (random_.percent(density)) scenario_.tasks[order[i]].after.push_back(order[j]);
+        }
+      }
+    }
+    if (!random_.percent(60)) return;
+    constexpr std::array<Strategy, 5> strategies{Strategy::one_for_one, Strategy::one_for_all, Strategy::one_for_all,
+                                                 Strategy::rest_for_one, Strategy::rest_for_one};
+    const std::uint64_t groups = 1 + random_.below(2);
+    for (std::uint64_t i = 0; i < groups; ++i) scenario_.groups.push_back(random_.one_of(strategies));
+    for (CoordinatedTask& task : scenario_.tasks) {
+      if (random_.percent(75)) task.group = static_cast<std::uint32_t>(random_.below(groups));
+    }
+  }
+
+  void make_operators() {
+    if (!random_.percent(50)) return;
+    constexpr std::array<Coordinator::Operation, 3> operations{
+        Coordinator::Operation::stop, Coordinator::Operation::start, Coordinator::Operation::restart};
+    for (std::uint64_t i = 1 + random_.below(20); i-- > 0;) {
+      const auto task = static_cast<Place>(random_.below(scenario_.tasks.size()));
+      const Nanoseconds time = some_time(random_.percent(50) ? 10 : 100);
+      scenario_.operators.push_back({time, task, random_.one_of(operations)});
+      if (random_.percent(30)) scenario_.operators.push_back({time, task, random_.one_of(operations)});
+    }
+  }
+
+  void make_adoptions() {
+    if (!random_.percent(10)) return;
+    for (std::uint64_t i = 1 + random_.below(2); i-- > 0;) {
+      Adoption adoption;
+      adoption.time = some_time(30);
+      adoption.options = some_options();
+      adoption.character = some_character(100 + i);
+      adoption.live = random_.percent(60);
+      adoption.execution = 1 + random_.below(3);
+      adoption.charged =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(adoption.options.restarts, adoption.execution - 1));
+      scenario_.adoptions.push_back(std::move(adoption));
+    }
+  }
+
+  Random random_;
+  bool mild_ = false;  // no task stops the host, so that more happens
+  Scenario scenario_;
+};
+
+Scenario without_task(Scenario scenario, Place task) {
+  const auto is_gone = [task](Place other) { return other == task; };
+  const auto moved = [task](Place other) { return other > task ? other - 1 : other; };
+  scenario.tasks.erase(scenario.tasks.begin() + task);
+  scenario.characters.erase(scenario.characters.begin() + task);
+  for (CoordinatedTask& other : scenario.tasks) {
+    std::erase_if(other.after, is_gone);
+    std::transform(other.after.begin(), other.after.end(), other.after.begin(), moved);
+  }
+  std::erase_if(scenario.operators, [&](const Operator& one) { return is_gone(one.task); });
+  for (Operator& one : scenario.operators) one.task = moved(one.task);
+  return scenario;
+}
+
+std::string duration(nanoseconds time, Nanoseconds unit) {
+  return std::to_string(static_cast<double>(time.count()) / static_cast<double>(unit)).substr(0, 6);
+}
+
+std::string policy_text(const TaskOptions& options, Nanoseconds unit) {
+  std::string text(to_string(options.type));
+  text += ", restarts " + std::to_string(options.restarts) + ", stop_timeout " + duration(options.stop_timeout, unit);
+  if (!options.optional) return text;
+  const SupervisionOptions& optional = *options.optional;
+  const auto time = [&](const char* name, const std::optional<nanoseconds>& value) {
+    if (value) text += std::string(", ") + name + " " + duration(*value, unit);
+  };
+  if (optional.unlimited) text += ", unlimited";
+  time("window", optional.window);
+  if (const auto& backoff = optional.backoff) {
+    text += ", backoff {initial " + duration(backoff->initial, unit) + ", factor " + std::to_string(backoff->factor) +
+            ", max " + duration(backoff->max, unit) + ", jitter " + std::to_string(backoff->jitter) + "}";
+  }
+  time("reset_after", optional.reset_after);
+  if (optional.notify) text += ", notify";
+  time("start_timeout", optional.start_timeout);
+  if (const auto& watchdog = optional.watchdog) {
+    time("watchdog", watchdog->interval);
+    text += " " + std::string(to_string(watchdog->action));
+  }
+  if (optional.on_give_up != GiveUp::by_type) text += ", on_give_up " + std::string(to_string(optional.on_give_up));
+  if (optional.on_give_up == GiveUp::cooldown) text += " " + duration(optional.cooldown, unit);
+  for (const ExitRule& rule : optional.exit_rules) {
+    text += ", rule {";
+    for (const Outcome outcome : rule.outcomes) text += std::string(to_string(outcome)) + " ";
+    text += "'" + rule.message + "' " + std::string(to_string(rule.action)) + "}";
+  }
+  return text;
+}
+
+template <class Simplify>
+void simplify_optional(std::vector<Scenario>& all, const Scenario& scenario, std::size_t task, Simplify simplify) {
+  if (!scenario.tasks[task].options.optional) return;
+  auto optional = std::make_shared<SupervisionOptions>(*scenario.tasks[task].options.optional);
+  simplify(*optional);
+  if (*optional == *scenario.tasks[task].options.optional) return;
+  all.push_back(scenario);
+  all.back().tasks[task].options.optional = std::move(optional);
+}
+
+}  // namespace
+
+Scenario make_scenario(std::uint64_t seed) { return Maker(seed).make(); }
+
+std::vector<Scenario> simpler(const Scenario& scenario) {
+  std::vector<Scenario> all;
+  const auto with = [&]() -> Scenario& { return all.emplace_back(scenario); };
+  if (scenario.tasks.size() > 1) {
+    for (Place task = 0; task < scenario.tasks.size(); ++task) all.push_back(without_task(scenario, task));
+  }
+  if (!scenario.adoptions.empty()) with().adoptions.pop_back();
+  if (scenario.stuck) with().stuck.reset();
+  if (!scenario.instant) with().instant = true;
+  if (scenario.late) with().late = false;
+  for (std::size_t i = 0; i < scenario.operators.size(); ++i) {
+    std::vector<Operator>& operators = with().operators;
+    operators.erase(operators.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
+    if (scenario.tasks[i].group) with().tasks[i].group.reset();
+    for (std::size_t j = 0; j < scenario.tasks[i].after.size(); ++j) {
+      std::vector<Place>& after = with().tasks[i].after;
+      after.erase(after.begin() + static_cast<std::ptrdiff_t>(j));
+    }
+    const auto less = [&](auto simplify) { simplify_optional(all, scenario, i, simplify); };
+    less([](SupervisionOptions& optional) { optional.window.reset(); });
+    less([](SupervisionOptions& optional) { optional.unlimited = false; });
+    less([](SupervisionOptions& optional) { optional.backoff = optional.unlimited ? optional.backoff : std::nullopt; });
+    less([](SupervisionOptions& optional) { optional.reset_after.reset(); });
+    less([](SupervisionOptions& optional) { optional.notify = false; });
+    less([](SupervisionOptions& optional) { optional.start_timeout.reset(); });
+    less([](SupervisionOptions& optional) { optional.watchdog.reset(); });
+    less([](SupervisionOptions& optional) { optional.on_give_up = GiveUp::by_type; });
+    less([](SupervisionOptions& optional) {
+      if (!optional.exit_rules.empty()) optional.exit_rules.pop_back();
+    });
+  }
+  return all;
+}
+
+std::string to_text(const Scenario& scenario) {
+  std::string text = "seed " + std::to_string(scenario.seed) + ", times in units of " +
+                     std::to_string(scenario.unit / 1'000'000) + " ms" + (scenario.instant ? ", instant" : "") +
+                     (scenario.late ? ", late" : "") + "\n";
+  for (std::size_t i = 0; i < scenario.groups.size(); ++i) {
+    text += "group " + std::to_string(i) + ": " + std::string(to_string(scenario.groups[i])) + "\n";
+  }
+  for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
+    const CoordinatedTask& task = scenario.tasks[i];
+    text += "task " + std::to_string(i) + ": " + policy_text(task.options, scenario.unit);
+    if (scenario.characters[i].blocking) text += ", blocking";
+    if (task.group) text += ", group " + std::to_string(*task.group);
+    for (const Place other : task.after) text += ", after " + std::to_string(other);
+    text += "\n";
+  }
+  for (const Adoption& adoption : scenario.adoptions) {
+    text += "adopted later: " + policy_text(adoption.options, scenario.unit) + "\n";
+  }
+  return text;
+}
+
+}  // namespace taskhost::simulation

@@ -1,0 +1,69 @@
+// One run of the simulation before it happens: a manifest, how its tasks behave, what operators do, when the host is to
+// stop. All of it follows from a seed; behaviour is drawn task by task, so that a task can be left out and the others
+// still do what they did.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskhost/core/coordinator.hpp"
+
+namespace taskhost::simulation {
+
+// What the executions of a task are like: chances in percent, times in units.
+struct Character {
+  std::uint64_t key = 0;  // of its chances
+  bool blocking = false;
+  unsigned fails_to_start = 0;
+  unsigned never_ready = 0;
+  unsigned never_ends = 0;
+  unsigned deaf = 0;  // to the request to stop
+  unsigned ends_well = 0;
+  unsigned falls_silent = 0;
+  unsigned longest_life = 1;
+  unsigned heartbeat = 1;
+};
+
+struct Operator {
+  Nanoseconds time = 0;
+  Place task = 0;
+  Coordinator::Operation operation = Coordinator::Operation::stop;
+};
+
+// A task that was supervised by its shard so far.
+struct Adoption {
+  Nanoseconds time = 0;
+  TaskOptions options;
+  Character character;
+  bool live = false;
+  std::uint64_t execution = 1;
+  std::uint32_t charged = 0;
+};
+
+struct Scenario {
+  std::uint64_t seed = 0;
+  Nanoseconds unit = 0;  // most times are small multiples of it, so that much happens at the same moment
+  std::vector<CoordinatedTask> tasks;
+  std::vector<Strategy> groups;
+  std::vector<Character> characters;
+  std::vector<Operator> operators;
+  std::vector<Adoption> adoptions;
+  bool instant = false;                // orders and facts take no time
+  bool late = false;                   // the control thread is busy with other things
+  unsigned stop_after = 0;             // steps, if it does not stop by itself before
+  unsigned patience = 0;               // units from the stop to its expiry
+  std::optional<Nanoseconds> stuck{};  // from then on nothing that lives comes to an end by itself
+};
+
+constexpr Nanoseconds first_moment = 1'000'000'000'000;
+
+Scenario make_scenario(std::uint64_t seed);
+
+// Simpler scenarios, each with one thing less.
+std::vector<Scenario> simpler(const Scenario& scenario);
+
+std::string to_text(const Scenario& scenario);
+
+}  // namespace taskhost::simulation

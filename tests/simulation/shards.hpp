@@ -1,0 +1,108 @@
+// What the coordinator sees of shards, tasks and operators, in virtual time: orders go in, and facts come out after a
+// while, those of one task in order. It also sees with its own eyes that no task has two executions at once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "random.hpp"
+#include "scenario.hpp"
+
+namespace taskhost::simulation {
+
+// Something that a supervisor is told.
+struct Input {
+  enum class Kind : std::uint8_t {
+    begin,
+    begun,
+    started,
+    said_ready,
+    ended,
+    advance,
+    begin_stop,
+    expire_stop,
+    operate,
+    adopt,
+    // What follows happens in a shard, and is not told.
+    run_start,    // its turn has come
+    start_over,   // with success
+    says_ready,   //
+    call_ended,   // by itself
+    run_ask,      // the request to stop arrives
+    stop_is_due,  // its stop_timeout is over
+    lose_calls,   // of all that live: they never return
+  };
+  Kind kind = Kind::begin;
+  Place task = 0;
+  Nanoseconds time = 0;
+  std::uint64_t sequence = 0;   // among those of one time
+  std::uint64_t execution = 0;  // whose it is, if it is one's
+  Coordinator::End end{};
+  Coordinator::Operation operation = Coordinator::Operation::stop;
+};
+
+std::string to_text(const Input& input, Nanoseconds unit);
+
+class Shards {
+ public:
+  explicit Shards(const Scenario& scenario);
+
+  // Orders, at `now`.
+  void start(Place task, Nanoseconds now);
+  void ask(Place task, Nanoseconds now);
+  // The host's stop is announced: from here on no execution is begun.
+  void announce_stop(Nanoseconds now);
+  // What lives is dropped or abandoned.
+  void expire_stop(Nanoseconds now);
+
+  // When next() gives something, or never.
+  Nanoseconds next_time();
+  Input next();
+  // What happens up to `now` has happened.
+  void run_until(Nanoseconds now);
+  // A task is about to be adopted: what is true of it.
+  Coordinator::State adopt(const Adoption& adoption, Nanoseconds now);
+
+  Nanoseconds last_heartbeat(Place task, Nanoseconds now) const;
+  const std::string& fault() const noexcept { return fault_; }
+
+ private:
+  struct Body {
+    Character character;
+    std::chrono::nanoseconds stop_timeout{0};
+    bool live = false;
+    bool asked = false;
+    bool lost = false;  // an execution that can't be ended is in it
+    std::uint64_t execution = 0;
+    Nanoseconds began = 0;
+    Nanoseconds silent_from = never;
+    Nanoseconds last_order = 0;
+    Nanoseconds last_fact = 0;
+    Random random{};
+  };
+
+  Nanoseconds units(std::uint64_t count) const { return count * scenario_.unit; }
+  Nanoseconds latency(Body& body);
+  void put(Input input);
+  static Input take(std::vector<Input>& heap);
+  void fact(Place task, Input::Kind kind, Nanoseconds now, Coordinator::End end = {});
+  void happen(const Input& input);
+  void run_start(Place task, Nanoseconds now);
+  void live_on(Place task, Nanoseconds from);
+  void run_ask(Place task, Nanoseconds now);
+  void end(Place task, const Coordinator::End& end, Nanoseconds now);
+  void take_away(Place task, Nanoseconds now);
+  void lose(Place task, Nanoseconds now);
+
+  const Scenario& scenario_;
+  std::vector<Body> bodies_;
+  std::vector<Input> told_;  // heaps: what supervisors are told, and what happens in the shards
+  std::vector<Input> happenings_;
+  std::uint64_t sequence_ = 0;
+  bool announced_ = false;
+  std::string fault_;
+};
+
+}  // namespace taskhost::simulation

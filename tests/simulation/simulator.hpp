@@ -1,0 +1,26 @@
+// Drives the real coordinator through a scenario in virtual time, with the model beside it, and compares the two after
+// each step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "scenario.hpp"
+
+namespace taskhost::simulation {
+
+struct Run {
+  std::string fault;    // empty: no difference, and no rule was broken
+  std::string symptom;  // what kind of fault it is
+  std::uint64_t steps = 0;
+  std::uint64_t executions = 0;
+  Nanoseconds time = 0;  // that went by
+};
+
+// `trace`, if given, gets a line for each input and for what the real one does.
+Run simulate(const Scenario& scenario, std::string* trace = nullptr);
+
+// The simplest scenario found that goes wrong in the same way.
+Scenario shrink(Scenario scenario);
+
+}  // namespace taskhost::simulation

@@ -1,0 +1,63 @@
+// Watches orders and news of the real supervisor and holds them against rules that must hold in any case, without
+// knowing what exactly is to happen: a third opinion, should the supervisor and the model agree on something wrong.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "output.hpp"
+#include "scenario.hpp"
+#include "shards.hpp"
+
+namespace taskhost::simulation {
+
+class Witness {
+ public:
+  explicit Witness(const Scenario& scenario);
+
+  void adopted(const TaskOptions& options, Coordinator::State state, std::uint64_t execution, std::uint32_t charged,
+               Nanoseconds now);
+  // What the supervisor was told (`before`: the task's state then), and each thing that it did.
+  void saw(const Input& input, Coordinator::State before);
+  void saw(const Output& output, Nanoseconds now);
+  // The run is over.
+  void saw_end();
+
+  const std::string& fault() const noexcept { return fault_; }
+
+ private:
+  struct Task {
+    CoordinatedTask recipe;
+    bool live = false;  // from the order to start to the end
+    bool begun = false;
+    bool start_over = false;
+    bool said_ready = false;
+    bool asked = false;
+    bool abandoned = false;
+    std::uint64_t executions = 0;
+    bool open = false;         // begun, and its end was not told
+    bool was_told_of = false;  // of the stop of this execution
+    bool exited_well = false;  // the last thing that was told of an end
+    bool done = false;         // discarded, or the host does without it
+    bool waits = false;        // a restart was announced
+    std::optional<Nanoseconds> not_before{};
+    std::vector<Nanoseconds> charges{};
+  };
+
+  const SupervisionOptions& optional_of(const Task& task) const;
+  bool is_ready(const Task& task) const;
+  void saw_news(const Output& news, Task& task, Nanoseconds now);
+  void saw_start(const Output& order, Task& task, Nanoseconds now);
+  void saw_ask(Place place, Task& task);
+  void complain(Place task, const char* what);
+
+  std::vector<Task> tasks_;
+  bool host_stops_ = false;  // a task wants it
+  bool stop_began_ = false;
+  bool stop_expired_ = false;
+  std::string fault_;
+};
+
+}  // namespace taskhost::simulation
