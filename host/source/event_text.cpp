@@ -85,7 +85,7 @@ std::string discarded_words(const Event& event) {
     case StopReason::skipped:
       return with_message("skipped", event);
     case StopReason::group:
-      return event.message.empty() ? "discarded with its group" : with_message("discarded", event);
+      return with_message("discarded", event);
     case StopReason::not_stopped:
       return "discarded, as it could not be ended; the other tasks go on";
     case StopReason::task_exit:

@@ -168,7 +168,7 @@ TEST_CASE("a group goes with a member that gives up") {
     CHECK(run.stopping_reason() == "all_done");
     CHECK(run.events.story("first") == "task_started task_stopping task_stopped task_discarded");
     CHECK(run.first("task_discarded", "first").reason == "group");
-    CHECK(has_line(run.log(), {"[first]", "discarded with its group"}));
+    CHECK(has_line(run.log(), {"[first]", "discarded", "task 'pump' of its group gave up"}));
   }
   SECTION("and the host goes with a mandatory one") {
     scene.manifest["tasks"][0]["type"] = "mandatory";
