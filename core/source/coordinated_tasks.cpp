@@ -174,10 +174,11 @@ void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard:
   ledger.in_a_row = handed.restarts_used;
   ledger.lifetime = handed.restarts_used;
   const Nanoseconds now = clock_.now();
-  const Place task =
-      coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
+  // Known first: the coordinator may order its start at once.
+  const auto task = static_cast<Place>(members_.size());
   places_.emplace(index, task);
   members_.push_back({index, &shard, handed.cell, {}});
+  coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
   const auto operations = waiting_operations_.extract(index);
   for (const Coordinator::Operation operation : operations.mapped()) coordinator_->operate(task, operation, now);
   after_input();
