@@ -111,10 +111,10 @@ void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
 
 // --- ends ------------------------------------------------------------------------------------------------------------
 
-// It was asked to end, or was about to be.
+// It was asked to end, or was about to be, or the host has ended it without asking.
 void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
-  const Purpose purpose = entry.purpose;
+  const Purpose purpose = is_to_stop(entry) ? entry.purpose : Purpose::host;
   if (end.ending != Ending::abandoned && purpose == Purpose::failure && !stopping_) {
     End failed = end;
     failed.outcome = Outcome::error;
