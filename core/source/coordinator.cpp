@@ -95,6 +95,9 @@ void Coordinator::become_ready(Place task, Nanoseconds now) {
 void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (!is_live(entry.state)) return;
+  const bool can_be =
+      entry.begun ? end.ending != Ending::refused : end.ending == Ending::refused || end.ending == Ending::abandoned;
+  if (!can_be) return;
   set_deadline(task, never);
   const bool of_group = entry.to_ask && entry.leaving;
   if (end.ending == Ending::refused) {
