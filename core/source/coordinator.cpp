@@ -95,6 +95,9 @@ void Coordinator::become_ready(Place task, Nanoseconds now) {
 void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (!is_live(entry.state)) return;
+  const bool can_be =
+      entry.begun ? end.ending != Ending::refused : end.ending == Ending::refused || end.ending == Ending::abandoned;
+  if (!can_be) return;
   set_deadline(task, never);
   const bool of_group = entry.to_ask && entry.leaving;
   if (end.ending == Ending::refused) {
@@ -111,10 +114,10 @@ void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
 
 // --- ends ------------------------------------------------------------------------------------------------------------
 
-// It was asked to end, or was about to be.
+// It was asked to end, or was about to be, or the host has ended it without asking.
 void Coordinator::asked_end(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
-  const Purpose purpose = entry.purpose;
+  const Purpose purpose = is_to_stop(entry) ? entry.purpose : Purpose::host;
   if (end.ending != Ending::abandoned && purpose == Purpose::failure && !stopping_) {
     End failed = end;
     failed.outcome = Outcome::error;

@@ -39,7 +39,7 @@ ExitAction action_by_type(TaskType type, Outcome outcome) noexcept {
 }  // namespace
 
 Nanoseconds Backoff::delay(std::uint64_t restart, double random) const noexcept {
-  if (initial.count() <= 0) return 0;
+  if (initial.count() <= 0) return 0;  // whatever the factor: infinitely often nothing
   const auto longest = static_cast<double>(max.count());
   const double steps = std::pow(factor, static_cast<double>(restart - 1));  // infinite at worst
   const double plain = std::min(longest, static_cast<double>(initial.count()) * steps);
@@ -81,7 +81,7 @@ Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome 
       break;
   }
   if (!optional.unlimited && charged_at(ledger, optional, now) >= options.restarts) return {Judgement::Kind::give_up};
-  if (optional.window) {
+  if (optional.window && !optional.unlimited) {
     ledger.times.push_back(now);
   } else if (!optional.unlimited) {
     ++ledger.charged;

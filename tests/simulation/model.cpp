@@ -239,6 +239,7 @@ void Model::look_whether_ready(Place task, Nanoseconds now) {
 void Model::ended(Place task, const End& end, Nanoseconds now) {
   if (!is_live(task)) return;
   Task& it = tasks_[task];
+  if (end.ending == Ending::refused ? it.begun : !it.begun && end.ending != Ending::abandoned) return;  // can't be
   const bool was_asked = it.state == State::stopping;
   const std::optional<Purpose> purpose = it.purpose;
   const Nanoseconds uptime = it.start_is_over ? end.uptime : 0;

@@ -1,3 +1,4 @@
+// How chance makes a manifest, and all that happens to it.
 #include "scenario.hpp"
 
 #include <algorithm>
@@ -44,6 +45,10 @@ class Maker {
       CoordinatedTask task;
       task.options = some_options();
       if (!random_.percent(15)) task.options.optional = some_optional(task.options);
+      const auto& optional = task.options.optional;
+      if (mild_ && optional && optional->on_give_up != GiveUp::by_type && random_.percent(40)) {
+        task.options.type = TaskType::mandatory;
+      }
       scenario_.tasks.push_back(std::move(task));
       scenario_.characters.push_back(some_character(i));
     }
@@ -182,124 +187,8 @@ class Maker {
   Scenario scenario_;
 };
 
-Scenario without_task(Scenario scenario, Place task) {
-  const auto is_gone = [task](Place other) { return other == task; };
-  const auto moved = [task](Place other) { return other > task ? other - 1 : other; };
-  scenario.tasks.erase(scenario.tasks.begin() + task);
-  scenario.characters.erase(scenario.characters.begin() + task);
-  for (CoordinatedTask& other : scenario.tasks) {
-    std::erase_if(other.after, is_gone);
-    std::transform(other.after.begin(), other.after.end(), other.after.begin(), moved);
-  }
-  std::erase_if(scenario.operators, [&](const Operator& one) { return is_gone(one.task); });
-  for (Operator& one : scenario.operators) one.task = moved(one.task);
-  return scenario;
-}
-
-std::string duration(nanoseconds time, Nanoseconds unit) {
-  return std::to_string(static_cast<double>(time.count()) / static_cast<double>(unit)).substr(0, 6);
-}
-
-std::string policy_text(const TaskOptions& options, Nanoseconds unit) {
-  std::string text(to_string(options.type));
-  text += ", restarts " + std::to_string(options.restarts) + ", stop_timeout " + duration(options.stop_timeout, unit);
-  if (!options.optional) return text;
-  const SupervisionOptions& optional = *options.optional;
-  const auto time = [&](const char* name, const std::optional<nanoseconds>& value) {
-    if (value) text += std::string(", ") + name + " " + duration(*value, unit);
-  };
-  if (optional.unlimited) text += ", unlimited";
-  time("window", optional.window);
-  if (const auto& backoff = optional.backoff) {
-    text += ", backoff {initial " + duration(backoff->initial, unit) + ", factor " + std::to_string(backoff->factor) +
-            ", max " + duration(backoff->max, unit) + ", jitter " + std::to_string(backoff->jitter) + "}";
-  }
-  time("reset_after", optional.reset_after);
-  if (optional.notify) text += ", notify";
-  time("start_timeout", optional.start_timeout);
-  if (const auto& watchdog = optional.watchdog) {
-    time("watchdog", watchdog->interval);
-    text += " " + std::string(to_string(watchdog->action));
-  }
-  if (optional.on_give_up != GiveUp::by_type) text += ", on_give_up " + std::string(to_string(optional.on_give_up));
-  if (optional.on_give_up == GiveUp::cooldown) text += " " + duration(optional.cooldown, unit);
-  for (const ExitRule& rule : optional.exit_rules) {
-    text += ", rule {";
-    for (const Outcome outcome : rule.outcomes) text += std::string(to_string(outcome)) + " ";
-    text += "'" + rule.message + "' " + std::string(to_string(rule.action)) + "}";
-  }
-  return text;
-}
-
-template <class Simplify>
-void simplify_optional(std::vector<Scenario>& all, const Scenario& scenario, std::size_t task, Simplify simplify) {
-  if (!scenario.tasks[task].options.optional) return;
-  auto optional = std::make_shared<SupervisionOptions>(*scenario.tasks[task].options.optional);
-  simplify(*optional);
-  if (*optional == *scenario.tasks[task].options.optional) return;
-  all.push_back(scenario);
-  all.back().tasks[task].options.optional = std::move(optional);
-}
-
 }  // namespace
 
 Scenario make_scenario(std::uint64_t seed) { return Maker(seed).make(); }
-
-std::vector<Scenario> simpler(const Scenario& scenario) {
-  std::vector<Scenario> all;
-  const auto with = [&]() -> Scenario& { return all.emplace_back(scenario); };
-  if (scenario.tasks.size() > 1) {
-    for (Place task = 0; task < scenario.tasks.size(); ++task) all.push_back(without_task(scenario, task));
-  }
-  if (!scenario.adoptions.empty()) with().adoptions.pop_back();
-  if (scenario.stuck) with().stuck.reset();
-  if (!scenario.instant) with().instant = true;
-  if (scenario.late) with().late = false;
-  for (std::size_t i = 0; i < scenario.operators.size(); ++i) {
-    std::vector<Operator>& operators = with().operators;
-    operators.erase(operators.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-  for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
-    if (scenario.tasks[i].group) with().tasks[i].group.reset();
-    for (std::size_t j = 0; j < scenario.tasks[i].after.size(); ++j) {
-      std::vector<Place>& after = with().tasks[i].after;
-      after.erase(after.begin() + static_cast<std::ptrdiff_t>(j));
-    }
-    const auto less = [&](auto simplify) { simplify_optional(all, scenario, i, simplify); };
-    less([](SupervisionOptions& optional) { optional.window.reset(); });
-    less([](SupervisionOptions& optional) { optional.unlimited = false; });
-    less([](SupervisionOptions& optional) { optional.backoff = optional.unlimited ? optional.backoff : std::nullopt; });
-    less([](SupervisionOptions& optional) { optional.reset_after.reset(); });
-    less([](SupervisionOptions& optional) { optional.notify = false; });
-    less([](SupervisionOptions& optional) { optional.start_timeout.reset(); });
-    less([](SupervisionOptions& optional) { optional.watchdog.reset(); });
-    less([](SupervisionOptions& optional) { optional.on_give_up = GiveUp::by_type; });
-    less([](SupervisionOptions& optional) {
-      if (!optional.exit_rules.empty()) optional.exit_rules.pop_back();
-    });
-  }
-  return all;
-}
-
-std::string to_text(const Scenario& scenario) {
-  std::string text = "seed " + std::to_string(scenario.seed) + ", times in units of " +
-                     std::to_string(scenario.unit / 1'000'000) + " ms" + (scenario.instant ? ", instant" : "") +
-                     (scenario.late ? ", late" : "") + "\n";
-  for (std::size_t i = 0; i < scenario.groups.size(); ++i) {
-    text += "group " + std::to_string(i) + ": " + std::string(to_string(scenario.groups[i])) + "\n";
-  }
-  for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
-    const CoordinatedTask& task = scenario.tasks[i];
-    text += "task " + std::to_string(i) + ": " + policy_text(task.options, scenario.unit);
-    if (scenario.characters[i].blocking) text += ", blocking";
-    if (task.group) text += ", group " + std::to_string(*task.group);
-    for (const Place other : task.after) text += ", after " + std::to_string(other);
-    text += "\n";
-  }
-  for (const Adoption& adoption : scenario.adoptions) {
-    text += "adopted later: " + policy_text(adoption.options, scenario.unit) + "\n";
-  }
-  return text;
-}
 
 }  // namespace taskhost::simulation

@@ -1,0 +1,190 @@
+# Writes copies of core's sources with deliberate faults in them, each asleep until it is chosen, and the list of their
+# names. A text that is not in its source any more, or there twice, is an error.
+#   cmake -DSOURCES=core/source -DTARGET=folder -P mutants.cmake
+#
+# mutant(NAME FILE KIND RIGHT WRONG WHAT): instead of RIGHT, FILE has WRONG. KIND is expression or statement (both can be
+# put into braces), or text: WRONG is put there as it is, with ACTIVE for the condition.
+cmake_policy(VERSION 3.22)
+
+foreach(file IN ITEMS coordinator coordinator_state restart_policy)
+  file(READ "${SOURCES}/${file}.cpp" original_${file})
+  set(changed_${file} "${original_${file}}")
+endforeach()
+set(count 0)
+set(table "")
+
+function(mutant name file kind right wrong what)
+  string(FIND "${original_${file}}" "${right}" first)
+  string(FIND "${original_${file}}" "${right}" last REVERSE)
+  if(first EQUAL -1)
+    message(FATAL_ERROR "mutant ${name}: this is not in ${file}.cpp any more:\n${right}")
+  elseif(NOT first EQUAL last)
+    message(FATAL_ERROR "mutant ${name}: this is in ${file}.cpp more than once:\n${right}")
+  endif()
+  math(EXPR number "${count} + 1")
+  set(active "taskhost::simulation::is_mutant(${number})")
+  if(kind STREQUAL "expression")
+    set(text "(${active} ? (${wrong}) : (${right}))")
+  elseif(kind STREQUAL "statement")
+    set(text "if (${active}) { ${wrong} } else { ${right} }")
+  else()
+    string(REPLACE "ACTIVE" "${active}" text "${wrong}")
+  endif()
+  # Where another mutant was here before, the right text is the last part of what that one put in its place.
+  string(FIND "${changed_${file}}" "${right}" at REVERSE)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "mutant ${name}: another mutant has taken this in ${file}.cpp apart:\n${right}")
+  endif()
+  string(LENGTH "${right}" length)
+  string(SUBSTRING "${changed_${file}}" 0 ${at} before)
+  math(EXPR end "${at} + ${length}")
+  string(SUBSTRING "${changed_${file}}" ${end} -1 after)
+  set(changed_${file} "${before}${text}${after}" PARENT_SCOPE)
+  set(count ${number} PARENT_SCOPE)
+  set(table "${table}    {\"${name}\", \"${what}\"},\n" PARENT_SCOPE)
+endfunction()
+
+# --- budget and backoff ---
+mutant(budget_one_more restart_policy expression [[charged_at(ledger, optional, now) >= options.restarts]]
+       [[charged_at(ledger, optional, now) > options.restarts]] "restarts once more than the budget allows")
+mutant(budget_one_less restart_policy expression [[charged_at(ledger, optional, now) >= options.restarts]]
+       [[charged_at(ledger, optional, now) + 1 >= options.restarts]] "restarts once less than the budget allows")
+mutant(uncharged restart_policy statement [[++ledger.charged;]] "" "a restart is not charged")
+mutant(uncharged_in_window restart_policy statement [[ledger.times.push_back(now);]] ""
+       "a restart is not charged when there is a window")
+mutant(window_edge restart_policy expression [[later(ledger.times.front(), window) < now]]
+       [[later(ledger.times.front(), window) <= now]] "the window is open at its end")
+mutant(window_for_ever restart_policy statement [[slide(ledger, to_nanoseconds(*optional.window), now);]] ""
+       "restarts before the window count")
+mutant(reset_edge restart_policy expression [[uptime >= to_nanoseconds(*optional.reset_after)]]
+       [[uptime > to_nanoseconds(*optional.reset_after)]] "reset_after asks for more than it says")
+mutant(backoff_goes_on restart_policy statement [[in_a_row = 0;]] "" "backoff is never given back")
+mutant(backoff_ahead restart_policy expression [[optional.backoff->delay(ledger.in_a_row, random)]]
+       [[optional.backoff->delay(ledger.in_a_row + 1, random)]] "the first delay is that of the second restart")
+mutant(jitter_above_max restart_policy expression [[std::min(longest, plain + plain * jitter * random)]]
+       [[plain + plain * jitter * random]] "jitter goes above max")
+mutant(rules_are_deaf restart_policy expression [[its_message.find(message) != std::string_view::npos]] [[true]]
+       "exit_rules ignore the message")
+mutant(failed_start_lived coordinator expression [[entry.start_over ? end.uptime : 0]] [[end.uptime]]
+       "a start that failed after a while gives the budget back")
+mutant(start_keeps_budget coordinator statement [[entry.ledger.give_back();
+      set_satisfied(task, false);]] [[set_satisfied(task, false);]] "an operator's start does not give the budget back")
+mutant(cooldown_keeps_budget coordinator text [[entry.ledger.give_back();
+      restart(]] [[if (!ACTIVE) entry.ledger.give_back();
+      restart(]] "a cooldown does not give the budget back")
+
+# --- the stop ---
+mutant(restart_after_stop coordinator statement [[if (stopping_ || closing_) {
+    finish(task, false);
+    return;
+  }]] "" "an exit is followed by a restart though the host stops")
+mutant(start_after_stop coordinator_state statement [[if (stopping_ || closing_) return;]] ""
+       "tasks are started though the host stops")
+mutant(start_while_closing coordinator_state statement [[if (stopping_ || closing_) return;]] [[if (stopping_) return;]]
+       "tasks are started until the host has heard that it is to stop")
+mutant(refused_and_on coordinator text [[closing_ = true;
+    --entry.execution;]] [[if (!ACTIVE) closing_ = true;
+    --entry.execution;]] "goes on after a start was refused")
+mutant(stop_in_order coordinator_state expression [[*free_to_ask_.rbegin()]] [[*free_to_ask_.begin()]]
+       "the first is asked first")
+mutant(stop_at_once coordinator_state expression [[stopping_ || for_group]] [[for_group]]
+       "nobody waits for dependants when the host stops")
+mutant(stop_before_begun coordinator_state expression [[!entry.to_ask || entry.blockers != 0 || !entry.begun]]
+       [[!entry.to_ask || entry.blockers != 0]] "an execution is asked before it has begun")
+mutant(asked_end_is_exit coordinator expression
+       [[entry.state == State::stopping || of_group || end.ending != Ending::returned]]
+       [[of_group || end.ending != Ending::returned]] "an end that was asked for is judged like an exit")
+mutant(stopped_is_over coordinator_state expression [[static_cast<std::size_t>(next != State::ended)]]
+       [[static_cast<std::size_t>(next != State::ended && next != State::stopped)]]
+       "a task that an operator stopped does not keep the host running")
+
+# --- time ---
+mutant(stale_timer coordinator statement [[set_deadline(task, never);
+      if (operation == Operation::stop) {
+        change(task, State::stopped);
+      } else {
+        change(task, State::waiting);
+        to_look_at_.insert(task);
+      }]] [[if (operation == Operation::stop) {
+        change(task, State::stopped);
+      } else {
+        change(task, State::waiting);
+        to_look_at_.insert(task);
+      }]] "the timer of a delay that an operator has ended goes off")
+mutant(start_timeout_is_late coordinator expression [[later(now, to_nanoseconds(*optional_of(entry).start_timeout))]]
+       [[later(now, 2 * to_nanoseconds(*optional_of(entry).start_timeout))]] "start_timeout is twice as long")
+mutant(watchdog_nags coordinator statement [[if (entry.warned) return;]] "" "the watchdog warns again and again")
+mutant(watchdog_warns_once coordinator text [[entry.warned = false;
+    set_deadline(]] [[if (!ACTIVE) entry.warned = false;
+    set_deadline(]] "the watchdog warns once, whatever comes later")
+mutant(watchdog_is_deaf coordinator expression [[heartbeat > entry.sign]] [[false]] "heartbeats do not count")
+mutant(timeout_is_no_exit coordinator expression
+       [[end.ending != Ending::abandoned && purpose == Purpose::failure && !stopping_]] [[false]]
+       "what start_timeout or the watchdog has ended is not judged")
+mutant(delay_does_not_count coordinator_state expression
+       [[entry.state != State::waiting || entry.held || entry.unsatisfied != 0]]
+       [[entry.held || entry.unsatisfied != 0]] "a delayed task is started when it is looked at")
+
+# --- dependencies ---
+mutant(after_only_first coordinator_state expression [[entry.unsatisfied != 0]]
+       [[entry.execution == 0 && entry.unsatisfied != 0]] "a restart does not wait for what is in after")
+mutant(started_is_ready coordinator expression [[(optional_of(entry).notify && !entry.said_ready)]] [[false]]
+       "a task with notify is ready before it says so")
+mutant(never_skips coordinator_state expression [[entry.lost_after != 0]] [[false]]
+       "a task waits for ever for one that is gone")
+mutant(skips_what_is_needed coordinator_state statement [[if (needed) stop_host(task, StopReason::skipped, true, {});]]
+       "" "a mandatory task is skipped, and the host goes on")
+mutant(giving_up_is_well coordinator expression [[how.reason == StopReason::task_exit && how.outcome == Outcome::ok]]
+       [[how.outcome == Outcome::ok]] "what gave up satisfies others")
+mutant(satisfies_while_stopping coordinator_state statement [[if (before == State::running) set_satisfied(task, false);]]
+       [[if (before == State::running && next != State::stopping) set_satisfied(task, false);]]
+       "a task that is stopping counts as ready")
+
+# --- groups ---
+mutant(siblings_charged coordinator text [[case Purpose::again:
+      change(]] [[case Purpose::again:
+      if (ACTIVE) ++entry.ledger.charged;
+      change(]] "what the group restarts is charged")
+mutant(rest_is_the_others coordinator_state expression [[member < task]] [[member > task]]
+       "rest_for_one concerns those before the task")
+mutant(siblings_do_not_wait coordinator_state text [[set_held(other, true);]] [[if (!ACTIVE) set_held(other, true);]]
+       "siblings are started before all have ended")
+mutant(group_stops_in_any_order coordinator_state expression [[stopping_ || for_group]] [[stopping_]]
+       "members of a group do not wait for those that come after them")
+mutant(sibling_end_is_exit coordinator expression [[entry.to_ask && entry.leaving]] [[false]]
+       "the end of a member that was about to be stopped is judged")
+mutant(siblings_survive coordinator text [[discard({.task = task, .outcome = outcome, .reason = StopReason::budget_exhausted, .message = message}, now);
+      discard_group(task, now);]] [[discard({.task = task, .outcome = outcome, .reason = StopReason::budget_exhausted, .message = message}, now);
+      if (!ACTIVE) discard_group(task, now);]] "a group lives on when a member gave up")
+
+# --- purposes and operators ---
+mutant(purpose_is_kept coordinator_state expression [[std::min(entry.purpose, purpose)]] [[entry.purpose]]
+       "a purpose is never replaced")
+mutant(purpose_is_replaced coordinator_state expression [[std::min(entry.purpose, purpose)]] [[purpose]]
+       "a purpose is always replaced")
+mutant(second_execution coordinator expression [[operation == Operation::stop || entry.unstoppable]]
+       [[operation == Operation::stop]] "a task is started though an abandoned execution is in it")
+mutant(operators_never_stop coordinator statement [[if (stopping_ || closing_) return;]] [[if (stopping_) return;]]
+       "operators are heeded though a task has stopped the host")
+mutant(detachable_is_needed restart_policy expression
+       [[options.type == TaskType::detachable ? GiveUp::discard : GiveUp::stop_host]] [[GiveUp::stop_host]]
+       "a detachable task that gives up stops the host")
+
+# --- the files ---
+foreach(file IN ITEMS coordinator coordinator_state restart_policy)
+  file(WRITE "${TARGET}/${file}.cpp" "#include \"mutants.hpp\"\n${changed_${file}}")
+endforeach()
+file(WRITE "${TARGET}/mutants.cpp" "#include \"mutants.hpp\"
+
+namespace taskhost::simulation {
+
+int active_mutant = 0;
+
+std::span<const Mutant> mutants() {
+  static constexpr Mutant all[] = {
+${table}  };
+  return all;
+}
+
+}  // namespace taskhost::simulation
+")

@@ -1,0 +1,9 @@
+// For taskhost-simulate, which drives what users run.
+#include "mutants.hpp"
+
+namespace taskhost::simulation {
+
+std::span<const Mutant> mutants() { return {}; }
+int active_mutant = 0;
+
+}  // namespace taskhost::simulation
