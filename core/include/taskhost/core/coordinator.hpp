@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "taskhost/core/event.hpp"
+#include "taskhost/core/place_set.hpp"
 #include "taskhost/core/restart_policy.hpp"
 #include "taskhost/core/task_type.hpp"
 
@@ -199,8 +200,8 @@ class Coordinator {
   const std::uint64_t seed_;
   CoordinatorPort& port_;
   std::set<std::pair<Nanoseconds, Place>> deadlines_;
-  std::set<Place> free_to_ask_;  // to be asked by settle, the last first
-  std::set<Place> to_look_at_;   // to be started or skipped by settle, the first first
+  PlaceSet free_to_ask_;  // to be asked by settle, the last first
+  PlaceSet to_look_at_;   // to be started or skipped by settle, the first first
   std::vector<std::uint32_t> groups_at_rest_;
   std::size_t busy_ = 0;
   std::size_t live_ = 0;
