@@ -101,7 +101,8 @@ class Coordinator {
 
   // The host stops: once.
   void begin_stop(Nanoseconds now);
-  // The whole stop ran out of time: what lives is dropped or abandoned by the shards, which report it.
+  // The whole stop ran out of time: whoever was not asked yet is; what lives is dropped or abandoned by the shards,
+  // which report it.
   void expire_stop(Nanoseconds now);
 
   void operate(Place task, Operation operation, Nanoseconds now);
