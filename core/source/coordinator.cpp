@@ -303,6 +303,8 @@ void Coordinator::watch(Place task, Nanoseconds now) {
 void Coordinator::begin_stop(Nanoseconds now) {
   if (stopping_) return;
   stopping_ = true;
+  deadlines_.clear();  // none counts any more
+  for (Entry& entry : entries_) entry.deadline = never;
   for (Place task = 0; task < entries_.size(); ++task) {
     Entry& entry = entries_[task];
     if (entry.state == State::stopping) {

@@ -1,6 +1,7 @@
 // The coordinator's bookkeeping: states and what is counted by them, dependencies, groups, and who is started and asked
 // next.
 #include <algorithm>
+#include <set>
 
 #include "taskhost/core/coordinator.hpp"
 
@@ -215,7 +216,7 @@ void Coordinator::settle(Nanoseconds now) {
         to_look_at_.insert(member);
       }
     } else if (!free_to_ask_.empty()) {
-      const Place task = *free_to_ask_.rbegin();
+      const Place task = free_to_ask_.last();
       free_to_ask_.erase(task);
       Entry& entry = entries_[task];
       if (!entry.to_ask || entry.blockers != 0 || !entry.begun) continue;
@@ -224,7 +225,7 @@ void Coordinator::settle(Nanoseconds now) {
       news({.kind = EventKind::task_stopping, .task = task}, now);
       port_.ask(task);
     } else if (!to_look_at_.empty()) {
-      const Place task = *to_look_at_.begin();
+      const Place task = to_look_at_.first();
       to_look_at_.erase(task);
       look_at(task, now);
     } else {

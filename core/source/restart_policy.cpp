@@ -13,15 +13,18 @@ const SupervisionOptions& optional_of(const TaskOptions& options) noexcept {
   return options.optional ? *options.optional : no_options;
 }
 
-// Forgets restarts that lie before the window.
-void slide(RestartLedger& ledger, Nanoseconds window, Nanoseconds now) noexcept {
-  while (!ledger.times.empty() && later(ledger.times.front(), window) < now) ledger.times.pop_front();
+// How many lie in the window. Those before it are forgotten once they are the most of them.
+std::size_t count_within(std::vector<Nanoseconds>& times, Nanoseconds window, Nanoseconds now) {
+  const auto first = std::partition_point(times.begin(), times.end(),
+                                          [=](Nanoseconds charged) { return later(charged, window) < now; });
+  const auto count = static_cast<std::size_t>(times.end() - first);
+  if (count < times.size() / 2) times.erase(times.begin(), first);
+  return count;
 }
 
 std::uint32_t charged_at(RestartLedger& ledger, const SupervisionOptions& optional, Nanoseconds now) noexcept {
   if (!optional.window) return ledger.charged;
-  slide(ledger, to_nanoseconds(*optional.window), now);
-  return static_cast<std::uint32_t>(ledger.times.size());
+  return static_cast<std::uint32_t>(count_within(ledger.times, to_nanoseconds(*optional.window), now));
 }
 
 ExitAction action_by_type(TaskType type, Outcome outcome) noexcept {

@@ -61,7 +61,7 @@ void print_fault(std::uint64_t seed, bool as_it_is) {
   std::string trace;
   const Run run = simulate(scenario, &trace);
   std::printf("%s\n%s\nWRONG %s\n", to_text(scenario).c_str(), trace.c_str(), run.fault.c_str());
-  std::printf("\nOnce more: taskhost-simulate --runs 1 --seed %llu\n", static_cast<unsigned long long>(seed));
+  std::printf("\nOnce more: --runs 1 --seed %llu\n", static_cast<unsigned long long>(seed));
 }
 
 int check_supervisor(const Options& options) {

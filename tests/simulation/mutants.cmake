@@ -52,9 +52,9 @@ mutant(budget_one_less restart_policy expression [[charged_at(ledger, optional, 
 mutant(uncharged restart_policy statement [[++ledger.charged;]] "" "a restart is not charged")
 mutant(uncharged_in_window restart_policy statement [[ledger.times.push_back(now);]] ""
        "a restart is not charged when there is a window")
-mutant(window_edge restart_policy expression [[later(ledger.times.front(), window) < now]]
-       [[later(ledger.times.front(), window) <= now]] "the window is open at its end")
-mutant(window_for_ever restart_policy statement [[slide(ledger, to_nanoseconds(*optional.window), now);]] ""
+mutant(window_edge restart_policy expression [[later(charged, window) < now]] [[later(charged, window) <= now]]
+       "the window is open at its end")
+mutant(window_for_ever restart_policy expression [[later(charged, window) < now]] [[false]]
        "restarts before the window count")
 mutant(reset_edge restart_policy expression [[uptime >= to_nanoseconds(*optional.reset_after)]]
        [[uptime > to_nanoseconds(*optional.reset_after)]] "reset_after asks for more than it says")
@@ -85,7 +85,7 @@ mutant(start_while_closing coordinator_state statement [[if (stopping_ || closin
 mutant(refused_and_on coordinator text [[closing_ = true;
     --entry.execution;]] [[if (!ACTIVE) closing_ = true;
     --entry.execution;]] "goes on after a start was refused")
-mutant(stop_in_order coordinator_state expression [[*free_to_ask_.rbegin()]] [[*free_to_ask_.begin()]]
+mutant(stop_in_order coordinator_state expression [[free_to_ask_.last()]] [[free_to_ask_.first()]]
        "the first is asked first")
 mutant(stop_at_once coordinator_state expression [[stopping_ || for_group]] [[for_group]]
        "nobody waits for dependants when the host stops")

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "taskhost/core/event.hpp"
+#include "taskhost/core/place_set.hpp"
 #include "taskhost/core/restart_policy.hpp"
 #include "taskhost/core/task_type.hpp"
 
@@ -100,7 +101,8 @@ class Coordinator {
 
   // The host stops: once.
   void begin_stop(Nanoseconds now);
-  // The whole stop ran out of time: what lives is dropped or abandoned by the shards, which report it.
+  // The whole stop ran out of time: whoever was not asked yet is; what lives is dropped or abandoned by the shards,
+  // which report it.
   void expire_stop(Nanoseconds now);
 
   void operate(Place task, Operation operation, Nanoseconds now);
@@ -199,8 +201,8 @@ class Coordinator {
   const std::uint64_t seed_;
   CoordinatorPort& port_;
   std::set<std::pair<Nanoseconds, Place>> deadlines_;
-  std::set<Place> free_to_ask_;  // to be asked by settle, the last first
-  std::set<Place> to_look_at_;   // to be started or skipped by settle, the first first
+  PlaceSet free_to_ask_;  // to be asked by settle, the last first
+  PlaceSet to_look_at_;   // to be started or skipped by settle, the first first
   std::vector<std::uint32_t> groups_at_rest_;
   std::size_t busy_ = 0;
   std::size_t live_ = 0;

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "taskhost/core/supervision_options.hpp"
 #include "taskhost/core/task_type.hpp"
@@ -14,10 +14,10 @@ namespace taskhost {
 
 // What a task has used up.
 struct RestartLedger {
-  std::uint32_t charged = 0;      // restarts since the budget was given back; without a window
-  std::deque<Nanoseconds> times;  // the same with a window: those that may still lie in it, oldest first
-  std::uint64_t in_a_row = 0;     // restarts since the backoff was given back
-  std::uint64_t lifetime = 0;     // restarts ever
+  std::uint32_t charged = 0;       // restarts since the budget was given back; without a window
+  std::vector<Nanoseconds> times;  // the same with a window: those that may still lie in it, oldest first
+  std::uint64_t in_a_row = 0;      // restarts since the backoff was given back
+  std::uint64_t lifetime = 0;      // restarts ever
 
   void give_back() noexcept;
 };

@@ -1,0 +1,78 @@
+// A set of small numbers that knows its first and its last: a bit for each, and over each 64 of them a bit that says
+// whether there is one. No operation allocates but the insert of a number larger than all before; none walks further
+// than its few levels, so that a fleet costs as much a task as a handful. One thread.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace taskhost {
+
+class PlaceSet {
+ public:
+  using Place = std::uint32_t;
+
+  bool empty() const noexcept { return levels_.empty() || levels_.back()[0] == 0; }
+
+  void insert(Place place) {
+    if (place >= capacity()) grow(place);
+    std::size_t at = place;
+    for (std::vector<std::uint64_t>& level : levels_) {
+      std::uint64_t& word = level[at / bits];
+      const bool was_empty = word == 0;
+      word |= std::uint64_t{1} << at % bits;
+      if (!was_empty) return;  // it is known above
+      at /= bits;
+    }
+  }
+
+  void erase(Place place) noexcept {
+    if (place >= capacity()) return;
+    std::size_t at = place;
+    for (std::vector<std::uint64_t>& level : levels_) {
+      std::uint64_t& word = level[at / bits];
+      word &= ~(std::uint64_t{1} << at % bits);
+      if (word != 0) return;
+      at /= bits;
+    }
+  }
+
+  // Of a set that is not empty.
+  Place first() const noexcept {
+    std::size_t at = 0;
+    for (std::size_t level = levels_.size(); level-- > 0;) {
+      at = at * bits + static_cast<std::size_t>(std::countr_zero(levels_[level][at]));
+    }
+    return static_cast<Place>(at);
+  }
+  Place last() const noexcept {
+    std::size_t at = 0;
+    for (std::size_t level = levels_.size(); level-- > 0;) {
+      at = at * bits + (bits - 1 - static_cast<std::size_t>(std::countl_zero(levels_[level][at])));
+    }
+    return static_cast<Place>(at);
+  }
+
+ private:
+  static constexpr std::size_t bits = 64;
+
+  std::size_t capacity() const noexcept { return levels_.empty() ? 0 : levels_[0].size() * bits; }
+
+  void grow(Place place) {
+    PlaceSet larger;
+    std::size_t words = (place / bits + 1) * 2;
+    while (words > 1) {
+      larger.levels_.emplace_back(words);
+      words = (words + bits - 1) / bits;
+    }
+    larger.levels_.emplace_back(1);
+    for (; !empty(); erase(first())) larger.insert(first());
+    levels_.swap(larger.levels_);
+  }
+
+  std::vector<std::vector<std::uint64_t>> levels_;  // the numbers first; the last is one word
+};
+
+}  // namespace taskhost
