@@ -178,9 +178,8 @@ void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard:
       coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
   places_.emplace(index, task);
   members_.push_back({index, &shard, handed.cell, {}});
-  for (const Coordinator::Operation operation : waiting_operations_.extract(index).mapped()) {
-    coordinator_->operate(task, operation, now);
-  }
+  const auto operations = waiting_operations_.extract(index);
+  for (const Coordinator::Operation operation : operations.mapped()) coordinator_->operate(task, operation, now);
   after_input();
 }
 

@@ -1,8 +1,11 @@
 // What the fields of a manifest mean. Syntax is in manifest_parser, the checks of one value in manifest_fields.
 #include "manifest.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -54,11 +57,11 @@ class ManifestReader final : public ManifestSink {
       fields.require("plugin", "it names the library, such as \"plugin\": \"feed\"");
       GivenPolicy policy = policies_.read(fields, optional_task_fields);
       task.options = policy.options;
-      if (!policy.has_stop_timeout) default_stop_timeouts_.push_back(manifest_.tasks.size());
+      if (!policy.has_stop_timeout) default_stop_timeouts_.push_back(short_number(manifest_.tasks.size()));
       if (policy.has_optional) special_policies_.push_back({manifest_.tasks.size(), std::move(policy)});
       if (fields.has_from(optional_task_fields)) read_relation(fields);
     }
-    offsets_.push_back(node.offset);
+    offsets_.push_back(short_number(node.offset));
     manifest_.tasks.push_back(std::move(task));
     check_name(node);
   }
@@ -118,6 +121,11 @@ class ManifestReader final : public ManifestSink {
     const std::vector<ManifestTask>* tasks;
     bool operator()(std::size_t left, std::size_t right) const { return (*tasks)[left].name == (*tasks)[right].name; }
   };
+
+  // Of a million tasks each byte counts. Beyond 4 GiB of text, the lines of a few faults are wrong.
+  static std::uint32_t short_number(std::size_t number) {
+    return static_cast<std::uint32_t>(std::min<std::size_t>(number, std::numeric_limits<std::uint32_t>::max()));
+  }
 
   struct SpecialPolicy {
     std::size_t task;
@@ -293,9 +301,9 @@ class ManifestReader final : public ManifestSink {
   std::unordered_set<std::size_t, NameHash, SameName> names_{16, NameHash{&manifest_.tasks},
                                                              SameName{&manifest_.tasks}};
   PolicyReader policies_;
-  std::vector<std::size_t> offsets_;                // of the tasks
-  std::vector<std::size_t> default_stop_timeouts_;  // indices of the tasks that give none
-  std::vector<SpecialPolicy> special_policies_;     // in the order of the tasks
+  std::vector<std::uint32_t> offsets_;                // of the tasks
+  std::vector<std::uint32_t> default_stop_timeouts_;  // indices of the tasks that give none
+  std::vector<SpecialPolicy> special_policies_;       // in the order of the tasks
   std::optional<Autoload> autoload_;
   bool autoload_is_wrong_ = false;  // a fault of its own
   bool groups_are_wrong_ = false;   // the same

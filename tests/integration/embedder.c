@@ -35,6 +35,10 @@ static void record(void* user, const taskhost_event* event) {
   fprintf(self->record, "%s\n", event->json);
   if (strcmp(event->name, "task_started") == 0) {
     atomic_fetch_add(&self->started, 1);
+  } else if (strcmp(event->name, "task_stopped") == 0) {
+    atomic_fetch_add(&self->stopped, 1);
+  } else if (strcmp(event->name, "task_gave_up") == 0) {
+    atomic_fetch_add(&self->gave_up, 1);
   } else if (strcmp(event->name, "host_stopping") == 0) {
     atomic_store(&self->stopping, 1);
   }
@@ -65,6 +69,8 @@ void stage_close(stage* self, int32_t status) {
 void stage_wait_for_starts(stage* self, int count) {
   while (atomic_load(&self->started) < count) pause_briefly();
 }
+
+int error_has(const stage* self, const char* words) { return strstr(taskhost_error(self->host), words) != NULL; }
 
 int32_t add(stage* self, const char* name, const taskhost_factory* factory, int32_t type, uint32_t restarts) {
   taskhost_task_options task;
@@ -149,5 +155,6 @@ int main(int count, char** arguments) {
   plugin_directory = arguments[3];
   play(run_scenarios, arguments[1]);
   play(fault_scenarios, arguments[1]);
+  play(supervision_scenarios, arguments[1]);
   REQUIRE(!"no such scenario");
 }

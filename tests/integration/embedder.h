@@ -19,12 +19,15 @@ typedef struct stage {
   int number;
   uint64_t last_sequence; /* touched by the event callback only */
   atomic_int started;     /* task_started so far */
+  atomic_int stopped;     /* task_stopped */
+  atomic_int gave_up;     /* task_gave_up */
   atomic_int stopping;
 } stage;
 
 void stage_open(stage* self, const taskhost_options* options);
 void stage_close(stage* self, int32_t status); /* destroys the host; prints "host N status STATUS" */
 void stage_wait_for_starts(stage* self, int count);
+int error_has(const stage* self, const char* words);
 
 /* A task of the program's own. Its functions count what happens in `own`. */
 typedef struct own_task {
@@ -53,5 +56,6 @@ typedef struct scenario {
 } scenario;
 extern const scenario run_scenarios[];   /* ends with {NULL, NULL} */
 extern const scenario fault_scenarios[]; /* so does this */
+extern const scenario supervision_scenarios[];
 
 #endif

@@ -8,8 +8,6 @@ static int32_t load(stage* self, const char* text) {
   return taskhost_load_text(self->host, text, strlen(text), plugin_directory);
 }
 
-static int error_has(const stage* self, const char* words) { return strstr(taskhost_error(self->host), words) != NULL; }
-
 static void ignore_event(void* user, const taskhost_event* event) {
   (void)user;
   (void)event;

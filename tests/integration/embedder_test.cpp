@@ -10,7 +10,7 @@ using namespace taskhost::test;
 namespace {
 
 // Plays a scenario of embedder.c, and judges the events of each of its hosts.
-ProcessEnd play(const std::string& scenario, std::size_t hosts) {
+ProcessEnd play(const std::string& scenario, std::size_t hosts, RunFacts facts = {}) {
   const TemporaryDirectory directory;
   const std::string events = (directory / "events").string();
   Command command;
@@ -28,7 +28,8 @@ ProcessEnd play(const std::string& scenario, std::size_t hosts) {
   while (lines >> host >> number >> status >> result) {
     EventStream stream;
     stream.append(read_file(events + "." + std::to_string(number)));
-    CHECK(broken_event_rules(stream, {.status = result}) == "");
+    facts.status = result;
+    CHECK(broken_event_rules(stream, facts) == "");
     ++judged;
   }
   CHECK(judged == hosts);
@@ -73,3 +74,24 @@ TEST_CASE("wrong tasks of the program's own are refused with a code and a text")
 TEST_CASE("a host has up to 16 subscribers") { play("too many subscribers", 1); }
 TEST_CASE("a host takes a directory of plugins") { play("a directory", 1); }
 TEST_CASE("a host describes a plugin without admitting it") { play("inspection", 0); }
+
+TEST_CASE("a C program stops, starts and restarts tasks by their names") {
+  play("operators", 1, {.operated = true});
+  play("operators in a callback", 1, {.operated = true});
+  play("a revived task", 1, {.operated = true});
+}
+TEST_CASE("a C program gives its tasks the optional fields of a policy") {
+  play("restarts without end", 1, {.special = {{"pump", {.restarts = {}}}}});
+  play("a group that gives up", 1,
+       {.special = {{"first", {.in_group = true}},
+                    {"second", {.restarts = 1, .window = true, .after = {"first"}, .in_group = true}}}});
+  play("exit rules", 1, {.special = {{"pump", {.restarts = 3, .exit_rules = true}}}});
+  play("timeouts and cooldown", 1,
+       {.special = {{"slow", {.restarts = 1, .notify = true, .may_fail_to_stop = true}},
+                    {"silent", {.may_fail_to_stop = true, .on_give_up = "cooldown"}}}});
+}
+TEST_CASE("wrong optional fields of the program's own tasks are refused with a text") { play("wrong supervision", 0); }
+TEST_CASE("a struct from before the optional fields means a task without them") { play("an older struct", 1); }
+TEST_CASE("tasks of a manifest may come after the program's own, and a C program explains it") {
+  play("a manifest after an own task", 1, {.special = {{"last", {.after = {"own"}}}}});
+}

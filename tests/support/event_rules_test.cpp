@@ -171,3 +171,145 @@ TEST_CASE("a start in a run that ended with status 2 or 3 is noticed") {
   CHECK_FALSE(broken_event_rules(EventStream(), RunFacts{.status = 0}).empty());
   CHECK_FALSE(verdict_on(good_run(), 3).empty());
 }
+
+// --- tasks with optional fields --------------------------------------------------------------------------------------
+
+namespace {
+
+using taskhost::test::SpecialTask;
+
+const std::string third = R"("task":"third","id":"2b0f1c5e-8b0a-4c0e-9d7e-0123456789ab","type":"mandatory")";
+
+std::string with_facts(const std::vector<std::string>& bodies, RunFacts facts) {
+  return broken_event_rules(stream_of(bodies), facts);
+}
+
+std::string exit_of(const std::string& task, int execution, const std::string& remaining,
+                    const std::string& outcome = "error") {
+  return R"("event":"task_exited","outcome":")" + outcome + R"(","uptime_ms":0,"execution":)" +
+         std::to_string(execution) + R"(,"remaining":)" + remaining + "," + task;
+}
+std::string start_of(const std::string& task, int execution, const std::string& remaining) {
+  return R"("event":"task_started","execution":)" + std::to_string(execution) + R"(,"remaining":)" + remaining + "," +
+         task;
+}
+std::string told(const std::string& event, int execution, const std::string& remaining, const std::string& task,
+                 const std::string& more = "") {
+  return R"("event":")" + event + R"(","execution":)" + std::to_string(execution) + R"(,"remaining":)" + remaining +
+         "," + more + task;
+}
+const std::string begins = R"("event":"host_started")";
+const std::string by_signal = R"("event":"host_stopping","reason":"signal")";
+const std::string all_done = R"("event":"host_stopping","reason":"all_done")";
+const std::string ends = R"("event":"host_stopped","status":0)";
+
+}  // namespace
+
+TEST_CASE("what remains is null for restarts without end, and only for them") {
+  const std::vector<std::string> bodies{begins,
+                                        start_of(feed, 1, "null"),
+                                        exit_of(feed, 1, "null"),
+                                        told("task_restarting", 1, "null", feed, R"("delay_ms":5,)"),
+                                        by_signal,
+                                        ends};
+  CHECK(with_facts(bodies, {.special = {{"feed", {.restarts = {}}}}}).empty());
+  CHECK_FALSE(with_facts(bodies, {.special = {{"feed", {.restarts = 3}}}}).empty());
+}
+
+TEST_CASE("a cooldown begins anew with all restarts, where the manifest has one") {
+  std::vector<std::string> bodies{begins,
+                                  start_of(feed, 1, "2"),
+                                  exit_of(feed, 1, "0"),
+                                  told("task_gave_up", 1, "0", feed, R"("outcome":"error",)"),
+                                  told("task_restarting", 1, "2", feed, R"("delay_ms":5,"message":"cooldown",)"),
+                                  start_of(feed, 2, "2"),
+                                  by_signal,
+                                  told("task_stopping", 2, "2", feed),
+                                  told("task_stopped", 2, "2", feed, R"("outcome":"cancelled",)"),
+                                  ends};
+  const RunFacts facts{.special = {{"feed", {.restarts = 2, .on_give_up = "cooldown"}}}};
+  CHECK(with_facts(bodies, facts).empty());
+  CHECK_FALSE(with_facts(bodies, {.special = {{"feed", {.restarts = 2}}}}).empty());
+  bodies[4] = told("task_restarting", 1, "1", feed, R"("delay_ms":5,"message":"cooldown",)");
+  CHECK_FALSE(with_facts(bodies, facts).empty());
+  bodies[4] = told("task_restarting", 1, "2", feed, R"("delay_ms":5,)");
+  CHECK_FALSE(with_facts(bodies, facts).empty());
+}
+
+TEST_CASE("only groups, timeouts and operators stop a task while the host runs") {
+  const std::vector<std::string> bodies{begins,
+                                        start_of(feed, 1, "0"),
+                                        told("task_stopping", 1, "0", feed),
+                                        told("task_stopped", 1, "0", feed, R"("outcome":"cancelled",)"),
+                                        start_of(feed, 2, "0"),
+                                        by_signal,
+                                        told("task_stopping", 2, "0", feed),
+                                        told("task_stopped", 2, "0", feed, R"("outcome":"cancelled",)"),
+                                        ends};
+  CHECK_FALSE(with_facts(bodies, {}).empty());
+  CHECK(with_facts(bodies, {.operated = true}).empty());
+  CHECK(with_facts(bodies, {.special = {{"feed", {.in_group = true}}}}).empty());
+  std::vector<std::string> failed = bodies;
+  failed[3] = exit_of(feed, 1, "0");
+  failed[4] = told("task_gave_up", 1, "0", feed, R"("outcome":"error",)");
+  failed.resize(5);
+  failed.push_back(R"("event":"host_stopping","reason":"budget_exhausted","task":"feed")");
+  failed.push_back(R"("event":"host_stopped","status":1)");
+  CHECK(with_facts(failed, {.status = 1, .special = {{"feed", {.may_fail_to_stop = true}}}}).empty());
+  CHECK_FALSE(with_facts(failed, {.status = 1, .special = {{"feed", {.in_group = true}}}}).empty());
+}
+
+TEST_CASE("a skipped task comes after one that is over, and says so") {
+  std::vector<std::string> bodies{begins,
+                                  start_of(other, 1, "0"),
+                                  exit_of(other, 1, "0"),
+                                  told("task_gave_up", 1, "0", other, R"("outcome":"error",)"),
+                                  told("task_discarded", 1, "0", other, R"("reason":"budget_exhausted",)"),
+                                  told("task_discarded", 0, "0", third, R"("reason":"skipped","message":"other",)"),
+                                  R"("event":"host_stopping","reason":"skipped","task":"third")",
+                                  R"("event":"host_stopped","status":1)"};
+  const RunFacts facts{.status = 1, .special = {{"third", {.after = {"other"}}}}};
+  CHECK(with_facts(bodies, facts).empty());
+  CHECK_FALSE(with_facts(bodies, {.status = 1}).empty());
+  CHECK_FALSE(with_facts(bodies, {.status = 0, .special = facts.special}).empty());
+  bodies[5] = told("task_discarded", 0, "0", third, R"("reason":"skipped",)");
+  CHECK_FALSE(with_facts(bodies, facts).empty());
+  bodies.erase(bodies.begin() + 4);
+  CHECK_FALSE(with_facts(bodies, facts).empty());
+}
+
+TEST_CASE("a task is started after those it comes after, and they are asked to stop after it") {
+  const std::string ready = told("task_ready", 1, "0", other);
+  const std::string ask_other = told("task_stopping", 1, "0", other);
+  const std::string ask_third = told("task_stopping", 1, "0", third);
+  const std::string other_ends = told("task_stopped", 1, "0", other, R"("outcome":"cancelled",)");
+  const std::string third_ends = told("task_stopped", 1, "0", third, R"("outcome":"cancelled",)");
+  const RunFacts facts{.special = {{"other", {.notify = true}}, {"third", {.after = {"other"}}}}};
+  CHECK(with_facts({begins, start_of(other, 1, "0"), ready, start_of(third, 1, "0"), by_signal, ask_third, third_ends,
+                    ask_other, other_ends, ends},
+                   facts)
+            .empty());
+  CHECK_FALSE(with_facts({begins, start_of(other, 1, "0"), start_of(third, 1, "0"), ready, by_signal, ask_third,
+                          third_ends, ask_other, other_ends, ends},
+                         facts)
+                  .empty());
+  CHECK_FALSE(with_facts({begins, start_of(other, 1, "0"), ready, start_of(third, 1, "0"), by_signal, ask_other,
+                          ask_third, third_ends, other_ends, ends},
+                         facts)
+                  .empty());
+}
+
+TEST_CASE("an operator may start a task again that is over") {
+  const std::string done = told("task_discarded", 1, "0", other, R"("reason":"ended",)");
+  const std::vector<std::string> bodies{begins,
+                                        start_of(other, 1, "0"),
+                                        exit_of(other, 1, "0", "ok"),
+                                        done,
+                                        start_of(other, 2, "0"),
+                                        exit_of(other, 2, "0", "ok"),
+                                        told("task_discarded", 2, "0", other, R"("reason":"ended",)"),
+                                        all_done,
+                                        ends};
+  CHECK(with_facts(bodies, {.operated = true}).empty());
+  CHECK_FALSE(with_facts(bodies, {}).empty());
+}
