@@ -165,7 +165,8 @@ Events Lockstep::normalised(const Step& step, Events events) const {
     return kind == "ask" || kind == "end" ? 1 : kind == "start" ? 2 : 3;
   };
   for (auto begin = events.begin(); begin != events.end();) {
-    const auto end = std::find_if(begin, events.end(), [&](const auto& event) { return phase(event) != phase(*begin); });
+    const auto end =
+        std::find_if(begin, events.end(), [&](const auto& event) { return phase(event) != phase(*begin); });
     if (phase(*begin) != 3) std::sort(begin, end);
     begin = end;
   }
@@ -176,10 +177,14 @@ bool Lockstep::compare(const Step& step, const Settled& otp) {
   const Exemptions exempt = exemptions(step);
   Settled expected = otp;
   for (const std::size_t child : exempt.revived) {
+    if (otp.up && !holds(otp.live, name_of(child))) return differ("in that OTP did not start again", otp, {});
     erase_task(expected.events, name_of(child));
     std::erase(expected.live, name_of(child));
   }
-  for (const std::size_t child : exempt.dropped) erase_after_end(expected.events, name_of(child));
+  for (const std::size_t child : exempt.dropped) {
+    if (otp.up && holds(otp.live, name_of(child))) return differ("in that OTP did start again", otp, {});
+    erase_after_end(expected.events, name_of(child));
+  }
   expected.events = normalised(step, expected.events);
 
   // taskhost's host ends by itself when nothing is left that could go on.
@@ -200,16 +205,21 @@ bool Lockstep::compare(const Step& step, const Settled& otp) {
     settled.events = normalised(step, settled.events);
     return settled;
   };
+  const auto live_again = [&](const Settled& settled) {
+    return std::all_of(exempt.dropped.begin(), exempt.dropped.end(),
+                       [&](std::size_t child) { return holds(settled.live, name_of(child)); });
+  };
   lead_taskhost(step);
   const Settled raw = taskhost_.settle([&](const Settled& settled) {
-    return as_expected(settled).events.size() >= expected.events.size() && settled.up == expected.up;
+    return as_expected(settled).events.size() >= expected.events.size() && settled.up == expected.up &&
+           (!settled.up || live_again(settled));
   });
   const Settled actual = as_expected(raw);
 
   if (!fault_.empty()) return differ(fault_, otp, raw);
   if (actual.events != expected.events) return differ("in what happened", otp, raw);
   if (actual.up != expected.up) return differ("in whether the supervisor goes on", otp, raw);
-  if (expected.up && actual.live != expected.live) return differ("in what lives", otp, raw);
+  if (expected.up && (actual.live != expected.live || !live_again(raw))) return differ("in what lives", otp, raw);
 
   std::string reason;  // of taskhost's end
   if (all_done) {

@@ -33,8 +33,7 @@ constexpr const char* kinds[] = {
     "OTP dropped temporary ones of a group",
 };
 
-bool run(OtpSide& otp, std::uint64_t seed, std::uint64_t number, bool verbose,
-         std::map<std::string, unsigned>& seen) {
+bool run(OtpSide& otp, std::uint64_t seed, std::uint64_t number, bool verbose, std::map<std::string, unsigned>& seen) {
   RandomScenario scenario(mix(seed) ^ mix(number));
   std::string text = text_of(scenario.setup());
   Lockstep lockstep(otp, scenario.setup());
@@ -56,9 +55,10 @@ bool run(OtpSide& otp, std::uint64_t seed, std::uint64_t number, bool verbose,
 }
 
 int usage() {
-  std::fputs("taskhost-otp [--seed N] [--scenarios N] [--only N]\n"
-             "--only tells and runs the one scenario of that number\n",
-             stderr);
+  std::fputs(
+      "taskhost-otp [--seed N] [--scenarios N] [--only N]\n"
+      "--only tells and runs the one scenario of that number\n",
+      stderr);
   return 2;
 }
 

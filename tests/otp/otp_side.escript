@@ -4,7 +4,7 @@
 %% One real OTP supervisor at a time, led step by step over stdin and stdout: one command a line, one answer a line.
 %%
 %%   open STRATEGY INTENSITY PERIOD NAME:RESTART:ENDING:STOP_TIMEOUT...   up | failed REASON
-%%   fail NAME N         the next N starts of this child fail              ok
+%%   fail NAME N         the next N starts of this child fail; before open, too   ok
 %%   exit NAME REASON    it ends by itself; waits for its death            ok
 %%   suspend, resume     exits wait in the supervisor's message queue      ok
 %%   terminate NAME      supervisor:terminate_child                        ok | not_found | …
@@ -37,13 +37,13 @@ loop(Sup, Rec) ->
     end.
 
 command(["open", Strategy, Intensity, Period | Children], none, Rec) ->
-    ask(Rec, reset),
     Flags = #{strategy => list_to_atom(Strategy), intensity => list_to_integer(Intensity),
               period => list_to_integer(Period)},
     case supervisor:start_link(?MODULE, {Flags, [spec(C, Rec) || C <- Children]}) of
         {ok, Sup} -> {"up", Sup};
         {error, Reason} ->
             receive {'EXIT', _, Reason} -> ok end,
+            ask(Rec, forget_failures),
             {"failed " ++ text(Reason), none}
     end;
 command(["fail", Name, N], Sup, Rec) -> {text(ask(Rec, {fail, Name, list_to_integer(N)})), Sup};
@@ -80,6 +80,7 @@ command(["await", Event], Sup, Rec) ->
 command(["settle"], Sup, Rec) ->
     {State, Next} = settle(Sup),
     Events = ask(Rec, take),
+    Next =:= none andalso ask(Rec, forget_failures),
     {[State, "|", lists:join(" ", Events)], Next}.
 
 %% A supervisor that is suspended has the exit in its queue; one that is not may be through with it already.
@@ -181,7 +182,7 @@ note_killed(State = #{dying := Dying, events := Events}) ->
     {Alive, Dead} = lists:partition(fun({_, Pid}) -> is_process_alive(Pid) end, Dying),
     State#{dying := Alive, events := ["end:" ++ Name || {Name, _} <- Dead] ++ Events}.
 
-answer(reset, State) -> {ok, State#{events := [], left := #{}, pids := #{}, dying := []}};
+answer(forget_failures, State) -> {ok, State#{left := #{}}};
 answer({event, Event}, State = #{events := Events}) -> {ok, State#{events := [Event | Events]}};
 answer({dying, Name, Pid}, State = #{dying := Dying}) -> {ok, State#{dying := [{Name, Pid} | Dying]}};
 answer({fail, Name, N}, State = #{left := Left}) -> {ok, State#{left := Left#{Name => N}}};

@@ -43,23 +43,21 @@ std::optional<Step> RandomScenario::candidate(const Lockstep& state) {
   Step step;
   step.child = one_failing_ && one_in(3) ? *one_failing_ : below(setup_.children.size());
   step.reason = static_cast<Reason>(below(6));
-  const std::size_t kind = below(10);
-  if (kind < 5) {
+  const std::size_t kind = below(20);
+  if (kind < 12) {
     step.kind = Step::Kind::exit;
     if (one_in(3)) {
       step.failures = static_cast<unsigned>(1 + below(3));
       step.failing = one_in(2) ? step.child : below(setup_.children.size());
     }
-  } else if (kind == 5) {
+  } else if (kind < 15) {
     step.kind = Step::Kind::exits;
     step.second = below(setup_.children.size());
     step.second_reason = static_cast<Reason>(below(6));
     if (step.second == step.child) return std::nullopt;
   } else {
-    step.kind = kind == 6   ? Step::Kind::stop_child
-                : kind < 9 ? Step::Kind::start_child
-                           : Step::Kind::restart_child;
-    if (kind == 7 && state.state(step.child) == ChildState::live) return std::nullopt;  // not too much of nothing
+    step.kind = kind == 15 ? Step::Kind::stop_child : kind < 18 ? Step::Kind::start_child : Step::Kind::restart_child;
+    if (kind == 16 && state.state(step.child) == ChildState::live) return std::nullopt;  // not too much of nothing
   }
   return step;
 }
@@ -89,16 +87,18 @@ bool RandomScenario::exit_is_compared(const Lockstep& state, const Step& step) c
   const bool restarts = state.restarts(step.child, step.reason);
   if (restarts && (!may_be_charged(step.child) || start_is_blocked(state, step.child))) return false;
   const std::vector<std::size_t> others = restarts ? state.concerned_by(step.child) : std::vector<std::size_t>();
-  const auto is_concerned = [&](std::size_t child) { return std::find(others.begin(), others.end(), child) != others.end(); };
+  const auto is_concerned = [&](std::size_t child) {
+    return std::find(others.begin(), others.end(), child) != others.end();
+  };
   for (const std::size_t other : others) {
     if (state.state(other) == ChildState::live && start_is_blocked(state, other)) return false;
   }
   if (step.kind == Step::Kind::exit) {
     if (step.failures == 0) return true;
     // A start that fails is an exit of that task; without an order, its group has been started meanwhile.
-    const bool starts = step.failing == step.child || (is_concerned(step.failing) &&
-                                                       state.state(step.failing) == ChildState::live &&
-                                                       setup_.children[step.failing].restart != Restart::temporary);
+    const bool starts =
+        step.failing == step.child || (is_concerned(step.failing) && state.state(step.failing) == ChildState::live &&
+                                       setup_.children[step.failing].restart != Restart::temporary);
     return restarts && starts && may_be_charged(step.failing) && (setup_.ordered || others.empty());
   }
   // Two exits. On one shard, they come in this order. If the second is not stopped for the sake of the first anyway,

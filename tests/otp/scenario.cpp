@@ -70,9 +70,9 @@ std::string text_of(const Step& step) {
   switch (step.kind) {
     case Step::Kind::exit:
       return child + " exits: " + text_of(step.reason) +
-             (step.failures == 0 ? ""
-                                 : "; then " + std::to_string(step.failures) + " starts of " + name_of(step.failing) +
-                                       " fail");
+             (step.failures == 0
+                  ? ""
+                  : "; then " + std::to_string(step.failures) + " starts of " + name_of(step.failing) + " fail");
     case Step::Kind::exits:
       return child + " exits: " + text_of(step.reason) + ", and at once " + name_of(step.second) + ": " +
              text_of(step.second_reason);

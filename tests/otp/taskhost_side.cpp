@@ -14,6 +14,10 @@ struct TaskhostSide::Member {
   Waker also_wake = 0;  // in the step that carries out the order
   bool released = false;
   Waker waker = 0;
+  std::size_t shard = 0;
+  bool blocking = false;
+  bool alive = false;     // an execution that has been made, and not yet dropped
+  std::size_t steps = 0;  // of all executions
 };
 
 // What the threads of the supervisor share with the owner. Outlives an execution that was abandoned.
@@ -29,8 +33,7 @@ struct TaskhostSide::Shared {
   std::vector<Member> members;
   std::vector<Raw> raw;
   std::vector<std::string> told;
-  std::set<std::pair<std::string, std::uint64_t>> failed;   // starts
-  std::set<std::string> alive;                              // executions made and not yet dropped
+  std::set<std::pair<std::string, std::uint64_t>> failed;     // starts
   std::map<std::size_t, boost::asio::any_io_executor> loops;  // of the shards
   std::size_t pings = 0;
   bool stopping = false;
@@ -79,24 +82,20 @@ class TaskhostSide::Sink final : public EventSink {
 
 class TaskhostSide::Recipe final : public taskhost::Recipe {
  public:
-  Recipe(std::shared_ptr<Shared> shared, std::size_t index, std::size_t shard, Ending ending)
-      : taskhost::Recipe(1, 1, ending == Ending::stuck),
-        shared_(std::move(shared)),
-        index_(index),
-        shard_(shard),
-        ending_(ending) {}
+  Recipe(std::shared_ptr<Shared> shared, std::size_t index, Ending ending)
+      : taskhost::Recipe(1, 1, ending == Ending::stuck), shared_(std::move(shared)), index_(index), ending_(ending) {}
 
   Status start(void*, Execution& execution) const override {
     const std::lock_guard lock(shared_->mutex);
     Member& member = shared_->members[index_];
-    if (!blocking) shared_->loops.try_emplace(shard_, execution.executor());
+    if (!blocking) shared_->loops.try_emplace(member.shard, execution.executor());
     if (member.failures > 0) {
       --member.failures;
       shared_->failed.emplace(execution.task_name(), execution.number());
       execution.fail("planned");
       return Status::error;
     }
-    if (!shared_->alive.insert(name_of(index_)).second) shared_->doubled = true;
+    if (std::exchange(member.alive, true)) shared_->doubled = true;
     member.order.reset();
     member.released = false;
     member.waker = execution.waker();
@@ -106,6 +105,8 @@ class TaskhostSide::Recipe final : public taskhost::Recipe {
   Status step(void*, Execution& execution) const override {
     std::unique_lock lock(shared_->mutex);
     Member& member = shared_->members[index_];
+    ++member.steps;
+    shared_->changed.notify_all();
     if (blocking) shared_->changed.wait(lock, [&] { return member.released; });
     if (member.order) {
       if (const Waker other = std::exchange(member.also_wake, 0)) Execution::wake(other);
@@ -130,13 +131,13 @@ class TaskhostSide::Recipe final : public taskhost::Recipe {
 
   void drop(void*) const override {
     const std::lock_guard lock(shared_->mutex);
-    shared_->alive.erase(name_of(index_));
+    shared_->members[index_].alive = false;
+    shared_->changed.notify_all();
   }
 
  private:
   const std::shared_ptr<Shared> shared_;
   const std::size_t index_;
-  const std::size_t shard_;
   const Ending ending_;
 };
 
@@ -168,8 +169,9 @@ TaskhostSide::TaskhostSide(const Setup& setup, std::size_t failing, unsigned fai
   TaskList tasks;
   if (setup.grouped) tasks.groups = {setup.strategy};
   for (std::size_t i = 0; i < setup.children.size(); ++i) {
-    const auto recipe =
-        std::make_shared<const Recipe>(shared_, i, i % setup.shards, setup.children[i].ending);
+    shared_->members[i].shard = i % setup.shards;
+    shared_->members[i].blocking = setup.children[i].ending == Ending::stuck;
+    const auto recipe = std::make_shared<const Recipe>(shared_, i, setup.children[i].ending);
     tasks.add(name_of(i), TaskFn(recipe), options_of(setup, setup.children[i]));
     if (!setup.grouped && !setup.ordered) continue;
     TaskList::Relation relation;
@@ -182,7 +184,7 @@ TaskhostSide::TaskhostSide(const Setup& setup, std::size_t failing, unsigned fai
   SupervisorOptions options;
   options.shards = setup.shards;
   options.stall_limit = std::chrono::hours(1);
-  static SteadyClock clock;
+  static const SteadyClock clock;  // as the sink: for the thread of an execution that was abandoned
   auto sink = std::make_shared<Sink>(shared_);
   Supervisor::leak(sink);
   supervisor_ = std::make_unique<Supervisor>(options, *sink, clock);
@@ -280,10 +282,14 @@ bool TaskhostSide::await(const std::string& event) {
 }
 
 // What is under way is a message to the control thread or to a shard, or a task in a shard's queue. Whatever was there
-// has moved on once a message to each of these threads has been passed through.
+// has moved on once a message to each of these threads, and a wake of a task that lives there, have been passed
+// through.
 bool TaskhostSide::move_on() {
   std::unique_lock lock(shared_->mutex);
   const std::size_t before = shared_->raw.size() + shared_->told.size();
+  const auto wait_until = [&](const auto& passed) {
+    shared_->changed.wait_for(lock, patience, [&] { return shared_->stopped || passed(); });
+  };
   const auto pass = [&](const boost::asio::any_io_executor& executor) {
     if (shared_->stopped) return;
     const std::size_t ping = shared_->pings + 1;
@@ -292,11 +298,20 @@ bool TaskhostSide::move_on() {
       ++shared->pings;
       shared->changed.notify_all();
     });
-    shared_->changed.wait_for(lock, patience, [&] { return shared_->stopped || shared_->pings >= ping; });
+    wait_until([&] { return shared_->pings >= ping; });
   };
   pass(supervisor_->control().get_executor());
   const std::map<std::size_t, boost::asio::any_io_executor> loops = shared_->loops;
-  for (const auto& [number, loop] : loops) pass(loop);
+  for (const auto& [number, loop] : loops) {
+    pass(loop);
+    for (Member& member : shared_->members) {
+      if (member.shard != number || !member.alive || member.blocking) continue;
+      const std::size_t steps = member.steps;
+      Execution::wake(member.waker);
+      wait_until([&] { return member.steps > steps || !member.alive; });
+      break;
+    }
+  }
   return shared_->raw.size() + shared_->told.size() != before;
 }
 
@@ -311,10 +326,11 @@ Settled TaskhostSide::settle(const std::function<bool(const Settled&)>& enough) 
   Settled settled = current();
   settled_ = shared_->raw.size();
   if (shared_->doubled) settled.reason += " (two executions of a task at once)";
-  const bool forced_end = std::any_of(shared_->raw.begin(), shared_->raw.end(),
-                                      [](const auto& raw) { return raw.kind == EventKind::task_abandoned; });
-  if (!forced_end && shared_->alive != std::set<std::string>(settled.live.begin(), settled.live.end())) {
-    settled.reason += " (the events name other tasks than those that live)";
+  for (std::size_t i = 0; i < shared_->members.size(); ++i) {
+    const bool told = std::binary_search(settled.live.begin(), settled.live.end(), name_of(i));
+    if (shared_->members[i].alive != told && !shared_->members[i].blocking) {
+      settled.reason += " (the events and the executions differ in " + name_of(i) + ")";
+    }
   }
   return settled;
 }

@@ -58,7 +58,6 @@ class TaskhostSide {
   bool move_on();     // true if something happened meanwhile
 
   std::shared_ptr<Shared> shared_;
-  SteadyClock clock_;
   std::unique_ptr<Supervisor> supervisor_;
   std::size_t settled_ = 0;  // events that have been reported
 };
