@@ -13,10 +13,10 @@
 %%   release NAME        a child whose ending is `held` ends               ok
 %%   await KIND:NAME     until this has been recorded since the last settle   ok
 %%   settle              waits until the supervisor has nothing left to do, then
-%%                       up NAME,NAME…|EVENT… or down REASON|EVENT…: what lives, and what has been recorded since the last
+%%                       up NAME,NAME…|EVENT… or down REASON|EVENT…: what lives; what has been recorded since the last
 %%
-%% Events are exit:NAME, ask:NAME, end:NAME, start:NAME and failed:NAME, in the order of what happened: a child tells the
-%% recorder, and waits for its answer, before it lets its supervisor go on.
+%% Events are exit:NAME, ask:NAME, end:NAME, start:NAME and failed:NAME, in the order of what happened: a child tells
+%% the recorder, and waits for its answer, before it lets its supervisor go on.
 -module(otp_side).
 -behaviour(supervisor).
 -mode(compile).
@@ -25,7 +25,7 @@
 main(_) ->
     logger:set_primary_config(level, none),
     process_flag(trap_exit, true),
-    loop(none, spawn_link(fun() -> recorder(#{events => [], left => #{}, pids => #{}, dying => []}) end)).
+    loop(none, spawn_link(fun() -> recorder(#{events => [], left => #{}, pids => #{}, stubborn => []}) end)).
 
 loop(Sup, Rec) ->
     case io:get_line("") of
@@ -48,9 +48,9 @@ command(["open", Strategy, Intensity, Period | Children], none, Rec) ->
     end;
 command(["fail", Name, N], Sup, Rec) -> {text(ask(Rec, {fail, Name, list_to_integer(N)})), Sup};
 command(["exit", Name, Reason], Sup, Rec) ->
-    {Pid, _} = ask(Rec, {pid, Name}),
+    Pid = ask(Rec, {pid, Name}),
     Monitor = monitor(process, Pid),
-    ask(Rec, {event, "exit:" ++ Name}),
+    ask(Rec, {exits, Name, Pid}),
     case Reason of
         "killed" -> exit(Pid, kill);
         _ -> Pid ! {do, Reason}
@@ -71,7 +71,7 @@ command(["stop"], Sup, _) ->
     exit(Sup, shutdown),
     {"ok", Sup};
 command(["release", Name], Sup, Rec) ->
-    {Pid, _} = ask(Rec, {pid, Name}),
+    Pid = ask(Rec, {pid, Name}),
     Pid ! release,
     {"ok", Sup};
 command(["await", Event], Sup, Rec) ->
@@ -99,8 +99,8 @@ settle(none) -> {"down none", none};
 settle(Sup) ->
     try supervisor:which_children(Sup) of
         Children ->
-            case lists:all(fun({_, Pid, _, _}) -> Pid =:= undefined orelse (is_pid(Pid) andalso is_process_alive(Pid)) end,
-                           Children) of
+            AtRest = fun({_, Pid, _, _}) -> Pid =:= undefined orelse (is_pid(Pid) andalso is_process_alive(Pid)) end,
+            case lists:all(AtRest, Children) of
                 true -> {["up ", lists:join(",", lists:sort([Id || {Id, Pid, _, _} <- Children, is_pid(Pid)]))], Sup};
                 false -> timer:sleep(1), settle(Sup)
             end
@@ -146,17 +146,16 @@ child(Parent, Rec, Name, Ending) ->
         {do, "crash"} -> error(planned);
         {do, "failure"} -> exit(planned);
         {'EXIT', Parent, shutdown} ->
-            ask(Rec, {event, "ask:" ++ Name}),
+            ask(Rec, {asked, Name, self()}),
             ends(Rec, Name, Ending)
     end.
 
-ends(Rec, Name, "stubborn") ->
-    ask(Rec, {dying, Name, self()}),
+ends(_, _, "stubborn") ->
     receive never -> ok end;
 ends(Rec, Name, "held") ->
     receive release -> ends(Rec, Name, "orderly") end;
 ends(Rec, Name, Ending) ->
-    ask(Rec, {event, "end:" ++ Name}),
+    ask(Rec, {ends, Name}),
     case Ending of
         "orderly" -> exit(shutdown);
         "failing" -> exit(planned)
@@ -177,20 +176,35 @@ recorder(State) ->
             recorder(Next)
     end.
 
-%% A stubborn child is killed, and can't tell: whatever is told next comes after it.
-note_killed(State = #{dying := Dying, events := Events}) ->
-    {Alive, Dead} = lists:partition(fun({_, Pid}) -> is_process_alive(Pid) end, Dying),
-    State#{dying := Alive, events := ["end:" ++ Name || {Name, _} <- Dead] ++ Events}.
+%% A stubborn child is killed, and can't tell; perhaps it could not even tell that it was asked. Whatever is told next
+%% comes after it.
+note_killed(State = #{stubborn := Stubborn, events := Events}) ->
+    {Alive, Dead} = lists:partition(fun({_, Pid, _}) -> is_process_alive(Pid) end, Stubborn),
+    Told = lists:append([["end:" ++ Name | ["ask:" ++ Name || not Asked]] || {Name, _, Asked} <- Dead]),
+    State#{stubborn := Alive, events := Told ++ Events}.
 
 answer(forget_failures, State) -> {ok, State#{left := #{}}};
-answer({event, Event}, State = #{events := Events}) -> {ok, State#{events := [Event | Events]}};
-answer({dying, Name, Pid}, State = #{dying := Dying}) -> {ok, State#{dying := [{Name, Pid} | Dying]}};
+answer({exits, Name, Pid}, State = #{stubborn := Stubborn, events := Events}) ->
+    {ok, State#{stubborn := lists:keydelete(Pid, 2, Stubborn), events := ["exit:" ++ Name | Events]}};
+answer({asked, Name, Pid}, State = #{stubborn := Stubborn, pids := Pids, events := Events}) ->
+    case {maps:get(Name, Pids), lists:keymember(Pid, 2, Stubborn)} of
+        {{Pid, "stubborn"}, false} -> {ok, State};  % killed meanwhile, and noted
+        _ ->
+            {ok, State#{stubborn := lists:keyreplace(Pid, 2, Stubborn, {Name, Pid, true}),
+                        events := ["ask:" ++ Name | Events]}}
+    end;
+answer({ends, Name}, State = #{events := Events}) -> {ok, State#{events := ["end:" ++ Name | Events]}};
 answer({fail, Name, N}, State = #{left := Left}) -> {ok, State#{left := Left#{Name => N}}};
-answer({start, Name, Pid, Ending}, State = #{left := Left, pids := Pids, events := Events}) ->
+answer({start, Name, Pid, Ending}, State = #{left := Left, pids := Pids, stubborn := Stubborn, events := Events}) ->
     case maps:get(Name, Left, 0) of
-        0 -> {ok, State#{pids := Pids#{Name => {Pid, Ending}}, events := ["start:" ++ Name | Events]}};
+        0 ->
+            {ok, State#{pids := Pids#{Name => {Pid, Ending}},
+                        stubborn := [{Name, Pid, false} || Ending =:= "stubborn"] ++ Stubborn,
+                        events := ["start:" ++ Name | Events]}};
         N -> {fail, State#{left := Left#{Name => N - 1}, events := ["failed:" ++ Name | Events]}}
     end;
-answer({pid, Name}, State = #{pids := Pids}) -> {maps:get(Name, Pids), State};
+answer({pid, Name}, State = #{pids := Pids}) ->
+    {Pid, _} = maps:get(Name, Pids),
+    {Pid, State};
 answer(events, State = #{events := Events}) -> {Events, State};
 answer(take, State = #{events := Events}) -> {lists:reverse(Events), State#{events := []}}.

@@ -315,23 +315,33 @@ bool TaskhostSide::move_on() {
   return shared_->raw.size() + shared_->told.size() != before;
 }
 
+// A start is told before the execution is made, and an end after it was dropped.
+std::string TaskhostSide::contradiction(const Settled& settled) const {
+  for (std::size_t i = 0; i < shared_->members.size(); ++i) {
+    const Member& member = shared_->members[i];
+    const bool told = std::binary_search(settled.live.begin(), settled.live.end(), name_of(i));
+    const bool abandoned = member.blocking && !told;  // perhaps
+    if (member.alive != told && !abandoned) return " (the events and the executions differ in " + name_of(i) + ")";
+  }
+  return shared_->doubled ? " (two executions of a task at once)" : "";
+}
+
 Settled TaskhostSide::settle(const std::function<bool(const Settled&)>& enough) {
-  {
+  const auto wait_for = [this](const std::function<bool(const Settled&)>& holds) {
     std::unique_lock lock(shared_->mutex);
     // What is wrong stays wrong: not as long as for what must come in the end.
-    shared_->changed.wait_for(lock, patience / 6, [&] { return enough(current()); });
-  }
+    shared_->changed.wait_for(lock, patience / 6, [&] {
+      const Settled now = current();
+      return holds(now) && contradiction(now).empty();
+    });
+  };
+  wait_for(enough);
   for (int quiet = 0; quiet < 4;) quiet = move_on() ? 0 : quiet + 1;
+  wait_for([](const Settled&) { return true; });
   const std::lock_guard lock(shared_->mutex);
   Settled settled = current();
   settled_ = shared_->raw.size();
-  if (shared_->doubled) settled.reason += " (two executions of a task at once)";
-  for (std::size_t i = 0; i < shared_->members.size(); ++i) {
-    const bool told = std::binary_search(settled.live.begin(), settled.live.end(), name_of(i));
-    if (shared_->members[i].alive != told && !shared_->members[i].blocking) {
-      settled.reason += " (the events and the executions differ in " + name_of(i) + ")";
-    }
-  }
+  settled.reason += contradiction(settled);
   return settled;
 }
 

@@ -54,8 +54,9 @@ class TaskhostSide {
   class Recipe;
   struct Shared;
 
-  Settled current();  // under the mutex
-  bool move_on();     // true if something happened meanwhile
+  Settled current();  // under the mutex, as the next one
+  std::string contradiction(const Settled& settled) const;
+  bool move_on();  // true if something happened meanwhile
 
   std::shared_ptr<Shared> shared_;
   std::unique_ptr<Supervisor> supervisor_;
