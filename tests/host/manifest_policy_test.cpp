@@ -418,3 +418,23 @@ TEST_CASE("behind a syntax error nothing is judged that it may have hidden") {
   CHECK(faults_of(R"({"tasks": [{"plugin": "p", "type": "mandatory", "group": "g", "restarts": "unlimited"}], x)") ==
         std::vector<std::string>{R"(m: line 1, column 90: expected a field's name in double quotes, found "x")"});
 }
+
+TEST_CASE("with any one byte changed the optional fields read without a crash, and faults stay on one line") {
+  const std::string whole =
+      R"({"groups":{"g":{"strategy":"one_for_all"}},"defaults":{"window":"9s","ready":"notify"},"tasks":[{"plugin":"p",)"
+      R"("type":"mandatory","restarts":3,"backoff":{"initial":"1s","factor":2,"max":"5s","jitter":0.5},"after":["a"],)"
+      R"("start_timeout":"1s","watchdog":{"interval":"1s","action":"log"},"on_give_up":{"cooldown":"1s"},"group":"g",)"
+      R"("exit_rules":[{"match":{"outcome":["ok"],"message":"m"},"action":"restart"}]}]})";
+  REQUIRE(faults_of(whole).empty());
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const char byte : std::string_view("\0 \"0-9aez{}[],:\xff", 16)) {
+      std::string changed = whole;
+      changed[at] = byte;
+      for (const std::string& fault : faults_of(changed)) {
+        if (fault.find_first_of(std::string_view("\0\n\r\x1b", 4)) != std::string::npos || fault.size() > 600) {
+          FAIL_CHECK(fault);
+        }
+      }
+    }
+  }
+}
