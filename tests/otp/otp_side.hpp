@@ -1,0 +1,42 @@
+// The side of Erlang/OTP: otp_side.escript, a program that serves one supervisor after the other. One thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "scenario.hpp"
+
+namespace taskhost::test {
+
+class OtpSide {
+ public:
+  OtpSide();  // throws if it can't be started
+  ~OtpSide();
+  OtpSide(const OtpSide&) = delete;
+  OtpSide& operator=(const OtpSide&) = delete;
+
+  // A supervisor with these children. What `open` answered: "up", or why it is not.
+  std::string open(const Setup& setup);
+  void fail(std::size_t child, unsigned failures);  // before open, too
+  void exit(std::size_t child, Reason reason);
+  void exit_both(std::size_t first, Reason first_reason, std::size_t second, Reason second_reason);
+  // What OTP's functions return: "ok", "running", "not_found", …
+  std::string terminate_child(std::size_t child);
+  std::string restart_child(std::size_t child);
+  void stop();
+  void release(std::size_t child);
+  void await(const std::string& event);
+  Settled settle();
+
+ private:
+  std::string ask(const std::string& command);
+  void expect_ok(const std::string& command);
+
+  pid_t id_ = -1;
+  int in_ = -1;   // to its stdin
+  int out_ = -1;  // from its stdout
+  std::string read_;
+};
+
+}  // namespace taskhost::test

@@ -1,0 +1,66 @@
+// The side of taskhost: core's supervisor with its real threads, and tasks that end as they are told. The owner's calls
+// come from one thread.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "scenario.hpp"
+#include "taskhost/core/supervisor.hpp"
+
+namespace taskhost::test {
+
+class TaskhostSide {
+ public:
+  // The first `failures` starts of the child `failing` fail.
+  explicit TaskhostSide(const Setup& setup, std::size_t failing = 0, unsigned failures = 0);
+  ~TaskhostSide();
+  TaskhostSide(const TaskhostSide&) = delete;
+  TaskhostSide& operator=(const TaskhostSide&) = delete;
+
+  void fail(std::size_t child, unsigned failures);
+  void exit(std::size_t child, Reason reason);
+  // The second is woken by the first in its last step, so that its end comes right behind.
+  void exit_both(std::size_t first, Reason first_reason, std::size_t second, Reason second_reason);
+  void operate(std::size_t child, Coordinator::Operation operation);
+  void stop();
+  void release(std::size_t child);  // a held one, or a stuck one
+  // Until this has been recorded since the last settle; false if it does not come.
+  bool await(const std::string& event);
+
+  // Waits until `enough`, and then until nothing moves any more. What it gives if `enough` never comes is for the
+  // caller to judge.
+  Settled settle(const std::function<bool(const Settled&)>& enough);
+  Settled settle_with(std::size_t events) {
+    return settle([=](const Settled& settled) { return settled.events.size() >= events; });
+  }
+
+  // What was said since the beginning that is no event of both sides: "task_discarded:b skipped", …
+  std::vector<std::string> told();
+  bool has_told(const std::string& what);
+
+ private:
+  struct Member;
+  class Sink;
+  class Recipe;
+  struct Shared;
+
+  Settled current();  // under the mutex, as the next one
+  std::string contradiction(const Settled& settled) const;
+  bool move_on();  // true if something happened meanwhile
+
+  std::shared_ptr<Shared> shared_;
+  std::unique_ptr<Supervisor> supervisor_;
+  std::size_t settled_ = 0;  // events that have been reported
+};
+
+}  // namespace taskhost::test
