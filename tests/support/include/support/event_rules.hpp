@@ -30,7 +30,8 @@ struct RunFacts {
   std::map<std::string, std::uint32_t> budgets{};  // by task; absent: not known
   std::map<std::string, SpecialTask> special{};    // by task
   bool operated = false;                           // operators stop, start and restart tasks
-  bool cut_short = false;  // ended by a second signal or by exit(): the last events may be missing
+  bool cut_short = false;   // ended by a second signal or by exit(): the last events may be missing
+  bool wild_clock = false;  // the wall clock goes back
 };
 
 // Empty if all is well, else what is wrong, one fault a line.
