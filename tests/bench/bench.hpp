@@ -70,6 +70,7 @@ void run_wake(const Plugin& plugin, unsigned shards);
 void run_idle(const Plugin& plugin, unsigned shards);
 void run_start(unsigned shards);
 void run_events(unsigned shards);
+void run_supervision(const Plugin& plugin, unsigned shards);
 // What a language adds: "c", "cpp", "rust", "go".
 void run_language(const std::string& language);
 

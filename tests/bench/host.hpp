@@ -37,6 +37,7 @@ class Host {
       require(taskhost_add_task(host_, &task));
     }
   }
+  void add(const taskhost_task_options& task) { require(taskhost_add_task(host_, &task)); }
   void start() { require(taskhost_start(host_)); }
   void stop() { taskhost_request_stop(host_); }
   void wait() { require(taskhost_wait(host_)); }

@@ -31,6 +31,8 @@ workloads  w1      restart storm: a task that fails at once, restarted again and
            idle    CPU time and context switches of a host that has nothing to do, with W2_N tasks and with one
            start   the program's start with a manifest of many tasks
            events  w1 by the program with all events written, and checked
+           supervision
+                   the stop of 10,000 and of 100,000 tasks that come after one; a group's restart
            language  tasks that wake themselves, and idle ones, written in that language
            Without --shards, start and events let the program choose.
 
@@ -62,6 +64,7 @@ int run_workload(const std::string& name, std::optional<unsigned> shards) {
   if (name == "events") return bench::run_events(shards.value_or(0)), 0;
   const bench::Plugin plugin;
   if (name == "wake") return bench::run_wake(plugin, shards.value_or(1)), 0;
+  if (name == "supervision") return bench::run_supervision(plugin, shards.value_or(1)), 0;
   if (name == "idle") return bench::run_idle(plugin, shards.value_or(1)), 0;
   return bench::run_host(plugin, name, shards.value_or(1)) ? 0 : wrong("no such workload: " + name);
 }
