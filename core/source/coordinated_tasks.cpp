@@ -118,6 +118,7 @@ void CoordinatedTasks::expire_stop() {
 }
 
 void CoordinatedTasks::give_up(const Shard& shard) {
+  std::erase_if(waiting_operations_, [&shard](const auto& waiting) { return waiting.second.shard == &shard; });
   if (!coordinator_) return;
   for (Place task = 0; task < members_.size(); ++task) {
     if (members_[task].shard != &shard) continue;
@@ -157,9 +158,10 @@ void CoordinatedTasks::operate(std::uint32_t index, Coordinator::Operation opera
     after_input();
     return;
   }
-  std::vector<Coordinator::Operation>& waiting = waiting_operations_[index];
-  waiting.push_back(operation);
-  if (waiting.size() > 1) return;  // it is on its way
+  Waiting& waiting = waiting_operations_[index];
+  waiting.shard = &shard;
+  waiting.operations.push_back(operation);
+  if (waiting.operations.size() > 1) return;  // it is on its way
   boost::asio::post(shard.context(), [this, index, &shard, place] {
     shard.hand_over(place, [this, index, &shard](const Shard::HandedOver& handed) {
       boost::asio::post(control_, [this, index, &shard, handed] { take_over(index, shard, handed); });
@@ -169,6 +171,7 @@ void CoordinatedTasks::operate(std::uint32_t index, Coordinator::Operation opera
 
 // A task that its shard has supervised alone so far.
 void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard::HandedOver& handed) {
+  if (!waiting_operations_.contains(index)) return;  // its shard has been given up meanwhile
   RestartLedger ledger;
   ledger.charged = handed.restarts_used;
   ledger.in_a_row = handed.restarts_used;
@@ -179,8 +182,10 @@ void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard:
   places_.emplace(index, task);
   members_.push_back({index, &shard, handed.cell, {}});
   coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
-  const auto operations = waiting_operations_.extract(index);
-  for (const Coordinator::Operation operation : operations.mapped()) coordinator_->operate(task, operation, now);
+  const auto waiting = waiting_operations_.extract(index);
+  for (const Coordinator::Operation operation : waiting.mapped().operations) {
+    coordinator_->operate(task, operation, now);
+  }
   after_input();
 }
 

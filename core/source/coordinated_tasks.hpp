@@ -47,7 +47,8 @@ class CoordinatedTasks final : public CoordinatorPort {
   // A shard is given up, with its tasks.
   void give_up(const Shard& shard);
   bool live_on(const Shard& shard) const;
-  bool all_ended() const noexcept { return !coordinator_ || coordinator_->idle(); }
+  // A task that is being handed over belongs to neither side for a moment: then nothing has ended.
+  bool all_ended() const noexcept { return waiting_operations_.empty() && (!coordinator_ || coordinator_->idle()); }
 
   // `shard` and `place` say where a task is that the coordinator does not know yet.
   void operate(std::uint32_t index, Coordinator::Operation operation, Shard& shard, std::size_t place);
@@ -61,6 +62,11 @@ class CoordinatedTasks final : public CoordinatorPort {
     Shard* shard = nullptr;
     TaskCell* cell = nullptr;
     std::string held_up;  // when the stop as a whole ran out of time
+  };
+
+  struct Waiting {
+    Shard* shard = nullptr;
+    std::vector<Coordinator::Operation> operations;
   };
 
   void start(Place task, std::optional<std::uint32_t> remaining) override;
@@ -86,8 +92,8 @@ class CoordinatedTasks final : public CoordinatorPort {
   std::uint64_t seed_ = 0;
   std::unordered_map<std::uint32_t, Place> places_;
   std::vector<Member> members_;
-  std::unique_ptr<Coordinator> coordinator_;  // from plan or the first operator on
-  std::map<std::uint32_t, std::vector<Coordinator::Operation>> waiting_operations_;  // for tasks that are handed over
+  std::unique_ptr<Coordinator> coordinator_;             // from plan or the first operator on
+  std::map<std::uint32_t, Waiting> waiting_operations_;  // for tasks that are being handed over
   LogGate log_gate_;
 };
 
