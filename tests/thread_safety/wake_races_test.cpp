@@ -167,7 +167,9 @@ TEST_CASE("many supervisors come and go while foreign threads keep waking every 
 TEST_CASE("ready, log, heartbeat and the question for a stop may come from any thread while an execution lives") {
   RecordingSink sink;
   const SteadyClock clock;
-  Supervisor supervisor(with_shards(2), sink, clock);
+  SupervisorOptions options = with_shards(2);
+  options.stall_limit = std::chrono::minutes(1);  // its drop waits for threads: long, on a busy machine
+  Supervisor supervisor(options, sink, clock);
   struct Live {
     std::atomic<Execution*> execution{nullptr};
     std::atomic<int> users{0};
