@@ -2,6 +2,7 @@
 // What all of it means is in SUPERVISION.md, and its every case in coordinator_test.cpp and the simulation; here is
 // shown that shards, control thread and clock do it.
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <set>
 #include <thread>
@@ -184,23 +185,30 @@ TEST_CASE("a task whose dependency gave up is skipped; one that must run stops t
 
 TEST_CASE("one for all: when a member fails all are stopped and started again, and only it is charged") {
   Scene scene(3);
-  auto failing = std::make_shared<std::atomic<int>>(0);
+  auto told_to_fail = std::make_shared<std::atomic<bool>>(false);
   const auto first = scene.add("first", obedient(), TaskType::mandatory, 1);
-  const auto second = scene.add("second", stepping([failing](Execution& execution) {
-                                  if (execution.number() == 1 && failing->load() == 1) return Status::error;
-                                  return execution.stop_requested() ? Status::ok : Status::pending;
+  const auto second = scene.add("second", stepping([told_to_fail](Execution& execution) {
+                                  if (execution.stop_requested()) return Status::ok;
+                                  if (execution.number() == 1 && told_to_fail->load()) return Status::error;
+                                  execution.wake_after(1'000'000);
+                                  return Status::pending;
                                 }),
                                 TaskType::mandatory, 1);
   const auto third = scene.add("third", blocking_until_stop(), TaskType::mandatory, 1);
   scene.group(Strategy::one_for_all, {first, second, third});
-  std::promise<Waker> waker;
   scene.start();
   for (const char* name : {"first", "second", "third"}) REQUIRE(scene.sink->await(std::string(name) + " started 1"));
-  failing->store(1);
-  scene.operate(0, Coordinator::Operation::start);  // nothing: it runs
-  scene.operate(second, Coordinator::Operation::restart);
-  REQUIRE(scene.sink->await("second started 2"));
+  told_to_fail->store(true);
+  for (const char* name : {"first", "second", "third"}) REQUIRE(scene.sink->await(std::string(name) + " started 2"));
   CHECK(scene.stop() == HostResult::success);
+  CHECK(scene.place("second exited 1 error") < scene.place("first stopping 1"));
+  for (const char* name : {"first", "third"}) {
+    CHECK(scene.place(std::string(name) + " stopped 1") < scene.place("second started 2"));
+  }
+  for (const Record& record : scene.sink->records()) {
+    if (record.event.kind != EventKind::task_started || record.event.execution != 2) continue;
+    CHECK(record.event.remaining == (record.task == "second" ? 0 : 1));
+  }
 }
 
 TEST_CASE("a group of ten thousand is started again as one") {
