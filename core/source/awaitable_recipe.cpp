@@ -14,18 +14,20 @@ namespace taskhost {
 
 namespace {
 
-// One coroutine. Shared with its completion handler, which Asio may hold beyond the drop.
+// One coroutine. Shared with its completion handler, which is a part of its frame: it lives as long as that.
 struct Run {
-  explicit Run(TaskCell& cell) : gate(std::make_shared<Gate>(cell)) {}
-
-  // Not part of the run: the cancellation holds the executor, and that the gate.
-  const std::shared_ptr<Gate> gate;
+  // Not part of the run: the cancellation holds the executor, and that the queue.
+  std::shared_ptr<HandlerQueue> queue;
   boost::asio::cancellation_signal cancellation;
   bool cancelled = false;
   bool done = false;
   std::exception_ptr exception;
   TaskResult result = TaskResult::ok();
-  Waker waker = 0;
+
+  // Of what it awaits. co_spawn dispatches that to the coroutine's own executor, and it has to run now.
+  void cancel() {
+    queue->run_as_handler([this] { cancellation.emit(boost::asio::cancellation_type::terminal); });
+  }
 };
 
 using RunPointer = std::shared_ptr<Run>;
@@ -47,29 +49,35 @@ class AwaitableRecipe final : public Recipe {
       : Recipe(sizeof(RunPointer), alignof(RunPointer), false), factory_(std::move(factory)) {}
 
   Status start(void* state, Execution& execution) const override {
-    auto run = std::make_shared<Run>(static_cast<TaskCell&>(execution));
-    run->waker = execution.waker();
-    boost::asio::any_io_executor executor =
-        GatedExecutor<boost::asio::any_io_executor>(execution.executor(), run->gate);
-    boost::asio::co_spawn(executor, factory_(execution),
-                          boost::asio::bind_cancellation_slot(run->cancellation.slot(),
-                                                              [run](std::exception_ptr exception, TaskResult result) {
-                                                                run->done = true;
-                                                                run->exception = std::move(exception);
-                                                                run->result = std::move(result);
-                                                                Execution::wake(run->waker);
-                                                              }));
+    auto run = std::make_shared<Run>();
+    run->queue = std::make_shared<HandlerQueue>(static_cast<TaskCell&>(execution), execution.waker());
+    try {
+      boost::asio::co_spawn(boost::asio::any_io_executor(GatedExecutor<>(run->queue)), factory_(execution),
+                            boost::asio::bind_cancellation_slot(run->cancellation.slot(),
+                                                                [run](std::exception_ptr exception, TaskResult result) {
+                                                                  run->done = true;
+                                                                  run->exception = std::move(exception);
+                                                                  run->result = std::move(result);
+                                                                }));
+    } catch (...) {
+      run->queue->close([] {});
+      throw;
+    }
     new (state) RunPointer(std::move(run));
     return Status::ok;
   }
 
   Status step(void* state, Execution& execution) const override {
     Run& run = **static_cast<RunPointer*>(state);
-    if (!run.done && execution.stop_requested() && !run.cancelled) {
+    if (execution.stop_requested() && !run.cancelled) {
       run.cancelled = true;
-      run.cancellation.emit(boost::asio::cancellation_type::terminal);
+      run.cancel();
     }
-    if (!run.done) return Status::pending;
+    const bool more = run.queue->run_one();
+    if (!run.done) {
+      if (more) run.queue->wake();
+      return Status::pending;
+    }
     if (run.exception && run.cancelled && was_aborted(run.exception)) return Status::ok;  // as it was asked to
     if (run.exception) std::rethrow_exception(run.exception);
     if (run.result.status() != Status::ok) execution.fail(run.result.message());
@@ -78,13 +86,13 @@ class AwaitableRecipe final : public Recipe {
 
   void drop(void* state) const override {
     auto& run = *static_cast<RunPointer*>(state);
-    run->gate->open = false;
-    // What it awaits completes now instead of some day, and is then destroyed at the gate. The cancellation itself,
-    // which co_spawn submits to the same executor, has to pass.
-    run->gate->passing = true;
-    if (!run->done) run->cancellation.emit(boost::asio::cancellation_type::terminal);
-    run->gate->passing = false;
+    const std::weak_ptr<Run> frame = run;
+    // What it awaits completes now instead of some day, and is then destroyed.
+    run->queue->close([&run] {
+      if (!run->done) run->cancel();
+    });
     run.~RunPointer();
+    if (CallFrame* const call = current_call(); call != nullptr) call->requests.lingers = !frame.expired();
   }
 
  private:

@@ -13,7 +13,7 @@ namespace taskhost {
 struct TaskCell;
 class BlockingCall;
 
-// Where in its life an execution's code runs.
+// Where in its life an execution's code runs; handler: what is left of a coroutine that was dropped is destroyed.
 enum class Stage : std::uint8_t { start, poll, drop, handler };
 std::string_view to_string(Stage stage) noexcept;
 
@@ -22,7 +22,7 @@ struct CallFrame {
 
   // What is asked for from now on.
   [[gnu::always_inline]] void begin(TaskCell& its_cell, Stage its_stage) noexcept {
-    requests = {its_stage, false, Timer::keep, 0};
+    requests = {its_stage, false, Timer::keep, false};
     cell.store(&its_cell, std::memory_order_release);
   }
   [[gnu::always_inline]] TaskCell* task() const noexcept { return cell.load(std::memory_order_relaxed); }
@@ -33,7 +33,7 @@ struct CallFrame {
     Stage stage = Stage::poll;
     bool woken = false;
     Timer timer = Timer::keep;
-    std::uint8_t none = 0;
+    bool lingers = false;  // a drop: the rest of the execution is still to be destroyed, very soon
   } requests;
   Nanoseconds time = 0;  // of the timer
 };

@@ -64,8 +64,7 @@ void DescriptorWatch::wait(unsigned interest) {
 void DescriptorWatch::met(unsigned interest, bool aborted) {
   // A thread is stuck in a call of the task, and may be about to change this very watch.
   if (home_.stalled) {
-    auto later = [self = shared_from_this(), interest, aborted] { self->met(interest, aborted); };
-    home_.kind->shard.defer(home_, std::make_unique<DeferredWork<decltype(later)>>(std::move(later)));
+    home_.kind->shard.defer(home_, [self = shared_from_this(), interest, aborted] { self->met(interest, aborted); });
     return;
   }
   pending_ &= ~interest;

@@ -1,87 +1,64 @@
-// An executor with a gate: while it is open, work goes to the executor inside; once it is closed, work is destroyed
-// instead of run. A coroutine that lives on one can thereby be dropped at any suspension point: when what it awaits
-// completes, its frame is destroyed and none of its code runs.
+// The executor that a coroutine lives on: what is submitted to it goes into the execution's queue, and its shard runs
+// it from there. So a coroutine can be dropped at any suspension point: when what it awaits completes, its frame is
+// destroyed and none of its code runs.
 #pragma once
 
 #include <boost/asio/execution.hpp>
-#include <boost/asio/prefer.hpp>
-#include <boost/asio/query.hpp>
-#include <boost/asio/require.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
-#include "handler_call.hpp"
+#include "handler_queue.hpp"
 #include "shard.hpp"
 
 namespace taskhost {
 
-// Shared by the recipe's execution, its coroutine's executor and every piece of work on the way. The shard's thread's.
-struct Gate {
-  explicit Gate(TaskCell& its_cell) noexcept : cell(its_cell) {}
-  TaskCell& cell;
-  bool open = true;
-  bool passing = false;  // what is submitted now runs even if the gate is closed by then
-};
-
-template <class Inner>
+// `Blocking`: whether what a handler submits may run at once, as a part of that handler (dispatch), or not (post). It
+// does not count outstanding work: a shard's loop has work until it quits.
+template <class Blocking = boost::asio::execution::blocking_t::possibly_t>
 class GatedExecutor {
  public:
-  GatedExecutor(Inner inner, std::shared_ptr<Gate> gate) noexcept : inner_(std::move(inner)), gate_(std::move(gate)) {}
+  explicit GatedExecutor(std::shared_ptr<HandlerQueue> queue) noexcept : queue_(std::move(queue)) {}
 
   template <class Function>
   void execute(Function&& function) const {
-    inner_.execute(Work<std::decay_t<Function>>{gate_, gate_->passing, std::forward<Function>(function)});
+    using Handler = Work<std::decay_t<Function>>;
+    if (std::is_same_v<Blocking, boost::asio::execution::blocking_t::possibly_t> && queue_->is_running_here()) {
+      Handler(std::forward<Function>(function)).run();
+    } else {
+      queue_->add(std::make_unique<Handler>(std::forward<Function>(function)));
+    }
   }
 
-  template <class Property>
-  auto query(const Property& property) const noexcept(boost::asio::is_nothrow_query_v<const Inner&, Property>)
-      -> std::enable_if_t<boost::asio::can_query_v<const Inner&, Property>,
-                          decltype(boost::asio::query(std::declval<const Inner&>(), property))> {
-    return boost::asio::query(inner_, property);
+  boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
+    return queue_->cell().kind->shard.context();
+  }
+  static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept {
+    return Blocking();
+  }
+  GatedExecutor<boost::asio::execution::blocking_t::never_t> require(
+      boost::asio::execution::blocking_t::never_t) const noexcept {
+    return GatedExecutor<boost::asio::execution::blocking_t::never_t>(queue_);
+  }
+  GatedExecutor<boost::asio::execution::blocking_t::possibly_t> require(
+      boost::asio::execution::blocking_t::possibly_t) const noexcept {
+    return GatedExecutor<boost::asio::execution::blocking_t::possibly_t>(queue_);
   }
 
-  template <class Property>
-  auto require(const Property& property) const -> std::enable_if_t<
-      boost::asio::can_require_v<const Inner&, Property>,
-      GatedExecutor<std::decay_t<decltype(boost::asio::require(std::declval<const Inner&>(), property))>>> {
-    return {boost::asio::require(inner_, property), gate_};
-  }
-
-  template <class Property>
-  auto prefer(const Property& property) const -> std::enable_if_t<
-      boost::asio::can_prefer_v<const Inner&, Property>,
-      GatedExecutor<std::decay_t<decltype(boost::asio::prefer(std::declval<const Inner&>(), property))>>> {
-    return {boost::asio::prefer(inner_, property), gate_};
-  }
-
-  friend bool operator==(const GatedExecutor& a, const GatedExecutor& b) noexcept {
-    return a.inner_ == b.inner_ && a.gate_ == b.gate_;
-  }
+  friend bool operator==(const GatedExecutor& a, const GatedExecutor& b) noexcept { return a.queue_ == b.queue_; }
   friend bool operator!=(const GatedExecutor& a, const GatedExecutor& b) noexcept { return !(a == b); }
 
  private:
   template <class Function>
-  struct Work {
-    std::shared_ptr<Gate> gate;
-    bool passes;
+  struct Work final : QueuedHandler {
+    explicit Work(Function&& its_function) : function(std::move(its_function)) {}
+    explicit Work(const Function& its_function) : function(its_function) {}
+    void run() override { std::move(function)(); }
     Function function;
-
-    void operator()() {
-      // A thread is stuck in another handler of the same coroutine: this one waits for it.
-      if (gate->cell.stalled) {
-        gate->cell.kind->shard.defer(gate->cell, std::make_unique<DeferredWork<Work>>(std::move(*this)));
-        return;
-      }
-      if (!passes && !gate->open) return;
-      // Task code runs now, as in a poll: whoever sees it stuck knows whose it is, and can take the shard over.
-      HandlerCall call(gate->cell, gate->open);
-      std::move(function)();
-    }
   };
 
-  Inner inner_;
-  std::shared_ptr<Gate> gate_;
+  std::shared_ptr<HandlerQueue> queue_;
 };
 
 }  // namespace taskhost

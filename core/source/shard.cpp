@@ -227,6 +227,7 @@ Shard::Turn Shard::turn() {
   });
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
   if (!stalls_.empty() && !take_back_stalled()) return {.lost = true};
+  if (!remains_.empty() && !destroy_remains()) return {.lost = true};
   if (!stop_deadlines_.empty() && !expire_deadlines()) return {.lost = true};
   update_log(false);
 
@@ -417,7 +418,7 @@ bool Shard::hot_drop(TaskCell& cell, Outcome outcome, bool after_exit) {
     forget_requests(cell);  // what drop itself asked for
     hot_settle(cell, outcome);
   } else {
-    after_drop(cell, {.after_exit = false});
+    after_removal(cell, tenure.frame);
   }
   return true;
 }
@@ -428,6 +429,7 @@ bool Shard::drop(TaskCell& cell) {
 
 void Shard::after_drop(TaskCell& cell, const LateResult& late) {
   forget_requests(cell);
+  cell.lingers = false;
   if (late.after_exit) {
     settle(cell, late.outcome);
   } else if (cell.coordinated) {

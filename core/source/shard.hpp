@@ -15,6 +15,7 @@
 
 #include "blocking_call.hpp"
 #include "cell_arena.hpp"
+#include "handler_queue.hpp"
 #include "log_gate.hpp"
 #include "task_cell.hpp"
 #include "taskhost/core/coordinator.hpp"
@@ -67,22 +68,6 @@ struct ShardCounters {
   std::uint64_t exits() const noexcept { return restarts + last_exits; }
 };
 
-// What waits for a stalled call to come back.
-class Deferred {
- public:
-  virtual ~Deferred() = default;
-  virtual void run() = 0;
-};
-template <class Function>
-class DeferredWork final : public Deferred {
- public:
-  explicit DeferredWork(Function function) : function_(std::move(function)) {}
-  void run() override { function_(); }
-
- private:
-  Function function_;
-};
-
 class Shard {
  public:
   Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events);
@@ -119,15 +104,13 @@ class Shard {
     queue_tail_ = &cell.run_next;
   }
 
-  // Around a handler of a coroutine: see handler_call.hpp. `counts`: what the handler asked for is the live
-  // execution's.
-  Tenure& begin_handler(TaskCell& cell) noexcept;
-  void end_handler(Tenure& tenure, TaskCell& cell, bool counts);
+  // What is left of an execution that was dropped: destroyed soon, in a call of its own.
+  void bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler);
   // Whether the calling thread lost a shard in a handler of the loop. Then it must leave the loop, and touch nothing.
   static bool lost_on_this_thread() noexcept;
   static void forget_loss_on_this_thread() noexcept;
   // Runs this when the call in which the task is stalled has come back.
-  void defer(TaskCell& cell, std::unique_ptr<Deferred> work);
+  void defer(TaskCell& cell, std::function<void()> work) { stall_of(cell).deferred.push_back(std::move(work)); }
 
   // No execution is started any more; those that live are asked to end: blocking ones now, the others one after the
   // other in the turns to come. Their stop_timeouts count from `began`.
@@ -204,7 +187,15 @@ class Shard {
     std::shared_ptr<Tenure> tenure;  // of that thread
     Nanoseconds since;
     bool woken = false;
-    std::vector<std::unique_ptr<Deferred>> deferred;
+    std::vector<std::function<void()>> deferred;
+  };
+
+  // What completed for a coroutine after it was dropped; or, without a handler, the sign that all has that does soon.
+  struct Remains {
+    TaskCell* cell;
+    std::uint64_t execution;
+    std::shared_ptr<HandlerQueue> queue = nullptr;  // shared with what else is left of the coroutine
+    std::unique_ptr<QueuedHandler> handler = nullptr;
   };
 
   // Those that call task code return false once the shard is lost. The hot ones are all of a restart and of a wake:
@@ -232,7 +223,8 @@ class Shard {
   bool after_start(TaskCell& cell, const CallFrame& frame, Status status);
   bool after_poll(TaskCell& cell, const CallFrame& frame, Status status);
   void after_drop(TaskCell& cell, const LateResult& late);
-  void after_handler(TaskCell& cell, const CallFrame& frame);
+  void after_removal(TaskCell& cell, const CallFrame& frame);
+  bool destroy_remains();
   bool launch(TaskCell& cell);
   bool refuse_start(TaskCell& cell);
 
@@ -297,6 +289,7 @@ class Shard {
   ShardCounters counters_;
 
   std::vector<Stall> stalls_;
+  std::vector<Remains> remains_;
   const std::uint32_t bell_;  // a slot without a task: rung when one of them came back
 
   std::atomic<bool> awake_{true};

@@ -1,8 +1,8 @@
-// What executions ask of their shard: wakes, timers, descriptors; and the handlers of coroutines.
+// What executions ask of their shard: wakes, timers, descriptors; and what is left of coroutines.
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "descriptor_watch.hpp"
-#include "handler_call.hpp"
 #include "shard.hpp"
 
 namespace taskhost {
@@ -79,35 +79,47 @@ void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned intere
   watch->arm(interests);
 }
 
-HandlerCall::HandlerCall(TaskCell& cell, bool live) noexcept : cell_(cell), live_(live), execution_(cell.execution) {
-  if (current_call() != nullptr) return;
-  tenure_ = &cell.kind->shard.begin_handler(cell);
-  frame_.emplace(tenure_->frame);
+// --- what is left of a coroutine that was dropped: what it awaited completes on the loop, soon or some day -----------
+
+void Shard::bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler) {
+  TaskCell& cell = queue->cell();
+  const std::uint64_t execution = queue->execution();
+  remains_.push_back({&cell, execution, std::move(queue), std::move(handler)});
 }
 
-HandlerCall::~HandlerCall() {
-  if (tenure_ == nullptr) return;
-  cell_.kind->shard.end_handler(*tenure_, cell_, live_ && cell_.execution == execution_);
-}
-
-Tenure& Shard::begin_handler(TaskCell& cell) noexcept {
-  rouse();
-  tenure_->begin_step();
-  tenure_->begin_call(cell, Stage::handler);
-  return *tenure_;
-}
-
-void Shard::end_handler(Tenure& tenure, TaskCell& cell, bool counts) {
-  if (!tenure.end_call()) {
-    (void)lose(tenure, {.counts = counts});
-  } else if (counts) {
-    after_handler(cell, tenure.frame);
+// A drop has returned whose execution's stop had run out of time. The end of one that is not gone yet is told when what
+// was cancelled has completed and is destroyed: it may get stuck there. What does not complete now is waited for no
+// longer.
+void Shard::after_removal(TaskCell& cell, const CallFrame& frame) {
+  if (!frame.requests.lingers) {
+    after_drop(cell, {.after_exit = false});
+    return;
   }
+  cell.lingers = true;
+  boost::asio::post(context_, [this, &cell, execution = cell.execution] { remains_.push_back({&cell, execution}); });
 }
 
-void Shard::after_handler(TaskCell& cell, const CallFrame& frame) {
-  if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) check_ready(cell);
-  apply(cell, frame);
+bool Shard::destroy_remains() {
+  for (std::size_t i = 0; i < remains_.size();) {
+    TaskCell& cell = *remains_[i].cell;
+    if (cell.stalled) {  // it may be the same coroutine
+      ++i;
+      continue;
+    }
+    Remains remains = std::move(remains_[i]);
+    remains_.erase(remains_.begin() + static_cast<std::ptrdiff_t>(i));
+    const bool lingers = cell.lingers && cell.execution == remains.execution;
+    if (remains.handler == nullptr) {
+      if (lingers) after_drop(cell, {.after_exit = false});
+      continue;
+    }
+    Tenure& tenure = *tenure_;
+    tenure.begin_step();
+    tenure.begin_call(cell, lingers ? Stage::drop : Stage::handler);
+    remains.queue->destroy(std::move(remains.handler));
+    if (!tenure.end_call()) return lose(tenure, {.after_exit = false});
+  }
+  return true;
 }
 
 }  // namespace taskhost

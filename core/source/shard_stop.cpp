@@ -141,7 +141,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   if (stopping_ && cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
   if (expired_) boost::asio::post(context_, [this] { expire_stop(); });  // the former owner may have been in the midst
   if (cell.machine.state != TaskState::ended) return;
-  // Its stop ran out of time, and now its drop does not return; or it is a handler of a coroutine long dropped.
+  // Its stop ran out of time, and now its drop does not return; or what is left of a coroutine long dropped.
   if (!stalls_.back().tenure->abandon()) return;
   if (stage == Stage::drop) {
     abandon(cell);
@@ -177,10 +177,6 @@ Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {
   return *std::find_if(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == &cell; });
 }
 
-void Shard::defer(TaskCell& cell, std::unique_ptr<Deferred> work) {
-  stall_of(cell).deferred.push_back(std::move(work));
-}
-
 // On the thread that lost the shard.
 bool Shard::lose(Tenure& tenure, const LateResult& late) noexcept {
   lost_shard = true;
@@ -207,9 +203,7 @@ bool Shard::resume_stalled(Stall stall) {
   sink_.log(LogLevel::info, cell.name(),
             "its " + std::string(to_string(frame.requests.stage)) + " returned after " +
                 std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
-  for (auto& work : stall.deferred) {
-    boost::asio::post(context_, [work = std::move(work)] { work->run(); });
-  }
+  for (auto& work : stall.deferred) boost::asio::post(context_, std::move(work));
   if (stall.woken) wake(cell);
   if (cell.machine.state == TaskState::stopping) limit_stop(cell);  // it may have passed meanwhile
   switch (frame.requests.stage) {
@@ -218,10 +212,13 @@ bool Shard::resume_stalled(Stall stall) {
     case Stage::poll:
       return after_poll(cell, frame, late.status);
     case Stage::drop:
-      after_drop(cell, late);
+      if (late.after_exit) {
+        after_drop(cell, late);
+      } else {
+        after_removal(cell, frame);
+      }
       return true;
     case Stage::handler:
-      if (late.counts) after_handler(cell, frame);
       return true;
   }
   return true;

@@ -8,6 +8,13 @@
 
 namespace taskhost {
 
+namespace {
+
+// Between two turns: handlers that post others for ever must not keep timers, wakes and the stop from their turn.
+constexpr unsigned handlers_a_turn = 64;
+
+}  // namespace
+
 // What a thread does for a shard: from the beginning, or from where a stuck one left off, to the end or until it is
 // stuck itself.
 class ShardThread::Tour final : public Job {
@@ -86,8 +93,11 @@ void ShardThread::expire_stop() {
   boost::asio::post(shard_.context(), [this] { shard_.expire_stop(); });
 }
 
-void ShardThread::quit() {
-  boost::asio::post(shard_.context(), [this] { quit_ = true; });
+void ShardThread::quit(std::function<void()> has_quit) {
+  boost::asio::post(shard_.context(), [this, has_quit = std::move(has_quit)]() mutable {
+    has_quit_ = std::move(has_quit);
+    quit_ = true;
+  });
 }
 
 void ShardThread::run(const std::shared_ptr<Tenure>&) {
@@ -96,37 +106,37 @@ void ShardThread::run(const std::shared_ptr<Tenure>&) {
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
+    if (quit_) break;       // after a turn: what the last handlers left is destroyed
+    unsigned handlers = 0;
     if (!turn.more) {
       arm(turn.deadline);
       if (shard_.port().begin_sleep()) {
         shard_.doze();
-        run_handlers(true);
+        handlers += run_handler(true);
         if (Shard::lost_on_this_thread()) return;
         shard_.port().end_sleep();
       }
     }
-    run_handlers(false);
-    if (Shard::lost_on_this_thread()) return;
-    if (quit_) break;
+    while (handlers < handlers_a_turn && run_handler(false) != 0) {
+      if (Shard::lost_on_this_thread()) return;
+      ++handlers;
+    }
   }
+  if (has_quit_) has_quit_();
   done_.set_value();
 }
 
-// Handlers are ours, a coroutine's (which let nothing out), or whatever a C++ task posted by itself. One by one, since
-// each may lose the shard.
-void ShardThread::run_handlers(bool wait) noexcept {
+// Handlers are ours, Asio's, or whatever a C++ task posted by itself. One by one, since a drop in one may lose the
+// shard.
+std::size_t ShardThread::run_handler(bool wait) noexcept {
   try {
-    if (wait) {
-      shard_.context().run_one();
-    } else {
-      while (shard_.context().poll_one() != 0 && !Shard::lost_on_this_thread()) {
-      }
-    }
+    return wait ? shard_.context().run_one() : shard_.context().poll_one();
   } catch (const std::exception& error) {
     shard_.sink().log(LogLevel::error, nullptr, std::string("a handler let an exception out: ") + error.what());
   } catch (...) {
     shard_.sink().log(LogLevel::error, nullptr, "a handler let an exception out");
   }
+  return 1;
 }
 
 // A timer that is armed too early costs a turn; arming it anew costs a system call. So only for an earlier time.

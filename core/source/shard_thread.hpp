@@ -34,7 +34,8 @@ class ShardThread {
   // [any thread]
   void begin_stop(Nanoseconds began);
   void expire_stop();
-  void quit();
+  // `has_quit` is called by the shard's thread when it has run all that was ready, as the last thing.
+  void quit(std::function<void()> has_quit);
 
   // [monitor] While the call that the shard's thread is in is pinned: from now on another thread runs the shard. Throws
   // std::system_error if there is none; then nothing has changed. From the return on, the call must be taken.
@@ -48,7 +49,7 @@ class ShardThread {
   class Tour;
 
   void run(const std::shared_ptr<Tenure>& tenure);
-  void run_handlers(bool wait) noexcept;
+  std::size_t run_handler(bool wait) noexcept;
   void arm(Nanoseconds deadline);
   void wait_for_wakes();
 
@@ -58,6 +59,7 @@ class ShardThread {
   boost::asio::posix::stream_descriptor wakes_;
   Nanoseconds armed_ = never;  // what timer_ waits for
   bool quit_ = false;
+  std::function<void()> has_quit_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::promise<void> made_;
   std::promise<bool> go_;

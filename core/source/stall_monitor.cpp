@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 constexpr std::chrono::nanoseconds stop_interval = 20ms;
 constexpr std::chrono::nanoseconds stuck_after = 200ms;
 // A shard that is stuck outside any call (a handler that a C++ task posted by itself) can't be taken over. When the
-// stop has run out of time and it has made no step for so long, it is given up.
+// stop has run out of time, or all tasks have ended, and it has made no step for so long, it is given up.
 constexpr std::chrono::nanoseconds give_up_after = 5s;
 // A shard that was just taken over probably has more such tasks: the next calls get this part of the limit.
 constexpr int hurry = 16;
@@ -71,7 +71,7 @@ void StallMonitor::wait() {
   });
 }
 
-void StallMonitor::begin_stop(Time began, std::function<void(ShardThread&)> stuck_outside) {
+void StallMonitor::begin_stop(Time began, std::function<bool(ShardThread&)> stuck_outside) {
   stopping_ = true;
   stop_began_ = began;
   stuck_outside_ = std::move(stuck_outside);
@@ -82,6 +82,11 @@ void StallMonitor::expire_stop() {
   expired_ = true;
   expired_at_ = std::chrono::steady_clock::now();
   look();
+}
+
+void StallMonitor::begin_quit() {
+  quitting_ = true;
+  expire_stop();
 }
 
 void StallMonitor::end() {
@@ -97,7 +102,7 @@ void StallMonitor::look() {
   last_look_ = now;
   for (Member& member : members_) {
     if (late > 0ns) member.since = std::min(now, member.since + late);
-    if (!member.given_up && has_live_tasks(member)) look_at(member, now);
+    if (!member.given_up && can_be_stuck(member)) look_at(member, now);
     if (ended_) return;
   }
   tell_untold(now);
@@ -108,8 +113,8 @@ void StallMonitor::look() {
   }
   if (stopping_) interval = std::min(interval, stop_interval);
   const auto busy = [this] {
-    return stopping_ || !untold_.empty() || std::any_of(members_.begin(), members_.end(), [](const Member& member) {
-             return member.thread->shard().awake() && has_live_tasks(member);
+    return stopping_ || !untold_.empty() || std::any_of(members_.begin(), members_.end(), [this](const Member& member) {
+             return member.thread->shard().awake() && can_be_stuck(member);
            });
   };
   if (!busy()) {
@@ -139,8 +144,7 @@ void StallMonitor::look_at(Member& member, Time now) {
   } else if (in_call) {
     look_at_call(member, now);
   } else if (expired_ && now - std::max(member.since, expired_at_) >= give_up_after) {
-    member.given_up = true;
-    stuck_outside_(*member.thread);
+    member.given_up = stuck_outside_(*member.thread);
   }
 }
 

@@ -39,9 +39,12 @@ class StallMonitor {
   }
 
   // From now on, a call that outlives its task's stop_timeout is taken care of however large the limit is, and if need
-  // be beyond the bound of threads. `stuck_outside`: a shard makes no step though it is in no call.
-  void begin_stop(Time began, std::function<void(ShardThread&)> stuck_outside);
+  // be beyond the bound of threads. `stuck_outside`: a shard makes no step though it is in no call; true: it is not
+  // looked at any more.
+  void begin_stop(Time began, std::function<bool(ShardThread&)> stuck_outside);
   void expire_stop();
+  // All tasks have ended, and the shards are to quit: what of them is still in the way has no more time than that.
+  void begin_quit();
   void end();
 
  private:
@@ -74,9 +77,9 @@ class StallMonitor {
   }
   std::chrono::nanoseconds patience(const Member& member, Time now) const;
   bool is_over(const Member& member, const TaskCell& cell, Time now) const;
-  static bool has_live_tasks(const Member& member) {
+  bool can_be_stuck(const Member& member) const {
     const Shard& shard = member.thread->shard();
-    return shard.size() != 0 && (!shard.ended() || shard.has_coordinated());
+    return quitting_ || (shard.size() != 0 && (!shard.ended() || shard.has_coordinated()));
   }
 
   ShardOwner& owner_;
@@ -93,9 +96,10 @@ class StallMonitor {
 
   bool stopping_ = false;
   bool expired_ = false;
+  bool quitting_ = false;
   Time stop_began_{};
   Time expired_at_{};
-  std::function<void(ShardThread&)> stuck_outside_;
+  std::function<bool(ShardThread&)> stuck_outside_;
 };
 
 }  // namespace taskhost

@@ -225,6 +225,7 @@ class Supervisor::Implementation final : public ShardOwner {
 
   struct Member {
     std::unique_ptr<ShardThread> thread;
+    bool has_quit = false;
     bool given_up = false;
   };
 
@@ -273,11 +274,11 @@ class Supervisor::Implementation final : public ShardOwner {
     event.message = cause_.detail;
     sink_.publish(std::move(event));
     announced_ = true;
-    if (finish_if_ended()) return;
+    monitor_.begin_stop(std::chrono::steady_clock::now(), [this](ShardThread& thread) { return give_up(thread); });
+    if (quit_if_ended()) return;
     const Nanoseconds began = clock_.now();
     for (const Member& member : shards_) member.thread->begin_stop(began);
     coordinated_.begin_stop();
-    monitor_.begin_stop(std::chrono::steady_clock::now(), [this](ShardThread& thread) { give_up(thread); });
     if (expire_at_once_) {
       expire();
       return;
@@ -301,14 +302,34 @@ class Supervisor::Implementation final : public ShardOwner {
         boost::asio::post(control_, [this] { begin_stop(); });
       }
     }
-    finish_if_ended();
+    quit_if_ended();
   }
 
-  bool finish_if_ended() {
-    if (!announced_ || live_shards_.load() != 0 || !coordinated_.all_ended() || finished_) return finished_;
+  // The host has stopped when its shards have quit: what coroutines that were dropped left behind, and what tasks
+  // posted to the loops by themselves, may still be in the way, and is task code.
+  bool quit_if_ended() {
+    if (!announced_ || live_shards_.load() != 0 || !coordinated_.all_ended() || quitting_) return quitting_;
+    quitting_ = true;
+    deadline_.cancel();
+    for (Member& member : shards_) {
+      if (member.given_up) continue;
+      member.thread->quit([this, &member] {
+        boost::asio::post(control_, [this, &member] {
+          member.has_quit = true;
+          finish_if_quit();
+        });
+      });
+    }
+    monitor_.begin_quit();
+    finish_if_quit();
+    return true;
+  }
+
+  void finish_if_quit() {
+    const auto is_over = [](const Member& member) { return member.has_quit || member.given_up; };
+    if (finished_ || !std::all_of(shards_.begin(), shards_.end(), is_over)) return;
     finished_ = true;
     result_ = result();
-    deadline_.cancel();
     monitor_.end();
     Event event;
     event.kind = EventKind::host_stopped;
@@ -316,9 +337,7 @@ class Supervisor::Implementation final : public ShardOwner {
     event.status = static_cast<std::int32_t>(result_);
     event.task = cause_.task.empty() ? nullptr : cause_.task.c_str();
     sink_.publish(std::move(event));
-    for (const Member& member : shards_) member.thread->quit();
     control_.stop();
-    return true;
   }
 
   void expire() {
@@ -337,17 +356,19 @@ class Supervisor::Implementation final : public ShardOwner {
     monitor_.expire_stop();
   }
 
-  void give_up(ShardThread& thread) {
+  // False: nothing of it is waited for.
+  bool give_up(ShardThread& thread) {
     Shard& shard = thread.shard();
-    if (shard.ended() && !coordinated_.live_on(shard)) return;
-    abandoned_.store(true);
+    if (!quitting_ && shard.ended() && !coordinated_.live_on(shard)) return false;
+    task_abandoned();
     sink_.log(LogLevel::error, nullptr, "a shard is stuck outside a task's call, and is given up with its tasks");
     for (Member& member : shards_) {
       if (member.thread.get() == &thread) member.given_up = true;
     }
     if (!shard.ended()) live_shards_.fetch_sub(1);
     coordinated_.give_up(shard);
-    finish_if_ended();
+    if (quit_if_ended()) finish_if_quit();
+    return true;
   }
 
   // A line for each execution that did not stop in time.
@@ -392,6 +413,7 @@ class Supervisor::Implementation final : public ShardOwner {
   std::atomic<bool> abandoned_{false};
 
   bool announced_ = false;  // the control thread's, from here on
+  bool quitting_ = false;   // all tasks have ended
   bool finished_ = false;
   HostResult result_ = HostResult::success;  // once finished
   bool expired_ = false;

@@ -99,6 +99,7 @@ struct TaskCell final : Execution {
   bool timer_relative : 1 = false;  // to be set at the next reading of the clock
   bool said_ready : 1 = false;
   bool stop_deadline_set : 1 = false;
+  bool lingers : 1 = false;      // it was dropped, and its end is told when what is left of it is destroyed
   bool coordinated : 1 = false;  // then its budget counts as used up: no exit of it is ever a restart of the shard's
 };
 static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte

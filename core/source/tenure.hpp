@@ -29,7 +29,6 @@ struct LateResult {
   Status status = Status::pending;  // start, poll
   Outcome outcome = Outcome::ok;    // drop after an exit: of that exit
   bool after_exit = false;          // drop: else after a stop that ran out of time
-  bool counts = false;              // handler: it was the current execution's
 };
 
 class Tenure {

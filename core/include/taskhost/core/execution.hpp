@@ -63,7 +63,7 @@ class Execution {
 
   // [execution, polled] The loop it lives on, for Asio's own operations. Their handlers run on the shard's thread, but
   // are no calls of the execution: there only what is tagged [any thread] works. A coroutine is on an executor of its
-  // own, through which its handlers are calls of the execution like its steps.
+  // own, whose handlers run in its polls, one in each.
   boost::asio::any_io_executor executor() const;
 
  protected:

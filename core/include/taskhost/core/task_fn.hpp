@@ -95,7 +95,8 @@ class TaskFn {
 
   // From a function that returns a fresh asio::awaitable<void> or asio::awaitable<TaskResult>; called with nothing, or
   // with Execution&. When the host asks for the end, what the coroutine awaits is cancelled (terminal); when it is
-  // dropped, its frame is destroyed and none of its code runs any more. An exception that leaves it is a panic.
+  // dropped, its frame is destroyed and none of its code runs any more. An exception that leaves it, or what it
+  // posts to its executor, is a panic.
   template <class Factory>
   static TaskFn from_awaitable(Factory factory);
 
