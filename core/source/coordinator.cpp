@@ -323,7 +323,9 @@ void Coordinator::begin_stop(Nanoseconds now) {
 
 void Coordinator::expire_stop(Nanoseconds now) {
   begin_stop(now);
+  expired_ = true;
   for (Place task = 0; task < entries_.size(); ++task) {
+    entries_[task].was_held_up = is_held_up(entries_[task]);
     if (!entries_[task].to_ask) continue;
     entries_[task].blockers = 0;
     free_to_ask_.insert(task);

@@ -350,8 +350,10 @@ class Supervisor::Implementation final : public ShardOwner {
     finish_if_ended();
   }
 
-  // A line for each execution that did not stop in time.
+  // A line for each execution that did not stop in time. One that had to wait for others, and was dropped at once when
+  // it was asked at last, has nothing to explain: it is named with those.
   void report(const Straggler& straggler) {
+    if (straggler.where.empty() && coordinated_.was_held_up(straggler.index)) return;
     std::string text = "did not stop: execution " + std::to_string(straggler.execution) + ", asked " +
                        std::to_string(straggler.asked_for / 1'000'000) + " ms ago";
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
