@@ -18,6 +18,7 @@
 #include "coordinated_tasks.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
+#include "system_failure.hpp"
 
 namespace taskhost {
 
@@ -100,6 +101,8 @@ class Supervisor::Implementation final : public ShardOwner {
           control_.run();
         });
       }
+    } catch (const std::system_error& error) {
+      failure = std::make_exception_ptr(system_failure(error.code().value(), "pthread_create"));
     } catch (...) {
       failure = std::current_exception();
     }
@@ -400,8 +403,11 @@ class Supervisor::Implementation final : public ShardOwner {
   bool expire_at_once_ = false;  // it was asked for before the stop was announced
 };
 
-Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock)
-    : implementation_(std::make_unique<Implementation>(options, sink, clock)) {}
+Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock) try
+    : implementation_(std::make_unique<Implementation>(options, sink, clock)) {
+} catch (const boost::system::system_error& error) {
+  throw system_failure(error.code().value(), "epoll_create");  // an event loop's descriptors
+}
 
 Supervisor::~Supervisor() {
   if (implementation_->started()) {

@@ -53,7 +53,8 @@ struct StopCause {
 
 class Supervisor {
  public:
-  // `sink` and `clock` outlive the supervisor. Throws std::invalid_argument for a wrong option.
+  // `sink` and `clock` outlive the supervisor. Throws std::invalid_argument for a wrong option,
+  // std::system_error if the system has no descriptor left.
   Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock);
   // Stops and waits first, if need be.
   ~Supervisor();
