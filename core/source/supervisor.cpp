@@ -19,6 +19,7 @@
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
 #include "system_failure.hpp"
+#include "taskhost/core/policy_check.hpp"
 
 namespace taskhost {
 
@@ -75,6 +76,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (prepared_) return;
     if (cancelled_) throw std::logic_error("this supervisor can't be prepared any more");
     if (tasks_.size() > task_limit) throw std::length_error("more than 4294967295 tasks");
+    check_policies();
     coordinated_.plan(tasks_, options_.seed != 0 ? options_.seed : id_high_);
     std::size_t made = 0;
     std::exception_ptr failure;
@@ -241,6 +243,17 @@ class Supervisor::Implementation final : public ShardOwner {
 
   static std::string all_in_use(unsigned count, const char* what) {
     return count == 0 ? std::string(what) + " is 0" : "all " + std::to_string(count) + ' ' + what + " are in use";
+  }
+
+  void check_policies() {
+    tasks_.for_each_options([this](const TaskOptions& options) {
+      const std::vector<PolicyProblem> problems = check_policy(options);
+      if (problems.empty()) return;
+      std::size_t first = 0;  // of the tasks with these options
+      while (first < tasks_.size() && &tasks_.options(first) != &options) ++first;
+      if (first == tasks_.size()) return;  // that task was removed again
+      throw std::invalid_argument("task '" + std::string(tasks_.name(first)) + "': " + problems.front().message);
+    });
   }
 
   void make_tasks(Shard& shard, std::size_t first) {

@@ -365,3 +365,15 @@ TEST_CASE(
       logs[1].ends_with("between two polls; 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8' and at least 992 more "
                         "waited for it"));
 }
+
+TEST_CASE("a policy whose timers would spin is refused with the task's name, and what to do, before anything starts") {
+  Scene scene;
+  SupervisionOptions spinning;
+  spinning.watchdog = Watchdog{};
+  scene.add("fine", obedient(), TaskType::mandatory, 3);
+  scene.add("spins", obedient(), TaskType::mandatory, 3, spinning);
+  scene.supervisor.add(std::move(scene.tasks));
+  CHECK_THROWS_WITH(scene.supervisor.prepare(), "task 'spins': expected a duration longer than 0s, found 0s");
+  CHECK_THROWS_AS(scene.supervisor.start(), std::invalid_argument);
+  CHECK(scene.sink->lines().empty());
+}
