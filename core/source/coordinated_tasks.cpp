@@ -30,7 +30,7 @@ void CoordinatedTasks::plan(const TaskList& tasks, std::uint64_t seed) {
   for (const std::uint32_t index : chosen) {
     places_.emplace(index, static_cast<Place>(list.size()));
     list.push_back({tasks.options(index), {}, {}});
-    members_.push_back({index, nullptr, nullptr, {}});
+    members_.push_back({index, nullptr, nullptr});
   }
   for (const TaskList::Relation& relation : tasks.relations) {
     CoordinatedTask& task = list[places_.at(relation.task)];
@@ -110,9 +110,6 @@ void CoordinatedTasks::begin_stop() {
 
 void CoordinatedTasks::expire_stop() {
   if (!coordinator_) return;
-  for (Place task = 0; task < members_.size(); ++task) {
-    members_[task].held_up = names_of(coordinator_->held_up_by(task));
-  }
   coordinator_->expire_stop(clock_.now());
   after_input();
 }
@@ -138,16 +135,23 @@ bool CoordinatedTasks::live_on(const Shard& shard) const {
 std::string CoordinatedTasks::held_up_by(std::uint32_t index) const {
   const auto found = places_.find(index);
   if (found == places_.end() || !coordinator_) return {};
-  const std::string now = names_of(coordinator_->held_up_by(found->second));
-  return now.empty() ? members_[found->second].held_up : now;
-}
-
-std::string CoordinatedTasks::names_of(const std::vector<Place>& places) const {
+  constexpr std::size_t most_named = 8;
+  constexpr std::size_t most_counted = 1000;  // so that many stragglers do not count all tasks each
+  const std::vector<Place> places = coordinator_->held_up_by(found->second, most_counted);
   std::string names;
-  for (const Place place : places) {
-    names += (names.empty() ? "'" : ", '") + std::string(members_[place].cell->name()) + "'";
+  for (std::size_t i = 0; i < std::min(places.size(), most_named); ++i) {
+    names += (names.empty() ? "'" : ", '") + std::string(members_[places[i]].cell->name()) + "'";
+  }
+  if (places.size() > most_named) {
+    names += places.size() == most_counted ? " and at least " : " and ";
+    names += std::to_string(places.size() - most_named) + " more";
   }
   return names;
+}
+
+bool CoordinatedTasks::was_held_up(std::uint32_t index) const {
+  const auto found = places_.find(index);
+  return found != places_.end() && coordinator_ && coordinator_->was_held_up(found->second);
 }
 
 // --- operators -------------------------------------------------------------------------------------------------------
@@ -180,7 +184,7 @@ void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard:
   // Known first: the coordinator may order its start at once.
   const auto task = static_cast<Place>(members_.size());
   places_.emplace(index, task);
-  members_.push_back({index, &shard, handed.cell, {}});
+  members_.push_back({index, &shard, handed.cell});
   coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
   const auto waiting = waiting_operations_.extract(index);
   for (const Coordinator::Operation operation : waiting.mapped().operations) {

@@ -53,15 +53,16 @@ class CoordinatedTasks final : public CoordinatorPort {
   // `shard` and `place` say where a task is that the coordinator does not know yet.
   void operate(std::uint32_t index, Coordinator::Operation operation, Shard& shard, std::size_t place);
 
-  // Names of the tasks that waited for this one to stop; for a report.
+  // For a report: names of the tasks that waited for this one to stop, the first of them if they are many; and whether
+  // this one had not been asked either when the stop ran out of time.
   std::string held_up_by(std::uint32_t index) const;
+  bool was_held_up(std::uint32_t index) const;
 
  private:
   struct Member {
     std::uint32_t index = 0;
     Shard* shard = nullptr;
     TaskCell* cell = nullptr;
-    std::string held_up;  // when the stop as a whole ran out of time
   };
 
   struct Waiting {
@@ -80,7 +81,6 @@ class CoordinatedTasks final : public CoordinatorPort {
   template <class Fact>
   void post_fact(std::uint32_t index, Fact fact);
   void after_input();
-  std::string names_of(const std::vector<Place>& places) const;
 
   boost::asio::io_context& control_;
   EventSink& sink_;

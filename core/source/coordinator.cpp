@@ -10,13 +10,6 @@ namespace {
 
 const SupervisionOptions no_options;
 
-std::string duration_text(std::chrono::nanoseconds duration) {
-  const auto count = duration.count();
-  if (count % 1'000'000'000 == 0) return std::to_string(count / 1'000'000'000) + " s";
-  if (count % 1'000'000 == 0) return std::to_string(count / 1'000'000) + " ms";
-  return std::to_string(count) + " ns";
-}
-
 }  // namespace
 
 const SupervisionOptions& Coordinator::optional_of(const Entry& entry) noexcept {
@@ -266,7 +259,7 @@ void Coordinator::fire(Place task, Nanoseconds now) {
     change(task, State::waiting);
     to_look_at_.insert(task);
   } else if (entry.state == State::starting) {
-    entry.failure = "was not ready within " + duration_text(*optional_of(entry).start_timeout);
+    entry.failure = lateness_message(*optional_of(entry).start_timeout);
     want_stop(task, Purpose::failure);
     count_blockers(task);
   } else if (entry.state == State::running) {
@@ -285,7 +278,7 @@ void Coordinator::watch(Place task, Nanoseconds now) {
     set_deadline(task, later(entry.sign, interval));
     return;
   }
-  const std::string message = "no heartbeat for " + duration_text(watchdog.interval);
+  const std::string message = silence_message(watchdog.interval);
   if (watchdog.action == WatchdogAction::restart) {
     entry.failure = message;
     want_stop(task, Purpose::failure);
@@ -323,7 +316,9 @@ void Coordinator::begin_stop(Nanoseconds now) {
 
 void Coordinator::expire_stop(Nanoseconds now) {
   begin_stop(now);
+  expired_ = true;
   for (Place task = 0; task < entries_.size(); ++task) {
+    entries_[task].was_held_up = is_held_up(entries_[task]);
     if (!entries_[task].to_ask) continue;
     entries_[task].blockers = 0;
     free_to_ask_.insert(task);

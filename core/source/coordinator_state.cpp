@@ -256,20 +256,16 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   port_.start(task, remaining_restarts(entry.options, entry.ledger, now));
 }
 
-std::vector<Place> Coordinator::held_up_by(Place task) const {
+std::vector<Place> Coordinator::held_up_by(Place task, std::size_t most) const {
   std::vector<Place> held_up;
   std::set<Place> seen;
-  std::vector<Place> to_visit{task};
-  while (!to_visit.empty()) {
-    const Place next = to_visit.back();
-    to_visit.pop_back();
+  for (std::size_t visited = 0; visited <= held_up.size() && held_up.size() < most; ++visited) {
+    const Place next = visited == 0 ? task : held_up[visited - 1];
     for (const Place other : entries_[next].after) {
-      if (!entries_[other].to_ask || entries_[other].blockers == 0 || !seen.insert(other).second) continue;
-      held_up.push_back(other);
-      to_visit.push_back(other);
+      const bool waits = expired_ ? entries_[other].was_held_up : is_held_up(entries_[other]);
+      if (waits && held_up.size() < most && seen.insert(other).second) held_up.push_back(other);
     }
   }
-  std::sort(held_up.begin(), held_up.end());
   return held_up;
 }
 

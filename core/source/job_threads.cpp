@@ -7,15 +7,16 @@
 #include <deque>
 #include <mutex>
 #include <stdexcept>
-#include <system_error>
 #include <vector>
+
+#include "system_failure.hpp"
 
 namespace taskhost {
 
 namespace {
 
 void require(int error, const char* what) {
-  if (error != 0) throw std::system_error(error, std::generic_category(), what);
+  if (error != 0) throw system_failure(error, what);
 }
 
 // std::thread has no stack size.
@@ -49,24 +50,32 @@ struct JobThreads::State {
   std::deque<std::shared_ptr<Job>> jobs;
   std::deque<Worker> workers;  // never shrinks: numbers stay
   std::size_t idle = 0;
-  std::size_t free_seen = 0;  // so many workers at least have nothing to do, and no job in the queue is theirs
+  std::size_t free_seen = 0;   // so many workers at least have nothing to do, and no job in the queue is theirs
+  std::size_t unsearched = 0;  // launches since all workers were looked through
   bool closing = false;
 
-  // Whether the job that was queued last finds a worker whose own job has finished, though it may not be idle yet.
-  // Looks through all of them only when those it saw the last time are used up.
-  bool has_free_worker();
+  // Whether the job that was queued last finds a worker whose own job has finished, though it may not be idle yet: then
+  // it is that one's. Looks through all of them only when those it saw the last time are used up; and for what can be
+  // had otherwise, not each time, since a host with thousands of threads would do nothing else.
+  bool take_free_worker(bool can_be_made);
   void add_worker(const std::shared_ptr<State>& self);
 };
 
-bool JobThreads::State::has_free_worker() {
+bool JobThreads::State::take_free_worker(bool can_be_made) {
+  constexpr std::size_t looks_a_launch = 64;
   if (free_seen == 0) {
+    if (can_be_made && ++unsearched * looks_a_launch < workers.size()) return false;
+    unsearched = 0;
     const auto free = static_cast<std::size_t>(std::count_if(workers.begin(), workers.end(), [](const Worker& worker) {
       return worker.job == nullptr || worker.job->finished();
     }));
     const std::size_t taken = jobs.size() - 1;
     free_seen = free > taken ? free - taken : 0;
   }
-  return free_seen > 0;
+  if (free_seen == 0) return false;
+  --free_seen;
+  changed.notify_one();
+  return true;
 }
 
 void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
@@ -77,7 +86,7 @@ void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
   const ThreadAttributes attributes(options.stack_size);
   auto begin = std::make_unique<Begin>(Begin{self, workers.size()});
   workers.emplace_back();
-  const int error = ::pthread_create(
+  const int error = options.create(
       &workers.back().thread, attributes.get(),
       [](void* argument) -> void* {
         const std::unique_ptr<Begin> mine(static_cast<Begin*>(argument));
@@ -121,17 +130,13 @@ void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
     state_->changed.notify_one();
     return;
   }
+  const bool may_be_made = state_->workers.size() < state_->options.limit || beyond_limit;
+  if (state_->take_free_worker(may_be_made)) return;
   try {
-    if (state_->workers.size() >= state_->options.limit && !beyond_limit) {
-      if (!state_->has_free_worker()) {
-        throw std::runtime_error(state_->options.exhausted);
-      }
-      --state_->free_seen;
-      state_->changed.notify_one();
-      return;
-    }
+    if (!may_be_made) throw std::runtime_error(state_->options.exhausted);
     state_->add_worker(state_);
   } catch (...) {
+    if (may_be_made && state_->take_free_worker(false)) return;
     state_->jobs.pop_back();
     throw;
   }

@@ -2,6 +2,8 @@
 // the shards, whose threads task code may block though it must not. launch from any thread.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -19,8 +21,9 @@ class Job {
 struct JobThreadOptions {
   std::string name = "th-job";  // followed by a number; cut to 15 bytes, as the system's thread names are
   std::size_t limit = 4096;     // jobs that have not finished
-  std::string exhausted = "all threads are in use";  // what launch says then
-  std::size_t stack_size = 0;                        // bytes; 0: the system's default
+  std::string exhausted = "all threads are in use";       // what launch says then
+  std::size_t stack_size = 0;                             // bytes; 0: the system's default
+  decltype(&::pthread_create) create = ::pthread_create;  // for tests: a system that gives no thread
 };
 
 class JobThreads {
@@ -32,8 +35,9 @@ class JobThreads {
   JobThreads(const JobThreads&) = delete;
   JobThreads& operator=(const JobThreads&) = delete;
 
-  // Throws std::system_error when the system allows no further thread, std::runtime_error when the limit allows no
-  // further job; `beyond_limit`: whatever the limit says.
+  // A thread that is free, or whose job has finished, is used before another one is made. Throws std::system_error when
+  // the system allows no further thread, std::runtime_error when the limit allows no further job; `beyond_limit`:
+  // whatever the limit says.
   void launch(std::shared_ptr<Job> job, bool beyond_limit = false);
 
  private:

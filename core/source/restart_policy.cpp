@@ -27,6 +27,13 @@ std::uint32_t charged_at(RestartLedger& ledger, const SupervisionOptions& option
   return static_cast<std::uint32_t>(count_within(ledger.times, to_nanoseconds(*optional.window), now));
 }
 
+std::string duration_text(std::chrono::nanoseconds duration) {
+  const auto count = duration.count();
+  if (count % 1'000'000'000 == 0) return std::to_string(count / 1'000'000'000) + " s";
+  if (count % 1'000'000 == 0) return std::to_string(count / 1'000'000) + " ms";
+  return std::to_string(count) + " ns";
+}
+
 ExitAction action_by_type(TaskType type, Outcome outcome) noexcept {
   switch (type) {
     case TaskType::shutdown_on_exit:
@@ -66,12 +73,22 @@ void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseco
   if (optional.reset_after && uptime >= to_nanoseconds(*optional.reset_after)) ledger.give_back();
 }
 
-Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
-                     Nanoseconds now, double random) {
+ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::string_view message) noexcept {
   const SupervisionOptions& optional = optional_of(options);
   const auto rule = std::find_if(optional.exit_rules.begin(), optional.exit_rules.end(),
                                  [&](const ExitRule& candidate) { return candidate.matches(outcome, message); });
-  switch (rule != optional.exit_rules.end() ? rule->action : action_by_type(options.type, outcome)) {
+  return rule != optional.exit_rules.end() ? rule->action : action_by_type(options.type, outcome);
+}
+
+std::string lateness_message(std::chrono::nanoseconds start_timeout) {
+  return "was not ready within " + duration_text(start_timeout);
+}
+std::string silence_message(std::chrono::nanoseconds interval) { return "no heartbeat for " + duration_text(interval); }
+
+Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
+                     Nanoseconds now, double random) {
+  const SupervisionOptions& optional = optional_of(options);
+  switch (action_on_exit(options, outcome, message)) {
     case ExitAction::discard:
       return {Judgement::Kind::discard};
     case ExitAction::stop_host:

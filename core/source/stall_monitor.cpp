@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
-#include <system_error>
+
+#include "system_failure.hpp"
 
 namespace taskhost {
 
@@ -28,7 +29,7 @@ constexpr std::chrono::nanoseconds shortest_interval = 1ms;
 
 int new_timer() {
   const int descriptor = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "timerfd_create");
+  if (descriptor < 0) throw system_failure(errno, "timerfd_create");
   return descriptor;
 }
 

@@ -18,6 +18,8 @@
 #include "coordinated_tasks.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
+#include "system_failure.hpp"
+#include "taskhost/core/policy_check.hpp"
 
 namespace taskhost {
 
@@ -74,6 +76,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (prepared_) return;
     if (cancelled_) throw std::logic_error("this supervisor can't be prepared any more");
     if (tasks_.size() > task_limit) throw std::length_error("more than 4294967295 tasks");
+    check_policies();
     coordinated_.plan(tasks_, options_.seed != 0 ? options_.seed : id_high_);
     std::size_t made = 0;
     std::exception_ptr failure;
@@ -100,6 +103,8 @@ class Supervisor::Implementation final : public ShardOwner {
           control_.run();
         });
       }
+    } catch (const std::system_error& error) {
+      failure = std::make_exception_ptr(system_failure(error.code().value(), "pthread_create"));
     } catch (...) {
       failure = std::current_exception();
     }
@@ -241,6 +246,17 @@ class Supervisor::Implementation final : public ShardOwner {
     return count == 0 ? std::string(what) + " is 0" : "all " + std::to_string(count) + ' ' + what + " are in use";
   }
 
+  void check_policies() {
+    tasks_.for_each_options([this](const TaskOptions& options) {
+      const std::vector<PolicyProblem> problems = check_policy(options);
+      if (problems.empty()) return;
+      std::size_t first = 0;  // of the tasks with these options
+      while (first < tasks_.size() && &tasks_.options(first) != &options) ++first;
+      if (first == tasks_.size()) return;  // that task was removed again
+      throw std::invalid_argument("task '" + std::string(tasks_.name(first)) + "': " + problems.front().message);
+    });
+  }
+
   void make_tasks(Shard& shard, std::size_t first) {
     const bool some_coordinated = !coordinated_.empty();
     for (std::size_t i = first; i < tasks_.size(); i += shards_.size()) {
@@ -371,8 +387,10 @@ class Supervisor::Implementation final : public ShardOwner {
     return true;
   }
 
-  // A line for each execution that did not stop in time.
+  // A line for each execution that did not stop in time. One that had to wait for others, and was dropped at once when
+  // it was asked at last, has nothing to explain: it is named with those.
   void report(const Straggler& straggler) {
+    if (straggler.where.empty() && coordinated_.was_held_up(straggler.index)) return;
     std::string text = "did not stop: execution " + std::to_string(straggler.execution) + ", asked " +
                        std::to_string(straggler.asked_for / 1'000'000) + " ms ago";
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
@@ -420,8 +438,11 @@ class Supervisor::Implementation final : public ShardOwner {
   bool expire_at_once_ = false;  // it was asked for before the stop was announced
 };
 
-Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock)
-    : implementation_(std::make_unique<Implementation>(options, sink, clock)) {}
+Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock) try
+    : implementation_(std::make_unique<Implementation>(options, sink, clock)) {
+} catch (const boost::system::system_error& error) {
+  throw system_failure(error.code().value(), "epoll_create");  // an event loop's descriptors
+}
 
 Supervisor::~Supervisor() {
   if (implementation_->started()) {

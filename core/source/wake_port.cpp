@@ -8,7 +8,8 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <system_error>
+
+#include "system_failure.hpp"
 
 namespace taskhost {
 
@@ -57,7 +58,7 @@ WakePort& WakePort::acquire() {
   }
   all.free_ports.reserve(all.free_ports.size() + 1);
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (descriptor < 0) throw system_failure(errno, "eventfd");
   return *new WakePort(descriptor);
 }
 

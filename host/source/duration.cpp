@@ -104,26 +104,4 @@ DurationReading parse_duration(std::string_view text) {
   return {std::chrono::nanoseconds(static_cast<std::int64_t>(sum)), {}};
 }
 
-std::string print_duration(std::chrono::nanoseconds duration) {
-  if (duration.count() == 0) {
-    return "0s";
-  }
-  const bool negative = duration.count() < 0;
-  // Through unsigned arithmetic: the most negative value has no positive counterpart.
-  const std::uint64_t size =
-      negative ? 0 - static_cast<std::uint64_t>(duration.count()) : static_cast<std::uint64_t>(duration.count());
-  // Hours and minutes only where they are exact, as "90s" says more than "1.5m"; below that the decimals are exact.
-  const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& known) {
-    return size >= known.nanoseconds && (known.nanoseconds <= 1'000'000'000 || size % known.nanoseconds == 0);
-  });
-  std::string text = (negative ? "-" : "") + std::to_string(size / unit->nanoseconds);
-  if (const std::uint64_t rest = size % unit->nanoseconds; rest != 0) {
-    std::string decimals = std::to_string(unit->nanoseconds + rest);
-    decimals.front() = '.';
-    decimals.erase(decimals.find_last_not_of('0') + 1);
-    text += decimals;
-  }
-  return text.append(unit->name);
-}
-
 }  // namespace taskhost

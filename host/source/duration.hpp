@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "taskhost/core/duration.hpp"
+
 namespace taskhost {
 
 struct DurationReading {
@@ -20,10 +22,7 @@ inline constexpr std::chrono::nanoseconds longest_duration = std::chrono::hours(
 inline constexpr std::string_view duration_examples = "\"250ms\", \"10s\" or \"1.5h\"";
 
 // Units are ns, us, ms, s, m and h; no sign, no spaces, at most nine decimals, at most 365 days. What is finer than a
-// nanosecond is cut off.
+// nanosecond is cut off. print_duration writes what it reads.
 DurationReading parse_duration(std::string_view text);
-
-// The shortest exact text that parse_duration reads back: "90s", "1.5s", "2h".
-std::string print_duration(std::chrono::nanoseconds duration);
 
 }  // namespace taskhost

@@ -292,6 +292,21 @@ TEST_CASE("when the stop runs out of time, the rest is asked, whoever is live") 
   CHECK(scene.stop_expires() == "ask 1, ask 0");
 }
 
+TEST_CASE("who was held up by whom is what was true when the stop ran out of time, the nearest first") {
+  CoordinatorScene scene({Recipe(), Recipe().comes_after({0}), Recipe().comes_after({1}), Recipe()});
+  scene.begin();
+  for (const Place task : {0, 1, 2, 3}) scene.runs(task);
+  scene.host_stops();
+  scene.stop_expires();
+  scene.ends(0, {CoordinatorScene::Ending::dropped});
+  CHECK(scene.coordinator.held_up_by(2) == std::vector<Place>{1, 0});
+  CHECK(scene.coordinator.held_up_by(2, 1) == std::vector<Place>{1});
+  CHECK(scene.coordinator.held_up_by(3).empty());
+  CHECK(scene.coordinator.was_held_up(0));
+  CHECK_FALSE(scene.coordinator.was_held_up(2));
+  CHECK_FALSE(scene.coordinator.was_held_up(3));
+}
+
 // --- groups ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("one_for_all starts all members again when all have ended and the delay is over; one is charged") {

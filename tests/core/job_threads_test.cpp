@@ -1,7 +1,10 @@
 // How many jobs may run at once, and that a thread which is about to be free counts as free.
 #include "job_threads.hpp"
 
+#include <atomic>
+#include <cerrno>
 #include <future>
+#include <system_error>
 #include <thread>
 
 #include "blocking_call.hpp"
@@ -27,8 +30,43 @@ std::vector<std::shared_ptr<BlockingCall>> launch_all(ShardScene& scene, JobThre
   return calls;
 }
 
-void await(const BlockingCall& call) {
-  while (!call.finished()) std::this_thread::yield();
+void await(const Job& job) {
+  while (!job.finished()) std::this_thread::yield();
+}
+
+// A job that has finished when it is told to, and gives its thread back when it is told to.
+class HeldJob final : public Job {
+ public:
+  void run() noexcept override {
+    finish.get_future().wait();
+    finished_ = true;
+    leave.get_future().wait();
+  }
+  bool finished() const noexcept override { return finished_; }
+
+  std::promise<void> finish;
+  std::promise<void> leave;
+
+ private:
+  std::atomic<bool> finished_{false};
+};
+
+// How many threads there may be, and how often one was asked for.
+std::atomic<int> threads_left{0};
+std::atomic<int> threads_wanted{0};
+
+int create_if_any_is_left(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
+                          void* argument) noexcept {
+  ++threads_wanted;
+  return threads_left.fetch_sub(1) > 0 ? ::pthread_create(thread, attributes, run, argument) : EAGAIN;
+}
+
+JobThreadOptions with_threads(int count) {
+  threads_left = count;
+  threads_wanted = 0;
+  JobThreadOptions options;
+  options.create = create_if_any_is_left;
+  return options;
 }
 
 }  // namespace
@@ -71,4 +109,61 @@ TEST_CASE("one blocking task more than there may be is refused, until another on
   await(*calls.front());
   threads.launch(further);
   await(*further);
+}
+
+TEST_CASE("a thread whose job has finished is used before another one is made") {
+  JobThreads threads(with_threads(2));
+  const auto first = std::make_shared<HeldJob>();
+  const auto second = std::make_shared<HeldJob>();
+  threads.launch(first);
+  first->finish.set_value();
+  await(*first);
+  threads.launch(second);
+  CHECK(threads_wanted == 1);
+  first->leave.set_value();
+  second->finish.set_value();
+  await(*second);
+  second->leave.set_value();
+}
+
+TEST_CASE("in a crowd of threads a free one is found at the latest when the system gives no other") {
+  constexpr int crowd = 200;
+  JobThreads threads(with_threads(crowd));
+  std::vector<std::shared_ptr<HeldJob>> jobs;
+  for (int i = 0; i < crowd; ++i) threads.launch(jobs.emplace_back(std::make_shared<HeldJob>()));
+  for (int i = 0; i < 3; ++i) {
+    jobs[i]->finish.set_value();
+    await(*jobs[i]);
+    threads.launch(jobs.emplace_back(std::make_shared<HeldJob>()));
+  }
+  CHECK_THROWS_AS(threads.launch(std::make_shared<HeldJob>()), std::system_error);
+  for (std::size_t i = 3; i < jobs.size(); ++i) jobs[i]->finish.set_value();
+  for (const auto& job : jobs) job->leave.set_value();
+  for (const auto& job : jobs) await(*job);
+}
+
+TEST_CASE(
+    "when the system gives no thread and none is free, it is told which limit to raise, and the job is not kept") {
+  JobThreads threads(with_threads(1));
+  const auto only = std::make_shared<HeldJob>();
+  threads.launch(only);
+  const auto refused = std::make_shared<HeldJob>();
+  std::string message;
+  try {
+    threads.launch(refused);
+  } catch (const std::system_error& error) {
+    CHECK(error.code() == std::errc::resource_unavailable_try_again);
+    message = error.what();
+  }
+  CHECK(message.starts_with("the system gives no further thread; raise RLIMIT_NPROC (ulimit -u, now "));
+  CHECK(message.find("pids.max") != std::string::npos);
+  CHECK(refused.use_count() == 1);
+  only->finish.set_value();
+  only->leave.set_value();
+  await(*only);
+  const auto next = std::make_shared<HeldJob>();
+  threads.launch(next);
+  next->finish.set_value();
+  next->leave.set_value();
+  await(*next);
 }

@@ -331,3 +331,49 @@ TEST_CASE("the report of a stop that ran out of time says who did not stop, wher
   released->set_value();
   if (supervisor.abandoned_threads()) Supervisor::leak(sink);
 }
+
+TEST_CASE(
+    "a stop of a long chain that runs out of time describes the one that did not stop, and names a few that waited") {
+  constexpr std::uint32_t length = 5000;
+  SupervisorOptions options;
+  options.shutdown_timeout = 20ms;
+  RecordingSink sink;
+  const SteadyClock clock;
+  Supervisor supervisor(options, sink, clock);
+  const auto deaf = stepping([](Execution&) { return Status::pending; });
+  TaskOptions mandatory;
+  mandatory.type = TaskType::mandatory;
+  mandatory.stop_timeout = 60s;
+  TaskList tasks;
+  for (std::uint32_t i = 0; i < length; ++i) {
+    const bool first = i == 0;  // to stop
+    tasks.add("t" + std::to_string(i), TaskFn(first ? deaf : obedient()), mandatory);
+    if (i + 1 < length) tasks.relations.push_back({i, {i + 1}, {}});
+  }
+  supervisor.add(std::move(tasks));
+  supervisor.start();
+  REQUIRE(sink.await("t0 started 1"));
+  const auto asked = std::chrono::steady_clock::now();
+  supervisor.request_stop({});
+  CHECK(supervisor.wait() == HostResult::stop_timed_out);
+  CHECK(std::chrono::steady_clock::now() - asked < 2s);
+  const Lines logs = sink.logs();
+  REQUIRE(logs.size() == 2);
+  CHECK(logs[0] == "the stop ran out of time");
+  CHECK(logs[1].starts_with("t0: did not stop: execution 1, asked "));
+  CHECK(
+      logs[1].ends_with("between two polls; 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8' and at least 992 more "
+                        "waited for it"));
+}
+
+TEST_CASE("a policy whose timers would spin is refused with the task's name, and what to do, before anything starts") {
+  Scene scene;
+  SupervisionOptions spinning;
+  spinning.watchdog = Watchdog{};
+  scene.add("fine", obedient(), TaskType::mandatory, 3);
+  scene.add("spins", obedient(), TaskType::mandatory, 3, spinning);
+  scene.supervisor.add(std::move(scene.tasks));
+  CHECK_THROWS_WITH(scene.supervisor.prepare(), "task 'spins': expected a duration longer than 0s, found 0s");
+  CHECK_THROWS_AS(scene.supervisor.start(), std::invalid_argument);
+  CHECK(scene.sink->lines().empty());
+}

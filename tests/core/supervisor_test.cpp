@@ -2,6 +2,8 @@
 // for what must come.
 #include "taskhost/core/supervisor.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/uuid/uuid.hpp>
@@ -9,6 +11,7 @@
 #include <map>
 #include <set>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "recording_sink.hpp"
@@ -524,4 +527,22 @@ TEST_CASE("ten thousand tasks start, stop and are dropped, each once") {
   CHECK(recipe->starts == 10'000);
   CHECK(recipe->drops == 10'000);
   CHECK(scene.sink->count(EventKind::task_stopped) == 10'000);
+}
+
+TEST_CASE("a supervisor for which there is no descriptor says which limit to raise") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  std::string message;
+  try {
+    SupervisorOptions options;
+    options.shards = shard_limit;  // more than other tests left descriptors for
+    const Scene scene(options);
+  } catch (const std::system_error& error) {
+    message = error.what();
+  }
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(message.starts_with("the process has no descriptor left; raise RLIMIT_NOFILE (ulimit -n, now 0)"));
 }

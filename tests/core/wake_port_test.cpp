@@ -2,10 +2,13 @@
 #include "taskhost/core/wake_port.hpp"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -277,4 +280,24 @@ TEST_CASE("a port gives as many slots as are asked for, each with a waker of its
   CHECK(std::adjacent_find(wakers.begin(), wakers.end()) == wakers.end());
   for (const std::uint32_t slot : slots) port.remove(slot);
   port.release();
+}
+
+TEST_CASE("a port for which there is no descriptor says which limit to raise") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  std::vector<WakePort*> left_over;
+  std::string message;
+  while (message.empty()) {
+    try {
+      left_over.push_back(&WakePort::acquire());
+    } catch (const std::system_error& error) {
+      message = error.what();
+    }
+  }
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  for (WakePort* port : left_over) port->release();
+  CHECK(message.starts_with("the process has no descriptor left; raise RLIMIT_NOFILE (ulimit -n, now 0)"));
 }

@@ -259,28 +259,56 @@ TEST_CASE("restarts without end need a delay, and are never used up") {
           .empty());
 }
 
-TEST_CASE("delays that would keep the budget from ever being used up within the window are refused, with the numbers") {
-  const std::string never = ", so the budget could never be used up";
+TEST_CASE("a window in which the restarts find no room is refused, with the numbers and what to do") {
+  const auto never = [](const std::string& window, const std::string& above) {
+    return ", so the budget could never be used up within the window of " + window + "; raise \"window\" above " +
+           above + ", or shorten the delays";
+  };
   check({
       {restarted(R"("window": "5s", "backoff": {"initial": "1s", "factor": 2})"),
-       {at("/window", "the first 3 delays add up to 7s, more than the window of 5s" + never)}},
-      {restarted(R"("window": "6.999s", "backoff": {"initial": "1s", "jitter": 1})"),
-       {at("/window", "the first 3 delays add up to 7s, more than the window of 6.999s" + never)}},
+       {at("/window", "the first 3 delays add up to 7s" + never("5s", "7s"))}},
+      {restarted(R"("window": "7s", "backoff": {"initial": "1s", "jitter": 1})"),
+       {at("/window", "the first 3 delays add up to 7s" + never("7s", "7s"))}},
       {restarted(R"("window": "4s", "backoff": {"initial": "1s", "max": "2s"})"),
-       {at("/window", "the first 3 delays add up to 5s, more than the window of 4s" + never)}},
+       {at("/window", "the first 3 delays add up to 5s" + never("4s", "5s"))}},
       {mandatory(R"("restarts": 1, "window": "1s", "backoff": {"initial": "2s"})"),
-       {at("/window", "the first delay is 2s, more than the window of 1s" + never)}},
+       {at("/window", "the first delay is 2s" + never("1s", "2s"))}},
       {mandatory(R"("restarts": 65536, "window": "1h", "backoff": {"initial": "1s", "factor": 1})"),
-       {at("/window", "the first 65536 delays add up to 65536s, more than the window of 1h" + never)}},
+       {at("/window", "the first 65536 delays add up to 65536s" + never("1h", "65536s"))}},
+      {mandatory(R"("restarts": 100, "window": "1us")"),
+       {at("/window",
+           R"(100 restarts take longer, so the budget could never be used up within the window of 1us; raise "window" above 100us, or give fewer "restarts")")}},
+      {restarted(R"("window": "15s", "watchdog": {"interval": "5s", "action": "restart"})"),
+       {at("/window",
+           R"(up to the watchdog's restart, 3 executions take 15s, so the budget could never be used up within the window of 15s; raise "window" above 15s, or lower the interval)")}},
+      {restarted(R"("window": "10s", "ready": "notify", "start_timeout": "5s")"),
+       {at("/window",
+           R"(up to the start_timeout, 3 executions take 15s, so the budget could never be used up within the window of 10s; raise "window" above 15s, or lower "start_timeout")")}},
       {R"({"defaults": {"window": "5s"}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3, "backoff": {"initial": "1s"}}]})",
-       {at("/backoff",
-           "the first 3 delays add up to 7s, more than the window of 5s" + never + " (with what \"defaults\" gives)")}},
+       {at("/backoff", "the first 3 delays add up to 7s" + never("5s", "7s") + " (with what \"defaults\" gives)")}},
       {R"({"defaults": {"window": "5s", "backoff": {"initial": "1s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3}]})",
-       {"m: /tasks/0 (line 1): the first 3 delays add up to 7s, more than the window of 5s" + never +
+       {"m: /tasks/0 (line 1): the first 3 delays add up to 7s" + never("5s", "7s") +
         " (with what \"defaults\" gives)"}},
   });
-  CHECK(faults_of(restarted(R"("window": "7s", "backoff": {"initial": "1s", "factor": 2})")).empty());
+  CHECK(faults_of(restarted(R"("window": "7.1s", "backoff": {"initial": "1s", "factor": 2})")).empty());
   CHECK(faults_of(mandatory(R"("restarts": 65536, "window": "1s", "backoff": {"initial": "0s"})")).empty());
+}
+
+TEST_CASE("restarts that are given back before they can be used up are refused, with what to do") {
+  const std::string silent =
+      R"(a task that falls silent has lived for the watchdog's interval of 5s, and after 5s its restarts are given back, so they could never be used up; raise "reset_after" above 5s, or lower the interval)";
+  const std::string watchdog = R"("watchdog": {"interval": "5s", "action": "restart"})";
+  check({
+      {restarted(R"("reset_after": "5s", )" + watchdog), {at("/reset_after", silent)}},
+      {restarted(R"("reset_after": "1ns")"),
+       {at("/reset_after",
+           R"(every execution lives for 1ns and gives the restarts back, so they could never be used up; raise "reset_after" to 1us or more)")}},
+      {R"({"defaults": {"reset_after": "5s"}, "tasks": [)" +
+           task(R"("type": "mandatory", "restarts": 3, )" + watchdog) + "]}",
+       {at("/watchdog", silent + " (with what \"defaults\" gives)")}},
+  });
+  CHECK(faults_of(restarted(R"("reset_after": "5.1s", )" + watchdog)).empty());
+  CHECK(faults_of(restarted(R"("reset_after": "5s", "watchdog": {"interval": "5s"})")).empty());
 }
 
 TEST_CASE("restarts in a window are bounded") {
@@ -421,7 +449,7 @@ TEST_CASE("behind a syntax error nothing is judged that it may have hidden") {
 
 TEST_CASE("with any one byte changed the optional fields read without a crash, and faults stay on one line") {
   const std::string whole =
-      R"({"groups":{"g":{"strategy":"one_for_all"}},"defaults":{"window":"9s","ready":"notify"},"tasks":[{"plugin":"p",)"
+      R"({"groups":{"g":{"strategy":"one_for_all"}},"defaults":{"window":"99s","ready":"notify"},"tasks":[{"plugin":"p",)"
       R"("type":"mandatory","restarts":3,"backoff":{"initial":"1s","factor":2,"max":"5s","jitter":0.5},"after":["a"],)"
       R"("start_timeout":"1s","watchdog":{"interval":"1s","action":"log"},"on_give_up":{"cooldown":"1s"},"group":"g",)"
       R"("exit_rules":[{"match":{"outcome":["ok"],"message":"m"},"action":"restart"}]}]})";

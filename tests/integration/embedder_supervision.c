@@ -203,7 +203,8 @@ static void wrong_supervision(void) {
   task = plain;
   task.backoff_initial = TASKHOST_SECOND;
   task.window = 5 * TASKHOST_SECOND;
-  must_refuse(&self, &task, "the first 3 delays add up to 7s, more than the window of 5s");
+  must_refuse(&self, &task,
+              "the first 3 delays add up to 7s, so the budget could never be used up within the window of 5s");
   task = plain;
   task.backoff_factor = 2000;
   must_refuse(&self, &task, "without backoff_initial");

@@ -71,8 +71,9 @@ std::vector<Place> Model::in_the_way_of(Place task) const {
   return in_the_way;
 }
 
-// Those that are not asked since this one, or one of them, has not ended.
+// Those that are not asked since this one, or one of them, has not ended; or were not when the stop ran out of time.
 std::vector<Place> Model::held_up_by(Place task) const {
+  if (expired_) return tasks_[task].held_up;
   std::vector<Place> held_up;
   const auto has = [&](Place other) { return std::count(held_up.begin(), held_up.end(), other) != 0; };
   for (bool more = true; more;) {
@@ -319,6 +320,7 @@ void Model::begin_stop(Nanoseconds now) {
 
 void Model::expire_stop(Nanoseconds now) {
   begin_stop(now);
+  for (Place task = 0; task < tasks_.size(); ++task) tasks_[task].held_up = held_up_by(task);
   expired_ = true;
   follow(now);
 }

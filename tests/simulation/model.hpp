@@ -76,6 +76,7 @@ class Model {
     std::uint64_t in_a_row = 0;              // charges since backoff was given back
     std::string failure{};                   // what the exit will say, with purpose failure
     Place discarded_for = 0;                 // purpose discard
+    std::vector<Place> held_up{};            // by it, when the stop ran out of time
   };
 
   const SupervisionOptions& optional_of(Place task) const;

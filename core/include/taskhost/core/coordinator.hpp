@@ -118,8 +118,11 @@ class Coordinator {
   std::size_t size() const noexcept { return entries_.size(); }
   State state(Place task) const noexcept { return entries_[task].state; }
   bool is_live(Place task) const noexcept { return is_live(entries_[task].state); }
-  // Tasks that have not been asked to end, since `task` has not ended yet.
-  std::vector<Place> held_up_by(Place task) const;
+  // Tasks that have not been asked to end, since the live `task` has not ended yet; once the stop has run out of time,
+  // those of that moment. At most so many, the nearest first.
+  std::vector<Place> held_up_by(Place task, std::size_t most = ~std::size_t{0}) const;
+  // It was one of those when the stop ran out of time.
+  bool was_held_up(Place task) const noexcept { return entries_[task].was_held_up; }
 
  private:
   static constexpr std::uint32_t no_group = ~std::uint32_t{0};
@@ -141,6 +144,7 @@ class Coordinator {
     bool unstoppable = false;  // an abandoned execution is still there
     bool satisfied = false;
     bool lost = false;              // ended, and never to be satisfied
+    bool was_held_up = false;       // when the stop ran out of time
     std::uint32_t blockers = 0;     // to_ask: dependants that have to end first
     std::uint32_t unsatisfied = 0;  // of `after`
     std::uint32_t lost_after = 0;   // of `after`
@@ -161,6 +165,7 @@ class Coordinator {
   static bool is_live(State state) noexcept {
     return state == State::starting || state == State::running || state == State::stopping;
   }
+  static bool is_held_up(const Entry& entry) noexcept { return entry.to_ask && entry.blockers != 0; }
   static bool is_to_stop(const Entry& entry) noexcept { return entry.state == State::stopping || entry.to_ask; }
   static bool holds(const Entry& entry) noexcept {
     return entry.held && (is_live(entry.state) || entry.state == State::delayed);
@@ -208,6 +213,7 @@ class Coordinator {
   std::size_t live_ = 0;
   bool closing_ = false;   // a task has stopped the host: nothing is started any more
   bool stopping_ = false;  // the host stops
+  bool expired_ = false;   // its stop ran out of time
 };
 
 std::string_view to_string(Coordinator::State state) noexcept;

@@ -2,8 +2,10 @@
 // in. Any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -34,6 +36,13 @@ void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseco
 // Then, the exit at `now`. A restart is charged; `random`, in [0, 1), is for its jitter.
 Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
                      Nanoseconds now, double random);
+
+// What the first exit rule that matches says, else the type.
+ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::string_view message) noexcept;
+
+// What is said of an execution that was not ready in time, or gave no heartbeat.
+std::string lateness_message(std::chrono::nanoseconds start_timeout);
+std::string silence_message(std::chrono::nanoseconds interval);
 
 // What giving up leads to; never GiveUp::by_type.
 GiveUp after_giving_up(const TaskOptions& options) noexcept;

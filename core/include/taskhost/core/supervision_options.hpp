@@ -37,8 +37,8 @@ std::string_view to_string(ExitAction action) noexcept;
 
 // What an exit of this kind means, instead of what the task's type says.
 struct ExitRule {
-  std::vector<Outcome> outcomes;  // empty: any
-  std::string message;            // a part of the message; empty: any
+  std::vector<Outcome> outcomes{};  // empty: any
+  std::string message{};            // a part of the message; empty: any
   ExitAction action = ExitAction::restart;
 
   bool matches(Outcome outcome, std::string_view its_message) const noexcept;
@@ -63,16 +63,16 @@ struct Watchdog {
 };
 
 struct SupervisionOptions {
-  bool unlimited = false;                                 // restarts without end; needs a backoff
-  std::optional<std::chrono::nanoseconds> window;         // the budget counts restarts within it only
-  std::optional<Backoff> backoff;                         // absent: at once
-  std::optional<std::chrono::nanoseconds> reset_after;    // an execution that lived so long gives all back
-  bool notify = false;                                    // ready when it says so, not when it has started
-  std::optional<std::chrono::nanoseconds> start_timeout;  // from the start until it is ready
-  std::optional<Watchdog> watchdog;
+  bool unlimited = false;                                   // restarts without end; needs a backoff
+  std::optional<std::chrono::nanoseconds> window{};         // the budget counts restarts within it only
+  std::optional<Backoff> backoff{};                         // absent: at once
+  std::optional<std::chrono::nanoseconds> reset_after{};    // an execution that lived so long gives all back
+  bool notify = false;                                      // ready when it says so, not when it has started
+  std::optional<std::chrono::nanoseconds> start_timeout{};  // from the start until it is ready
+  std::optional<Watchdog> watchdog{};
   GiveUp on_give_up = GiveUp::by_type;
   std::chrono::nanoseconds cooldown{0};
-  std::vector<ExitRule> exit_rules;  // the first that matches
+  std::vector<ExitRule> exit_rules{};  // the first that matches
 
   bool operator==(const SupervisionOptions&) const = default;
 };

@@ -53,7 +53,8 @@ struct StopCause {
 
 class Supervisor {
  public:
-  // `sink` and `clock` outlive the supervisor. Throws std::invalid_argument for a wrong option.
+  // `sink` and `clock` outlive the supervisor. Throws std::invalid_argument for a wrong option,
+  // std::system_error if the system has no descriptor left.
   Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock);
   // Stops and waits first, if need be.
   ~Supervisor();
@@ -66,8 +67,9 @@ class Supervisor {
   void add(TaskList tasks);
   std::size_t task_count() const noexcept;
 
-  // prepare makes the threads and the tasks; start, which calls it if need be, lets them go. Throws std::system_error
-  // if the system gives no thread, std::bad_alloc if it gives no memory: then nothing was started, and never will be.
+  // prepare makes the threads and the tasks; start, which calls it if need be, lets them go. Throws
+  // std::invalid_argument for a task whose policy has a problem (policy_check.hpp), std::system_error if the system
+  // gives no thread, std::bad_alloc if it gives no memory: then nothing was started, and never will be.
   void prepare();
   void start();
   // Until everything has stopped. Once.

@@ -1,0 +1,190 @@
+#include "taskhost/core/policy_check.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "taskhost/core/duration.hpp"
+#include "taskhost/core/restart_policy.hpp"
+
+namespace taskhost {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+class Check {
+ public:
+  explicit Check(const TaskOptions& options) : options_(options), optional_(*options.optional) {}
+
+  std::vector<PolicyProblem> run() {
+    check_durations();
+    check_backoff();
+    if (optional_.window && options_.restarts > most_restarts_in_window) {
+      add("restarts", "window",
+          "with a \"window\" there are at most " + std::to_string(most_restarts_in_window) + " restarts, found " +
+              std::to_string(options_.restarts));
+    }
+    const bool restarted = options_.type != TaskType::shutdown_on_exit;
+    if (restarted && optional_.unlimited && (!optional_.backoff || optional_.backoff->initial.count() <= 0)) {
+      add("restarts", "backoff",
+          "\"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: else a task that fails at once would "
+          "take a processor for itself");
+    }
+    if (restarted && !optional_.unlimited && options_.restarts != 0 && problems_.empty()) {
+      if (optional_.reset_after) check_reset_after();
+      if (optional_.window) check_window();
+    }
+    return std::move(problems_);
+  }
+
+ private:
+  void add(std::string_view field, std::string_view other, std::string message, std::string step = {}) {
+    problems_.push_back({field, other, std::move(step), std::move(message)});
+  }
+
+  void check_durations() {
+    const auto expect_some = [this](std::string_view field, nanoseconds duration, const char* step = "") {
+      if (duration.count() > 0) return;
+      add(field, {}, "expected a duration longer than 0s, found " + print_duration(duration), step);
+    };
+    if (optional_.window) expect_some("window", *optional_.window);
+    if (optional_.reset_after) expect_some("reset_after", *optional_.reset_after);
+    if (optional_.start_timeout) expect_some("start_timeout", *optional_.start_timeout);
+    if (optional_.watchdog) expect_some("watchdog", optional_.watchdog->interval, "/interval");
+    if (optional_.on_give_up == GiveUp::cooldown) expect_some("on_give_up", optional_.cooldown, "/cooldown");
+  }
+
+  void check_backoff() {
+    if (!optional_.backoff) return;
+    const Backoff& backoff = *optional_.backoff;
+    if (!(backoff.factor >= 1) || std::isinf(backoff.factor)) {
+      add("backoff", {}, "expected a factor of at least 1", "/factor");
+    }
+    if (!(backoff.jitter >= 0 && backoff.jitter <= 1)) {
+      add("backoff", {}, "expected a jitter from 0 to 1", "/jitter");
+    }
+    if (backoff.max < backoff.initial) {
+      add("backoff", {}, backoff_order_problem(backoff), "/max");
+    }
+  }
+
+  // Whether such a failure, which the host brings about itself, is one that the budget counts.
+  bool is_restarted(const std::string& message) const {
+    return action_on_exit(options_, Outcome::error, message) == ExitAction::restart;
+  }
+  bool restarts_silent_ones() const {
+    return optional_.watchdog && optional_.watchdog->action == WatchdogAction::restart &&
+           is_restarted(silence_message(optional_.watchdog->interval));
+  }
+  bool restarts_late_ones() const {
+    return optional_.notify && optional_.start_timeout && is_restarted(lateness_message(*optional_.start_timeout));
+  }
+
+  // An execution that fails has to be able to live for less. One that is late has not lived at all.
+  void check_reset_after() {
+    const nanoseconds reset_after = *optional_.reset_after;
+    if (reset_after < shortest_execution) {
+      add("reset_after", {},
+          "every execution lives for " + print_duration(reset_after) +
+              " and gives the restarts back, so they could never be used up; raise \"reset_after\" to " +
+              print_duration(shortest_execution) + " or more");
+    } else if (restarts_silent_ones() && optional_.watchdog->interval >= reset_after) {
+      add("reset_after", "watchdog",
+          "a task that falls silent has lived for the watchdog's interval of " +
+              print_duration(optional_.watchdog->interval) + ", and after " + print_duration(reset_after) +
+              " its restarts are given back, so they could never be used up; raise \"reset_after\" above " +
+              print_duration(optional_.watchdog->interval) + ", or lower the interval");
+    }
+  }
+
+  // From the first charge to the exit that finds the budget used up, each restart takes its delay, and the execution
+  // after it its time, and a moment more. All of that has to lie in the window. Delays never shrink, and jitter only
+  // adds to them, so the first ones are the shortest.
+  void check_window() {
+    const nanoseconds delays =
+        optional_.backoff ? shortest_delays(*optional_.backoff, options_.restarts) : nanoseconds(0);
+    const bool one = options_.restarts == 1;
+    const std::string count = std::to_string(options_.restarts);
+    if (delays >= *optional_.window) {
+      tell_window("backoff",
+                  (one ? "the first delay is " : "the first " + count + " delays add up to ") + print_duration(delays),
+                  delays, "shorten the delays");
+      return;
+    }
+    if (const nanoseconds time = least_time(delays, shortest_execution); time >= *optional_.window) {
+      tell_window("restarts", one ? "a restart takes longer" : count + " restarts take longer", time,
+                  "give fewer \"restarts\"");
+      return;
+    }
+    const std::string with_delays = delays.count() == 0 ? "" : one ? " and the delay" : " and their delays";
+    const std::string so_often = (one ? "an execution" : count + " executions") + with_delays +
+                                 (one && with_delays.empty() ? " takes " : " take ");
+    if (restarts_silent_ones()) {
+      const nanoseconds time = least_time(delays, optional_.watchdog->interval);
+      if (time >= *optional_.window) {
+        tell_window("watchdog", "up to the watchdog's restart, " + so_often + print_duration(time), time,
+                    "lower the interval");
+      }
+    }
+    if (restarts_late_ones()) {
+      const nanoseconds time = least_time(delays, *optional_.start_timeout);
+      if (time >= *optional_.window) {
+        tell_window("start_timeout", "up to the start_timeout, " + so_often + print_duration(time), time,
+                    "lower \"start_timeout\"");
+      }
+    }
+  }
+
+  nanoseconds least_time(nanoseconds delays, nanoseconds execution) const {
+    const nanoseconds most = (nanoseconds::max() - delays) / options_.restarts;
+    return execution > most ? nanoseconds::max() : delays + execution * options_.restarts;
+  }
+
+  void tell_window(std::string_view other, const std::string& what, nanoseconds time, const char* remedy) {
+    add("window", other,
+        what + ", so the budget could never be used up within the window of " + print_duration(*optional_.window) +
+            "; raise \"window\" above " + print_duration(time) + ", or " + remedy);
+  }
+
+  const TaskOptions& options_;
+  const SupervisionOptions& optional_;
+  std::vector<PolicyProblem> problems_;
+};
+
+}  // namespace
+
+std::vector<PolicyProblem> check_policy(const TaskOptions& options) {
+  return options.optional ? Check(options).run() : std::vector<PolicyProblem>();
+}
+
+std::string backoff_order_problem(const Backoff& backoff) {
+  return "the longest delay, \"max\" (1h if absent), is " + print_duration(backoff.max) +
+         ", shorter than the first, \"initial\", of " + print_duration(backoff.initial);
+}
+
+nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts) {
+  // Beyond it the nanoseconds don't matter, and adding them one by one would take too long.
+  constexpr std::uint64_t most_added = most_restarts_in_window;
+  if (backoff.initial.count() <= 0) return nanoseconds(0);
+  double sum = 0;
+  std::uint64_t restart = 1;
+  for (; restart <= std::min(restarts, most_added); ++restart) {
+    const Nanoseconds delay = backoff.delay(restart, 0);
+    if (delay >= to_nanoseconds(backoff.max) || backoff.factor == 1) break;  // from here on all are the same
+    sum += static_cast<double>(delay);
+  }
+  if (restart <= restarts) {
+    const auto at = [&backoff](std::uint64_t number) { return static_cast<double>(backoff.delay(number, 0)); };
+    const auto left = static_cast<double>(restarts - restart + 1);
+    const double growing =
+        backoff.factor > 1 ? std::log(static_cast<double>(backoff.max.count()) / at(restart)) / std::log(backoff.factor)
+                           : 0;
+    const double steps = at(restart) > 0 ? std::min(left, std::max(0.0, std::floor(growing))) : 0;
+    if (steps > 0) sum += at(restart) * (std::pow(backoff.factor, steps) - 1) / (backoff.factor - 1);
+    sum += (left - steps) * (steps > 0 ? static_cast<double>(backoff.max.count()) : at(restart));
+  }
+  constexpr auto longest = static_cast<double>(nanoseconds::max().count());
+  return sum >= longest ? nanoseconds::max() : nanoseconds(static_cast<std::int64_t>(sum));
+}
+
+}  // namespace taskhost

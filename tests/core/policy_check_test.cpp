@@ -1,0 +1,172 @@
+// Which policies are refused since a timer of theirs would spin, or since they could never give up; and with what
+// words.
+#include "taskhost/core/policy_check.hpp"
+
+#include <limits>
+#include <memory>
+
+#include "support/catch.hpp"
+
+using namespace taskhost;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Options = SupervisionOptions;
+
+struct Row {
+  std::uint32_t restarts;
+  Options optional;
+  std::string found;  // "field: message" of each problem
+};
+
+std::string problems_of(std::uint32_t restarts, const Options& optional, TaskType type = TaskType::mandatory) {
+  std::string all;
+  for (const PolicyProblem& problem :
+       check_policy({type, restarts, 10s, std::make_shared<const SupervisionOptions>(optional)})) {
+    all += (all.empty() ? "" : "\n") + std::string(problem.field) + problem.step + ": " + problem.message;
+  }
+  return all;
+}
+
+void check(const std::vector<Row>& rows) {
+  for (const Row& row : rows) CHECK(problems_of(row.restarts, row.optional) == row.found);
+}
+
+Watchdog restarting(std::chrono::nanoseconds interval) { return {interval, WatchdogAction::restart}; }
+ExitRule rule(const char* message, ExitAction action, std::vector<Outcome> outcomes = {}) {
+  return {std::move(outcomes), message, action};
+}
+
+}  // namespace
+
+TEST_CASE("a duration of nothing is refused wherever a timer would spin or a budget be given back at once") {
+  const std::string expected = ": expected a duration longer than 0s, found ";
+  check({
+      {3, {.window = 0s}, "window" + expected + "0s"},
+      {3, {.reset_after = -1s}, "reset_after" + expected + "-1s"},
+      {3, {.notify = true, .start_timeout = 0s}, "start_timeout" + expected + "0s"},
+      {3, {.watchdog = Watchdog{}}, "watchdog/interval" + expected + "0s"},
+      {0, {.watchdog = Watchdog{}}, "watchdog/interval" + expected + "0s"},
+      {3, {.on_give_up = GiveUp::cooldown}, "on_give_up/cooldown" + expected + "0s"},
+      {3, {.backoff = Backoff{}}, ""},  // none
+      {3, {.on_give_up = GiveUp::discard}, ""},
+  });
+  CHECK(check_policy({TaskType::mandatory, 3, 0s}).empty());
+}
+
+TEST_CASE("a backoff that does not grow from its first delay to its longest is refused") {
+  check({
+      {3, {.backoff = Backoff{.initial = 1s, .factor = 0.9}}, "backoff/factor: expected a factor of at least 1"},
+      {3,
+       {.backoff = Backoff{.initial = 1s, .factor = std::numeric_limits<double>::quiet_NaN()}},
+       "backoff/factor: expected a factor of at least 1"},
+      {3, {.backoff = Backoff{.initial = 1s, .jitter = 1.1}}, "backoff/jitter: expected a jitter from 0 to 1"},
+      {3,
+       {.backoff = Backoff{.initial = 2s, .max = 1s}},
+       "backoff/max: the longest delay, \"max\" (1h if absent), is 1s, shorter than the first, \"initial\", of 2s"},
+      {0,
+       {.unlimited = true},
+       "restarts: \"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: else a task that fails at "
+       "once "
+       "would take a processor for itself"},
+      {0, {.unlimited = true, .backoff = Backoff{.initial = 1ms}}, ""},
+  });
+}
+
+TEST_CASE("a watchdog whose every restart would give the budget back is refused") {
+  const std::string silent =
+      "reset_after: a task that falls silent has lived for the watchdog's interval of 5s, and after 5s its restarts "
+      "are "
+      "given back, so they could never be used up; raise \"reset_after\" above 5s, or lower the interval";
+  const auto with = [](Watchdog watchdog, std::vector<ExitRule> rules = {}) {
+    return Options{.reset_after = 5s, .watchdog = watchdog, .exit_rules = std::move(rules)};
+  };
+  const auto matches_silence = rule("no heartbeat for 5 s", ExitAction::give_up);
+  check({
+      {3, with(restarting(5s)), silent},
+      {3, with(restarting(5s - 1ns)), ""},
+      {3, with({5s, WatchdogAction::log}), ""},
+      {0, with(restarting(5s)), ""},  // the first exit gives up
+      // What an exit rule takes out of the budget's hands.
+      {3, with(restarting(5s), {matches_silence}), ""},
+      {3, with(restarting(5s), {rule("", ExitAction::fail_host, {Outcome::error})}), ""},
+      {3, with(restarting(5s), {rule("", ExitAction::discard, {Outcome::ok, Outcome::panic})}), silent},
+      {3, with(restarting(5s), {rule("license", ExitAction::give_up)}), silent},
+      {3, with(restarting(5s), {rule("heartbeat", ExitAction::restart), matches_silence}), silent},
+  });
+  CHECK(problems_of(3, with(restarting(5s)), TaskType::detachable) == silent);
+  CHECK(problems_of(0, with(restarting(5s)), TaskType::shutdown_on_exit).empty());
+  Options unlimited = with(restarting(5s));
+  unlimited.unlimited = true;
+  unlimited.backoff = Backoff{.initial = 1s};
+  CHECK(problems_of(0, unlimited).empty());
+}
+
+TEST_CASE("an execution that is never ready has not lived, however soon restarts are given back") {
+  check({{3, {.reset_after = 100ms, .notify = true, .start_timeout = 200ms}, ""}});
+}
+
+TEST_CASE("restarts that every execution gives back are refused") {
+  const std::string never =
+      " and gives the restarts back, so they could never be used up; raise \"reset_after\" to 1us or more";
+  check({
+      {3, {.reset_after = 1ns}, "reset_after: every execution lives for 1ns" + never},
+      {3, {.reset_after = 999ns}, "reset_after: every execution lives for 999ns" + never},
+      {3, {.reset_after = 1us}, ""},
+      {0, {.reset_after = 1ns}, ""},
+  });
+}
+
+TEST_CASE("a window in which the restarts find no room is refused") {
+  const auto never = [](const std::string& window, const std::string& above, const std::string& remedy) {
+    return ", so the budget could never be used up within the window of " + window + "; raise \"window\" above " +
+           above + ", or " + remedy;
+  };
+  const auto with = [](std::chrono::nanoseconds window, std::chrono::nanoseconds initial, double factor = 2,
+                       double jitter = 0) {
+    return Options{.window = window, .backoff = Backoff{.initial = initial, .factor = factor, .jitter = jitter}};
+  };
+  check({
+      {3, with(7s, 1s), "window: the first 3 delays add up to 7s" + never("7s", "7s", "shorten the delays")},
+      {3, with(7001ms, 1s), ""},
+      {3, with(7001ms, 1s, 2, 1), ""},  // jitter may add nothing
+      {2, with(100ms, 50ms, 1),
+       "window: the first 2 delays add up to 100ms" + never("100ms", "100ms", "shorten the delays")},
+      {1, with(1s, 2s), "window: the first delay is 2s" + never("1s", "2s", "shorten the delays")},
+      {100, {.window = 1us}, "window: 100 restarts take longer" + never("1us", "100us", "give fewer \"restarts\"")},
+      {1, {.window = 1ns}, "window: a restart takes longer" + never("1ns", "1us", "give fewer \"restarts\"")},
+      {65'536, {.window = 1s}, ""},
+      {65'537, {.window = 1s}, "restarts: with a \"window\" there are at most 65536 restarts, found 65537"},
+      {0, {.window = 1ns}, ""},
+  });
+}
+
+TEST_CASE("a window in which failures that take their time find no room is refused") {
+  const std::string never = ", so the budget could never be used up within the window of 15s; raise \"window\" above ";
+  check({
+      {3,
+       {.window = 15s, .watchdog = restarting(5s)},
+       "window: up to the watchdog's restart, 3 executions take 15s" + never + "15s, or lower the interval"},
+      {3, {.window = 15s + 1ns, .watchdog = restarting(5s)}, ""},
+      {3,
+       {.window = 15s, .backoff = Backoff{.initial = 1s}, .watchdog = restarting(4s)},
+       "window: up to the watchdog's restart, 3 executions and their delays take 19s" + never +
+           "19s, or lower the interval"},
+      {1,
+       {.window = 15s, .notify = true, .start_timeout = 20s},
+       "window: up to the start_timeout, an execution takes 20s" + never + "20s, or lower \"start_timeout\""},
+      {3, {.window = 15s, .watchdog = Watchdog{.interval = 5s}}, ""},
+      {3, {.window = 15s, .watchdog = restarting(5s), .exit_rules = {rule("heartbeat", ExitAction::give_up)}}, ""},
+      {3,
+       {.window = 15s,
+        .notify = true,
+        .start_timeout = 5s,
+        .exit_rules = {rule("not ready within 5 s", ExitAction::discard)}},
+       ""},
+      {65'536,
+       {.window = 15s, .watchdog = restarting(std::chrono::nanoseconds::max())},
+       "window: up to the watchdog's restart, 65536 executions take 9223372036.854775807s" + never +
+           "9223372036.854775807s, or lower the interval"},
+  });
+}
