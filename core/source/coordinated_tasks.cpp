@@ -16,7 +16,6 @@ CoordinatedTasks::CoordinatedTasks(boost::asio::io_context& control, EventSink& 
       timer_(control) {}
 
 void CoordinatedTasks::plan(const TaskList& tasks, std::uint64_t seed) {
-  seed_ = seed;
   std::set<std::uint32_t> chosen;
   for (const TaskList::Relation& relation : tasks.relations) {
     chosen.insert(relation.task);
@@ -25,7 +24,6 @@ void CoordinatedTasks::plan(const TaskList& tasks, std::uint64_t seed) {
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (tasks.options(i).optional) chosen.insert(static_cast<std::uint32_t>(i));
   }
-  if (chosen.empty()) return;
   std::vector<CoordinatedTask> list;
   for (const std::uint32_t index : chosen) {
     places_.emplace(index, static_cast<Place>(list.size()));
@@ -46,15 +44,7 @@ void CoordinatedTasks::made(std::uint32_t index, Shard& shard, TaskCell& cell) {
   member.cell = &cell;
 }
 
-Coordinator& CoordinatedTasks::coordinator() {
-  if (!coordinator_) {
-    coordinator_ = std::make_unique<Coordinator>(std::vector<CoordinatedTask>(), std::vector<Strategy>(), seed_, *this);
-  }
-  return *coordinator_;
-}
-
 void CoordinatedTasks::begin() {
-  if (!coordinator_) return;
   coordinator_->begin(clock_.now());
   after_input();
 }
@@ -103,20 +93,17 @@ void CoordinatedTasks::after_input() {
 }
 
 void CoordinatedTasks::begin_stop() {
-  if (!coordinator_) return;
   coordinator_->begin_stop(clock_.now());
   after_input();
 }
 
 void CoordinatedTasks::expire_stop() {
-  if (!coordinator_) return;
   coordinator_->expire_stop(clock_.now());
   after_input();
 }
 
 void CoordinatedTasks::give_up(const Shard& shard) {
   std::erase_if(waiting_operations_, [&shard](const auto& waiting) { return waiting.second.shard == &shard; });
-  if (!coordinator_) return;
   for (Place task = 0; task < members_.size(); ++task) {
     if (members_[task].shard != &shard) continue;
     coordinator_->ended(task, {Coordinator::Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0},
@@ -134,7 +121,7 @@ bool CoordinatedTasks::live_on(const Shard& shard) const {
 
 std::string CoordinatedTasks::held_up_by(std::uint32_t index) const {
   const auto found = places_.find(index);
-  if (found == places_.end() || !coordinator_) return {};
+  if (found == places_.end()) return {};
   constexpr std::size_t most_named = 8;
   constexpr std::size_t most_counted = 1000;  // so that many stragglers do not count all tasks each
   const std::vector<Place> places = coordinator_->held_up_by(found->second, most_counted);
@@ -185,11 +172,11 @@ void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard:
   const auto task = static_cast<Place>(members_.size());
   places_.emplace(index, task);
   members_.push_back({index, &shard, handed.cell});
-  coordinator().adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), now);
   const auto waiting = waiting_operations_.extract(index);
-  for (const Coordinator::Operation operation : waiting.mapped().operations) {
-    coordinator_->operate(task, operation, now);
-  }
+  const std::vector<Coordinator::Operation>& operations = waiting.mapped().operations;
+  coordinator_->adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), handed.lost,
+                      operations.front(), now);
+  for (std::size_t i = 1; i < operations.size(); ++i) coordinator_->operate(task, operations[i], now);
   after_input();
 }
 

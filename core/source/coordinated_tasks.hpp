@@ -48,7 +48,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   void give_up(const Shard& shard);
   bool live_on(const Shard& shard) const;
   // A task that is being handed over belongs to neither side for a moment: then nothing has ended.
-  bool all_ended() const noexcept { return waiting_operations_.empty() && (!coordinator_ || coordinator_->idle()); }
+  bool all_ended() const noexcept { return waiting_operations_.empty() && coordinator_->idle(); }
 
   // `shard` and `place` say where a task is that the coordinator does not know yet.
   void operate(std::uint32_t index, Coordinator::Operation operation, Shard& shard, std::size_t place);
@@ -76,7 +76,6 @@ class CoordinatedTasks final : public CoordinatorPort {
   void stop_host(Place task, StopReason reason, bool failure, std::string_view message) override;
   Nanoseconds last_heartbeat(Place task) override;
 
-  Coordinator& coordinator();
   void take_over(std::uint32_t index, Shard& shard, const Shard::HandedOver& handed);
   template <class Fact>
   void post_fact(std::uint32_t index, Fact fact);
@@ -89,10 +88,9 @@ class CoordinatedTasks final : public CoordinatorPort {
   const Owner owner_;
   boost::asio::steady_timer timer_;
   Nanoseconds armed_ = never;
-  std::uint64_t seed_ = 0;
   std::unordered_map<std::uint32_t, Place> places_;
   std::vector<Member> members_;
-  std::unique_ptr<Coordinator> coordinator_;             // from plan or the first operator on
+  std::unique_ptr<Coordinator> coordinator_;             // from plan on
   std::map<std::uint32_t, Waiting> waiting_operations_;  // for tasks that are being handed over
   LogGate log_gate_;
 };

@@ -47,6 +47,7 @@ void Coordinator::begun(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (entry.state != State::starting || entry.begun) return;
   entry.begun = true;
+  entry.begun_at = now;
   if (entry.to_ask) {
     free_to_ask_.insert(task);
   } else if (optional_of(entry).start_timeout) {
@@ -80,7 +81,9 @@ void Coordinator::become_ready(Place task, Nanoseconds now) {
   change(task, State::running);
   set_satisfied(task, true);
   entry.warned = false;
+  entry.armed_anew = false;
   entry.sign = now;
+  entry.ready_at = now;
   if (optional_of(entry).watchdog && !entry.to_ask)
     set_deadline(task, later(now, to_nanoseconds(optional_of(entry).watchdog->interval)));
 }
@@ -170,7 +173,12 @@ void Coordinator::could_not_stop(Place task, const std::string& message, Nanosec
 void Coordinator::exited(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
   const Nanoseconds uptime = entry.start_over ? end.uptime : 0;
-  give_back_after(entry.options, entry.ledger, uptime);
+  // Neither the start nor the dying counts as living.
+  if (entry.ready_at != never) {
+    const Nanoseconds starting = entry.ready_at - entry.begun_at;
+    const Nanoseconds dying = now - std::min(entry.wanted_at, now);
+    give_back_after(entry.options, entry.ledger, uptime - std::min(uptime, starting + dying));
+  }
   news({.kind = EventKind::task_exited, .task = task, .outcome = end.outcome, .uptime = uptime, .message = end.message},
        now);
   const Judgement judgement =
@@ -205,7 +213,7 @@ void Coordinator::restart(Place task, Nanoseconds delay, bool cooldown, Nanoseco
   news({.kind = EventKind::task_restarting, .task = task, .delay = delay, .cooldown = cooldown}, now);
   change(task, delay != 0 ? State::delayed : State::waiting);
   if (delay != 0) set_deadline(task, later(now, delay));
-  hold_group(task);
+  hold_group(task, now);
   to_look_at_.insert(task);
 }
 
@@ -246,28 +254,36 @@ void Coordinator::stop_host(Place task, StopReason reason, bool failure, std::st
 
 void Coordinator::advance(Nanoseconds now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    const Place task = deadlines_.begin()->second;
+    const auto [deadline, task] = *deadlines_.begin();
     set_deadline(task, never);
-    fire(task, now);
+    fire(task, deadline, now);
     settle(now);
   }
 }
 
-void Coordinator::fire(Place task, Nanoseconds now) {
+void Coordinator::fire(Place task, Nanoseconds deadline, Nanoseconds now) {
   Entry& entry = entries_[task];
+  const bool stood_still = now > later(deadline, standstill);
   if (entry.state == State::delayed) {
     change(task, State::waiting);
     to_look_at_.insert(task);
   } else if (entry.state == State::starting) {
+    if (stood_still && !entry.armed_anew) return arm_anew(task, *optional_of(entry).start_timeout, now);
     entry.failure = lateness_message(*optional_of(entry).start_timeout);
-    want_stop(task, Purpose::failure);
+    want_stop(task, Purpose::failure, now);
     count_blockers(task);
   } else if (entry.state == State::running) {
-    watch(task, now);
+    watch(task, stood_still, now);
   }
 }
 
-void Coordinator::watch(Place task, Nanoseconds now) {
+// Time that nobody could use charges nobody: the task has its turn first.
+void Coordinator::arm_anew(Place task, std::chrono::nanoseconds duration, Nanoseconds now) {
+  entries_[task].armed_anew = true;
+  set_deadline(task, later(now, to_nanoseconds(duration)));
+}
+
+void Coordinator::watch(Place task, bool stood_still, Nanoseconds now) {
   Entry& entry = entries_[task];
   const Watchdog& watchdog = *optional_of(entry).watchdog;
   const Nanoseconds interval = to_nanoseconds(watchdog.interval);
@@ -275,13 +291,15 @@ void Coordinator::watch(Place task, Nanoseconds now) {
   if (const Nanoseconds heartbeat = port_.last_heartbeat(task); heartbeat > entry.sign) {
     entry.sign = heartbeat;
     entry.warned = false;
+    entry.armed_anew = false;
     set_deadline(task, later(entry.sign, interval));
     return;
   }
+  if (stood_still && !entry.armed_anew && !entry.warned) return arm_anew(task, watchdog.interval, now);
   const std::string message = silence_message(watchdog.interval);
   if (watchdog.action == WatchdogAction::restart) {
     entry.failure = message;
-    want_stop(task, Purpose::failure);
+    want_stop(task, Purpose::failure, now);
     count_blockers(task);
     return;
   }
@@ -305,7 +323,7 @@ void Coordinator::begin_stop(Nanoseconds now) {
     } else if (is_live(entry.state)) {
       entry.leaving = false;
       entry.to_ask = false;
-      want_stop(task, Purpose::host);
+      want_stop(task, Purpose::host, now);
     } else if (entry.state != State::ended) {
       finish(task, false);
     }
@@ -344,12 +362,12 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
     case State::running:
     case State::stopping: {
       if (operation == Operation::stop) {
-        want_stop(task, Purpose::operator_stop);
+        want_stop(task, Purpose::operator_stop, now);
       } else if (is_to_stop(entry) && (entry.purpose == Purpose::operator_stop ||
                                        (operation == Operation::restart && entry.purpose == Purpose::failure))) {
         entry.purpose = Purpose::again;
       } else if (operation == Operation::restart) {
-        want_stop(task, Purpose::again);
+        want_stop(task, Purpose::again, now);
       }
       count_blockers(task);
       break;
@@ -368,12 +386,13 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
 }
 
 Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger,
-                         Nanoseconds now) {
+                         bool lost, Operation wish, Nanoseconds now) {
   Entry entry;
   entry.options = options;
   entry.execution = execution;
   entry.begun = entry.start_over = is_live(state);
   entry.ledger = std::move(ledger);
+  entry.unstoppable = lost;
   entries_.push_back(std::move(entry));
   const auto task = static_cast<Place>(entries_.size() - 1);
   ++busy_;
@@ -381,11 +400,16 @@ Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t 
   if (state == State::running) set_satisfied(task, true);
   if (stopping_ && state == State::waiting) finish(task, false);
   if (stopping_ && state == State::running) {
-    want_stop(task, Purpose::host);
+    want_stop(task, Purpose::host, now);
     count_blockers(task);
   }
   if (state == State::waiting) to_look_at_.insert(task);
-  settle(now);
+  if (!stopping_ && !closing_) {
+    operate(task, wish,
+            now);  // before anything follows from what is: a waiting task that is to be stopped never starts
+  } else {
+    settle(now);
+  }
   return task;
 }
 

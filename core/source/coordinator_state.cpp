@@ -106,8 +106,9 @@ void Coordinator::finish(Place task, bool well) {
 // --- who stops -------------------------------------------------------------------------------------------------------
 
 // It is not watched any more. Afterwards its blockers have to be counted.
-void Coordinator::want_stop(Place task, Purpose purpose) {
+void Coordinator::want_stop(Place task, Purpose purpose, Nanoseconds now) {
   Entry& entry = entries_[task];
+  entry.wanted_at = std::min(entry.wanted_at, now);
   entry.purpose = is_to_stop(entry) ? std::min(entry.purpose, purpose) : purpose;
   entry.to_ask = entry.state != State::stopping;
   set_deadline(task, never);
@@ -144,7 +145,7 @@ std::vector<Place> Coordinator::others_concerned(Place task) const {
 }
 
 // The task is to start again: so are the others that its group's strategy concerns.
-void Coordinator::hold_group(Place task) {
+void Coordinator::hold_group(Place task, Nanoseconds now) {
   const std::vector<Place> others = others_concerned(task);
   if (others.empty()) return;
   groups_[entries_[task].group].restarting = true;
@@ -157,7 +158,7 @@ void Coordinator::hold_group(Place task) {
       change(other, State::waiting);
     } else if (is_live(entry.state)) {
       entry.leaving = true;
-      want_stop(other, Purpose::again);
+      want_stop(other, Purpose::again, now);
     }
   }
   count_blockers_of_group(task);
@@ -186,7 +187,7 @@ void Coordinator::discard_group(Place task, Nanoseconds now) {
     }
     if (!is_to_stop(entry) || entry.purpose != Purpose::discard) entry.discarded_for = task;
     entry.leaving = true;
-    want_stop(other, Purpose::discard);
+    want_stop(other, Purpose::discard, now);
   }
   count_blockers_of_group(task);
 }
@@ -251,6 +252,8 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   entry.begun = false;
   entry.start_over = false;
   entry.said_ready = false;
+  entry.armed_anew = false;
+  entry.ready_at = entry.wanted_at = never;
   entry.failure.clear();
   change(task, State::starting);
   port_.start(task, remaining_restarts(entry.options, entry.ledger, now));

@@ -127,7 +127,9 @@ class Shard {
     Coordinator::State state = Coordinator::State::ended;
     std::uint64_t execution = 0;
     std::uint32_t restarts_used = 0;
+    bool lost = false;  // a thread is stuck in it for ever
   };
+  // While a thread is stuck in it, it waits for that to come back, or to be abandoned.
   void hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take);
 
   // [monitor] The tenure of the thread that owns the shard now.
@@ -179,6 +181,7 @@ class Shard {
     Nanoseconds time;
     TaskCell* cell;
     std::uint64_t execution;  // a later one has nothing to do with it
+    bool armed_anew = false;  // after a standstill
     bool operator<(const StopDeadline& other) const noexcept { return time > other.time; }  // soonest on top
   };
   // A task whose thread is stuck in it.

@@ -36,15 +36,15 @@ bool Shard::start_coordinated(TaskCell& cell) {
 
 void Shard::order_stop(TaskCell& cell) {
   if (!tell_to_stop(cell)) return;  // it has ended by itself, and that is on its way
+  limit_stop(cell);                 // at once: its next call may never return
   if (cell.stalled || cell.kind->blocking) {
-    limit_stop(cell);
     if (!cell.stalled) {
       cell.extra->call->request_stop();
     } else if (!cell.kind->blocking) {
       stall_of(cell).woken = true;  // to be polled once more when it is back
     }
   } else {
-    wake(cell);  // its deadline is set if it does not end at once
+    wake(cell);
   }
 }
 
@@ -61,8 +61,18 @@ void Shard::hand_over(std::size_t place, const std::function<void(const HandedOv
       continue;
     }
     TaskCell& cell = run.at(place - before);
-    HandedOver handed{&cell, Coordinator::State::ended, cell.execution, cell.machine.restarts_used};
+    HandedOver handed{&cell, Coordinator::State::ended, cell.execution, cell.machine.restarts_used, false};
+    if (cell.stalled) {  // a thread is stuck in it, and writes what would be written here
+      if (cell.machine.state == TaskState::ended) {
+        handed.lost = true;
+        take(handed);
+      } else {
+        defer(cell, [this, place, take] { hand_over(place, take); });
+      }
+      return;
+    }
     cell.need_extra().coordinated = std::make_unique<CoordinatedCell>();
+    cell.extra->coordinated->remaining = cell.machine.remaining(cell.options());
     cell.coordinated = true;
     has_coordinated_.store(true, std::memory_order_relaxed);
     cell.machine.restarts_used = cell.options().restarts;

@@ -73,7 +73,7 @@ void Shard::limit_stop(TaskCell& cell) {
   cell.stop_deadline_set = true;
   const Nanoseconds asked = cell.coordinated ? cell.extra->coordinated->asked_at : stop_began_;
   const Nanoseconds time = expired_ ? now_ : later(asked, to_nanoseconds(cell.options().stop_timeout));
-  stop_deadlines_.push_back({time, &cell, cell.execution});
+  stop_deadlines_.push_back({time, &cell, cell.execution, false});
   std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
 }
 
@@ -82,6 +82,12 @@ bool Shard::expire_deadlines() {
     const StopDeadline due = stop_deadlines_.front();
     std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
     stop_deadlines_.pop_back();
+    if (now_ > later(due.time, standstill) && !due.armed_anew && !expired_) {  // it has its turn first
+      const Nanoseconds anew = later(now_, to_nanoseconds(due.cell->options().stop_timeout));
+      stop_deadlines_.push_back({anew, due.cell, due.execution, true});
+      std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+      continue;
+    }
     if (due.execution == due.cell->execution && !remove(*due.cell)) return false;
   }
   return true;
@@ -154,6 +160,7 @@ void Shard::abandon(TaskCell& cell) {
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
   const std::string stage(to_string(stall_of(cell).tenure->frame.requests.stage));
   lose_for_good(cell, stage, "its " + stage + " did not return");
+  for (auto& work : std::exchange(stall_of(cell).deferred, {})) boost::asio::post(context_, std::move(work));
 }
 
 void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {

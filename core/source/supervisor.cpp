@@ -175,7 +175,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
   void operate(std::size_t task, Coordinator::Operation operation) {
-    if (!prepared_ || task >= task_count_) return;
+    if (!started_ || task >= task_count_) return;
     boost::asio::post(control_, [this, task, operation] {
       coordinated_.operate(static_cast<std::uint32_t>(task), operation, shards_[task % shards_.size()].thread->shard(),
                            task / shards_.size());
@@ -300,11 +300,19 @@ class Supervisor::Implementation final : public ShardOwner {
       return;
     }
     if (options_.shutdown_timeout) {
-      deadline_.expires_after(*options_.shutdown_timeout);
-      deadline_.async_wait([this](const boost::system::error_code& error) {
-        if (!error) expire();
-      });
+      limit_stop(false);
     }
+  }
+
+  void limit_stop(bool anew) {
+    deadline_.expires_after(*options_.shutdown_timeout);
+    deadline_.async_wait([this, anew](const boost::system::error_code& error) {
+      if (error) return;
+      const bool stood_still =
+          std::chrono::steady_clock::now() - deadline_.expiry() > std::chrono::nanoseconds(standstill);
+      if (stood_still && !anew) return limit_stop(true);  // the tasks have their turn first
+      expire();
+    });
   }
 
   void all_ended() {
@@ -421,7 +429,7 @@ class Supervisor::Implementation final : public ShardOwner {
   bool prepared_ = false;
   bool cancelled_ = false;
   bool waited_ = false;
-  bool started_ = false;
+  std::atomic<bool> started_{false};  // and not waited for
 
   std::mutex mutex_;  // the first cause
   StopCause cause_;   // constant once stopping_

@@ -93,14 +93,16 @@ struct TaskCell final : Execution {
   bool asked = false;  // for something that has to be forgotten in the end
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> ready_asked{false};
+  // Then its budget counts as used up: no exit of it is ever a restart of the shard's. A byte of its own, since the
+  // monitor reads it while the shard's owner writes the bits below.
+  bool coordinated = false;
   // The shard's, and the new owner's while the task is stalled.
   bool queued : 1 = false;
   bool stalled : 1 = false;
   bool timer_relative : 1 = false;  // to be set at the next reading of the clock
   bool said_ready : 1 = false;
   bool stop_deadline_set : 1 = false;
-  bool lingers : 1 = false;      // it was dropped, and its end is told when what is left of it is destroyed
-  bool coordinated : 1 = false;  // then its budget counts as used up: no exit of it is ever a restart of the shard's
+  bool lingers : 1 = false;  // it was dropped, and its end is told when what is left of it is destroyed
 };
 static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte
 

@@ -60,8 +60,15 @@ class CoordinatorScene final : public CoordinatorPort {
     return ends(task, {Ending::returned, outcome, message, uptime * second});
   }
   std::string ends(Place task, const Coordinator::End& end) { return coordinator.ended(task, end, now), takes(); }
+  // Each timer in its time.
   std::string seconds_pass(Nanoseconds seconds) {
-    now += seconds * second;
+    const Nanoseconds end = now + seconds * second;
+    for (; coordinator.next_deadline() < end; coordinator.advance(now)) now = coordinator.next_deadline();
+    return stands_still_until(end);
+  }
+  // Nothing at all happens before that time.
+  std::string stands_still_until(Nanoseconds time) {
+    now = time;
     coordinator.advance(now);
     return takes();
   }

@@ -399,6 +399,7 @@ TEST_CASE("a drop that is stuck after the task's stop ran out of time is abandon
       scene.sleep(1s);
       CHECK(scene.last.lost);
       scene.last.lost = false;
+      scene.run();
       scene.sleep(2s);
     }
     CHECK(recipe->drops == 1);

@@ -1,6 +1,7 @@
 // A stop, at every point at which it can come.
 #include <boost/asio/post.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "shard_scene.hpp"
 
@@ -27,6 +28,30 @@ Script blocking_script() {
 }
 
 }  // namespace
+
+TEST_CASE("a stop_timeout that comes far too late is counted anew, once: the task has its turn first") {
+  ShardScene scene;
+  const auto saves = stepping([asked = false](Execution& execution) mutable {
+    if (!execution.stop_requested()) return Status::pending;
+    if (std::exchange(asked, true)) return Status::ok;
+    execution.wake_after(500'000'000);  // what it still has to do
+    return Status::pending;
+  });
+  scene.add("saves", saves, options_of(TaskType::mandatory, 3, 1s));
+  scene.add("deaf", deaf(), options_of(TaskType::mandatory, 3, 1s));
+  scene.run();
+  scene.begin_stop();
+  scene.run();
+  scene.advance(60s);
+  CHECK(scene.sink.records().back().event.message.empty());  // it was not dropped
+  CHECK(scene.sink.lines("saves") == Lines{"saves started 1", "saves stopping 1", "saves stopped 1"});
+  CHECK(scene.sink.lines("deaf") == Lines{"deaf started 1", "deaf stopping 1"});
+  scene.advance(999ms);
+  CHECK(scene.owner.ended == 0);
+  scene.advance(60s);
+  CHECK(scene.sink.lines("deaf") == Lines{"deaf started 1", "deaf stopping 1", "deaf stopped 1"});
+  CHECK(scene.owner.ended == 1);
+}
 
 TEST_CASE("a task that was never started ends with the stop, and without an event") {
   ShardScene scene;

@@ -136,6 +136,11 @@ std::optional<std::uint32_t> Model::remaining(Place task, Nanoseconds now) const
 Nanoseconds Model::last_sign(Place task) const { return std::max(tasks_[task].ready_at, world_.last_heartbeat(task)); }
 
 Nanoseconds Model::due(Place task) const {
+  const Nanoseconds first = first_due(task);
+  return first != never && first == tasks_[task].missed ? tasks_[task].more_time : first;
+}
+
+Nanoseconds Model::first_due(Place task) const {
   const Task& it = tasks_[task];
   const SupervisionOptions& optional = optional_of(task);
   if (it.state == State::delayed) return it.delayed_until;
@@ -187,6 +192,9 @@ bool Model::start_or_skip_one(Nanoseconds now) {
     it.state = State::starting;
     it.begun = it.start_is_over = it.has_said_ready = it.going = false;
     it.warned_of.reset();
+    it.was_ready = false;
+    it.to_end_since.reset();
+    it.missed = never;
     ++it.execution;
     outputs_.push_back({.kind = Kind::start, .task = task, .remaining = remaining(task, now)});
     return true;
@@ -195,8 +203,9 @@ bool Model::start_or_skip_one(Nanoseconds now) {
 }
 
 // A purpose further to the left in the contract replaces one further to the right.
-void Model::want_end(Place task, Purpose purpose) {
+void Model::want_end(Place task, Purpose purpose, Nanoseconds now) {
   Task& it = tasks_[task];
+  if (!it.to_end_since) it.to_end_since = now;
   if (!it.purpose || purpose < *it.purpose) it.purpose = purpose;
 }
 
@@ -234,6 +243,7 @@ void Model::look_whether_ready(Place task, Nanoseconds now) {
   if (optional_of(task).notify && !it.has_said_ready) return;
   it.state = State::running;
   it.ready_at = now;
+  it.was_ready = true;
   follow(now);
 }
 
@@ -262,12 +272,12 @@ void Model::ended(Place task, const End& end, Nanoseconds now) {
     if (it.begun) {
       tell(task, {.event = told, .outcome = Outcome::cancelled, .uptime = end.uptime, .message = end.message});
     }
-    after_stop(task, purpose.value_or(Purpose::host), end);
+    after_stop(task, purpose.value_or(Purpose::host), end, now);
   }
   follow(now);
 }
 
-void Model::after_stop(Place task, Purpose purpose, const End& end) {
+void Model::after_stop(Place task, Purpose purpose, const End& end, Nanoseconds now) {
   Task& it = tasks_[task];
   if (end.ending == Ending::abandoned) {
     it.unstoppable = true;
@@ -275,7 +285,7 @@ void Model::after_stop(Place task, Purpose purpose, const End& end) {
     if (stopping_) return;
     if (needs(task)) return stop_host(task, StopReason::not_stopped, true, end.message);
     discard(task, StopReason::not_stopped);
-    return discard_group_of(task);
+    return discard_group_of(task, now);
   }
   if (purpose == Purpose::again) it.state = State::waiting;
   if (purpose == Purpose::operator_stop) it.state = State::stopped;
@@ -289,17 +299,21 @@ void Model::advance(Nanoseconds now) {
     while (due(task) != next_due()) ++task;
     Task& it = tasks_[task];
     const SupervisionOptions& optional = optional_of(task);
-    if (it.state == State::delayed) {
+    if (it.state != State::delayed && it.missed != first_due(task) && now > later(due(task), standstill)) {
+      it.missed = first_due(task);
+      it.more_time = later(
+          now, to_nanoseconds(it.state == State::starting ? *optional.start_timeout : optional.watchdog->interval));
+    } else if (it.state == State::delayed) {
       it.state = State::waiting;
     } else if (it.state == State::starting) {
       it.failure = "was not ready within ";
-      want_end(task, Purpose::failure);
+      want_end(task, Purpose::failure, now);
     } else if (optional.watchdog->action == WatchdogAction::log) {
       it.warned_of = last_sign(task);
       tell(task, {.event = EventKind::task_stalled, .silence = now - last_sign(task)});
     } else {
       it.failure = "no heartbeat for ";
-      want_end(task, Purpose::failure);
+      want_end(task, Purpose::failure, now);
     }
     follow(now);
   }
@@ -310,7 +324,7 @@ void Model::begin_stop(Nanoseconds now) {
   stopping_ = closing_ = true;
   for (Place task = 0; task < tasks_.size(); ++task) {
     if (is_live(task)) {
-      want_end(task, Purpose::host);
+      want_end(task, Purpose::host, now);
     } else {
       finish(task, tasks_[task].state == State::ended && tasks_[task].ended_well);
     }
@@ -330,11 +344,11 @@ void Model::operate(Place task, Operation operation, Nanoseconds now) {
   Task& it = tasks_[task];
   if (is_live(task)) {
     if (operation == Operation::stop) {
-      want_end(task, Purpose::operator_stop);
+      want_end(task, Purpose::operator_stop, now);
     } else if (it.purpose == Purpose::operator_stop) {
       it.purpose = Purpose::again;
     } else if (operation == Operation::restart) {
-      want_end(task, Purpose::again);
+      want_end(task, Purpose::again, now);
     }
   } else if (it.state == State::waiting || it.state == State::delayed) {
     it.state = operation == Operation::stop ? State::stopped : State::waiting;
@@ -346,7 +360,7 @@ void Model::operate(Place task, Operation operation, Nanoseconds now) {
 }
 
 Place Model::adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
-                   Nanoseconds now) {
+                   Operation wish, Nanoseconds now) {
   const auto task = static_cast<Place>(tasks_.size());
   Task it{.recipe = {options, {}, {}}, .state = state};
   it.execution = execution;
@@ -357,6 +371,7 @@ Place Model::adopt(const TaskOptions& options, State state, std::uint64_t execut
   if (state == State::stopping) tasks_[task].purpose = Purpose::host;
   if (stopping_ && state == State::running) tasks_[task].purpose = Purpose::host;
   if (stopping_ && state == State::waiting) finish(task, false);
+  if (!closing_) operate(task, wish, now);
   follow(now);
   return task;
 }
@@ -366,7 +381,10 @@ Place Model::adopt(const TaskOptions& options, State state, std::uint64_t execut
 void Model::exit(Place task, Outcome outcome, const std::string& message, Nanoseconds uptime, Nanoseconds now) {
   const SupervisionOptions& optional = optional_of(task);
   const TaskType type = tasks_[task].recipe.options.type;
-  if (optional.reset_after && uptime >= to_nanoseconds(*optional.reset_after)) give_back(task);
+  if (const Task& it = tasks_[task]; it.was_ready) {
+    const Nanoseconds no_life = it.ready_at - it.begun_at + (now - it.to_end_since.value_or(now));
+    if (optional.reset_after && uptime >= later(to_nanoseconds(*optional.reset_after), no_life)) give_back(task);
+  }
   tell(task, {.event = EventKind::task_exited,
               .outcome = outcome,
               .uptime = uptime,
@@ -431,7 +449,7 @@ void Model::delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now)
     if (tasks_[other].state == State::delayed) tasks_[other].state = State::waiting;
     if (!is_live(other)) continue;
     tasks_[other].going = true;
-    want_end(other, Purpose::again);
+    want_end(other, Purpose::again, now);
   }
 }
 
@@ -444,7 +462,7 @@ void Model::give_up(Place task, Outcome outcome, const std::string& message, Nan
     stop_host(task, StopReason::budget_exhausted, true, message);
   } else if (action == GiveUp::discard) {
     discard(task, StopReason::budget_exhausted);
-    discard_group_of(task);
+    discard_group_of(task, now);
   } else if (closing_) {
     finish(task, false);
   } else {
@@ -459,7 +477,7 @@ void Model::discard(Place task, StopReason reason, std::optional<Place> because)
 }
 
 // If the host can't do without one of them, the host stops instead.
-void Model::discard_group_of(Place task) {
+void Model::discard_group_of(Place task, Nanoseconds now) {
   if (closing_) return;
   std::vector<Place> others = others_concerned(task);
   std::erase_if(others, [this](Place other) {
@@ -475,7 +493,7 @@ void Model::discard_group_of(Place task) {
     }
     if (tasks_[other].purpose != Purpose::discard) tasks_[other].discarded_for = task;
     tasks_[other].going = true;
-    want_end(other, Purpose::discard);
+    want_end(other, Purpose::discard, now);
   }
 }
 

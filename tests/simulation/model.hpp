@@ -45,7 +45,7 @@ class Model {
   void expire_stop(Nanoseconds now);
   void operate(Place task, Operation operation, Nanoseconds now);
   Place adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
-              Nanoseconds now);
+              Operation wish, Nanoseconds now);
 
   // The first moment at which something follows from time alone, or never.
   Nanoseconds next_due() const;
@@ -71,6 +71,10 @@ class Model {
     Nanoseconds begun_at = 0;
     Nanoseconds ready_at = 0;
     Nanoseconds delayed_until = 0;
+    bool was_ready = false;
+    std::optional<Nanoseconds> to_end_since{};
+    Nanoseconds missed = never;  // a timer that came after a standstill, and has been given more time: until
+    Nanoseconds more_time = 0;
     std::optional<Nanoseconds> warned_of{};  // the sign of life after which a warning was given
     std::vector<Nanoseconds> charges{};      // since budget was given back
     std::uint64_t in_a_row = 0;              // charges since backoff was given back
@@ -92,18 +96,19 @@ class Model {
   std::optional<std::uint32_t> remaining(Place task, Nanoseconds now) const;
   Nanoseconds last_sign(Place task) const;
   Nanoseconds due(Place task) const;
+  Nanoseconds first_due(Place task) const;
 
   void follow(Nanoseconds now);
   bool start_or_skip_one(Nanoseconds now);
-  void want_end(Place task, Purpose purpose);
+  void want_end(Place task, Purpose purpose, Nanoseconds now);
   void look_whether_ready(Place task, Nanoseconds now);
-  void after_stop(Place task, Purpose purpose, const End& end);
+  void after_stop(Place task, Purpose purpose, const End& end, Nanoseconds now);
   void exit(Place task, Outcome outcome, const std::string& message, Nanoseconds uptime, Nanoseconds now);
   void restart(Place task, Nanoseconds now);
   void delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);
   void give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now);
   void discard(Place task, StopReason reason, std::optional<Place> because = {});
-  void discard_group_of(Place task);
+  void discard_group_of(Place task, Nanoseconds now);
   void finish(Place task, bool well);
   void give_back(Place task);
   void tell(Place task, Output output);

@@ -115,9 +115,23 @@ mutant(start_timeout_is_late coordinator expression [[later(now, to_nanoseconds(
        [[later(now, 2 * to_nanoseconds(*optional_of(entry).start_timeout))]] "start_timeout is twice as long")
 mutant(watchdog_nags coordinator statement [[if (entry.warned) return;]] "" "the watchdog warns again and again")
 mutant(watchdog_warns_once coordinator text [[entry.warned = false;
+    entry.armed_anew = false;
     set_deadline(]] [[if (!ACTIVE) entry.warned = false;
+    entry.armed_anew = false;
     set_deadline(]] "the watchdog warns once, whatever comes later")
 mutant(watchdog_is_deaf coordinator expression [[heartbeat > entry.sign]] [[false]] "heartbeats do not count")
+mutant(pause_charges coordinator expression [[now > later(deadline, standstill)]] [[false]]
+       "a standstill of the process charges the tasks")
+mutant(standstill_for_ever coordinator statement [[entries_[task].armed_anew = true;]] ""
+       "a timer that comes late is armed anew again and again")
+mutant(standstill_once_a_life coordinator statement [[entry.armed_anew = false;
+  entry.sign = now;]] [[entry.sign = now;]] "a standstill in the start uses up the one of the watchdog")
+mutant(starting_is_living coordinator expression [[starting + dying]] [[dying]] "the start counts for reset_after")
+mutant(dying_is_living coordinator expression [[starting + dying]] [[starting]] "the dying counts for reset_after")
+mutant(adopted_first coordinator text [[if (!stopping_ && !closing_) {
+    operate(task, wish]] [[if (ACTIVE) settle(now);
+  if (!stopping_ && !closing_) {
+    operate(task, wish]] "a waiting task that an operator stops is started first")
 mutant(timeout_is_no_exit coordinator expression
        [[end.ending != Ending::abandoned && purpose == Purpose::failure && !stopping_]] [[false]]
        "what start_timeout or the watchdog has ended is not judged")

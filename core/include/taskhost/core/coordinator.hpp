@@ -107,8 +107,10 @@ class Coordinator {
 
   void operate(Place task, Operation operation, Nanoseconds now);
 
-  // Takes in a task that a shard has supervised alone so far, as it is: waiting, live or ended.
-  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger, Nanoseconds now);
+  // Takes in a task that a shard has supervised alone so far, as it is: waiting, live or ended; `lost`: an execution
+  // that can't be ended is in it. The operator's wish that it is taken in for is its first input.
+  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger, bool lost,
+              Operation wish, Nanoseconds now);
 
   // Nothing is live, waiting, delayed or stopped.
   bool idle() const noexcept { return busy_ == 0; }
@@ -149,7 +151,11 @@ class Coordinator {
     std::uint32_t unsatisfied = 0;  // of `after`
     std::uint32_t lost_after = 0;   // of `after`
     std::uint64_t execution = 0;
-    Nanoseconds sign = 0;  // of life: readiness, or the last heartbeat seen
+    bool armed_anew = false;  // its timer, after a standstill
+    Nanoseconds begun_at = 0;
+    Nanoseconds ready_at = never;   // never: this execution was not
+    Nanoseconds wanted_at = never;  // when it was decided that this execution is to end
+    Nanoseconds sign = 0;           // of life: readiness, or the last heartbeat seen
     Nanoseconds deadline = never;
     RestartLedger ledger;
     std::string failure;      // purpose failure: what the exit will say
@@ -182,10 +188,11 @@ class Coordinator {
   void settle(Nanoseconds now);
   void look_at(Place task, Nanoseconds now);
   void become_ready(Place task, Nanoseconds now);
-  void want_stop(Place task, Purpose purpose);
+  void want_stop(Place task, Purpose purpose, Nanoseconds now);
   void count_blockers(Place task);
-  void fire(Place task, Nanoseconds now);
-  void watch(Place task, Nanoseconds now);
+  void fire(Place task, Nanoseconds deadline, Nanoseconds now);
+  void arm_anew(Place task, std::chrono::nanoseconds duration, Nanoseconds now);
+  void watch(Place task, bool stood_still, Nanoseconds now);
 
   void could_not_stop(Place task, const std::string& message, Nanoseconds now);
   void exited(Place task, const End& end, Nanoseconds now);
@@ -196,7 +203,7 @@ class Coordinator {
   void finish(Place task, bool well);
   void stop_host(Place task, StopReason reason, bool failure, std::string_view message);
   std::vector<Place> others_concerned(Place task) const;
-  void hold_group(Place task);
+  void hold_group(Place task, Nanoseconds now);
   void discard_group(Place task, Nanoseconds now);
   void count_blockers_of_group(Place task);
   double random(Place task, std::uint64_t number) const noexcept;
