@@ -160,6 +160,7 @@ class Shard {
     if (awake_.load(std::memory_order_relaxed)) return;
     awake_.store(true, std::memory_order_relaxed);
     light_fence();
+    if (!light_fence_is_enough) heavy_fence();
     owner_.shard_awake();
   }
   bool awake() const noexcept { return awake_.load(std::memory_order_relaxed); }

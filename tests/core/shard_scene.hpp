@@ -27,8 +27,9 @@ class VirtualClock final : public Clock {
   Nanoseconds now_ = 1'000'000'000'000;
 };
 
-class FakeOwner final : public ShardOwner {
+class FakeOwner : public ShardOwner {
  public:
+  virtual ~FakeOwner() = default;
   const std::atomic<bool>& stopping() const noexcept override { return is_stopping; }
   void shard_awake() noexcept override { ++awakenings; }
   void stop_wanted(StopCause cause) noexcept override { causes.push_back(std::move(cause)); }
