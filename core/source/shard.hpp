@@ -154,6 +154,12 @@ class Shard {
   // [new owner] First of all: the task of the stuck call, which has taken so long already, has to wait for it.
   void adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for);
 
+  // [monitor] While the owner is pinned, and will never touch the shard again: all its tasks are abandoned, but for the
+  // coordinated ones, whose stragglers are reported only.
+  void give_up();
+  // [any thread] Of all its tasks, once they are made.
+  std::chrono::nanoseconds longest_stop_timeout() const noexcept;
+
   // [owner] Around a sleep of its thread; and [monitor] whether it may be running task code. See StallMonitor.
   void doze() noexcept { awake_.store(false, std::memory_order_relaxed); }
   void rouse() noexcept {

@@ -61,7 +61,7 @@ void ShardThread::prepare(JobThreads& threads, std::function<void(Shard&)> make_
   threads.launch(std::make_shared<Tour>(*this, first, std::move(begin)));
 }
 
-std::shared_ptr<const Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for) {
+std::shared_ptr<Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for) {
   const std::shared_ptr<Tenure> next = std::make_shared<Tenure>();
   const std::shared_ptr<Tenure> lost = shard_.replace_tenure(next);
   try {
@@ -90,7 +90,7 @@ void ShardThread::quit() {
   boost::asio::post(shard_.context(), [this] { quit_ = true; });
 }
 
-void ShardThread::run(const std::shared_ptr<Tenure>&) {
+void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   pthread_setname_np(pthread_self(), ("th-shard-" + std::to_string(number_)).c_str());
   Shard::forget_loss_on_this_thread();
   while (true) {
@@ -100,33 +100,38 @@ void ShardThread::run(const std::shared_ptr<Tenure>&) {
       arm(turn.deadline);
       if (shard_.port().begin_sleep()) {
         shard_.doze();
-        run_handlers(true);
-        if (Shard::lost_on_this_thread()) return;
+        if (!run_handlers(*tenure, true)) return;
         shard_.port().end_sleep();
       }
     }
-    run_handlers(false);
-    if (Shard::lost_on_this_thread()) return;
+    if (!run_handlers(*tenure, false)) return;
     if (quit_) break;
   }
   done_.set_value();
 }
 
-// Handlers are ours, a coroutine's (which let nothing out), or whatever a C++ task posted by itself. One by one, since
-// each may lose the shard.
-void ShardThread::run_handlers(bool wait) noexcept {
+// One by one, since each may lose the shard: false.
+bool ShardThread::run_handlers(Tenure& tenure, bool wait) noexcept {
+  bool ran = true;
+  while (ran) {
+    tenure.enter_loop();
+    ran = run_handler(wait);
+    if (!tenure.leave_loop()) return false;
+    if (wait) break;
+  }
+  return true;
+}
+
+// Handlers are ours, a coroutine's (which let nothing out), or whatever a C++ task posted by itself.
+bool ShardThread::run_handler(bool wait) noexcept {
   try {
-    if (wait) {
-      shard_.context().run_one();
-    } else {
-      while (shard_.context().poll_one() != 0 && !Shard::lost_on_this_thread()) {
-      }
-    }
+    return (wait ? shard_.context().run_one() : shard_.context().poll_one()) != 0;
   } catch (const std::exception& error) {
     shard_.sink().log(LogLevel::error, nullptr, std::string("a handler let an exception out: ") + error.what());
   } catch (...) {
     shard_.sink().log(LogLevel::error, nullptr, "a handler let an exception out");
   }
+  return true;
 }
 
 // A timer that is armed too early costs a turn; arming it anew costs a system call. So only for an earlier time.

@@ -85,7 +85,8 @@ class ShardScene {
   // from now on. When the task code returns, it comes back late. The turns above it end.
   void take_over(std::chrono::nanoseconds blocked_for = std::chrono::nanoseconds(0)) {
     Tenure& tenure = shard.tenure();
-    REQUIRE(tenure.pin(tenure.steps()) != nullptr);
+    REQUIRE(tenure.pin(tenure.look()));
+    tenure.set_told();
     lost_.push_back(shard.replace_tenure(std::make_shared<Tenure>()));
     tenure.take();
     shard.adopt(lost_.back(), to_nanoseconds(blocked_for));

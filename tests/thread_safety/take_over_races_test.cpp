@@ -33,10 +33,10 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
     });
     bool took = false;
     while (!over && !took) {
-      const std::uint64_t step = tenure.steps();
-      if (!tenure.in_call() || tenure.pin(step) == nullptr) continue;
+      const Sight seen = tenure.look();
+      if (!tenure.pin(seen)) continue;
       ++guarded;  // pinned: nobody else's
-      if (step % 3 == 0) {
+      if (seen.step % 3 == 0) {
         tenure.take();
         took = true;
       } else {
@@ -50,6 +50,39 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
     ++(took ? taken : returned);
   }
   CHECK(taken + returned > 0);
+}
+
+TEST_CASE(
+    "of the thread that leaves a handler and the monitor that gives its shard up, exactly one owns what is guarded") {
+  for (Rounds rounds(50); rounds.next();) {
+    Tenure tenure;
+    std::uint64_t guarded = 0;
+    bool lost = false;
+    std::atomic<bool> over{false};
+    std::thread owner([&] {
+      for (int i = 0; i < 20'000 && !lost; ++i) {
+        tenure.enter_loop();
+        lost = !tenure.leave_loop();
+        if (!lost) ++guarded;
+      }
+      over = true;
+    });
+    bool given_up = false;
+    while (!over && !given_up) {
+      const Sight seen = tenure.look();
+      if (!tenure.pin(seen)) continue;
+      ++guarded;
+      given_up = seen.loop % 3 == 0;
+      if (given_up) {
+        tenure.give_up();
+      } else {
+        tenure.unpin();
+      }
+    }
+    if (given_up) ++guarded;
+    owner.join();
+    CHECK(given_up == lost);
+  }
 }
 
 TEST_CASE("of a shard that wakes up and the monitor that goes to sleep, one at least sees the other") {
