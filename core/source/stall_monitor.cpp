@@ -157,7 +157,7 @@ void StallMonitor::look_at_call(Member& member, Time now) {
   }
   if (blocked_for >= limit_) {
     member.watch.note_stall(now);
-    if (!member.told && tell(cell, tenure.frame.requests.stage, blocked_for)) {
+    if (!member.told && tell(event_of(cell), tenure, blocked_for)) {
       tenure.set_told();
       member.logged = &cell;
     }
@@ -165,10 +165,13 @@ void StallMonitor::look_at_call(Member& member, Time now) {
   }
   try {
     // From here to take, the new thread may own the shard already; the old one waits at the end of its call.
-    if (!member.told) untold_.reserve(untold_.size() + 1);
-    std::shared_ptr<Tenure> lost =
-        member.thread->take_over(threads_, over, static_cast<Nanoseconds>(blocked_for.count()));
-    if (!member.told) untold_.push_back({std::move(lost), &member, since});
+    Untold untold{nullptr, &member, since, {}};
+    if (!member.told) {
+      untold.event = event_of(cell);
+      untold_.reserve(untold_.size() + 1);
+    }
+    untold.tenure = member.thread->take_over(threads_, over, static_cast<Nanoseconds>(blocked_for.count()));
+    if (!member.told) untold_.push_back(std::move(untold));
     tenure.take();
     member.watch.forget();
     member.told = false;
@@ -213,30 +216,33 @@ void StallMonitor::tell_untold(Time now) {
     const bool out = stall.tenure->while_out([&] {
       if (now - stall.since < limit_) return;
       stall.member->watch.note_stall(now);
-      if (tell(*stall.tenure->pinned(), stall.tenure->frame.requests.stage, now - stall.since)) {
-        stall.tenure->set_told();
-      }
+      if (tell(stall.event, *stall.tenure, now - stall.since)) stall.tenure->set_told();
       told = true;
     });
     return told || !out;
   });
 }
 
-// While the call can't end: until then nobody changes what is read here.
-// False: the log does not tell of it.
-bool StallMonitor::tell(const TaskCell& cell, Stage stage, std::chrono::nanoseconds blocked_for) {
-  const bool for_log = named_.insert(cell.index).second || log_gate_.admit_again(EventKind::task_stalled, cell.name());
-  if (!for_log && !complete_events_) return false;
+// While the call is pinned: then nobody changes what is read here.
+Event StallMonitor::event_of(const TaskCell& cell) const {
   Event event;
   event.kind = EventKind::task_stalled;
   event.type = cell.options().type;
-  event.for_log = for_log;
   event.task = cell.name();
   event.id = owner_.task_id(cell.index);
   event.execution = cell.execution;
-  event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
   cell.tell_budget(event);
-  event.message = "its " + std::string(to_string(stage)) + " has blocked its thread for " + milliseconds(blocked_for);
+  return event;
+}
+
+// While the call can't come back. False: the log does not tell of it.
+bool StallMonitor::tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for) {
+  event.for_log = named_.insert(stuck.pinned()->index).second || log_gate_.admit_again(event.kind, event.task);
+  if (!event.for_log && !complete_events_) return false;
+  const bool for_log = event.for_log;
+  event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
+  event.message = "its " + std::string(to_string(stuck.frame.requests.stage)) + " has blocked its thread for " +
+                  milliseconds(blocked_for);
   sink_.publish(std::move(event));
   return for_log;
 }

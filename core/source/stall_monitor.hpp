@@ -62,6 +62,7 @@ class StallMonitor {
     std::shared_ptr<Tenure> tenure;  // shared with its thread
     Member* member;
     Time since;
+    Event event;  // made while the call was pinned: now its shard's new owner may write to the cell
   };
 
   void arm() noexcept;
@@ -73,7 +74,8 @@ class StallMonitor {
   void refuse(Member& member, Time now, bool over, const char* why);
   void give_up(Member& member);
   void tell_untold(Time now);
-  bool tell(const TaskCell& cell, Stage stage, std::chrono::nanoseconds blocked_for);
+  Event event_of(const TaskCell& cell) const;
+  bool tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for);
   static bool has_live_tasks(const Member& member) {
     const Shard& shard = member.thread->shard();
     return shard.size() != 0 && (!shard.ended() || shard.has_coordinated());
