@@ -7,8 +7,11 @@
 
 namespace taskhost {
 
-// Whether the light half is enough on the fast side; else that needs a fence of its own.
-extern const bool light_fence_is_enough;
+// Whether the light half is enough on the fast side; else that needs a fence of its own. Constant while there is a
+// host.
+extern bool light_fence_is_enough;
+// For tests, before the first host: from now on as on a system without membarrier.
+void use_full_fences() noexcept;
 
 inline void light_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 

@@ -22,14 +22,19 @@ struct CallFrame {
 
   // What is asked for from now on.
   [[gnu::always_inline]] void begin(TaskCell& its_cell, Stage its_stage) noexcept {
-    requests = {its_stage, false, Timer::keep, false};
+    std::atomic_ref(requests).store({its_stage, false, Timer::keep, false}, std::memory_order_relaxed);
     cell.store(&its_cell, std::memory_order_release);
   }
   [[gnu::always_inline]] TaskCell* task() const noexcept { return cell.load(std::memory_order_relaxed); }
 
+  // [monitor] Of the call that `cell` tells of, or of the next one.
+  Stage stage() const noexcept {
+    return std::atomic_ref(const_cast<Stage&>(requests.stage)).load(std::memory_order_relaxed);
+  }
+
   std::atomic<TaskCell*> cell{nullptr};  // null: no call. Its thread's; the monitor reads it
   BlockingCall* call = nullptr;          // null: polled
-  struct Requests {                      // one word, to be cleared with one store
+  struct alignas(4) Requests {           // one word, to be cleared with one store
     Stage stage = Stage::poll;
     bool woken = false;
     Timer timer = Timer::keep;

@@ -93,6 +93,7 @@ void CoordinatedTasks::after_input() {
 }
 
 void CoordinatedTasks::begin_stop() {
+  stopping_ = true;
   coordinator_->begin_stop(clock_.now());
   after_input();
 }
@@ -149,6 +150,7 @@ void CoordinatedTasks::operate(std::uint32_t index, Coordinator::Operation opera
     after_input();
     return;
   }
+  if (stopping_) return;  // and its shard may have been given up
   Waiting& waiting = waiting_operations_[index];
   waiting.shard = &shard;
   waiting.operations.push_back(operation);

@@ -90,7 +90,8 @@ class CoordinatedTasks final : public CoordinatorPort {
   Nanoseconds armed_ = never;
   std::unordered_map<std::uint32_t, Place> places_;
   std::vector<Member> members_;
-  std::unique_ptr<Coordinator> coordinator_;             // from plan on
+  std::unique_ptr<Coordinator> coordinator_;  // from plan on
+  bool stopping_ = false;
   std::map<std::uint32_t, Waiting> waiting_operations_;  // for tasks that are being handed over
   LogGate log_gate_;
 };

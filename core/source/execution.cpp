@@ -54,7 +54,7 @@ CallFrame* current_call() noexcept {
 }
 
 std::uint32_t TaskCell::need_slot() {
-  const std::uint32_t known = slot.load(std::memory_order_relaxed);
+  const std::uint32_t known = slot.load(std::memory_order_acquire);  // another thread may have put it there
   return known != no_slot ? known : kind->shard.port().add(this, slot);
 }
 

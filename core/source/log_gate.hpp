@@ -19,7 +19,10 @@ class LogGate {
 
   // Whether an event of this kind goes to the log. What must never be missing always does.
   bool admit(EventKind kind, const char* task) noexcept {
-    if (kind == EventKind::task_abandoned || kind == EventKind::task_stalled) return true;
+    return kind == EventKind::task_abandoned || kind == EventKind::task_stalled || admit_again(kind, task);
+  }
+  // Of what is never missing the first time, but may be when it comes again and again.
+  bool admit_again(EventKind kind, const char* task) noexcept {
     // While lines are held back, all are: a storm's log is a summary, with no odd line in between.
     if (tokens_ != 0 && held_.last_task == nullptr) {
       --tokens_;
@@ -31,7 +34,6 @@ class LogGate {
 
   // A storm: admit would hold back all but what must never be missing.
   bool holds_back() const noexcept { return held_.last_task != nullptr; }
-  // Not for what must never be missing.
   void hold_back(EventKind kind, const char* task) noexcept {
     held_.last_task = task;
     switch (kind) {
@@ -44,6 +46,9 @@ class LogGate {
       case EventKind::task_restarting:
         ++held_.restarts;
         return;
+      case EventKind::task_stalled:
+        ++held_.stalls;
+        return;
       case EventKind::host_started:
       case EventKind::plugin_loaded:
       case EventKind::task_ready:
@@ -52,7 +57,6 @@ class LogGate {
       case EventKind::task_stopping:
       case EventKind::task_stopped:
       case EventKind::task_abandoned:
-      case EventKind::task_stalled:
       case EventKind::host_stopping:
       case EventKind::host_stopped:
         ++held_.ends;
@@ -84,7 +88,7 @@ class LogGate {
     }
     if (now < summary_due_ || !take(now, summary)) return false;
     // A storm that still rages earns nothing: its next lines are held back at once, for the next summary.
-    if (summary.starts + summary.exits + summary.restarts + summary.ends > storm) {
+    if (summary.starts + summary.exits + summary.restarts + summary.stalls + summary.ends > storm) {
       tokens_ = 0;
       refilled_ = now;
     }

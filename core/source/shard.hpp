@@ -139,12 +139,19 @@ class Shard {
   // [new owner] First of all: the task of the stuck call, which has taken so long already, has to wait for it.
   void adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for);
 
+  // [monitor] While the owner is pinned, and will never touch the shard again: all its tasks are abandoned, but for the
+  // coordinated ones, whose stragglers are reported only.
+  void give_up();
+  // [any thread] Of all its tasks, once they are made.
+  std::chrono::nanoseconds longest_stop_timeout() const noexcept;
+
   // [owner] Around a sleep of its thread; and [monitor] whether it may be running task code. See StallMonitor.
   void doze() noexcept { awake_.store(false, std::memory_order_relaxed); }
   void rouse() noexcept {
     if (awake_.load(std::memory_order_relaxed)) return;
     awake_.store(true, std::memory_order_relaxed);
     light_fence();
+    if (!light_fence_is_enough) heavy_fence();
     owner_.shard_awake();
   }
   bool awake() const noexcept { return awake_.load(std::memory_order_relaxed); }

@@ -15,7 +15,7 @@ bool Shard::lost_on_this_thread() noexcept { return lost_shard; }
 void Shard::forget_loss_on_this_thread() noexcept { lost_shard = false; }
 
 void Shard::begin_stop(Nanoseconds began) {
-  if (stopping_) return;
+  if (!tenure_->leave_loop() || stopping_) return;
   stopping_ = true;
   stop_began_ = began;
   now_ = clock_.now();
@@ -94,6 +94,7 @@ bool Shard::expire_deadlines() {
 }
 
 void Shard::expire_stop() {
+  if (!tenure_->leave_loop()) return;
   const ThreadFrame frame(tenure_->frame);
   rouse();
   now_ = clock_.now();
@@ -107,6 +108,12 @@ void Shard::expire_stop() {
       if (!remove(cell)) return;
     }
   }
+}
+
+std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
+  std::chrono::nanoseconds longest{0};
+  for (const TaskKind& kind : kinds_) longest = std::max<std::chrono::nanoseconds>(longest, kind.options.stop_timeout);
+  return longest;
 }
 
 // The stop of this task ran out of time.
@@ -140,7 +147,7 @@ std::shared_ptr<Tenure> Shard::replace_tenure(std::shared_ptr<Tenure> tenure) no
 
 void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   now_ = clock_.now();
-  TaskCell& cell = lost->pinned();
+  TaskCell& cell = *lost->pinned();
   const Stage stage = lost->frame.requests.stage;
   cell.stalled = true;
   stalls_.push_back({&cell, std::move(lost), now_ - blocked_for, false, {}});
@@ -154,6 +161,31 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   } else {
     owner_.task_abandoned();
   }
+}
+
+// No task code is called: that would be on the control thread.
+void Shard::give_up() {
+  now_ = clock_.now();
+  if (!stopping_) stop_began_ = now_;  // its thread has not got to it
+  stopping_ = true;
+  for_each_cell([this](TaskCell& cell) {
+    if (!cell.coordinated) (void)tell_to_stop(cell);
+    if (cell.machine.state != TaskState::stopping) return;
+    std::string where;
+    if (&cell == tenure_->pinned()) {
+      where = to_string(tenure_->frame.requests.stage);
+    } else if (cell.stalled) {
+      where = to_string(stall_of(cell).tenure->frame.requests.stage);
+    } else if (cell.kind->blocking) {
+      where = "run";
+    }
+    if (cell.coordinated) {
+      report_straggler(cell, where);
+      return;
+    }
+    cell.machine.resume(cell.options(), TaskEvent::stop_expired);
+    lose_for_good(cell, where, "its shard was given up");
+  });
 }
 
 void Shard::abandon(TaskCell& cell) {
@@ -207,9 +239,11 @@ bool Shard::resume_stalled(Stall stall) {
   const CallFrame& frame = stall.tenure->frame;
   const LateResult late = stall.tenure->late();
   cell.stalled = false;
-  sink_.log(LogLevel::info, cell.name(),
-            "its " + std::string(to_string(frame.requests.stage)) + " returned after " +
-                std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
+  if (stall.tenure->told()) {
+    sink_.log(LogLevel::info, cell.name(),
+              "its " + std::string(to_string(frame.requests.stage)) + " returned after " +
+                  std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
+  }
   for (auto& work : stall.deferred) boost::asio::post(context_, std::move(work));
   if (stall.woken) wake(cell);
   if (cell.machine.state == TaskState::stopping) limit_stop(cell);  // it may have passed meanwhile

@@ -68,7 +68,7 @@ void ShardThread::prepare(JobThreads& threads, std::function<void(Shard&)> make_
   threads.launch(std::make_shared<Tour>(*this, first, std::move(begin)));
 }
 
-std::shared_ptr<const Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for) {
+std::shared_ptr<Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for) {
   const std::shared_ptr<Tenure> next = std::make_shared<Tenure>();
   const std::shared_ptr<Tenure> lost = shard_.replace_tenure(next);
   try {
@@ -100,35 +100,36 @@ void ShardThread::quit(std::function<void()> has_quit) {
   });
 }
 
-void ShardThread::run(const std::shared_ptr<Tenure>&) {
+void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   pthread_setname_np(pthread_self(), ("th-shard-" + std::to_string(number_)).c_str());
   Shard::forget_loss_on_this_thread();
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
     if (quit_) break;       // after a turn: what the last handlers left is destroyed
-    unsigned handlers = 0;
+    std::size_t handlers = 0;
     if (!turn.more) {
       arm(turn.deadline);
       if (shard_.port().begin_sleep()) {
         shard_.doze();
-        handlers += run_handler(true);
-        if (Shard::lost_on_this_thread()) return;
+        handlers += run_handler(*tenure, true);
+        if (!tenure->leave_loop()) return;
         shard_.port().end_sleep();
       }
     }
-    while (handlers < handlers_a_turn && run_handler(false) != 0) {
-      if (Shard::lost_on_this_thread()) return;
-      ++handlers;
+    for (std::size_t ran = 1; ran != 0 && handlers < handlers_a_turn; handlers += ran) {
+      ran = run_handler(*tenure, false);
+      if (!tenure->leave_loop()) return;
     }
   }
   if (has_quit_) has_quit_();
   done_.set_value();
 }
 
-// Handlers are ours, Asio's, or whatever a C++ task posted by itself. One by one, since a drop in one may lose the
-// shard.
-std::size_t ShardThread::run_handler(bool wait) noexcept {
+// Handlers are ours, Asio's, or whatever a C++ task posted by itself. One by one, since each may lose the shard, which
+// leave_loop tells.
+std::size_t ShardThread::run_handler(Tenure& tenure, bool wait) noexcept {
+  tenure.enter_loop();
   try {
     return wait ? shard_.context().run_one() : shard_.context().poll_one();
   } catch (const std::exception& error) {

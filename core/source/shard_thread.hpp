@@ -40,7 +40,7 @@ class ShardThread {
   // [monitor] While the call that the shard's thread is in is pinned: from now on another thread runs the shard. Throws
   // std::system_error if there is none; then nothing has changed. From the return on, the call must be taken.
   // Returns the tenure of the thread that is left behind.
-  std::shared_ptr<const Tenure> take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for);
+  std::shared_ptr<Tenure> take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for);
 
   // [the supervisor's] After quit or cancel.
   void join() { done_.get_future().wait(); }
@@ -49,7 +49,7 @@ class ShardThread {
   class Tour;
 
   void run(const std::shared_ptr<Tenure>& tenure);
-  std::size_t run_handler(bool wait) noexcept;
+  std::size_t run_handler(Tenure& tenure, bool wait) noexcept;
   void arm(Nanoseconds deadline);
   void wait_for_wakes();
 

@@ -15,15 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// While a stop is under way: how often to look, and how long the very same call must have been seen, beyond its task's
-// stop_timeout, before its shard is taken over.
-constexpr std::chrono::nanoseconds stop_interval = 20ms;
-constexpr std::chrono::nanoseconds stuck_after = 200ms;
-// A shard that is stuck outside any call (a handler that a C++ task posted by itself) can't be taken over. When the
-// stop has run out of time, or all tasks have ended, and it has made no step for so long, it is given up.
-constexpr std::chrono::nanoseconds give_up_after = 5s;
-// A shard that was just taken over probably has more such tasks: the next calls get this part of the limit.
-constexpr int hurry = 16;
+constexpr std::chrono::nanoseconds stop_interval = 20ms;  // between two looks while a stop is under way
 constexpr int looks_a_limit = 4;
 constexpr std::chrono::nanoseconds shortest_interval = 1ms;
 
@@ -38,15 +30,20 @@ std::string milliseconds(std::chrono::nanoseconds duration) { return std::to_str
 }  // namespace
 
 StallMonitor::StallMonitor(boost::asio::io_context& control, ShardOwner& owner, EventSink& sink,
-                           std::chrono::nanoseconds limit, JobThreads& threads)
-    : owner_(owner), sink_(sink), limit_(limit), threads_(threads), timer_(control, new_timer()) {}
+                           std::chrono::nanoseconds limit, JobThreads& threads, bool complete_events)
+    : owner_(owner),
+      sink_(sink),
+      limit_(limit),
+      threads_(threads),
+      timer_(control, new_timer()),
+      time_(limit, std::chrono::steady_clock::now()),
+      complete_events_(complete_events) {}
 
 StallMonitor::~StallMonitor() = default;
 
 void StallMonitor::listen() {
   armed_.store(true);
-  last_look_ = std::chrono::steady_clock::now();
-  set_timer(interval_ = limit_ / looks_a_limit);
+  set_timer(limit_ / looks_a_limit);
   wait();
 }
 
@@ -72,16 +69,16 @@ void StallMonitor::wait() {
   });
 }
 
-void StallMonitor::begin_stop(Time began, std::function<bool(ShardThread&)> stuck_outside) {
-  stopping_ = true;
-  stop_began_ = began;
-  stuck_outside_ = std::move(stuck_outside);
+void StallMonitor::begin_stop(std::function<bool(ShardThread&)> give_up) {
+  give_up_ = std::move(give_up);
+  time_.advance(std::chrono::steady_clock::now());
+  stop_.begin(time_.now());
   look();
 }
 
 void StallMonitor::expire_stop() {
-  expired_ = true;
-  expired_at_ = std::chrono::steady_clock::now();
+  time_.advance(std::chrono::steady_clock::now());
+  stop_.expire(time_.now());
   look();
 }
 
@@ -94,15 +91,18 @@ void StallMonitor::end() {
   ended_ = true;
   boost::system::error_code ignored;
   timer_.cancel(ignored);
+  LogSummary summary;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  if (log_gate_.take(to_nanoseconds(now), summary)) sink_.summarize(summary);
 }
 
 void StallMonitor::look() {
-  const Time now = std::chrono::steady_clock::now();
-  // Where this thread itself came late (a paused machine, a busy one), the calls may have had no more time than it.
-  const std::chrono::nanoseconds late = now - last_look_ - 2 * interval_;
-  last_look_ = now;
+  const WatchTime::Real real = std::chrono::steady_clock::now();
+  time_.advance(real);
+  const Time now = time_.now();
+  LogSummary summary;
+  if (log_gate_.refill(to_nanoseconds(real.time_since_epoch()), summary)) sink_.summarize(summary);
   for (Member& member : members_) {
-    if (late > 0ns) member.since = std::min(now, member.since + late);
     if (!member.given_up && can_be_stuck(member)) look_at(member, now);
     if (ended_) return;
   }
@@ -110,88 +110,108 @@ void StallMonitor::look() {
 
   std::chrono::nanoseconds interval = limit_ / looks_a_limit;
   for (const Member& member : members_) {
-    if (hurries(member, now)) interval = std::min(interval, patience(member, now) / looks_a_limit);
+    interval = std::min(interval, member.watch.patience(now) / looks_a_limit);
   }
-  if (stopping_) interval = std::min(interval, stop_interval);
+  if (stop_.begun()) interval = std::min(interval, stop_interval);
+  interval = std::max(interval, shortest_interval);
   const auto busy = [this] {
-    return stopping_ || !untold_.empty() || std::any_of(members_.begin(), members_.end(), [this](const Member& member) {
-             return member.thread->shard().awake() && can_be_stuck(member);
-           });
+    return stop_.begun() || !untold_.empty() || log_gate_.holds_back() ||
+           std::any_of(members_.begin(), members_.end(),
+                       [this](const Member& member) { return member.thread->shard().awake() && can_be_stuck(member); });
   };
   if (!busy()) {
+    time_.next_look_in(std::nullopt);
     armed_.store(false, std::memory_order_relaxed);
     heavy_fence();
     // A shard that woke up meanwhile either sees that nothing is armed, or is seen here.
     if (!busy() || armed_.exchange(true, std::memory_order_acq_rel)) return;
   }
-  set_timer(interval_ = interval);
+  time_.next_look_in(interval);
+  set_timer(interval);
 }
 
 void StallMonitor::look_at(Member& member, Time now) {
-  const Tenure& tenure = member.thread->shard().tenure();
-  const std::uint64_t step = tenure.steps();
-  const bool in_call = tenure.in_call();
-  if (step != member.step || in_call != member.in_call) {
-    if (member.told != nullptr) {
-      sink_.log(LogLevel::info, member.told->name(),
-                "it returned after " + milliseconds(now - member.since) + ", and shard " +
+  const Time since = member.watch.since();
+  if (!member.watch.look(member.thread->shard().tenure().look(), now)) {
+    if (member.logged != nullptr) {
+      sink_.log(LogLevel::info, member.logged->name(),
+                "it returned after " + milliseconds(now - since) + ", and shard " +
                     std::to_string(member.thread->number()) + " goes on");
     }
-    member.step = step;
-    member.in_call = in_call;
-    member.since = now;
-    member.told = nullptr;
+    member.told = false;
+    member.logged = nullptr;
     member.told_bound = false;
-  } else if (in_call) {
+  } else if (member.watch.sight().call) {
     look_at_call(member, now);
-  } else if (expired_ && now - std::max(member.since, expired_at_) >= give_up_after) {
-    member.given_up = stuck_outside_(*member.thread);
+  } else if (member.watch.sight().in_loop() && stop_.is_hopeless(since, now)) {
+    if (member.thread->shard().tenure().pin(member.watch.sight())) give_up(member);
   }
-}
-
-std::chrono::nanoseconds StallMonitor::patience(const Member& member, Time now) const {
-  return hurries(member, now) ? limit_ / hurry : limit_;
-}
-
-// Whether the call has used up the time that its task has for stopping.
-bool StallMonitor::is_over(const Member& member, const TaskCell& cell, Time now) const {
-  if (!stopping_ || now - member.since < stuck_after) return false;
-  return expired_ || now - stop_began_ >= cell.options().stop_timeout;
 }
 
 void StallMonitor::look_at_call(Member& member, Time now) {
-  const std::chrono::nanoseconds blocked_for = now - member.since;
-  if (blocked_for < patience(member, now) && !(stopping_ && blocked_for >= stuck_after)) return;
+  const Time since = member.watch.since();
+  const std::chrono::nanoseconds blocked_for = now - since;
+  const bool impatient = blocked_for >= member.watch.patience(now);
+  if (!impatient && !stop_.is_stuck(since, now)) return;
   Tenure& tenure = member.thread->shard().tenure();
-  const TaskCell* const pinned = tenure.pin(member.step);
-  if (pinned == nullptr) return;
-  const TaskCell& cell = *pinned;
-  const bool over = is_over(member, cell, now);
-  if (!over && blocked_for < patience(member, now)) {
+  if (!tenure.pin(member.watch.sight())) return;
+  const TaskCell& cell = *tenure.pinned();
+  const bool over = stop_.is_stuck(since, now) && stop_.is_over(cell.options().stop_timeout, now);
+  if (!over && !impatient) {
     tenure.unpin();
     return;
   }
-  if (member.told == nullptr && blocked_for >= limit_) {
-    tell(cell, tenure.frame.requests.stage, blocked_for);
-    member.told = &cell;
+  if (blocked_for >= limit_) {
+    member.watch.note_stall(now);
+    if (!member.told && tell(event_of(cell), tenure, blocked_for)) {
+      tenure.set_told();
+      member.logged = &cell;
+    }
+    member.told = true;
   }
   try {
     // From here to take, the new thread may own the shard already; the old one waits at the end of its call.
-    Untold stall{nullptr, member.since};
-    if (member.told == nullptr) untold_.reserve(untold_.size() + 1);
-    stall.tenure = member.thread->take_over(threads_, over, static_cast<Nanoseconds>(blocked_for.count()));
-    if (member.told == nullptr) untold_.push_back(std::move(stall));
-    tenure.take();
-    member.taken_over = now;
-    member.told = nullptr;  // the next owner's first step is another one
-    member.step = ~std::uint64_t{0};
-  } catch (const std::exception& error) {
-    if (!member.told_bound) {
-      sink_.log(LogLevel::error, cell.name(),
-                "its " + std::string(to_string(tenure.frame.requests.stage)) + " holds up all of shard " +
-                    std::to_string(member.thread->number()) + ": no other thread can go on with it: " + error.what());
-      member.told_bound = true;
+    Untold untold{nullptr, &member, since, {}};
+    if (!member.told) {
+      untold.event = event_of(cell);
+      untold_.reserve(untold_.size() + 1);
     }
+    untold.tenure = member.thread->take_over(threads_, over, static_cast<Nanoseconds>(blocked_for.count()));
+    if (!member.told) untold_.push_back(std::move(untold));
+    tenure.take();
+    member.watch.forget();
+    member.told = false;
+    member.logged = nullptr;
+    member.told_bound = false;
+  } catch (const std::exception& error) {
+    refuse(member, now, over, error.what());
+  }
+}
+
+// No other thread can go on with the shard.
+void StallMonitor::refuse(Member& member, Time now, bool over, const char* why) {
+  const Shard& shard = member.thread->shard();
+  Tenure& tenure = shard.tenure();
+  if (!member.told_bound && (over || member.logged != nullptr)) {
+    sink_.log(LogLevel::error, tenure.pinned()->name(),
+              "its " + std::string(to_string(tenure.frame.requests.stage)) + " holds up all of shard " +
+                  std::to_string(member.thread->number()) + ": no other thread can go on with it: " + why);
+    member.told_bound = true;
+  }
+  if (over && stop_.is_over(shard.longest_stop_timeout(), now)) {
+    give_up(member);
+  } else {
+    tenure.unpin();
+  }
+}
+
+// While its thread is pinned.
+void StallMonitor::give_up(Member& member) {
+  Tenure& tenure = member.thread->shard().tenure();
+  member.given_up = give_up_(*member.thread);
+  if (member.given_up) {
+    tenure.give_up();
+  } else {
     tenure.unpin();
   }
 }
@@ -201,25 +221,36 @@ void StallMonitor::tell_untold(Time now) {
     bool told = false;
     const bool out = stall.tenure->while_out([&] {
       if (now - stall.since < limit_) return;
-      tell(stall.tenure->pinned(), stall.tenure->frame.requests.stage, now - stall.since);
+      stall.member->watch.note_stall(now);
+      if (tell(stall.event, *stall.tenure, now - stall.since)) stall.tenure->set_told();
       told = true;
     });
     return told || !out;
   });
 }
 
-// While the call can't end: until then nobody changes what is read here.
-void StallMonitor::tell(const TaskCell& cell, Stage stage, std::chrono::nanoseconds blocked_for) {
+// While the call is pinned: then nobody changes what is read here.
+Event StallMonitor::event_of(const TaskCell& cell) const {
   Event event;
   event.kind = EventKind::task_stalled;
   event.type = cell.options().type;
   event.task = cell.name();
   event.id = owner_.task_id(cell.index);
   event.execution = cell.execution;
-  event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
   cell.tell_budget(event);
-  event.message = "its " + std::string(to_string(stage)) + " has blocked its thread for " + milliseconds(blocked_for);
+  return event;
+}
+
+// While the call can't come back. False: the log does not tell of it.
+bool StallMonitor::tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for) {
+  event.for_log = named_.insert(stuck.pinned()->index).second || log_gate_.admit_again(event.kind, event.task);
+  if (!event.for_log && !complete_events_) return false;
+  const bool for_log = event.for_log;
+  event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
+  event.message = "its " + std::string(to_string(stuck.frame.requests.stage)) + " has blocked its thread for " +
+                  milliseconds(blocked_for);
   sink_.publish(std::move(event));
+  return for_log;
 }
 
 }  // namespace taskhost

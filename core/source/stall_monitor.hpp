@@ -11,26 +11,27 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "job_threads.hpp"
+#include "log_gate.hpp"
 #include "shard_thread.hpp"
+#include "stall_watch.hpp"
 
 namespace taskhost {
 
 class StallMonitor {
  public:
-  using Time = std::chrono::steady_clock::time_point;
-
   // `limit`: how long a call may take. `threads`: the shards' own. Throws std::system_error.
   StallMonitor(boost::asio::io_context& control, ShardOwner& owner, EventSink& sink, std::chrono::nanoseconds limit,
-               JobThreads& threads);
+               JobThreads& threads, bool complete_events);
   ~StallMonitor();
   StallMonitor(const StallMonitor&) = delete;
   StallMonitor& operator=(const StallMonitor&) = delete;
 
   // Before listen.
-  void watch(ShardThread& thread) { members_.emplace_back().thread = &thread; }
+  void watch(ShardThread& thread) { members_.push_back({&thread, StallWatch(limit_)}); }
   void listen();
 
   // [any shard's thread]
@@ -39,29 +40,31 @@ class StallMonitor {
   }
 
   // From now on, a call that outlives its task's stop_timeout is taken care of however large the limit is, and if need
-  // be beyond the bound of threads. `stuck_outside`: a shard makes no step though it is in no call; true: it is not
-  // looked at any more.
-  void begin_stop(Time began, std::function<bool(ShardThread&)> stuck_outside);
+  // be beyond the bound of threads. `give_up`: of a shard whose thread is stuck, and is pinned, nothing will run any
+  // more; false: it has nothing that anybody waits for.
+  void begin_stop(std::function<bool(ShardThread&)> give_up);
   void expire_stop();
   // All tasks have ended, and the shards are to quit: what of them is still in the way has no more time than that.
   void begin_quit();
   void end();
 
  private:
+  using Time = WatchTime::Time;
+
   struct Member {
-    ShardThread* thread = nullptr;
-    std::uint64_t step = 0;  // what was seen last, and since when
-    bool in_call = false;
-    Time since{};
-    std::optional<Time> taken_over;  // the last time
-    const TaskCell* told = nullptr;  // of this step: task_stalled
-    bool told_bound = false;         // of this step: no thread left
+    ShardThread* thread;
+    StallWatch watch;
+    bool told = false;                 // task_stalled, of what is being watched
+    const TaskCell* logged = nullptr;  // the log tells of it, too
+    bool told_bound = false;           // no thread can go on in its place
     bool given_up = false;
   };
   // A call that lost its shard before it was told.
   struct Untold {
-    std::shared_ptr<const Tenure> tenure;  // shared with its thread
+    std::shared_ptr<Tenure> tenure;  // shared with its thread
+    Member* member;
     Time since;
+    Event event;  // made while the call was pinned: now its shard's new owner may write to the cell
   };
 
   void arm() noexcept;
@@ -70,13 +73,11 @@ class StallMonitor {
   void look();
   void look_at(Member& member, Time now);
   void look_at_call(Member& member, Time now);
+  void refuse(Member& member, Time now, bool over, const char* why);
+  void give_up(Member& member);
   void tell_untold(Time now);
-  void tell(const TaskCell& cell, Stage stage, std::chrono::nanoseconds blocked_for);
-  bool hurries(const Member& member, Time now) const {
-    return member.taken_over && now - *member.taken_over < 10 * limit_;
-  }
-  std::chrono::nanoseconds patience(const Member& member, Time now) const;
-  bool is_over(const Member& member, const TaskCell& cell, Time now) const;
+  Event event_of(const TaskCell& cell) const;
+  bool tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for);
   bool can_be_stuck(const Member& member) const {
     const Shard& shard = member.thread->shard();
     return quitting_ || (shard.size() != 0 && (!shard.ended() || shard.has_coordinated()));
@@ -90,16 +91,17 @@ class StallMonitor {
   std::vector<Untold> untold_;
   boost::asio::posix::stream_descriptor timer_;
   std::atomic<bool> armed_{false};
-  std::chrono::nanoseconds interval_{0};  // what the timer was last set to
-  Time last_look_{};
+  WatchTime time_;
+  StopWatch stop_;
+  std::function<bool(ShardThread&)> give_up_;
   bool ended_ = false;
 
-  bool stopping_ = false;
-  bool expired_ = false;
   bool quitting_ = false;
-  Time stop_began_{};
-  Time expired_at_{};
-  std::function<bool(ShardThread&)> stuck_outside_;
+
+  // The first stall of a task is always in the log, a storm of them is summed up.
+  const bool complete_events_;
+  std::unordered_set<std::uint32_t> named_;  // the tasks that stalled
+  LogGate log_gate_;
 };
 
 }  // namespace taskhost

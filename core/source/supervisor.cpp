@@ -47,7 +47,7 @@ class Supervisor::Implementation final : public ShardOwner {
         shard_threads_({.name = "th-spare",
                         .limit = std::size_t{options.shards} + options.stall_threads,
                         .exhausted = all_in_use(options.stall_threads, "stall_threads")}),
-        monitor_(control_, *this, sink, options.stall_limit, shard_threads_),
+        monitor_(control_, *this, sink, options.stall_limit, shard_threads_, options.complete_events),
         coordinated_(control_, sink, clock, options.complete_events,
                      {.stop_host = [this](StopCause cause) { request_stop(std::move(cause)); },
                       .id_of = [this](std::uint32_t index) { return task_id(index); },
@@ -290,7 +290,7 @@ class Supervisor::Implementation final : public ShardOwner {
     event.message = cause_.detail;
     sink_.publish(std::move(event));
     announced_ = true;
-    monitor_.begin_stop(std::chrono::steady_clock::now(), [this](ShardThread& thread) { return give_up(thread); });
+    monitor_.begin_stop([this](ShardThread& thread) { return give_up(thread); });
     if (quit_if_ended()) return;
     const Nanoseconds began = clock_.now();
     for (const Member& member : shards_) member.thread->begin_stop(began);
@@ -380,18 +380,23 @@ class Supervisor::Implementation final : public ShardOwner {
     monitor_.expire_stop();
   }
 
-  // False: nothing of it is waited for.
+  // Its thread is stuck where no other can go on in its place. It touches nothing any more, should it come back: so all
+  // that is left of the shard is done here, and counts once. False: nobody waits for it.
   bool give_up(ShardThread& thread) {
     Shard& shard = thread.shard();
     if (!quitting_ && shard.ended() && !coordinated_.live_on(shard)) return false;
     task_abandoned();
-    sink_.log(LogLevel::error, nullptr, "a shard is stuck outside a task's call, and is given up with its tasks");
+    sink_.log(LogLevel::error, nullptr,
+              "shard " + std::to_string(thread.number()) + " is stuck, and is given up with its tasks");
     for (Member& member : shards_) {
       if (member.thread.get() == &thread) member.given_up = true;
     }
-    if (!shard.ended()) live_shards_.fetch_sub(1);
-    coordinated_.give_up(shard);
-    if (quit_if_ended()) finish_if_quit();
+    shard.give_up();
+    // After what that reports.
+    boost::asio::post(control_, [this, &shard] {
+      coordinated_.give_up(shard);
+      if (quit_if_ended()) finish_if_quit();
+    });
     return true;
   }
 

@@ -5,18 +5,22 @@
 // The owner marks the begin and the end of each call with a store, counts steps (a restart, or a poll), and looks once
 // after each call whether somebody contests it. The monitor, which has seen one step take too long, pins the call: its
 // end waits then, if it comes, until the monitor has taken the shard or let go. So the monitor may look at the task
-// meanwhile, and publish its events in order.
+// meanwhile, and publish its events in order. A handler of the loop, which may be one that a C++ task posted by itself,
+// is pinned in the same way; but nobody can go on in its place, so it is let go or given up.
 //
 //            pin                  take                  come_back
-//   held ─────────▶ contested ─────────▶ taken ──────────────────────▶ back      the result counts as usual
-//     ◀─────────────────┘                  └─────────────────────────▶ abandoned  the stop was over; nobody waits for
+//   held ─────────▶ contested ─────────▶ taken ──────────────────────▶ back       the result counts as usual
+//     ◀─────────────────┤                  └─────────────────────────▶ abandoned  the stop was over; nobody waits for
 //     it
-//           unpin                                  abandon
+//           unpin       │                          abandon
+//                       └───────────────▶ given_up                                nobody owns the shard any more
+//                            give_up
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 
 #include "asymmetric_fence.hpp"
 #include "call_frame.hpp"
@@ -29,6 +33,16 @@ struct LateResult {
   Status status = Status::pending;  // start, poll
   Outcome outcome = Outcome::ok;    // drop after an exit: of that exit
   bool after_exit = false;          // drop: else after a stop that ran out of time
+};
+
+// What the monitor sees of a thread. The same twice: the same call, or the same handler, all the while.
+struct Sight {
+  std::uint64_t step = 0;
+  std::uint64_t loop = 0;       // odd: in Asio's loop, asleep or in a handler, which may contain a call
+  std::optional<Stage> call{};  // of one step, each stage comes once at most
+
+  bool in_loop() const noexcept { return loop % 2 != 0; }
+  bool operator==(const Sight&) const = default;
 };
 
 class Tenure {
@@ -47,24 +61,40 @@ class Tenure {
     light_fence();
     return state_.load(std::memory_order_acquire) == State::held || is_still_held();
   }
+  // [owner] Around each handler of the loop and the sleep before it; those of the shard's own begin with leave_loop.
+  // False, as above: the thread has lost the shard, in this handler or in a call within it.
+  void enter_loop() noexcept {
+    loop_.store((loop_.load(std::memory_order_relaxed) + 1) | 1, std::memory_order_release);
+  }
+  bool leave_loop() noexcept {
+    loop_.store((loop_.load(std::memory_order_relaxed) + 1) & ~std::uint64_t{1}, std::memory_order_release);
+    light_fence();
+    return state_.load(std::memory_order_acquire) == State::held || is_still_held();
+  }
 
-  // [monitor] Grows with each step; and whether a call runs.
-  std::uint64_t steps() const noexcept { return steps_.load(std::memory_order_acquire); }
-  bool in_call() const noexcept { return frame.cell.load(std::memory_order_acquire) != nullptr; }
+  // [monitor] What the owner is at. Exact while it is pinned; else a moment may be mixed with the next one.
+  Sight look() const noexcept {
+    Sight sight;
+    const bool in_call = frame.cell.load(std::memory_order_acquire) != nullptr;  // first: the rest is not older
+    sight.loop = loop_.load(std::memory_order_acquire);
+    sight.step = steps_.load(std::memory_order_acquire);
+    if (in_call) sight.call = frame.stage();
+    return sight;
+  }
 
-  // [monitor] Not null: the task whose call is still running in this step. The call can't end before unpin or take, and
-  // what the owner wrote before it is visible.
-  TaskCell* pin(std::uint64_t step) {
+  // [monitor] True: that call is still running, or that handler. It can't end before unpin, take or give_up, and what
+  // the owner wrote before it is visible.
+  bool pin(const Sight& seen) {
     mutex_.lock();
     state_.store(State::contested, std::memory_order_relaxed);
-    // Either the owner's end_call sees that, or its store of null is seen here.
+    // Either the owner's end_call or leave_loop sees that, or its store is seen here.
     heavy_fence();
-    if (steps() == step) {
-      pinned_ = frame.cell.load(std::memory_order_acquire);
-      if (pinned_ != nullptr && steps() == step) return pinned_;
+    if ((seen.call || seen.in_loop()) && look() == seen) {
+      pinned_ = frame.cell.load(std::memory_order_relaxed);
+      return true;
     }
     unpin();
-    return nullptr;
+    return false;
   }
   void unpin() {
     state_.store(initial(), std::memory_order_release);
@@ -74,6 +104,13 @@ class Tenure {
     state_.store(State::taken, std::memory_order_relaxed);
     mutex_.unlock();
   }
+  // When its thread comes back, it touches neither shard nor task.
+  void give_up() {
+    state_.store(State::given_up, std::memory_order_relaxed);
+    mutex_.unlock();
+  }
+  // While it is pinned or out: the log tells that it stalled, and is to tell when it comes back.
+  void set_told() noexcept { told_ = true; }
 
   // [the thread that lost the shard] False: nobody waits for the result. Else `tell` is called while the new owner may
   // be taking it in already: neither it nor anything afterwards may touch the shard.
@@ -89,10 +126,11 @@ class Tenure {
 
   // [any thread] Even while a call is pinned.
   bool is_back() const noexcept { return state_.load(std::memory_order_acquire) == State::back; }
-  // [monitor, new owner] The task of the call that was pinned.
-  TaskCell& pinned() const noexcept { return *pinned_; }
+  // [monitor, new owner] The task of the call that was pinned; null: it was a handler without a call.
+  TaskCell* pinned() const noexcept { return pinned_; }
   // [new owner] Once back.
   const LateResult& late() const noexcept { return late_; }
+  bool told() const noexcept { return told_; }
   // [new owner] False: it is back.
   bool abandon() {
     const std::lock_guard lock(mutex_);
@@ -110,19 +148,21 @@ class Tenure {
   }
 
  private:
-  enum class State : std::uint8_t { held, contested, taken, back, abandoned };
+  enum class State : std::uint8_t { held, contested, taken, back, abandoned, given_up };
   // Without membarrier each call's end takes the slow way, through a full fence: the mutex's.
   static State initial() noexcept { return light_fence_is_enough ? State::held : State::contested; }
 
   [[gnu::cold, gnu::noinline]] bool is_still_held() {
     const std::lock_guard lock(mutex_);
     const State state = state_.load(std::memory_order_relaxed);
-    return state != State::taken && state != State::abandoned;
+    return state == State::held || state == State::contested;
   }
 
   std::atomic<std::uint64_t> steps_{0};
+  std::atomic<std::uint64_t> loop_{0};
   std::atomic<State> state_{initial()};
   TaskCell* pinned_ = nullptr;
+  bool told_ = false;
   mutable std::mutex mutex_;  // guards every change of state_
   LateResult late_;
 };

@@ -90,7 +90,7 @@ std::uint32_t WakePort::add(TaskCell* cell, std::atomic<std::uint32_t>& slot) {
   const std::uint32_t index = free_.back();
   free_.pop_back();
   at(index).cell = cell;
-  slot.store(index, std::memory_order_relaxed);
+  slot.store(index, std::memory_order_release);  // whoever reads it may wake by it, and the owner then finds the cell
   return index;
 }
 

@@ -158,6 +158,7 @@ std::string summary_text(const LogSummary& summary) {
   add(summary.starts, "start");
   add(summary.exits, "exit");
   add(summary.restarts, "restart");
+  add(summary.stalls, "stall");
   add(summary.ends, "stop");
   words = "not shown one by one: " + words;
   if (summary.milliseconds != 0) words += " in " + print_duration(std::chrono::milliseconds(summary.milliseconds));

@@ -78,6 +78,17 @@ TEST_CASE("an abandoned or stalled task is always told") {
   CHECK_FALSE(scene.admit(EventKind::task_exited));
 }
 
+TEST_CASE("stalls that come again and again are held back and counted like all else") {
+  Scene scene;
+  CHECK(scene.gate.admit_again(EventKind::task_stalled, "t"));
+  while (scene.gate.admit_again(EventKind::task_stalled, "t")) {
+  }
+  CHECK_FALSE(scene.gate.admit_again(EventKind::task_stalled, "t"));
+  REQUIRE(scene.gate.take(scene.now, scene.summary));
+  CHECK(scene.summary.stalls == 2);
+  CHECK(scene.summary.ends == 0);
+}
+
 TEST_CASE("what was held back is summed up by kind, after the interval and not before") {
   Scene scene;
   scene.empty();  // holds back one start

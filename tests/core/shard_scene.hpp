@@ -27,8 +27,9 @@ class VirtualClock final : public Clock {
   Nanoseconds now_ = 1'000'000'000'000;
 };
 
-class FakeOwner final : public ShardOwner {
+class FakeOwner : public ShardOwner {
  public:
+  virtual ~FakeOwner() = default;
   const std::atomic<bool>& stopping() const noexcept override { return is_stopping; }
   void shard_awake() noexcept override { ++awakenings; }
   void stop_wanted(StopCause cause) noexcept override { causes.push_back(std::move(cause)); }
@@ -84,7 +85,8 @@ class ShardScene {
   // from now on. When the task code returns, it comes back late. The turns above it end.
   void take_over(std::chrono::nanoseconds blocked_for = std::chrono::nanoseconds(0)) {
     Tenure& tenure = shard.tenure();
-    REQUIRE(tenure.pin(tenure.steps()) != nullptr);
+    REQUIRE(tenure.pin(tenure.look()));
+    tenure.set_told();
     lost_.push_back(shard.replace_tenure(std::make_shared<Tenure>()));
     tenure.take();
     shard.adopt(lost_.back(), to_nanoseconds(blocked_for));

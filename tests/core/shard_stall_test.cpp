@@ -450,3 +450,48 @@ TEST_CASE("what a call that was abandoned still asks for, and throws, changes no
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
   CHECK(stuck->drops == 0);
 }
+
+TEST_CASE("of a shard that is given up, each task is told and counted once, and the thread that comes back leaves it") {
+  for (const bool stopping : {false, true}) {
+    ShardScene scene;
+    int steps = 0;
+    const auto stuck = stepping([&](Execution&) {
+      ++steps;
+      if (stopping) scene.begin_stop();
+      Tenure& tenure = scene.shard.tenure();
+      REQUIRE(tenure.pin(tenure.look()));
+      scene.shard.give_up();
+      tenure.give_up();
+      return Status::ok;
+    });
+    Script blocking;
+    blocking.blocking = true;
+    const auto polled = stepping([](Execution&) { return Status::pending; });
+    const auto worker = recipe_of(blocking);
+    scene.add("polled", polled);
+    scene.add("worker", worker);
+    scene.add("stuck", stuck, options_of(TaskType::mandatory, 3));
+    scene.add("never started", polled);
+    scene.turn();
+    CHECK(scene.last.lost);
+    for (const char* name : {"polled", "worker", "stuck"}) {
+      const std::string task = name;
+      CHECK(scene.sink.lines(task) == Lines{task + " started 1", task + " stopping 1", task + " abandoned 1"});
+    }
+    CHECK(scene.sink.lines("never started").empty());
+    CHECK(scene.owner.ended == 1);
+    CHECK(scene.owner.abandoned == 3);
+    REQUIRE(scene.owner.stragglers.size() == 3);
+    CHECK(scene.owner.stragglers[0].where.empty());
+    CHECK(scene.owner.stragglers[1].where == "run");
+    CHECK(scene.owner.stragglers[2].where == "poll");
+    CHECK(polled->drops == 0);
+    CHECK(stuck->drops == 0);
+    // Whoever still has something to say to it is not heard.
+    scene.begin_stop();
+    scene.shard.expire_stop();
+    CHECK(polled->drops == 0);
+    CHECK(scene.owner.ended == 1);
+    scene.owner.calls.clear();
+  }
+}

@@ -14,13 +14,13 @@ struct Scene {
   TaskCell& cell = *reinterpret_cast<TaskCell*>(memory);
   Tenure tenure;
 
-  std::uint64_t begin(Stage stage = Stage::poll) {
+  Sight begin(Stage stage = Stage::poll) {
     tenure.begin_step();
     tenure.begin_call(cell, stage);
-    return tenure.steps();
+    return tenure.look();
   }
-  void take(std::uint64_t step) {
-    REQUIRE(tenure.pin(step) == &cell);
+  void take(const Sight& seen) {
+    REQUIRE(tenure.pin(seen));
     tenure.take();
   }
 };
@@ -29,43 +29,91 @@ const auto nothing = [] {};
 
 }  // namespace
 
-TEST_CASE("a call that nobody contests ends, and the next one is another step") {
+TEST_CASE("a call that nobody contests ends, and the next one looks different") {
   Scene scene;
-  CHECK_FALSE(scene.tenure.in_call());
-  const std::uint64_t first = scene.begin();
-  CHECK(scene.tenure.in_call());
+  CHECK_FALSE(scene.tenure.look().call);
+  const Sight first = scene.begin();
+  CHECK(first.call == Stage::poll);
+  CHECK(scene.tenure.look() == first);
   CHECK(scene.tenure.end_call());
-  CHECK_FALSE(scene.tenure.in_call());
+  CHECK_FALSE(scene.tenure.look().call);
   CHECK(scene.begin() != first);
 }
 
-TEST_CASE("the calls of one restart are one step") {
+TEST_CASE("the calls of one restart are one step, and each of them is another call") {
   Scene scene;
-  const std::uint64_t step = scene.begin(Stage::start);
+  const Sight start = scene.begin(Stage::start);
   CHECK(scene.tenure.end_call());
   scene.tenure.begin_call(scene.cell, Stage::poll);
-  CHECK(scene.tenure.steps() == step);
-  CHECK(scene.tenure.pin(step) == &scene.cell);
+  const Sight poll = scene.tenure.look();
+  CHECK(poll.step == start.step);
+  CHECK(poll != start);
+  CHECK_FALSE(scene.tenure.pin(start));
+  CHECK(scene.tenure.pin(poll));
   CHECK(scene.tenure.frame.requests.stage == Stage::poll);
   scene.tenure.unpin();
   CHECK(scene.tenure.end_call());
 }
 
-TEST_CASE("what is no longer the same step can't be pinned, nor what is between two calls") {
+TEST_CASE("what is no longer the same call can't be pinned, nor what is between two calls") {
   Scene scene;
-  const std::uint64_t first = scene.begin();
+  const Sight first = scene.begin();
   CHECK(scene.tenure.end_call());
-  CHECK(scene.tenure.pin(first) == nullptr);
-  const std::uint64_t second = scene.begin();
-  CHECK(scene.tenure.pin(first) == nullptr);
-  CHECK(scene.tenure.pin(second) == &scene.cell);
+  CHECK_FALSE(scene.tenure.pin(first));
+  CHECK_FALSE(scene.tenure.pin(scene.tenure.look()));
+  const Sight second = scene.begin();
+  CHECK_FALSE(scene.tenure.pin(first));
+  CHECK(scene.tenure.pin(second));
+  CHECK(scene.tenure.pinned() == &scene.cell);
   scene.tenure.unpin();
   CHECK(scene.tenure.end_call());
 }
 
+TEST_CASE("a handler of the loop can be pinned, and let go or given up; the next one looks different") {
+  Scene scene;
+  scene.tenure.enter_loop();
+  const Sight first = scene.tenure.look();
+  CHECK(first.in_loop());
+  REQUIRE(scene.tenure.pin(first));
+  CHECK(scene.tenure.pinned() == nullptr);
+  scene.tenure.unpin();
+  CHECK(scene.tenure.leave_loop());
+  CHECK_FALSE(scene.tenure.pin(first));
+  CHECK_FALSE(scene.tenure.pin(scene.tenure.look()));
+  CHECK(scene.tenure.leave_loop());  // one of the shard's own has left already
+  scene.tenure.enter_loop();
+  CHECK_FALSE(scene.tenure.pin(first));
+  REQUIRE(scene.tenure.pin(scene.tenure.look()));
+  scene.tenure.give_up();
+  CHECK_FALSE(scene.tenure.leave_loop());
+  CHECK_FALSE(scene.tenure.is_back());
+}
+
+TEST_CASE("a call within a handler looks different from the handler, and what loses it loses the handler as well") {
+  Scene scene;
+  scene.tenure.enter_loop();
+  const Sight handler = scene.tenure.look();
+  const Sight call = scene.begin(Stage::handler);
+  CHECK(call != handler);
+  scene.take(call);
+  CHECK_FALSE(scene.tenure.end_call());
+  CHECK(scene.tenure.come_back({}, nothing));
+  CHECK_FALSE(scene.tenure.leave_loop());
+}
+
+TEST_CASE("a call that was given up loses the shard, and nobody waits for its result") {
+  Scene scene;
+  REQUIRE(scene.tenure.pin(scene.begin()));
+  scene.tenure.give_up();
+  CHECK_FALSE(scene.tenure.end_call());
+  CHECK_FALSE(scene.tenure.come_back({}, [] { FAIL("nobody is told"); }));
+  CHECK_FALSE(scene.tenure.while_out(nothing));
+  CHECK_FALSE(scene.tenure.abandon());
+}
+
 TEST_CASE("a call that was pinned and let go ends as if nothing had been") {
   Scene scene;
-  REQUIRE(scene.tenure.pin(scene.begin()) != nullptr);
+  REQUIRE(scene.tenure.pin(scene.begin()));
   scene.tenure.unpin();
   CHECK(scene.tenure.end_call());
   CHECK_FALSE(scene.tenure.is_back());
@@ -77,7 +125,7 @@ TEST_CASE("a call that was taken loses the shard, and brings its result back onc
   Scene scene;
   scene.take(scene.begin(Stage::drop));
   CHECK_FALSE(scene.tenure.end_call());
-  CHECK(&scene.tenure.pinned() == &scene.cell);
+  CHECK(scene.tenure.pinned() == &scene.cell);
   CHECK(scene.tenure.frame.requests.stage == Stage::drop);
   CHECK_FALSE(scene.tenure.is_back());
   bool told = false;

@@ -1,7 +1,9 @@
 // Shards taken over from calls that may or may not come back at that very moment.
 #include <future>
 
+#include "asymmetric_fence.hpp"
 #include "race.hpp"
+#include "shard_scene.hpp"
 #include "task_cell.hpp"
 #include "tenure.hpp"
 
@@ -31,10 +33,10 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
     });
     bool took = false;
     while (!over && !took) {
-      const std::uint64_t step = tenure.steps();
-      if (!tenure.in_call() || tenure.pin(step) == nullptr) continue;
+      const Sight seen = tenure.look();
+      if (!tenure.pin(seen)) continue;
       ++guarded;  // pinned: nobody else's
-      if (step % 3 == 0) {
+      if (seen.step % 3 == 0) {
         tenure.take();
         took = true;
       } else {
@@ -48,6 +50,78 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
     ++(took ? taken : returned);
   }
   CHECK(taken + returned > 0);
+}
+
+TEST_CASE(
+    "of the thread that leaves a handler and the monitor that gives its shard up, exactly one owns what is guarded") {
+  for (Rounds rounds(50); rounds.next();) {
+    Tenure tenure;
+    std::uint64_t guarded = 0;
+    bool lost = false;
+    std::atomic<bool> over{false};
+    std::thread owner([&] {
+      for (int i = 0; i < 20'000 && !lost; ++i) {
+        tenure.enter_loop();
+        lost = !tenure.leave_loop();
+        if (!lost) ++guarded;
+      }
+      over = true;
+    });
+    bool given_up = false;
+    while (!over && !given_up) {
+      const Sight seen = tenure.look();
+      if (!tenure.pin(seen)) continue;
+      ++guarded;
+      given_up = seen.loop % 3 == 0;
+      if (given_up) {
+        tenure.give_up();
+      } else {
+        tenure.unpin();
+      }
+    }
+    if (given_up) ++guarded;
+    owner.join();
+    CHECK(given_up == lost);
+  }
+}
+
+TEST_CASE("of a shard that wakes up and the monitor that goes to sleep, one at least sees the other") {
+  struct Owner final : FakeOwner {
+    std::atomic<bool> armed{true};
+    bool saw_nothing = false;  // armed
+    void shard_awake() noexcept override { saw_nothing = !armed.load(std::memory_order_relaxed); }
+  } owner;
+  RecordingSink sink;
+  const VirtualClock clock;
+  Shard shard(owner, sink, clock, true);
+  std::atomic<int> begun{0};  // rounds
+  std::atomic<int> ended{0};
+  std::atomic<bool> over{false};
+  std::thread thread([&] {
+    for (int round = 1; !over; ++round) {
+      while (begun.load() < round && !over) {
+      }
+      shard.rouse();
+      ended = round;
+    }
+  });
+  int missed = 0;
+  int round = 0;
+  for (Rounds rounds(200'000); rounds.next();) {
+    shard.doze();
+    owner.saw_nothing = false;
+    owner.armed = true;
+    begun = ++round;
+    owner.armed.store(false, std::memory_order_relaxed);
+    heavy_fence();
+    const bool seen = shard.awake();
+    while (ended.load() < round) {
+    }
+    if (!seen && !owner.saw_nothing) ++missed;
+  }
+  over = true;
+  thread.join();
+  CHECK(missed == 0);
 }
 
 TEST_CASE("a take-over that races with the call coming back: the task is stopped or abandoned, and the host ends") {

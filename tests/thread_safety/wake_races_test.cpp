@@ -2,6 +2,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "race.hpp"
+#include "shard_scene.hpp"
 #include "taskhost/core/wake_port.hpp"
 
 using namespace taskhost;
@@ -47,6 +48,28 @@ TEST_CASE("no wake from a foreign thread is lost") {
   supervisor.request_stop({});
   CHECK(supervisor.wait() == HostResult::success);
   CHECK(relayed > 0);
+}
+
+TEST_CASE("a slot that another thread has just got for a task wakes it, whoever wakes by it") {
+  ShardScene scene;
+  std::atomic<bool> over{false};
+  std::thread other;
+  int steps = 0;
+  scene.add("t", stepping([&](Execution& execution) {
+              if (++steps == 2) return Status::ok;
+              auto& cell = static_cast<TaskCell&>(execution);
+              other = std::thread([&cell, &over] {
+                cell.need_slot();
+                while (!over.load(std::memory_order_relaxed)) std::this_thread::yield();  // does nothing else meanwhile
+              });
+              while (cell.slot.load(std::memory_order_relaxed) == TaskCell::no_slot) std::this_thread::yield();
+              WakePort::wake(execution.waker());
+              return Status::pending;
+            }));
+  scene.run();
+  over.store(true, std::memory_order_relaxed);
+  other.join();
+  CHECK(steps == 2);
 }
 
 TEST_CASE("wakes from many threads into running executions that restart and end all the while") {

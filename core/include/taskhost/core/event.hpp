@@ -66,7 +66,8 @@ struct LogSummary {
   std::uint64_t starts = 0;
   std::uint64_t exits = 0;
   std::uint64_t restarts = 0;
-  std::uint64_t ends = 0;  // stopping, stopped, discarded, given up
+  std::uint64_t stalls = 0;  // again, of tasks whose first one was shown
+  std::uint64_t ends = 0;    // stopping, stopped, discarded, given up
   const char* last_task = nullptr;
   std::uint64_t milliseconds = 0;  // the time it covers
 };

@@ -42,7 +42,8 @@ class WakePort {
 
   static constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
-  // [any thread] Puts a slot for the cell into `slot`, unless there is one. Throws std::bad_alloc.
+  // [any thread] Puts a slot for the cell into `slot`, unless there is one: with release, for those who
+  // look there first, with acquire, and wake by what they find. Throws std::bad_alloc.
   std::uint32_t add(TaskCell* cell, std::atomic<std::uint32_t>& slot);
   std::uint32_t add(TaskCell* cell) {
     std::atomic<std::uint32_t> slot{no_slot};
