@@ -1,0 +1,130 @@
+// Timers that come far too late, since the process stood still; what counts as living; and tasks that are taken in from
+// a shard.
+#include "coordinator_scene.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using namespace taskhost;
+using taskhost::test::CoordinatorScene;
+using taskhost::test::Recipe;
+
+namespace {
+
+using Operation = Coordinator::Operation;
+
+constexpr TaskType mandatory = TaskType::mandatory;
+constexpr TaskType detachable = TaskType::detachable;
+constexpr Outcome error = Outcome::error;
+
+SupervisionOptions with_backoff(std::chrono::nanoseconds delay) {
+  SupervisionOptions optional;
+  optional.backoff.emplace() = {delay, 1, delay, 0};
+  return optional;
+}
+
+}  // namespace
+
+TEST_CASE("a watchdog that comes far too late is armed anew, once for each sign of life") {
+  SupervisionOptions optional;
+  optional.watchdog = {5s, WatchdogAction::restart};
+  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  scene.begin();
+  scene.runs(0);
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());
+  scene.heartbeats[0] = scene.now + CoordinatorScene::second;
+  CHECK(scene.seconds_pass(5).empty());
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());  // after that heartbeat
+  CHECK(scene.seconds_pass(4).empty());
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second) == "ask 0");
+}
+
+TEST_CASE("a watchdog that only logs is armed anew like one that restarts") {
+  SupervisionOptions optional;
+  optional.watchdog = {5s, WatchdogAction::log};
+  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  scene.begin();
+  scene.runs(0);
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());
+  CHECK(scene.seconds_pass(5) == "stalled 0 65");
+}
+
+TEST_CASE("a start_timeout that comes far too late is armed anew, once") {
+  SupervisionOptions optional;
+  optional.notify = true;
+  optional.start_timeout = 5s;
+  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  scene.begin();
+  scene.runs(0);
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());
+  CHECK(scene.seconds_pass(4).empty());
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second) == "ask 0");
+}
+
+TEST_CASE("a timer that is late by no more than a tenth of a second counts as in time") {
+  SupervisionOptions optional;
+  optional.watchdog = {5s, WatchdogAction::restart};
+  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  scene.begin();
+  scene.runs(0);
+  CHECK(scene.stands_still_until(scene.now + 5 * CoordinatorScene::second + standstill) == "ask 0");
+}
+
+TEST_CASE("the end of a delay is never put off") {
+  CoordinatorScene scene({Recipe(detachable, 3).with(with_backoff(4s))});
+  scene.begin();
+  scene.runs(0);
+  scene.ends(0, error);
+  CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second) == "start 0");
+}
+
+TEST_CASE("reset_after counts from readiness to the request to end, not the start and not the dying") {
+  SupervisionOptions optional;
+  optional.reset_after = 10s;
+  optional.notify = true;
+  optional.watchdog = {12s, WatchdogAction::restart};
+  const auto lives = [&optional](Nanoseconds starts_for, Nanoseconds runs_for, Nanoseconds dies_for) {
+    CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+    scene.begin();
+    scene.runs(0);
+    scene.ends(0, error);  // one restart is used up
+    scene.runs(0);
+    scene.seconds_pass(starts_for);
+    scene.said_ready(0);
+    scene.seconds_pass(runs_for);
+    const bool asked = scene.state(0) == "stopping";
+    scene.seconds_pass(dies_for);
+    CHECK(asked == (dies_for != 0));
+    scene.takes();
+    return scene.ends(0, error, {}, starts_for + runs_for + dies_for);
+  };
+  const std::string goes_on = "exited 0 error, restarting 0 in 0, start 0";
+  const std::string gives_up = "exited 0 error, gave up 0, discarded 0 budget_exhausted";
+  CHECK(lives(0, 10, 0) == goes_on);
+  CHECK(lives(5, 9, 0) == gives_up);
+  CHECK(lives(5, 10, 0) == goes_on);
+  CHECK(lives(0, 12, 30) == goes_on);
+  optional.watchdog->interval = 8s;
+  CHECK(lives(0, 8, 30) == gives_up);
+}
+
+// --- taken in from a shard -------------------------------------------------------------------------------------------
+
+TEST_CASE("a waiting task that is taken in to be stopped is never started") {
+  CoordinatorScene scene({});
+  scene.begin();
+  scene.coordinator.adopt(Recipe(mandatory, 3).options, Coordinator::State::waiting, 0, {}, false, Operation::stop,
+                          scene.now);
+  CHECK(scene.takes().empty());
+  CHECK(scene.state(0) == "stopped");
+}
+
+TEST_CASE("a task that is taken in with an execution that can't be ended is never started again") {
+  for (const Operation wish : {Operation::stop, Operation::start, Operation::restart}) {
+    CoordinatorScene scene({});
+    scene.begin();
+    scene.coordinator.adopt(Recipe(mandatory, 3).options, Coordinator::State::ended, 1, {}, true, wish, scene.now);
+    CHECK(scene.takes().empty());
+    CHECK(scene.state(0) == "ended");
+    CHECK(scene.coordinator.idle());
+  }
+}
