@@ -7,13 +7,13 @@
 
 namespace taskhost {
 
-constinit thread_local const HandlerQueue* HandlerQueue::running_ = nullptr;
-constinit thread_local const HandlerQueue* HandlerQueue::destroying_ = nullptr;
+constinit thread_local const HandlerQueue* HandlerQueue::running = nullptr;
+constinit thread_local const HandlerQueue* HandlerQueue::destroying = nullptr;
 
 HandlerQueue::HandlerQueue(TaskCell& cell, Waker waker) noexcept
     : cell_(cell), execution_(cell.execution), waker_(waker) {}
 
-bool HandlerQueue::is_running_here() const noexcept { return running_ == this; }
+bool HandlerQueue::is_running_here() const noexcept { return running == this; }
 
 void HandlerQueue::add(std::unique_ptr<QueuedHandler> handler) {
   const Place place = put(handler);
@@ -40,7 +40,7 @@ void HandlerQueue::add(std::unique_ptr<QueuedHandler> handler) {
 // Takes the handler, unless the queue is closed and nobody on this thread is about to empty it.
 HandlerQueue::Place HandlerQueue::put(std::unique_ptr<QueuedHandler>& handler) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!open_ && destroying_ != this) return Place::none;
+  if (!open_ && destroying != this) return Place::none;
   const bool is_first = first_ == nullptr;
   QueuedHandler* const added = handler.get();
   (is_first ? first_ : last_->next_) = std::move(handler);
@@ -52,7 +52,7 @@ bool HandlerQueue::run_one() {
   {
     const std::unique_ptr<QueuedHandler> handler = pop();
     if (handler == nullptr) return false;
-    const Here here(running_, this);
+    const Here here(running, this);
     handler->run();
   }
   const std::lock_guard lock(mutex_);
@@ -60,7 +60,7 @@ bool HandlerQueue::run_one() {
 }
 
 void HandlerQueue::destroy(std::unique_ptr<QueuedHandler> handler) noexcept {
-  const Here here(destroying_, this);
+  const Here here(destroying, this);
   handler.reset();
   destroy_all();
 }

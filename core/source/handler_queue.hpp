@@ -42,14 +42,14 @@ class HandlerQueue : public std::enable_shared_from_this<HandlerQueue> {
   // [execution] Calls function() as a part of a handler: what that dispatches to the coroutine runs at once.
   template <class Function>
   void run_as_handler(Function&& function) const {
-    const Here here(running_, this);
+    const Here here(running, this);
     function();
   }
 
   // [execution] No handler runs any more. Destroys those that wait, before function() and after it, and what that adds.
   template <class Function>
   void close(Function&& function) {
-    const Here here(destroying_, this);
+    const Here here(destroying, this);
     shut();
     destroy_all();
     function();
@@ -71,8 +71,8 @@ class HandlerQueue : public std::enable_shared_from_this<HandlerQueue> {
     const HandlerQueue*& what_;
     const HandlerQueue* const outer_;
   };
-  static constinit thread_local const HandlerQueue* running_;
-  static constinit thread_local const HandlerQueue* destroying_;
+  static constinit thread_local const HandlerQueue* running;
+  static constinit thread_local const HandlerQueue* destroying;
 
   enum class Place { behind_others, first, none };
   Place put(std::unique_ptr<QueuedHandler>& handler) noexcept;
