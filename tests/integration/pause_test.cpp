@@ -43,7 +43,7 @@ TEST_CASE("a pause of the process fails neither a watchdog nor a start_timeout")
   CHECK(run.status() == 0);
   CHECK(run.events.story("watched") == "task_started task_stopping task_stopped");
   CHECK(run.events.story("logged") == "task_started task_stopping task_stopped");
-  CHECK(run.events.story("starts") == "task_started task_ready task_stopping task_stopped");
+  CHECK(run.events.story("starts") == "task_started task_stopping task_stopped");
 }
 
 TEST_CASE("a pause of the process in the midst of a stop is no reason to drop or abandon a task") {
