@@ -70,7 +70,7 @@ void ShardThread::prepare(JobThreads& threads, std::function<void(Shard&)> make_
 
 std::shared_ptr<Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for) {
   const std::shared_ptr<Tenure> next = std::make_shared<Tenure>();
-  const std::shared_ptr<Tenure> lost = shard_.replace_tenure(next);
+  std::shared_ptr<Tenure> lost = shard_.replace_tenure(next);
   try {
     threads.launch(std::make_shared<Tour>(*this, next,
                                           [this, lost, blocked_for] {
