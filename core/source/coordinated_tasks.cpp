@@ -107,7 +107,7 @@ void CoordinatedTasks::give_up(const Shard& shard) {
   std::erase_if(waiting_operations_, [&shard](const auto& waiting) { return waiting.second.shard == &shard; });
   for (Place task = 0; task < members_.size(); ++task) {
     if (members_[task].shard != &shard) continue;
-    coordinator_->ended(task, {Coordinator::Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0},
+    coordinator_->ended(task, {Coordinator::Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0, 0},
                         clock_.now());
   }
   after_input();

@@ -47,7 +47,6 @@ void Coordinator::begun(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (entry.state != State::starting || entry.begun) return;
   entry.begun = true;
-  entry.begun_at = now;
   if (entry.to_ask) {
     free_to_ask_.insert(task);
   } else if (optional_of(entry).start_timeout) {
@@ -83,7 +82,6 @@ void Coordinator::become_ready(Place task, Nanoseconds now) {
   entry.warned = false;
   entry.armed_anew = false;
   entry.sign = now;
-  entry.ready_at = now;
   if (optional_of(entry).watchdog && !entry.to_ask)
     set_deadline(task, later(now, to_nanoseconds(optional_of(entry).watchdog->interval)));
 }
@@ -173,12 +171,7 @@ void Coordinator::could_not_stop(Place task, const std::string& message, Nanosec
 void Coordinator::exited(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
   const Nanoseconds uptime = entry.start_over ? end.uptime : 0;
-  // Neither the start nor the dying counts as living.
-  if (entry.ready_at != never) {
-    const Nanoseconds starting = entry.ready_at - entry.begun_at;
-    const Nanoseconds dying = now - std::min(entry.wanted_at, now);
-    give_back_after(entry.options, entry.ledger, uptime - std::min(uptime, starting + dying));
-  }
+  give_back_after(entry.options, entry.ledger, end.lived);
   news({.kind = EventKind::task_exited, .task = task, .outcome = end.outcome, .uptime = uptime, .message = end.message},
        now);
   const Judgement judgement =
@@ -213,7 +206,7 @@ void Coordinator::restart(Place task, Nanoseconds delay, bool cooldown, Nanoseco
   news({.kind = EventKind::task_restarting, .task = task, .delay = delay, .cooldown = cooldown}, now);
   change(task, delay != 0 ? State::delayed : State::waiting);
   if (delay != 0) set_deadline(task, later(now, delay));
-  hold_group(task, now);
+  hold_group(task);
   to_look_at_.insert(task);
 }
 
@@ -270,7 +263,7 @@ void Coordinator::fire(Place task, Nanoseconds deadline, Nanoseconds now) {
   } else if (entry.state == State::starting) {
     if (stood_still && !entry.armed_anew) return arm_anew(task, *optional_of(entry).start_timeout, now);
     entry.failure = lateness_message(*optional_of(entry).start_timeout);
-    want_stop(task, Purpose::failure, now);
+    want_stop(task, Purpose::failure);
     count_blockers(task);
   } else if (entry.state == State::running) {
     watch(task, stood_still, now);
@@ -299,7 +292,7 @@ void Coordinator::watch(Place task, bool stood_still, Nanoseconds now) {
   const std::string message = silence_message(watchdog.interval);
   if (watchdog.action == WatchdogAction::restart) {
     entry.failure = message;
-    want_stop(task, Purpose::failure, now);
+    want_stop(task, Purpose::failure);
     count_blockers(task);
     return;
   }
@@ -323,7 +316,7 @@ void Coordinator::begin_stop(Nanoseconds now) {
     } else if (is_live(entry.state)) {
       entry.leaving = false;
       entry.to_ask = false;
-      want_stop(task, Purpose::host, now);
+      want_stop(task, Purpose::host);
     } else if (entry.state != State::ended) {
       finish(task, false);
     }
@@ -362,12 +355,12 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
     case State::running:
     case State::stopping: {
       if (operation == Operation::stop) {
-        want_stop(task, Purpose::operator_stop, now);
+        want_stop(task, Purpose::operator_stop);
       } else if (is_to_stop(entry) && (entry.purpose == Purpose::operator_stop ||
                                        (operation == Operation::restart && entry.purpose == Purpose::failure))) {
         entry.purpose = Purpose::again;
       } else if (operation == Operation::restart) {
-        want_stop(task, Purpose::again, now);
+        want_stop(task, Purpose::again);
       }
       count_blockers(task);
       break;
@@ -400,7 +393,7 @@ Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t 
   if (state == State::running) set_satisfied(task, true);
   if (stopping_ && state == State::waiting) finish(task, false);
   if (stopping_ && state == State::running) {
-    want_stop(task, Purpose::host, now);
+    want_stop(task, Purpose::host);
     count_blockers(task);
   }
   if (state == State::waiting) to_look_at_.insert(task);

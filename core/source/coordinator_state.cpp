@@ -106,9 +106,8 @@ void Coordinator::finish(Place task, bool well) {
 // --- who stops -------------------------------------------------------------------------------------------------------
 
 // It is not watched any more. Afterwards its blockers have to be counted.
-void Coordinator::want_stop(Place task, Purpose purpose, Nanoseconds now) {
+void Coordinator::want_stop(Place task, Purpose purpose) {
   Entry& entry = entries_[task];
-  entry.wanted_at = std::min(entry.wanted_at, now);
   entry.purpose = is_to_stop(entry) ? std::min(entry.purpose, purpose) : purpose;
   entry.to_ask = entry.state != State::stopping;
   set_deadline(task, never);
@@ -145,7 +144,7 @@ std::vector<Place> Coordinator::others_concerned(Place task) const {
 }
 
 // The task is to start again: so are the others that its group's strategy concerns.
-void Coordinator::hold_group(Place task, Nanoseconds now) {
+void Coordinator::hold_group(Place task) {
   const std::vector<Place> others = others_concerned(task);
   if (others.empty()) return;
   groups_[entries_[task].group].restarting = true;
@@ -158,7 +157,7 @@ void Coordinator::hold_group(Place task, Nanoseconds now) {
       change(other, State::waiting);
     } else if (is_live(entry.state)) {
       entry.leaving = true;
-      want_stop(other, Purpose::again, now);
+      want_stop(other, Purpose::again);
     }
   }
   count_blockers_of_group(task);
@@ -187,7 +186,7 @@ void Coordinator::discard_group(Place task, Nanoseconds now) {
     }
     if (!is_to_stop(entry) || entry.purpose != Purpose::discard) entry.discarded_for = task;
     entry.leaving = true;
-    want_stop(other, Purpose::discard, now);
+    want_stop(other, Purpose::discard);
   }
   count_blockers_of_group(task);
 }
@@ -253,7 +252,6 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   entry.start_over = false;
   entry.said_ready = false;
   entry.armed_anew = false;
-  entry.ready_at = entry.wanted_at = never;
   entry.failure.clear();
   change(task, State::starting);
   port_.start(task, remaining_restarts(entry.options, entry.ledger, now));

@@ -333,7 +333,7 @@ bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
     return true;
   }
   apply(cell, frame);
-  if (cell.coordinated) owner_.coordinated_started(cell.index);
+  if (cell.coordinated) tell_started(cell);
   if (!cell.kind->blocking) return poll(cell);
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
   return launch(cell);

@@ -245,6 +245,7 @@ class Shard {
   void abandon(TaskCell& cell);
 
   void settle(TaskCell& cell, Outcome outcome);
+  void tell_started(TaskCell& cell);
   void report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outcome, std::string_view message);
   void report_straggler(const TaskCell& cell, std::string where);
   void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);

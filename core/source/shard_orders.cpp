@@ -19,6 +19,7 @@ bool Shard::start_coordinated(TaskCell& cell) {
   CoordinatedCell& coordinated = *cell.extra->coordinated;
   if (!coordinated.start_ordered) return true;  // a wake that came before it was handed over
   coordinated.start_ordered = false;
+  coordinated.ready_at = coordinated.asked_at = 0;
   cell.stop_deadline_set = false;
   ++cell.execution;
   cell.started_at = clock_.now();
@@ -32,6 +33,12 @@ bool Shard::start_coordinated(TaskCell& cell) {
   const Status status = begin_execution(cell);
   if (!tenure.end_call()) return lose(tenure, {.status = status});
   return after_start(cell, tenure.frame, status);
+}
+
+void Shard::tell_started(TaskCell& cell) {
+  const SupervisionOptions* const optional = cell.options().optional.get();
+  if (optional == nullptr || !optional->notify) cell.extra->coordinated->ready_at = clock_.now();
+  owner_.coordinated_started(cell.index);
 }
 
 void Shard::order_stop(TaskCell& cell) {
@@ -50,7 +57,13 @@ void Shard::order_stop(TaskCell& cell) {
 
 void Shard::report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outcome, std::string_view message) {
   cell.machine.state = TaskState::waiting;  // for the next order
-  owner_.coordinated_ended(cell.index, {ending, outcome, std::string(message), clock_.now() - cell.started_at});
+  const CoordinatedCell& coordinated = *cell.extra->coordinated;
+  const Nanoseconds now = clock_.now();
+  // Neither the start nor the dying counts as living.
+  const Nanoseconds last = coordinated.asked_at != 0 ? coordinated.asked_at : now;
+  const bool lived = coordinated.ready_at != 0 && coordinated.ready_at < last;
+  owner_.coordinated_ended(cell.index, {ending, outcome, std::string(message), now - cell.started_at,
+                                        lived ? last - coordinated.ready_at : 0});
 }
 
 void Shard::hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take) {

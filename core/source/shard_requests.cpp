@@ -54,6 +54,8 @@ void Shard::set_relative_timers() {
 void Shard::check_ready(TaskCell& cell) {
   cell.said_ready = true;
   if (cell.coordinated) {
+    Nanoseconds& ready_at = cell.extra->coordinated->ready_at;
+    if (ready_at == 0) ready_at = clock_.now();  // else it was from its start on
     owner_.coordinated_ready(cell.index);
   } else {
     publish(cell, EventKind::task_ready);

@@ -38,7 +38,8 @@ struct CoordinatedCell {
   bool start_ordered = false;
   bool unlimited = false;
   std::uint32_t remaining = 0;            // of its budget, as the coordinator said with the last start
-  Nanoseconds asked_at = 0;               // to end
+  Nanoseconds ready_at = 0;               // of this execution; 0: it was not yet
+  Nanoseconds asked_at = 0;               // to end; 0: it was not
   std::atomic<Nanoseconds> heartbeat{0};  // [any thread] the last one of this execution
 };
 

@@ -57,7 +57,7 @@ class CoordinatorScene final : public CoordinatorPort {
     return takes();
   }
   std::string ends(Place task, Outcome outcome, const std::string& message = {}, Nanoseconds uptime = 0) {
-    return ends(task, {Ending::returned, outcome, message, uptime * second});
+    return ends(task, {Ending::returned, outcome, message, uptime * second, uptime * second});
   }
   std::string ends(Place task, const Coordinator::End& end) { return coordinator.ended(task, end, now), takes(); }
   // Each timer in its time.

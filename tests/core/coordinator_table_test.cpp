@@ -91,7 +91,7 @@ const std::map<std::string, void (*)(CoordinatorScene&)> states{
      [](CoordinatorScene& scene) {
        run(scene);
        scene.operate(0, Operation::stop);
-       scene.ends(0, {Ending::abandoned, Outcome::cancelled, {}, 0});
+       scene.ends(0, {Ending::abandoned, Outcome::cancelled, {}, 0, 0});
      }},
 };
 
@@ -104,15 +104,15 @@ const std::map<std::string, std::string (*)(CoordinatorScene&)> inputs{
     {"ended error", [](CoordinatorScene& scene) { return scene.ends(0, Outcome::error); }},
     {"dropped",
      [](CoordinatorScene& scene) {
-       return scene.ends(0, {Ending::dropped, Outcome::cancelled, {}, 0});
+       return scene.ends(0, {Ending::dropped, Outcome::cancelled, {}, 0, 0});
      }},
     {"abandoned",
      [](CoordinatorScene& scene) {
-       return scene.ends(0, {Ending::abandoned, Outcome::cancelled, {}, 0});
+       return scene.ends(0, {Ending::abandoned, Outcome::cancelled, {}, 0, 0});
      }},
     {"refused",
      [](CoordinatorScene& scene) {
-       return scene.ends(0, {Ending::refused, Outcome::ok, {}, 0});
+       return scene.ends(0, {Ending::refused, Outcome::ok, {}, 0, 0});
      }},
     {"no time", [](CoordinatorScene& scene) { return scene.seconds_pass(0); }},
     {"a minute", [](CoordinatorScene& scene) { return scene.seconds_pass(60); }},
@@ -366,8 +366,8 @@ TEST_CASE("every state of a task and every input lead to one state, and to what 
     // Whatever came: the host can still stop, and be done.
     scene.stop_expires();
     for (const Place task : {0, 1}) {
-      scene.ends(task, {Ending::refused, Outcome::ok, {}, 0});  // nothing, if it has begun
-      scene.ends(task, {Ending::dropped, Outcome::cancelled, {}, 0});
+      scene.ends(task, {Ending::refused, Outcome::ok, {}, 0, 0});  // nothing, if it has begun
+      scene.ends(task, {Ending::dropped, Outcome::cancelled, {}, 0, 0});
     }
     CHECK(scene.coordinator.idle());
     CHECK(scene.coordinator.at_rest());

@@ -17,9 +17,9 @@ constexpr TaskType detachable = TaskType::detachable;
 constexpr TaskType shutdown_on_exit = TaskType::shutdown_on_exit;
 constexpr Outcome ok = Outcome::ok;
 constexpr Outcome error = Outcome::error;
-const Coordinator::End dropped{Ending::dropped, Outcome::cancelled, {}, 0};
-const Coordinator::End abandoned{Ending::abandoned, Outcome::cancelled, {}, 0};
-const Coordinator::End refused{Ending::refused, Outcome::ok, {}, 0};
+const Coordinator::End dropped{Ending::dropped, Outcome::cancelled, {}, 0, 0};
+const Coordinator::End abandoned{Ending::abandoned, Outcome::cancelled, {}, 0, 0};
+const Coordinator::End refused{Ending::refused, Outcome::ok, {}, 0, 0};
 
 SupervisionOptions with_backoff(std::chrono::nanoseconds delay) {
   SupervisionOptions optional;
@@ -103,11 +103,13 @@ TEST_CASE("a start that fails is an exit with an uptime of nothing, however long
   SupervisionOptions optional;
   optional.reset_after = 10s;
   CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+  const Coordinator::End failed{Ending::returned, error, {}, 60 * CoordinatorScene::second, 0};
   scene.begin();
   scene.begun(0);
-  scene.ends(0, error, {}, 60);
+  CHECK(scene.ends(0, failed) == "exited 0 error, restarting 0 in 0, start 0");
+  CHECK(scene.last_news.uptime == 0);
   scene.begun(0);
-  CHECK(scene.ends(0, error, {}, 60) == "exited 0 error, gave up 0, discarded 0 budget_exhausted");
+  CHECK(scene.ends(0, failed) == "exited 0 error, gave up 0, discarded 0 budget_exhausted");
 }
 
 TEST_CASE("a cooldown gives the budget back and begins anew after a while") {

@@ -77,34 +77,20 @@ TEST_CASE("the end of a delay is never put off") {
   CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second) == "start 0");
 }
 
-TEST_CASE("reset_after counts from readiness to the request to end, not the start and not the dying") {
+TEST_CASE("reset_after counts what the execution lived, not how long it was up") {
   SupervisionOptions optional;
   optional.reset_after = 10s;
-  optional.notify = true;
-  optional.watchdog = {12s, WatchdogAction::restart};
-  const auto lives = [&optional](Nanoseconds starts_for, Nanoseconds runs_for, Nanoseconds dies_for) {
+  for (const bool lived : {true, false}) {
     CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
     scene.begin();
     scene.runs(0);
     scene.ends(0, error);  // one restart is used up
     scene.runs(0);
-    scene.seconds_pass(starts_for);
-    scene.said_ready(0);
-    scene.seconds_pass(runs_for);
-    const bool asked = scene.state(0) == "stopping";
-    scene.seconds_pass(dies_for);
-    CHECK(asked == (dies_for != 0));
-    scene.takes();
-    return scene.ends(0, error, {}, starts_for + runs_for + dies_for);
-  };
-  const std::string goes_on = "exited 0 error, restarting 0 in 0, start 0";
-  const std::string gives_up = "exited 0 error, gave up 0, discarded 0 budget_exhausted";
-  CHECK(lives(0, 10, 0) == goes_on);
-  CHECK(lives(5, 9, 0) == gives_up);
-  CHECK(lives(5, 10, 0) == goes_on);
-  CHECK(lives(0, 12, 30) == goes_on);
-  optional.watchdog->interval = 8s;
-  CHECK(lives(0, 8, 30) == gives_up);
+    Coordinator::End end{Coordinator::Ending::returned, error, {}, 20 * CoordinatorScene::second, 0};
+    end.lived = lived ? 10 * CoordinatorScene::second : 10 * CoordinatorScene::second - 1;
+    CHECK(scene.ends(0, end) == (lived ? "exited 0 error, restarting 0 in 0, start 0"
+                                       : "exited 0 error, gave up 0, discarded 0 budget_exhausted"));
+  }
 }
 
 // --- taken in from a shard -------------------------------------------------------------------------------------------

@@ -192,8 +192,6 @@ bool Model::start_or_skip_one(Nanoseconds now) {
     it.state = State::starting;
     it.begun = it.start_is_over = it.has_said_ready = it.going = false;
     it.warned_of.reset();
-    it.was_ready = false;
-    it.to_end_since.reset();
     it.missed = never;
     ++it.execution;
     outputs_.push_back({.kind = Kind::start, .task = task, .remaining = remaining(task, now)});
@@ -203,9 +201,8 @@ bool Model::start_or_skip_one(Nanoseconds now) {
 }
 
 // A purpose further to the left in the contract replaces one further to the right.
-void Model::want_end(Place task, Purpose purpose, Nanoseconds now) {
+void Model::want_end(Place task, Purpose purpose) {
   Task& it = tasks_[task];
-  if (!it.to_end_since) it.to_end_since = now;
   if (!it.purpose || purpose < *it.purpose) it.purpose = purpose;
 }
 
@@ -243,7 +240,6 @@ void Model::look_whether_ready(Place task, Nanoseconds now) {
   if (optional_of(task).notify && !it.has_said_ready) return;
   it.state = State::running;
   it.ready_at = now;
-  it.was_ready = true;
   follow(now);
 }
 
@@ -253,7 +249,6 @@ void Model::ended(Place task, const End& end, Nanoseconds now) {
   if (end.ending == Ending::refused ? it.begun : !it.begun && end.ending != Ending::abandoned) return;  // can't be
   const bool was_asked = it.state == State::stopping;
   const std::optional<Purpose> purpose = it.purpose;
-  const Nanoseconds uptime = it.start_is_over ? end.uptime : 0;
   // Nobody has asked for it, unless it is one that its group was about to ask.
   const bool is_exit = end.ending == Ending::returned && (!purpose || (purpose == Purpose::host && !was_asked));
   it.purpose.reset();
@@ -263,21 +258,21 @@ void Model::ended(Place task, const End& end, Nanoseconds now) {
     finish(task, false);
     closing_ = true;  // the host stops, and will say so
   } else if (is_exit) {
-    exit(task, end.outcome, end.message, uptime, now);
+    exit(task, end.outcome, end.message, end, now);
   } else if (purpose == Purpose::failure && end.ending != Ending::abandoned) {
-    exit(task, Outcome::error, it.failure, uptime, now);
+    exit(task, Outcome::error, it.failure, end, now);
   } else {
     const auto told = end.ending == Ending::abandoned ? EventKind::task_abandoned : EventKind::task_stopped;
     if (it.begun && !was_asked) tell(task, {.event = EventKind::task_stopping});
     if (it.begun) {
       tell(task, {.event = told, .outcome = Outcome::cancelled, .uptime = end.uptime, .message = end.message});
     }
-    after_stop(task, purpose.value_or(Purpose::host), end, now);
+    after_stop(task, purpose.value_or(Purpose::host), end);
   }
   follow(now);
 }
 
-void Model::after_stop(Place task, Purpose purpose, const End& end, Nanoseconds now) {
+void Model::after_stop(Place task, Purpose purpose, const End& end) {
   Task& it = tasks_[task];
   if (end.ending == Ending::abandoned) {
     it.unstoppable = true;
@@ -285,7 +280,7 @@ void Model::after_stop(Place task, Purpose purpose, const End& end, Nanoseconds 
     if (stopping_) return;
     if (needs(task)) return stop_host(task, StopReason::not_stopped, true, end.message);
     discard(task, StopReason::not_stopped);
-    return discard_group_of(task, now);
+    return discard_group_of(task);
   }
   if (purpose == Purpose::again) it.state = State::waiting;
   if (purpose == Purpose::operator_stop) it.state = State::stopped;
@@ -307,13 +302,13 @@ void Model::advance(Nanoseconds now) {
       it.state = State::waiting;
     } else if (it.state == State::starting) {
       it.failure = "was not ready within ";
-      want_end(task, Purpose::failure, now);
+      want_end(task, Purpose::failure);
     } else if (optional.watchdog->action == WatchdogAction::log) {
       it.warned_of = last_sign(task);
       tell(task, {.event = EventKind::task_stalled, .silence = now - last_sign(task)});
     } else {
       it.failure = "no heartbeat for ";
-      want_end(task, Purpose::failure, now);
+      want_end(task, Purpose::failure);
     }
     follow(now);
   }
@@ -324,7 +319,7 @@ void Model::begin_stop(Nanoseconds now) {
   stopping_ = closing_ = true;
   for (Place task = 0; task < tasks_.size(); ++task) {
     if (is_live(task)) {
-      want_end(task, Purpose::host, now);
+      want_end(task, Purpose::host);
     } else {
       finish(task, tasks_[task].state == State::ended && tasks_[task].ended_well);
     }
@@ -344,11 +339,11 @@ void Model::operate(Place task, Operation operation, Nanoseconds now) {
   Task& it = tasks_[task];
   if (is_live(task)) {
     if (operation == Operation::stop) {
-      want_end(task, Purpose::operator_stop, now);
+      want_end(task, Purpose::operator_stop);
     } else if (it.purpose == Purpose::operator_stop) {
       it.purpose = Purpose::again;
     } else if (operation == Operation::restart) {
-      want_end(task, Purpose::again, now);
+      want_end(task, Purpose::again);
     }
   } else if (it.state == State::waiting || it.state == State::delayed) {
     it.state = operation == Operation::stop ? State::stopped : State::waiting;
@@ -378,16 +373,13 @@ Place Model::adopt(const TaskOptions& options, State state, std::uint64_t execut
 
 // --- an exit is judged -----------------------------------------------------------------------------------------------
 
-void Model::exit(Place task, Outcome outcome, const std::string& message, Nanoseconds uptime, Nanoseconds now) {
+void Model::exit(Place task, Outcome outcome, const std::string& message, const End& end, Nanoseconds now) {
   const SupervisionOptions& optional = optional_of(task);
   const TaskType type = tasks_[task].recipe.options.type;
-  if (const Task& it = tasks_[task]; it.was_ready) {
-    const Nanoseconds no_life = it.ready_at - it.begun_at + (now - it.to_end_since.value_or(now));
-    if (optional.reset_after && uptime >= later(to_nanoseconds(*optional.reset_after), no_life)) give_back(task);
-  }
+  if (optional.reset_after && end.lived >= to_nanoseconds(*optional.reset_after)) give_back(task);
   tell(task, {.event = EventKind::task_exited,
               .outcome = outcome,
-              .uptime = uptime,
+              .uptime = tasks_[task].start_is_over ? end.uptime : 0,
               .remaining = remaining(task, now),
               .message = message});
 
@@ -449,7 +441,7 @@ void Model::delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now)
     if (tasks_[other].state == State::delayed) tasks_[other].state = State::waiting;
     if (!is_live(other)) continue;
     tasks_[other].going = true;
-    want_end(other, Purpose::again, now);
+    want_end(other, Purpose::again);
   }
 }
 
@@ -462,7 +454,7 @@ void Model::give_up(Place task, Outcome outcome, const std::string& message, Nan
     stop_host(task, StopReason::budget_exhausted, true, message);
   } else if (action == GiveUp::discard) {
     discard(task, StopReason::budget_exhausted);
-    discard_group_of(task, now);
+    discard_group_of(task);
   } else if (closing_) {
     finish(task, false);
   } else {
@@ -477,7 +469,7 @@ void Model::discard(Place task, StopReason reason, std::optional<Place> because)
 }
 
 // If the host can't do without one of them, the host stops instead.
-void Model::discard_group_of(Place task, Nanoseconds now) {
+void Model::discard_group_of(Place task) {
   if (closing_) return;
   std::vector<Place> others = others_concerned(task);
   std::erase_if(others, [this](Place other) {
@@ -493,7 +485,7 @@ void Model::discard_group_of(Place task, Nanoseconds now) {
     }
     if (tasks_[other].purpose != Purpose::discard) tasks_[other].discarded_for = task;
     tasks_[other].going = true;
-    want_end(other, Purpose::discard, now);
+    want_end(other, Purpose::discard);
   }
 }
 

@@ -71,8 +71,6 @@ class Model {
     Nanoseconds begun_at = 0;
     Nanoseconds ready_at = 0;
     Nanoseconds delayed_until = 0;
-    bool was_ready = false;
-    std::optional<Nanoseconds> to_end_since{};
     Nanoseconds missed = never;  // a timer that came after a standstill, and has been given more time: until
     Nanoseconds more_time = 0;
     std::optional<Nanoseconds> warned_of{};  // the sign of life after which a warning was given
@@ -100,15 +98,15 @@ class Model {
 
   void follow(Nanoseconds now);
   bool start_or_skip_one(Nanoseconds now);
-  void want_end(Place task, Purpose purpose, Nanoseconds now);
+  void want_end(Place task, Purpose purpose);
   void look_whether_ready(Place task, Nanoseconds now);
-  void after_stop(Place task, Purpose purpose, const End& end, Nanoseconds now);
-  void exit(Place task, Outcome outcome, const std::string& message, Nanoseconds uptime, Nanoseconds now);
+  void after_stop(Place task, Purpose purpose, const End& end);
+  void exit(Place task, Outcome outcome, const std::string& message, const End& end, Nanoseconds now);
   void restart(Place task, Nanoseconds now);
   void delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);
   void give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now);
   void discard(Place task, StopReason reason, std::optional<Place> because = {});
-  void discard_group_of(Place task, Nanoseconds now);
+  void discard_group_of(Place task);
   void finish(Place task, bool well);
   void give_back(Place task);
   void tell(Place task, Output output);

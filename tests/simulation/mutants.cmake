@@ -65,8 +65,8 @@ mutant(jitter_above_max restart_policy expression [[std::min(longest, plain + pl
        [[plain + plain * jitter * random]] "jitter goes above max")
 mutant(rules_are_deaf restart_policy expression [[its_message.find(message) != std::string_view::npos]] [[true]]
        "exit_rules ignore the message")
-mutant(failed_start_lived coordinator expression [[entry.start_over ? end.uptime : 0]] [[end.uptime]]
-       "a start that failed after a while gives the budget back")
+mutant(failed_start_was_up coordinator expression [[entry.start_over ? end.uptime : 0]] [[end.uptime]]
+       "a start that failed is told with an uptime")
 mutant(start_keeps_budget coordinator statement [[entry.ledger.give_back();
       set_satisfied(task, false);]] [[set_satisfied(task, false);]] "an operator's start does not give the budget back")
 mutant(cooldown_keeps_budget coordinator text [[entry.ledger.give_back();
@@ -126,8 +126,8 @@ mutant(standstill_for_ever coordinator statement [[entries_[task].armed_anew = t
        "a timer that comes late is armed anew again and again")
 mutant(standstill_once_a_life coordinator statement [[entry.armed_anew = false;
   entry.sign = now;]] [[entry.sign = now;]] "a standstill in the start uses up the one of the watchdog")
-mutant(starting_is_living coordinator expression [[starting + dying]] [[dying]] "the start counts for reset_after")
-mutant(dying_is_living coordinator expression [[starting + dying]] [[starting]] "the dying counts for reset_after")
+mutant(uptime_is_life coordinator expression [[give_back_after(entry.options, entry.ledger, end.lived)]]
+       [[give_back_after(entry.options, entry.ledger, end.uptime)]] "start and dying count for reset_after")
 mutant(adopted_first coordinator text [[if (!stopping_ && !closing_) {
     operate(task, wish]] [[if (ACTIVE) settle(now);
   if (!stopping_ && !closing_) {

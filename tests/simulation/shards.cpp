@@ -17,7 +17,10 @@ bool is_told(Input::Kind kind) { return kind < Input::Kind::run_start; }
 
 Shards::Shards(const Scenario& scenario) : scenario_(scenario) {
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
-    bodies_.push_back({.character = scenario.characters[i], .stop_timeout = scenario.tasks[i].options.stop_timeout});
+    const auto& optional = scenario.tasks[i].options.optional;
+    bodies_.push_back({.character = scenario.characters[i],
+                       .stop_timeout = scenario.tasks[i].options.stop_timeout,
+                       .notifies = optional && optional->notify});
   }
   for (const Operator& one : scenario.operators) {
     put({.kind = Input::Kind::operate, .task = one.task, .time = one.time, .operation = one.operation});
@@ -112,10 +115,14 @@ void Shards::happen(const Input& input) {
       run_ask(task, now);
       break;
     case Input::Kind::start_over:
-      if (is_current) fact(task, Input::Kind::started, now);
+      if (!is_current) break;
+      if (!bodies_[task].notifies) bodies_[task].ready = now;
+      fact(task, Input::Kind::started, now);
       break;
     case Input::Kind::says_ready:
-      if (is_current) fact(task, Input::Kind::said_ready, now);
+      if (!is_current) break;
+      if (bodies_[task].notifies) bodies_[task].ready = now;
+      fact(task, Input::Kind::said_ready, now);
       break;
     case Input::Kind::call_ended:
       if (is_current) end(task, input.end, now);
@@ -137,11 +144,12 @@ void Shards::run_start(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
   if (body.lost) return;  // by a shard that is stuck: nothing happens any more
   if (body.live) fault_ = "task " + std::to_string(task) + " is to have two executions at once";
-  if (announced_) return fact(task, Input::Kind::ended, now, {Ending::refused, Outcome::ok, {}, 0});
+  if (announced_) return fact(task, Input::Kind::ended, now, {.ending = Ending::refused});
   ++body.execution;
   body.live = true;
   body.asked = false;
   body.began = now;
+  body.ready = body.asked_at = never;
   body.silent_from = never;
   fact(task, Input::Kind::begun, now);
 
@@ -192,6 +200,7 @@ void Shards::run_ask(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
   if (!body.live || body.asked) return;  // its end is on its way
   body.asked = true;
+  body.asked_at = now;
   put({.kind = Input::Kind::stop_is_due,
        .task = task,
        .time = now + to_nanoseconds(body.stop_timeout),
@@ -210,7 +219,10 @@ void Shards::end(Place task, const Coordinator::End& end, Nanoseconds now) {
   Body& body = bodies_[task];
   body.live = false;
   body.silent_from = std::min(body.silent_from, now);
-  fact(task, Input::Kind::ended, now, end);
+  Coordinator::End told = end;
+  const Nanoseconds last = std::min(body.asked_at, now);
+  told.lived = body.ready < last ? last - body.ready : 0;
+  fact(task, Input::Kind::ended, now, told);
 }
 
 // The host ends it: it drops or abandons it.
@@ -226,7 +238,7 @@ void Shards::take_away(Place task, Nanoseconds now) {
 // Its call does not return, or the shard is stuck: which says so of all its tasks, live or not.
 void Shards::lose(Place task, Nanoseconds now) {
   bodies_[task].lost = true;
-  end(task, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0}, now);
+  end(task, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0, 0}, now);
 }
 
 Coordinator::State Shards::adopt(const Adoption& adoption, Nanoseconds now) {

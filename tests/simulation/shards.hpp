@@ -77,6 +77,9 @@ class Shards {
     bool lost = false;  // an execution that can't be ended is in it
     std::uint64_t execution = 0;
     Nanoseconds began = 0;
+    Nanoseconds ready = never;  // its start is over, and it has said so if it has to
+    Nanoseconds asked_at = never;
+    bool notifies = false;
     Nanoseconds silent_from = never;
     Nanoseconds last_order = 0;
     Nanoseconds last_fact = 0;

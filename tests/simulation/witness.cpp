@@ -52,7 +52,7 @@ void Witness::saw(const Input& input, Coordinator::State before) {
       task.live = false;
       task.abandoned = input.end.ending == Coordinator::Ending::abandoned;
       const auto& reset_after = optional_of(task).reset_after;
-      if (task.start_over && reset_after && input.end.uptime >= to_nanoseconds(*reset_after)) task.charges.clear();
+      if (reset_after && input.end.lived >= to_nanoseconds(*reset_after)) task.charges.clear();
       break;
     }
     case Input::Kind::operate: {

@@ -33,6 +33,14 @@ class Door {
   std::atomic<bool> open_{false};
 };
 
+// What an abandoned thread may use for ever, where leak checkers find it.
+template <class Object, class... Arguments>
+Object* kept(Arguments&&... arguments) {
+  auto object = std::make_shared<Object>(std::forward<Arguments>(arguments)...);
+  Supervisor::leak(object);
+  return object.get();
+}
+
 bool comes_true(const std::function<bool()>& condition) {
   const auto end = std::chrono::steady_clock::now() + 30s;
   while (!condition()) {
@@ -64,10 +72,10 @@ TEST_CASE("a host that is stopped right after an operator's first order stops in
 }
 
 TEST_CASE("a task that blocks when an operator asks it to end is abandoned at its stop_timeout, though the host runs") {
-  auto* const sink = new RecordingSink;  // the abandoned thread may use all of this
-  auto* const clock = new SteadyClock;
-  auto* const door = new Door;
-  auto* const supervisor = new Supervisor({}, *sink, *clock);
+  auto* const sink = kept<RecordingSink>();  // the abandoned thread may use all of this
+  auto* const clock = kept<SteadyClock>();
+  auto* const door = kept<Door>();
+  auto* const supervisor = kept<Supervisor>(SupervisorOptions{}, *sink, *clock);
   supervisor->add({"other", TaskFn(stepping(obey)), mandatory(300ms)});
   supervisor->add({"t",
                    TaskFn(stepping([door](Execution& execution) {
@@ -110,10 +118,10 @@ TEST_CASE("an operator's order for a task that a thread is stuck in waits for it
 
 TEST_CASE("an order for a task whose thread never comes back does not hold up the host's stop") {
   for (const Operation operation : {Operation::stop, Operation::start, Operation::restart}) {
-    auto* const sink = new RecordingSink;
-    auto* const clock = new SteadyClock;
-    auto* const door = new Door;
-    auto* const supervisor = new Supervisor({}, *sink, *clock);
+    auto* const sink = kept<RecordingSink>();
+    auto* const clock = kept<SteadyClock>();
+    auto* const door = kept<Door>();
+    auto* const supervisor = kept<Supervisor>(SupervisorOptions{}, *sink, *clock);
     supervisor->add({"t", TaskFn(stepping([door](Execution&) {
                        door->wait();
                        return Status::pending;

@@ -80,6 +80,7 @@ class Coordinator {
     Outcome outcome = Outcome::ok;
     std::string message{};
     Nanoseconds uptime = 0;
+    Nanoseconds lived = 0;  // from readiness to the end, or to the request
   };
 
   // Dependencies have been checked. `seed` is for jitter. The port outlives the coordinator.
@@ -152,10 +153,7 @@ class Coordinator {
     std::uint32_t lost_after = 0;   // of `after`
     std::uint64_t execution = 0;
     bool armed_anew = false;  // its timer, after a standstill
-    Nanoseconds begun_at = 0;
-    Nanoseconds ready_at = never;   // never: this execution was not
-    Nanoseconds wanted_at = never;  // when it was decided that this execution is to end
-    Nanoseconds sign = 0;           // of life: readiness, or the last heartbeat seen
+    Nanoseconds sign = 0;     // of life: readiness, or the last heartbeat seen
     Nanoseconds deadline = never;
     RestartLedger ledger;
     std::string failure;      // purpose failure: what the exit will say
@@ -188,7 +186,7 @@ class Coordinator {
   void settle(Nanoseconds now);
   void look_at(Place task, Nanoseconds now);
   void become_ready(Place task, Nanoseconds now);
-  void want_stop(Place task, Purpose purpose, Nanoseconds now);
+  void want_stop(Place task, Purpose purpose);
   void count_blockers(Place task);
   void fire(Place task, Nanoseconds deadline, Nanoseconds now);
   void arm_anew(Place task, std::chrono::nanoseconds duration, Nanoseconds now);
@@ -203,7 +201,7 @@ class Coordinator {
   void finish(Place task, bool well);
   void stop_host(Place task, StopReason reason, bool failure, std::string_view message);
   std::vector<Place> others_concerned(Place task) const;
-  void hold_group(Place task, Nanoseconds now);
+  void hold_group(Place task);
   void discard_group(Place task, Nanoseconds now);
   void count_blockers_of_group(Place task);
   double random(Place task, std::uint64_t number) const noexcept;
