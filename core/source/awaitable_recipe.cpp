@@ -7,7 +7,7 @@
 #include <exception>
 #include <new>
 
-#include "gated_executor.hpp"
+#include "queue_executor.hpp"
 #include "taskhost/core/task_fn.hpp"
 
 namespace taskhost {
@@ -52,7 +52,7 @@ class AwaitableRecipe final : public Recipe {
     auto run = std::make_shared<Run>();
     run->queue = std::make_shared<HandlerQueue>(static_cast<TaskCell&>(execution), execution.waker());
     try {
-      boost::asio::co_spawn(boost::asio::any_io_executor(GatedExecutor<>(run->queue)), factory_(execution),
+      boost::asio::co_spawn(boost::asio::any_io_executor(QueueExecutor<>(run->queue)), factory_(execution),
                             boost::asio::bind_cancellation_slot(run->cancellation.slot(),
                                                                 [run](std::exception_ptr exception, TaskResult result) {
                                                                   run->done = true;

@@ -17,9 +17,9 @@ namespace taskhost {
 // `Blocking`: whether what a handler submits may run at once, as a part of that handler (dispatch), or not (post). It
 // does not count outstanding work: a shard's loop has work until it quits.
 template <class Blocking = boost::asio::execution::blocking_t::possibly_t>
-class GatedExecutor {
+class QueueExecutor {
  public:
-  explicit GatedExecutor(std::shared_ptr<HandlerQueue> queue) noexcept : queue_(std::move(queue)) {}
+  explicit QueueExecutor(std::shared_ptr<HandlerQueue> queue) noexcept : queue_(std::move(queue)) {}
 
   template <class Function>
   void execute(Function&& function) const {
@@ -37,17 +37,17 @@ class GatedExecutor {
   static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept {
     return Blocking();
   }
-  GatedExecutor<boost::asio::execution::blocking_t::never_t> require(
+  QueueExecutor<boost::asio::execution::blocking_t::never_t> require(
       boost::asio::execution::blocking_t::never_t) const noexcept {
-    return GatedExecutor<boost::asio::execution::blocking_t::never_t>(queue_);
+    return QueueExecutor<boost::asio::execution::blocking_t::never_t>(queue_);
   }
-  GatedExecutor<boost::asio::execution::blocking_t::possibly_t> require(
+  QueueExecutor<boost::asio::execution::blocking_t::possibly_t> require(
       boost::asio::execution::blocking_t::possibly_t) const noexcept {
-    return GatedExecutor<boost::asio::execution::blocking_t::possibly_t>(queue_);
+    return QueueExecutor<boost::asio::execution::blocking_t::possibly_t>(queue_);
   }
 
-  friend bool operator==(const GatedExecutor& a, const GatedExecutor& b) noexcept { return a.queue_ == b.queue_; }
-  friend bool operator!=(const GatedExecutor& a, const GatedExecutor& b) noexcept { return !(a == b); }
+  friend bool operator==(const QueueExecutor& a, const QueueExecutor& b) noexcept { return a.queue_ == b.queue_; }
+  friend bool operator!=(const QueueExecutor& a, const QueueExecutor& b) noexcept { return !(a == b); }
 
  private:
   template <class Function>
