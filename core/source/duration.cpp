@@ -7,23 +7,6 @@
 
 namespace taskhost {
 
-namespace {
-
-struct Unit {
-  std::string_view name;
-  std::uint64_t nanoseconds;
-};
-
-// From long to short.
-constexpr std::array<Unit, 6> units = {{{"h", 3'600'000'000'000},
-                                        {"m", 60'000'000'000},
-                                        {"s", 1'000'000'000},
-                                        {"ms", 1'000'000},
-                                        {"us", 1'000},
-                                        {"ns", 1}}};
-
-}  // namespace
-
 std::string print_duration(std::chrono::nanoseconds duration) {
   if (duration.count() == 0) {
     return "0s";
@@ -33,7 +16,7 @@ std::string print_duration(std::chrono::nanoseconds duration) {
   const std::uint64_t size =
       negative ? 0 - static_cast<std::uint64_t>(duration.count()) : static_cast<std::uint64_t>(duration.count());
   // Hours and minutes only where they are exact, as "90s" says more than "1.5m"; below that the decimals are exact.
-  const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& known) {
+  const auto unit = std::find_if(duration_units.begin(), duration_units.end(), [&](const DurationUnit& known) {
     return size >= known.nanoseconds && (known.nanoseconds <= 1'000'000'000 || size % known.nanoseconds == 0);
   });
   std::string text = (negative ? "-" : "") + std::to_string(size / unit->nanoseconds);

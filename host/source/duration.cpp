@@ -7,18 +7,6 @@
 namespace taskhost {
 namespace {
 
-struct Unit {
-  std::string_view name;
-  std::uint64_t nanoseconds;
-};
-
-// From long to short.
-constexpr std::array<Unit, 6> units = {{{"h", 3'600'000'000'000},
-                                        {"m", 60'000'000'000},
-                                        {"s", 1'000'000'000},
-                                        {"ms", 1'000'000},
-                                        {"us", 1'000},
-                                        {"ns", 1}}};
 constexpr std::uint64_t longest = static_cast<std::uint64_t>(longest_duration.count());
 constexpr std::size_t most_decimals = 9;
 
@@ -77,8 +65,9 @@ DurationReading parse_duration(std::string_view text) {
     decimals = text.substr(1, count_digits(text.substr(1)));
     text.remove_prefix(1 + decimals.size());
   }
-  const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& known) { return known.name == text; });
-  if (unit == units.end()) {
+  const auto unit = std::find_if(duration_units.begin(), duration_units.end(),
+                                 [&](const DurationUnit& known) { return known.name == text; });
+  if (unit == duration_units.end()) {
     return refuse(unit_problem(text));
   }
   if (decimals.size() > most_decimals) {

@@ -1,10 +1,26 @@
-// Durations in words. A pure function; any thread.
+// Durations in words. Pure; any thread.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace taskhost {
+
+struct DurationUnit {
+  std::string_view name;
+  std::uint64_t nanoseconds;
+};
+
+// From long to short.
+inline constexpr std::array<DurationUnit, 6> duration_units = {{{"h", 3'600'000'000'000},
+                                                                {"m", 60'000'000'000},
+                                                                {"s", 1'000'000'000},
+                                                                {"ms", 1'000'000},
+                                                                {"us", 1'000},
+                                                                {"ns", 1}}};
 
 // The shortest exact text with one unit: "90s", "1.5s", "2h".
 std::string print_duration(std::chrono::nanoseconds duration);
