@@ -139,7 +139,7 @@ std::string CoordinatedTasks::held_up_by(std::uint32_t index) const {
 
 bool CoordinatedTasks::was_held_up(std::uint32_t index) const {
   const auto found = places_.find(index);
-  return found != places_.end() && coordinator_ && coordinator_->was_held_up(found->second);
+  return found != places_.end() && coordinator_->was_held_up(found->second);
 }
 
 // --- operators -------------------------------------------------------------------------------------------------------
@@ -164,7 +164,12 @@ void CoordinatedTasks::operate(std::uint32_t index, Coordinator::Operation opera
 
 // A task that its shard has supervised alone so far.
 void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard::HandedOver& handed) {
-  if (!waiting_operations_.contains(index)) return;  // its shard has been given up meanwhile
+  const auto waiting = waiting_operations_.extract(index);
+  if (waiting.empty()) return;  // its shard has been given up meanwhile
+  if (handed.cell == nullptr) {
+    after_input();  // the host may have waited for this
+    return;
+  }
   RestartLedger ledger;
   ledger.charged = handed.restarts_used;
   ledger.in_a_row = handed.restarts_used;
@@ -174,10 +179,9 @@ void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard:
   const auto task = static_cast<Place>(members_.size());
   places_.emplace(index, task);
   members_.push_back({index, &shard, handed.cell});
-  const auto waiting = waiting_operations_.extract(index);
   const std::vector<Coordinator::Operation>& operations = waiting.mapped().operations;
-  coordinator_->adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), handed.lost,
-                      operations.front(), now);
+  coordinator_->adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), operations.front(),
+                      now);
   for (std::size_t i = 1; i < operations.size(); ++i) coordinator_->operate(task, operations[i], now);
   after_input();
 }

@@ -379,13 +379,12 @@ void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
 }
 
 Place Coordinator::adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger,
-                         bool lost, Operation wish, Nanoseconds now) {
+                         Operation wish, Nanoseconds now) {
   Entry entry;
   entry.options = options;
   entry.execution = execution;
   entry.begun = entry.start_over = is_live(state);
   entry.ledger = std::move(ledger);
-  entry.unstoppable = lost;
   entries_.push_back(std::move(entry));
   const auto task = static_cast<Place>(entries_.size() - 1);
   ++busy_;

@@ -106,9 +106,6 @@ class Shard {
 
   // What is left of an execution that was dropped: destroyed soon, in a call of its own.
   void bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler);
-  // Whether the calling thread lost a shard in a handler of the loop. Then it must leave the loop, and touch nothing.
-  static bool lost_on_this_thread() noexcept;
-  static void forget_loss_on_this_thread() noexcept;
   // Runs this when the call in which the task is stalled has come back.
   void defer(TaskCell& cell, std::function<void()> work) { stall_of(cell).deferred.push_back(std::move(work)); }
 
@@ -123,13 +120,12 @@ class Shard {
   void order_stop(TaskCell& cell);
   // Gives a task that it has supervised alone so far to the coordinator; by its place among the shard's tasks, from 0.
   struct HandedOver {
-    TaskCell* cell = nullptr;
+    TaskCell* cell = nullptr;  // null: the shard keeps it, since it stops
     Coordinator::State state = Coordinator::State::ended;
     std::uint64_t execution = 0;
     std::uint32_t restarts_used = 0;
-    bool lost = false;  // a thread is stuck in it for ever
   };
-  // While a thread is stuck in it, it waits for that to come back, or to be abandoned.
+  // While a thread is stuck in it, the order waits for that to come back, or for the stop.
   void hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take);
 
   // [monitor] The tenure of the thread that owns the shard now.

@@ -67,6 +67,10 @@ void Shard::report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outco
 }
 
 void Shard::hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take) {
+  if (stopping_) {  // an order does nothing any more, and the task is asked to end like all others
+    take({});
+    return;
+  }
   std::size_t before = 0;
   for (const Run& run : runs_) {
     if (place - before >= run.count) {
@@ -74,16 +78,11 @@ void Shard::hand_over(std::size_t place, const std::function<void(const HandedOv
       continue;
     }
     TaskCell& cell = run.at(place - before);
-    HandedOver handed{&cell, Coordinator::State::ended, cell.execution, cell.machine.restarts_used, false};
     if (cell.stalled) {  // a thread is stuck in it, and writes what would be written here
-      if (cell.machine.state == TaskState::ended) {
-        handed.lost = true;
-        take(handed);
-      } else {
-        defer(cell, [this, place, take] { hand_over(place, take); });
-      }
+      defer(cell, [this, place, take] { hand_over(place, take); });
       return;
     }
+    HandedOver handed{&cell, Coordinator::State::ended, cell.execution, cell.machine.restarts_used};
     cell.need_extra().coordinated = std::make_unique<CoordinatedCell>();
     cell.extra->coordinated->remaining = cell.machine.remaining(cell.options());
     cell.coordinated = true;
@@ -98,10 +97,7 @@ void Shard::hand_over(std::size_t place, const std::function<void(const HandedOv
       case TaskState::running:
         handed.state = Coordinator::State::running;
         break;
-      case TaskState::stopping:
-        handed.state = Coordinator::State::stopping;
-        cell.extra->coordinated->asked_at = stop_began_;
-        break;
+      case TaskState::stopping:  // only a shard that stops has asked it
       case TaskState::ended:
         cell.machine.state = TaskState::waiting;
         take(handed);

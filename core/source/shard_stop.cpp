@@ -7,13 +7,6 @@
 
 namespace taskhost {
 
-namespace {
-thread_local bool lost_shard = false;
-}
-
-bool Shard::lost_on_this_thread() noexcept { return lost_shard; }
-void Shard::forget_loss_on_this_thread() noexcept { lost_shard = false; }
-
 void Shard::begin_stop(Nanoseconds began) {
   if (!tenure_->leave_loop() || stopping_) return;
   stopping_ = true;
@@ -28,6 +21,7 @@ void Shard::begin_stop(Nanoseconds began) {
   }
   for (std::size_t i = 0; i < stalls_.size(); ++i) {
     if (!stalls_[i].cell->coordinated) (void)ask(*stalls_[i].cell);
+    for (auto& work : std::exchange(stalls_[i].deferred, {})) boost::asio::post(context_, std::move(work));
   }
 }
 
@@ -192,7 +186,6 @@ void Shard::abandon(TaskCell& cell) {
   cell.machine.resume(cell.options(), TaskEvent::stop_expired);
   const std::string stage(to_string(stall_of(cell).tenure->frame.requests.stage));
   lose_for_good(cell, stage, "its " + stage + " did not return");
-  for (auto& work : std::exchange(stall_of(cell).deferred, {})) boost::asio::post(context_, std::move(work));
 }
 
 void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {
@@ -218,7 +211,6 @@ Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {
 
 // On the thread that lost the shard.
 bool Shard::lose(Tenure& tenure, const LateResult& late) noexcept {
-  lost_shard = true;
   tenure.come_back(late, [bell = WakePort::waker(bell_)] { WakePort::wake(bell); });
   return false;
 }

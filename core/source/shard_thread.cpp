@@ -102,7 +102,6 @@ void ShardThread::quit(std::function<void()> has_quit) {
 
 void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   pthread_setname_np(pthread_self(), ("th-shard-" + std::to_string(number_)).c_str());
-  Shard::forget_loss_on_this_thread();
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now

@@ -386,8 +386,13 @@ class Supervisor::Implementation final : public ShardOwner {
     Shard& shard = thread.shard();
     if (!quitting_ && shard.ended() && !coordinated_.live_on(shard)) return false;
     task_abandoned();
+    const TaskCell* const stuck = shard.tenure().pinned();
     sink_.log(LogLevel::error, nullptr,
-              "shard " + std::to_string(thread.number()) + " is stuck, and is given up with its tasks");
+              "shard " + std::to_string(thread.number()) + " is given up with its tasks: " +
+                  (stuck != nullptr
+                       ? "a call of task '" + std::string(stuck->name()) + "' does not return, and no thread is left"
+                       : "a handler that a task posted to its loop does not return; let it wait asynchronously, or "
+                         "run it on a thread of its own"));
     for (Member& member : shards_) {
       if (member.thread.get() == &thread) member.given_up = true;
     }

@@ -98,19 +98,7 @@ TEST_CASE("reset_after counts what the execution lived, not how long it was up")
 TEST_CASE("a waiting task that is taken in to be stopped is never started") {
   CoordinatorScene scene({});
   scene.begin();
-  scene.coordinator.adopt(Recipe(mandatory, 3).options, Coordinator::State::waiting, 0, {}, false, Operation::stop,
-                          scene.now);
+  scene.coordinator.adopt(Recipe(mandatory, 3).options, Coordinator::State::waiting, 0, {}, Operation::stop, scene.now);
   CHECK(scene.takes().empty());
   CHECK(scene.state(0) == "stopped");
-}
-
-TEST_CASE("a task that is taken in with an execution that can't be ended is never started again") {
-  for (const Operation wish : {Operation::stop, Operation::start, Operation::restart}) {
-    CoordinatorScene scene({});
-    scene.begin();
-    scene.coordinator.adopt(Recipe(mandatory, 3).options, Coordinator::State::ended, 1, {}, true, wish, scene.now);
-    CHECK(scene.takes().empty());
-    CHECK(scene.state(0) == "ended");
-    CHECK(scene.coordinator.idle());
-  }
 }

@@ -164,6 +164,21 @@ TEST_CASE("a coroutine is told to be stopped when its frame is destroyed, where 
   CHECK(scene.owner.ended == 1);
 }
 
+TEST_CASE("an operator's order for a coroutine that is being dropped does not keep its shard from ending") {
+  ShardScene scene;
+  scene.add("t", ending_at([] {}), options_of(TaskType::detachable, 0, 1s));
+  scene.run();
+  scene.begin_stop();
+  scene.shard.expire_stop();  // dropped, and its end is not told yet
+  REQUIRE(scene.owner.ended == 0);
+  int answers = 0;
+  scene.shard.hand_over(0, [&](const Shard::HandedOver&) { ++answers; });
+  scene.run();
+  CHECK(answers == 1);
+  CHECK(scene.sink.lines().back() == "t stopped 1");
+  CHECK(scene.owner.ended == 1);
+}
+
 TEST_CASE("a coroutine whose frame's destruction gets stuck is abandoned, and the others go on") {
   // What it awaits completes at once, or its next handler waits in the queue.
   for (const bool queued : {false, true}) {

@@ -102,28 +102,43 @@ TEST_CASE("a task that is asked to end by the coordinator has its deadline at on
 }
 
 TEST_CASE("a task is handed over only when no thread is stuck in it") {
-  for (const bool comes_back : {true, false}) {
-    ShardScene scene;
-    std::vector<Shard::HandedOver> taken;
-    const auto take = [&taken](const Shard::HandedOver& handed) { taken.push_back(handed); };
-    const auto recipe = stepping([&, stuck = true](Execution&) mutable {
-      if (!std::exchange(stuck, false)) return Status::pending;
-      scene.take_over(100ms);
-      scene.shard.hand_over(0, take);
-      CHECK(taken.empty());
-      if (!comes_back) {
-        scene.begin_stop();
-        scene.sleep(2s);
-        scene.sleep(2s);
-      }
-      return Status::pending;
-    });
-    scene.add("t", recipe, options_of(TaskType::mandatory, 3, 1s));
+  ShardScene scene;
+  std::vector<Shard::HandedOver> taken;
+  const auto recipe = stepping([&, stuck = true](Execution&) mutable {
+    if (!std::exchange(stuck, false)) return Status::pending;
+    scene.take_over(100ms);
+    scene.shard.hand_over(0, [&taken](const Shard::HandedOver& handed) { taken.push_back(handed); });
     scene.run();
-    scene.last.lost = false;
+    CHECK(taken.empty());
+    return Status::pending;
+  });
+  scene.add("t", recipe, options_of(TaskType::mandatory, 3, 1s));
+  scene.run();
+  scene.last.lost = false;
+  scene.run();
+  REQUIRE(taken.size() == 1);
+  CHECK(taken[0].cell != nullptr);
+  CHECK(taken[0].state == Coordinator::State::running);
+  CHECK(taken[0].restarts_used == 0);
+}
+
+TEST_CASE("a shard that stops hands nothing over, and an order that waited for a stuck thread is answered at once") {
+  ShardScene scene;
+  std::vector<Shard::HandedOver> taken;
+  const auto recipe = stepping([&, stuck = true](Execution&) mutable {
+    if (!std::exchange(stuck, false)) return Status::ok;
+    scene.take_over(100ms);
+    scene.shard.hand_over(0, [&taken](const Shard::HandedOver& handed) { taken.push_back(handed); });
+    scene.begin_stop();
     scene.run();
-    REQUIRE(taken.size() == 1);
-    CHECK(taken[0].lost == !comes_back);
-    CHECK(taken[0].state == (comes_back ? Coordinator::State::running : Coordinator::State::ended));
-  }
+    CHECK(taken.size() == 1);
+    return Status::pending;
+  });
+  scene.add("t", recipe, options_of(TaskType::mandatory, 3, 1s));
+  scene.run();
+  scene.last.lost = false;
+  scene.run();
+  REQUIRE(taken.size() == 1);
+  CHECK(taken[0].cell == nullptr);
+  CHECK(scene.owner.ended == 1);
 }

@@ -68,9 +68,7 @@ class FakeOwner : public ShardOwner {
 
 class ShardScene {
  public:
-  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {
-    Shard::forget_loss_on_this_thread();
-  }
+  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {}
 
   void add(const std::string& name, std::shared_ptr<const Recipe> recipe, TaskOptions options = {}) {
     add(name, TaskFn(std::move(recipe)), options);
@@ -95,7 +93,6 @@ class ShardScene {
   // One turn, and what is ready in the loop.
   Shard::Turn turn() {
     last = shard.turn();
-    Shard::forget_loss_on_this_thread();
     if (!last.lost) handled = shard.context().poll();
     return last;
   }

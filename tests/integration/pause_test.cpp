@@ -49,7 +49,7 @@ TEST_CASE("a pause of the process fails neither a watchdog nor a start_timeout")
 TEST_CASE("a pause of the process in the midst of a stop is no reason to drop or abandon a task") {
   Scene scene;
   scene.manifest["shutdown_timeout"] = "1s";
-  scene.manifest["defaults"] = {{"stop_timeout", "800ms"}};
+  scene.manifest["defaults"] = {{"stop_timeout", "300ms"}};
   scene.add(task("deaf", "probe", "mandatory", deaf_probe()));
   Running running = scene.start();
   running.wait_for("task_started");

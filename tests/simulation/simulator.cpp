@@ -142,7 +142,7 @@ class Simulation final : CoordinatorPort, World {
     const auto wish = static_cast<Coordinator::Operation>(adoption.execution % 3);
     witness_.adopted(adoption.options, state, adoption.execution, adoption.charged, now_);
     witness_.saw({.kind = Input::Kind::operate, .task = static_cast<Place>(size_), .operation = wish}, state);
-    real_.adopt(adoption.options, state, adoption.execution, ledger, false, wish, now_);
+    real_.adopt(adoption.options, state, adoption.execution, ledger, wish, now_);
     model_.adopt(adoption.options, state, adoption.execution, ledger, wish, now_);
     ++size_;
   }

@@ -188,7 +188,7 @@ TEST_CASE("a handler that a task posted by itself and that never returns costs i
     for (Host* host : {&with_neighbour, &alone}) {
       CHECK(end_of(host->supervisor) == HostResult::stop_timed_out);
       CHECK(host->supervisor.abandoned_threads());
-      CHECK(host->sink->logged("is stuck, and is given up with its tasks"));
+      CHECK(host->sink->logged("a handler that a task posted to its loop does not return"));
     }
     CHECK(alone.sink->lines().back() == "host stopped all_done");
   }

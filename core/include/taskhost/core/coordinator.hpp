@@ -108,10 +108,10 @@ class Coordinator {
 
   void operate(Place task, Operation operation, Nanoseconds now);
 
-  // Takes in a task that a shard has supervised alone so far, as it is: waiting, live or ended; `lost`: an execution
-  // that can't be ended is in it. The operator's wish that it is taken in for is its first input.
-  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger, bool lost,
-              Operation wish, Nanoseconds now);
+  // Takes in a task that a shard has supervised alone so far, as it is: waiting, live or ended. The operator's wish
+  // that it is taken in for is its first input.
+  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, RestartLedger ledger, Operation wish,
+              Nanoseconds now);
 
   // Nothing is live, waiting, delayed or stopped.
   bool idle() const noexcept { return busy_ == 0; }
@@ -144,6 +144,7 @@ class Coordinator {
     bool start_over = false;  // with success
     bool said_ready = false;
     bool warned = false;       // of a missing heartbeat
+    bool armed_anew = false;   // its timer, after a standstill
     bool unstoppable = false;  // an abandoned execution is still there
     bool satisfied = false;
     bool lost = false;              // ended, and never to be satisfied
@@ -152,8 +153,7 @@ class Coordinator {
     std::uint32_t unsatisfied = 0;  // of `after`
     std::uint32_t lost_after = 0;   // of `after`
     std::uint64_t execution = 0;
-    bool armed_anew = false;  // its timer, after a standstill
-    Nanoseconds sign = 0;     // of life: readiness, or the last heartbeat seen
+    Nanoseconds sign = 0;  // of life: readiness, or the last heartbeat seen
     Nanoseconds deadline = never;
     RestartLedger ledger;
     std::string failure;      // purpose failure: what the exit will say
