@@ -21,9 +21,6 @@ void CoordinatedTasks::plan(const TaskList& tasks, std::uint64_t seed) {
     chosen.insert(relation.task);
     chosen.insert(relation.after.begin(), relation.after.end());
   }
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (tasks.options(i).optional) chosen.insert(static_cast<std::uint32_t>(i));
-  }
   std::vector<CoordinatedTask> list;
   for (const std::uint32_t index : chosen) {
     places_.emplace(index, static_cast<Place>(list.size()));
@@ -68,7 +65,7 @@ void CoordinatedTasks::started(std::uint32_t index) {
 void CoordinatedTasks::ready(std::uint32_t index) {
   post_fact(index, [this](Place task) { coordinator_->said_ready(task, clock_.now()); });
 }
-void CoordinatedTasks::ended(std::uint32_t index, Coordinator::End end) {
+void CoordinatedTasks::ended(std::uint32_t index, End end) {
   post_fact(index, [this, end = std::move(end)](Place task) { coordinator_->ended(task, end, clock_.now()); });
 }
 
@@ -93,7 +90,6 @@ void CoordinatedTasks::after_input() {
 }
 
 void CoordinatedTasks::begin_stop() {
-  stopping_ = true;
   coordinator_->begin_stop(clock_.now());
   after_input();
 }
@@ -104,11 +100,9 @@ void CoordinatedTasks::expire_stop() {
 }
 
 void CoordinatedTasks::give_up(const Shard& shard) {
-  std::erase_if(waiting_operations_, [&shard](const auto& waiting) { return waiting.second.shard == &shard; });
   for (Place task = 0; task < members_.size(); ++task) {
     if (members_[task].shard != &shard) continue;
-    coordinator_->ended(task, {Coordinator::Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0, 0},
-                        clock_.now());
+    coordinator_->ended(task, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0, 0}, clock_.now());
   }
   after_input();
 }
@@ -142,47 +136,8 @@ bool CoordinatedTasks::was_held_up(std::uint32_t index) const {
   return found != places_.end() && coordinator_->was_held_up(found->second);
 }
 
-// --- operators -------------------------------------------------------------------------------------------------------
-
-void CoordinatedTasks::operate(std::uint32_t index, Coordinator::Operation operation, Shard& shard, std::size_t place) {
-  if (const auto known = places_.find(index); known != places_.end()) {
-    coordinator_->operate(known->second, operation, clock_.now());
-    after_input();
-    return;
-  }
-  if (stopping_) return;  // and its shard may have been given up
-  Waiting& waiting = waiting_operations_[index];
-  waiting.shard = &shard;
-  waiting.operations.push_back(operation);
-  if (waiting.operations.size() > 1) return;  // it is on its way
-  boost::asio::post(shard.context(), [this, index, &shard, place] {
-    shard.hand_over(place, [this, index, &shard](const Shard::HandedOver& handed) {
-      boost::asio::post(control_, [this, index, &shard, handed] { take_over(index, shard, handed); });
-    });
-  });
-}
-
-// A task that its shard has supervised alone so far.
-void CoordinatedTasks::take_over(std::uint32_t index, Shard& shard, const Shard::HandedOver& handed) {
-  const auto waiting = waiting_operations_.extract(index);
-  if (waiting.empty()) return;  // its shard has been given up meanwhile
-  if (handed.cell == nullptr) {
-    after_input();  // the host may have waited for this
-    return;
-  }
-  RestartLedger ledger;
-  ledger.charged = handed.restarts_used;
-  ledger.in_a_row = handed.restarts_used;
-  ledger.lifetime = handed.restarts_used;
-  const Nanoseconds now = clock_.now();
-  // Known first: the coordinator may order its start at once.
-  const auto task = static_cast<Place>(members_.size());
-  places_.emplace(index, task);
-  members_.push_back({index, &shard, handed.cell});
-  const std::vector<Coordinator::Operation>& operations = waiting.mapped().operations;
-  coordinator_->adopt(handed.cell->options(), handed.state, handed.execution, std::move(ledger), operations.front(),
-                      now);
-  for (std::size_t i = 1; i < operations.size(); ++i) coordinator_->operate(task, operations[i], now);
+void CoordinatedTasks::operate(std::uint32_t index, Operation operation) {
+  coordinator_->operate(places_.at(index), operation, clock_.now());
   after_input();
 }
 
@@ -204,27 +159,11 @@ void CoordinatedTasks::tell(const TaskNews& news) {
   const char* const name = member.cell->name();
   const bool for_log = log_gate_.admit(news.kind, name);
   if (!for_log && !complete_events_) return;
-  Event event;
-  event.kind = news.kind;
-  event.type = member.cell->options().type;
-  event.outcome = news.outcome;
-  event.reason = news.reason;
-  event.for_log = for_log;
-  event.task = name;
-  event.id = owner_.id_of(member.index);
-  event.execution = news.execution;
-  event.remaining = news.remaining.value_or(0);
-  event.unlimited = !news.remaining;
-  event.delay_ms = news.delay / 1'000'000;
-  event.uptime_ms = news.uptime / 1'000'000;
-  event.stalled_ms = news.silence / 1'000'000;
-  event.message = news.message;
+  Event event = event_of(TaskNews(news), *member.cell, owner_.id_of(member.index), for_log);
   if (news.because) {
     const std::string other = "task '" + std::string(members_[*news.because].cell->name()) + "'";
     event.message =
         news.reason == StopReason::group ? other + " of its group gave up" : other + ", which it comes after, is over";
-  } else if (news.cooldown) {
-    event.message = "cooldown";
   }
   sink_.publish(std::move(event));
 }
@@ -234,7 +173,7 @@ void CoordinatedTasks::stop_host(Place task, StopReason reason, bool failure, st
 }
 
 Nanoseconds CoordinatedTasks::last_heartbeat(Place task) {
-  return members_[task].cell->extra->coordinated->heartbeat.load(std::memory_order_relaxed);
+  return members_[task].cell->supervised()->heartbeat.load(std::memory_order_relaxed);
 }
 
 }  // namespace taskhost

@@ -5,15 +5,14 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "coordinator.hpp"
 #include "log_gate.hpp"
 #include "shard_thread.hpp"
-#include "taskhost/core/coordinator.hpp"
 
 namespace taskhost {
 
@@ -28,9 +27,10 @@ class CoordinatedTasks final : public CoordinatorPort {
   CoordinatedTasks(boost::asio::io_context& control, EventSink& sink, const Clock& clock, bool complete_events,
                    Owner owner);
 
-  // [owner] Before start: which of these tasks it is to supervise. Then is_coordinated, made (on the shards' threads,
-  // each for its own tasks), and begin.
+  // [owner] Before start: those of these tasks that relate to others are its. Then made (on the shards' threads, each
+  // for its own tasks), and begin.
   void plan(const TaskList& tasks, std::uint64_t seed);
+  // [any thread] Once that is planned.
   bool is_coordinated(std::uint32_t index) const { return places_.contains(index); }
   void made(std::uint32_t index, Shard& shard, TaskCell& cell);
   bool empty() const noexcept { return members_.empty(); }
@@ -40,18 +40,15 @@ class CoordinatedTasks final : public CoordinatorPort {
   void begun(std::uint32_t index);
   void started(std::uint32_t index);
   void ready(std::uint32_t index);
-  void ended(std::uint32_t index, Coordinator::End end);
+  void ended(std::uint32_t index, End end);
 
   void begin_stop();
   void expire_stop();
   // A shard is given up, with its tasks.
   void give_up(const Shard& shard);
   bool live_on(const Shard& shard) const;
-  // A task that is being handed over belongs to neither side for a moment: then nothing has ended.
-  bool all_ended() const noexcept { return waiting_operations_.empty() && coordinator_->idle(); }
-
-  // `shard` and `place` say where a task is that the coordinator does not know yet.
-  void operate(std::uint32_t index, Coordinator::Operation operation, Shard& shard, std::size_t place);
+  bool all_ended() const noexcept { return coordinator_->idle(); }
+  void operate(std::uint32_t index, Operation operation);
 
   // For a report: names of the tasks that waited for this one to stop, the first of them if they are many; and whether
   // this one had not been asked either when the stop ran out of time.
@@ -65,18 +62,12 @@ class CoordinatedTasks final : public CoordinatorPort {
     TaskCell* cell = nullptr;
   };
 
-  struct Waiting {
-    Shard* shard = nullptr;
-    std::vector<Coordinator::Operation> operations;
-  };
-
   void start(Place task, std::optional<std::uint32_t> remaining) override;
   void ask(Place task) override;
   void tell(const TaskNews& news) override;
   void stop_host(Place task, StopReason reason, bool failure, std::string_view message) override;
   Nanoseconds last_heartbeat(Place task) override;
 
-  void take_over(std::uint32_t index, Shard& shard, const Shard::HandedOver& handed);
   template <class Fact>
   void post_fact(std::uint32_t index, Fact fact);
   void after_input();
@@ -91,8 +82,6 @@ class CoordinatedTasks final : public CoordinatorPort {
   std::unordered_map<std::uint32_t, Place> places_;
   std::vector<Member> members_;
   std::unique_ptr<Coordinator> coordinator_;  // from plan on
-  bool stopping_ = false;
-  std::map<std::uint32_t, Waiting> waiting_operations_;  // for tasks that are being handed over
   LogGate log_gate_;
 };
 

@@ -3,51 +3,37 @@
 #include <algorithm>
 #include <set>
 
-#include "taskhost/core/coordinator.hpp"
+#include "coordinator.hpp"
 
 namespace taskhost {
-
-namespace {
-
-// splitmix64's finalizer: bits that look random, and are the same for the same numbers.
-constexpr std::uint64_t mix(std::uint64_t value) noexcept {
-  value += 0x9e3779b97f4a7c15u;
-  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
-  value = (value ^ value >> 27) * 0x94d049bb133111ebu;
-  return value ^ value >> 31;
-}
-
-}  // namespace
-
-double Coordinator::random(Place task, std::uint64_t number) const noexcept {
-  return static_cast<double>(mix(mix(seed_ ^ task) ^ number) >> 11) * 0x1p-53;
-}
 
 void Coordinator::news(TaskNews news, Nanoseconds now) {
   Entry& entry = entries_[news.task];
   news.execution = entry.execution;
-  news.remaining = remaining_restarts(entry.options, entry.ledger, now);
+  news.remaining = machine_of(entry).remaining(now);
   port_.tell(news);
 }
 
 // --- states ----------------------------------------------------------------------------------------------------------
 
-void Coordinator::change(Place task, State next) {
+void Coordinator::change(Place task, TaskState next) {
   Entry& entry = entries_[task];
-  const State before = entry.state;
+  const TaskState before = entry.life.state;
+  const bool was_live = taskhost::is_live(before);
+  const bool will_be_live = taskhost::is_live(next);
   const bool held_up = holds(entry);
-  entry.state = next;
-  live_ += static_cast<std::size_t>(is_live(next)) - static_cast<std::size_t>(is_live(before));
-  busy_ += static_cast<std::size_t>(next != State::ended) - static_cast<std::size_t>(before != State::ended);
-  if (before == State::running) set_satisfied(task, false);
-  if (is_live(before) && !is_live(next)) {
+  entry.life.state = next;
+  live_ += static_cast<std::size_t>(will_be_live) - static_cast<std::size_t>(was_live);
+  busy_ += static_cast<std::size_t>(next != TaskState::ended) - static_cast<std::size_t>(before != TaskState::ended);
+  if (before == TaskState::running) set_satisfied(task, false);
+  if (was_live && !will_be_live) {
     const bool was_leaving = entry.leaving;
     entry.leaving = false;
-    entry.to_ask = false;
+    entry.life.to_ask = false;
     free_to_ask_.erase(task);
     for (const Place other : entry.after) {
       Entry& waits = entries_[other];
-      if (!waits.to_ask || waits.blockers == 0) continue;
+      if (!waits.life.to_ask || waits.blockers == 0) continue;
       if (!stopping_ && !(was_leaving && waits.leaving && waits.group == entry.group)) continue;
       if (--waits.blockers == 0) free_to_ask_.insert(other);
     }
@@ -68,11 +54,13 @@ void Coordinator::set_held(Place task, bool held) {
   if (group.restarting && group.holding == 0) groups_at_rest_.push_back(entry.group);
 }
 
-void Coordinator::set_deadline(Place task, Nanoseconds deadline) {
+// After its machine may have changed its deadline.
+void Coordinator::arm(Place task) {
   Entry& entry = entries_[task];
-  if (entry.deadline != never) deadlines_.erase({entry.deadline, task});
-  entry.deadline = deadline;
-  if (deadline != never) deadlines_.insert({deadline, task});
+  if (entry.armed == entry.supervision.deadline) return;
+  if (entry.armed != never) deadlines_.erase({entry.armed, task});
+  entry.armed = entry.supervision.deadline;
+  if (entry.armed != never) deadlines_.insert({entry.armed, task});
 }
 
 void Coordinator::set_satisfied(Place task, bool satisfied) {
@@ -97,32 +85,32 @@ void Coordinator::set_lost(Place task, bool lost) {
 }
 
 void Coordinator::finish(Place task, bool well) {
-  set_deadline(task, never);
-  change(task, State::ended);
+  entries_[task].supervision.deadline = never;
+  arm(task);
+  change(task, TaskState::ended);
   set_satisfied(task, well);
   set_lost(task, !well);
 }
 
 // --- who stops -------------------------------------------------------------------------------------------------------
 
-// It is not watched any more. Afterwards its blockers have to be counted.
-void Coordinator::want_stop(Place task, Purpose purpose) {
-  Entry& entry = entries_[task];
-  entry.purpose = is_to_stop(entry) ? std::min(entry.purpose, purpose) : purpose;
-  entry.to_ask = entry.state != State::stopping;
-  set_deadline(task, never);
+// Afterwards its blockers have to be counted.
+void Coordinator::want_stop(Place task, StopPurpose purpose) {
+  machine_of(entries_[task]).want_stop(purpose);
+  arm(task);
 }
 
 void Coordinator::count_blockers(Place task) {
   Entry& entry = entries_[task];
-  if (!entry.to_ask) return;
+  if (!entry.life.to_ask) return;
   entry.blockers = 0;
-  const bool for_group = entry.leaving && (entry.purpose == Purpose::again || entry.purpose == Purpose::discard);
+  const StopPurpose purpose = entry.life.purpose;
+  const bool for_group = entry.leaving && (purpose == StopPurpose::again || purpose == StopPurpose::discard);
   if (stopping_ || for_group) {
     for (const Place other : entry.dependants) {
       const Entry& dependant = entries_[other];
       const bool counts = stopping_ || (dependant.leaving && dependant.group == entry.group);
-      if (counts && is_live(dependant.state)) ++entry.blockers;
+      if (counts && is_live(other)) ++entry.blockers;
     }
   }
   if (entry.blockers == 0) free_to_ask_.insert(task);
@@ -152,12 +140,13 @@ void Coordinator::hold_group(Place task) {
   for (const Place other : others) {
     Entry& entry = entries_[other];
     set_held(other, true);  // those that are over too: an operator may start them
-    if (entry.state == State::delayed) {
-      set_deadline(other, never);
-      change(other, State::waiting);
-    } else if (is_live(entry.state)) {
+    if (entry.life.state == TaskState::delayed) {
+      entry.supervision.deadline = never;
+      arm(other);
+      change(other, TaskState::waiting);
+    } else if (is_live(other)) {
       entry.leaving = true;
-      want_stop(other, Purpose::again);
+      want_stop(other, StopPurpose::again);
     }
   }
   count_blockers_of_group(task);
@@ -169,9 +158,9 @@ void Coordinator::discard_group(Place task, Nanoseconds now) {
   if (closing_ || stopping_) return;
   std::vector<Place> others = others_concerned(task);
   std::erase_if(others, [this](Place other) {
-    const Entry& entry = entries_[other];
-    return entry.state == State::ended || entry.state == State::stopped ||
-           (is_to_stop(entry) && entry.purpose == Purpose::operator_stop);
+    Entry& entry = entries_[other];
+    return entry.life.state == TaskState::ended || entry.life.state == TaskState::stopped ||
+           (machine_of(entry).is_to_stop() && entry.life.purpose == StopPurpose::operator_stop);
   });
   for (const Place other : others) {
     if (entries_[other].options.type == TaskType::detachable) continue;
@@ -180,13 +169,13 @@ void Coordinator::discard_group(Place task, Nanoseconds now) {
   }
   for (const Place other : others) {
     Entry& entry = entries_[other];
-    if (!is_live(entry.state)) {
+    if (!is_live(other)) {
       discard({.task = other, .outcome = Outcome::cancelled, .reason = StopReason::group, .because = task}, now);
       continue;
     }
-    if (!is_to_stop(entry) || entry.purpose != Purpose::discard) entry.discarded_for = task;
+    if (!machine_of(entry).is_to_stop() || entry.life.purpose != StopPurpose::discard) entry.discarded_for = task;
     entry.leaving = true;
-    want_stop(other, Purpose::discard);
+    want_stop(other, StopPurpose::discard);
   }
   count_blockers_of_group(task);
 }
@@ -219,9 +208,9 @@ void Coordinator::settle(Nanoseconds now) {
       const Place task = free_to_ask_.last();
       free_to_ask_.erase(task);
       Entry& entry = entries_[task];
-      if (!entry.to_ask || entry.blockers != 0 || !entry.begun) continue;
-      entry.to_ask = false;
-      change(task, State::stopping);
+      if (!entry.life.to_ask || entry.blockers != 0 || !entry.supervision.begun) continue;
+      entry.life.to_ask = false;
+      change(task, TaskState::stopping);
       news({.kind = EventKind::task_stopping, .task = task}, now);
       port_.ask(task);
     } else if (!to_look_at_.empty()) {
@@ -237,7 +226,7 @@ void Coordinator::settle(Nanoseconds now) {
 void Coordinator::look_at(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (stopping_ || closing_) return;
-  if (entry.state != State::waiting && entry.state != State::delayed) return;
+  if (entry.life.state != TaskState::waiting && entry.life.state != TaskState::delayed) return;
   if (entry.lost_after != 0) {
     const auto because =
         std::find_if(entry.after.begin(), entry.after.end(), [this](Place other) { return entries_[other].lost; });
@@ -246,15 +235,11 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
     if (needed) stop_host(task, StopReason::skipped, true, {});
     return;
   }
-  if (entry.state != State::waiting || entry.held || entry.unsatisfied != 0) return;
+  if (entry.life.state != TaskState::waiting || entry.held || entry.unsatisfied != 0) return;
   ++entry.execution;
-  entry.begun = false;
-  entry.start_over = false;
-  entry.said_ready = false;
-  entry.armed_anew = false;
-  entry.failure.clear();
-  change(task, State::starting);
-  port_.start(task, remaining_restarts(entry.options, entry.ledger, now));
+  machine_of(entry).prepare();
+  change(task, TaskState::starting);
+  port_.start(task, machine_of(entry).remaining(now));
 }
 
 std::vector<Place> Coordinator::held_up_by(Place task, std::size_t most) const {

@@ -80,7 +80,7 @@ void Execution::heartbeat() noexcept {
   TaskCell& cell = cell_of(*this);
   const SupervisionOptions* optional = cell.options().optional.get();
   if (optional == nullptr || !optional->watchdog) return;  // nobody listens
-  cell.extra->coordinated->heartbeat.store(cell.kind->shard.clock().now(), std::memory_order_relaxed);
+  cell.extra->supervised->heartbeat.store(cell.kind->shard.clock().now(), std::memory_order_relaxed);
 }
 
 void Execution::fail(std::string_view text) noexcept {

@@ -64,10 +64,11 @@ class LogGate {
     }
   }
 
-  // An exit, the restart, and the start that follows.
+  // While it holds back: a start; and an exit with its restart.
+  void hold_back_start() noexcept { ++held_.starts; }
   void hold_back_restart(const char* task) noexcept {
     held_.last_task = task;
-    ++whole_restarts_;
+    ++exits_and_restarts_;
   }
 
   // Returns true and fills `summary` when one is due.
@@ -99,10 +100,9 @@ class LogGate {
   bool take(Nanoseconds now, LogSummary& summary) noexcept {
     if (held_.last_task == nullptr) return false;
     summary = held_;
-    summary.starts += whole_restarts_;
-    summary.exits += whole_restarts_;
-    summary.restarts += whole_restarts_;
-    whole_restarts_ = 0;
+    summary.exits += exits_and_restarts_;
+    summary.restarts += exits_and_restarts_;
+    exits_and_restarts_ = 0;
     summary.milliseconds = summary_due_ == never ? 0 : (now - held_since_) / 1'000'000;
     held_ = LogSummary{};
     summary_due_ = never;
@@ -118,7 +118,7 @@ class LogGate {
   Nanoseconds summary_due_ = never;
   Nanoseconds held_since_ = 0;
   LogSummary held_;
-  std::uint64_t whole_restarts_ = 0;
+  std::uint64_t exits_and_restarts_ = 0;
 };
 
 }  // namespace taskhost

@@ -1,8 +1,7 @@
 // The words of the contract, one for each enumerator.
-#include "taskhost/core/coordinator.hpp"
+#include "task_machine.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/outcome.hpp"
-#include "taskhost/core/task_machine.hpp"
 #include "taskhost/core/task_type.hpp"
 
 namespace taskhost {
@@ -91,66 +90,6 @@ std::string_view to_string(StopReason reason) noexcept {
   return "?";
 }
 
-std::string_view to_string(TaskState state) noexcept {
-  switch (state) {
-    case TaskState::waiting:
-      return "waiting";
-    case TaskState::running:
-      return "running";
-    case TaskState::restarting:
-      return "restarting";
-    case TaskState::stopping:
-      return "stopping";
-    case TaskState::ended:
-      return "ended";
-  }
-  return "?";
-}
-
-std::string_view to_string(TaskEvent event) noexcept {
-  switch (event) {
-    case TaskEvent::start_due:
-      return "start_due";
-    case TaskEvent::exited:
-      return "exited";
-    case TaskEvent::stop_requested:
-      return "stop_requested";
-    case TaskEvent::stop_expired:
-      return "stop_expired";
-  }
-  return "?";
-}
-
-std::string_view to_string(Action action) noexcept {
-  switch (action) {
-    case Action::none:
-      return "none";
-    case Action::start:
-      return "start";
-    case Action::restart:
-      return "restart";
-    case Action::discard:
-      return "discard";
-    case Action::discard_exhausted:
-      return "discard_exhausted";
-    case Action::stop_host_success:
-      return "stop_host_success";
-    case Action::stop_host_failure:
-      return "stop_host_failure";
-    case Action::stop_host_exhausted:
-      return "stop_host_exhausted";
-    case Action::ask:
-      return "ask";
-    case Action::cancel:
-      return "cancel";
-    case Action::report_stopped:
-      return "report_stopped";
-    case Action::remove:
-      return "remove";
-  }
-  return "?";
-}
-
 std::string_view to_string(ExitAction action) noexcept {
   switch (action) {
     case ExitAction::restart:
@@ -203,49 +142,49 @@ std::string_view to_string(Strategy strategy) noexcept {
   return "?";
 }
 
-std::string_view to_string(Coordinator::State state) noexcept {
+std::string_view to_string(TaskState state) noexcept {
   switch (state) {
-    case Coordinator::State::waiting:
+    case TaskState::waiting:
       return "waiting";
-    case Coordinator::State::delayed:
+    case TaskState::delayed:
       return "delayed";
-    case Coordinator::State::starting:
+    case TaskState::starting:
       return "starting";
-    case Coordinator::State::running:
+    case TaskState::running:
       return "running";
-    case Coordinator::State::stopping:
+    case TaskState::stopping:
       return "stopping";
-    case Coordinator::State::stopped:
+    case TaskState::stopped:
       return "stopped";
-    case Coordinator::State::ended:
+    case TaskState::ended:
       return "ended";
   }
   return "?";
 }
 
-std::string_view to_string(Coordinator::Purpose purpose) noexcept {
+std::string_view to_string(StopPurpose purpose) noexcept {
   switch (purpose) {
-    case Coordinator::Purpose::host:
+    case StopPurpose::host:
       return "host";
-    case Coordinator::Purpose::operator_stop:
+    case StopPurpose::operator_stop:
       return "operator";
-    case Coordinator::Purpose::discard:
+    case StopPurpose::discard:
       return "discard";
-    case Coordinator::Purpose::again:
+    case StopPurpose::again:
       return "again";
-    case Coordinator::Purpose::failure:
+    case StopPurpose::failure:
       return "failure";
   }
   return "?";
 }
 
-std::string_view to_string(Coordinator::Operation operation) noexcept {
+std::string_view to_string(Operation operation) noexcept {
   switch (operation) {
-    case Coordinator::Operation::stop:
+    case Operation::stop:
       return "stop";
-    case Coordinator::Operation::start:
+    case Operation::start:
       return "start";
-    case Coordinator::Operation::restart:
+    case Operation::restart:
       return "restart";
   }
   return "?";

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "restart_policy.hpp"
 #include "taskhost/core/duration.hpp"
-#include "taskhost/core/restart_policy.hpp"
 
 namespace taskhost {
 

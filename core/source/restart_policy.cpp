@@ -1,4 +1,4 @@
-#include "taskhost/core/restart_policy.hpp"
+#include "restart_policy.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +8,14 @@ namespace taskhost {
 namespace {
 
 const SupervisionOptions no_options;
+
+// splitmix64's finalizer: bits that look random, and are the same for the same numbers.
+constexpr std::uint64_t mix(std::uint64_t value) noexcept {
+  value += 0x9e3779b97f4a7c15u;
+  value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
+  value = (value ^ value >> 27) * 0x94d049bb133111ebu;
+  return value ^ value >> 31;
+}
 
 const SupervisionOptions& optional_of(const TaskOptions& options) noexcept {
   return options.optional ? *options.optional : no_options;
@@ -109,6 +117,10 @@ Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome 
   ++ledger.in_a_row;
   ++ledger.lifetime;
   return {Judgement::Kind::restart, optional.backoff ? optional.backoff->delay(ledger.in_a_row, random) : 0};
+}
+
+double chance(std::uint64_t seed, std::uint64_t task, std::uint64_t restart) noexcept {
+  return static_cast<double>(mix(mix(seed ^ task) ^ restart) >> 11) * 0x1p-53;
 }
 
 GiveUp after_giving_up(const TaskOptions& options) noexcept {

@@ -90,7 +90,8 @@ std::string Recipe::explain(bool in_start, std::int32_t result) const {
   return std::string(in_start ? "its start" : "it") + " returned " + std::to_string(result) + ", which means nothing";
 }
 
-TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options) noexcept
+TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options,
+                   bool is_coordinated) noexcept
     : shard(its_shard),
       functions(its_function.recipe().raw.step != nullptr ? its_function.recipe().raw
                                                           : RawFunctions{start_virtual, step_virtual, nullptr}),
@@ -98,6 +99,10 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
       state_size(its_function.recipe().state_size),
       options(its_options),
       blocking(its_function.recipe().blocking),
+      coordinated(is_coordinated),
+      plain(!is_coordinated && its_options.optional == nullptr),
+      restarts_after_ok(plain && its_options.type == TaskType::mandatory ? its_options.restarts : 0),
+      restarts_after_failure(plain && its_options.type != TaskType::shutdown_on_exit ? its_options.restarts : 0),
       recipe(its_function.recipe()),
       function(its_function) {}
 
@@ -164,8 +169,7 @@ Shard::Shard(ShardOwner& owner, EventSink& sink, const Clock& clock, bool comple
 
 Shard::~Shard() {
   for_each_cell([this](TaskCell& cell) {
-    const TaskState state = cell.machine.state;
-    if ((state == TaskState::running || state == TaskState::stopping) && !cell.kind->blocking) {
+    if (is_live(cell.life.state) && !cell.removed && !cell.kind->blocking) {
       forget_requests(cell);
       drop_guarded(cell);
     }
@@ -179,8 +183,9 @@ Shard::~Shard() {
 TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index,
                      bool coordinated) {
   const Recipe& recipe = function.recipe();
-  if (kinds_.empty() || &kinds_.back().recipe != &recipe || kinds_.back().options != options) {
-    kinds_.emplace_back(*this, function, options);
+  if (kinds_.empty() || &kinds_.back().recipe != &recipe || kinds_.back().options != options ||
+      kinds_.back().coordinated != coordinated) {
+    kinds_.emplace_back(*this, function, options, coordinated);
   }
   const TaskKind& kind = kinds_.back();
   const std::size_t align = std::max(alignof(TaskCell), recipe.state_align);
@@ -195,13 +200,11 @@ TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::st
   name.copy(text, name.size());
   text[name.size()] = '\0';
   ++size_;
+  if (!kind.plain) cell.need_extra().supervised = std::make_unique<SupervisedCell>(cell);
   if (coordinated) {
-    cell.coordinated = true;
-    cell.machine.restarts_used = options.restarts;
-    cell.need_extra().coordinated = std::make_unique<CoordinatedCell>();
-    has_coordinated_.store(true, std::memory_order_relaxed);
+    has_coordinated_ = true;
   } else {
-    if (live_++ == 0) ended_.store(false, std::memory_order_relaxed);
+    if (unended_++ == 0) ended_.store(false, std::memory_order_relaxed);
     wake(cell);
   }
   return cell;
@@ -223,9 +226,11 @@ Shard::Turn Shard::turn() {
   const Nanoseconds turn_end = now_ + turn_limit;
   port_.drain([this](TaskCell& cell) {
     // A waker that outlived its execution by a moment must not hurry a restart.
-    if (cell.machine.state == TaskState::running || cell.machine.state == TaskState::stopping) wake(cell);
+    if (is_live(cell.life.state)) wake(cell);
   });
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
+  if (supervision_timers_)
+    supervision_timers_->advance(now_, [this](TimerNode& node) { fire(static_cast<SupervisedCell&>(node)); });
   if (!stalls_.empty() && !take_back_stalled()) return {.lost = true};
   if (!remains_.empty() && !destroy_remains()) return {.lost = true};
   if (!stop_deadlines_.empty() && !expire_deadlines()) return {.lost = true};
@@ -259,35 +264,29 @@ Shard::Turn Shard::turn() {
   }
   update_log(false);  // what this turn held back has to be told though there may be no other turn for hours
   Nanoseconds deadline = std::min(wheel_.next_deadline(), log_gate_.next_deadline());
+  if (supervision_timers_) deadline = std::min(deadline, supervision_timers_->next_deadline());
   if (!stop_deadlines_.empty()) deadline = std::min(deadline, stop_deadlines_.front().time);
   return {.more = queue_head_ != nullptr || (stopping_ && next_run_ < runs_.size()), .deadline = deadline};
 }
 
 bool Shard::run(TaskCell& cell) {
-  switch (cell.machine.state) {
-    case TaskState::waiting:
-      if (cell.coordinated) return start_coordinated(cell);
-      return start(cell);
-    case TaskState::restarting:
-      return start(cell);
-    case TaskState::running:
-    case TaskState::stopping:
-      if (cell.stalled) [[unlikely]] {
-        stall_of(cell).woken = true;
-        return true;
-      }
-      return cell.kind->blocking ? look_after_blocking(cell) : poll(cell);
-    case TaskState::ended:
-      return true;
+  if (!is_live(cell.life.state)) {
+    if (cell.life.state != TaskState::waiting) return true;  // woken, and then it ended
+    return cell.kind->plain ? start(cell) : start_supervised(cell);
   }
-  return true;
+  if (cell.stalled || cell.removed) [[unlikely]] {
+    if (cell.stalled) stall_of(cell).woken = true;
+    return true;
+  }
+  return cell.kind->blocking ? look_after_blocking(cell) : poll(cell);
 }
 
 // Makes a fresh execution. Its call has to be ended.
-Status Shard::hot_start(TaskCell& cell) {
-  cell.machine.resume(cell.kind->options, TaskEvent::start_due);
+Status Shard::hot_start(TaskCell& cell, TaskState state) {
+  cell.life.state = state;
   ++counters_.starts;
   cell.said_ready = false;
+  cell.stop_deadline_set = false;
   cell.stop_asked.store(false, std::memory_order_relaxed);
   cell.ready_asked.store(false, std::memory_order_relaxed);
   clear(cell.state(), cell.kind->state_size);
@@ -296,7 +295,7 @@ Status Shard::hot_start(TaskCell& cell) {
   return start_guarded(cell);
 }
 
-Status Shard::begin_execution(TaskCell& cell) { return hot_start(cell); }
+Status Shard::begin_execution(TaskCell& cell, TaskState state) { return hot_start(cell, state); }
 
 // A restart that nobody listens to is one pass through start, and touches the task's block, its kind and the shard.
 bool Shard::start(TaskCell& cell) {
@@ -305,12 +304,12 @@ bool Shard::start(TaskCell& cell) {
   cell.started_at = complete_events_ ? clock_.now() : now_;  // events tell uptimes: no call before counts in them
   if (stopping_ || host_stopping()) return refuse_start(cell);
   if (only_counts()) {
-    if (cell.machine.state == TaskState::waiting) log_gate_.hold_back(EventKind::task_started, cell.name());
+    log_gate_.hold_back_start();
   } else if (!publish(cell, EventKind::task_started)) {
     return refuse_start(cell);
   }
   Tenure& tenure = *tenure_;
-  const Status status = hot_start(cell);
+  const Status status = hot_start(cell, TaskState::running);  // no difference to starting: nothing watches its start
   if (!tenure.end_call()) [[unlikely]]
     return lose(tenure, {.status = status});
   if (status != Status::ok || kind.blocking) [[unlikely]]
@@ -321,19 +320,24 @@ bool Shard::start(TaskCell& cell) {
 
 bool Shard::refuse_start(TaskCell& cell) {
   --cell.execution;
-  cell.machine.resume(cell.options(), TaskEvent::start_due, Outcome::ok, true);
-  end(cell);
+  if (cell.kind->coordinated) {
+    owner_.coordinated_ended(cell.index, {.ending = Ending::refused});
+  } else {
+    cell.life.state = TaskState::ended;
+    end(cell);
+  }
   return true;
 }
 
 bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
   if (status != Status::ok) {
     forget_requests(cell);
-    settle(cell, outcome_of(status));
+    const Outcome outcome = outcome_of(status);
+    ended(cell, Ending::returned, outcome, message_of(cell), 0);
     return true;
   }
   apply(cell, frame);
-  if (cell.coordinated) tell_started(cell);
+  if (!cell.kind->plain) start_is_over(cell);
   if (!cell.kind->blocking) return poll(cell);
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
   return launch(cell);
@@ -358,8 +362,8 @@ bool Shard::hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status
     check_ready(cell);
   if (status != Status::pending) return hot_finish(cell, status);
   apply(cell, frame);
-  if (cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]]
-    limit_stop(cell);
+  if (cell.life.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]]
+    limit_stop(cell, stop_began_);
   return true;
 }
 bool Shard::after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
@@ -379,10 +383,7 @@ bool Shard::launch(TaskCell& cell) {
     extra.message = std::string("no thread for a blocking task: ") + error.what();
     return finish(cell, Status::error);
   }
-  if (cell.machine.state == TaskState::stopping) {  // its start came back late
-    if (!cell.stop_deadline_set) limit_stop(cell);
-    cell.extra->call->request_stop();
-  }
+  if (cell.life.state == TaskState::stopping) cell.extra->call->request_stop();  // its start came back late
   return true;
 }
 
@@ -430,22 +431,23 @@ bool Shard::drop(TaskCell& cell) {
 void Shard::after_drop(TaskCell& cell, const LateResult& late) {
   forget_requests(cell);
   cell.lingers = false;
+  cell.removed = false;
   if (late.after_exit) {
     settle(cell, late.outcome);
-  } else if (cell.coordinated) {
-    report_end(cell, Coordinator::Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped");
   } else {
-    publish(cell, EventKind::task_stopped, Outcome::cancelled, "did not stop in time and was dropped");
-    end(cell);
+    ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped",
+          clock_.now() - cell.started_at);
   }
 }
 
 void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
   // If the host stops meanwhile, start sees it.
-  if (only_counts() && cell.machine.state == TaskState::running) {
-    TaskMachine after = cell.machine;
-    if (after.resume(cell.options(), TaskEvent::exited, outcome) == Action::restart) [[likely]] {
-      cell.machine = after;
+  if (only_counts() && cell.life.state == TaskState::running) {
+    const TaskKind& kind = *cell.kind;
+    if (cell.life.charged < (outcome == Outcome::ok ? kind.restarts_after_ok : kind.restarts_after_failure))
+        [[likely]] {
+      ++cell.life.charged;
+      cell.life.state = TaskState::waiting;
       ++counters_.restarts;
       log_gate_.hold_back_restart(cell.name());
       if (cell.extra) cell.extra->message.clear();
@@ -459,79 +461,39 @@ void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
 void Shard::settle(TaskCell& cell, Outcome outcome) {
   // A text given to fail counts only for a failure.
   const std::string_view message = outcome != Outcome::ok ? message_of(cell) : std::string_view();
-  if (cell.coordinated) {
-    report_end(cell, Coordinator::Ending::returned, outcome, message);
-    cell.extra->message.clear();
-    return;
-  }
-  if (cell.machine.state == TaskState::running) {
-    ++counters_.last_exits;
-    publish(cell, EventKind::task_exited, outcome, message);
-  }
-  switch (cell.machine.resume(cell.options(), TaskEvent::exited, outcome, stopping_ || host_stopping())) {
-    case Action::restart:
-      --counters_.last_exits;
-      ++counters_.restarts;
-      publish(cell, EventKind::task_restarting);
-      wake(cell);
-      break;
-    case Action::discard:
-      publish(cell, EventKind::task_discarded, outcome, "it ended well", StopReason::task_exit);
-      end(cell);
-      break;
-    case Action::discard_exhausted:
-      publish(cell, EventKind::task_gave_up, outcome, message);
-      publish(cell, EventKind::task_discarded, outcome, message, StopReason::budget_exhausted);
-      end(cell);
-      break;
-    case Action::stop_host_success:
-    case Action::stop_host_failure:
-      owner_.stop_wanted({StopReason::task_exit, outcome != Outcome::ok, cell.name(), std::string(message)});
-      end(cell);
-      break;
-    case Action::stop_host_exhausted:
-      publish(cell, EventKind::task_gave_up, outcome, message);
-      owner_.stop_wanted({StopReason::budget_exhausted, true, cell.name(), std::string(message)});
-      end(cell);
-      break;
-    case Action::report_stopped:
-      publish(cell, EventKind::task_stopped, Outcome::cancelled, message);
-      end(cell);
-      break;
-    case Action::cancel:
-      end(cell);
-      break;
-    case Action::none:
-    case Action::start:
-    case Action::ask:
-    case Action::remove:
-      break;
-  }
-  if (cell.extra) cell.extra->message.clear();
+  ended(cell, Ending::returned, outcome, message, clock_.now() - cell.started_at);
 }
 
-void Shard::end(TaskCell&) noexcept {
-  if (--live_ != 0) return;
+void Shard::end(TaskCell&) {
+  if (--unended_ != 0) return;
   update_log(true);
   ended_.store(true, std::memory_order_release);
   owner_.shard_ended();
 }
 
-bool Shard::publish_event(const TaskCell& cell, EventKind kind, Outcome outcome, std::string_view message,
-                          StopReason reason, bool for_log) {
+bool Shard::publish_event(TaskCell& cell, TaskNews&& news, bool for_log) {
+  news.execution = cell.execution;
+  news.remaining = cell.remaining(cell.kind->plain ? 0 : clock_.now());
+  return sink_.publish(event_of(std::move(news), cell, owner_.task_id(cell.index), for_log));
+}
+
+Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& id, bool for_log) {
   Event event;
-  event.kind = kind;
+  event.kind = news.kind;
   event.type = cell.options().type;
-  event.outcome = outcome;
-  event.reason = reason;
+  event.outcome = news.outcome;
+  event.reason = news.reason;
   event.for_log = for_log;
   event.task = cell.name();
-  event.id = owner_.task_id(cell.index);
-  event.execution = cell.execution;
-  cell.tell_budget(event);
-  if (kind != EventKind::task_started) event.uptime_ms = (clock_.now() - cell.started_at) / 1'000'000;
-  event.message = message;
-  return sink_.publish(std::move(event));
+  event.id = id;
+  event.execution = news.execution;
+  event.remaining = news.remaining.value_or(0);
+  event.unlimited = !news.remaining;
+  event.delay_ms = news.delay / 1'000'000;
+  event.uptime_ms = news.uptime / 1'000'000;
+  event.stalled_ms = news.silence / 1'000'000;
+  event.message = news.cooldown ? "cooldown" : std::move(news.message);
+  return event;
 }
 
 void Shard::update_log(bool now) {

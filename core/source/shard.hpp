@@ -18,7 +18,7 @@
 #include "handler_queue.hpp"
 #include "log_gate.hpp"
 #include "task_cell.hpp"
-#include "taskhost/core/coordinator.hpp"
+#include "task_machine.hpp"
 #include "taskhost/core/supervisor.hpp"
 #include "tenure.hpp"
 
@@ -41,6 +41,10 @@ class ShardOwner {
   virtual void stop_wanted(StopCause cause) noexcept = 0;
   virtual void task_abandoned() noexcept = 0;
   virtual void shard_ended() noexcept = 0;
+  // After that, an operator starts one of its tasks. False: the host stops; then the shard has ended still.
+  virtual bool shard_revived() noexcept = 0;
+  // For the jitter of backoffs.
+  virtual std::uint64_t seed() const noexcept = 0;
   // A shard that was asleep is about to run task code, which may block.
   virtual void shard_awake() noexcept = 0;
   virtual boost::uuids::uuid task_id(std::uint32_t index) const noexcept = 0;
@@ -51,7 +55,7 @@ class ShardOwner {
   virtual void coordinated_begun(std::uint32_t index) = 0;
   virtual void coordinated_started(std::uint32_t index) = 0;
   virtual void coordinated_ready(std::uint32_t index) = 0;
-  virtual void coordinated_ended(std::uint32_t index, Coordinator::End end) = 0;
+  virtual void coordinated_ended(std::uint32_t index, End end) = 0;
   // For the report of a stop that ran out of time.
   virtual void did_not_stop(Straggler straggler) = 0;
 
@@ -115,18 +119,12 @@ class Shard {
   // What still lives is dropped, or abandoned.
   void expire_stop();
 
-  // The coordinator's orders; they do nothing if its task is in no state for them.
+  // The coordinator's orders; they do nothing if its task is in no state for them. From handlers of the loop.
   void order_start(TaskCell& cell, std::optional<std::uint32_t> remaining);
   void order_stop(TaskCell& cell);
-  // Gives a task that it has supervised alone so far to the coordinator; by its place among the shard's tasks, from 0.
-  struct HandedOver {
-    TaskCell* cell = nullptr;  // null: the shard keeps it, since it stops
-    Coordinator::State state = Coordinator::State::ended;
-    std::uint64_t execution = 0;
-    std::uint32_t restarts_used = 0;
-  };
-  // While a thread is stuck in it, the order waits for that to come back, or for the stop.
-  void hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take);
+
+  // An operator's wish for one of its own tasks, by its place among the shard's, from 0. From handlers of the loop.
+  void operate(std::size_t place, Operation operation);
 
   // [monitor] The tenure of the thread that owns the shard now.
   Tenure& tenure() const noexcept { return *tenure_; }
@@ -154,8 +152,8 @@ class Shard {
 
   // [any thread] All its tasks have ended, the coordinated ones left out.
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
-  // [any thread] It has tasks of the coordinator's.
-  bool has_coordinated() const noexcept { return has_coordinated_.load(std::memory_order_relaxed); }
+  // [any thread] It has tasks of the coordinator's. Once they are made.
+  bool has_coordinated() const noexcept { return has_coordinated_; }
 
   boost::asio::io_context& context() noexcept { return context_; }
   WakePort& port() noexcept { return port_; }
@@ -165,6 +163,8 @@ class Shard {
   void watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests);
 
  private:
+  class Voice;
+
   // Cells of one kind, one behind the other. A list of pointers would cost each task 8 bytes.
   struct Run {
     const TaskKind* kind;
@@ -193,7 +193,8 @@ class Shard {
     std::shared_ptr<Tenure> tenure;  // of that thread
     Nanoseconds since;
     bool woken = false;
-    std::vector<std::function<void()>> deferred;
+    bool abandoned = false;  // nobody waits for it
+    std::vector<std::function<void()>> deferred{};
   };
 
   // What completed for a coroutine after it was dropped; or, without a handler, the sign that all has that does soon.
@@ -208,12 +209,12 @@ class Shard {
   // each is compiled into one function, see shard.cpp.
   bool run(TaskCell& cell);
   bool start(TaskCell& cell);
-  bool start_coordinated(TaskCell& cell);
-  Status begin_execution(TaskCell& cell);
+  bool start_supervised(TaskCell& cell);
+  Status begin_execution(TaskCell& cell, TaskState state);
   bool poll(TaskCell& cell);
   bool finish(TaskCell& cell, Status status);
   bool drop(TaskCell& cell);
-  [[gnu::always_inline]] inline Status hot_start(TaskCell& cell);
+  [[gnu::always_inline]] inline Status hot_start(TaskCell& cell, TaskState state);
   [[gnu::always_inline]] inline bool hot_poll(TaskCell& cell);
   [[gnu::always_inline]] inline bool hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status);
   [[gnu::always_inline]] inline bool hot_finish(TaskCell& cell, Status status);
@@ -221,7 +222,8 @@ class Shard {
   [[gnu::always_inline]] inline void hot_settle(TaskCell& cell, Outcome outcome);
   bool ask(TaskCell& cell);
   bool ask_next();
-  bool tell_to_stop(TaskCell& cell);
+  bool tell_to_stop(TaskCell& cell, StopPurpose purpose);
+  void ask_soon(TaskCell& cell, StopPurpose purpose);
   bool remove(TaskCell& cell);
   bool expire_deadlines();
   bool look_after_blocking(TaskCell& cell);
@@ -241,11 +243,16 @@ class Shard {
   void abandon(TaskCell& cell);
 
   void settle(TaskCell& cell, Outcome outcome);
-  void tell_started(TaskCell& cell);
-  void report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outcome, std::string_view message);
+  void ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, Nanoseconds uptime);
+  void start_is_over(TaskCell& cell);
+  void become_ready(TaskCell& cell);
+  void arm(SupervisedCell& supervised);
+  void fire(SupervisedCell& supervised);
+  void follow(TaskCell& cell, TaskMachine::Step step);
+  HostPhase phase() const noexcept;
   void report_straggler(const TaskCell& cell, std::string where);
   void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);
-  void end(TaskCell& cell) noexcept;
+  void end(TaskCell& cell);
   // Most executions asked for nothing: that must cost nothing.
   [[gnu::always_inline]] void forget_requests(TaskCell& cell) noexcept {
     if (cell.asked) forget_all(cell);
@@ -259,20 +266,19 @@ class Shard {
   void set_timer(TaskCell& cell, const CallFrame& frame);
   void set_relative_timers();
   void check_ready(TaskCell& cell);
-  void limit_stop(TaskCell& cell);
+  void limit_stop(TaskCell& cell, Nanoseconds asked);
+  void set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew = false);
   bool host_stopping() const noexcept { return host_stopping_.load(std::memory_order_relaxed); }
 
   // False: host_stopping came before this task_started.
-  bool publish(const TaskCell& cell, EventKind kind, Outcome outcome = Outcome::ok, std::string_view message = {},
-               StopReason reason = StopReason::request) {
+  bool publish(TaskCell& cell, EventKind kind) {
     const bool for_log = log_gate_.admit(kind, cell.name());
     if (!for_log && !complete_events_) return kind != EventKind::task_started || !host_stopping();
-    return publish_event(cell, kind, outcome, message, reason, for_log);
+    return publish_event(cell, {.kind = kind}, for_log);
   }
   // A storm, and nobody listens to events: what happens is only counted.
   bool only_counts() const noexcept { return !complete_events_ && log_gate_.holds_back(); }
-  bool publish_event(const TaskCell& cell, EventKind kind, Outcome outcome, std::string_view message, StopReason reason,
-                     bool for_log);
+  bool publish_event(TaskCell& cell, TaskNews&& news, bool for_log);
   void update_log(bool now);
 
   ShardOwner& owner_;
@@ -290,6 +296,7 @@ class Shard {
   TaskCell** queue_tail_ = &queue_head_;
   Nanoseconds now_;
   TimerWheel wheel_;
+  std::unique_ptr<TimerWheel> supervision_timers_;               // null: no task has needed one
   std::shared_ptr<Tenure> tenure_ = std::make_shared<Tenure>();  // shared with the thread that owns the shard by it
   std::vector<TaskCell*> relative_timers_;
   LogGate log_gate_;
@@ -301,14 +308,14 @@ class Shard {
 
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};
-  std::atomic<bool> has_coordinated_{false};
+  bool has_coordinated_ = false;
   bool stopping_ = false;
   bool expired_ = false;  // the stop as a whole ran out of time
   Nanoseconds stop_began_ = 0;
   std::size_t next_run_ = 0;  // the first task that was not asked to stop: its run, and its place there
   std::size_t next_cell_ = 0;
   std::size_t size_ = 0;
-  std::size_t live_ = 0;                      // tasks that have not ended, the coordinated ones left out
+  std::size_t unended_ = 0;                   // tasks, the coordinated ones left out
   std::vector<StopDeadline> stop_deadlines_;  // a heap
 };
 

@@ -1,112 +1,189 @@
-// The tasks of a shard whose ends the coordinator interprets: it orders their starts and stops, and is told what
-// becomes of them.
-#include <boost/asio/post.hpp>
-
+// What a shard supervises: its own tasks by their machines, and those of the coordinator by its orders. And what
+// operators want.
 #include "shard.hpp"
 
 namespace taskhost {
 
-void Shard::order_start(TaskCell& cell, std::optional<std::uint32_t> remaining) {
-  CoordinatedCell& coordinated = *cell.extra->coordinated;
-  coordinated.start_ordered = true;
-  coordinated.remaining = remaining.value_or(0);
-  coordinated.unlimited = !remaining;
-  coordinated.heartbeat.store(0, std::memory_order_relaxed);
-  wake(cell);
+// What a machine has to tell of one of the shard's own tasks.
+class Shard::Voice final : public TaskVoice {
+ public:
+  Voice(Shard& shard, TaskCell& cell) : shard_(shard), cell_(cell) {}
+
+  void tell(TaskNews&& news) override {
+    const bool for_log = shard_.log_gate_.admit(news.kind, cell_.name());
+    if (for_log || shard_.complete_events_) shard_.publish_event(cell_, std::move(news), for_log);
+  }
+  void stop_host(StopReason reason, bool failure, std::string_view message) override {
+    shard_.owner_.stop_wanted({reason, failure, cell_.name(), std::string(message)});
+  }
+
+ private:
+  Shard& shard_;
+  TaskCell& cell_;
+};
+
+HostPhase Shard::phase() const noexcept {
+  if (stopping_) return HostPhase::stopping;
+  return host_stopping() ? HostPhase::closing : HostPhase::running;
 }
 
-bool Shard::start_coordinated(TaskCell& cell) {
-  CoordinatedCell& coordinated = *cell.extra->coordinated;
-  if (!coordinated.start_ordered) return true;  // a wake that came before it was handed over
-  coordinated.start_ordered = false;
-  coordinated.ready_at = coordinated.asked_at = 0;
-  cell.stop_deadline_set = false;
+// --- an execution of a task that is not plain ------------------------------------------------------------------------
+
+bool Shard::start_supervised(TaskCell& cell) {
+  SupervisedCell& supervised = *cell.supervised();
+  const bool coordinated = cell.kind->coordinated;
+  if (coordinated && !std::exchange(supervised.start_ordered, false)) return true;  // only woken
+  supervised.ready_at = supervised.asked_at = 0;
+  supervised.heartbeat.store(0, std::memory_order_relaxed);
   ++cell.execution;
   cell.started_at = clock_.now();
-  if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) {
-    --cell.execution;
-    owner_.coordinated_ended(cell.index, {.ending = Coordinator::Ending::refused, .message = {}});
-    return true;
+  if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) return refuse_start(cell);
+  if (coordinated) {
+    owner_.coordinated_begun(cell.index);
+  } else {
+    TaskMachine machine = cell.machine();
+    machine.prepare();
+    machine.begun(cell.started_at);
+    arm(supervised);
   }
-  owner_.coordinated_begun(cell.index);
   Tenure& tenure = *tenure_;
-  const Status status = begin_execution(cell);
+  const Status status = begin_execution(cell, coordinated ? TaskState::running : TaskState::starting);
   if (!tenure.end_call()) return lose(tenure, {.status = status});
   return after_start(cell, tenure.frame, status);
 }
 
-void Shard::tell_started(TaskCell& cell) {
+void Shard::start_is_over(TaskCell& cell) {
+  SupervisedCell& supervised = *cell.supervised();
   const SupervisionOptions* const optional = cell.options().optional.get();
-  if (optional == nullptr || !optional->notify) cell.extra->coordinated->ready_at = clock_.now();
-  owner_.coordinated_started(cell.index);
+  if (optional == nullptr || !optional->notify) supervised.ready_at = clock_.now();
+  if (cell.kind->coordinated) {
+    owner_.coordinated_started(cell.index);
+  } else {
+    supervised.supervision.start_over = true;
+    become_ready(cell);
+  }
+}
+
+void Shard::check_ready(TaskCell& cell) {
+  cell.said_ready = true;
+  SupervisedCell* const supervised = cell.supervised();
+  if (supervised != nullptr && supervised->ready_at == 0) supervised->ready_at = clock_.now();
+  if (cell.kind->coordinated) {
+    owner_.coordinated_ready(cell.index);
+    return;
+  }
+  publish(cell, EventKind::task_ready);
+  if (supervised == nullptr) return;
+  supervised->supervision.said_ready = true;
+  become_ready(cell);
+}
+
+// If it is.
+void Shard::become_ready(TaskCell& cell) {
+  if (!cell.machine().becomes_ready(clock_.now())) return;
+  cell.life.state = TaskState::running;
+  arm(*cell.supervised());
+}
+
+void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, Nanoseconds uptime) {
+  End end{ending, outcome, std::string(message), uptime, 0};
+  SupervisedCell* const supervised = cell.supervised();
+  const Nanoseconds now = clock_.now();
+  if (supervised != nullptr && supervised->ready_at != 0) {
+    // Neither the start nor the dying counts as living.
+    const Nanoseconds last = supervised->asked_at != 0 ? supervised->asked_at : now;
+    if (supervised->ready_at < last) end.lived = last - supervised->ready_at;
+  }
+  if (ending != Ending::abandoned && cell.extra) cell.extra->message.clear();  // else it is the stuck thread's
+  if (cell.kind->coordinated) {
+    // For the next order; but one that is abandoned can't be started any more.
+    cell.life.state = ending == Ending::abandoned ? TaskState::ended : TaskState::waiting;
+    owner_.coordinated_ended(cell.index, std::move(end));
+    return;
+  }
+  const bool is_exit = ending == Ending::returned && cell.life.state != TaskState::stopping;
+  const double random =
+      supervised != nullptr ? chance(owner_.seed(), cell.index, supervised->supervision.ledger.lifetime) : 0;
+  Voice voice(*this, cell);
+  const TaskMachine::Next next = cell.machine().end(end, is_exit, phase(), now, random, voice);
+  if (next.restarts) {
+    ++counters_.restarts;
+  } else if (is_exit) {
+    ++counters_.last_exits;
+  }
+  cell.life.state = next.state;
+  if (supervised != nullptr) arm(*supervised);
+  if (next.state == TaskState::waiting) wake(cell);
+  if (next.state == TaskState::ended) this->end(cell);
+}
+
+// --- time ------------------------------------------------------------------------------------------------------------
+
+// After its machine may have changed its deadline.
+void Shard::arm(SupervisedCell& supervised) {
+  const Nanoseconds deadline = supervised.supervision.deadline;
+  if (supervised.is_set() ? supervised.TimerNode::deadline == deadline : deadline == never) return;
+  if (!supervision_timers_) supervision_timers_ = std::make_unique<TimerWheel>(now_);
+  supervision_timers_->cancel(supervised);
+  if (deadline != never) supervision_timers_->set(supervised, deadline);
+}
+
+void Shard::fire(SupervisedCell& supervised) {
+  TaskCell& cell = supervised.cell;
+  if (phase() != HostPhase::running) return;  // nothing is watched any more, and nothing is started
+  Voice voice(*this, cell);
+  follow(cell, cell.machine().due(now_, supervised.heartbeat.load(std::memory_order_relaxed), voice));
+}
+
+void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
+  switch (step) {
+    case TaskMachine::Step::nothing:
+      break;
+    case TaskMachine::Step::wait:
+      if (cell.life.state == TaskState::ended) {
+        if (unended_ == 0) {
+          if (!owner_.shard_revived()) return;
+          ended_.store(false, std::memory_order_relaxed);
+        }
+        ++unended_;
+      }
+      cell.life.state = TaskState::waiting;
+      wake(cell);
+      break;
+    case TaskMachine::Step::stop:
+      cell.life.state = TaskState::stopped;
+      break;
+    case TaskMachine::Step::ask:
+      ask_soon(cell, cell.life.purpose);
+      break;
+  }
+  if (!cell.kind->plain) arm(*cell.supervised());
+}
+
+// --- operators and the coordinator -----------------------------------------------------------------------------------
+
+void Shard::operate(std::size_t place, Operation operation) {
+  if (!tenure_->leave_loop() || phase() != HostPhase::running) return;
+  for (const Run& run : runs_) {
+    if (place < run.count) {
+      TaskCell& cell = run.at(place);
+      follow(cell, cell.machine().operate(operation));
+      return;
+    }
+    place -= run.count;
+  }
+}
+
+void Shard::order_start(TaskCell& cell, std::optional<std::uint32_t> remaining) {
+  SupervisedCell& supervised = *cell.supervised();
+  supervised.start_ordered = true;
+  supervised.remaining = remaining;
+  wake(cell);
 }
 
 void Shard::order_stop(TaskCell& cell) {
-  if (!tell_to_stop(cell)) return;  // it has ended by itself, and that is on its way
-  limit_stop(cell);                 // at once: its next call may never return
-  if (cell.stalled || cell.kind->blocking) {
-    if (!cell.stalled) {
-      cell.extra->call->request_stop();
-    } else if (!cell.kind->blocking) {
-      stall_of(cell).woken = true;  // to be polled once more when it is back
-    }
-  } else {
-    wake(cell);
-  }
-}
-
-void Shard::report_end(TaskCell& cell, Coordinator::Ending ending, Outcome outcome, std::string_view message) {
-  cell.machine.state = TaskState::waiting;  // for the next order
-  const CoordinatedCell& coordinated = *cell.extra->coordinated;
-  const Nanoseconds now = clock_.now();
-  // Neither the start nor the dying counts as living.
-  const Nanoseconds last = coordinated.asked_at != 0 ? coordinated.asked_at : now;
-  const bool lived = coordinated.ready_at != 0 && coordinated.ready_at < last;
-  owner_.coordinated_ended(cell.index, {ending, outcome, std::string(message), now - cell.started_at,
-                                        lived ? last - coordinated.ready_at : 0});
-}
-
-void Shard::hand_over(std::size_t place, const std::function<void(const HandedOver&)>& take) {
-  if (stopping_) {  // an order does nothing any more, and the task is asked to end like all others
-    take({});
-    return;
-  }
-  std::size_t before = 0;
-  for (const Run& run : runs_) {
-    if (place - before >= run.count) {
-      before += run.count;
-      continue;
-    }
-    TaskCell& cell = run.at(place - before);
-    if (cell.stalled) {  // a thread is stuck in it, and writes what would be written here
-      defer(cell, [this, place, take] { hand_over(place, take); });
-      return;
-    }
-    HandedOver handed{&cell, Coordinator::State::ended, cell.execution, cell.machine.restarts_used};
-    cell.need_extra().coordinated = std::make_unique<CoordinatedCell>();
-    cell.extra->coordinated->remaining = cell.machine.remaining(cell.options());
-    cell.coordinated = true;
-    has_coordinated_.store(true, std::memory_order_relaxed);
-    cell.machine.restarts_used = cell.options().restarts;
-    switch (cell.machine.state) {
-      case TaskState::waiting:
-      case TaskState::restarting:
-        cell.machine.state = TaskState::waiting;
-        handed.state = Coordinator::State::waiting;
-        break;
-      case TaskState::running:
-        handed.state = Coordinator::State::running;
-        break;
-      case TaskState::stopping:  // only a shard that stops has asked it
-      case TaskState::ended:
-        cell.machine.state = TaskState::waiting;
-        take(handed);
-        return;
-    }
-    take(handed);
-    end(cell);  // for the shard
-    return;
-  }
+  // If it has ended by itself, that is on its way.
+  if (tenure_->leave_loop() && cell.life.state == TaskState::running) ask_soon(cell, StopPurpose::host);
 }
 
 }  // namespace taskhost

@@ -51,17 +51,6 @@ void Shard::set_relative_timers() {
   relative_timers_.clear();
 }
 
-void Shard::check_ready(TaskCell& cell) {
-  cell.said_ready = true;
-  if (cell.coordinated) {
-    Nanoseconds& ready_at = cell.extra->coordinated->ready_at;
-    if (ready_at == 0) ready_at = clock_.now();  // else it was from its start on
-    owner_.coordinated_ready(cell.index);
-  } else {
-    publish(cell, EventKind::task_ready);
-  }
-}
-
 void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests) {
   OwnedDescriptor owned(duplicate);  // a spare one if there is a watch already
   auto& watches = cell.need_extra().watches;
@@ -104,7 +93,8 @@ void Shard::after_removal(TaskCell& cell, const CallFrame& frame) {
 bool Shard::destroy_remains() {
   for (std::size_t i = 0; i < remains_.size();) {
     TaskCell& cell = *remains_[i].cell;
-    if (cell.stalled) {  // it may be the same coroutine
+    if (std::any_of(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == &cell; })) {
+      // It may be the same coroutine.
       ++i;
       continue;
     }

@@ -16,58 +16,73 @@ void Shard::begin_stop(Nanoseconds began) {
   for (const Run& run : runs_) {
     if (!run.kind->blocking) continue;
     for (std::size_t i = 0; i < run.count; ++i) {
-      if (!run.at(i).coordinated && !ask(run.at(i))) return;  // can't be: asking a blocking task calls nothing
+      if (!run.kind->coordinated && !ask(run.at(i))) return;  // can't be: asking a blocking task calls nothing
     }
   }
   for (std::size_t i = 0; i < stalls_.size(); ++i) {
-    if (!stalls_[i].cell->coordinated) (void)ask(*stalls_[i].cell);
-    for (auto& work : std::exchange(stalls_[i].deferred, {})) boost::asio::post(context_, std::move(work));
+    if (!stalls_[i].cell->kind->coordinated) (void)ask(*stalls_[i].cell);
   }
 }
 
 bool Shard::ask_next() {
   const Run& run = runs_[next_run_];
-  if (!run.kind->blocking && next_cell_ < run.count) {
-    TaskCell& cell = run.at(next_cell_++);
-    return cell.coordinated || ask(cell);  // the coordinator's are asked when it says so
-  }
+  // The coordinator's are asked when it says so.
+  if (!run.kind->blocking && !run.kind->coordinated && next_cell_ < run.count) return ask(run.at(next_cell_++));
   ++next_run_;
   next_cell_ = 0;
   return true;
 }
 
-// True: an execution lives, and knows now that it has to end.
-bool Shard::tell_to_stop(TaskCell& cell) {
-  if (cell.coordinated && cell.machine.state != TaskState::running) return false;
-  const Action action = cell.machine.resume(cell.options(), TaskEvent::stop_requested);
-  if (action == Action::cancel) end(cell);
-  if (action != Action::ask) return false;
-  cell.stop_asked.store(true, std::memory_order_release);
-  if (cell.coordinated) {
-    cell.extra->coordinated->asked_at = clock_.now();
-  } else {
-    publish(cell, EventKind::task_stopping);
+// True: an execution lives, and knows from now on that it has to end.
+bool Shard::tell_to_stop(TaskCell& cell, StopPurpose purpose) {
+  const TaskState state = cell.life.state;
+  if (!is_live(state)) {  // the host stops
+    if (state == TaskState::ended || cell.kind->coordinated) return false;
+    cell.life.state = TaskState::ended;
+    end(cell);
+    return false;
   }
+  cell.machine().want_stop(purpose);
+  SupervisedCell* const supervised = cell.supervised();
+  if (supervised != nullptr) arm(*supervised);
+  if (state == TaskState::stopping) return false;
+  cell.life.to_ask = false;
+  cell.life.state = TaskState::stopping;
+  cell.stop_asked.store(true, std::memory_order_release);
+  if (supervised != nullptr) supervised->asked_at = clock_.now();
+  if (!cell.kind->coordinated) publish(cell, EventKind::task_stopping);
   return true;
 }
 
+// For the host's stop, which asks them all in one walk.
 bool Shard::ask(TaskCell& cell) {
-  if (!tell_to_stop(cell)) return true;
-  if (!cell.kind->blocking && !cell.stalled) return poll(cell);  // its deadline is set if it does not end at once
-  limit_stop(cell);
-  if (!cell.stalled) {
+  if (!cell.kind->blocking && !cell.stalled) {
+    return !tell_to_stop(cell, StopPurpose::host) || poll(cell);  // its deadline is set if it does not end at once
+  }
+  ask_soon(cell, StopPurpose::host);
+  return true;
+}
+
+void Shard::ask_soon(TaskCell& cell, StopPurpose purpose) {
+  if (!tell_to_stop(cell, purpose)) return;
+  // At once: its next call may never return.
+  limit_stop(cell, stopping_ && !cell.kind->coordinated ? stop_began_ : clock_.now());
+  if (!cell.stalled && cell.kind->blocking) {
     cell.extra->call->request_stop();
+  } else if (!cell.stalled) {
+    wake(cell);
   } else if (!cell.kind->blocking) {
     stall_of(cell).woken = true;  // to be polled once more when it is back
   }
-  return true;
 }
 
-void Shard::limit_stop(TaskCell& cell) {
+void Shard::limit_stop(TaskCell& cell, Nanoseconds asked) {
+  set_stop_deadline(cell, expired_ ? now_ : later(asked, to_nanoseconds(cell.options().stop_timeout)));
+}
+
+void Shard::set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew) {
   cell.stop_deadline_set = true;
-  const Nanoseconds asked = cell.coordinated ? cell.extra->coordinated->asked_at : stop_began_;
-  const Nanoseconds time = expired_ ? now_ : later(asked, to_nanoseconds(cell.options().stop_timeout));
-  stop_deadlines_.push_back({time, &cell, cell.execution, false});
+  stop_deadlines_.push_back({time, &cell, cell.execution, armed_anew});
   std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
 }
 
@@ -76,13 +91,12 @@ bool Shard::expire_deadlines() {
     const StopDeadline due = stop_deadlines_.front();
     std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
     stop_deadlines_.pop_back();
+    if (due.execution != due.cell->execution) continue;
     if (now_ > later(due.time, standstill) && !due.armed_anew && !expired_) {  // it has its turn first
-      const Nanoseconds anew = later(now_, to_nanoseconds(due.cell->options().stop_timeout));
-      stop_deadlines_.push_back({anew, due.cell, due.execution, true});
-      std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
-      continue;
+      set_stop_deadline(*due.cell, later(now_, to_nanoseconds(due.cell->options().stop_timeout)), true);
+    } else if (!remove(*due.cell)) {
+      return false;
     }
-    if (due.execution == due.cell->execution && !remove(*due.cell)) return false;
   }
   return true;
 }
@@ -98,7 +112,7 @@ void Shard::expire_stop() {
   for (std::size_t run = 0; run < runs_.size(); ++run) {
     for (std::size_t i = 0; i < runs_[run].count; ++i) {
       TaskCell& cell = runs_[run].at(i);
-      (void)tell_to_stop(cell);
+      (void)tell_to_stop(cell, StopPurpose::host);
       if (!remove(cell)) return;
     }
   }
@@ -112,18 +126,22 @@ std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
 
 // The stop of this task ran out of time.
 bool Shard::remove(TaskCell& cell) {
-  if (cell.machine.state != TaskState::stopping) return true;
+  if (cell.life.state != TaskState::stopping || cell.removed) return true;
   if (cell.stalled) {
-    if (stall_of(cell).tenure->abandon()) abandon(cell);  // else it came back this very moment, and is looked at next
+    if (stall_of(cell).tenure->abandon()) {
+      abandon(cell);
+    } else {
+      set_stop_deadline(cell, now_ + 1);  // it came back this very moment, and is looked at first
+    }
     return true;
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
   // A blocking execution that ended meanwhile has not run out of time.
   if (call != nullptr && call->finished()) return look_after_blocking(cell);
-  cell.machine.resume(cell.options(), TaskEvent::stop_expired);
   forget_requests(cell);
   if (call == nullptr) {
     if (expired_) report_straggler(cell, {});
+    cell.removed = true;
     return drop(cell);
   }
   // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
@@ -143,17 +161,19 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   now_ = clock_.now();
   TaskCell& cell = *lost->pinned();
   const Stage stage = lost->frame.requests.stage;
-  cell.stalled = true;
-  stalls_.push_back({&cell, std::move(lost), now_ - blocked_for, false, {}});
-  if (stopping_ && cell.machine.state == TaskState::stopping && !cell.stop_deadline_set) limit_stop(cell);
+  stalls_.push_back({.cell = &cell, .tenure = std::move(lost), .since = now_ - blocked_for});
   if (expired_) boost::asio::post(context_, [this] { expire_stop(); });  // the former owner may have been in the midst
-  if (cell.machine.state != TaskState::ended) return;
-  // Its stop ran out of time, and now its drop does not return; or what is left of a coroutine long dropped.
-  if (!stalls_.back().tenure->abandon()) return;
-  if (stage == Stage::drop) {
-    abandon(cell);
-  } else {
-    owner_.task_abandoned();
+  if (stage == Stage::handler && (!is_live(cell.life.state) || cell.removed)) {
+    // Of a coroutine long dropped: nobody waits for that.
+    stalls_.back().abandoned = stalls_.back().tenure->abandon();
+    if (stalls_.back().abandoned) owner_.task_abandoned();
+    return;
+  }
+  cell.stalled = true;
+  if (cell.removed) {  // its stop ran out of time, and now its drop does not return
+    if (stalls_.back().tenure->abandon()) abandon(cell);
+  } else if (stopping_ && cell.life.state == TaskState::stopping && !cell.stop_deadline_set) {
+    limit_stop(cell, stop_began_);
   }
 }
 
@@ -163,8 +183,8 @@ void Shard::give_up() {
   if (!stopping_) stop_began_ = now_;  // its thread has not got to it
   stopping_ = true;
   for_each_cell([this](TaskCell& cell) {
-    if (!cell.coordinated) (void)tell_to_stop(cell);
-    if (cell.machine.state != TaskState::stopping) return;
+    if (!cell.kind->coordinated) (void)tell_to_stop(cell, StopPurpose::host);
+    if (cell.life.state != TaskState::stopping) return;
     std::string where;
     if (&cell == tenure_->pinned()) {
       where = to_string(tenure_->frame.requests.stage);
@@ -173,40 +193,37 @@ void Shard::give_up() {
     } else if (cell.kind->blocking) {
       where = "run";
     }
-    if (cell.coordinated) {
+    if (cell.kind->coordinated) {
       report_straggler(cell, where);
-      return;
+    } else {
+      lose_for_good(cell, where, "its shard was given up");
     }
-    cell.machine.resume(cell.options(), TaskEvent::stop_expired);
-    lose_for_good(cell, where, "its shard was given up");
   });
 }
 
+// After its tenure is.
 void Shard::abandon(TaskCell& cell) {
-  cell.machine.resume(cell.options(), TaskEvent::stop_expired);
-  const std::string stage(to_string(stall_of(cell).tenure->frame.requests.stage));
+  Stall& stall = stall_of(cell);
+  stall.abandoned = true;
+  const std::string stage(to_string(stall.tenure->frame.requests.stage));
   lose_for_good(cell, stage, "its " + stage + " did not return");
 }
 
 void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {
   report_straggler(cell, where);
   owner_.task_abandoned();
-  if (cell.coordinated) {
-    report_end(cell, Coordinator::Ending::abandoned, Outcome::cancelled, what);
-    cell.machine.state = TaskState::ended;  // it can't be started any more
-  } else {
-    publish(cell, EventKind::task_abandoned, Outcome::cancelled, what);
-    end(cell);
-  }
+  ended(cell, Ending::abandoned, Outcome::cancelled, what, clock_.now() - cell.started_at);
 }
 
 void Shard::report_straggler(const TaskCell& cell, std::string where) {
-  const Nanoseconds asked = cell.coordinated ? cell.extra->coordinated->asked_at : stop_began_;
+  const SupervisedCell* const supervised = cell.supervised();
+  const Nanoseconds asked = supervised != nullptr ? supervised->asked_at : stop_began_;
   owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), clock_.now() - asked});
 }
 
 Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {
-  return *std::find_if(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == &cell; });
+  return *std::find_if(stalls_.begin(), stalls_.end(),
+                       [&](const Stall& stall) { return stall.cell == &cell && !stall.abandoned; });
 }
 
 // On the thread that lost the shard.
@@ -238,7 +255,6 @@ bool Shard::resume_stalled(Stall stall) {
   }
   for (auto& work : stall.deferred) boost::asio::post(context_, std::move(work));
   if (stall.woken) wake(cell);
-  if (cell.machine.state == TaskState::stopping) limit_stop(cell);  // it may have passed meanwhile
   switch (frame.requests.stage) {
     case Stage::start:
       return after_start(cell, frame, late.status);

@@ -155,7 +155,7 @@ void StallMonitor::look_at_call(Member& member, Time now) {
   if (!impatient && !stop_.is_stuck(since, now)) return;
   Tenure& tenure = member.thread->shard().tenure();
   if (!tenure.pin(member.watch.sight())) return;
-  const TaskCell& cell = *tenure.pinned();
+  TaskCell& cell = *tenure.pinned();
   const bool over = stop_.is_stuck(since, now) && stop_.is_over(cell.options().stop_timeout, now);
   if (!over && !impatient) {
     tenure.unpin();
@@ -230,15 +230,10 @@ void StallMonitor::tell_untold(Time now) {
 }
 
 // While the call is pinned: then nobody changes what is read here.
-Event StallMonitor::event_of(const TaskCell& cell) const {
-  Event event;
-  event.kind = EventKind::task_stalled;
-  event.type = cell.options().type;
-  event.task = cell.name();
-  event.id = owner_.task_id(cell.index);
-  event.execution = cell.execution;
-  cell.tell_budget(event);
-  return event;
+Event StallMonitor::event_of(TaskCell& cell) const {
+  TaskNews news{.kind = EventKind::task_stalled, .execution = cell.execution};
+  news.remaining = cell.remaining(cell.kind->shard.clock().now());
+  return taskhost::event_of(std::move(news), cell, owner_.task_id(cell.index), false);
 }
 
 // While the call can't come back. False: the log does not tell of it.

@@ -76,7 +76,7 @@ class StallMonitor {
   void refuse(Member& member, Time now, bool over, const char* why);
   void give_up(Member& member);
   void tell_untold(Time now);
-  Event event_of(const TaskCell& cell) const;
+  Event event_of(TaskCell& cell) const;
   bool tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for);
   bool can_be_stuck(const Member& member) const {
     const Shard& shard = member.thread->shard();

@@ -77,7 +77,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (cancelled_) throw std::logic_error("this supervisor can't be prepared any more");
     if (tasks_.size() > task_limit) throw std::length_error("more than 4294967295 tasks");
     check_policies();
-    coordinated_.plan(tasks_, options_.seed != 0 ? options_.seed : id_high_);
+    coordinated_.plan(tasks_, seed());
     std::size_t made = 0;
     std::exception_ptr failure;
     try {
@@ -174,12 +174,16 @@ class Supervisor::Implementation final : public ShardOwner {
     boost::asio::post(control_, [this] { begin_stop(); });
   }
 
-  void operate(std::size_t task, Coordinator::Operation operation) {
+  void operate(std::size_t task, Operation operation) {
     if (!started_ || task >= task_count_) return;
-    boost::asio::post(control_, [this, task, operation] {
-      coordinated_.operate(static_cast<std::uint32_t>(task), operation, shards_[task % shards_.size()].thread->shard(),
-                           task / shards_.size());
-    });
+    const auto index = static_cast<std::uint32_t>(task);
+    if (coordinated_.is_coordinated(index)) {
+      boost::asio::post(control_, [this, index, operation] { coordinated_.operate(index, operation); });
+    } else {
+      Shard& shard = shards_[task % shards_.size()].thread->shard();
+      boost::asio::post(shard.context(),
+                        [&shard, place = task / shards_.size(), operation] { shard.operate(place, operation); });
+    }
   }
 
   void for_each_name(const std::function<void(std::size_t, const char*)>& function) const {
@@ -203,6 +207,13 @@ class Supervisor::Implementation final : public ShardOwner {
       boost::asio::post(control_, [this] { all_ended(); });
     }
   }
+  bool shard_revived() noexcept override {
+    live_shards_.fetch_add(1);
+    if (!stopping_.load()) return true;  // else it may have been late for the look whether all shards have ended
+    shard_ended();
+    return false;
+  }
+  std::uint64_t seed() const noexcept override { return options_.seed != 0 ? options_.seed : id_high_; }
   void shard_awake() noexcept override { monitor_.shard_awake(); }
   boost::uuids::uuid task_id(std::uint32_t index) const noexcept override {
     const std::uint64_t high = mix(id_high_ + index);
@@ -218,9 +229,7 @@ class Supervisor::Implementation final : public ShardOwner {
   void coordinated_begun(std::uint32_t index) override { coordinated_.begun(index); }
   void coordinated_started(std::uint32_t index) override { coordinated_.started(index); }
   void coordinated_ready(std::uint32_t index) override { coordinated_.ready(index); }
-  void coordinated_ended(std::uint32_t index, Coordinator::End end) override {
-    coordinated_.ended(index, std::move(end));
-  }
+  void coordinated_ended(std::uint32_t index, End end) override { coordinated_.ended(index, std::move(end)); }
   void did_not_stop(Straggler straggler) override {
     boost::asio::post(control_, [this, straggler = std::move(straggler)] { report(straggler); });
   }
@@ -477,9 +486,7 @@ std::size_t Supervisor::task_count() const noexcept { return implementation_->ta
 void Supervisor::prepare() { implementation_->prepare(); }
 void Supervisor::start() { implementation_->start(); }
 HostResult Supervisor::wait() { return implementation_->wait(); }
-void Supervisor::operate(std::size_t task, Coordinator::Operation operation) {
-  implementation_->operate(task, operation);
-}
+void Supervisor::operate(std::size_t task, Operation operation) { implementation_->operate(task, operation); }
 void Supervisor::for_each_name(const std::function<void(std::size_t, const char*)>& function) const {
   implementation_->for_each_name(function);
 }

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "call_frame.hpp"
+#include "task_machine.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/task_fn.hpp"
-#include "taskhost/core/task_machine.hpp"
-#include "taskhost/core/timer_wheel.hpp"
+#include "timer_wheel.hpp"
 
 namespace taskhost {
 
@@ -21,7 +21,7 @@ class DescriptorWatch;
 
 // What all tasks of a shard with the same recipe and policy have in common. Constant.
 struct TaskKind {
-  TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options) noexcept;
+  TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options, bool is_coordinated) noexcept;
 
   Shard& shard;
   const RawFunctions functions;
@@ -29,18 +29,26 @@ struct TaskKind {
   const std::size_t state_size;
   const TaskOptions options;
   const bool blocking;
+  const bool coordinated;                 // the coordinator decides what follows from their ends
+  const bool plain;                       // neither that, nor optional fields: no SupervisedCell
+  const std::uint32_t restarts_after_ok;  // of a plain task, for the hot path: 0 where its type restarts nothing
+  const std::uint32_t restarts_after_failure;
   const Recipe& recipe;
   const TaskFn function;  // keeps the recipe
 };
 
-// What a task has whose ends the coordinator interprets; made before its first execution, or when it is handed over.
-struct CoordinatedCell {
-  bool start_ordered = false;
-  bool unlimited = false;
-  std::uint32_t remaining = 0;            // of its budget, as the coordinator said with the last start
+// What a task has that is not plain; made with it.
+struct SupervisedCell : TimerNode {  // set to supervision.deadline
+  explicit SupervisedCell(TaskCell& its_cell) noexcept : cell(its_cell) {}
+
+  TaskCell& cell;
+  Supervision supervision;                // not of a coordinated one: the coordinator has that
   Nanoseconds ready_at = 0;               // of this execution; 0: it was not yet
   Nanoseconds asked_at = 0;               // to end; 0: it was not
   std::atomic<Nanoseconds> heartbeat{0};  // [any thread] the last one of this execution
+  // Of a coordinated one: an order, and the budget as the coordinator said with the last.
+  bool start_ordered = false;
+  std::optional<std::uint32_t> remaining{0};
 };
 
 // What few tasks need, made when one does, and kept across restarts.
@@ -48,7 +56,7 @@ struct TaskExtra {
   std::string message;                                    // of the last fail
   std::vector<std::shared_ptr<DescriptorWatch>> watches;  // shared with their handlers in Asio's queue
   std::shared_ptr<BlockingCall> call;                     // the live run of a blocking execution
-  std::unique_ptr<CoordinatedCell> coordinated;           // null: its shard supervises it alone
+  std::unique_ptr<SupervisedCell> supervised;             // null: a plain task
 };
 
 struct TaskCell final : Execution {
@@ -63,14 +71,15 @@ struct TaskCell final : Execution {
     return reinterpret_cast<const char*>(this) + kind->state_offset + kind->state_size;
   }
   const TaskOptions& options() const noexcept { return kind->options; }
-  // What is left of its budget, as an event tells it.
-  void tell_budget(Event& event) const noexcept {
-    if (coordinated) {
-      event.remaining = extra->coordinated->remaining;
-      event.unlimited = extra->coordinated->unlimited;
-    } else {
-      event.remaining = machine.remaining(options());
-    }
+  // Not while a thread is stuck in it, unless it is supervised: extra is that thread's.
+  SupervisedCell* supervised() const noexcept { return kind->plain ? nullptr : extra->supervised.get(); }
+  TaskMachine machine() noexcept {
+    SupervisedCell* const more = supervised();
+    return {options(), life, more != nullptr ? &more->supervision : nullptr};
+  }
+  // What is left of its budget; nothing if it has no end.
+  std::optional<std::uint32_t> remaining(Nanoseconds now) noexcept {
+    return kind->coordinated ? supervised()->remaining : machine().remaining(now);
   }
   TaskExtra& need_extra() {
     asked = true;
@@ -90,22 +99,23 @@ struct TaskCell final : Execution {
   const std::uint32_t index;
   std::atomic<std::uint32_t> slot{no_slot};
   std::uint32_t waker_generation = 0;  // 0 until this execution asks for its waker
-  [[no_unique_address]] TaskMachine machine;
+  TaskLife life;
   bool asked = false;  // for something that has to be forgotten in the end
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> ready_asked{false};
-  // Then its budget counts as used up: no exit of it is ever a restart of the shard's. A byte of its own, since the
-  // monitor reads it while the shard's owner writes the bits below.
-  bool coordinated = false;
   // The shard's, and the new owner's while the task is stalled.
   bool queued : 1 = false;
   bool stalled : 1 = false;
   bool timer_relative : 1 = false;  // to be set at the next reading of the clock
   bool said_ready : 1 = false;
   bool stop_deadline_set : 1 = false;
+  bool removed : 1 = false;  // its stop ran out of time: it is being dropped
   bool lingers : 1 = false;  // it was dropped, and its end is told when what is left of it is destroyed
 };
 static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte
+
+// What people are told of it, as an event. `news.message` is moved.
+Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& id, bool for_log);
 
 // Run task code that may throw; what it throws becomes the execution's message, and panic.
 Status start_guarded(TaskCell& cell) noexcept;

@@ -82,7 +82,7 @@ int32_t read_options(const taskhost_options& given, taskhost::HostOptions& optio
   return TASKHOST_RESULT_OK;
 }
 
-int32_t operate(taskhost_host* host, const char* name, taskhost::Coordinator::Operation operation) noexcept {
+int32_t operate(taskhost_host* host, const char* name, taskhost::Operation operation) noexcept {
   if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
   if (name == nullptr) return TASKHOST_RESULT_UNKNOWN_TASK;
   try {
@@ -180,13 +180,13 @@ void taskhost_request_stop(taskhost_host* host) {
 }
 
 int32_t taskhost_stop_task(taskhost_host* host, const char* name) {
-  return operate(host, name, taskhost::Coordinator::Operation::stop);
+  return operate(host, name, taskhost::Operation::stop);
 }
 int32_t taskhost_start_task(taskhost_host* host, const char* name) {
-  return operate(host, name, taskhost::Coordinator::Operation::start);
+  return operate(host, name, taskhost::Operation::start);
 }
 int32_t taskhost_restart_task(taskhost_host* host, const char* name) {
-  return operate(host, name, taskhost::Coordinator::Operation::restart);
+  return operate(host, name, taskhost::Operation::restart);
 }
 
 int32_t taskhost_state(const taskhost_host* host) {

@@ -385,7 +385,7 @@ void Host::request_stop() noexcept {
   errno = kept;
 }
 
-int Host::operate(std::string_view name, Coordinator::Operation operation) {
+int Host::operate(std::string_view name, Operation operation) {
   if (state() != TASKHOST_STATE_RUNNING) return TASKHOST_RESULT_WRONG_STATE;
   const std::optional<std::size_t> task = index_.find(name, *supervisor_);
   if (!task) return TASKHOST_RESULT_UNKNOWN_TASK;

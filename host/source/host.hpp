@@ -65,7 +65,7 @@ class Host {
   // [any thread, async-signal-safe]
   void request_stop() noexcept;
   // [any thread] A TASKHOST_RESULT_* code.
-  int operate(std::string_view name, Coordinator::Operation operation);
+  int operate(std::string_view name, Operation operation);
   // [any thread]
   int state() const noexcept;
   int status() const noexcept { return status_.load(std::memory_order_acquire); }

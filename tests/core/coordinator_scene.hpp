@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "taskhost/core/coordinator.hpp"
+#include "coordinator.hpp"
 
 namespace taskhost::test {
 
@@ -32,9 +32,6 @@ struct Recipe : CoordinatedTask {
 
 class CoordinatorScene final : public CoordinatorPort {
  public:
-  using Ending = Coordinator::Ending;
-  using Operation = Coordinator::Operation;
-
   explicit CoordinatorScene(const std::vector<Recipe>& recipes, std::vector<Strategy> groups = {})
       : coordinator({recipes.begin(), recipes.end()}, std::move(groups), 7, *this), heartbeats(recipes.size()) {}
 
@@ -59,7 +56,7 @@ class CoordinatorScene final : public CoordinatorPort {
   std::string ends(Place task, Outcome outcome, const std::string& message = {}, Nanoseconds uptime = 0) {
     return ends(task, {Ending::returned, outcome, message, uptime * second, uptime * second});
   }
-  std::string ends(Place task, const Coordinator::End& end) { return coordinator.ended(task, end, now), takes(); }
+  std::string ends(Place task, const End& end) { return coordinator.ended(task, end, now), takes(); }
   // Each timer in its time.
   std::string seconds_pass(Nanoseconds seconds) {
     const Nanoseconds end = now + seconds * second;

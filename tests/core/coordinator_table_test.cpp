@@ -11,9 +11,6 @@ using taskhost::test::Recipe;
 
 namespace {
 
-using Ending = Coordinator::Ending;
-using Operation = Coordinator::Operation;
-
 Recipe worker() {
   SupervisionOptions optional;
   optional.backoff.emplace().initial = 1s;

@@ -9,17 +9,14 @@ using taskhost::test::Recipe;
 
 namespace {
 
-using Ending = Coordinator::Ending;
-using Operation = Coordinator::Operation;
-
 constexpr TaskType mandatory = TaskType::mandatory;
 constexpr TaskType detachable = TaskType::detachable;
 constexpr TaskType shutdown_on_exit = TaskType::shutdown_on_exit;
 constexpr Outcome ok = Outcome::ok;
 constexpr Outcome error = Outcome::error;
-const Coordinator::End dropped{Ending::dropped, Outcome::cancelled, {}, 0, 0};
-const Coordinator::End abandoned{Ending::abandoned, Outcome::cancelled, {}, 0, 0};
-const Coordinator::End refused{Ending::refused, Outcome::ok, {}, 0, 0};
+const End dropped{Ending::dropped, Outcome::cancelled, {}, 0, 0};
+const End abandoned{Ending::abandoned, Outcome::cancelled, {}, 0, 0};
+const End refused{Ending::refused, Outcome::ok, {}, 0, 0};
 
 SupervisionOptions with_backoff(std::chrono::nanoseconds delay) {
   SupervisionOptions optional;
@@ -103,7 +100,7 @@ TEST_CASE("a start that fails is an exit with an uptime of nothing, however long
   SupervisionOptions optional;
   optional.reset_after = 10s;
   CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
-  const Coordinator::End failed{Ending::returned, error, {}, 60 * CoordinatorScene::second, 0};
+  const End failed{Ending::returned, error, {}, 60 * CoordinatorScene::second, 0};
   scene.begin();
   scene.begun(0);
   CHECK(scene.ends(0, failed) == "exited 0 error, restarting 0 in 0, start 0");
@@ -299,7 +296,7 @@ TEST_CASE("who was held up by whom is what was true when the stop ran out of tim
   for (const Place task : {0, 1, 2, 3}) scene.runs(task);
   scene.host_stops();
   scene.stop_expires();
-  scene.ends(0, {CoordinatorScene::Ending::dropped});
+  scene.ends(0, {Ending::dropped});
   CHECK(scene.coordinator.held_up_by(2) == std::vector<Place>{1, 0});
   CHECK(scene.coordinator.held_up_by(2, 1) == std::vector<Place>{1});
   CHECK(scene.coordinator.held_up_by(3).empty());

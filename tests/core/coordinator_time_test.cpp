@@ -10,8 +10,6 @@ using taskhost::test::Recipe;
 
 namespace {
 
-using Operation = Coordinator::Operation;
-
 constexpr TaskType mandatory = TaskType::mandatory;
 constexpr TaskType detachable = TaskType::detachable;
 constexpr Outcome error = Outcome::error;
@@ -86,19 +84,9 @@ TEST_CASE("reset_after counts what the execution lived, not how long it was up")
     scene.runs(0);
     scene.ends(0, error);  // one restart is used up
     scene.runs(0);
-    Coordinator::End end{Coordinator::Ending::returned, error, {}, 20 * CoordinatorScene::second, 0};
+    End end{Ending::returned, error, {}, 20 * CoordinatorScene::second, 0};
     end.lived = lived ? 10 * CoordinatorScene::second : 10 * CoordinatorScene::second - 1;
     CHECK(scene.ends(0, end) == (lived ? "exited 0 error, restarting 0 in 0, start 0"
                                        : "exited 0 error, gave up 0, discarded 0 budget_exhausted"));
   }
-}
-
-// --- taken in from a shard -------------------------------------------------------------------------------------------
-
-TEST_CASE("a waiting task that is taken in to be stopped is never started") {
-  CoordinatorScene scene({});
-  scene.begin();
-  scene.coordinator.adopt(Recipe(mandatory, 3).options, Coordinator::State::waiting, 0, {}, Operation::stop, scene.now);
-  CHECK(scene.takes().empty());
-  CHECK(scene.state(0) == "stopped");
 }

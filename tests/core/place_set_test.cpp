@@ -1,5 +1,5 @@
 // A set of places beside std::set.
-#include "taskhost/core/place_set.hpp"
+#include "place_set.hpp"
 
 #include <cstdint>
 #include <set>

@@ -1,5 +1,5 @@
 // What an exit of a task with optional fields means: rules, type, budget with and without a window, backoff.
-#include "taskhost/core/restart_policy.hpp"
+#include "restart_policy.hpp"
 
 #include <limits>
 #include <memory>

@@ -16,18 +16,18 @@ constexpr TaskType mandatory = TaskType::mandatory;
 constexpr TaskType detachable = TaskType::detachable;
 
 // Each way an execution can end.
-enum class End { ok, error, panic, failing_start, throwing_start };
+enum class How { ok, error, panic, failing_start, throwing_start };
 
-std::shared_ptr<const ScriptRecipe> ending(End end) {
+std::shared_ptr<const ScriptRecipe> ending(How end) {
   Script script;
   script.start = [end](void*, Execution& execution) {
-    if (end == End::failing_start) return fail(execution, "refused");
-    if (end == End::throwing_start) throw std::runtime_error("thrown by start");
+    if (end == How::failing_start) return fail(execution, "refused");
+    if (end == How::throwing_start) throw std::runtime_error("thrown by start");
     return Status::ok;
   };
   script.step = [end](void*, Execution& execution) {
-    if (end == End::error) return fail(execution, "broken");
-    if (end == End::panic) throw std::runtime_error("thrown by step");
+    if (end == How::error) return fail(execution, "broken");
+    if (end == How::panic) throw std::runtime_error("thrown by step");
     return Status::ok;
   };
   return recipe_of(std::move(script));
@@ -40,48 +40,48 @@ TEST_CASE("each task type, however its executions end and whatever its budget, d
   struct Row {
     TaskType type;
     std::uint32_t budget;
-    End end;
+    How end;
     int starts;
     Then then;
   };
   const Row rows[] = {
-      {ends_host, 0, End::ok, 1, stops_host_well},
-      {ends_host, 0, End::error, 1, stops_host_failed},
-      {ends_host, 0, End::panic, 1, stops_host_failed},
-      {ends_host, 0, End::failing_start, 1, stops_host_failed},
-      {ends_host, 0, End::throwing_start, 1, stops_host_failed},
+      {ends_host, 0, How::ok, 1, stops_host_well},
+      {ends_host, 0, How::error, 1, stops_host_failed},
+      {ends_host, 0, How::panic, 1, stops_host_failed},
+      {ends_host, 0, How::failing_start, 1, stops_host_failed},
+      {ends_host, 0, How::throwing_start, 1, stops_host_failed},
 
-      {mandatory, 0, End::ok, 1, gave_up_and_stops_host},
-      {mandatory, 0, End::error, 1, gave_up_and_stops_host},
-      {mandatory, 0, End::panic, 1, gave_up_and_stops_host},
-      {mandatory, 0, End::failing_start, 1, gave_up_and_stops_host},
-      {mandatory, 0, End::throwing_start, 1, gave_up_and_stops_host},
-      {mandatory, 1, End::ok, 2, gave_up_and_stops_host},
-      {mandatory, 1, End::error, 2, gave_up_and_stops_host},
-      {mandatory, 1, End::panic, 2, gave_up_and_stops_host},
-      {mandatory, 1, End::failing_start, 2, gave_up_and_stops_host},
-      {mandatory, 1, End::throwing_start, 2, gave_up_and_stops_host},
-      {mandatory, 3, End::ok, 4, gave_up_and_stops_host},
-      {mandatory, 3, End::error, 4, gave_up_and_stops_host},
-      {mandatory, 3, End::panic, 4, gave_up_and_stops_host},
-      {mandatory, 3, End::failing_start, 4, gave_up_and_stops_host},
-      {mandatory, 3, End::throwing_start, 4, gave_up_and_stops_host},
+      {mandatory, 0, How::ok, 1, gave_up_and_stops_host},
+      {mandatory, 0, How::error, 1, gave_up_and_stops_host},
+      {mandatory, 0, How::panic, 1, gave_up_and_stops_host},
+      {mandatory, 0, How::failing_start, 1, gave_up_and_stops_host},
+      {mandatory, 0, How::throwing_start, 1, gave_up_and_stops_host},
+      {mandatory, 1, How::ok, 2, gave_up_and_stops_host},
+      {mandatory, 1, How::error, 2, gave_up_and_stops_host},
+      {mandatory, 1, How::panic, 2, gave_up_and_stops_host},
+      {mandatory, 1, How::failing_start, 2, gave_up_and_stops_host},
+      {mandatory, 1, How::throwing_start, 2, gave_up_and_stops_host},
+      {mandatory, 3, How::ok, 4, gave_up_and_stops_host},
+      {mandatory, 3, How::error, 4, gave_up_and_stops_host},
+      {mandatory, 3, How::panic, 4, gave_up_and_stops_host},
+      {mandatory, 3, How::failing_start, 4, gave_up_and_stops_host},
+      {mandatory, 3, How::throwing_start, 4, gave_up_and_stops_host},
 
-      {detachable, 0, End::ok, 1, discarded},
-      {detachable, 0, End::error, 1, gave_up_and_discarded},
-      {detachable, 0, End::panic, 1, gave_up_and_discarded},
-      {detachable, 0, End::failing_start, 1, gave_up_and_discarded},
-      {detachable, 0, End::throwing_start, 1, gave_up_and_discarded},
-      {detachable, 1, End::ok, 1, discarded},
-      {detachable, 1, End::error, 2, gave_up_and_discarded},
-      {detachable, 1, End::panic, 2, gave_up_and_discarded},
-      {detachable, 1, End::failing_start, 2, gave_up_and_discarded},
-      {detachable, 1, End::throwing_start, 2, gave_up_and_discarded},
-      {detachable, 3, End::ok, 1, discarded},
-      {detachable, 3, End::error, 4, gave_up_and_discarded},
-      {detachable, 3, End::panic, 4, gave_up_and_discarded},
-      {detachable, 3, End::failing_start, 4, gave_up_and_discarded},
-      {detachable, 3, End::throwing_start, 4, gave_up_and_discarded},
+      {detachable, 0, How::ok, 1, discarded},
+      {detachable, 0, How::error, 1, gave_up_and_discarded},
+      {detachable, 0, How::panic, 1, gave_up_and_discarded},
+      {detachable, 0, How::failing_start, 1, gave_up_and_discarded},
+      {detachable, 0, How::throwing_start, 1, gave_up_and_discarded},
+      {detachable, 1, How::ok, 1, discarded},
+      {detachable, 1, How::error, 2, gave_up_and_discarded},
+      {detachable, 1, How::panic, 2, gave_up_and_discarded},
+      {detachable, 1, How::failing_start, 2, gave_up_and_discarded},
+      {detachable, 1, How::throwing_start, 2, gave_up_and_discarded},
+      {detachable, 3, How::ok, 1, discarded},
+      {detachable, 3, How::error, 4, gave_up_and_discarded},
+      {detachable, 3, How::panic, 4, gave_up_and_discarded},
+      {detachable, 3, How::failing_start, 4, gave_up_and_discarded},
+      {detachable, 3, How::throwing_start, 4, gave_up_and_discarded},
   };
   for (const Row& row : rows) {
     INFO(to_string(row.type) << ", budget " << row.budget << ", end " << static_cast<int>(row.end));
@@ -90,8 +90,8 @@ TEST_CASE("each task type, however its executions end and whatever its budget, d
     scene.add("t", recipe, options_of(row.type, row.budget));
     scene.run();
 
-    const std::string outcome = row.end == End::ok                                        ? "ok"
-                                : row.end == End::panic || row.end == End::throwing_start ? "panic"
+    const std::string outcome = row.end == How::ok                                        ? "ok"
+                                : row.end == How::panic || row.end == How::throwing_start ? "panic"
                                                                                           : "error";
     Lines expected;
     for (int n = 1; n <= row.starts; ++n) {
@@ -147,8 +147,8 @@ TEST_CASE("an exit carries its message, how long its execution lived, and the bu
 
 TEST_CASE("what an execution throws becomes its message") {
   ShardScene scene;
-  scene.add("named", ending(End::panic), options_of(ends_host));
-  scene.add("start", ending(End::throwing_start), options_of(ends_host));
+  scene.add("named", ending(How::panic), options_of(ends_host));
+  scene.add("start", ending(How::throwing_start), options_of(ends_host));
   scene.add("odd", stepping([](Execution&) -> Status { throw 42; }), options_of(ends_host));
   scene.run();
   REQUIRE(scene.owner.causes.size() == 3);

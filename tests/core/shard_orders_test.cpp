@@ -1,4 +1,4 @@
-// What a shard says of a task that the coordinator supervises.
+// What a shard does for operators, for the optional fields of its own tasks, and for the coordinator.
 #include "shard_scene.hpp"
 
 using namespace taskhost;
@@ -50,6 +50,23 @@ Nanoseconds lived(bool notifies, std::chrono::nanoseconds start, std::chrono::na
 
 constexpr Nanoseconds second = 1'000'000'000;
 
+using Lines = std::vector<std::string>;
+
+std::shared_ptr<const Recipe> obedient() {
+  return stepping([](Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; });
+}
+std::shared_ptr<const Recipe> failing() {
+  return stepping([](Execution&) { return Status::error; });
+}
+std::shared_ptr<const Recipe> deaf() {
+  return stepping([](Execution&) { return Status::pending; });
+}
+
+TaskOptions with(TaskOptions options, const SupervisionOptions& optional) {
+  options.optional = std::make_shared<SupervisionOptions>(optional);
+  return options;
+}
+
 }  // namespace
 
 TEST_CASE("an execution lives from the end of its start, or from when it says that it is ready, to its end") {
@@ -98,47 +115,333 @@ TEST_CASE("a task that is asked to end by the coordinator has its deadline at on
   scene.shard.order_stop(cell);
   scene.run();
   REQUIRE(scene.owner.ends.size() == 1);
-  CHECK(scene.owner.ends[0].ending == Coordinator::Ending::abandoned);
+  CHECK(scene.owner.ends[0].ending == Ending::abandoned);
 }
 
-TEST_CASE("a task is handed over only when no thread is stuck in it") {
-  ShardScene scene;
-  std::vector<Shard::HandedOver> taken;
-  const auto recipe = stepping([&, stuck = true](Execution&) mutable {
-    if (!std::exchange(stuck, false)) return Status::pending;
-    scene.take_over(100ms);
-    scene.shard.hand_over(0, [&taken](const Shard::HandedOver& handed) { taken.push_back(handed); });
+// --- operators -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("an operator stops, starts and restarts a task, and nothing of it is charged") {
+  for (const bool supervised : {false, true}) {
+    ShardScene scene;
+    TaskOptions options = options_of(TaskType::mandatory, 3);
+    if (supervised) options = with(options, {.reset_after = 1h});
+    scene.add("t", obedient(), options);
     scene.run();
-    CHECK(taken.empty());
-    return Status::pending;
-  });
-  scene.add("t", recipe, options_of(TaskType::mandatory, 3, 1s));
-  scene.run();
-  scene.last.lost = false;
-  scene.run();
-  REQUIRE(taken.size() == 1);
-  CHECK(taken[0].cell != nullptr);
-  CHECK(taken[0].state == Coordinator::State::running);
-  CHECK(taken[0].restarts_used == 0);
-}
-
-TEST_CASE("a shard that stops hands nothing over, and an order that waited for a stuck thread is answered at once") {
-  ShardScene scene;
-  std::vector<Shard::HandedOver> taken;
-  const auto recipe = stepping([&, stuck = true](Execution&) mutable {
-    if (!std::exchange(stuck, false)) return Status::ok;
-    scene.take_over(100ms);
-    scene.shard.hand_over(0, [&taken](const Shard::HandedOver& handed) { taken.push_back(handed); });
+    for (const Operation operation : {Operation::start, Operation::stop, Operation::stop, Operation::restart,
+                                      Operation::restart, Operation::stop, Operation::start}) {
+      scene.shard.operate(0, operation);
+      scene.run();
+    }
+    CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1", "t started 2", "t stopping 2",
+                                      "t stopped 2", "t started 3", "t stopping 3", "t stopped 3", "t started 4"});
+    for (const Record& record : scene.sink.records()) CHECK(record.event.remaining == 3);
     scene.begin_stop();
     scene.run();
-    CHECK(taken.size() == 1);
+    CHECK(scene.sink.lines().back() == "t stopped 4");
+    CHECK(scene.owner.ended == 1);
+  }
+}
+
+TEST_CASE("an operator stops a task before it is started, and while it waits for a delay") {
+  ShardScene scene;
+  scene.add("new", obedient());
+  scene.add("delayed", failing(), with(options_of(TaskType::mandatory, 3), {.backoff = Backoff{.initial = 5s}}));
+  scene.shard.operate(0, Operation::stop);
+  scene.run();
+  CHECK(scene.sink.lines("new").empty());
+  const Lines once{"delayed started 1", "delayed exited 1 error", "delayed restarting"};
+  CHECK(scene.sink.lines("delayed") == once);
+  scene.shard.operate(1, Operation::stop);
+  scene.sleep(1h);
+  CHECK(scene.sink.lines("delayed") == once);
+  scene.shard.operate(0, Operation::restart);
+  scene.shard.operate(1, Operation::start);
+  scene.run();
+  CHECK(scene.sink.lines("new") == Lines{"new started 1"});
+  CHECK(scene.sink.lines("delayed").size() == 2 * once.size());
+  CHECK(scene.sink.records().back().event.delay_ms == 5000);  // budget and backoff were given back
+  CHECK(scene.sink.records().back().event.remaining == 2);
+}
+
+TEST_CASE("an operator ends a delay") {
+  ShardScene scene;
+  scene.add("t", failing(), with(options_of(TaskType::mandatory, 3), {.backoff = Backoff{.initial = 5s}}));
+  scene.run();
+  scene.shard.operate(0, Operation::start);
+  scene.run();
+  CHECK(scene.sink.count(EventKind::task_started) == 2);
+  CHECK(scene.sink.records().back().event.delay_ms == 10'000);
+  CHECK(scene.sink.records().back().event.remaining == 1);
+}
+
+TEST_CASE("a shard whose last task has ended goes on when an operator starts it again") {
+  ShardScene scene;
+  scene.add("t", failing(), options_of(TaskType::detachable, 1));
+  scene.run();
+  REQUIRE(scene.owner.ended == 1);
+  REQUIRE(scene.shard.ended());
+  scene.shard.operate(0, Operation::stop);
+  CHECK(scene.owner.ended == 1);
+  scene.shard.operate(0, Operation::start);
+  CHECK(scene.owner.ended == 0);
+  CHECK_FALSE(scene.shard.ended());
+  scene.run();
+  CHECK(scene.owner.ended == 1);
+  CHECK(scene.sink.count(EventKind::task_started) == 4);
+}
+
+TEST_CASE("an operator's order finds nothing to do once the host stops") {
+  for (const Operation operation : {Operation::stop, Operation::start, Operation::restart}) {
+    for (const bool told : {false, true}) {
+      ShardScene scene;
+      scene.add("ended", failing(), options_of(TaskType::detachable, 0));
+      scene.add("runs", obedient());
+      scene.run();
+      scene.owner.is_stopping = true;
+      if (told) scene.begin_stop();
+      scene.shard.operate(0, operation);
+      scene.shard.operate(1, operation);
+      if (!told) scene.begin_stop();
+      scene.run();
+      CHECK(scene.sink.lines("ended").back() == "ended discarded");
+      CHECK(scene.sink.lines("runs") == Lines{"runs started 1", "runs stopping 1", "runs stopped 1"});
+      CHECK(scene.owner.ended == 1);
+    }
+  }
+}
+
+TEST_CASE("an operator's restart of a task that does not stop drops it, and starts it then") {
+  for (const bool supervised : {false, true}) {
+    ShardScene scene;
+    TaskOptions options = options_of(TaskType::mandatory, 3, 2s);
+    if (supervised) options = with(options, {.reset_after = 1h});
+    scene.add("t", deaf(), options);
+    scene.run();
+    scene.shard.operate(0, Operation::restart);
+    scene.sleep(1999ms);
+    CHECK(scene.sink.lines().back() == "t stopping 1");
+    scene.sleep(2ms);
+    CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1", "t started 2"});
+    CHECK(scene.owner.abandoned == 0);
+    // The stop of the host has a deadline of its own.
+    scene.begin_stop();
+    scene.run();
+    scene.sleep(1s);
+    CHECK(scene.sink.lines().back() == "t stopping 2");
+    scene.sleep(1s + 1ms);
+    CHECK(scene.sink.lines().back() == "t stopped 2");
+  }
+}
+
+TEST_CASE("an operator's order for a task that a thread is stuck in counts at once, and it is abandoned in time") {
+  for (const bool supervised : {false, true}) {
+    for (const bool returns : {false, true}) {
+      ShardScene scene;
+      const auto recipe = stepping([&, first = true](Execution& execution) mutable {
+        if (!std::exchange(first, false)) return execution.stop_requested() ? Status::ok : Status::pending;
+        scene.take_over(100ms);  // and does not return while all of this happens
+        scene.shard.operate(0, Operation::restart);
+        scene.run();
+        CHECK(scene.sink.lines().back() == "t stopping 1");
+        scene.sleep(299ms);
+        if (returns) return Status::pending;
+        scene.sleep(2ms);
+        CHECK(scene.owner.abandoned == 1);
+        scene.shard.operate(0, Operation::start);
+        scene.run();
+        return Status::pending;
+      });
+      TaskOptions options = options_of(TaskType::detachable, 3, 300ms);
+      if (supervised) options = with(options, {.reset_after = 1h});
+      scene.add("t", recipe, options);
+      scene.run();
+      scene.last.lost = false;
+      scene.run();
+      const Lines restarted{"t started 1", "t stopping 1", "t stopped 1", "t started 2"};
+      const Lines lost{"t started 1", "t stopping 1", "t abandoned 1", "t discarded"};
+      CHECK(scene.sink.lines() == (returns ? restarted : lost));
+      CHECK(scene.owner.ended == (returns ? 0 : 1));
+      CHECK(scene.owner.causes.empty());
+    }
+  }
+}
+
+TEST_CASE("a mandatory task that an operator can't stop stops the host") {
+  ShardScene scene;
+  Script script;
+  script.blocking = true;
+  script.step = [](void*, Execution&) { return Status::ok; };
+  scene.add("t", recipe_of(std::move(script)), options_of(TaskType::mandatory, 3, 1s));
+  scene.run();
+  scene.shard.operate(0, Operation::stop);
+  scene.sleep(1s + 1ms);
+  CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
+  REQUIRE(scene.owner.causes.size() == 1);
+  CHECK(scene.owner.causes[0].reason == StopReason::not_stopped);
+  CHECK(scene.owner.causes[0].failure);
+  CHECK(scene.owner.ended == 1);
+}
+
+// --- optional fields -------------------------------------------------------------------------------------------------
+
+TEST_CASE("a task with a backoff waits for its delays, and gives up when its budget is used up") {
+  ShardScene scene;
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 1s};
+  optional.on_give_up = GiveUp::cooldown;
+  optional.cooldown = 1min;
+  scene.add("t", failing(), with(options_of(TaskType::detachable, 2), optional));
+  scene.run();
+  scene.sleep(999ms);
+  CHECK(scene.sink.count(EventKind::task_started) == 1);
+  scene.sleep(2ms);
+  CHECK(scene.sink.count(EventKind::task_started) == 2);
+  scene.sleep(2s + 1ms);
+  CHECK(scene.sink.count(EventKind::task_started) == 3);
+  CHECK(scene.sink.count(EventKind::task_gave_up) == 1);
+  CHECK(scene.sink.records().back().event.message == "cooldown");
+  CHECK(scene.sink.records().back().event.remaining == 2);
+  scene.sleep(1min + 1ms);
+  CHECK(scene.sink.count(EventKind::task_started) == 4);
+  scene.begin_stop();
+  scene.run();
+  CHECK(scene.owner.ended == 1);
+}
+
+TEST_CASE("a task that is not ready in time, or is silent for too long, is stopped, and that is an exit") {
+  for (const bool starting : {false, true}) {
+    for (const bool is_deaf : {false, true}) {
+      ShardScene scene;
+      SupervisionOptions optional;
+      if (starting) {
+        optional.notify = true;
+        optional.start_timeout = 3s;
+      } else {
+        optional.watchdog = Watchdog{3s, WatchdogAction::restart};
+      }
+      scene.add("t", is_deaf ? deaf() : obedient(), with(options_of(TaskType::detachable, 1, 2s), optional));
+      scene.run();
+      scene.sleep(2999ms);
+      CHECK(scene.sink.lines() == Lines{"t started 1"});
+      scene.sleep(2ms);
+      if (is_deaf) {
+        CHECK(scene.sink.lines().back() == "t stopping 1");
+        scene.sleep(2s);
+      }
+      CHECK(scene.sink.lines() ==
+            Lines{"t started 1", "t stopping 1", "t exited 1 error", "t restarting", "t started 2"});
+      CHECK(scene.sink.told("t", starting ? "was not ready within 3 s" : "no heartbeat for 3 s"));
+    }
+  }
+}
+
+TEST_CASE("a heartbeat puts the watchdog off, and a silence is warned of once") {
+  ShardScene scene;
+  bool beats = true;
+  const auto recipe = stepping([&](Execution& execution) {
+    if (beats) execution.heartbeat();
+    execution.wake_after(to_nanoseconds(1s));
     return Status::pending;
   });
-  scene.add("t", recipe, options_of(TaskType::mandatory, 3, 1s));
+  scene.add("t", recipe, with({}, {.watchdog = Watchdog{3s, WatchdogAction::log}}));
   scene.run();
-  scene.last.lost = false;
+  scene.sleep(1min);
+  CHECK(scene.sink.count(EventKind::task_stalled) == 0);
+  beats = false;
+  scene.sleep(1min);
+  REQUIRE(scene.sink.count(EventKind::task_stalled) == 1);
+  CHECK(scene.sink.records().back().event.stalled_ms >= 3000);
+  CHECK(scene.sink.records().back().event.message == "no heartbeat for 3 s");
+}
+
+TEST_CASE("a standstill of the process charges no task: its timer is armed anew, once") {
+  for (const bool starting : {false, true}) {
+    ShardScene scene;
+    SupervisionOptions optional;
+    if (starting) {
+      optional.notify = true;
+      optional.start_timeout = 3s;
+    } else {
+      optional.watchdog = Watchdog{3s, WatchdogAction::restart};
+    }
+    scene.add("t", obedient(), with(options_of(TaskType::detachable, 1), optional));
+    scene.run();
+    scene.advance(1h);
+    CHECK(scene.sink.lines() == Lines{"t started 1"});
+    scene.sleep(2999ms);
+    CHECK(scene.sink.lines() == Lines{"t started 1"});
+    scene.sleep(2ms);
+    CHECK(scene.sink.count(EventKind::task_exited) == 1);
+  }
+}
+
+TEST_CASE("readiness ends start_timeout, be it said in the start, in a poll, or before the start is over") {
+  for (const bool in_start : {false, true}) {
+    ShardScene scene;
+    Script script;
+    script.start = [in_start](void*, Execution& execution) {
+      if (in_start) execution.ready();
+      return Status::ok;
+    };
+    script.step = [in_start](void*, Execution& execution) {
+      if (!in_start) execution.ready();
+      return Status::pending;
+    };
+    SupervisionOptions optional;
+    optional.notify = true;
+    optional.start_timeout = 3s;
+    scene.add("t", recipe_of(std::move(script)), with({}, optional));
+    scene.run();
+    scene.sleep(1h);
+    CHECK(scene.sink.lines() == Lines{"t started 1", "t ready 1"});
+  }
+}
+
+TEST_CASE("an execution that lived long enough gives the budget back") {
+  ShardScene scene;
+  const auto recipe = stepping([first = true](Execution& execution) mutable {
+    execution.wake_after(to_nanoseconds(10s));
+    return std::exchange(first, false) || execution.number() % 2 == 0 ? Status::pending : Status::error;
+  });
+  scene.add("t", recipe, with(options_of(TaskType::mandatory, 1), {.reset_after = 5s}));
   scene.run();
-  REQUIRE(taken.size() == 1);
-  CHECK(taken[0].cell == nullptr);
+  scene.sleep(11s);
+  CHECK(scene.sink.count(EventKind::task_restarting) == 1);
+  CHECK(scene.owner.causes.empty());
+}
+
+TEST_CASE("nothing is watched, delayed or started any more once the host stops") {
+  ShardScene scene;
+  SupervisionOptions slow;
+  slow.notify = true;
+  slow.start_timeout = 1s;
+  scene.add("slow", deaf(), with(options_of(TaskType::mandatory, 1, 10s), slow));
+  scene.add("delayed", failing(), with(options_of(TaskType::mandatory, 1), {.backoff = Backoff{.initial = 1s}}));
+  scene.run();
+  scene.owner.is_stopping = true;  // and the shard has not heard of it
+  scene.sleep(2s);
+  CHECK(scene.sink.lines("slow") == Lines{"slow started 1"});
+  CHECK(scene.sink.count(EventKind::task_started, "delayed") == 1);
+  scene.begin_stop();
+  scene.run();
+  scene.sleep(11s);
+  CHECK(scene.sink.lines("slow") == Lines{"slow started 1", "slow stopping 1", "slow stopped 1"});
   CHECK(scene.owner.ended == 1);
+}
+
+TEST_CASE("a start that fails has been up for no time") {
+  for (const bool supervised : {false, true}) {
+    ShardScene scene;
+    Script script;
+    script.start = [&scene](void*, Execution&) {
+      scene.clock.advance(5s);
+      return Status::error;
+    };
+    TaskOptions options = options_of(TaskType::detachable, 0);
+    if (supervised) options = with(options, {.notify = true});
+    scene.add("t", recipe_of(std::move(script)), options);
+    scene.run();
+    REQUIRE(scene.sink.count(EventKind::task_exited) == 1);
+    for (const Record& record : scene.sink.records()) CHECK(record.event.uptime_ms == 0);
+  }
 }

@@ -35,6 +35,11 @@ class FakeOwner : public ShardOwner {
   void stop_wanted(StopCause cause) noexcept override { causes.push_back(std::move(cause)); }
   void task_abandoned() noexcept override { ++abandoned; }
   void shard_ended() noexcept override { ++ended; }
+  bool shard_revived() noexcept override {
+    --ended;
+    return true;
+  }
+  std::uint64_t seed() const noexcept override { return 7; }
   boost::uuids::uuid task_id(std::uint32_t index) const noexcept override {
     boost::uuids::uuid id{};
     id.data[15] = static_cast<std::uint8_t>(index);
@@ -48,7 +53,7 @@ class FakeOwner : public ShardOwner {
   void coordinated_begun(std::uint32_t index) override { facts.push_back("begun " + std::to_string(index)); }
   void coordinated_started(std::uint32_t index) override { facts.push_back("started " + std::to_string(index)); }
   void coordinated_ready(std::uint32_t index) override { facts.push_back("ready " + std::to_string(index)); }
-  void coordinated_ended(std::uint32_t index, Coordinator::End end) override {
+  void coordinated_ended(std::uint32_t index, End end) override {
     facts.push_back("ended " + std::to_string(index));
     ends.push_back(std::move(end));
   }
@@ -56,7 +61,7 @@ class FakeOwner : public ShardOwner {
 
   std::atomic<bool> is_stopping{false};
   std::vector<std::string> facts;  // of coordinated tasks
-  std::vector<Coordinator::End> ends;
+  std::vector<End> ends;
   std::vector<Straggler> stragglers;
   int awakenings = 0;
   bool no_threads = false;

@@ -79,7 +79,7 @@ class Scene {
     start();
     return supervisor.wait();
   }
-  void operate(std::uint32_t task, Coordinator::Operation operation) { supervisor.operate(task, operation); }
+  void operate(std::uint32_t task, Operation operation) { supervisor.operate(task, operation); }
   std::size_t place(const std::string& line) const {
     const Lines lines = sink->lines();
     const auto found = std::find(lines.begin(), lines.end(), line);
@@ -232,7 +232,7 @@ TEST_CASE("a group of ten thousand is started again as one") {
   CHECK(scene.sink->count(EventKind::task_started, "fails") == 2);
 }
 
-TEST_CASE("an operator stops, starts and restarts a task that its shard has supervised alone so far") {
+TEST_CASE("an operator stops, starts and restarts a task without optional fields") {
   for (const bool blocking : {false, true}) {
     INFO((blocking ? "blocking" : "polled"));
     Scene scene;
@@ -240,11 +240,11 @@ TEST_CASE("an operator stops, starts and restarts a task that its shard has supe
     const auto t = scene.add("t", blocking ? blocking_until_stop() : obedient(), TaskType::mandatory, 0);
     scene.start();
     REQUIRE(scene.sink->await("t started 1"));
-    scene.operate(t, Coordinator::Operation::stop);
+    scene.operate(t, Operation::stop);
     REQUIRE(scene.sink->await("t stopped 1"));
-    scene.operate(t, Coordinator::Operation::start);
+    scene.operate(t, Operation::start);
     REQUIRE(scene.sink->await("t started 2"));
-    scene.operate(t, Coordinator::Operation::restart);
+    scene.operate(t, Operation::restart);
     REQUIRE(scene.sink->await("t started 3"));
     CHECK(scene.stop() == HostResult::success);
     CHECK(scene.sink->lines("t") == Lines{"t started 1", "t stopping 1", "t stopped 1", "t started 2", "t stopping 2",
@@ -258,7 +258,7 @@ TEST_CASE("an operator brings back a task that has given up, with a fresh budget
   const auto t = scene.add("t", ending(Status::error), TaskType::detachable, 1);
   scene.start();
   REQUIRE(scene.sink->await("t discarded"));
-  scene.operate(t, Coordinator::Operation::start);
+  scene.operate(t, Operation::start);
   REQUIRE(scene.sink->await("t discarded", 2));
   CHECK(scene.stop() == HostResult::success);
   CHECK(scene.sink->count(EventKind::task_started, "t") == 4);
@@ -269,7 +269,7 @@ TEST_CASE("a task that an operator stopped keeps the host running, until the hos
   const auto t = scene.add("t", obedient(), TaskType::mandatory, 0);
   scene.start();
   REQUIRE(scene.sink->await("t started 1"));
-  scene.operate(t, Coordinator::Operation::stop);
+  scene.operate(t, Operation::stop);
   REQUIRE(scene.sink->await("t stopped 1"));
   CHECK(scene.sink->count(EventKind::host_stopping) == 0);
   CHECK(scene.stop() == HostResult::success);

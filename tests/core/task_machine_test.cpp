@@ -1,28 +1,14 @@
-// Every state × event, the impossible ones included, and what each end of a running task leads to.
-#include "taskhost/core/task_machine.hpp"
-
-#include <ostream>
+// A task without optional fields: what each end leads to by type, outcome, budget and what the host is at, and every
+// state × what an operator wants. Everything else is in coordinator_table_test.cpp: it is the same machine.
+#include "task_machine.hpp"
 
 #include "support/catch.hpp"
 
-namespace taskhost {
-// Found by Catch2 when a check fails.
-static std::ostream& operator<<(std::ostream& out, TaskState state) { return out << to_string(state); }
-static std::ostream& operator<<(std::ostream& out, Action action) { return out << to_string(action); }
-}  // namespace taskhost
-
-using taskhost::Action;
-using taskhost::Outcome;
-using taskhost::TaskEvent;
-using taskhost::TaskMachine;
-using taskhost::TaskOptions;
-using taskhost::TaskState;
-using taskhost::TaskType;
+using namespace taskhost;
 
 namespace {
 
 using enum TaskState;
-using enum TaskEvent;
 
 TaskOptions options_of(TaskType type, std::uint32_t restarts) {
   TaskOptions options;
@@ -31,84 +17,45 @@ TaskOptions options_of(TaskType type, std::uint32_t restarts) {
   return options;
 }
 
-constexpr Outcome all_outcomes[] = {Outcome::ok, Outcome::error, Outcome::panic, Outcome::crashed, Outcome::cancelled};
+class Notes final : public TaskVoice {
+ public:
+  void tell(TaskNews&& news) override {
+    add(std::string(to_string(news.kind)));
+    if (news.kind == EventKind::task_discarded) text += " " + std::string(to_string(news.reason));
+  }
+  void stop_host(StopReason reason, bool failure, std::string_view) override {
+    add(std::string("host: ") + (failure ? "failure" : "success") + " " + std::string(to_string(reason)));
+  }
+  std::string text;
+
+ private:
+  void add(const std::string& what) { text += (text.empty() ? "" : ", ") + what; }
+};
+
+struct Ended {
+  std::string told;
+  TaskMachine::Next next;
+};
+
+Ended end(const TaskOptions& options, TaskLife& life, const End& end, HostPhase host) {
+  Notes notes;
+  const bool is_exit = life.state != stopping && end.ending == Ending::returned;
+  const TaskMachine::Next next = TaskMachine(options, life, nullptr).end(end, is_exit, host, 0, 0, notes);
+  return {notes.text, next};
+}
+
+constexpr HostPhase all_phases[] = {HostPhase::running, HostPhase::closing, HostPhase::stopping};
 
 }  // namespace
 
-TEST_CASE("every event but the exit of a running task leads to one action and one state, whatever the policy") {
-  struct Row {
-    TaskState state;
-    TaskEvent event;
-    bool host_stopping;
-    Action action;
-    TaskState next;
-  };
-  const Row rows[] = {
-      {waiting, start_due, false, Action::start, running},
-      {waiting, start_due, true, Action::cancel, ended},
-      {waiting, exited, false, Action::none, waiting},  // impossible
-      {waiting, exited, true, Action::none, waiting},   // impossible
-      {waiting, stop_requested, false, Action::cancel, ended},
-      {waiting, stop_requested, true, Action::cancel, ended},
-      {waiting, stop_expired, false, Action::none, waiting},  // impossible
-      {waiting, stop_expired, true, Action::none, waiting},   // impossible
-
-      {running, start_due, false, Action::none, running},  // impossible
-      {running, start_due, true, Action::none, running},   // impossible
-      {running, stop_requested, false, Action::ask, stopping},
-      {running, stop_requested, true, Action::ask, stopping},
-      {running, stop_expired, false, Action::none, running},  // impossible
-      {running, stop_expired, true, Action::none, running},   // impossible
-
-      {restarting, start_due, false, Action::start, running},
-      {restarting, start_due, true, Action::cancel, ended},
-      {restarting, exited, false, Action::none, restarting},  // impossible
-      {restarting, exited, true, Action::none, restarting},   // impossible
-      {restarting, stop_requested, false, Action::cancel, ended},
-      {restarting, stop_requested, true, Action::cancel, ended},
-      {restarting, stop_expired, false, Action::none, restarting},  // impossible
-      {restarting, stop_expired, true, Action::none, restarting},   // impossible
-
-      {stopping, start_due, false, Action::none, stopping},  // impossible
-      {stopping, start_due, true, Action::none, stopping},   // impossible
-      {stopping, exited, false, Action::report_stopped, ended},
-      {stopping, exited, true, Action::report_stopped, ended},
-      {stopping, stop_requested, false, Action::none, stopping},  // a second request
-      {stopping, stop_requested, true, Action::none, stopping},   // a second request
-      {stopping, stop_expired, false, Action::remove, ended},
-      {stopping, stop_expired, true, Action::remove, ended},
-
-      {ended, start_due, false, Action::none, ended},  // a late restart
-      {ended, start_due, true, Action::none, ended},
-      {ended, exited, false, Action::none, ended},  // an exit reported twice
-      {ended, exited, true, Action::none, ended},
-      {ended, stop_requested, false, Action::none, ended},
-      {ended, stop_requested, true, Action::none, ended},
-      {ended, stop_expired, false, Action::none, ended},  // a late timer
-      {ended, stop_expired, true, Action::none, ended},
-  };
-  for (const Row& row : rows) {
-    for (const TaskType type : {TaskType::shutdown_on_exit, TaskType::mandatory, TaskType::detachable}) {
-      for (const Outcome outcome : all_outcomes) {
-        INFO(to_string(row.state) << ", " << to_string(row.event) << (row.host_stopping ? ", host stopping" : "")
-                                  << ", " << to_string(type) << ", " << to_string(outcome));
-        TaskMachine machine{1, row.state};
-        CHECK(machine.resume(options_of(type, 3), row.event, outcome, row.host_stopping) == row.action);
-        CHECK(machine.state == row.next);
-        CHECK(machine.restarts_used == 1);  // nothing of this is charged
-      }
-    }
-  }
-}
-
-TEST_CASE("the exit of a running task leads to what its type, outcome, budget and the host's state say") {
-  constexpr Action restart = Action::restart;
-  constexpr Action discard = Action::discard;
-  constexpr Action gives_up = Action::discard_exhausted;
-  constexpr Action success = Action::stop_host_success;
-  constexpr Action failure = Action::stop_host_failure;
-  constexpr Action exhausted = Action::stop_host_exhausted;
-  constexpr Action cancel = Action::cancel;
+TEST_CASE("the exit of a plain task leads to what its type, outcome, budget and the host say") {
+  constexpr auto restart = "task_exited, task_restarting";
+  constexpr auto nothing = "task_exited";
+  constexpr auto discard = "task_exited, task_discarded task_exit";
+  constexpr auto gives_up = "task_exited, task_gave_up, task_discarded budget_exhausted";
+  constexpr auto success = "task_exited, host: success task_exit";
+  constexpr auto failure = "task_exited, host: failure task_exit";
+  constexpr auto exhausted = "task_exited, task_gave_up, host: failure budget_exhausted";
   constexpr TaskType on_exit = TaskType::shutdown_on_exit;
   constexpr TaskType mandatory = TaskType::mandatory;
   constexpr TaskType detachable = TaskType::detachable;
@@ -116,79 +63,140 @@ TEST_CASE("the exit of a running task leads to what its type, outcome, budget an
     TaskType type;
     std::uint32_t restarts;
     std::uint32_t used;
-    bool host_stopping;
-    Action ok;
-    Action error;
-    Action panic;
+    bool host_runs;
+    const char* ok;
+    const char* error;
   };
   const Row rows[] = {
-      {on_exit, 0, 0, false, success, failure, failure},
-      {on_exit, 0, 0, true, success, failure, failure},  // the supervisor records a later cause
+      {on_exit, 0, 0, true, success, failure},
+      {on_exit, 0, 0, false, success, failure},  // the supervisor records a later cause
 
-      {mandatory, 0, 0, false, exhausted, exhausted, exhausted},
-      {mandatory, 1, 0, false, restart, restart, restart},
-      {mandatory, 1, 1, false, exhausted, exhausted, exhausted},
-      {mandatory, 3, 0, false, restart, restart, restart},
-      {mandatory, 3, 1, false, restart, restart, restart},
-      {mandatory, 3, 2, false, restart, restart, restart},
-      {mandatory, 3, 3, false, exhausted, exhausted, exhausted},
-      {mandatory, 0, 0, true, exhausted, exhausted, exhausted},
-      {mandatory, 1, 0, true, cancel, cancel, cancel},
-      {mandatory, 1, 1, true, exhausted, exhausted, exhausted},
-      {mandatory, 3, 0, true, cancel, cancel, cancel},
-      {mandatory, 3, 1, true, cancel, cancel, cancel},
-      {mandatory, 3, 2, true, cancel, cancel, cancel},
-      {mandatory, 3, 3, true, exhausted, exhausted, exhausted},
+      {mandatory, 0, 0, true, exhausted, exhausted},
+      {mandatory, 1, 0, true, restart, restart},
+      {mandatory, 1, 1, true, exhausted, exhausted},
+      {mandatory, 3, 0, true, restart, restart},
+      {mandatory, 3, 2, true, restart, restart},
+      {mandatory, 3, 3, true, exhausted, exhausted},
+      {mandatory, 0, 0, false, exhausted, exhausted},
+      {mandatory, 1, 0, false, nothing, nothing},
+      {mandatory, 1, 1, false, exhausted, exhausted},
+      {mandatory, 3, 2, false, nothing, nothing},
+      {mandatory, 3, 3, false, exhausted, exhausted},
 
-      {detachable, 0, 0, false, discard, gives_up, gives_up},
-      {detachable, 1, 0, false, discard, restart, restart},
-      {detachable, 1, 1, false, discard, gives_up, gives_up},
-      {detachable, 3, 0, false, discard, restart, restart},
-      {detachable, 3, 1, false, discard, restart, restart},
-      {detachable, 3, 2, false, discard, restart, restart},
-      {detachable, 3, 3, false, discard, gives_up, gives_up},
-      {detachable, 0, 0, true, discard, gives_up, gives_up},
-      {detachable, 1, 0, true, discard, cancel, cancel},
-      {detachable, 1, 1, true, discard, gives_up, gives_up},
-      {detachable, 3, 0, true, discard, cancel, cancel},
-      {detachable, 3, 1, true, discard, cancel, cancel},
-      {detachable, 3, 2, true, discard, cancel, cancel},
-      {detachable, 3, 3, true, discard, gives_up, gives_up},
+      {detachable, 0, 0, true, discard, gives_up},
+      {detachable, 1, 0, true, discard, restart},
+      {detachable, 1, 1, true, discard, gives_up},
+      {detachable, 3, 0, true, discard, restart},
+      {detachable, 3, 2, true, discard, restart},
+      {detachable, 3, 3, true, discard, gives_up},
+      {detachable, 0, 0, false, discard, gives_up},
+      {detachable, 1, 0, false, discard, nothing},
+      {detachable, 1, 1, false, discard, gives_up},
+      {detachable, 3, 2, false, discard, nothing},
+      {detachable, 3, 3, false, discard, gives_up},
   };
   for (const Row& row : rows) {
-    const std::pair<Outcome, Action> ends[] = {
-        {Outcome::ok, row.ok}, {Outcome::error, row.error}, {Outcome::panic, row.panic}, {Outcome::crashed, row.error}};
-    for (const auto& [outcome, action] : ends) {
-      INFO(to_string(row.type) << ", restarts " << row.restarts << ", used " << row.used << ", " << to_string(outcome)
-                               << (row.host_stopping ? ", host stopping" : ""));
-      TaskMachine machine{row.used, running};
-      CHECK(machine.resume(options_of(row.type, row.restarts), exited, outcome, row.host_stopping) == action);
-      CHECK(machine.state == (action == restart ? restarting : ended));
-      CHECK(machine.restarts_used == row.used + (action == restart ? 1 : 0));
+    for (const Outcome outcome : {Outcome::ok, Outcome::error, Outcome::panic, Outcome::crashed}) {
+      for (const HostPhase host : all_phases) {
+        if ((host == HostPhase::running) != row.host_runs) continue;
+        INFO(to_string(row.type) << ", restarts " << row.restarts << ", used " << row.used << ", " << to_string(outcome)
+                                 << (row.host_runs ? "" : ", host stopping"));
+        const bool well = outcome == Outcome::ok;
+        const std::string told = well ? row.ok : row.error;
+        TaskLife life{.charged = row.used, .state = running};
+        const TaskOptions options = options_of(row.type, row.restarts);
+        const Ended ended = end(options, life, {.outcome = outcome}, host);
+        CHECK(ended.told == told);
+        CHECK(ended.next.state == (told == restart ? waiting : TaskState::ended));
+        CHECK(ended.next.restarts == (told == restart));
+        CHECK(ended.next.is_given_up == (told == gives_up));
+        CHECK(ended.next.well == (well && (told == discard || told == success)));
+        // Charged even if the host stops instead: nobody will ask any more.
+        const bool charged = told == restart || told == nothing;
+        CHECK(life.charged == row.used + (charged ? 1 : 0));
+        CHECK(TaskMachine(options, life, nullptr).remaining(0) == row.restarts - life.charged);
+      }
     }
   }
 }
 
-TEST_CASE("a budget of n gives one start and n restarts, and counts down to nothing left") {
-  for (const std::uint32_t budget : {0u, 1u, 3u}) {
-    const TaskOptions options = options_of(TaskType::detachable, budget);
-    TaskMachine machine;
-    std::uint32_t starts = 0;
-    while (machine.state != ended && starts < 100) {
-      REQUIRE(machine.resume(options, start_due) == Action::start);
-      CHECK(machine.remaining(options) == budget - starts);
-      ++starts;
-      machine.resume(options, exited, Outcome::error);
+TEST_CASE("the end of a plain task that was asked to end leads to what it was asked for") {
+  struct Row {
+    StopPurpose purpose;
+    HostPhase host;
+    TaskType type;
+    const char* stopped;
+    TaskState after_stopped;
+    const char* abandoned;
+  };
+  constexpr auto ends = "task_stopped";
+  constexpr auto lost = "task_abandoned";
+  constexpr auto discarded = "task_abandoned, task_discarded not_stopped";
+  constexpr auto needed = "task_abandoned, host: failure not_stopped";
+  const Row rows[] = {
+      {StopPurpose::host, HostPhase::stopping, TaskType::detachable, ends, ended, lost},
+      {StopPurpose::host, HostPhase::stopping, TaskType::mandatory, ends, ended, lost},
+      {StopPurpose::operator_stop, HostPhase::running, TaskType::detachable, ends, stopped, discarded},
+      {StopPurpose::operator_stop, HostPhase::running, TaskType::mandatory, ends, stopped, needed},
+      {StopPurpose::again, HostPhase::running, TaskType::detachable, ends, waiting, discarded},
+      {StopPurpose::again, HostPhase::running, TaskType::shutdown_on_exit, ends, waiting, needed},
+      {StopPurpose::operator_stop, HostPhase::closing, TaskType::detachable, ends, stopped, discarded},
+  };
+  for (const Row& row : rows) {
+    for (const Ending ending : {Ending::returned, Ending::dropped, Ending::abandoned}) {
+      INFO(to_string(row.purpose) << ", " << to_string(row.type) << ", ending " << static_cast<int>(ending));
+      TaskLife life{.charged = 1, .state = stopping, .purpose = row.purpose};
+      const bool abandoned = ending == Ending::abandoned;
+      const Ended is = end(options_of(row.type, 3), life, {.ending = ending, .outcome = Outcome::error}, row.host);
+      CHECK(is.told == (abandoned ? row.abandoned : row.stopped));
+      CHECK(is.next.state == (abandoned ? ended : row.after_stopped));
+      CHECK(life.unstoppable == abandoned);
+      CHECK(life.charged == 1);
     }
-    CHECK(starts == 1 + budget);
-    CHECK(machine.remaining(options) == 0);
   }
 }
 
-TEST_CASE("an event that does not exist changes nothing") {
-  for (const TaskState state : {waiting, running, restarting, stopping, ended}) {
-    TaskMachine machine{1, state};
-    CHECK(machine.resume(options_of(TaskType::mandatory, 3), static_cast<TaskEvent>(99)) == Action::none);
-    CHECK(machine.state == state);
+TEST_CASE("an operator's order does what the table says, in every state of a plain task") {
+  using Step = TaskMachine::Step;
+  struct Row {
+    TaskState state;
+    StopPurpose purpose;  // while it stops, before and after
+    Step stop, start, restart;
+    StopPurpose after_stop, after_start, after_restart;
+  };
+  using enum StopPurpose;
+  const Row rows[] = {
+      {waiting, host, Step::stop, Step::wait, Step::wait, host, host, host},
+      {delayed, host, Step::stop, Step::wait, Step::wait, host, host, host},
+      {starting, host, Step::ask, Step::nothing, Step::ask, operator_stop, host, again},
+      {running, host, Step::ask, Step::nothing, Step::ask, operator_stop, host, again},
+      {stopping, host, Step::nothing, Step::nothing, Step::nothing, host, host, host},
+      {stopping, operator_stop, Step::nothing, Step::nothing, Step::nothing, operator_stop, again, again},
+      {stopping, again, Step::nothing, Step::nothing, Step::nothing, operator_stop, again, again},
+      {stopped, host, Step::nothing, Step::wait, Step::wait, host, host, host},
+      {ended, host, Step::nothing, Step::wait, Step::wait, host, host, host},
+  };
+  for (const Row& row : rows) {
+    const std::tuple<Operation, Step, StopPurpose> orders[] = {{Operation::stop, row.stop, row.after_stop},
+                                                               {Operation::start, row.start, row.after_start},
+                                                               {Operation::restart, row.restart, row.after_restart}};
+    for (const auto& [operation, step, purpose] : orders) {
+      INFO(to_string(row.state) << " for " << to_string(row.purpose) << ", " << to_string(operation));
+      TaskLife life{.charged = 2, .state = row.state, .purpose = row.purpose};
+      const TaskOptions options = options_of(TaskType::mandatory, 3);
+      CHECK(TaskMachine(options, life, nullptr).operate(operation) == step);
+      CHECK(life.purpose == purpose);
+      CHECK(life.to_ask == (step == Step::ask));
+      const bool anew = (row.state == stopped || row.state == ended) && step == Step::wait;
+      CHECK(life.charged == (anew ? 0 : 2));
+    }
+  }
+}
+
+TEST_CASE("a task with an abandoned execution in it is never started again") {
+  for (const Operation operation : {Operation::stop, Operation::start, Operation::restart}) {
+    TaskLife life{.state = ended, .unstoppable = true};
+    const TaskOptions options = options_of(TaskType::mandatory, 3);
+    CHECK(TaskMachine(options, life, nullptr).operate(operation) == TaskMachine::Step::nothing);
   }
 }

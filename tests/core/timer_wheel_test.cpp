@@ -1,5 +1,5 @@
 // The timing wheel: never early, late by at most a tick, and against a model that is obviously right.
-#include "taskhost/core/timer_wheel.hpp"
+#include "timer_wheel.hpp"
 
 #include <algorithm>
 #include <map>

@@ -14,9 +14,9 @@ constexpr std::size_t c = 2;
 constexpr Child permanent{Restart::permanent, Ending::orderly};
 constexpr Child transient{Restart::transient, Ending::orderly};
 constexpr Child temporary{Restart::temporary, Ending::orderly};
-constexpr auto stop = Coordinator::Operation::stop;
-constexpr auto start = Coordinator::Operation::start;
-constexpr auto restart = Coordinator::Operation::restart;
+constexpr auto stop = Operation::stop;
+constexpr auto start = Operation::start;
+constexpr auto restart = Operation::restart;
 
 using Names = std::vector<std::string>;
 

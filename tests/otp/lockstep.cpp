@@ -121,13 +121,13 @@ void Lockstep::lead_taskhost(const Step& step) {
       taskhost_.exit_both(step.child, step.reason, step.second, step.second_reason);
       break;
     case Step::Kind::stop_child:
-      taskhost_.operate(step.child, Coordinator::Operation::stop);
+      taskhost_.operate(step.child, Operation::stop);
       break;
     case Step::Kind::start_child:
-      taskhost_.operate(step.child, Coordinator::Operation::start);
+      taskhost_.operate(step.child, Operation::start);
       break;
     case Step::Kind::restart_child:
-      taskhost_.operate(step.child, Coordinator::Operation::restart);
+      taskhost_.operate(step.child, Operation::restart);
       break;
     case Step::Kind::stop:
       taskhost_.stop();

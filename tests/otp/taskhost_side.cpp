@@ -217,9 +217,7 @@ void TaskhostSide::exit_both(std::size_t first, Reason first_reason, std::size_t
   Execution::wake(shared_->members[first].waker);
 }
 
-void TaskhostSide::operate(std::size_t child, Coordinator::Operation operation) {
-  supervisor_->operate(child, operation);
-}
+void TaskhostSide::operate(std::size_t child, Operation operation) { supervisor_->operate(child, operation); }
 
 void TaskhostSide::stop() { supervisor_->request_stop({}); }
 

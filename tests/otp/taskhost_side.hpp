@@ -31,7 +31,7 @@ class TaskhostSide {
   void exit(std::size_t child, Reason reason);
   // The second is woken by the first in its last step, so that its end comes right behind.
   void exit_both(std::size_t first, Reason first_reason, std::size_t second, Reason second_reason);
-  void operate(std::size_t child, Coordinator::Operation operation);
+  void operate(std::size_t child, Operation operation);
   void stop();
   void release(std::size_t child);  // a held one, or a stuck one
   // Until this has been recorded since the last settle; false if it does not come.

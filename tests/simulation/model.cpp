@@ -354,23 +354,6 @@ void Model::operate(Place task, Operation operation, Nanoseconds now) {
   follow(now);
 }
 
-Place Model::adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
-                   Operation wish, Nanoseconds now) {
-  const auto task = static_cast<Place>(tasks_.size());
-  Task it{.recipe = {options, {}, {}}, .state = state};
-  it.execution = execution;
-  it.charges.assign(ledger.charged, now);
-  it.in_a_row = ledger.in_a_row;
-  it.begun = it.start_is_over = state != State::waiting && state != State::ended;
-  tasks_.push_back(std::move(it));
-  if (state == State::stopping) tasks_[task].purpose = Purpose::host;
-  if (stopping_ && state == State::running) tasks_[task].purpose = Purpose::host;
-  if (stopping_ && state == State::waiting) finish(task, false);
-  if (!closing_) operate(task, wish, now);
-  follow(now);
-  return task;
-}
-
 // --- an exit is judged -----------------------------------------------------------------------------------------------
 
 void Model::exit(Place task, Outcome outcome, const std::string& message, const End& end, Nanoseconds now) {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator.hpp"
 #include "output.hpp"
-#include "taskhost/core/coordinator.hpp"
 
 namespace taskhost::simulation {
 
@@ -25,11 +25,8 @@ class World {
 
 class Model {
  public:
-  using State = Coordinator::State;
-  using Purpose = Coordinator::Purpose;
-  using Operation = Coordinator::Operation;
-  using End = Coordinator::End;
-  using Ending = Coordinator::Ending;
+  using State = TaskState;
+  using Purpose = StopPurpose;
 
   // What it does is put at the end of `outputs`.
   Model(const std::vector<CoordinatedTask>& tasks, const std::vector<Strategy>& groups, World& world,
@@ -44,8 +41,6 @@ class Model {
   void begin_stop(Nanoseconds now);
   void expire_stop(Nanoseconds now);
   void operate(Place task, Operation operation, Nanoseconds now);
-  Place adopt(const TaskOptions& options, State state, std::uint64_t execution, const RestartLedger& ledger,
-              Operation wish, Nanoseconds now);
 
   // The first moment at which something follows from time alone, or never.
   Nanoseconds next_due() const;

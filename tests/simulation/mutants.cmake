@@ -6,7 +6,7 @@
 # put into braces), or text: WRONG is put there as it is, with ACTIVE for the condition.
 cmake_policy(VERSION 3.22)
 
-foreach(file IN ITEMS coordinator coordinator_state restart_policy)
+foreach(file IN ITEMS coordinator coordinator_state restart_policy task_machine)
   file(READ "${SOURCES}/${file}.cpp" original_${file})
   set(changed_${file} "${original_${file}}")
 endforeach()
@@ -65,19 +65,17 @@ mutant(jitter_above_max restart_policy expression [[std::min(longest, plain + pl
        [[plain + plain * jitter * random]] "jitter goes above max")
 mutant(rules_are_deaf restart_policy expression [[its_message.find(message) != std::string_view::npos]] [[true]]
        "exit_rules ignore the message")
-mutant(failed_start_was_up coordinator expression [[entry.start_over ? end.uptime : 0]] [[end.uptime]]
+mutant(failed_start_was_up task_machine expression [[was_up ? end.uptime : 0]] [[end.uptime]]
        "a start that failed is told with an uptime")
-mutant(start_keeps_budget coordinator statement [[entry.ledger.give_back();
-      set_satisfied(task, false);]] [[set_satisfied(task, false);]] "an operator's start does not give the budget back")
-mutant(cooldown_keeps_budget coordinator text [[entry.ledger.give_back();
-      restart(]] [[if (!ACTIVE) entry.ledger.give_back();
-      restart(]] "a cooldown does not give the budget back")
+mutant(start_keeps_budget task_machine text [[if (operation == Operation::stop || life_.unstoppable) return Step::nothing;
+      give_back();]] [[if (operation == Operation::stop || life_.unstoppable) return Step::nothing;
+      if (!ACTIVE) give_back();]] "an operator's start does not give the budget back")
+mutant(cooldown_keeps_budget task_machine text [[give_back();
+      return restart(]] [[if (!ACTIVE) give_back();
+      return restart(]] "a cooldown does not give the budget back")
 
 # --- the stop ---
-mutant(restart_after_stop coordinator statement [[if (stopping_ || closing_) {
-    finish(task, false);
-    return;
-  }]] "" "an exit is followed by a restart though the host stops")
+mutant(restart_after_stop task_machine statement [[if (host != HostPhase::running) return {};]] "" "an exit is followed by a restart though the host stops")
 mutant(start_after_stop coordinator_state statement [[if (stopping_ || closing_) return;]] ""
        "tasks are started though the host stops")
 mutant(start_while_closing coordinator_state statement [[if (stopping_ || closing_) return;]] [[if (stopping_) return;]]
@@ -89,94 +87,81 @@ mutant(stop_in_order coordinator_state expression [[free_to_ask_.last()]] [[free
        "the first is asked first")
 mutant(stop_at_once coordinator_state expression [[stopping_ || for_group]] [[for_group]]
        "nobody waits for dependants when the host stops")
-mutant(stop_before_begun coordinator_state expression [[!entry.to_ask || entry.blockers != 0 || !entry.begun]]
-       [[!entry.to_ask || entry.blockers != 0]] "an execution is asked before it has begun")
+mutant(stop_before_begun coordinator_state expression [[!entry.life.to_ask || entry.blockers != 0 || !entry.supervision.begun]]
+       [[!entry.life.to_ask || entry.blockers != 0]] "an execution is asked before it has begun")
 mutant(asked_end_is_exit coordinator expression
-       [[entry.state == State::stopping || of_group || end.ending != Ending::returned]]
-       [[of_group || end.ending != Ending::returned]] "an end that was asked for is judged like an exit")
-mutant(stopped_is_over coordinator_state expression [[static_cast<std::size_t>(next != State::ended)]]
-       [[static_cast<std::size_t>(next != State::ended && next != State::stopped)]]
+       [[entry.life.state == TaskState::stopping || of_group]]
+       [[of_group]] "an end that was asked for is judged like an exit")
+mutant(stopped_is_over coordinator_state expression [[static_cast<std::size_t>(next != TaskState::ended)]]
+       [[static_cast<std::size_t>(next != TaskState::ended && next != TaskState::stopped)]]
        "a task that an operator stopped does not keep the host running")
 
 # --- time ---
-mutant(stale_timer coordinator statement [[set_deadline(task, never);
-      if (operation == Operation::stop) {
-        change(task, State::stopped);
-      } else {
-        change(task, State::waiting);
-        to_look_at_.insert(task);
-      }]] [[if (operation == Operation::stop) {
-        change(task, State::stopped);
-      } else {
-        change(task, State::waiting);
-        to_look_at_.insert(task);
-      }]] "the timer of a delay that an operator has ended goes off")
-mutant(start_timeout_is_late coordinator expression [[later(now, to_nanoseconds(*optional_of(entry).start_timeout))]]
-       [[later(now, 2 * to_nanoseconds(*optional_of(entry).start_timeout))]] "start_timeout is twice as long")
-mutant(watchdog_nags coordinator statement [[if (entry.warned) return;]] "" "the watchdog warns again and again")
-mutant(watchdog_warns_once coordinator text [[entry.warned = false;
-    entry.armed_anew = false;
-    set_deadline(]] [[if (!ACTIVE) entry.warned = false;
-    entry.armed_anew = false;
-    set_deadline(]] "the watchdog warns once, whatever comes later")
-mutant(watchdog_is_deaf coordinator expression [[heartbeat > entry.sign]] [[false]] "heartbeats do not count")
-mutant(pause_charges coordinator expression [[now > later(deadline, standstill)]] [[false]]
+mutant(stale_timer task_machine statement [[if (supervision_ != nullptr) supervision_->deadline = never;
+      return operation == Operation::stop ? Step::stop : Step::wait;]] [[return operation == Operation::stop ? Step::stop : Step::wait;]]
+       "the timer of a delay that an operator has ended goes off")
+mutant(start_timeout_is_late task_machine expression [[later(now, to_nanoseconds(*optional().start_timeout))]]
+       [[later(now, 2 * to_nanoseconds(*optional().start_timeout))]] "start_timeout is twice as long")
+mutant(watchdog_nags task_machine statement [[if (supervision.warned) return Step::nothing;]] "" "the watchdog warns again and again")
+mutant(watchdog_warns_once task_machine text [[supervision.warned = false;
+    supervision.armed_anew = false;
+    supervision.deadline = later(heartbeat]] [[if (!ACTIVE) supervision.warned = false;
+    supervision.armed_anew = false;
+    supervision.deadline = later(heartbeat]] "the watchdog warns once, whatever comes later")
+mutant(watchdog_is_deaf task_machine expression [[heartbeat > supervision.sign]] [[false]] "heartbeats do not count")
+mutant(pause_charges task_machine expression [[now > later(deadline, standstill)]] [[false]]
        "a standstill of the process charges the tasks")
-mutant(standstill_for_ever coordinator statement [[entries_[task].armed_anew = true;]] ""
+mutant(standstill_for_ever task_machine statement [[supervision_->armed_anew = true;]] ""
        "a timer that comes late is armed anew again and again")
-mutant(standstill_once_a_life coordinator statement [[entry.armed_anew = false;
-  entry.sign = now;]] [[entry.sign = now;]] "a standstill in the start uses up the one of the watchdog")
-mutant(uptime_is_life coordinator expression [[give_back_after(entry.options, entry.ledger, end.lived)]]
-       [[give_back_after(entry.options, entry.ledger, end.uptime)]] "start and dying count for reset_after")
-mutant(adopted_first coordinator text [[if (!stopping_ && !closing_) {
-    operate(task, wish]] [[if (ACTIVE) settle(now);
-  if (!stopping_ && !closing_) {
-    operate(task, wish]] "a waiting task that an operator stops is started first")
-mutant(timeout_is_no_exit coordinator expression
-       [[end.ending != Ending::abandoned && purpose == Purpose::failure && !stopping_]] [[false]]
+mutant(standstill_once_a_life task_machine statement [[supervision.armed_anew = false;
+  supervision.sign = now;]] [[supervision.sign = now;]] "a standstill in the start uses up the one of the watchdog")
+mutant(uptime_is_life task_machine expression [[give_back_after(options_, supervision_->ledger, end.lived)]]
+       [[give_back_after(options_, supervision_->ledger, end.uptime)]] "start and dying count for reset_after")
+mutant(timeout_is_no_exit task_machine expression [[purpose == StopPurpose::failure && !abandoned]] [[false]]
        "what start_timeout or the watchdog has ended is not judged")
 mutant(delay_does_not_count coordinator_state expression
-       [[entry.state != State::waiting || entry.held || entry.unsatisfied != 0]]
+       [[entry.life.state != TaskState::waiting || entry.held || entry.unsatisfied != 0]]
        [[entry.held || entry.unsatisfied != 0]] "a delayed task is started when it is looked at")
 
 # --- dependencies ---
 mutant(after_only_first coordinator_state expression [[entry.unsatisfied != 0]]
        [[entry.execution == 0 && entry.unsatisfied != 0]] "a restart does not wait for what is in after")
-mutant(started_is_ready coordinator expression [[(optional_of(entry).notify && !entry.said_ready)]] [[false]]
+mutant(started_is_ready task_machine expression [[(optional().notify && !supervision.said_ready)]] [[false]]
        "a task with notify is ready before it says so")
 mutant(never_skips coordinator_state expression [[entry.lost_after != 0]] [[false]]
        "a task waits for ever for one that is gone")
 mutant(skips_what_is_needed coordinator_state statement [[if (needed) stop_host(task, StopReason::skipped, true, {});]]
        "" "a mandatory task is skipped, and the host goes on")
-mutant(giving_up_is_well coordinator expression [[how.reason == StopReason::task_exit && how.outcome == Outcome::ok]]
-       [[how.outcome == Outcome::ok]] "what gave up satisfies others")
-mutant(satisfies_while_stopping coordinator_state statement [[if (before == State::running) set_satisfied(task, false);]]
-       [[if (before == State::running && next != State::stopping) set_satisfied(task, false);]]
+mutant(giving_up_is_well task_machine text [[return {.is_given_up = true};
+    case GiveUp::cooldown:]]
+       [[return {.well = ACTIVE && end.outcome == Outcome::ok, .is_given_up = true};
+    case GiveUp::cooldown:]] "what gave up satisfies others")
+mutant(satisfies_while_stopping coordinator_state statement [[if (before == TaskState::running) set_satisfied(task, false);]]
+       [[if (before == TaskState::running && next != TaskState::stopping) set_satisfied(task, false);]]
        "a task that is stopping counts as ready")
 
 # --- groups ---
-mutant(siblings_charged coordinator text [[case Purpose::again:
-      change(]] [[case Purpose::again:
-      if (ACTIVE) ++entry.ledger.charged;
-      change(]] "what the group restarts is charged")
+mutant(siblings_charged task_machine text [[case StopPurpose::again:
+      return]] [[case StopPurpose::again:
+      if (ACTIVE) ++supervision_->ledger.charged;
+      return]] "what the group restarts is charged")
 mutant(rest_is_the_others coordinator_state expression [[member < task]] [[member > task]]
        "rest_for_one concerns those before the task")
 mutant(siblings_do_not_wait coordinator_state text [[set_held(other, true);]] [[if (!ACTIVE) set_held(other, true);]]
        "siblings are started before all have ended")
 mutant(group_stops_in_any_order coordinator_state expression [[stopping_ || for_group]] [[stopping_]]
        "members of a group do not wait for those that come after them")
-mutant(sibling_end_is_exit coordinator expression [[entry.to_ask && entry.leaving]] [[false]]
+mutant(sibling_end_is_exit coordinator expression [[entry.life.to_ask && entry.leaving]] [[false]]
        "the end of a member that was about to be stopped is judged")
-mutant(siblings_survive coordinator text [[discard({.task = task, .outcome = outcome, .reason = StopReason::budget_exhausted, .message = message}, now);
-      discard_group(task, now);]] [[discard({.task = task, .outcome = outcome, .reason = StopReason::budget_exhausted, .message = message}, now);
-      if (!ACTIVE) discard_group(task, now);]] "a group lives on when a member gave up")
+mutant(siblings_survive coordinator statement [[if (next.is_given_up) discard_group(task, now);]] ""
+       "a group lives on when a member gave up")
 
 # --- purposes and operators ---
-mutant(purpose_is_kept coordinator_state expression [[std::min(entry.purpose, purpose)]] [[entry.purpose]]
+mutant(purpose_is_kept task_machine expression [[std::min(life_.purpose, purpose)]] [[life_.purpose]]
        "a purpose is never replaced")
-mutant(purpose_is_replaced coordinator_state expression [[std::min(entry.purpose, purpose)]] [[purpose]]
+mutant(purpose_is_replaced task_machine expression [[std::min(life_.purpose, purpose)]] [[purpose]]
        "a purpose is always replaced")
-mutant(second_execution coordinator expression [[operation == Operation::stop || entry.unstoppable]]
+mutant(second_execution task_machine expression [[operation == Operation::stop || life_.unstoppable]]
        [[operation == Operation::stop]] "a task is started though an abandoned execution is in it")
 mutant(operators_never_stop coordinator statement [[if (stopping_ || closing_) return;]] [[if (stopping_) return;]]
        "operators are heeded though a task has stopped the host")
@@ -185,7 +170,7 @@ mutant(detachable_is_needed restart_policy expression
        "a detachable task that gives up stops the host")
 
 # --- the files ---
-foreach(file IN ITEMS coordinator coordinator_state restart_policy)
+foreach(file IN ITEMS coordinator coordinator_state restart_policy task_machine)
   file(WRITE "${TARGET}/${file}.cpp" "#include \"mutants.hpp\"\n${changed_${file}}")
 endforeach()
 file(WRITE "${TARGET}/mutants.cpp" "#include \"mutants.hpp\"

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "taskhost/core/coordinator.hpp"
+#include "coordinator.hpp"
 
 namespace taskhost::simulation {
 

@@ -28,7 +28,6 @@ class Maker {
     make_tasks();
     make_relations();
     make_operators();
-    make_adoptions();
     if (random_.percent(3)) scenario_.stuck = some_time(60);
     return std::move(scenario_);
   }
@@ -157,28 +156,12 @@ class Maker {
 
   void make_operators() {
     if (!random_.percent(50)) return;
-    constexpr std::array<Coordinator::Operation, 3> operations{
-        Coordinator::Operation::stop, Coordinator::Operation::start, Coordinator::Operation::restart};
+    constexpr std::array<Operation, 3> operations{Operation::stop, Operation::start, Operation::restart};
     for (std::uint64_t i = 1 + random_.below(20); i-- > 0;) {
       const auto task = static_cast<Place>(random_.below(scenario_.tasks.size()));
       const Nanoseconds time = some_time(random_.percent(50) ? 10 : 100);
       scenario_.operators.push_back({time, task, random_.one_of(operations)});
       if (random_.percent(30)) scenario_.operators.push_back({time, task, random_.one_of(operations)});
-    }
-  }
-
-  void make_adoptions() {
-    if (!random_.percent(10)) return;
-    for (std::uint64_t i = 1 + random_.below(2); i-- > 0;) {
-      Adoption adoption;
-      adoption.time = some_time(30);
-      adoption.options = some_options();
-      adoption.character = some_character(100 + i);
-      adoption.live = random_.percent(60);
-      adoption.execution = 1 + random_.below(3);
-      adoption.charged =
-          static_cast<std::uint32_t>(std::min<std::uint64_t>(adoption.options.restarts, adoption.execution - 1));
-      scenario_.adoptions.push_back(std::move(adoption));
     }
   }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "taskhost/core/coordinator.hpp"
+#include "coordinator.hpp"
 
 namespace taskhost::simulation {
 
@@ -29,17 +29,7 @@ struct Character {
 struct Operator {
   Nanoseconds time = 0;
   Place task = 0;
-  Coordinator::Operation operation = Coordinator::Operation::stop;
-};
-
-// A task that was supervised by its shard so far.
-struct Adoption {
-  Nanoseconds time = 0;
-  TaskOptions options;
-  Character character;
-  bool live = false;
-  std::uint64_t execution = 1;
-  std::uint32_t charged = 0;
+  Operation operation = Operation::stop;
 };
 
 struct Scenario {
@@ -49,7 +39,6 @@ struct Scenario {
   std::vector<Strategy> groups;
   std::vector<Character> characters;
   std::vector<Operator> operators;
-  std::vector<Adoption> adoptions;
   bool instant = false;                // orders and facts take no time
   bool late = false;                   // the control thread is busy with other things
   unsigned stop_after = 0;             // steps, if it does not stop by itself before

@@ -5,8 +5,6 @@
 
 namespace taskhost::simulation {
 
-using Ending = Coordinator::Ending;
-
 namespace {
 
 bool is_later(const Input& a, const Input& b) { return a.time != b.time ? a.time > b.time : a.sequence > b.sequence; }
@@ -24,9 +22,6 @@ Shards::Shards(const Scenario& scenario) : scenario_(scenario) {
   }
   for (const Operator& one : scenario.operators) {
     put({.kind = Input::Kind::operate, .task = one.task, .time = one.time, .operation = one.operation});
-  }
-  for (std::size_t i = 0; i < scenario.adoptions.size(); ++i) {
-    put({.kind = Input::Kind::adopt, .task = static_cast<Place>(i), .time = scenario.adoptions[i].time});
   }
   if (scenario.stuck) put({.kind = Input::Kind::lose_calls, .time = *scenario.stuck});
 }
@@ -50,7 +45,7 @@ Nanoseconds Shards::latency(Body& body) {
   return units(1 + body.random.below(2)) / (body.random.percent(50) ? 1 : 3);
 }
 
-void Shards::fact(Place task, Input::Kind kind, Nanoseconds now, Coordinator::End end) {
+void Shards::fact(Place task, Input::Kind kind, Nanoseconds now, End end) {
   Body& body = bodies_[task];
   body.last_fact = std::max(body.last_fact, now + latency(body));
   put({.kind = kind, .task = task, .time = body.last_fact, .end = std::move(end)});
@@ -157,7 +152,7 @@ void Shards::run_start(Place task, Nanoseconds now) {
   const Nanoseconds over = now + units(body.random.percent(60) ? 0 : body.random.below(6));
   if (body.random.percent(character.fails_to_start)) {
     const Outcome outcome = body.random.percent(70) ? Outcome::error : Outcome::panic;
-    const Coordinator::End failed{Ending::returned, outcome, "red", over - now};
+    const End failed{Ending::returned, outcome, "red"};
     if (over == now) return end(task, failed, now);
     return put(
         {.kind = Input::Kind::call_ended, .task = task, .time = over, .execution = body.execution, .end = failed});
@@ -184,7 +179,7 @@ void Shards::live_on(Place task, Nanoseconds from) {
   if (body.random.percent(character.falls_silent)) body.silent_from = from + units(body.random.below(30));
   if (body.random.percent(character.never_ends)) return;
   const Nanoseconds over = from + units(body.random.below(character.longest_life + 1));
-  Coordinator::End end{Ending::returned, Outcome::ok, {}, over - body.began};
+  End end{Ending::returned, Outcome::ok, {}, over - body.began};
   if (!body.random.percent(character.ends_well)) {
     end.outcome = body.random.one_of(bad);
     end.message = body.random.one_of(messages);
@@ -215,11 +210,11 @@ void Shards::run_ask(Place task, Nanoseconds now) {
        .end = {Ending::returned, outcome, outcome == Outcome::ok ? "" : "red", over - body.began}});
 }
 
-void Shards::end(Place task, const Coordinator::End& end, Nanoseconds now) {
+void Shards::end(Place task, const End& end, Nanoseconds now) {
   Body& body = bodies_[task];
   body.live = false;
   body.silent_from = std::min(body.silent_from, now);
-  Coordinator::End told = end;
+  End told = end;
   const Nanoseconds last = std::min(body.asked_at, now);
   told.lived = body.ready < last ? last - body.ready : 0;
   fact(task, Input::Kind::ended, now, told);
@@ -241,25 +236,6 @@ void Shards::lose(Place task, Nanoseconds now) {
   end(task, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0, 0}, now);
 }
 
-Coordinator::State Shards::adopt(const Adoption& adoption, Nanoseconds now) {
-  Body body{.character = adoption.character, .stop_timeout = adoption.options.stop_timeout};
-  body.execution = adoption.execution;
-  body.random = Random(scenario_.seed, adoption.character.key);
-  body.live = adoption.live;
-  body.began = now;
-  body.asked = announced_;
-  bodies_.push_back(body);
-  const auto task = static_cast<Place>(bodies_.size() - 1);
-  if (!adoption.live) return announced_ ? Coordinator::State::ended : Coordinator::State::waiting;
-  live_on(task, now);
-  if (!announced_) return Coordinator::State::running;
-  put({.kind = Input::Kind::stop_is_due,
-       .task = task,
-       .time = now + to_nanoseconds(body.stop_timeout),
-       .execution = body.execution});
-  return Coordinator::State::stopping;
-}
-
 // A heartbeat at the start, and then one each period until it falls silent.
 Nanoseconds Shards::last_heartbeat(Place task, Nanoseconds now) const {
   const Body& body = bodies_[task];
@@ -270,8 +246,8 @@ Nanoseconds Shards::last_heartbeat(Place task, Nanoseconds now) const {
 }
 
 std::string to_text(const Input& input, Nanoseconds unit) {
-  constexpr std::array<const char*, 10> kinds{"begin",   "begun",      "started",     "said ready", "ended",
-                                              "advance", "begin stop", "expire stop", "operate",    "adopt"};
+  constexpr std::array<const char*, 9> kinds{"begin",   "begun",      "started",     "said ready", "ended",
+                                             "advance", "begin stop", "expire stop", "operate"};
   constexpr std::array<const char*, 4> endings{"returned", "dropped", "abandoned", "refused"};
   const auto since = static_cast<double>(input.time - first_moment) / static_cast<double>(unit);
   std::string text = std::to_string(since).substr(0, 8) + "  " + kinds[static_cast<std::size_t>(input.kind)];

@@ -24,7 +24,6 @@ struct Input {
     begin_stop,
     expire_stop,
     operate,
-    adopt,
     // What follows happens in a shard, and is not told.
     run_start,    // its turn has come
     start_over,   // with success
@@ -39,8 +38,8 @@ struct Input {
   Nanoseconds time = 0;
   std::uint64_t sequence = 0;   // among those of one time
   std::uint64_t execution = 0;  // whose it is, if it is one's
-  Coordinator::End end{};
-  Coordinator::Operation operation = Coordinator::Operation::stop;
+  End end{};
+  Operation operation = Operation::stop;
 };
 
 std::string to_text(const Input& input, Nanoseconds unit);
@@ -62,8 +61,6 @@ class Shards {
   Input next();
   // What happens up to `now` has happened.
   void run_until(Nanoseconds now);
-  // A task is about to be adopted: what is true of it.
-  Coordinator::State adopt(const Adoption& adoption, Nanoseconds now);
 
   Nanoseconds last_heartbeat(Place task, Nanoseconds now) const;
   const std::string& fault() const noexcept { return fault_; }
@@ -90,12 +87,12 @@ class Shards {
   Nanoseconds latency(Body& body);
   void put(Input input);
   static Input take(std::vector<Input>& heap);
-  void fact(Place task, Input::Kind kind, Nanoseconds now, Coordinator::End end = {});
+  void fact(Place task, Input::Kind kind, Nanoseconds now, End end = {});
   void happen(const Input& input);
   void run_start(Place task, Nanoseconds now);
   void live_on(Place task, Nanoseconds from);
   void run_ask(Place task, Nanoseconds now);
-  void end(Place task, const Coordinator::End& end, Nanoseconds now);
+  void end(Place task, const End& end, Nanoseconds now);
   void take_away(Place task, Nanoseconds now);
   void lose(Place task, Nanoseconds now);
 

@@ -77,7 +77,6 @@ std::vector<Scenario> simpler(const Scenario& scenario) {
   if (scenario.tasks.size() > 1) {
     for (Place task = 0; task < scenario.tasks.size(); ++task) all.push_back(without_task(scenario, task));
   }
-  if (!scenario.adoptions.empty()) with().adoptions.pop_back();
   if (scenario.stuck) with().stuck.reset();
   if (!scenario.instant) with().instant = true;
   if (scenario.late) with().late = false;
@@ -121,9 +120,6 @@ std::string to_text(const Scenario& scenario) {
     if (task.group) text += ", group " + std::to_string(*task.group);
     for (const Place other : task.after) text += ", after " + std::to_string(other);
     text += "\n";
-  }
-  for (const Adoption& adoption : scenario.adoptions) {
-    text += "adopted later: " + policy_text(adoption.options, scenario.unit) + "\n";
   }
   return text;
 }

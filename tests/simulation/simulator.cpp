@@ -25,8 +25,7 @@ class Simulation final : CoordinatorPort, World {
         shards_(scenario),
         witness_(scenario),
         model_(scenario.tasks, scenario.groups, *this, expected_),
-        real_(scenario.tasks, scenario.groups, scenario.seed, *this),
-        size_(scenario.tasks.size()) {}
+        real_(scenario.tasks, scenario.groups, scenario.seed, *this) {}
 
   Run run() {
     try {
@@ -117,13 +116,9 @@ class Simulation final : CoordinatorPort, World {
     outputs_.clear();
     expected_.clear();
     shards_.run_until(now_);
-    if (input.kind == Input::Kind::adopt) {
-      adopt(scenario_.adoptions[input.task]);
-    } else {
-      witness_.saw(input, real_.state(input.task));
-      give(real_, input);
-      give(model_, input);
-    }
+    witness_.saw(input, real_.state(input.task));
+    give(real_, input);
+    give(model_, input);
     if (trace_ != nullptr) trace(input);
     compare(input);
     for (const Output& output : outputs_) witness_.saw(output, now_);
@@ -131,20 +126,6 @@ class Simulation final : CoordinatorPort, World {
     if (run_.fault.empty()) run_.fault = shards_.fault();
     if (run_.fault.empty()) obey();
     if (input.kind == Input::Kind::expire_stop) shards_.expire_stop(now_);
-  }
-
-  void adopt(const Adoption& adoption) {
-    const Coordinator::State state = shards_.adopt(adoption, now_);
-    RestartLedger ledger;
-    ledger.charged = adoption.charged;
-    ledger.in_a_row = adoption.charged;
-    ledger.lifetime = adoption.charged;
-    const auto wish = static_cast<Coordinator::Operation>(adoption.execution % 3);
-    witness_.adopted(adoption.options, state, adoption.execution, adoption.charged, now_);
-    witness_.saw({.kind = Input::Kind::operate, .task = static_cast<Place>(size_), .operation = wish}, state);
-    real_.adopt(adoption.options, state, adoption.execution, ledger, wish, now_);
-    model_.adopt(adoption.options, state, adoption.execution, ledger, wish, now_);
-    ++size_;
   }
 
   template <class Supervisor>
@@ -190,7 +171,7 @@ class Simulation final : CoordinatorPort, World {
   // --- comparing ---
   void compare(const Input& input) {
     if (outputs_ != expected_) return differ(input, {});
-    for (Place task = 0; task < size_; ++task) {
+    for (Place task = 0; task < scenario_.tasks.size(); ++task) {
       if (real_.state(task) != model_.state(task)) {
         return differ(input, "task " + std::to_string(task) + " is " + std::string(to_string(real_.state(task))) +
                                  ", and has to be " + std::string(to_string(model_.state(task))));
@@ -201,7 +182,7 @@ class Simulation final : CoordinatorPort, World {
       return differ(input, "whether it is idle");
     if (model_.next_due() < real_.next_deadline()) return differ(input, "it would miss the next timer");
     if (!stop_began_) return;
-    const Place one = static_cast<Place>(run_.steps % size_);
+    const Place one = static_cast<Place>(run_.steps % scenario_.tasks.size());
     if (!real_.is_live(one)) return;
     std::vector<Place> held_up = real_.held_up_by(one);
     std::sort(held_up.begin(), held_up.end());
@@ -250,7 +231,6 @@ class Simulation final : CoordinatorPort, World {
   Witness witness_;
   Model model_;
   Coordinator real_;
-  std::size_t size_;
   bool stop_announced_ = false;
   bool stop_began_ = false;
   Run run_;

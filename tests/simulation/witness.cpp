@@ -17,22 +17,11 @@ void Witness::complain(Place task, const char* what) {
   if (fault_.empty()) fault_ = "task " + std::to_string(task) + ": " + what;
 }
 
-void Witness::adopted(const TaskOptions& options, Coordinator::State state, std::uint64_t execution,
-                      std::uint32_t charged, Nanoseconds now) {
-  Task task{.recipe = {options, {}, {}}};
-  task.live = task.begun = task.start_over = task.open =
-      state == Coordinator::State::running || state == Coordinator::State::stopping;
-  task.asked = task.was_told_of = state == Coordinator::State::stopping;
-  task.executions = execution;
-  task.charges.assign(charged, now);
-  tasks_.push_back(std::move(task));
-}
-
 bool Witness::is_ready(const Task& task) const {
   return task.live && task.start_over && !task.asked && (task.said_ready || !optional_of(task).notify);
 }
 
-void Witness::saw(const Input& input, Coordinator::State before) {
+void Witness::saw(const Input& input, TaskState before) {
   if (input.kind == Input::Kind::begin_stop) host_stops_ = stop_began_ = true;
   if (input.kind == Input::Kind::expire_stop) stop_expired_ = true;
   if (input.task >= tasks_.size()) return;
@@ -50,14 +39,14 @@ void Witness::saw(const Input& input, Coordinator::State before) {
     case Input::Kind::ended: {
       if (!task.live) break;
       task.live = false;
-      task.abandoned = input.end.ending == Coordinator::Ending::abandoned;
+      task.abandoned = input.end.ending == Ending::abandoned;
       const auto& reset_after = optional_of(task).reset_after;
       if (reset_after && input.end.lived >= to_nanoseconds(*reset_after)) task.charges.clear();
       break;
     }
     case Input::Kind::operate: {
-      const bool was_over = before == Coordinator::State::stopped || before == Coordinator::State::ended;
-      if (was_over && input.operation != Coordinator::Operation::stop) {
+      const bool was_over = before == TaskState::stopped || before == TaskState::ended;
+      if (was_over && input.operation != Operation::stop) {
         task.charges.clear();
         task.done = false;
       }

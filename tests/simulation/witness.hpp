@@ -17,10 +17,8 @@ class Witness {
  public:
   explicit Witness(const Scenario& scenario);
 
-  void adopted(const TaskOptions& options, Coordinator::State state, std::uint64_t execution, std::uint32_t charged,
-               Nanoseconds now);
   // What the supervisor was told (`before`: the task's state then), and each thing that it did.
-  void saw(const Input& input, Coordinator::State before);
+  void saw(const Input& input, TaskState before);
   void saw(const Output& output, Nanoseconds now);
   // The run is over.
   void saw_end();

@@ -1,5 +1,5 @@
-// An operator's first order for a task that its shard has supervised alone so far, in the worst moments: just before
-// the host's stop, while a thread is stuck in the task, before the task was started at all.
+// An operator's order in the worst moments: just before the host's stop, while a thread is stuck in the task, before
+// the task was started at all, when the last task has just ended.
 #include <boost/asio/post.hpp>
 #include <future>
 
@@ -11,7 +11,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Operation = Coordinator::Operation;
 using Lines = std::vector<std::string>;
 
 Status obey(Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; }
@@ -52,7 +51,7 @@ bool comes_true(const std::function<bool()>& condition) {
 
 }  // namespace
 
-TEST_CASE("a host that is stopped right after an operator's first order stops in order") {
+TEST_CASE("a host that is stopped right after an operator's order stops in order") {
   for (const Operation operation : {Operation::stop, Operation::start, Operation::restart}) {
     for (const bool expires : {false, true}) {
       for (Rounds rounds(40); rounds.next();) {
@@ -94,7 +93,7 @@ TEST_CASE("a task that blocks when an operator asks it to end is abandoned at it
   door->open();
 }
 
-TEST_CASE("an operator's order for a task that a thread is stuck in waits for it, and is carried out then") {
+TEST_CASE("a task that an operator stops while a thread is stuck in it has stopped when that returns") {
   RecordingSink sink;
   SteadyClock clock;
   Door door;
@@ -169,6 +168,28 @@ TEST_CASE("a task that an operator stops before its turn to start has come is ne
   supervisor.request_stop({});
   CHECK(supervisor.wait() == HostResult::success);
   CHECK(sink.lines("t").empty());
+}
+
+TEST_CASE("a task that an operator starts again when it was the last one runs, or the host is over") {
+  std::size_t revived = 0;
+  for (Rounds rounds(400); rounds.next();) {
+    RecordingSink sink;
+    SteadyClock clock;
+    Supervisor supervisor(with_shards(2), sink, clock);
+    std::atomic<bool> ended{false};
+    Script script;
+    script.step = [](void*, Execution&) { return Status::ok; };
+    script.drop = [&](void*) { ended = true; };
+    supervisor.add({"t", TaskFn(recipe_of(std::move(script))), {TaskType::detachable, 0, 10s}});
+    supervisor.start();
+    while (!ended) {
+    }
+    for (int i = 0; i < 20; ++i) supervisor.operate(0, Operation::start);
+    CHECK(supervisor.wait() == HostResult::success);
+    CHECK(starts_match_ends(sink));
+    revived += sink.count(EventKind::task_started) > 1 ? 1 : 0;
+  }
+  CHECK(revived != 0);
 }
 
 TEST_CASE("operators do nothing before the start, and after the end") {

@@ -1,4 +1,4 @@
-// Coordinated tasks among the threads: operators, groups, watchdogs, backoffs and stops that race with each other, on
+// Supervised tasks among the threads: operators, groups, watchdogs, backoffs and stops that race with each other, on
 // several shards. Whatever comes first, there is one execution at a time, and the stream tells each one's end.
 #include <map>
 
@@ -9,8 +9,6 @@ using namespace taskhost::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-using Operation = Coordinator::Operation;
 
 // Executions of one task that are there at once; more than one is a fault.
 struct Alone {

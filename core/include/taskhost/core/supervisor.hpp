@@ -14,7 +14,6 @@
 #include <string>
 
 #include "taskhost/core/clock.hpp"
-#include "taskhost/core/coordinator.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/task_list.hpp"
 
@@ -77,7 +76,7 @@ class Supervisor {
 
   // [any thread] An operator's wish for one task, by its number. Charges nothing. What comes of it is told by events.
   // Does nothing before start, and once the host stops.
-  void operate(std::size_t task, Coordinator::Operation operation);
+  void operate(std::size_t task, Operation operation);
   // [any thread] After start: the number and the name of each task, in no order. Names live as long as this.
   void for_each_name(const std::function<void(std::size_t, const char*)>& function) const;
 

@@ -18,6 +18,10 @@ enum class TaskType : std::uint8_t {
 
 std::string_view to_string(TaskType type) noexcept;
 
+// What an operator wants of one task.
+enum class Operation : std::uint8_t { stop, start, restart };
+std::string_view to_string(Operation operation) noexcept;
+
 // The policy of one task. Shared by all tasks that have the same one.
 struct TaskOptions {
   TaskType type = TaskType::detachable;

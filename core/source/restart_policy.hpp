@@ -44,6 +44,10 @@ ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::stri
 std::string lateness_message(std::chrono::nanoseconds start_timeout);
 std::string silence_message(std::chrono::nanoseconds interval);
 
+// For a task's jitter: a number in [0, 1) that is always the same for the same seed, task and restart, and looks
+// random.
+double chance(std::uint64_t seed, std::uint64_t task, std::uint64_t restart) noexcept;
+
 // What giving up leads to; never GiveUp::by_type.
 GiveUp after_giving_up(const TaskOptions& options) noexcept;
 

@@ -1,0 +1,162 @@
+// Supervises the tasks that relate to others: what joins them, by dependencies, groups and the order of the host's
+// stop, is here, what concerns one alone in the machine of each. Pure: no threads, no clock, no timers of its own; time
+// and facts come in, orders and news go out through its port, within the call. The supervisor's control thread owns it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "place_set.hpp"
+#include "task_machine.hpp"
+
+namespace taskhost {
+
+struct CoordinatedTask {
+  TaskOptions options;
+  std::vector<Place> after;            // no cycles
+  std::optional<std::uint32_t> group;  // into the list of strategies
+};
+
+// Takes the coordinator's orders. None of them calls back.
+class CoordinatorPort {
+ public:
+  // Make an execution, the next one by number. The answers come later: begun, then started or ended; or ended: refused.
+  virtual void start(Place task, std::optional<std::uint32_t> remaining) = 0;
+  // Ask the live execution to end; after its stop_timeout drop or abandon it. The answer comes later: ended.
+  virtual void ask(Place task) = 0;
+  virtual void tell(const TaskNews& news) = 0;
+  // A task wants the host to stop; begin_stop may follow, later.
+  virtual void stop_host(Place task, StopReason reason, bool failure, std::string_view message) = 0;
+  // The time of the last heartbeat of the live execution; 0 if there was none.
+  virtual Nanoseconds last_heartbeat(Place task) = 0;
+
+ protected:
+  ~CoordinatorPort() = default;
+};
+
+class Coordinator {
+ public:
+  // Dependencies have been checked. `seed` is for jitter. The port outlives the coordinator.
+  Coordinator(std::vector<CoordinatedTask> tasks, std::vector<Strategy> groups, std::uint64_t seed,
+              CoordinatorPort& port);
+
+  // Once: starts what may start.
+  void begin(Nanoseconds now);
+
+  // Facts of the live execution. It can be asked to end once it has begun.
+  void begun(Place task, Nanoseconds now);
+  void started(Place task, Nanoseconds now);     // its start function has returned ok
+  void said_ready(Place task, Nanoseconds now);  // once an execution
+  void ended(Place task, const End& end, Nanoseconds now);
+
+  // Does what is due. next_deadline: when there is something to do again, or never.
+  void advance(Nanoseconds now);
+  Nanoseconds next_deadline() const noexcept { return deadlines_.empty() ? never : deadlines_.begin()->first; }
+
+  // The host stops: once.
+  void begin_stop(Nanoseconds now);
+  // The whole stop ran out of time: whoever was not asked yet is; what lives is dropped or abandoned by the shards,
+  // which report it.
+  void expire_stop(Nanoseconds now);
+
+  void operate(Place task, Operation operation, Nanoseconds now);
+
+  // Nothing is live, waiting, delayed or stopped.
+  bool idle() const noexcept { return busy_ == 0; }
+  // Nothing is live.
+  bool at_rest() const noexcept { return live_ == 0; }
+
+  std::size_t size() const noexcept { return entries_.size(); }
+  TaskState state(Place task) const noexcept { return entries_[task].life.state; }
+  bool is_live(Place task) const noexcept { return taskhost::is_live(entries_[task].life.state); }
+  // Tasks that have not been asked to end, since the live `task` has not ended yet; once the stop has run out of time,
+  // those of that moment. At most so many, the nearest first.
+  std::vector<Place> held_up_by(Place task, std::size_t most = ~std::size_t{0}) const;
+  // It was one of those when the stop ran out of time.
+  bool was_held_up(Place task) const noexcept { return entries_[task].was_held_up; }
+
+ private:
+  static constexpr std::uint32_t no_group = ~std::uint32_t{0};
+
+  struct Entry {
+    TaskOptions options;
+    std::vector<Place> after;
+    std::vector<Place> dependants;
+    std::uint32_t group = no_group;
+    TaskLife life;
+    Supervision supervision;
+    bool leaving = false;  // its execution is to end for the sake of its group
+    bool held = false;     // not to start until its group is at rest
+    bool satisfied = false;
+    bool lost = false;              // ended, and never to be satisfied
+    bool was_held_up = false;       // when the stop ran out of time
+    std::uint32_t blockers = 0;     // to be asked: dependants that have to end first
+    std::uint32_t unsatisfied = 0;  // of `after`
+    std::uint32_t lost_after = 0;   // of `after`
+    std::uint64_t execution = 0;
+    Nanoseconds armed = never;  // what deadlines_ has of it
+    Place discarded_for = 0;    // purpose discard: the member that gave up
+  };
+  struct Group {
+    Strategy strategy = Strategy::one_for_one;
+    std::vector<Place> members;
+    std::uint32_t holding = 0;  // held members that are live or delayed
+    bool restarting = false;
+  };
+
+  class Voice;
+
+  static bool is_held_up(const Entry& entry) noexcept { return entry.life.to_ask && entry.blockers != 0; }
+  static bool holds(const Entry& entry) noexcept {
+    return entry.held && (taskhost::is_live(entry.life.state) || entry.life.state == TaskState::delayed);
+  }
+  static TaskMachine machine_of(Entry& entry) noexcept { return {entry.options, entry.life, &entry.supervision}; }
+  HostPhase phase() const noexcept {
+    if (stopping_) return HostPhase::stopping;
+    return closing_ ? HostPhase::closing : HostPhase::running;
+  }
+
+  void change(Place task, TaskState next);
+  void set_held(Place task, bool held);
+  void arm(Place task);
+  void set_satisfied(Place task, bool satisfied);
+  void set_lost(Place task, bool lost);
+  void news(TaskNews news, Nanoseconds now);
+
+  void settle(Nanoseconds now);
+  void look_at(Place task, Nanoseconds now);
+  void become_ready(Place task, Nanoseconds now);
+  void want_stop(Place task, StopPurpose purpose);
+  void count_blockers(Place task);
+  void follow(Place task, TaskMachine::Step step);
+  void follow(Place task, const TaskMachine::Next& next, Nanoseconds now);
+  void discard(TaskNews how, Nanoseconds now);
+  void finish(Place task, bool well);
+  void stop_host(Place task, StopReason reason, bool failure, std::string_view message);
+  std::vector<Place> others_concerned(Place task) const;
+  void hold_group(Place task);
+  void discard_group(Place task, Nanoseconds now);
+  void count_blockers_of_group(Place task);
+
+  std::vector<Entry> entries_;
+  std::vector<Group> groups_;
+  const std::uint64_t seed_;
+  CoordinatorPort& port_;
+  std::set<std::pair<Nanoseconds, Place>> deadlines_;
+  PlaceSet free_to_ask_;  // to be asked by settle, the last first
+  PlaceSet to_look_at_;   // to be started or skipped by settle, the first first
+  std::vector<std::uint32_t> groups_at_rest_;
+  std::size_t busy_ = 0;
+  std::size_t live_ = 0;
+  bool closing_ = false;   // a task has stopped the host: nothing is started any more
+  bool stopping_ = false;  // the host stops
+  bool expired_ = false;   // its stop ran out of time
+};
+
+}  // namespace taskhost

@@ -1,0 +1,260 @@
+#include "task_machine.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace taskhost {
+
+const SupervisionOptions& TaskMachine::optional() const noexcept {
+  static const SupervisionOptions none;
+  return options_.optional ? *options_.optional : none;
+}
+
+std::optional<std::uint32_t> TaskMachine::remaining(Nanoseconds now) const noexcept {
+  if (supervision_ == nullptr) return options_.restarts - life_.charged;
+  return remaining_restarts(options_, supervision_->ledger, now);
+}
+
+void TaskMachine::give_back() noexcept {
+  life_.charged = 0;
+  if (supervision_ != nullptr) supervision_->ledger.give_back();
+}
+
+// --- an execution ----------------------------------------------------------------------------------------------------
+
+void TaskMachine::prepare() noexcept {
+  if (supervision_ == nullptr) return;
+  supervision_->begun = false;
+  supervision_->start_over = false;
+  supervision_->said_ready = false;
+  supervision_->armed_anew = false;
+  supervision_->failure.clear();
+}
+
+void TaskMachine::begun(Nanoseconds now) noexcept {
+  if (supervision_ == nullptr) return;
+  supervision_->begun = true;
+  if (optional().start_timeout && !life_.to_ask) {
+    supervision_->deadline = later(now, to_nanoseconds(*optional().start_timeout));
+  }
+}
+
+bool TaskMachine::becomes_ready(Nanoseconds now) noexcept {
+  if (life_.state != TaskState::starting) return false;
+  Supervision& supervision = *supervision_;
+  if (!supervision.start_over || (optional().notify && !supervision.said_ready)) return false;
+  supervision.warned = false;
+  supervision.armed_anew = false;
+  supervision.sign = now;
+  const bool watched = optional().watchdog && !life_.to_ask;
+  supervision.deadline = watched ? later(now, to_nanoseconds(optional().watchdog->interval)) : never;
+  return true;
+}
+
+// It is not watched any more.
+void TaskMachine::want_stop(StopPurpose purpose) noexcept {
+  life_.purpose = is_to_stop() ? std::min(life_.purpose, purpose) : purpose;
+  life_.to_ask = life_.state != TaskState::stopping;
+  if (supervision_ != nullptr) supervision_->deadline = never;
+}
+
+// --- ends ------------------------------------------------------------------------------------------------------------
+
+TaskMachine::Next TaskMachine::end(const End& end, bool is_exit, HostPhase host, Nanoseconds now, double random,
+                                   TaskVoice& voice) {
+  if (supervision_ != nullptr) supervision_->deadline = never;
+  if (is_exit) return exit(end, host, now, random, voice);
+  // It was asked to end, or was about to be, or the host has ended it without asking.
+  const StopPurpose purpose = is_to_stop() ? life_.purpose : StopPurpose::host;
+  const bool abandoned = end.ending == Ending::abandoned;
+  if (purpose == StopPurpose::failure && !abandoned) {
+    End failed = end;
+    failed.outcome = Outcome::error;
+    failed.message = std::move(supervision_->failure);
+    return exit(failed, host, now, random, voice);
+  }
+  if (supervision_ == nullptr || supervision_->begun) {
+    if (life_.state != TaskState::stopping) voice.tell({.kind = EventKind::task_stopping});
+    voice.tell({.kind = abandoned ? EventKind::task_abandoned : EventKind::task_stopped,
+                .outcome = Outcome::cancelled,
+                .uptime = end.uptime,
+                .message = end.message});
+  }
+  if (abandoned) return could_not_stop(end, host, voice);
+  switch (purpose) {
+    case StopPurpose::host:
+    case StopPurpose::failure:
+      break;
+    case StopPurpose::operator_stop:
+      return {.state = TaskState::stopped};
+    case StopPurpose::discard:
+      voice.tell({.kind = EventKind::task_discarded, .outcome = Outcome::cancelled, .reason = StopReason::group});
+      break;
+    case StopPurpose::again:
+      return {.state = TaskState::waiting};
+  }
+  return {};
+}
+
+// An execution is in it for ever.
+TaskMachine::Next TaskMachine::could_not_stop(const End& end, HostPhase host, TaskVoice& voice) {
+  life_.unstoppable = true;
+  if (host == HostPhase::stopping) return {};
+  if (options_.type != TaskType::detachable) {
+    voice.stop_host(StopReason::not_stopped, true, end.message);
+    return {};
+  }
+  voice.tell({.kind = EventKind::task_discarded,
+              .outcome = Outcome::cancelled,
+              .reason = StopReason::not_stopped,
+              .message = end.message});
+  return {.is_given_up = true};
+}
+
+TaskMachine::Next TaskMachine::exit(const End& end, HostPhase host, Nanoseconds now, double random, TaskVoice& voice) {
+  if (supervision_ != nullptr) give_back_after(options_, supervision_->ledger, end.lived);
+  const bool was_up = supervision_ == nullptr || supervision_->start_over;
+  voice.tell({.kind = EventKind::task_exited,
+              .outcome = end.outcome,
+              .uptime = was_up ? end.uptime : 0,
+              .message = end.message});
+  const Judgement judgement = judge(end, now, random);
+  const bool well = end.outcome == Outcome::ok;
+  switch (judgement.kind) {
+    case Judgement::Kind::restart:
+      return restart(judgement.delay, false, host, now, voice);
+    case Judgement::Kind::discard:
+      voice.tell(
+          {.kind = EventKind::task_discarded, .outcome = end.outcome, .message = well ? "it ended well" : end.message});
+      return {.well = well};
+    case Judgement::Kind::stop_host_success:
+    case Judgement::Kind::stop_host_failure:
+      voice.stop_host(StopReason::task_exit, judgement.kind == Judgement::Kind::stop_host_failure, end.message);
+      return {.well = well};
+    case Judgement::Kind::give_up:
+      return give_up(end, host, now, voice);
+  }
+  return {};
+}
+
+Judgement TaskMachine::judge(const End& end, Nanoseconds now, double random) {
+  if (supervision_ != nullptr) {
+    return judge_exit(options_, supervision_->ledger, end.outcome, end.message, now, random);
+  }
+  RestartLedger ledger;
+  ledger.charged = life_.charged;
+  const Judgement judgement = judge_exit(options_, ledger, end.outcome, end.message, now, random);
+  life_.charged = ledger.charged;
+  return judgement;
+}
+
+TaskMachine::Next TaskMachine::restart(Nanoseconds delay, bool cooldown, HostPhase host, Nanoseconds now,
+                                       TaskVoice& voice) {
+  if (host != HostPhase::running) return {};
+  voice.tell({.kind = EventKind::task_restarting, .delay = delay, .cooldown = cooldown});
+  if (delay == 0) return {.state = TaskState::waiting, .restarts = true};
+  supervision_->deadline = later(now, delay);
+  return {.state = TaskState::delayed, .restarts = true};
+}
+
+TaskMachine::Next TaskMachine::give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice) {
+  voice.tell({.kind = EventKind::task_gave_up, .outcome = end.outcome, .message = end.message});
+  switch (after_giving_up(options_)) {
+    case GiveUp::by_type:
+    case GiveUp::stop_host:
+      voice.stop_host(StopReason::budget_exhausted, true, end.message);
+      return {};
+    case GiveUp::discard:
+      voice.tell({.kind = EventKind::task_discarded,
+                  .outcome = end.outcome,
+                  .reason = StopReason::budget_exhausted,
+                  .message = end.message});
+      return {.is_given_up = true};
+    case GiveUp::cooldown:
+      give_back();
+      return restart(to_nanoseconds(optional().cooldown), true, host, now, voice);
+  }
+  return {};
+}
+
+// --- time ------------------------------------------------------------------------------------------------------------
+
+TaskMachine::Step TaskMachine::due(Nanoseconds now, Nanoseconds heartbeat, TaskVoice& voice) {
+  const Nanoseconds deadline = std::exchange(supervision_->deadline, never);
+  const bool stood_still = now > later(deadline, standstill);
+  if (life_.state == TaskState::delayed) return Step::wait;
+  if (life_.state == TaskState::running) return watch(stood_still, now, heartbeat, voice);
+  if (life_.state != TaskState::starting) return Step::nothing;
+  if (!stood_still || supervision_->armed_anew) return fail(lateness_message(*optional().start_timeout));
+  arm_anew(*optional().start_timeout, now);
+  return Step::nothing;
+}
+
+// Time that nobody could use charges nobody: the task has its turn first.
+void TaskMachine::arm_anew(std::chrono::nanoseconds duration, Nanoseconds now) noexcept {
+  supervision_->armed_anew = true;
+  supervision_->deadline = later(now, to_nanoseconds(duration));
+}
+
+TaskMachine::Step TaskMachine::fail(std::string message) noexcept {
+  supervision_->failure = std::move(message);
+  want_stop(StopPurpose::failure);
+  return Step::ask;
+}
+
+TaskMachine::Step TaskMachine::watch(bool stood_still, Nanoseconds now, Nanoseconds heartbeat, TaskVoice& voice) {
+  Supervision& supervision = *supervision_;
+  const Watchdog& watchdog = *optional().watchdog;
+  const Nanoseconds interval = to_nanoseconds(watchdog.interval);
+  // After a heartbeat it is this timer's turn again when it is due, be that now: others may come before it.
+  if (heartbeat > supervision.sign) {
+    supervision.sign = heartbeat;
+    supervision.warned = false;
+    supervision.armed_anew = false;
+    supervision.deadline = later(heartbeat, interval);
+    return Step::nothing;
+  }
+  if (stood_still && !supervision.armed_anew && !supervision.warned) {
+    arm_anew(watchdog.interval, now);
+    return Step::nothing;
+  }
+  if (watchdog.action == WatchdogAction::restart) return fail(silence_message(watchdog.interval));
+  supervision.deadline = later(now, interval);
+  if (supervision.warned) return Step::nothing;
+  supervision.warned = true;
+  voice.tell({.kind = EventKind::task_stalled,
+              .silence = now - supervision.sign,
+              .message = silence_message(watchdog.interval)});
+  return Step::nothing;
+}
+
+// --- operators -------------------------------------------------------------------------------------------------------
+
+TaskMachine::Step TaskMachine::operate(Operation operation) noexcept {
+  switch (life_.state) {
+    case TaskState::waiting:
+    case TaskState::delayed:
+      if (supervision_ != nullptr) supervision_->deadline = never;
+      return operation == Operation::stop ? Step::stop : Step::wait;
+    case TaskState::starting:
+    case TaskState::running:
+    case TaskState::stopping:
+      if (operation == Operation::stop) {
+        want_stop(StopPurpose::operator_stop);
+      } else if (is_to_stop() && (life_.purpose == StopPurpose::operator_stop ||
+                                  (operation == Operation::restart && life_.purpose == StopPurpose::failure))) {
+        life_.purpose = StopPurpose::again;
+      } else if (operation == Operation::restart) {
+        want_stop(StopPurpose::again);
+      }
+      return life_.to_ask ? Step::ask : Step::nothing;
+    case TaskState::stopped:
+    case TaskState::ended:
+      if (operation == Operation::stop || life_.unstoppable) return Step::nothing;
+      give_back();
+      return Step::wait;
+  }
+  return Step::nothing;
+}
+
+}  // namespace taskhost
