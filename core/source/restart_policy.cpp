@@ -23,6 +23,7 @@ const SupervisionOptions& optional_of(const TaskOptions& options) noexcept {
 
 // How many lie in the window. Those before it are forgotten once they are the most of them.
 std::size_t count_within(std::vector<Nanoseconds>& times, Nanoseconds window, Nanoseconds now) {
+  if (times.empty() || later(times.front(), window) >= now) return times.size();  // most often
   const auto first = std::partition_point(times.begin(), times.end(),
                                           [=](Nanoseconds charged) { return later(charged, window) < now; });
   const auto count = static_cast<std::size_t>(times.end() - first);

@@ -101,6 +101,8 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
       blocking(its_function.recipe().blocking),
       coordinated(is_coordinated),
       plain(!is_coordinated && its_options.optional == nullptr),
+      timed_start(is_coordinated || (!plain && its_options.optional->start_timeout)),
+      timed_life(is_coordinated || (!plain && (its_options.optional->reset_after || its_options.optional->watchdog))),
       restarts_after_ok(plain && its_options.type == TaskType::mandatory ? its_options.restarts : 0),
       restarts_after_failure(plain && its_options.type != TaskType::shutdown_on_exit ? its_options.restarts : 0),
       recipe(its_function.recipe()),
@@ -332,8 +334,7 @@ bool Shard::refuse_start(TaskCell& cell) {
 bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
   if (status != Status::ok) {
     forget_requests(cell);
-    const Outcome outcome = outcome_of(status);
-    ended(cell, Ending::returned, outcome, message_of(cell), 0);
+    settle(cell, outcome_of(status), false);
     return true;
   }
   apply(cell, frame);
@@ -435,8 +436,7 @@ void Shard::after_drop(TaskCell& cell, const LateResult& late) {
   if (late.after_exit) {
     settle(cell, late.outcome);
   } else {
-    ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped",
-          clock_.now() - cell.started_at);
+    ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped");
   }
 }
 
@@ -458,10 +458,10 @@ void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
   settle(cell, outcome);
 }
 
-void Shard::settle(TaskCell& cell, Outcome outcome) {
+void Shard::settle(TaskCell& cell, Outcome outcome, bool was_up) {
   // A text given to fail counts only for a failure.
   const std::string_view message = outcome != Outcome::ok ? message_of(cell) : std::string_view();
-  ended(cell, Ending::returned, outcome, message, clock_.now() - cell.started_at);
+  ended(cell, Ending::returned, outcome, message, was_up);
 }
 
 void Shard::end(TaskCell&) {

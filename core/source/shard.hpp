@@ -242,10 +242,10 @@ class Shard {
   Stall& stall_of(const TaskCell& cell) noexcept;
   void abandon(TaskCell& cell);
 
-  void settle(TaskCell& cell, Outcome outcome);
-  void ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, Nanoseconds uptime);
+  void settle(TaskCell& cell, Outcome outcome, bool was_up = true);
+  void ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, bool was_up = true);
   void start_is_over(TaskCell& cell);
-  void become_ready(TaskCell& cell);
+  void become_ready(TaskCell& cell, Nanoseconds now);
   void arm(SupervisedCell& supervised);
   void fire(SupervisedCell& supervised);
   void follow(TaskCell& cell, TaskMachine::Step step);

@@ -36,7 +36,7 @@ bool Shard::start_supervised(TaskCell& cell) {
   supervised.ready_at = supervised.asked_at = 0;
   supervised.heartbeat.store(0, std::memory_order_relaxed);
   ++cell.execution;
-  cell.started_at = clock_.now();
+  cell.started_at = complete_events_ || cell.kind->timed_start ? clock_.now() : now_;
   if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) return refuse_start(cell);
   if (coordinated) {
     owner_.coordinated_begun(cell.index);
@@ -55,19 +55,21 @@ bool Shard::start_supervised(TaskCell& cell) {
 void Shard::start_is_over(TaskCell& cell) {
   SupervisedCell& supervised = *cell.supervised();
   const SupervisionOptions* const optional = cell.options().optional.get();
-  if (optional == nullptr || !optional->notify) supervised.ready_at = clock_.now();
+  const Nanoseconds now = cell.kind->timed_life ? clock_.now() : now_;
+  if (optional == nullptr || !optional->notify) supervised.ready_at = now;
   if (cell.kind->coordinated) {
     owner_.coordinated_started(cell.index);
   } else {
     supervised.supervision.start_over = true;
-    become_ready(cell);
+    become_ready(cell, now);
   }
 }
 
 void Shard::check_ready(TaskCell& cell) {
   cell.said_ready = true;
   SupervisedCell* const supervised = cell.supervised();
-  if (supervised != nullptr && supervised->ready_at == 0) supervised->ready_at = clock_.now();
+  const Nanoseconds now = clock_.now();
+  if (supervised != nullptr && supervised->ready_at == 0) supervised->ready_at = now;
   if (cell.kind->coordinated) {
     owner_.coordinated_ready(cell.index);
     return;
@@ -75,20 +77,20 @@ void Shard::check_ready(TaskCell& cell) {
   publish(cell, EventKind::task_ready);
   if (supervised == nullptr) return;
   supervised->supervision.said_ready = true;
-  become_ready(cell);
+  become_ready(cell, now);
 }
 
 // If it is.
-void Shard::become_ready(TaskCell& cell) {
-  if (!cell.machine().becomes_ready(clock_.now())) return;
+void Shard::become_ready(TaskCell& cell, Nanoseconds now) {
+  if (!cell.machine().becomes_ready(now)) return;
   cell.life.state = TaskState::running;
   arm(*cell.supervised());
 }
 
-void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, Nanoseconds uptime) {
-  End end{ending, outcome, std::string(message), uptime, 0};
+void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, bool was_up) {
   SupervisedCell* const supervised = cell.supervised();
   const Nanoseconds now = clock_.now();
+  End end{ending, outcome, std::string(message), was_up ? now - cell.started_at : 0, 0};
   if (supervised != nullptr && supervised->ready_at != 0) {
     // Neither the start nor the dying counts as living.
     const Nanoseconds last = supervised->asked_at != 0 ? supervised->asked_at : now;

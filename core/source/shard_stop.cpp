@@ -212,7 +212,7 @@ void Shard::abandon(TaskCell& cell) {
 void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {
   report_straggler(cell, where);
   owner_.task_abandoned();
-  ended(cell, Ending::abandoned, Outcome::cancelled, what, clock_.now() - cell.started_at);
+  ended(cell, Ending::abandoned, Outcome::cancelled, what);
 }
 
 void Shard::report_straggler(const TaskCell& cell, std::string where) {

@@ -37,6 +37,11 @@ class Host {
       require(taskhost_add_task(host_, &task));
     }
   }
+  // As a program does that keeps the event stream.
+  void listen() {
+    require(taskhost_on_event(
+        host_, [](void*, const taskhost_event*) {}, nullptr));
+  }
   void add(const taskhost_task_options& task) { require(taskhost_add_task(host_, &task)); }
   void start() { require(taskhost_start(host_)); }
   void stop() { taskhost_request_stop(host_); }
