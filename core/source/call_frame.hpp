@@ -13,8 +13,9 @@ namespace taskhost {
 struct TaskCell;
 class BlockingCall;
 
-// Where in its life an execution's code runs; handler: what is left of a coroutine that was dropped is destroyed.
-enum class Stage : std::uint8_t { start, poll, drop, handler };
+// Where in its life an execution's code runs; handler: what is left of a coroutine that was dropped is destroyed; none:
+// nowhere.
+enum class Stage : std::uint8_t { start, poll, drop, handler, none };
 std::string_view to_string(Stage stage) noexcept;
 
 struct CallFrame {

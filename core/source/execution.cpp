@@ -42,6 +42,8 @@ std::string_view to_string(Stage stage) noexcept {
       return "drop";
     case Stage::handler:
       return "handler";
+    case Stage::none:
+      break;
   }
   return "?";
 }

@@ -101,6 +101,7 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
       blocking(its_function.recipe().blocking),
       coordinated(is_coordinated),
       plain(!is_coordinated && its_options.optional == nullptr),
+      simple(plain && !blocking),
       timed_start(is_coordinated || (!plain && its_options.optional->start_timeout)),
       timed_life(is_coordinated || (!plain && (its_options.optional->reset_after || its_options.optional->watchdog))),
       restarts_after_ok(plain && its_options.type == TaskType::mandatory ? its_options.restarts : 0),
@@ -221,6 +222,18 @@ TaskCell& TaskCell::of(TimerNode& node) noexcept {
 #pragma GCC diagnostic pop
 }
 
+template <Stage stage>
+Status Shard::hot_call(TaskCell& cell, Status before, const std::unique_ptr<Remains>& remains) {
+  if constexpr (stage == Stage::start) return start_guarded(cell);
+  if constexpr (stage == Stage::poll) {
+    ++counters_.polls;
+    return hot_step_guarded(cell);
+  }
+  if constexpr (stage == Stage::drop) drop_guarded(cell);
+  if constexpr (stage == Stage::handler) remains->queue->destroy(std::move(remains->handler));
+  return before;
+}
+
 Shard::Turn Shard::turn() {
   rouse();
   const ThreadFrame frame(tenure_->frame);
@@ -233,25 +246,62 @@ Shard::Turn Shard::turn() {
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
   if (supervision_timers_)
     supervision_timers_->advance(now_, [this](TimerNode& node) { fire(static_cast<SupervisedCell&>(node)); });
-  if (!stalls_.empty() && !take_back_stalled()) return {.lost = true};
-  if (!remains_.empty() && !destroy_remains()) return {.lost = true};
-  if (!stop_deadlines_.empty() && !expire_deadlines()) return {.lost = true};
   update_log(false);
+  urgent_ = !stalls_.empty() || !remains_.empty() || !stop_deadlines_.empty() || next_run_ < runs_.size();
 
   // The clock is read after 1, 2, 4, … calls, and then every so many: slow calls end a turn early, fast ones do not
   // pay.
   unsigned reading = 1;
+  std::unique_ptr<Remains> remains;
   for (unsigned calls = 1;; ++calls) {
-    if (stopping_ && next_run_ < runs_.size()) [[unlikely]] {
-      if (!ask_next()) return {.lost = true};
-    } else if (queue_head_ != nullptr) {
-      TaskCell& cell = *queue_head_;
-      queue_head_ = cell.run_next;
+    TaskCell* due = queue_head_;
+    Next next;
+    if (urgent_) [[unlikely]] {
+      const Call call = next_urgent(remains);
+      due = call.cell;
+      next = call.next;
+    } else if (due != nullptr) {
+      queue_head_ = due->run_next;
       if (queue_head_ == nullptr) queue_tail_ = &queue_head_;
-      cell.queued = false;
-      if (!run(cell)) return {.lost = true};
+      due->queued = false;
+      next = hot_next(*due);
     } else {
       break;
+    }
+    if (next.stage != Stage::none) {
+      TaskCell& cell = *due;
+      Tenure& tenure = *tenure_;
+      bool held = true;
+      const auto make = [&]<Stage stage>(std::integral_constant<Stage, stage>) __attribute__((always_inline)) {
+        tenure.begin_call(cell, stage);
+        const Status status = hot_call<stage>(cell, next.status, remains);
+        held = tenure.end_call();
+        if (held) [[likely]] {
+          next = hot_after(cell, tenure.frame, {stage, status});
+        } else {
+          tenure.come_back(status, [bell = WakePort::waker(bell_)] { WakePort::wake(bell); });
+        }
+      };
+      tenure.begin_step();
+      while (held && next.stage != Stage::none) {
+        switch (next.stage) {
+          case Stage::start:
+            make(std::integral_constant<Stage, Stage::start>());
+            break;
+          case Stage::poll:
+            make(std::integral_constant<Stage, Stage::poll>());
+            break;
+          case Stage::drop:
+            make(std::integral_constant<Stage, Stage::drop>());
+            break;
+          case Stage::handler:
+            make(std::integral_constant<Stage, Stage::handler>());
+            break;
+          case Stage::none:
+            break;
+        }
+      }
+      if (!held) return {.lost = true};
     }
     if (calls == reading) {
       reading += std::min(reading, calls_a_clock_reading);
@@ -268,40 +318,24 @@ Shard::Turn Shard::turn() {
   Nanoseconds deadline = std::min(wheel_.next_deadline(), log_gate_.next_deadline());
   if (supervision_timers_) deadline = std::min(deadline, supervision_timers_->next_deadline());
   if (!stop_deadlines_.empty()) deadline = std::min(deadline, stop_deadlines_.front().time);
-  return {.more = queue_head_ != nullptr || (stopping_ && next_run_ < runs_.size()), .deadline = deadline};
+  return {.more = queue_head_ != nullptr || urgent_, .deadline = deadline};
 }
 
-bool Shard::run(TaskCell& cell) {
-  if (!is_live(cell.life.state)) {
-    if (cell.life.state != TaskState::waiting) return true;  // woken, and then it ended
-    return cell.kind->plain ? start(cell) : start_supervised(cell);
-  }
+// What a task that is due needs: the next call of its execution, the first of a fresh one, or nothing.
+Shard::Next Shard::hot_next(TaskCell& cell) {
+  if (cell.life.state == TaskState::waiting) return {cell.kind->plain ? hot_prepare(cell) : prepare_supervised(cell)};
+  if (!is_live(cell.life.state)) [[unlikely]]
+    return {};  // woken, and then it ended
   if (cell.stalled || cell.removed) [[unlikely]] {
     if (cell.stalled) stall_of(cell).woken = true;
-    return true;
+    return {};
   }
-  return cell.kind->blocking ? look_after_blocking(cell) : poll(cell);
+  if (cell.kind->blocking) return look_after_blocking(cell);
+  return {Stage::poll};
 }
 
-// Makes a fresh execution. Its call has to be ended.
-Status Shard::hot_start(TaskCell& cell, TaskState state) {
-  cell.life.state = state;
-  ++counters_.starts;
-  cell.said_ready = false;
-  cell.stop_deadline_set = false;
-  cell.stop_asked.store(false, std::memory_order_relaxed);
-  cell.ready_asked.store(false, std::memory_order_relaxed);
-  clear(cell.state(), cell.kind->state_size);
-  tenure_->begin_step();
-  tenure_->begin_call(cell, Stage::start);
-  return start_guarded(cell);
-}
-
-Status Shard::begin_execution(TaskCell& cell, TaskState state) { return hot_start(cell, state); }
-
-// A restart that nobody listens to is one pass through start, and touches the task's block, its kind and the shard.
-bool Shard::start(TaskCell& cell) {
-  const TaskKind& kind = *cell.kind;
+// A restart that nobody listens to touches the task's block, its kind and the shard.
+Stage Shard::hot_prepare(TaskCell& cell) {
   ++cell.execution;
   cell.started_at = complete_events_ ? clock_.now() : now_;  // events tell uptimes: no call before counts in them
   if (stopping_ || host_stopping()) return refuse_start(cell);
@@ -310,17 +344,22 @@ bool Shard::start(TaskCell& cell) {
   } else if (!publish(cell, EventKind::task_started)) {
     return refuse_start(cell);
   }
-  Tenure& tenure = *tenure_;
-  const Status status = hot_start(cell, TaskState::running);  // no difference to starting: nothing watches its start
-  if (!tenure.end_call()) [[unlikely]]
-    return lose(tenure, {.status = status});
-  if (status != Status::ok || kind.blocking) [[unlikely]]
-    return after_start(cell, tenure.frame, status);
-  apply(cell, tenure.frame);
-  return hot_poll(cell);
+  return hot_make_fresh(cell, TaskState::running);  // no difference to starting: nothing watches its start
 }
 
-bool Shard::refuse_start(TaskCell& cell) {
+Stage Shard::hot_make_fresh(TaskCell& cell, TaskState state) {
+  cell.life.state = state;
+  ++counters_.starts;
+  cell.said_ready = false;
+  cell.stop_deadline_set = false;
+  cell.stop_asked.store(false, std::memory_order_relaxed);
+  cell.ready_asked.store(false, std::memory_order_relaxed);
+  clear(cell.state(), cell.kind->state_size);
+  return Stage::start;
+}
+Stage Shard::make_fresh(TaskCell& cell, TaskState state) { return hot_make_fresh(cell, state); }
+
+Stage Shard::refuse_start(TaskCell& cell) {
   --cell.execution;
   if (cell.kind->coordinated) {
     owner_.coordinated_ended(cell.index, {.ending = Ending::refused});
@@ -328,50 +367,58 @@ bool Shard::refuse_start(TaskCell& cell) {
     cell.life.state = TaskState::ended;
     end(cell);
   }
-  return true;
+  return Stage::none;
 }
 
-bool Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
+// What follows a call, be it back in time or late.
+Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) {
+  switch (made.stage) {
+    case Stage::start:
+      if (made.status != Status::ok || !cell.kind->simple) [[unlikely]]
+        return after_start(cell, frame, made.status);
+      apply(cell, frame);
+      return {Stage::poll};
+    case Stage::poll:
+      if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]]
+        check_ready(cell);
+      if (made.status != Status::pending) {
+        forget_requests(cell);
+        return {Stage::drop, made.status};
+      }
+      apply(cell, frame);
+      if (cell.life.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]]
+        limit_stop(cell, stop_began_);
+      return {};
+    case Stage::drop:
+      if (cell.removed) [[unlikely]] {
+        after_removal(cell, frame);
+        return {};
+      }
+      forget_requests(cell);  // what drop itself asked for
+      hot_settle(cell, outcome_of(made.status));
+      return {};
+    case Stage::handler:
+    case Stage::none:
+      return {};
+  }
+  return {};
+}
+Shard::Next Shard::after(TaskCell& cell, const CallFrame& frame, Next made) { return hot_after(cell, frame, made); }
+
+Shard::Next Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
   if (status != Status::ok) {
     forget_requests(cell);
     settle(cell, outcome_of(status), false);
-    return true;
+    return {};
   }
   apply(cell, frame);
   if (!cell.kind->plain) start_is_over(cell);
-  if (!cell.kind->blocking) return poll(cell);
+  if (!cell.kind->blocking) return {Stage::poll};
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
   return launch(cell);
 }
 
-bool Shard::hot_poll(TaskCell& cell) {
-  ++counters_.polls;
-  Tenure& tenure = *tenure_;
-  tenure.begin_call(cell, Stage::poll);
-  const Status status = hot_step_guarded(cell);
-  if (!tenure.end_call()) [[unlikely]]
-    return lose(tenure, {.status = status});
-  return hot_after_poll(cell, tenure.frame, status);
-}
-bool Shard::poll(TaskCell& cell) {
-  tenure_->begin_step();
-  return hot_poll(cell);
-}
-
-bool Shard::hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
-  if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]]
-    check_ready(cell);
-  if (status != Status::pending) return hot_finish(cell, status);
-  apply(cell, frame);
-  if (cell.life.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]]
-    limit_stop(cell, stop_began_);
-  return true;
-}
-bool Shard::after_poll(TaskCell& cell, const CallFrame& frame, Status status) {
-  return hot_after_poll(cell, frame, status);
-}
-
-bool Shard::launch(TaskCell& cell) {
+Shard::Next Shard::launch(TaskCell& cell) {
   try {
     TaskExtra& extra = cell.need_extra();
     const std::uint32_t slot = cell.need_slot();  // the thread needs it to say that it is done
@@ -382,62 +429,32 @@ bool Shard::launch(TaskCell& cell) {
     TaskExtra& extra = cell.need_extra();
     extra.call = nullptr;
     extra.message = std::string("no thread for a blocking task: ") + error.what();
-    return finish(cell, Status::error);
+    forget_requests(cell);
+    return {Stage::drop, Status::error};
   }
   if (cell.life.state == TaskState::stopping) cell.extra->call->request_stop();  // its start came back late
-  return true;
+  return {};
 }
 
-bool Shard::look_after_blocking(TaskCell& cell) {
+Shard::Next Shard::look_after_blocking(TaskCell& cell) {
   const std::shared_ptr<BlockingCall> call = cell.extra ? cell.extra->call : nullptr;
-  if (call == nullptr) return true;
+  if (call == nullptr) return {};
   if (cell.ready_asked.load(std::memory_order_acquire) && !cell.said_ready) check_ready(cell);
   if (!call->finished()) {
     call->notify();
-    return true;
+    return {};
   }
   cell.extra->call = nullptr;
   cell.extra->message = std::move(call->message());
-  return finish(cell, call->status());
-}
-
-bool Shard::hot_finish(TaskCell& cell, Status status) {
   forget_requests(cell);
-  return hot_drop(cell, outcome_of(status), true);
-}
-bool Shard::finish(TaskCell& cell, Status status) {
-  tenure_->begin_step();
-  return hot_finish(cell, status);
+  return {Stage::drop, call->status()};
 }
 
-bool Shard::hot_drop(TaskCell& cell, Outcome outcome, bool after_exit) {
-  Tenure& tenure = *tenure_;
-  tenure.begin_call(cell, Stage::drop);
-  drop_guarded(cell);
-  if (!tenure.end_call()) [[unlikely]]
-    return lose(tenure, {.outcome = outcome, .after_exit = after_exit});
-  if (after_exit) {
-    forget_requests(cell);  // what drop itself asked for
-    hot_settle(cell, outcome);
-  } else {
-    after_removal(cell, tenure.frame);
-  }
-  return true;
-}
-bool Shard::drop(TaskCell& cell) {
-  tenure_->begin_step();
-  return hot_drop(cell, Outcome::cancelled, false);
-}
-
-void Shard::after_drop(TaskCell& cell, const LateResult& late) {
+void Shard::after_drop(TaskCell& cell) {
   forget_requests(cell);
   cell.lingers = false;
   cell.removed = false;
-  if (late.after_exit) {
-    settle(cell, late.outcome);
-  } else {
-    ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped");
-  }
+  ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped");
 }
 
 void Shard::hot_settle(TaskCell& cell, Outcome outcome) {

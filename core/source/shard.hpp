@@ -2,8 +2,7 @@
 // involved. Knows no threads: whoever drives it calls turn() and waits for what turn returns; see shard_thread.hpp.
 //
 // All functions belong to the owner, the one thread that holds the shard at a time, unless they say otherwise. A thread
-// can lose the shard in any call into task code: then the function that made the call says so, and so do those above
-// it.
+// can lose the shard in any call into task code. All of these are made by turn, which says so then.
 #pragma once
 
 #include <atomic>
@@ -205,40 +204,43 @@ class Shard {
     std::unique_ptr<QueuedHandler> handler = nullptr;
   };
 
-  // Those that call task code return false once the shard is lost. The hot ones are all of a restart and of a wake:
-  // each is compiled into one function, see shard.cpp.
-  bool run(TaskCell& cell);
-  bool start(TaskCell& cell);
-  bool start_supervised(TaskCell& cell);
-  Status begin_execution(TaskCell& cell, TaskState state);
-  bool poll(TaskCell& cell);
-  bool finish(TaskCell& cell, Status status);
-  bool drop(TaskCell& cell);
-  [[gnu::always_inline]] inline Status hot_start(TaskCell& cell, TaskState state);
-  [[gnu::always_inline]] inline bool hot_poll(TaskCell& cell);
-  [[gnu::always_inline]] inline bool hot_after_poll(TaskCell& cell, const CallFrame& frame, Status status);
-  [[gnu::always_inline]] inline bool hot_finish(TaskCell& cell, Status status);
-  [[gnu::always_inline]] inline bool hot_drop(TaskCell& cell, Outcome outcome, bool after_exit);
+  // The next call of an execution that is to be made, and what the last one returned, or what has to be known after it.
+  struct Next {
+    Stage stage = Stage::none;
+    Status status = Status::pending;
+  };
+  struct Call {
+    TaskCell* cell = nullptr;
+    Next next{};
+  };
+
+  // turn makes all calls into task code; these say which, and what follows from them. The hot ones are all of a restart
+  // and of a wake, and are compiled into it.
+  Call next_urgent(std::unique_ptr<Remains>& remains);
+  template <Stage stage>
+  [[gnu::always_inline]] inline Status hot_call(TaskCell& cell, Status before, const std::unique_ptr<Remains>& remains);
+  [[gnu::always_inline]] inline Next hot_next(TaskCell& cell);
+  [[gnu::always_inline]] inline Stage hot_prepare(TaskCell& cell);
+  Stage prepare_supervised(TaskCell& cell);
+  [[gnu::always_inline]] inline Stage hot_make_fresh(TaskCell& cell, TaskState state);
+  Stage make_fresh(TaskCell& cell, TaskState state);
+  Stage refuse_start(TaskCell& cell);
+  [[gnu::always_inline]] inline Next hot_after(TaskCell& cell, const CallFrame& frame, Next made);
+  Next after(TaskCell& cell, const CallFrame& frame, Next made);
+  Next after_start(TaskCell& cell, const CallFrame& frame, Status status);
+  Next launch(TaskCell& cell);
+  Next look_after_blocking(TaskCell& cell);
   [[gnu::always_inline]] inline void hot_settle(TaskCell& cell, Outcome outcome);
-  bool ask(TaskCell& cell);
-  bool ask_next();
+  void after_removal(TaskCell& cell, const CallFrame& frame);
+  void after_drop(TaskCell& cell);
+  Call walk();
+  Call ask(TaskCell& cell);
   bool tell_to_stop(TaskCell& cell, StopPurpose purpose);
   void ask_soon(TaskCell& cell, StopPurpose purpose);
-  bool remove(TaskCell& cell);
-  bool expire_deadlines();
-  bool look_after_blocking(TaskCell& cell);
-  // What follows a call, when it came back in time or late.
-  bool after_start(TaskCell& cell, const CallFrame& frame, Status status);
-  bool after_poll(TaskCell& cell, const CallFrame& frame, Status status);
-  void after_drop(TaskCell& cell, const LateResult& late);
-  void after_removal(TaskCell& cell, const CallFrame& frame);
-  bool destroy_remains();
-  bool launch(TaskCell& cell);
-  bool refuse_start(TaskCell& cell);
+  Call remove(TaskCell& cell);
+  Call expire_deadline();
+  Call take_back(Stall stall);
 
-  [[gnu::cold]] bool lose(Tenure& tenure, const LateResult& late) noexcept;
-  bool take_back_stalled();
-  bool resume_stalled(Stall stall);
   Stall& stall_of(const TaskCell& cell) noexcept;
   void abandon(TaskCell& cell);
 
@@ -309,10 +311,11 @@ class Shard {
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};
   bool has_coordinated_ = false;
+  bool urgent_ = false;  // in a turn: something comes before those that are due
   bool stopping_ = false;
   bool expired_ = false;  // the stop as a whole ran out of time
   Nanoseconds stop_began_ = 0;
-  std::size_t next_run_ = 0;  // the first task that was not asked to stop: its run, and its place there
+  std::size_t next_run_ = ~std::size_t{0};  // the walk of a stop: the next task's run, and its place there
   std::size_t next_cell_ = 0;
   std::size_t size_ = 0;
   std::size_t unended_ = 0;                   // tasks, the coordinated ones left out

@@ -29,10 +29,10 @@ HostPhase Shard::phase() const noexcept {
 
 // --- an execution of a task that is not plain ------------------------------------------------------------------------
 
-bool Shard::start_supervised(TaskCell& cell) {
+Stage Shard::prepare_supervised(TaskCell& cell) {
   SupervisedCell& supervised = *cell.supervised();
   const bool coordinated = cell.kind->coordinated;
-  if (coordinated && !std::exchange(supervised.start_ordered, false)) return true;  // only woken
+  if (coordinated && !std::exchange(supervised.start_ordered, false)) return Stage::none;  // only woken
   supervised.ready_at = supervised.asked_at = 0;
   supervised.heartbeat.store(0, std::memory_order_relaxed);
   ++cell.execution;
@@ -46,10 +46,7 @@ bool Shard::start_supervised(TaskCell& cell) {
     machine.begun(cell.started_at);
     arm(supervised);
   }
-  Tenure& tenure = *tenure_;
-  const Status status = begin_execution(cell, coordinated ? TaskState::running : TaskState::starting);
-  if (!tenure.end_call()) return lose(tenure, {.status = status});
-  return after_start(cell, tenure.frame, status);
+  return make_fresh(cell, coordinated ? TaskState::running : TaskState::starting);
 }
 
 void Shard::start_is_over(TaskCell& cell) {

@@ -83,35 +83,11 @@ void Shard::bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHand
 // longer.
 void Shard::after_removal(TaskCell& cell, const CallFrame& frame) {
   if (!frame.requests.lingers) {
-    after_drop(cell, {.after_exit = false});
+    after_drop(cell);
     return;
   }
   cell.lingers = true;
   boost::asio::post(context_, [this, &cell, execution = cell.execution] { remains_.push_back({&cell, execution}); });
-}
-
-bool Shard::destroy_remains() {
-  for (std::size_t i = 0; i < remains_.size();) {
-    TaskCell& cell = *remains_[i].cell;
-    if (std::any_of(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == &cell; })) {
-      // It may be the same coroutine.
-      ++i;
-      continue;
-    }
-    Remains remains = std::move(remains_[i]);
-    remains_.erase(remains_.begin() + static_cast<std::ptrdiff_t>(i));
-    const bool lingers = cell.lingers && cell.execution == remains.execution;
-    if (remains.handler == nullptr) {
-      if (lingers) after_drop(cell, {.after_exit = false});
-      continue;
-    }
-    Tenure& tenure = *tenure_;
-    tenure.begin_step();
-    tenure.begin_call(cell, lingers ? Stage::drop : Stage::handler);
-    remains.queue->destroy(std::move(remains.handler));
-    if (!tenure.end_call()) return lose(tenure, {.after_exit = false});
-  }
-  return true;
 }
 
 }  // namespace taskhost

@@ -14,23 +14,63 @@ void Shard::begin_stop(Nanoseconds began) {
   now_ = clock_.now();
   // Those that no call of ours can hold up.
   for (const Run& run : runs_) {
-    if (!run.kind->blocking) continue;
-    for (std::size_t i = 0; i < run.count; ++i) {
-      if (!run.kind->coordinated && !ask(run.at(i))) return;  // can't be: asking a blocking task calls nothing
-    }
+    if (!run.kind->blocking || run.kind->coordinated) continue;
+    for (std::size_t i = 0; i < run.count; ++i) ask_soon(run.at(i), StopPurpose::host);
   }
-  for (std::size_t i = 0; i < stalls_.size(); ++i) {
-    if (!stalls_[i].cell->kind->coordinated) (void)ask(*stalls_[i].cell);
+  for (const Stall& stall : stalls_) {
+    if (!stall.cell->kind->coordinated) ask_soon(*stall.cell, StopPurpose::host);
   }
+  next_run_ = next_cell_ = 0;
 }
 
-bool Shard::ask_next() {
+void Shard::expire_stop() {
+  if (!tenure_->leave_loop()) return;
+  begin_stop(clock_.now());
+  expired_ = true;
+  next_run_ = next_cell_ = 0;
+}
+
+// The next task that the stop asks to end, in one walk over the memory; or, when it has run out of time, removes.
+Shard::Call Shard::walk() {
   const Run& run = runs_[next_run_];
-  // The coordinator's are asked when it says so.
-  if (!run.kind->blocking && !run.kind->coordinated && next_cell_ < run.count) return ask(run.at(next_cell_++));
-  ++next_run_;
-  next_cell_ = 0;
-  return true;
+  // The coordinator's are asked when it says so; blocking ones have been.
+  const bool concerned = expired_ || (!run.kind->blocking && !run.kind->coordinated);
+  if (!concerned || next_cell_ == run.count) {
+    ++next_run_;
+    next_cell_ = 0;
+    return {};
+  }
+  TaskCell& cell = run.at(next_cell_++);
+  if (!expired_) return ask(cell);
+  (void)tell_to_stop(cell, StopPurpose::host);
+  return remove(cell);
+}
+
+// What comes before those that are due: calls that came back late, what is left of coroutines, and stops.
+Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
+  const auto back =
+      std::find_if(stalls_.begin(), stalls_.end(), [](const Stall& stall) { return stall.tenure->is_back(); });
+  if (back != stalls_.end()) {
+    Stall stall = std::move(*back);
+    stalls_.erase(back);
+    return take_back(std::move(stall));
+  }
+  const auto free = std::find_if(remains_.begin(), remains_.end(), [this](const Remains& left) {
+    // Else a thread may be stuck in the same coroutine.
+    return std::none_of(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == left.cell; });
+  });
+  if (free != remains_.end()) {
+    remains = std::make_unique<Remains>(std::move(*free));
+    remains_.erase(free);
+    TaskCell& cell = *remains->cell;
+    if (remains->handler != nullptr) return {&cell, {Stage::handler}};
+    if (cell.lingers && cell.execution == remains->execution) after_drop(cell);
+    return {};
+  }
+  if (!stop_deadlines_.empty() && stop_deadlines_.front().time <= now_) return expire_deadline();
+  if (next_run_ < runs_.size()) return walk();
+  urgent_ = false;
+  return {};
 }
 
 // True: an execution lives, and knows from now on that it has to end.
@@ -55,12 +95,13 @@ bool Shard::tell_to_stop(TaskCell& cell, StopPurpose purpose) {
 }
 
 // For the host's stop, which asks them all in one walk.
-bool Shard::ask(TaskCell& cell) {
-  if (!cell.kind->blocking && !cell.stalled) {
-    return !tell_to_stop(cell, StopPurpose::host) || poll(cell);  // its deadline is set if it does not end at once
+Shard::Call Shard::ask(TaskCell& cell) {
+  if (cell.stalled) {
+    ask_soon(cell, StopPurpose::host);
+    return {};
   }
-  ask_soon(cell, StopPurpose::host);
-  return true;
+  if (!tell_to_stop(cell, StopPurpose::host)) return {};
+  return {&cell, {Stage::poll}};  // its deadline is set if it does not end at once
 }
 
 void Shard::ask_soon(TaskCell& cell, StopPurpose purpose) {
@@ -86,36 +127,14 @@ void Shard::set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew)
   std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
 }
 
-bool Shard::expire_deadlines() {
-  while (!stop_deadlines_.empty() && stop_deadlines_.front().time <= now_) {
-    const StopDeadline due = stop_deadlines_.front();
-    std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
-    stop_deadlines_.pop_back();
-    if (due.execution != due.cell->execution) continue;
-    if (now_ > later(due.time, standstill) && !due.armed_anew && !expired_) {  // it has its turn first
-      set_stop_deadline(*due.cell, later(now_, to_nanoseconds(due.cell->options().stop_timeout)), true);
-    } else if (!remove(*due.cell)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-void Shard::expire_stop() {
-  if (!tenure_->leave_loop()) return;
-  const ThreadFrame frame(tenure_->frame);
-  rouse();
-  now_ = clock_.now();
-  begin_stop(now_);
-  expired_ = true;
-  next_run_ = runs_.size();  // nobody is asked any more
-  for (std::size_t run = 0; run < runs_.size(); ++run) {
-    for (std::size_t i = 0; i < runs_[run].count; ++i) {
-      TaskCell& cell = runs_[run].at(i);
-      (void)tell_to_stop(cell, StopPurpose::host);
-      if (!remove(cell)) return;
-    }
-  }
+Shard::Call Shard::expire_deadline() {
+  const StopDeadline due = stop_deadlines_.front();
+  std::pop_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+  stop_deadlines_.pop_back();
+  if (due.execution != due.cell->execution) return {};
+  if (now_ <= later(due.time, standstill) || due.armed_anew || expired_) return remove(*due.cell);
+  set_stop_deadline(*due.cell, later(now_, to_nanoseconds(due.cell->options().stop_timeout)), true);  // its turn first
+  return {};
 }
 
 std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
@@ -125,29 +144,29 @@ std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
 }
 
 // The stop of this task ran out of time.
-bool Shard::remove(TaskCell& cell) {
-  if (cell.life.state != TaskState::stopping || cell.removed) return true;
+Shard::Call Shard::remove(TaskCell& cell) {
+  if (cell.life.state != TaskState::stopping || cell.removed) return {};
   if (cell.stalled) {
     if (stall_of(cell).tenure->abandon()) {
       abandon(cell);
     } else {
       set_stop_deadline(cell, now_ + 1);  // it came back this very moment, and is looked at first
     }
-    return true;
+    return {};
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
   // A blocking execution that ended meanwhile has not run out of time.
-  if (call != nullptr && call->finished()) return look_after_blocking(cell);
+  if (call != nullptr && call->finished()) return {&cell, look_after_blocking(cell)};
   forget_requests(cell);
   if (call == nullptr) {
     if (expired_) report_straggler(cell, {});
     cell.removed = true;
-    return drop(cell);
+    return {&cell, {Stage::drop}};
   }
   // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
   cell.extra->call = nullptr;
   lose_for_good(cell, "run", "its blocking function did not return");
-  return true;
+  return {};
 }
 
 // --- stalled calls: see tenure.hpp -----------------------------------------------------------------------------------
@@ -162,8 +181,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   TaskCell& cell = *lost->pinned();
   const Stage stage = lost->frame.requests.stage;
   stalls_.push_back({.cell = &cell, .tenure = std::move(lost), .since = now_ - blocked_for});
-  if (expired_) boost::asio::post(context_, [this] { expire_stop(); });  // the former owner may have been in the midst
-  if (stage == Stage::handler && (!is_live(cell.life.state) || cell.removed)) {
+  if (stage == Stage::handler && !cell.lingers && (!is_live(cell.life.state) || cell.removed)) {
     // Of a coroutine long dropped: nobody waits for that.
     stalls_.back().abandoned = stalls_.back().tenure->abandon();
     if (stalls_.back().abandoned) owner_.task_abandoned();
@@ -205,7 +223,7 @@ void Shard::give_up() {
 void Shard::abandon(TaskCell& cell) {
   Stall& stall = stall_of(cell);
   stall.abandoned = true;
-  const std::string stage(to_string(stall.tenure->frame.requests.stage));
+  const std::string stage(to_string(cell.removed ? Stage::drop : stall.tenure->frame.requests.stage));
   lose_for_good(cell, stage, "its " + stage + " did not return");
 }
 
@@ -226,51 +244,19 @@ Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {
                        [&](const Stall& stall) { return stall.cell == &cell && !stall.abandoned; });
 }
 
-// On the thread that lost the shard.
-bool Shard::lose(Tenure& tenure, const LateResult& late) noexcept {
-  tenure.come_back(late, [bell = WakePort::waker(bell_)] { WakePort::wake(bell); });
-  return false;
-}
-
-bool Shard::take_back_stalled() {
-  while (true) {
-    const auto back =
-        std::find_if(stalls_.begin(), stalls_.end(), [](const Stall& stall) { return stall.tenure->is_back(); });
-    if (back == stalls_.end()) return true;
-    Stall stall = std::move(*back);
-    stalls_.erase(back);
-    if (!resume_stalled(std::move(stall))) return false;
-  }
-}
-
-bool Shard::resume_stalled(Stall stall) {
+Shard::Call Shard::take_back(Stall stall) {
   TaskCell& cell = *stall.cell;
   const CallFrame& frame = stall.tenure->frame;
-  const LateResult late = stall.tenure->late();
+  const Stage stage = frame.requests.stage;
   cell.stalled = false;
   if (stall.tenure->told()) {
     sink_.log(LogLevel::info, cell.name(),
-              "its " + std::string(to_string(frame.requests.stage)) + " returned after " +
+              "its " + std::string(to_string(stage)) + " returned after " +
                   std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
   }
   for (auto& work : stall.deferred) boost::asio::post(context_, std::move(work));
   if (stall.woken) wake(cell);
-  switch (frame.requests.stage) {
-    case Stage::start:
-      return after_start(cell, frame, late.status);
-    case Stage::poll:
-      return after_poll(cell, frame, late.status);
-    case Stage::drop:
-      if (late.after_exit) {
-        after_drop(cell, late);
-      } else {
-        after_removal(cell, frame);
-      }
-      return true;
-    case Stage::handler:
-      return true;
-  }
-  return true;
+  return {&cell, after(cell, frame, {stage, stall.tenure->late()})};
 }
 
 }  // namespace taskhost

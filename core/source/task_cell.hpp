@@ -31,6 +31,7 @@ struct TaskKind {
   const bool blocking;
   const bool coordinated;                 // the coordinator decides what follows from their ends
   const bool plain;                       // neither that, nor optional fields: no SupervisedCell
+  const bool simple;                      // plain and polled
   const bool timed_start;                 // something counts from the begin of an execution
   const bool timed_life;                  // something counts from its readiness
   const std::uint32_t restarts_after_ok;  // of a plain task, for the hot path: 0 where its type restarts nothing

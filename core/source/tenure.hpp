@@ -28,13 +28,6 @@
 
 namespace taskhost {
 
-// What a call that came back late had to say.
-struct LateResult {
-  Status status = Status::pending;  // start, poll
-  Outcome outcome = Outcome::ok;    // drop after an exit: of that exit
-  bool after_exit = false;          // drop: else after a stop that ran out of time
-};
-
 // What the monitor sees of a thread. The same twice: the same call, or the same handler, all the while.
 struct Sight {
   std::uint64_t step = 0;
@@ -115,7 +108,7 @@ class Tenure {
   // [the thread that lost the shard] False: nobody waits for the result. Else `tell` is called while the new owner may
   // be taking it in already: neither it nor anything afterwards may touch the shard.
   template <class Tell>
-  bool come_back(const LateResult& late, Tell&& tell) {
+  bool come_back(Status late, Tell&& tell) {
     const std::lock_guard lock(mutex_);
     if (state_.load(std::memory_order_relaxed) != State::taken) return false;
     late_ = late;
@@ -128,8 +121,8 @@ class Tenure {
   bool is_back() const noexcept { return state_.load(std::memory_order_acquire) == State::back; }
   // [monitor, new owner] The task of the call that was pinned; null: it was a handler without a call.
   TaskCell* pinned() const noexcept { return pinned_; }
-  // [new owner] Once back.
-  const LateResult& late() const noexcept { return late_; }
+  // [new owner] Once back: what the call returned; of a drop, what was known before.
+  Status late() const noexcept { return late_; }
   bool told() const noexcept { return told_; }
   // [new owner] False: it is back.
   bool abandon() {
@@ -164,7 +157,7 @@ class Tenure {
   TaskCell* pinned_ = nullptr;
   bool told_ = false;
   mutable std::mutex mutex_;  // guards every change of state_
-  LateResult late_;
+  Status late_ = Status::pending;
 };
 
 }  // namespace taskhost

@@ -83,6 +83,10 @@ class ShardScene {
   }
 
   void begin_stop() { shard.begin_stop(clock.now()); }
+  void expire_stop() {
+    shard.expire_stop();
+    run();
+  }
 
   // To be called by task code: as if it had been stuck for that long, the shard goes to a new owner, who is the caller
   // from now on. When the task code returns, it comes back late. The turns above it end.

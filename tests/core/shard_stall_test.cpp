@@ -351,7 +351,7 @@ TEST_CASE("the end of the whole stop abandons a stalled task, wherever it is stu
     const auto stuck = [&](Stage here) {
       if (here != stage) return;
       scene.take_over();
-      scene.shard.expire_stop();
+      scene.expire_stop();
     };
     Script script;
     script.start = [&stuck](void*, Execution&) {
@@ -392,7 +392,7 @@ TEST_CASE("a drop that is stuck after the task's stop ran out of time is abandon
     scene.run();
     if (host_wide) {
       const Tenure* const before = &scene.shard.tenure();
-      scene.shard.expire_stop();
+      scene.expire_stop();
       CHECK(&scene.shard.tenure() != before);
       scene.run();  // the new owner goes on with it
     } else {
@@ -436,7 +436,7 @@ TEST_CASE("what a call that was abandoned still asks for, and throws, changes no
   const auto stuck = stuck_once(
       scene,
       [&](Execution& execution) {
-        scene.shard.expire_stop();
+        scene.expire_stop();
         execution.wake_after(0);
         Execution::wake(execution.waker());
         execution.ready();
@@ -489,7 +489,7 @@ TEST_CASE("of a shard that is given up, each task is told and counted once, and 
     CHECK(stuck->drops == 0);
     // Whoever still has something to say to it is not heard.
     scene.begin_stop();
-    scene.shard.expire_stop();
+    scene.expire_stop();
     CHECK(polled->drops == 0);
     CHECK(scene.owner.ended == 1);
     scene.owner.calls.clear();

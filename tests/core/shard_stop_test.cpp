@@ -210,9 +210,23 @@ TEST_CASE("when the host's time is up, all that live are dropped at once") {
   scene.run();
   scene.begin_stop();
   scene.run();
-  scene.shard.expire_stop();
+  scene.expire_stop();
   CHECK(recipe->drops == 3);
   CHECK(scene.sink.count(EventKind::task_stopped) == 3);
+  CHECK(scene.owner.ended == 1);
+}
+
+TEST_CASE("when the host's time is up, a fleet is dropped in turns, so that other things have theirs") {
+  ShardScene scene;
+  const auto recipe = deaf();
+  for (int i = 0; i < 5000; ++i) scene.add("t", recipe);
+  scene.run();
+  scene.shard.expire_stop();
+  (void)scene.shard.turn();
+  CHECK(recipe->drops > 500);
+  CHECK(recipe->drops <= 1024);
+  scene.run();
+  CHECK(recipe->drops == 5000);
   CHECK(scene.owner.ended == 1);
 }
 
@@ -221,7 +235,7 @@ TEST_CASE("when the host's time is up before the stop has begun, it begins and e
   const auto recipe = deaf();
   scene.add("t", recipe);
   scene.run();
-  scene.shard.expire_stop();
+  scene.expire_stop();
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
   CHECK(recipe->drops == 1);
 }
@@ -252,7 +266,7 @@ TEST_CASE("wherever a stop comes in a storm of starts, steps and restarts, each 
                 }));
       for (int i = 0; i < stop_at; ++i) scene.turn();
       scene.begin_stop();
-      if (expire) scene.shard.expire_stop();
+      if (expire) scene.expire_stop();
       const int starts = recipe->starts;
       scene.sleep(5s);
       CHECK(recipe->starts == starts);
@@ -317,7 +331,7 @@ TEST_CASE("a blocking execution that ended before its deadline was looked at has
     scene.begin_stop();
     scene.owner.calls.front()->run();
     scene.clock.advance(1h);
-    if (host_wide) scene.shard.expire_stop();
+    if (host_wide) scene.expire_stop();
     scene.run();
     CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
     CHECK(recipe->drops == 1);

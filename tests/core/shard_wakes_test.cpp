@@ -559,7 +559,7 @@ TEST_CASE("the waker of a blocking execution is the same whenever it asks, and s
     wakers.push_back(execution.waker());
     wakers.push_back(execution.waker());
     CHECK(WakePort::current(wakers[0]));
-    scene.shard.expire_stop();
+    scene.expire_stop();
     wakers.push_back(execution.waker());
     return Status::ok;
   };

@@ -178,7 +178,7 @@ TEST_CASE("from_awaitable: one that is dropped has its frame destroyed and runs 
             options_of(TaskType::detachable, 0, 0s));
   scene.run();
   scene.begin_stop();
-  scene.shard.expire_stop();
+  scene.expire_stop();
   scene.run();
   CHECK(notes == Lines{"+outer", "+inner", "-inner", "-outer"});
   CHECK_FALSE(ran_on);
@@ -212,7 +212,7 @@ TEST_CASE("from_awaitable: it begins in its first poll, and its next step may wa
             }));
   scene.shard.turn();
   CHECK(notes == Lines{"+frame"});
-  scene.shard.expire_stop();
+  scene.expire_stop();
   CHECK(notes == Lines{"+frame", "-frame"});
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
 }

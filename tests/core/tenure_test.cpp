@@ -97,7 +97,7 @@ TEST_CASE("a call within a handler looks different from the handler, and what lo
   CHECK(call != handler);
   scene.take(call);
   CHECK_FALSE(scene.tenure.end_call());
-  CHECK(scene.tenure.come_back({}, nothing));
+  CHECK(scene.tenure.come_back(Status::pending, nothing));
   CHECK_FALSE(scene.tenure.leave_loop());
 }
 
@@ -106,7 +106,7 @@ TEST_CASE("a call that was given up loses the shard, and nobody waits for its re
   REQUIRE(scene.tenure.pin(scene.begin()));
   scene.tenure.give_up();
   CHECK_FALSE(scene.tenure.end_call());
-  CHECK_FALSE(scene.tenure.come_back({}, [] { FAIL("nobody is told"); }));
+  CHECK_FALSE(scene.tenure.come_back(Status::pending, [] { FAIL("nobody is told"); }));
   CHECK_FALSE(scene.tenure.while_out(nothing));
   CHECK_FALSE(scene.tenure.abandon());
 }
@@ -118,7 +118,7 @@ TEST_CASE("a call that was pinned and let go ends as if nothing had been") {
   CHECK(scene.tenure.end_call());
   CHECK_FALSE(scene.tenure.is_back());
   CHECK_FALSE(scene.tenure.abandon());
-  CHECK_FALSE(scene.tenure.come_back({}, nothing));
+  CHECK_FALSE(scene.tenure.come_back(Status::pending, nothing));
 }
 
 TEST_CASE("a call that was taken loses the shard, and brings its result back once") {
@@ -129,11 +129,10 @@ TEST_CASE("a call that was taken loses the shard, and brings its result back onc
   CHECK(scene.tenure.frame.requests.stage == Stage::drop);
   CHECK_FALSE(scene.tenure.is_back());
   bool told = false;
-  CHECK(scene.tenure.come_back({.outcome = Outcome::panic, .after_exit = true}, [&told] { told = true; }));
+  CHECK(scene.tenure.come_back(Status::panic, [&told] { told = true; }));
   CHECK(told);
   CHECK(scene.tenure.is_back());
-  CHECK(scene.tenure.late().outcome == Outcome::panic);
-  CHECK(scene.tenure.late().after_exit);
+  CHECK(scene.tenure.late() == Status::panic);
   CHECK_FALSE(scene.tenure.abandon());
   CHECK_FALSE(scene.tenure.while_out(nothing));
 }
@@ -148,6 +147,6 @@ TEST_CASE("nobody waits for a call that was abandoned") {
   CHECK_FALSE(scene.tenure.abandon());
   CHECK_FALSE(scene.tenure.while_out(nothing));
   CHECK_FALSE(scene.tenure.end_call());
-  CHECK_FALSE(scene.tenure.come_back({}, [] { FAIL("nobody is told"); }));
+  CHECK_FALSE(scene.tenure.come_back(Status::pending, [] { FAIL("nobody is told"); }));
   CHECK_FALSE(scene.tenure.is_back());
 }

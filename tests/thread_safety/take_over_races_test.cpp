@@ -28,7 +28,7 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
         tenure.begin_call(cell, Stage::poll);
         lost = !tenure.end_call();
       }
-      if (lost) CHECK(tenure.come_back({.status = Status::ok}, [] {}));
+      if (lost) CHECK(tenure.come_back(Status::ok, [] {}));
       over = true;
     });
     bool took = false;
