@@ -46,12 +46,12 @@ class HandlerQueue : public std::enable_shared_from_this<HandlerQueue> {
     function();
   }
 
-  // [execution] No handler runs any more. Destroys those that wait, before function() and after it, and what that adds.
+  // [execution] No handler runs any more. Destroys those that wait, and those that function() adds; after that, since
+  // what they belong to has to be whole while it cancels.
   template <class Function>
   void close(Function&& function) {
     const Here here(destroying, this);
     shut();
-    destroy_all();
     function();
     destroy_all();
   }

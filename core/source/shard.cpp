@@ -225,10 +225,7 @@ TaskCell& TaskCell::of(TimerNode& node) noexcept {
 template <Stage stage>
 Status Shard::hot_call(TaskCell& cell, Status before, const std::unique_ptr<Remains>& remains) {
   if constexpr (stage == Stage::start) return start_guarded(cell);
-  if constexpr (stage == Stage::poll) {
-    ++counters_.polls;
-    return hot_step_guarded(cell);
-  }
+  if constexpr (stage == Stage::poll) return hot_step_guarded(cell);
   if constexpr (stage == Stage::drop) drop_guarded(cell);
   if constexpr (stage == Stage::handler) remains->queue->destroy(std::move(remains->handler));
   return before;
@@ -239,6 +236,7 @@ Shard::Turn Shard::turn() {
   const ThreadFrame frame(tenure_->frame);
   now_ = clock_.now();
   const Nanoseconds turn_end = now_ + turn_limit;
+  if (round_calls_ == 0) round_began_ = now_;
   port_.drain([this](TaskCell& cell) {
     // A waker that outlived its execution by a moment must not hurry a restart.
     if (is_live(cell.life.state)) wake(cell);
@@ -247,13 +245,15 @@ Shard::Turn Shard::turn() {
   if (supervision_timers_)
     supervision_timers_->advance(now_, [this](TimerNode& node) { fire(static_cast<SupervisedCell&>(node)); });
   update_log(false);
+  judge_limits();
   urgent_ = !stalls_.empty() || !remains_.empty() || !stop_deadlines_.empty() || next_run_ < runs_.size();
 
   // The clock is read after 1, 2, 4, … calls, and then every so many: slow calls end a turn early, fast ones do not
   // pay.
   unsigned reading = 1;
+  unsigned calls = 1;
   std::unique_ptr<Remains> remains;
-  for (unsigned calls = 1;; ++calls) {
+  for (;; ++calls) {
     TaskCell* due = queue_head_;
     Next next;
     if (urgent_) [[unlikely]] {
@@ -273,6 +273,7 @@ Shard::Turn Shard::turn() {
       Tenure& tenure = *tenure_;
       bool held = true;
       const auto make = [&]<Stage stage>(std::integral_constant<Stage, stage>) __attribute__((always_inline)) {
+        if constexpr (stage == Stage::poll) ++counters_.polls;
         tenure.begin_call(cell, stage);
         const Status status = hot_call<stage>(cell, next.status, remains);
         held = tenure.end_call();
@@ -314,11 +315,17 @@ Shard::Turn Shard::turn() {
     now_ = clock_.now();
     set_relative_timers();
   }
+  // Whoever was due when the round began has had its turn if nobody is, or after as many calls as there are tasks.
+  round_calls_ += calls;
+  if (queue_head_ == nullptr || round_calls_ >= size_) {
+    judged_until_ = round_began_;
+    round_calls_ = 0;
+  }
   update_log(false);  // what this turn held back has to be told though there may be no other turn for hours
   Nanoseconds deadline = std::min(wheel_.next_deadline(), log_gate_.next_deadline());
   if (supervision_timers_) deadline = std::min(deadline, supervision_timers_->next_deadline());
   if (!stop_deadlines_.empty()) deadline = std::min(deadline, stop_deadlines_.front().time);
-  return {.more = queue_head_ != nullptr || urgent_, .deadline = deadline};
+  return {.more = queue_head_ != nullptr || urgent_ || !late_.empty() || deadline <= now_, .deadline = deadline};
 }
 
 // What a task that is due needs: the next call of its execution, the first of a fresh one, or nothing.
@@ -327,7 +334,7 @@ Shard::Next Shard::hot_next(TaskCell& cell) {
   if (!is_live(cell.life.state)) [[unlikely]]
     return {};  // woken, and then it ended
   if (cell.stalled || cell.removed) [[unlikely]] {
-    if (cell.stalled) stall_of(cell).woken = true;
+    if (Stall* const stall = stall_of(cell); stall != nullptr) stall->woken = true;
     return {};
   }
   if (cell.kind->blocking) return look_after_blocking(cell);

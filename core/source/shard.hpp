@@ -10,6 +10,8 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "blocking_call.hpp"
@@ -109,8 +111,8 @@ class Shard {
 
   // What is left of an execution that was dropped: destroyed soon, in a call of its own.
   void bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler);
-  // Runs this when the call in which the task is stalled has come back.
-  void defer(TaskCell& cell, std::function<void()> work) { stall_of(cell).deferred.push_back(std::move(work)); }
+  // Runs this when the call in which the task is stalled has come back; never if it was abandoned.
+  void defer(TaskCell& cell, std::function<void()> work);
 
   // No execution is started any more; those that live are asked to end: blocking ones now, the others one after the
   // other in the turns to come. Their stop_timeouts count from `began`.
@@ -122,7 +124,10 @@ class Shard {
   void order_start(TaskCell& cell, std::optional<std::uint32_t> remaining);
   void order_stop(TaskCell& cell);
 
-  // An operator's wish for one of its own tasks, by its place among the shard's, from 0. From handlers of the loop.
+  // [any thread] An operator's wish for one of its own tasks, by its place among the shard's, from 0. It counts before
+  // an end that is judged after this has returned. Throws std::bad_alloc.
+  void order(std::size_t place, Operation operation);
+  // The same, at once. From handlers of the loop.
   void operate(std::size_t place, Operation operation);
 
   // [monitor] The tenure of the thread that owns the shard now.
@@ -131,6 +136,9 @@ class Shard {
   std::shared_ptr<Tenure> replace_tenure(std::shared_ptr<Tenure> tenure) noexcept;
   // [new owner] First of all: the task of the stuck call, which has taken so long already, has to wait for it.
   void adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for);
+
+  // When all tasks have ended: nobody waits for threads that are stuck in what coroutines have left.
+  void abandon_leftovers();
 
   // [monitor] While the owner is pinned, and will never touch the shard again: all its tasks are abandoned, but for the
   // coordinated ones, whose stragglers are reported only.
@@ -186,12 +194,14 @@ class Shard {
     bool armed_anew = false;  // after a standstill
     bool operator<(const StopDeadline& other) const noexcept { return time > other.time; }  // soonest on top
   };
-  // A task whose thread is stuck in it.
+  // A thread that is stuck in a task.
   struct Stall {
     TaskCell* cell;
+    std::uint64_t execution;         // of it, or an earlier one's leftover
     std::shared_ptr<Tenure> tenure;  // of that thread
     Nanoseconds since;
     bool woken = false;
+    bool leftover = false;   // the task goes on without it
     bool abandoned = false;  // nobody waits for it
     std::vector<std::function<void()>> deferred{};
   };
@@ -241,7 +251,7 @@ class Shard {
   Call expire_deadline();
   Call take_back(Stall stall);
 
-  Stall& stall_of(const TaskCell& cell) noexcept;
+  Stall* stall_of(const TaskCell& cell) noexcept;
   void abandon(TaskCell& cell);
 
   void settle(TaskCell& cell, Outcome outcome, bool was_up = true);
@@ -250,8 +260,10 @@ class Shard {
   void become_ready(TaskCell& cell, Nanoseconds now);
   void arm(SupervisedCell& supervised);
   void fire(SupervisedCell& supervised);
+  void judge_limits();
   void follow(TaskCell& cell, TaskMachine::Step step);
   HostPhase phase() const noexcept;
+  void take_orders();
   void report_straggler(const TaskCell& cell, std::string where);
   void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);
   void end(TaskCell& cell);
@@ -298,7 +310,15 @@ class Shard {
   TaskCell** queue_tail_ = &queue_head_;
   Nanoseconds now_;
   TimerWheel wheel_;
-  std::unique_ptr<TimerWheel> supervision_timers_;               // null: no task has needed one
+  std::unique_ptr<TimerWheel> supervision_timers_;  // null: no task has needed one
+  struct LateLimit {
+    SupervisedCell* supervised;
+    Nanoseconds deadline;
+  };
+  std::vector<LateLimit> late_;  // time limits that are over, and not judged yet
+  Nanoseconds round_began_ = 0;
+  Nanoseconds judged_until_ = 0;  // limits that were over by then may be judged: all that were due have had their turn
+  std::size_t round_calls_ = 0;
   std::shared_ptr<Tenure> tenure_ = std::make_shared<Tenure>();  // shared with the thread that owns the shard by it
   std::vector<TaskCell*> relative_timers_;
   LogGate log_gate_;
@@ -306,7 +326,16 @@ class Shard {
 
   std::vector<Stall> stalls_;
   std::vector<Remains> remains_;
-  const std::uint32_t bell_;  // a slot without a task: rung when one of them came back
+  std::uint64_t leftover_of_ = 0;  // the execution whose remains are being destroyed
+  const std::uint32_t bell_;       // a slot without a task: rung when one of them came back
+
+  struct Order {
+    std::size_t place;
+    Operation operation;
+  };
+  std::mutex orders_mutex_;  // guards orders_
+  std::vector<Order> orders_;
+  std::atomic<bool> has_orders_{false};
 
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};
@@ -318,8 +347,9 @@ class Shard {
   std::size_t next_run_ = ~std::size_t{0};  // the walk of a stop: the next task's run, and its place there
   std::size_t next_cell_ = 0;
   std::size_t size_ = 0;
-  std::size_t unended_ = 0;                   // tasks, the coordinated ones left out
-  std::vector<StopDeadline> stop_deadlines_;  // a heap
+  std::size_t unended_ = 0;                                    // tasks, the coordinated ones left out
+  std::vector<StopDeadline> stop_deadlines_;                   // a heap
+  std::unordered_map<const TaskCell*, Nanoseconds> asked_at_;  // plain tasks that an operator asked to end
 };
 
 }  // namespace taskhost

@@ -1,5 +1,7 @@
 // What a shard supervises: its own tasks by their machines, and those of the coordinator by its orders. And what
 // operators want.
+#include <boost/asio/post.hpp>
+
 #include "shard.hpp"
 
 namespace taskhost {
@@ -94,6 +96,7 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
     if (supervised->ready_at < last) end.lived = last - supervised->ready_at;
   }
   if (ending != Ending::abandoned && cell.extra) cell.extra->message.clear();  // else it is the stuck thread's
+  if (has_orders_.load(std::memory_order_acquire)) take_orders();              // one may have come while it ran
   if (cell.kind->coordinated) {
     // For the next order; but one that is abandoned can't be started any more.
     cell.life.state = ending == Ending::abandoned ? TaskState::ended : TaskState::waiting;
@@ -110,6 +113,7 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
   } else if (is_exit) {
     ++counters_.last_exits;
   }
+  if (!asked_at_.empty()) asked_at_.erase(&cell);
   cell.life.state = next.state;
   if (supervised != nullptr) arm(*supervised);
   if (next.state == TaskState::waiting) wake(cell);
@@ -129,9 +133,31 @@ void Shard::arm(SupervisedCell& supervised) {
 
 void Shard::fire(SupervisedCell& supervised) {
   TaskCell& cell = supervised.cell;
-  if (phase() != HostPhase::running) return;  // nothing is watched any more, and nothing is started
-  Voice voice(*this, cell);
-  follow(cell, cell.machine().due(now_, supervised.heartbeat.load(std::memory_order_relaxed), voice));
+  if (is_live(cell.life.state)) {
+    late_.push_back({&supervised, supervised.supervision.deadline});
+  } else if (phase() == HostPhase::running) {
+    Voice voice(*this, cell);
+    follow(cell, cell.machine().due(now_, 0, voice));
+  }
+}
+
+// Time limits come after the calls: whoever was woken before one was over has its turn first, however late that is.
+void Shard::judge_limits() {
+  std::erase_if(late_, [this](const LateLimit& late) {
+    SupervisedCell& supervised = *late.supervised;
+    if (supervised.supervision.deadline != late.deadline) return true;  // it counts no more
+    if (phase() != HostPhase::running) return true;                     // nothing is watched any more
+    if (late.deadline > judged_until_) return false;
+    // It may have said so, and a thread be stuck in it since.
+    if (supervised.cell.ready_asked.load(std::memory_order_acquire) && !supervised.cell.said_ready) {
+      check_ready(supervised.cell);
+      if (supervised.supervision.deadline != late.deadline) return true;
+    }
+    Voice voice(*this, supervised.cell);
+    const Nanoseconds heartbeat = supervised.heartbeat.load(std::memory_order_relaxed);
+    follow(supervised.cell, supervised.cell.machine().due(now_, heartbeat, voice));
+    return true;
+  });
 }
 
 void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
@@ -143,6 +169,7 @@ void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
         if (unended_ == 0) {
           if (!owner_.shard_revived()) return;
           ended_.store(false, std::memory_order_relaxed);
+          doze();  // the monitor may have looked away: the next turn tells it
         }
         ++unended_;
       }
@@ -160,6 +187,30 @@ void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
 }
 
 // --- operators and the coordinator -----------------------------------------------------------------------------------
+
+void Shard::order(std::size_t place, Operation operation) {
+  const std::lock_guard lock(orders_mutex_);
+  orders_.push_back({place, operation});
+  try {
+    boost::asio::post(context_, [this] {
+      if (tenure_->leave_loop()) take_orders();
+    });
+  } catch (...) {
+    orders_.pop_back();
+    throw;
+  }
+  has_orders_.store(true, std::memory_order_release);
+}
+
+void Shard::take_orders() {
+  std::vector<Order> orders;
+  {
+    const std::lock_guard lock(orders_mutex_);
+    orders.swap(orders_);
+    has_orders_.store(false, std::memory_order_relaxed);
+  }
+  for (const Order& order : orders) operate(order.place, order.operation);
+}
 
 void Shard::operate(std::size_t place, Operation operation) {
   if (!tenure_->leave_loop() || phase() != HostPhase::running) return;

@@ -18,7 +18,7 @@ void Shard::begin_stop(Nanoseconds began) {
     for (std::size_t i = 0; i < run.count; ++i) ask_soon(run.at(i), StopPurpose::host);
   }
   for (const Stall& stall : stalls_) {
-    if (!stall.cell->kind->coordinated) ask_soon(*stall.cell, StopPurpose::host);
+    if (stall.cell->stalled && !stall.cell->kind->coordinated) ask_soon(*stall.cell, StopPurpose::host);
   }
   next_run_ = next_cell_ = 0;
 }
@@ -57,17 +57,21 @@ Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
   }
   const auto free = std::find_if(remains_.begin(), remains_.end(), [this](const Remains& left) {
     // Else a thread may be stuck in the same coroutine.
-    return std::none_of(stalls_.begin(), stalls_.end(), [&](const Stall& stall) { return stall.cell == left.cell; });
+    return std::none_of(stalls_.begin(), stalls_.end(), [&](const Stall& stall) {
+      return stall.cell == left.cell && stall.execution == left.execution;
+    });
   });
   if (free != remains_.end()) {
     remains = std::make_unique<Remains>(std::move(*free));
     remains_.erase(free);
     TaskCell& cell = *remains->cell;
+    leftover_of_ = remains->execution;
     if (remains->handler != nullptr) return {&cell, {Stage::handler}};
     if (cell.lingers && cell.execution == remains->execution) after_drop(cell);
     return {};
   }
-  if (!stop_deadlines_.empty() && stop_deadlines_.front().time <= now_) return expire_deadline();
+  if (!stop_deadlines_.empty() && stop_deadlines_.front().time <= (expired_ ? now_ : judged_until_))
+    return expire_deadline();
   if (next_run_ < runs_.size()) return walk();
   urgent_ = false;
   return {};
@@ -105,15 +109,19 @@ Shard::Call Shard::ask(TaskCell& cell) {
 }
 
 void Shard::ask_soon(TaskCell& cell, StopPurpose purpose) {
+  // First what may fail for want of memory.
+  if (stop_deadlines_.size() == stop_deadlines_.capacity()) stop_deadlines_.reserve(2 * stop_deadlines_.size() + 16);
+  const bool by_host = stopping_ && !cell.kind->coordinated;
+  const Nanoseconds asked = by_host ? stop_began_ : clock_.now();
+  if (!by_host && cell.kind->plain) asked_at_.emplace(&cell, asked);
   if (!tell_to_stop(cell, purpose)) return;
-  // At once: its next call may never return.
-  limit_stop(cell, stopping_ && !cell.kind->coordinated ? stop_began_ : clock_.now());
-  if (!cell.stalled && cell.kind->blocking) {
-    cell.extra->call->request_stop();
-  } else if (!cell.stalled) {
+  limit_stop(cell, asked);  // at once: its next call may never return
+  if (!cell.stalled && !cell.kind->blocking) {
     wake(cell);
+  } else if (!cell.stalled) {
+    if (cell.extra->call) cell.extra->call->request_stop();  // else it has ended by itself just now
   } else if (!cell.kind->blocking) {
-    stall_of(cell).woken = true;  // to be polled once more when it is back
+    stall_of(cell)->woken = true;  // to be polled once more when it is back
   }
 }
 
@@ -147,7 +155,7 @@ std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
 Shard::Call Shard::remove(TaskCell& cell) {
   if (cell.life.state != TaskState::stopping || cell.removed) return {};
   if (cell.stalled) {
-    if (stall_of(cell).tenure->abandon()) {
+    if (stall_of(cell)->tenure->abandon()) {
       abandon(cell);
     } else {
       set_stop_deadline(cell, now_ + 1);  // it came back this very moment, and is looked at first
@@ -156,7 +164,10 @@ Shard::Call Shard::remove(TaskCell& cell) {
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
   // A blocking execution that ended meanwhile has not run out of time.
-  if (call != nullptr && call->finished()) return {&cell, look_after_blocking(cell)};
+  if (call != nullptr && call->finished()) {
+    set_stop_deadline(cell, now_ + 1, true);  // it is dropped now, and that may not return
+    return {&cell, look_after_blocking(cell)};
+  }
   forget_requests(cell);
   if (call == nullptr) {
     if (expired_) report_straggler(cell, {});
@@ -179,19 +190,29 @@ std::shared_ptr<Tenure> Shard::replace_tenure(std::shared_ptr<Tenure> tenure) no
 void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   now_ = clock_.now();
   TaskCell& cell = *lost->pinned();
-  const Stage stage = lost->frame.requests.stage;
-  stalls_.push_back({.cell = &cell, .tenure = std::move(lost), .since = now_ - blocked_for});
-  if (stage == Stage::handler && !cell.lingers && (!is_live(cell.life.state) || cell.removed)) {
-    // Of a coroutine long dropped: nobody waits for that.
-    stalls_.back().abandoned = stalls_.back().tenure->abandon();
-    if (stalls_.back().abandoned) owner_.task_abandoned();
-    return;
-  }
+  const bool of_leftover = lost->frame.requests.stage == Stage::handler;
+  const std::uint64_t execution = of_leftover ? leftover_of_ : cell.execution;
+  // What is left of a coroutine holds nothing up, unless the end of its execution is yet to be told.
+  const bool goes_on = of_leftover && !(cell.lingers && execution == cell.execution);
+  stalls_.push_back({.cell = &cell,
+                     .execution = execution,
+                     .tenure = std::move(lost),
+                     .since = now_ - blocked_for,
+                     .leftover = goes_on});
+  if (goes_on) return;
   cell.stalled = true;
   if (cell.removed) {  // its stop ran out of time, and now its drop does not return
     if (stalls_.back().tenure->abandon()) abandon(cell);
   } else if (stopping_ && cell.life.state == TaskState::stopping && !cell.stop_deadline_set) {
     limit_stop(cell, stop_began_);
+  }
+}
+
+void Shard::abandon_leftovers() {
+  for (Stall& stall : stalls_) {
+    if (stall.abandoned || !stall.tenure->abandon()) continue;
+    stall.abandoned = true;
+    owner_.task_abandoned();
   }
 }
 
@@ -207,9 +228,10 @@ void Shard::give_up() {
     if (&cell == tenure_->pinned()) {
       where = to_string(tenure_->frame.requests.stage);
     } else if (cell.stalled) {
-      where = to_string(stall_of(cell).tenure->frame.requests.stage);
+      where = to_string(stall_of(cell)->tenure->frame.requests.stage);
     } else if (cell.kind->blocking) {
       where = "run";
+      if (cell.extra->call) cell.extra->call->request_stop();
     }
     if (cell.kind->coordinated) {
       report_straggler(cell, where);
@@ -221,7 +243,7 @@ void Shard::give_up() {
 
 // After its tenure is.
 void Shard::abandon(TaskCell& cell) {
-  Stall& stall = stall_of(cell);
+  Stall& stall = *stall_of(cell);
   stall.abandoned = true;
   const std::string stage(to_string(cell.removed ? Stage::drop : stall.tenure->frame.requests.stage));
   lose_for_good(cell, stage, "its " + stage + " did not return");
@@ -235,20 +257,30 @@ void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::s
 
 void Shard::report_straggler(const TaskCell& cell, std::string where) {
   const SupervisedCell* const supervised = cell.supervised();
-  const Nanoseconds asked = supervised != nullptr ? supervised->asked_at : stop_began_;
+  const auto found = asked_at_.find(&cell);
+  const Nanoseconds asked = supervised != nullptr      ? supervised->asked_at
+                            : found != asked_at_.end() ? found->second
+                                                       : stop_began_;
   owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), clock_.now() - asked});
 }
 
-Shard::Stall& Shard::stall_of(const TaskCell& cell) noexcept {
-  return *std::find_if(stalls_.begin(), stalls_.end(),
-                       [&](const Stall& stall) { return stall.cell == &cell && !stall.abandoned; });
+Shard::Stall* Shard::stall_of(const TaskCell& cell) noexcept {
+  if (!cell.stalled) return nullptr;
+  const auto found = std::find_if(stalls_.begin(), stalls_.end(), [&](const Stall& stall) {
+    return stall.cell == &cell && !stall.leftover && !stall.abandoned;
+  });
+  return found != stalls_.end() ? &*found : nullptr;
+}
+
+void Shard::defer(TaskCell& cell, std::function<void()> work) {
+  if (Stall* const stall = stall_of(cell); stall != nullptr) stall->deferred.push_back(std::move(work));
 }
 
 Shard::Call Shard::take_back(Stall stall) {
   TaskCell& cell = *stall.cell;
   const CallFrame& frame = stall.tenure->frame;
   const Stage stage = frame.requests.stage;
-  cell.stalled = false;
+  if (!stall.leftover) cell.stalled = false;
   if (stall.tenure->told()) {
     sink_.log(LogLevel::info, cell.name(),
               "its " + std::string(to_string(stage)) + " returned after " +

@@ -96,6 +96,7 @@ void ShardThread::expire_stop() {
 void ShardThread::quit(std::function<void()> has_quit) {
   boost::asio::post(shard_.context(), [this, has_quit = std::move(has_quit)]() mutable {
     has_quit_ = std::move(has_quit);
+    shard_.abandon_leftovers();
     quit_ = true;
   });
 }

@@ -80,7 +80,8 @@ class StallMonitor {
   bool tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for);
   bool can_be_stuck(const Member& member) const {
     const Shard& shard = member.thread->shard();
-    return quitting_ || (shard.size() != 0 && (!shard.ended() || shard.has_coordinated()));
+    return quitting_ || (shard.size() != 0 && (!shard.ended() || shard.has_coordinated())) ||
+           shard.tenure().look().call.has_value();  // what is left of a coroutine whose task has ended
   }
 
   ShardOwner& owner_;

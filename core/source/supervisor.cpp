@@ -180,9 +180,7 @@ class Supervisor::Implementation final : public ShardOwner {
     if (coordinated_.is_coordinated(index)) {
       boost::asio::post(control_, [this, index, operation] { coordinated_.operate(index, operation); });
     } else {
-      Shard& shard = shards_[task % shards_.size()].thread->shard();
-      boost::asio::post(shard.context(),
-                        [&shard, place = task / shards_.size(), operation] { shard.operate(place, operation); });
+      shards_[task % shards_.size()].thread->shard().order(task / shards_.size(), operation);
     }
   }
 

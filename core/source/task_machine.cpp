@@ -62,7 +62,10 @@ void TaskMachine::want_stop(StopPurpose purpose) noexcept {
 
 TaskMachine::Next TaskMachine::end(const End& end, bool is_exit, HostPhase host, Nanoseconds now, double random,
                                    TaskVoice& voice) {
-  if (supervision_ != nullptr) supervision_->deadline = never;
+  if (supervision_ != nullptr) {
+    supervision_->deadline = never;
+    give_back_after(options_, supervision_->ledger, end.lived);
+  }
   if (is_exit) return exit(end, host, now, random, voice);
   // It was asked to end, or was about to be, or the host has ended it without asking.
   const StopPurpose purpose = is_to_stop() ? life_.purpose : StopPurpose::host;
@@ -112,7 +115,6 @@ TaskMachine::Next TaskMachine::could_not_stop(const End& end, HostPhase host, Ta
 }
 
 TaskMachine::Next TaskMachine::exit(const End& end, HostPhase host, Nanoseconds now, double random, TaskVoice& voice) {
-  if (supervision_ != nullptr) give_back_after(options_, supervision_->ledger, end.lived);
   const bool was_up = supervision_ == nullptr || supervision_->start_over;
   voice.tell({.kind = EventKind::task_exited,
               .outcome = end.outcome,

@@ -3,6 +3,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -250,20 +251,83 @@ TEST_CASE("a coroutine whose operation can't be cancelled is told to be stopped,
   CHECK_FALSE(ran_on);
 }
 
-TEST_CASE("a frame that is destroyed long after its execution, and gets stuck there, is an abandoned thread") {
+TEST_CASE(
+    "a frame that is destroyed long after its execution, and gets stuck there, is waited for until all has ended") {
+  for (const bool returns : {false, true}) {
+    std::optional<Handler> handler;
+    ShardScene scene;
+    scene.add("t", ending_at(
+                       [&] {
+                         scene.take_over();
+                         scene.run();
+                         if (!returns) scene.shard.abandon_leftovers();
+                       },
+                       [&handler] { return wait_for(handler); }));
+    scene.run();
+    scene.begin_stop();
+    scene.expire_stop();
+    CHECK(scene.owner.ended == 1);
+    complete(handler);
+    scene.turn();
+    scene.turn();
+    CHECK(scene.last.lost);
+    scene.last.lost = false;
+    scene.run();
+    scene.shard.abandon_leftovers();
+    CHECK(scene.owner.abandoned == (returns ? 0 : 1));
+    CHECK(scene.owner.ended == 1);
+    CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
+  }
+}
+
+TEST_CASE("what an earlier execution left behind holds up no later one, be it slow or stuck for ever") {
   std::optional<Handler> handler;
   ShardScene scene;
-  scene.add("t", ending_at([&scene] { scene.take_over(); }, [&handler] { return wait_for(handler); }));
+  int executions = 0;
+  scene.add("t",
+            ending_at(
+                [&] {
+                  if (executions != 1) return;  // the first one's only
+                  executions = 2;
+                  scene.take_over();
+                  // The second one lives, is asked to end and ends, while the first one's frame is stuck.
+                  scene.shard.operate(0, Operation::start);
+                  scene.run();
+                  CHECK(scene.sink.lines("t").back() == "t started 2");
+                  scene.shard.operate(0, Operation::stop);
+                  scene.clock.advance(1s);
+                  scene.run();
+                  CHECK(scene.sink.lines("t").back() == "t stopped 2");
+                },
+                [&]() -> asio::awaitable<void> { return executions++ == 0 ? wait_for(handler) : wait_for_ever(); }),
+            options_of(TaskType::detachable, 0, 1s));
   scene.run();
-  scene.begin_stop();
-  scene.shard.expire_stop();
+  scene.shard.operate(0, Operation::stop);
+  scene.clock.advance(1s);
   scene.run();
-  CHECK(scene.owner.ended == 1);
+  REQUIRE(scene.sink.lines("t").back() == "t stopped 1");
   complete(handler);
+  scene.run();
+  CHECK(scene.sink.lines("t") ==
+        Lines{"t started 1", "t stopping 1", "t stopped 1", "t started 2", "t stopping 2", "t stopped 2"});
+}
+
+TEST_CASE("a coroutine is cancelled while all of it is whole, though a handler waits in its queue") {
+  ShardScene scene;
+  const auto deaf = []() -> asio::awaitable<void> {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    for (;;) {
+      asio::steady_timer timer(co_await asio::this_coro::executor, 0ns);
+      boost::system::error_code ignored;
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+    }
+  };
+  scene.add("t", TaskFn::from_awaitable(deaf), options_of(TaskType::detachable, 0, 50ms));
   scene.turn();
+  scene.shard.operate(0, Operation::stop);
   scene.turn();
-  CHECK(scene.last.lost);
-  CHECK(scene.owner.abandoned == 1);
-  CHECK(scene.owner.ended == 1);
-  CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
+  scene.clock.advance(50ms);
+  scene.run();
+  CHECK(scene.sink.lines().back() == "t stopped 1");
 }

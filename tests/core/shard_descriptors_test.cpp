@@ -202,3 +202,35 @@ TEST_CASE("a terminal can be waited for") {
   if (!terminal) return;  // a sandbox without terminals
   CHECK(duplicate_waitable(terminal.get()));
 }
+
+TEST_CASE("a descriptor that is met when its task was abandoned, in a poll or in its drop, is nobody's business") {
+  for (const bool in_drop : {false, true}) {
+    const Connection connection;
+    ShardScene scene;
+    const auto gets_stuck = [&] {
+      scene.take_over();
+      scene.shard.operate(0, Operation::stop);
+      scene.run();
+      scene.sleep(std::chrono::seconds(1));
+      CHECK(scene.sink.lines().back() == "t discarded");
+      connection.send_to_own();
+      scene.run();
+    };
+    Script script;
+    script.step = [&](void*, Execution& execution) {
+      (void)execution.wake_on_descriptor(connection.own(), readable);
+      if (!in_drop && execution.stop_requested()) gets_stuck();
+      return Status::pending;
+    };
+    script.drop = [&](void*) {
+      if (in_drop) gets_stuck();
+    };
+    scene.add("t", recipe_of(std::move(script)), options_of(TaskType::detachable, 0, std::chrono::seconds(1)));
+    scene.run();
+    scene.shard.operate(0, Operation::stop);
+    scene.run();
+    scene.sleep(std::chrono::seconds(1));
+    CHECK(scene.owner.abandoned == 1);
+    CHECK(scene.owner.ended == 1);
+  }
+}

@@ -445,3 +445,148 @@ TEST_CASE("a start that fails has been up for no time") {
     for (const Record& record : scene.sink.records()) CHECK(record.event.uptime_ms == 0);
   }
 }
+
+// --- who comes first -------------------------------------------------------------------------------------------------
+
+TEST_CASE("an order that came while a call ran counts before what that call comes to") {
+  for (const bool supervised : {false, true}) {
+    for (const Operation operation : {Operation::stop, Operation::restart}) {
+      ShardScene scene;
+      const auto recipe = stepping([&](Execution& execution) {
+        if (execution.number() == 1) scene.shard.order(0, operation);
+        return execution.number() == 1 ? Status::error : Status::pending;
+      });
+      TaskOptions options = options_of(TaskType::mandatory, 0);
+      if (supervised) options = with(options, {.notify = true});
+      scene.add("t", recipe, options);
+      scene.run();
+      Lines lines{"t started 1", "t stopping 1", "t stopped 1"};
+      if (operation == Operation::restart) lines.push_back("t started 2");
+      CHECK(scene.sink.lines() == lines);
+      CHECK(scene.owner.causes.empty());
+      scene.sleep(1h);
+      CHECK(scene.sink.lines() == lines);
+    }
+  }
+}
+
+TEST_CASE("whoever is due when a time limit is over has its turn before that is looked at, however late the shard is") {
+  // A neighbour keeps the shard busy, and a hundred others are due as well.
+  ShardScene scene;
+  scene.add("hog", stepping([&](Execution& execution) {
+              if (execution.stop_requested()) return Status::ok;
+              execution.wake_after(to_nanoseconds(1s));
+              if (scene.clock.now() > 1'000'000'500'000'000) scene.clock.advance(9ms);
+              return Status::pending;
+            }));
+  for (int i = 0; i < 100; ++i) {
+    scene.add("beats", stepping([&](Execution& execution) {
+                execution.heartbeat();
+                execution.wake_after(to_nanoseconds(999ms));
+                return execution.stop_requested() ? Status::ok : Status::pending;
+              }),
+              with(options_of(TaskType::mandatory, 0), {.watchdog = Watchdog{1s, WatchdogAction::restart}}));
+  }
+  scene.run();
+  scene.sleep(20s);
+  CHECK(scene.sink.count(EventKind::task_stopping) == 0);
+}
+
+TEST_CASE("who has ended, or said that it is ready, in time has not missed start_timeout, whenever that is seen") {
+  enum class How { ready, ready_and_stuck, ended };
+  for (const How how : {How::ready, How::ready_and_stuck, How::ended}) {
+    ShardScene scene;
+    SupervisionOptions optional;
+    optional.notify = true;
+    optional.start_timeout = 100ms;
+    Execution* execution = nullptr;
+    Script script;
+    script.blocking = how == How::ended;
+    script.step = [&](void*, Execution& its) {
+      execution = &its;
+      if (how == How::ended) return Status::ok;
+      if (how == How::ready_and_stuck) {
+        its.ready();
+        scene.take_over(50ms);
+        scene.sleep(200ms);
+      }
+      return Status::pending;
+    };
+    scene.add("t", recipe_of(std::move(script)), with(options_of(TaskType::detachable, 0), optional));
+    scene.run();
+    scene.last.lost = false;
+    scene.clock.advance(96ms);
+    if (how == How::ready) execution->ready();
+    if (how == How::ended) scene.owner.calls.front()->run();
+    scene.clock.advance(5ms);
+    scene.run();
+    scene.sleep(1s);
+    CHECK(scene.sink.count(EventKind::task_stopping) == 0);
+    CHECK(scene.sink.count(EventKind::task_ready) == (how == How::ended ? 0 : 1));
+  }
+}
+
+TEST_CASE("an execution that lived long enough gives the budget back when it ends by order, too") {
+  ShardScene scene;
+  const auto recipe = stepping([&](Execution& execution) {
+    execution.wake_after(to_nanoseconds(10s));
+    if (execution.stop_requested()) return Status::ok;
+    return execution.number() == 2 ? Status::pending : Status::error;
+  });
+  scene.add("t", recipe, with(options_of(TaskType::detachable, 1), {.reset_after = 5s}));
+  scene.run();
+  REQUIRE(scene.sink.count(EventKind::task_restarting) == 1);
+  scene.sleep(6s);
+  scene.shard.operate(0, Operation::restart);
+  scene.run();
+  CHECK(scene.sink.count(EventKind::task_restarting) == 2);
+}
+
+TEST_CASE("a shard that is given up has asked its blocking tasks to end") {
+  ShardScene scene;
+  Script script;
+  script.blocking = true;
+  unsigned reason = 0;
+  script.step = [&](void*, Execution& execution) {
+    scene.shard.give_up();
+    reason = execution.wait_until(0);
+    return Status::ok;
+  };
+  scene.add("t", recipe_of(std::move(script)), options_of(TaskType::mandatory, 0));
+  scene.run();
+  scene.owner.calls.front()->run();
+  CHECK((reason & wait_stop) != 0);
+}
+
+TEST_CASE("the report of a task that an operator could not stop counts from his order") {
+  ShardScene scene;
+  Script script;
+  script.blocking = true;
+  script.step = [](void*, Execution&) { return Status::ok; };
+  scene.add("t", recipe_of(std::move(script)), options_of(TaskType::detachable, 3, 1s));
+  scene.run();
+  scene.shard.operate(0, Operation::stop);
+  scene.sleep(1s + 1ms);
+  REQUIRE(scene.owner.stragglers.size() == 1);
+  CHECK(scene.owner.stragglers[0].asked_for >= 1'000'000'000);
+  CHECK(scene.owner.stragglers[0].asked_for < 1'100'000'000);
+}
+
+TEST_CASE("a blocking task that ends when its stop_timeout does is abandoned if its drop is stuck then") {
+  ShardScene scene;
+  Script script;
+  script.blocking = true;
+  script.step = [](void*, Execution&) { return Status::ok; };
+  script.drop = [&](void*) {
+    scene.take_over();
+    scene.run();
+    scene.sleep(1s);
+  };
+  scene.add("t", recipe_of(std::move(script)), options_of(TaskType::detachable, 0, 300ms));
+  scene.run();
+  scene.shard.operate(0, Operation::stop);
+  scene.clock.advance(300ms);
+  scene.run_blocking();
+  CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1", "t discarded"});
+  CHECK(scene.owner.abandoned == 1);
+}

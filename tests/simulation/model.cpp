@@ -253,6 +253,8 @@ void Model::ended(Place task, const End& end, Nanoseconds now) {
   const bool is_exit = end.ending == Ending::returned && (!purpose || (purpose == Purpose::host && !was_asked));
   it.purpose.reset();
   it.going = false;
+  const SupervisionOptions& optional = optional_of(task);
+  if (optional.reset_after && end.lived >= to_nanoseconds(*optional.reset_after)) give_back(task);
 
   if (end.ending == Ending::refused) {
     finish(task, false);
@@ -359,7 +361,6 @@ void Model::operate(Place task, Operation operation, Nanoseconds now) {
 void Model::exit(Place task, Outcome outcome, const std::string& message, const End& end, Nanoseconds now) {
   const SupervisionOptions& optional = optional_of(task);
   const TaskType type = tasks_[task].recipe.options.type;
-  if (optional.reset_after && end.lived >= to_nanoseconds(*optional.reset_after)) give_back(task);
   tell(task, {.event = EventKind::task_exited,
               .outcome = outcome,
               .uptime = tasks_[task].start_is_over ? end.uptime : 0,

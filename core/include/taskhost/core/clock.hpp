@@ -19,7 +19,7 @@ constexpr Nanoseconds later(Nanoseconds a, Nanoseconds b) noexcept { return b > 
 
 // A supervision timer that is looked at so much later than it was due tells of a process or a thread that stood still
 // (SIGSTOP, a suspended machine, a debugger, a starved container), not of the task: it is armed anew, once.
-inline constexpr Nanoseconds standstill = 100'000'000;
+inline constexpr Nanoseconds standstill = 10'000'000;
 
 class Clock {
  public:
