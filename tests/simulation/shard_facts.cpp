@@ -283,6 +283,7 @@ void ShardSimulation::look_at_rest(ShardTask& task) {
   }
   if (!task.live || task.in_call) return;
   if (task.wakes != never && task.wakes + shard_tick < now_) complain(task, "was not woken");
+  if (task.is_woken) complain(task, "was woken, and not polled");
   if (task.start_ok && task.said_ready && !task.ready_is_told) complain(task, "is not told to be ready");
   if (task.asked_at != never && task.wakes == never && !task.reacts) complain(task, "was not polled after its request");
   if (task.may_be_removed) complain(task, "lives though its stop has run out of time");

@@ -41,14 +41,14 @@ Status ShardSimulation::start(std::size_t place, Execution& execution) {
   if (!fails) {
     task.start_ok = true;
     live_on(task);
-    if (task.random.percent(20)) execution.fail("of no account");
+    if (task.random.percent(20)) say_why(task, "blue");  // which is why, should it fail without another word
+    if (task.character.blocking) task.message.clear();   // but its thread has words of its own
     return Status::ok;
   }
   task.start_failed = true;
   task.outcome = panics ? Outcome::panic : Outcome::error;
-  task.message = "red";
-  if (panics) throw std::runtime_error("red");
-  execution.fail("red");
+  if (panics) throw std::runtime_error(task.message = "red");
+  if (task.random.percent(70)) say_why(task, "red");
   return Status::error;
 }
 
@@ -71,6 +71,7 @@ Status ShardSimulation::poll(std::size_t place, Execution& execution) {
   }
   tell_start(task);
   task.in_call = true;
+  task.is_woken = false;
   task.wakes = never;
   if (task.random.percent(50)) beat(task);
   const bool says_it_first = task.random.percent(50);
@@ -89,7 +90,14 @@ Status ShardSimulation::poll(std::size_t place, Execution& execution) {
   say_ready();
   if (execution.stop_requested() != (task.asked_at != never)) complain(task, "does not know whether it is to stop");
   if (task.asked_at != never) react(task);
-  if (task.over <= now_) return finish(task, execution);
+  if (task.over <= now_) return finish(task);
+  if (task.random.percent(10)) {
+    put({.kind = Step::Kind::wake,
+         .time = now_ + units(task.random.below(4)),
+         .task = place,
+         .execution = number,
+         .waker = execution.waker()});
+  }
   const Nanoseconds next_beat = task.last_beat + units(task.character.heartbeat);
   Nanoseconds next = std::min(task.over, task.says_ready);
   if (next_beat > now_ && next_beat < task.silent_from) next = std::min(next, next_beat);
@@ -112,7 +120,7 @@ Status ShardSimulation::block(std::size_t place, Execution& execution) {
   if (!task.live || !task.start_ok || task.is_final || task.drop_called) complain(task, "is run out of turn");
   const bool is_told = (execution.wait_until(0) & wait_stop) != 0;
   if (is_told != (task.asked_at != never)) complain(task, "does not know whether it is to stop");
-  return finish(task, execution);
+  return finish(task);
 }
 
 void ShardSimulation::launch(std::shared_ptr<BlockingCall> call) {
@@ -136,21 +144,16 @@ void ShardSimulation::launch(std::shared_ptr<BlockingCall> call) {
   later(Step::Kind::end_block, task->over);
 }
 
-Status ShardSimulation::finish(ShardTask& task, Execution& execution) {
-  constexpr std::array<const char*, 4> messages{"", "red", "blue", "red and blue"};
+Status ShardSimulation::finish(ShardTask& task) {
+  constexpr std::array<const char*, 3> messages{"red", "blue", "red and blue"};
   task.is_final = true;
   task.wakes = never;
-  task.message.clear();
-  if (task.ends_well) {
-    task.outcome = Outcome::ok;
-    if (task.random.percent(20)) execution.fail("of no account");
-    return Status::ok;
+  task.outcome = task.ends_well ? Outcome::ok : task.random.percent(70) ? Outcome::error : Outcome::panic;
+  if (task.outcome == Outcome::panic && task.random.percent(50)) {
+    throw std::runtime_error(task.message = task.random.one_of(messages));
   }
-  task.outcome = task.random.percent(70) ? Outcome::error : Outcome::panic;
-  task.message = task.random.one_of(messages);
-  if (task.outcome == Outcome::panic && task.random.percent(50)) throw std::runtime_error(task.message);
-  execution.fail(task.message);
-  return task.outcome == Outcome::error ? Status::error : Status::panic;
+  if (task.random.percent(task.ends_well ? 20 : 70)) say_why(task, task.random.one_of(messages));
+  return task.ends_well ? Status::ok : task.outcome == Outcome::error ? Status::error : Status::panic;
 }
 
 void ShardSimulation::drop(std::size_t place) {
@@ -173,6 +176,11 @@ void ShardSimulation::drop(std::size_t place) {
 }
 
 // --- what an execution does -----------------------------------------------------------------------------------------
+
+void ShardSimulation::say_why(ShardTask& task, const char* text) {
+  task.message = text;
+  task.execution->fail(text);
+}
 
 void ShardSimulation::beat(ShardTask& task) {
   if (now_ >= task.silent_from) return;

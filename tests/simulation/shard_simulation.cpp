@@ -189,7 +189,9 @@ void ShardSimulation::happen(const Step& step) {
       say("the thread of " + std::to_string(step.task) + " is done");
       task.call->run();
       break;
-    case Step::Kind::poke:
+    case Step::Kind::wake:
+      if (is_current && task.live && !task.is_final && !task.drop_called) task.is_woken = true;
+      Execution::wake(step.waker);
       break;
     case Step::Kind::announce:
       if (!step.for_all_done || shard_.ended()) announce();

@@ -45,6 +45,7 @@ struct ShardLife {
   Nanoseconds silent_from = never;
   Nanoseconds last_beat = 0;
   Nanoseconds wakes = never;  // it has asked to be polled then
+  bool is_woken = false;      // by its waker, and not polled since
   Nanoseconds stop_due = never;
   bool stop_due_anew = false;  // after a standstill
   bool may_be_removed = false;
@@ -79,7 +80,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
 
  private:
   struct Step {
-    enum class Kind : std::uint8_t { operate, pause, beat, say_ready, end_block, poke, announce, begin_stop, expire };
+    enum class Kind : std::uint8_t { operate, pause, beat, say_ready, end_block, wake, announce, begin_stop, expire };
     Kind kind = Kind::operate;
     Nanoseconds time = 0;
     std::size_t task = 0;
@@ -88,6 +89,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
     Nanoseconds duration = 0;    // pause
     Nanoseconds since = 0;       // begin_stop
     bool for_all_done = false;   // announce
+    Waker waker = 0;             // poke
     std::uint64_t sequence = 0;  // among those of one time
   };
 
@@ -128,7 +130,8 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   void stick(ShardTask& task);
   void react(ShardTask& task);
   void beat(ShardTask& task);
-  Status finish(ShardTask& task, Execution& execution);
+  Status finish(ShardTask& task);
+  static void say_why(ShardTask& task, const char* text);
   void tell_start(ShardTask& task);
 
   // --- comparing: see shard_facts.cpp ---
