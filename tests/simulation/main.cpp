@@ -1,5 +1,5 @@
-// taskhost-simulate: many runs of the simulator, each from its seed. taskhost-simulate-mutants is the same program with
-// wrong supervisors in it, and tells of each whether it was caught. See README.md.
+// taskhost-simulate: many runs of the two simulations, each from its seed. taskhost-simulate-mutants is the same
+// program with wrong supervisors in it, and tells of each whether it was caught. See README.md.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +19,8 @@ namespace {
 using namespace taskhost::simulation;
 
 constexpr const char* help_text =
-    R"(usage: taskhost-simulate [--seed S] [--runs N]       N runs, with the seeds S, S + 1, ...
+    R"(usage: taskhost-simulate [--seed S] [--runs N]       N runs of the coordinator, and N of a shard, with the seeds
+                                                     S, S + 1, ...
        taskhost-simulate-mutants [--seed S] [--runs N] [--mutant NAME|all]
                                                      at most N runs with each wrong supervisor
        ... --trace                                   prints all of a run that goes wrong, not what is left of it

@@ -8,7 +8,7 @@ namespace taskhost::simulation {
 namespace {
 
 // A plain task that is abandoned while the host runs is reported as asked at the machine's boot: see report_straggler.
-constexpr bool ignore_when_plain_stragglers_were_asked = true;
+constexpr bool plain_stragglers_are_asked_at_boot = true;
 
 constexpr Nanoseconds millisecond = 1'000'000;
 constexpr const char* no_thread = "no thread for a blocking task: ";
@@ -231,8 +231,13 @@ boost::uuids::uuid ShardSimulation::task_id(std::uint32_t index) const noexcept 
 void ShardSimulation::did_not_stop(Straggler straggler) {
   ShardTask& task = tasks_[straggler.index];
   if (straggler.execution != task.number) complain(task, "did not stop, in an execution that is not its own");
+  if (!task.options.optional && !stop_began_) {  // it knows that its stop_timeout is over, no more
+    const bool fits =
+        straggler.asked_for >= to_nanoseconds(task.options.stop_timeout) && straggler.asked_for <= now_ - task.asked_at;
+    if (!fits && !plain_stragglers_are_asked_at_boot) complain(task, "was asked at another time");
+    return;
+  }
   const Nanoseconds asked = now_ - straggler.asked_for;
-  if (!task.options.optional && !stop_began_ && ignore_when_plain_stragglers_were_asked) return;
   if (asked != task.asked_at && !(stop_began_ && asked == stop_since_)) complain(task, "was asked at another time");
 }
 
@@ -251,18 +256,16 @@ Nanoseconds ShardSimulation::drawn_delay(Place, Nanoseconds least, Nanoseconds m
 
 void ShardSimulation::look_at_rest() {
   bool all_ended = true;
-  Nanoseconds due = never;
   for (ShardTask& task : tasks_) {
     look_at_rest(task);
     all_ended = all_ended && task.cell->life.state == TaskState::ended;
     looked_at_ = &task;
-    if (!announced_) due = std::min(due, task.model->next_due());
-    if (task.live && !task.is_being_removed()) due = std::min(due, task.stop_due);
+    Nanoseconds due = announced_ ? never : task.model->next_due();
+    if (task.live && !task.is_being_removed() && !task.stop_due_unclear) due = std::min(due, task.stop_due);
+    const Nanoseconds tick = (std::max(due, now_ + 1) + shard_tick - 1) / shard_tick * shard_tick;
+    if (due != never && last_.deadline > tick) complain(task, "has a timer that its shard would miss");
   }
   if (shard_.ended() != all_ended || ended_ != (all_ended ? 1 : 0)) complain(tasks_[0], "(or another): who has ended");
-  due = std::max(due, now_ + 1);
-  const Nanoseconds tick = due == never ? never : (due + shard_tick - 1) / shard_tick * shard_tick;
-  if (last_.deadline > tick) complain(tasks_[0], "(or another): its shard would miss a timer");
 }
 
 void ShardSimulation::look_at_rest(ShardTask& task) {
@@ -286,7 +289,7 @@ void ShardSimulation::look_at_rest(ShardTask& task) {
   if (task.is_woken) complain(task, "was woken, and not polled");
   if (task.start_ok && task.said_ready && !task.ready_is_told) complain(task, "is not told to be ready");
   if (task.asked_at != never && task.wakes == never && !task.reacts) complain(task, "was not polled after its request");
-  if (task.may_be_removed) complain(task, "lives though its stop has run out of time");
+  if (task.may_be_removed && !task.stop_due_unclear) complain(task, "lives though its stop has run out of time");
   if (task.is_final || task.start_failed) complain(task, "has ended, and nobody says so");
 }
 

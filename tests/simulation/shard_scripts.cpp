@@ -165,6 +165,7 @@ void ShardSimulation::drop(std::size_t place) {
   if (!task.is_final && !task.may_be_removed && expired_ == never) complain(task, "is dropped before its time");
   if (!task.start_is_told) tell_start(task);
   task.drop_called = true;
+  task.was_due = task.may_be_removed && task.call != nullptr;  // it is removed since it is due
   task.in_call = true;
   task.wakes = never;
   const std::uint64_t number = task.number;
@@ -212,6 +213,9 @@ void ShardSimulation::stick(ShardTask& task) {
   if (depth_ == most_stuck || !task.random.percent(task.character.gets_stuck)) return;
   Tenure& tenure = shard_.tenure();
   if (!tenure.pin(tenure.look())) return complain(task, "is in a call that can't be pinned");
+  for (ShardTask& other : tasks_) {
+    if (other.stop_due_anew && other.stop_due_turn == turns_) other.stop_due_unclear = true;
+  }
   lost_.push_back(shard_.replace_tenure(std::make_shared<Tenure>()));
   tenure.set_told();
   tenure.take();

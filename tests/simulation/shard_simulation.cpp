@@ -71,9 +71,6 @@ bool ShardSimulation::is_over() const {
 
 // Until that time, the end, or the first fault. A call that does not return drives on in it.
 void ShardSimulation::drive(Nanoseconds until) {
-  const auto is_later = [](const Step& a, const Step& b) {
-    return a.time != b.time ? a.time > b.time : a.sequence > b.sequence;
-  };
   while (true) {
     settle();
     if (!run_.fault.empty() || is_over()) return;
@@ -103,21 +100,22 @@ void ShardSimulation::drive(Nanoseconds until) {
   }
 }
 
+bool ShardSimulation::is_later(const Step& a, const Step& b) {
+  return a.time != b.time ? a.time > b.time : a.sequence > b.sequence;
+}
+
 void ShardSimulation::put(Step step) {
   step.sequence = ++sequence_;
   agenda_.push_back(step);
-  std::push_heap(agenda_.begin(), agenda_.end(), [](const Step& a, const Step& b) {
-    return a.time != b.time ? a.time > b.time : a.sequence > b.sequence;
-  });
+  std::push_heap(agenda_.begin(), agenda_.end(), is_later);
 }
 
 // Turns, and what is ready in the loop, until nothing is left to do at this moment.
 void ShardSimulation::settle() {
   for (int turns = 0; turns < most_turns; ++turns) {
-    if (!turn() || !run_.fault.empty()) {
-      if (!run_.fault.empty() || is_over()) return;
-      continue;
-    }
+    const bool kept = turn();
+    if (!run_.fault.empty() || is_over()) return;
+    if (!kept) continue;
     const std::size_t handled = shard_.context().poll();
     if (!run_.fault.empty()) return;
     if (last_.more || handled != 0 || last_.deadline <= now_ || !shard_.port().begin_sleep()) continue;
@@ -131,17 +129,18 @@ void ShardSimulation::settle() {
 bool ShardSimulation::turn() {
   const bool timers_may_fire = now_ > turned_at_;  // those of a moment fire in its first turn
   turned_at_ = now_;
+  ++turns_;
   for (ShardTask& task : tasks_) {
     looked_at_ = &task;
     if (timers_may_fire && !announced_ && task.model->next_due() <= now_ && !fires_in_next_tick(task)) advance(task);
     task.may_be_removed = false;  // whatever the turn before would have done, had it not been lost
     if (!task.live || task.stop_due > now_ || task.is_being_removed()) continue;
-    if (now_ > later(task.stop_due, standstill) && !task.stop_due_anew && expired_ == never) {
+    if (now_ > later(task.stop_due, standstill) && !task.stop_due_anew && !task.was_due && expired_ == never) {
       task.stop_due = now_ + to_nanoseconds(task.options.stop_timeout);
       task.stop_due_anew = true;
-    } else {
-      task.may_be_removed = true;
+      task.stop_due_turn = turns_;
     }
+    task.may_be_removed = task.stop_due <= now_;
   }
   last_ = shard_.turn();
   return !last_.lost;

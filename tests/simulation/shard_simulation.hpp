@@ -20,18 +20,18 @@ namespace taskhost::simulation {
 struct ShardLife {
   Execution* execution = nullptr;
   std::shared_ptr<BlockingCall> call{};
-  bool live = false;           // it has begun, and its end was not told
-  bool in_call = false;        // some thread is in one of its functions
-  bool start_called = false;   //
+  bool live = false;     // it has begun, and its end was not told
+  bool in_call = false;  // some thread is in one of its functions
+  bool start_called = false;
   bool start_ok = false;       // it has returned so
   bool start_is_told = false;  // to the model
-  bool start_failed = false;   //
+  bool start_failed = false;
   bool said_ready = false;     //
   bool ready_is_told = false;  // by the shard
   bool is_final = false;       // its step has returned an end
-  bool drop_called = false;    //
-  bool dropped = false;        // that has returned
-  bool reacts = false;         // it has heard of its stop, and decided what it does
+  bool drop_called = false;
+  bool dropped = false;  // that has returned
+  bool reacts = false;   // it has heard of its stop, and decided what it does
   Outcome outcome = Outcome::ok;
   std::string message{};
   // When what happens, or has.
@@ -47,7 +47,10 @@ struct ShardLife {
   Nanoseconds wakes = never;  // it has asked to be polled then
   bool is_woken = false;      // by its waker, and not polled since
   Nanoseconds stop_due = never;
-  bool stop_due_anew = false;  // after a standstill
+  bool stop_due_anew = false;       // after a standstill
+  bool was_due = false;             // when it was dropped: whatever it says, its time is over
+  std::uint64_t stop_due_turn = 0;  // in which that was
+  bool stop_due_unclear = false;    // the shard was lost in that turn, and may have got to it later
   bool may_be_removed = false;
 };
 
@@ -120,6 +123,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   void settle();
   bool turn();
   void happen(const Step& step);
+  static bool is_later(const Step& a, const Step& b);
   void put(Step step);
   void announce();
   bool is_over() const;
@@ -165,6 +169,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still be there
   Shard::Turn last_;
   Nanoseconds turned_at_ = 0;
+  std::uint64_t turns_ = 0;
   std::vector<Step> agenda_;  // a heap
   std::uint64_t sequence_ = 0;
   unsigned depth_ = 0;  // of calls that do not return
