@@ -1,5 +1,5 @@
-// taskhost-simulate: many runs of the simulator, each from its seed. taskhost-simulate-mutants is the same program with
-// wrong supervisors in it, and tells of each whether it was caught. See README.md.
+// taskhost-simulate: many runs of the two simulations, each from its seed. taskhost-simulate-mutants is the same
+// program with wrong supervisors in it, and tells of each whether it was caught. See README.md.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 #include <string>
 
 #include "mutants.hpp"
+#include "shard_simulator.hpp"
 #include "simulator.hpp"
 
 namespace {
@@ -18,7 +19,8 @@ namespace {
 using namespace taskhost::simulation;
 
 constexpr const char* help_text =
-    R"(usage: taskhost-simulate [--seed S] [--runs N]       N runs, with the seeds S, S + 1, ...
+    R"(usage: taskhost-simulate [--seed S] [--runs N]       N runs of the coordinator, and N of a shard, with the seeds
+                                                     S, S + 1, ...
        taskhost-simulate-mutants [--seed S] [--runs N] [--mutant NAME|all]
                                                      at most N runs with each wrong supervisor
        ... --trace                                   prints all of a run that goes wrong, not what is left of it
@@ -34,32 +36,46 @@ struct Options {
   bool trace = false;
 };
 
+// What is run from each seed: the coordinator, and a shard.
+struct Simulation {
+  Scenario (*make)(std::uint64_t seed);
+  Simulate* simulate;
+};
+constexpr Simulation coordinator{make_scenario, simulate};
+constexpr Simulation shard{make_shard_scenario, simulate_shard};
+
 struct Sum {
   std::uint64_t runs = 0;
   std::uint64_t steps = 0;
   std::uint64_t executions = 0;
   double hours = 0;
   std::optional<std::uint64_t> wrong{};  // the seed
+  const Simulation* which = nullptr;     // is wrong
 };
 
 Sum run_all(std::uint64_t seed, std::uint64_t runs) {
   Sum sum;
   while (sum.runs < runs && !sum.wrong) {
-    const Run run = simulate(make_scenario(seed + sum.runs));
-    if (!run.fault.empty()) sum.wrong = seed + sum.runs;
+    for (const Simulation* const one : {&coordinator, &shard}) {
+      const Run run = one->simulate(one->make(seed + sum.runs), nullptr);
+      sum.steps += run.steps;
+      sum.executions += run.executions;
+      sum.hours += static_cast<double>(run.time) / 3.6e12;
+      if (run.fault.empty()) continue;
+      sum.wrong = seed + sum.runs;
+      sum.which = one;
+      break;
+    }
     ++sum.runs;
-    sum.steps += run.steps;
-    sum.executions += run.executions;
-    sum.hours += static_cast<double>(run.time) / 3.6e12;
   }
   return sum;
 }
 
-void print_fault(std::uint64_t seed, bool as_it_is) {
-  Scenario scenario = make_scenario(seed);
-  if (!as_it_is) scenario = shrink(std::move(scenario));
+void print_fault(const Simulation& which, std::uint64_t seed, bool as_it_is) {
+  Scenario scenario = which.make(seed);
+  if (!as_it_is) scenario = shrink(std::move(scenario), which.simulate);
   std::string trace;
-  const Run run = simulate(scenario, &trace);
+  const Run run = which.simulate(scenario, &trace);
   std::printf("%s\n%s\nWRONG %s\n", to_text(scenario).c_str(), trace.c_str(), run.fault.c_str());
   std::printf("\nOnce more: --runs 1 --seed %llu\n", static_cast<unsigned long long>(seed));
 }
@@ -68,7 +84,7 @@ int check_supervisor(const Options& options) {
   const auto begin = std::chrono::steady_clock::now();
   const Sum sum = run_all(options.seed, options.runs.value_or(100'000));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  if (sum.wrong) print_fault(*sum.wrong, options.trace);
+  if (sum.wrong) print_fault(*sum.which, *sum.wrong, options.trace);
   std::printf("%llu runs from seed %llu: %llu steps, %llu executions, %.0f simulated hours; %.0f runs a second: %s\n",
               static_cast<unsigned long long>(sum.runs), static_cast<unsigned long long>(options.seed),
               static_cast<unsigned long long>(sum.steps), static_cast<unsigned long long>(sum.executions), sum.hours,
@@ -88,7 +104,7 @@ bool catches(int number, const Options& options) {
     alarm(patience);
     active_mutant = number;
     const Sum sum = run_all(options.seed, options.runs.value_or(20'000));
-    if (sum.wrong && options.mutant != "all") print_fault(*sum.wrong, options.trace);
+    if (sum.wrong && options.mutant != "all") print_fault(*sum.which, *sum.wrong, options.trace);
     if (sum.wrong) std::printf("caught by run %6llu", static_cast<unsigned long long>(sum.runs));
     std::fflush(stdout);
     _exit(sum.wrong ? caught : 0);

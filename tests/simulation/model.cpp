@@ -8,8 +8,8 @@ namespace taskhost::simulation {
 using Kind = Output::Kind;
 
 Model::Model(const std::vector<CoordinatedTask>& tasks, const std::vector<Strategy>& groups, World& world,
-             std::vector<Output>& outputs)
-    : groups_(groups), world_(world), outputs_(outputs) {
+             std::vector<Output>& outputs, Overseer overseer)
+    : groups_(groups), world_(world), outputs_(outputs), on_shard_(overseer == Overseer::shard) {
   for (const CoordinatedTask& task : tasks) tasks_.push_back({.recipe = task});
 }
 
@@ -98,6 +98,8 @@ bool Model::is_to_be_asked(Place task) const {
 }
 
 bool Model::may_be_asked(Place task) const {
+  const Task& it = tasks_[task];
+  if (on_shard_ && it.purpose == Purpose::host && !it.reached) return false;
   return is_to_be_asked(task) && tasks_[task].begun && in_the_way_of(task).empty();
 }
 
@@ -179,9 +181,9 @@ void Model::follow(Nanoseconds now) {
 }
 
 bool Model::start_or_skip_one(Nanoseconds now) {
-  if (closing_) return false;
+  if (closing_ || on_shard_) return false;
   for (Place task = 0; task < tasks_.size(); ++task) {
-    Task& it = tasks_[task];
+    const Task& it = tasks_[task];
     if (it.state != State::waiting && it.state != State::delayed) continue;
     if (const auto because = lost(task)) {
       discard(task, StopReason::skipped, because);
@@ -189,15 +191,20 @@ bool Model::start_or_skip_one(Nanoseconds now) {
       return true;
     }
     if (!may_start(task)) continue;
-    it.state = State::starting;
-    it.begun = it.start_is_over = it.has_said_ready = it.going = false;
-    it.warned_of.reset();
-    it.missed = never;
-    ++it.execution;
-    outputs_.push_back({.kind = Kind::start, .task = task, .remaining = remaining(task, now)});
+    start(task, now);
     return true;
   }
   return false;
+}
+
+void Model::start(Place task, Nanoseconds now) {
+  Task& it = tasks_[task];
+  it.state = State::starting;
+  it.begun = it.start_is_over = it.has_said_ready = it.going = it.reached = false;
+  it.warned_of.reset();
+  it.missed = never;
+  ++it.execution;
+  outputs_.push_back({.kind = Kind::start, .task = task, .remaining = remaining(task, now)});
 }
 
 // A purpose further to the left in the contract replaces one further to the right.
@@ -215,6 +222,7 @@ void Model::begin(Nanoseconds now) {
 
 void Model::begun(Place task, Nanoseconds now) {
   Task& it = tasks_[task];
+  if (on_shard_ && may_start(task) && !closing_) start(task, now);
   if (it.state != State::starting || it.begun) return;
   it.begun = true;
   it.begun_at = now;
@@ -326,6 +334,11 @@ void Model::begin_stop(Nanoseconds now) {
       finish(task, tasks_[task].state == State::ended && tasks_[task].ended_well);
     }
   }
+  follow(now);
+}
+
+void Model::reached(Place task, Nanoseconds now) {
+  tasks_[task].reached = true;
   follow(now);
 }
 

@@ -27,10 +27,14 @@ class Model {
  public:
   using State = TaskState;
   using Purpose = StopPurpose;
+  // Whose tasks these are. A coordinator orders at once, and its shards obey later. A shard that
+  // supervises its own tasks gets to them one after the other: to order and to begin is one moment there, and so is
+  // the host's stop for a task and its being asked.
+  enum class Overseer : std::uint8_t { coordinator, shard };
 
   // What it does is put at the end of `outputs`.
   Model(const std::vector<CoordinatedTask>& tasks, const std::vector<Strategy>& groups, World& world,
-        std::vector<Output>& outputs);
+        std::vector<Output>& outputs, Overseer overseer = Overseer::coordinator);
 
   void begin(Nanoseconds now);
   void begun(Place task, Nanoseconds now);
@@ -38,7 +42,9 @@ class Model {
   void said_ready(Place task, Nanoseconds now);
   void ended(Place task, const End& end, Nanoseconds now);
   void advance(Nanoseconds now);
+  void close() { closing_ = true; }  // a task that it does not know has stopped the host
   void begin_stop(Nanoseconds now);
+  void reached(Place task, Nanoseconds now);  // shard: its walk through the tasks to be stopped has come to this one
   void expire_stop(Nanoseconds now);
   void operate(Place task, Operation operation, Nanoseconds now);
 
@@ -47,6 +53,7 @@ class Model {
   State state(Place task) const { return tasks_[task].state; }
   bool is_live(Place task) const;
   bool idle() const;
+  std::optional<std::uint32_t> budget(Place task, Nanoseconds now) const { return remaining(task, now); }
   bool at_rest() const;
   std::vector<Place> held_up_by(Place task) const;
 
@@ -57,6 +64,7 @@ class Model {
     std::optional<Purpose> purpose{};  // its execution is to end, for this
     bool going = false;                // the same, for the sake of its group
     bool held = false;                 // not to be started before its group is at rest
+    bool reached = false;              // shard: by the host's stop
     bool begun = false;
     bool start_is_over = false;
     bool has_said_ready = false;
@@ -93,6 +101,7 @@ class Model {
 
   void follow(Nanoseconds now);
   bool start_or_skip_one(Nanoseconds now);
+  void start(Place task, Nanoseconds now);
   void want_end(Place task, Purpose purpose);
   void look_whether_ready(Place task, Nanoseconds now);
   void after_stop(Place task, Purpose purpose, const End& end);
@@ -111,6 +120,7 @@ class Model {
   std::vector<Strategy> groups_;
   World& world_;
   std::vector<Output>& outputs_;
+  const bool on_shard_;
   bool has_begun_ = false;
   bool closing_ = false;   // a task has stopped the host
   bool stopping_ = false;  // the host stops

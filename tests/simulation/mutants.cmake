@@ -6,7 +6,7 @@
 # put into braces), or text: WRONG is put there as it is, with ACTIVE for the condition.
 cmake_policy(VERSION 3.22)
 
-foreach(file IN ITEMS coordinator coordinator_state restart_policy task_machine)
+foreach(file IN ITEMS coordinator coordinator_state restart_policy shard_orders task_machine)
   file(READ "${SOURCES}/${file}.cpp" original_${file})
   set(changed_${file} "${original_${file}}")
 endforeach()
@@ -169,8 +169,59 @@ mutant(detachable_is_needed restart_policy expression
        [[options.type == TaskType::detachable ? GiveUp::discard : GiveUp::stop_host]] [[GiveUp::stop_host]]
        "a detachable task that gives up stops the host")
 
+# --- what a shard does for its own tasks ---
+mutant(order_lost_when_stuck shard_orders statement [[follow(cell, cell.machine().operate(operation));]]
+       [[if (!cell.stalled) follow(cell, cell.machine().operate(operation));]]
+       "an operator's order is lost while a thread is stuck in the task")
+mutant(order_lost_when_ended shard_orders expression [[!tenure_->leave_loop() || phase() != HostPhase::running]]
+       [[!tenure_->leave_loop() || phase() != HostPhase::running || unended_ == 0]]
+       "an operator can't start a task of a shard that has ended")
+mutant(timer_stays shard_orders statement [[supervision_timers_->cancel(supervised);]]
+       [[if (deadline != never) supervision_timers_->cancel(supervised);]]
+       "a timer of which the machine wants no more goes off")
+mutant(revived_uncounted shard_orders statement [[++unended_;]] ""
+       "a task that an operator starts again is not counted")
+mutant(revived_untold shard_orders statement [[if (!owner_.shard_revived()) return;]] ""
+       "nobody hears that a shard which had ended goes on")
+mutant(readiness_untold shard_orders statement [[supervised->supervision.said_ready = true;]] ""
+       "the machine does not hear that an execution says it is ready")
+mutant(start_timeout_from_start shard_orders text [[supervised.supervision.start_over = true;
+    become_ready(]] [[supervised.supervision.start_over = true;
+    if (ACTIVE) cell.machine().begun(now);
+    become_ready(]] "start_timeout counts again from the end of the start")
+mutant(start_untold shard_orders statement [[supervised.supervision.start_over = true;]] ""
+       "the machine does not hear that the start is over")
+mutant(begun_before_its_turn shard_orders expression [[machine.begun(cell.started_at)]] [[machine.begun(now_)]]
+       "start_timeout counts from the turn's begin, whatever else ran in it")
+mutant(ready_like_the_last shard_orders statement [[supervised.ready_at = supervised.asked_at = 0;]]
+       [[supervised.asked_at = 0;]] "an execution counts as ready since the last one was")
+mutant(asked_like_the_last shard_orders statement [[supervised.ready_at = supervised.asked_at = 0;]]
+       [[supervised.ready_at = 0;]] "an execution that exits has lived until the last one was asked to end")
+mutant(dying_is_living shard_orders expression [[supervised->asked_at != 0 ? supervised->asked_at : now]] [[now]]
+       "the time between the request to end and the end counts for reset_after")
+mutant(failed_start_stopped_up shard_orders expression [[was_up ? now - cell.started_at : 0]] [[now - cell.started_at]]
+       "a start that fails once it is to end is told with an uptime")
+mutant(stop_is_exit shard_orders expression
+       [[ending == Ending::returned && cell.life.state != TaskState::stopping]] [[ending == Ending::returned]]
+       "an end that the shard asked for is judged like an exit")
+mutant(timeout_asks_for_another shard_orders expression [[ask_soon(cell, cell.life.purpose)]]
+       [[ask_soon(cell, StopPurpose::again)]] "what start_timeout or the watchdog ends is restarted uncharged")
+mutant(host_stop_is_closing shard_orders statement [[if (stopping_) return HostPhase::stopping;]] ""
+       "who can't be stopped while the host stops wants it to stop")
+mutant(closing_is_running shard_orders expression [[host_stopping() ? HostPhase::closing : HostPhase::running]]
+       [[HostPhase::running]] "exits are followed by restarts until the shard hears of the stop")
+mutant(stopping_shard_watches shard_orders statement [[if (phase() != HostPhase::running) return;]] ""
+       "timers count though the host stops")
+mutant(last_words_stay shard_orders expression [[ending != Ending::abandoned && cell.extra]] [[false]]
+       "an execution that fails without a word has that of the last one")
+mutant(restart_sleeps shard_orders statement [[if (next.state == TaskState::waiting) wake(cell);]] ""
+       "a restart without a delay waits for ever")
+mutant(ready_unarmed shard_orders statement [[cell.life.state = TaskState::running;
+  arm(*cell.supervised());]] [[cell.life.state = TaskState::running;]]
+       "the timer of start_timeout stays, and there is none for the watchdog")
+
 # --- the files ---
-foreach(file IN ITEMS coordinator coordinator_state restart_policy task_machine)
+foreach(file IN ITEMS coordinator coordinator_state restart_policy shard_orders task_machine)
   file(WRITE "${TARGET}/${file}.cpp" "#include \"mutants.hpp\"\n${changed_${file}}")
 endforeach()
 file(WRITE "${TARGET}/mutants.cpp" "#include \"mutants.hpp\"

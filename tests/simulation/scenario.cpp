@@ -32,6 +32,34 @@ class Maker {
     return std::move(scenario_);
   }
 
+  Scenario make_for_shard() {
+    constexpr std::array<Nanoseconds, 4> ticks{15, 763, 15'259, 915'527};  // from 1 ms to 1 min
+    scenario_.unit = random_.one_of(ticks) * shard_tick;
+    scenario_.late = random_.percent(25);
+    mild_ = random_.percent(70);
+    constexpr std::array<unsigned, 4> lengths{20, 60, 150, 400};
+    scenario_.stop_after = static_cast<unsigned>(random_.below(random_.one_of(lengths)));
+    scenario_.patience = static_cast<unsigned>(1 + random_.below(random_.percent(50) ? 5 : 60));
+    make_tasks();
+    make_operators();
+    for (Operator& one : scenario_.operators) one.time = first_tick + (one.time - first_moment);
+    constexpr std::array<unsigned, 4> often{0, 0, 2, 15};
+    for (Character& character : scenario_.characters) {
+      character.gets_stuck = random_.one_of(often);
+      character.slow = random_.one_of(often);
+    }
+    if (random_.percent(25)) {
+      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) {
+        const Nanoseconds longest = random_.percent(50) ? 5 * scenario_.unit : 3'600'000'000'000;
+        scenario_.pauses.push_back(
+            {some_time(60) - first_moment + first_tick, (1 + random_.below(longest / shard_tick)) * shard_tick});
+      }
+    }
+    if (random_.percent(20)) scenario_.no_threads = random_.percent(50) ? 10 : 60;
+    scenario_.has_others = random_.percent(30);
+    return std::move(scenario_);
+  }
+
  private:
   nanoseconds units(std::uint64_t least, std::uint64_t most) {
     return nanoseconds(static_cast<std::int64_t>((least + random_.below(most - least + 1)) * scenario_.unit));
@@ -173,5 +201,6 @@ class Maker {
 }  // namespace
 
 Scenario make_scenario(std::uint64_t seed) { return Maker(seed).make(); }
+Scenario make_shard_scenario(std::uint64_t seed) { return Maker(seed).make_for_shard(); }
 
 }  // namespace taskhost::simulation

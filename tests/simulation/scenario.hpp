@@ -24,6 +24,15 @@ struct Character {
   unsigned falls_silent = 0;
   unsigned longest_life = 1;
   unsigned heartbeat = 1;
+  // On a real shard: a call of it does not return for a while or for ever; or it returns late, and the shard waits.
+  unsigned gets_stuck = 0;
+  unsigned slow = 0;
+};
+
+// The process does not run: a debugger, a suspended machine.
+struct Pause {
+  Nanoseconds time = 0;
+  Nanoseconds duration = 0;
 };
 
 struct Operator {
@@ -44,11 +53,19 @@ struct Scenario {
   unsigned stop_after = 0;             // steps, if it does not stop by itself before
   unsigned patience = 0;               // units from the stop to its expiry
   std::optional<Nanoseconds> stuck{};  // from then on nothing that lives comes to an end by itself
+  // On a real shard:
+  std::vector<Pause> pauses{};
+  unsigned no_threads = 0;  // for a blocking task; percent
+  bool has_others = false;  // the host has tasks elsewhere, and goes on when this shard has ended
 };
 
 constexpr Nanoseconds first_moment = 1'000'000'000'000;
 
 Scenario make_scenario(std::uint64_t seed);
+// Without relations, for a real shard. All times are multiples of its timers' tick.
+constexpr Nanoseconds shard_tick = 65'536;
+constexpr Nanoseconds first_tick = (first_moment / shard_tick + 1) * shard_tick;
+Scenario make_shard_scenario(std::uint64_t seed);
 
 // Simpler scenarios, each with one thing less.
 std::vector<Scenario> simpler(const Scenario& scenario);

@@ -80,11 +80,18 @@ std::vector<Scenario> simpler(const Scenario& scenario) {
   if (scenario.stuck) with().stuck.reset();
   if (!scenario.instant) with().instant = true;
   if (scenario.late) with().late = false;
+  if (scenario.no_threads != 0) with().no_threads = 0;
+  for (std::size_t i = 0; i < scenario.pauses.size(); ++i) {
+    std::vector<Pause>& pauses = with().pauses;
+    pauses.erase(pauses.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   for (std::size_t i = 0; i < scenario.operators.size(); ++i) {
     std::vector<Operator>& operators = with().operators;
     operators.erase(operators.begin() + static_cast<std::ptrdiff_t>(i));
   }
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
+    if (scenario.characters[i].gets_stuck != 0) with().characters[i].gets_stuck = 0;
+    if (scenario.characters[i].slow != 0) with().characters[i].slow = 0;
     if (scenario.tasks[i].group) with().tasks[i].group.reset();
     for (std::size_t j = 0; j < scenario.tasks[i].after.size(); ++j) {
       std::vector<Place>& after = with().tasks[i].after;
@@ -117,6 +124,8 @@ std::string to_text(const Scenario& scenario) {
     const CoordinatedTask& task = scenario.tasks[i];
     text += "task " + std::to_string(i) + ": " + policy_text(task.options, scenario.unit);
     if (scenario.characters[i].blocking) text += ", blocking";
+    if (scenario.characters[i].gets_stuck != 0) text += ", gets stuck";
+    if (scenario.characters[i].slow != 0) text += ", slow";
     if (task.group) text += ", group " + std::to_string(*task.group);
     for (const Place other : task.after) text += ", after " + std::to_string(other);
     text += "\n";

@@ -240,12 +240,12 @@ class Simulation final : CoordinatorPort, World {
 
 Run simulate(const Scenario& scenario, std::string* trace) { return Simulation(scenario, trace).run(); }
 
-Scenario shrink(Scenario scenario) {
-  const std::string symptom = simulate(scenario).symptom;
+Scenario shrink(Scenario scenario, Simulate* simulate) {
+  const std::string symptom = simulate(scenario, nullptr).symptom;
   for (bool smaller = true; smaller;) {
     smaller = false;
     for (Scenario& candidate : simpler(scenario)) {
-      if (simulate(candidate).symptom != symptom) continue;
+      if (simulate(candidate, nullptr).symptom != symptom) continue;
       scenario = std::move(candidate);
       smaller = true;
       break;

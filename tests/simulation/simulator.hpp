@@ -18,9 +18,10 @@ struct Run {
 };
 
 // `trace`, if given, gets a line for each input and for what the real one does.
+using Simulate = Run(const Scenario& scenario, std::string* trace);
 Run simulate(const Scenario& scenario, std::string* trace = nullptr);
 
 // The simplest scenario found that goes wrong in the same way.
-Scenario shrink(Scenario scenario);
+Scenario shrink(Scenario scenario, Simulate* simulate);
 
 }  // namespace taskhost::simulation

@@ -1,0 +1,191 @@
+// One run of a real shard in virtual time: scripted tasks on it, a supervisor above it that only takes notes, operators
+// and the host's stop around it, and beside it a model for each task, which is given each fact in the order in which
+// the shard has it. A call that does not return drives the rest of the run from within: see stick.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model.hpp"
+#include "random.hpp"
+#include "scenario.hpp"
+#include "shard.hpp"
+#include "shard_simulator.hpp"
+
+namespace taskhost::simulation {
+
+// An execution: how far it is, and what it does.
+struct ShardLife {
+  Execution* execution = nullptr;
+  std::shared_ptr<BlockingCall> call{};
+  bool live = false;     // it has begun, and its end was not told
+  bool in_call = false;  // some thread is in one of its functions
+  bool start_called = false;
+  bool start_ok = false;       // it has returned so
+  bool start_is_told = false;  // to the model
+  bool start_failed = false;
+  bool said_ready = false;     //
+  bool ready_is_told = false;  // by the shard
+  bool is_final = false;       // its step has returned an end
+  bool drop_called = false;
+  bool dropped = false;  // that has returned
+  bool reacts = false;   // it has heard of its stop, and decided what it does
+  Outcome outcome = Outcome::ok;
+  std::string message{};
+  // When what happens, or has.
+  Random random{};
+  Nanoseconds began = 0;
+  Nanoseconds ready_at = never;
+  Nanoseconds asked_at = never;
+  Nanoseconds says_ready = never;
+  Nanoseconds over = never;
+  bool ends_well = false;
+  Nanoseconds silent_from = never;
+  Nanoseconds last_beat = 0;
+  Nanoseconds wakes = never;  // it has asked to be polled then
+  bool is_woken = false;      // by its waker, and not polled since
+  Nanoseconds stop_due = never;
+  bool stop_due_anew = false;       // after a standstill
+  bool was_due = false;             // when it was dropped: whatever it says, its time is over
+  std::uint64_t stop_due_turn = 0;  // in which that was
+  bool stop_due_unclear = false;    // the shard was lost in that turn, and may have got to it later
+  bool may_be_removed = false;
+};
+
+struct ShardTask : ShardLife {
+  TaskOptions options;
+  Character character;
+  TaskCell* cell = nullptr;
+  std::unique_ptr<Model> model;
+  std::vector<Output> expected{};  // of the model, and not seen yet
+  std::size_t seen = 0;            // of these
+  std::uint64_t number = 0;        // of the execution
+  bool knows_host_stop = false;    // its model does
+  bool lost = false;               // abandoned: there is never another one
+
+  bool is_being_removed() const { return drop_called && !is_final; }
+  bool pending() const { return seen < expected.size(); }
+  bool notifies() const { return options.optional && options.optional->notify; }
+};
+
+class ShardSimulation final : ShardOwner, EventSink, Clock, World {
+ public:
+  ShardSimulation(const Scenario& scenario, std::string* trace);
+  Run run();
+
+  // What the scripts of the tasks do: see shard_scripts.cpp.
+  Status start(std::size_t place, Execution& execution);
+  Status poll(std::size_t place, Execution& execution);
+  Status block(std::size_t place, Execution& execution);
+  void drop(std::size_t place);
+
+ private:
+  struct Step {
+    enum class Kind : std::uint8_t { operate, pause, beat, say_ready, end_block, wake, announce, begin_stop, expire };
+    Kind kind = Kind::operate;
+    Nanoseconds time = 0;
+    std::size_t task = 0;
+    std::uint64_t execution = 0;
+    Operation operation = Operation::stop;
+    Nanoseconds duration = 0;    // pause
+    Nanoseconds since = 0;       // begin_stop
+    bool for_all_done = false;   // announce
+    Waker waker = 0;             // poke
+    std::uint64_t sequence = 0;  // among those of one time
+  };
+
+  // --- the shard's surroundings ---
+  Nanoseconds now() const noexcept override { return now_; }
+  const std::atomic<bool>& stopping() const noexcept override { return is_stopping_; }
+  void stop_wanted(StopCause cause) noexcept override;
+  void task_abandoned() noexcept override { ++abandoned_; }
+  void shard_ended() noexcept override;
+  bool shard_revived() noexcept override;
+  std::uint64_t seed() const noexcept override { return scenario_.seed; }
+  void shard_awake() noexcept override {}
+  boost::uuids::uuid task_id(std::uint32_t index) const noexcept override;
+  void launch(std::shared_ptr<BlockingCall> call) override;
+  void coordinated_begun(std::uint32_t) override {}
+  void coordinated_started(std::uint32_t) override {}
+  void coordinated_ready(std::uint32_t) override {}
+  void coordinated_ended(std::uint32_t, End) override {}
+  void did_not_stop(Straggler straggler) override;
+  bool publish(Event&& event) noexcept override;
+  void summarize(const LogSummary&) noexcept override {}
+  void log(LogLevel, const char*, std::string_view) noexcept override {}
+  Nanoseconds last_heartbeat(Place task) override;
+  Nanoseconds drawn_delay(Place task, Nanoseconds least, Nanoseconds most) override;
+
+  // --- driving it ---
+  void drive(Nanoseconds until);
+  void settle();
+  bool turn();
+  void happen(const Step& step);
+  static bool is_later(const Step& a, const Step& b);
+  void put(Step step);
+  void announce();
+  bool is_over() const;
+  Nanoseconds units(std::uint64_t count) const { return count * scenario_.unit; }
+
+  // --- scripts ---
+  void live_on(ShardTask& task);
+  void stick(ShardTask& task);
+  void react(ShardTask& task);
+  void beat(ShardTask& task);
+  Status finish(ShardTask& task);
+  static void say_why(ShardTask& task, const char* text);
+  void tell_start(ShardTask& task);
+
+  // --- comparing: see shard_facts.cpp ---
+  template <class Fact>
+  void give(ShardTask& task, Fact fact);
+  void advance(ShardTask& task);
+  bool fires_in_next_tick(const ShardTask& task) const;
+  void operate(ShardTask& task, Operation operation);
+  void begin_stop(Nanoseconds since);
+  void tell_host_stop(ShardTask& task);
+  void did(ShardTask& task, Output output);
+  void was_asked(ShardTask& task);
+  void take_fact(ShardTask& task, const Event& event);
+  End end_of(ShardTask& task, const Event& event);
+  void look_at_rest();
+  void look_at_rest(ShardTask& task);
+  void look_at_the_end();
+  void complain(const ShardTask& task, const std::string& what);
+  std::size_t place_of(const ShardTask& task) const { return static_cast<std::size_t>(&task - tasks_.data()); }
+  void say(const std::string& text);
+
+  const Scenario& scenario_;
+  std::string* const trace_;
+  const bool some_are_slow_;
+  Random random_;
+  Nanoseconds now_ = first_tick;
+  std::atomic<bool> is_stopping_{false};
+  std::vector<ShardTask> tasks_;
+  Shard shard_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still be there
+  Shard::Turn last_;
+  Nanoseconds turned_at_ = 0;
+  std::uint64_t turns_ = 0;
+  std::vector<Step> agenda_;  // a heap
+  std::uint64_t sequence_ = 0;
+  unsigned depth_ = 0;  // of calls that do not return
+
+  bool announced_ = false;
+  bool stop_began_ = false;
+  Nanoseconds stop_since_ = 0;
+  Nanoseconds expired_ = never;  // when
+  int ended_ = 0;                // of the shard, as its owner was told
+  std::uint64_t starts_ = 0;
+  std::uint64_t ends_ = 0;
+  std::uint64_t restarts_ = 0;
+  std::uint64_t abandonments_ = 0;
+  std::uint64_t abandoned_ = 0;
+  const ShardTask* looked_at_ = nullptr;  // by its model
+  Run run_;
+};
+
+}  // namespace taskhost::simulation
