@@ -148,8 +148,9 @@ void Shard::judge_limits() {
     if (supervised.supervision.deadline != late.deadline) return true;  // it counts no more
     if (phase() != HostPhase::running) return true;                     // nothing is watched any more
     if (late.deadline > judged_until_) return false;
-    // It may have said so, and a thread be stuck in it since.
-    if (supervised.cell.ready_asked.load(std::memory_order_acquire) && !supervised.cell.said_ready) {
+    // It may have said that it is ready, and a thread be stuck in it since.
+    if (supervised.supervision.start_over && supervised.cell.ready_asked.load(std::memory_order_acquire) &&
+        !supervised.cell.said_ready) {
       check_ready(supervised.cell);
       if (supervised.supervision.deadline != late.deadline) return true;
     }

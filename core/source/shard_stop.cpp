@@ -158,14 +158,14 @@ Shard::Call Shard::remove(TaskCell& cell) {
     if (stall_of(cell)->tenure->abandon()) {
       abandon(cell);
     } else {
-      set_stop_deadline(cell, now_ + 1);  // it came back this very moment, and is looked at first
+      set_stop_deadline(cell, now_);  // it came back this very moment, and is looked at first
     }
     return {};
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
   // A blocking execution that ended meanwhile has not run out of time.
   if (call != nullptr && call->finished()) {
-    set_stop_deadline(cell, now_ + 1, true);  // it is dropped now, and that may not return
+    set_stop_deadline(cell, now_, true);  // it is dropped now, and that may not return
     return {&cell, look_after_blocking(cell)};
   }
   forget_requests(cell);

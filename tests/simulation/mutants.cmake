@@ -143,7 +143,7 @@ mutant(satisfies_while_stopping coordinator_state statement [[if (before == Task
 # --- groups ---
 mutant(siblings_charged task_machine text [[case StopPurpose::again:
       return]] [[case StopPurpose::again:
-      if (ACTIVE) ++supervision_->ledger.charged;
+      if (ACTIVE && supervision_ != nullptr) ++supervision_->ledger.charged;
       return]] "what the group restarts is charged")
 mutant(rest_is_the_others coordinator_state expression [[member < task]] [[member > task]]
        "rest_for_one concerns those before the task")
@@ -210,8 +210,6 @@ mutant(host_stop_is_closing shard_orders statement [[if (stopping_) return HostP
        "who can't be stopped while the host stops wants it to stop")
 mutant(closing_is_running shard_orders expression [[host_stopping() ? HostPhase::closing : HostPhase::running]]
        [[HostPhase::running]] "exits are followed by restarts until the shard hears of the stop")
-mutant(stopping_shard_watches shard_orders statement [[if (phase() != HostPhase::running) return;]] ""
-       "timers count though the host stops")
 mutant(last_words_stay shard_orders expression [[ending != Ending::abandoned && cell.extra]] [[false]]
        "an execution that fails without a word has that of the last one")
 mutant(restart_sleeps shard_orders statement [[if (next.state == TaskState::waiting) wake(cell);]] ""

@@ -7,9 +7,6 @@ namespace taskhost::simulation {
 
 namespace {
 
-// A plain task that is abandoned while the host runs is reported as asked at the machine's boot: see report_straggler.
-constexpr bool plain_stragglers_are_asked_at_boot = true;
-
 constexpr Nanoseconds millisecond = 1'000'000;
 constexpr const char* no_thread = "no thread for a blocking task: ";
 
@@ -105,7 +102,10 @@ void ShardSimulation::take_fact(ShardTask& task, const Event& event) {
       return give(task, [this](Model& model) { model.said_ready(0, now_); });
     case EventKind::task_stopping:
       if (stop_began_) give(task, [this](Model& model) { model.reached(0, now_); });
+      if (!stop_began_) judged(task);
       return;
+    case EventKind::task_stalled:
+      return judged(task);
     case EventKind::task_exited:
     case EventKind::task_stopped:
     case EventKind::task_abandoned:
@@ -123,17 +123,19 @@ void ShardSimulation::tell_start(ShardTask& task) {
 }
 
 void ShardSimulation::advance(ShardTask& task) {
-  give(task, [this](Model& model) { model.advance(now_); });
+  give(task, [this](Model& model) { model.advance(turned_at_); });
 }
 
-// A timer that finds a heartbeat and is armed for this very tick has to wait for the next.
-bool ShardSimulation::fires_in_next_tick(const ShardTask& task) const {
-  const SupervisedCell& supervised = *task.cell->supervised();
-  const auto tick_of = [](Nanoseconds time) { return (time + shard_tick - 1) / shard_tick; };
-  if (task.model->state(0) != TaskState::running || !task.options.optional->watchdog) return false;
-  return supervised.is_set() && tick_of(supervised.TimerNode::deadline) == now_ / shard_tick &&
-         task.last_beat > supervised.supervision.sign &&
-         tick_of(task.last_beat + to_nanoseconds(task.options.optional->watchdog->interval)) == now_ / shard_tick;
+// The shard has looked at a time limit of the task, as the first thing in its turn.
+void ShardSimulation::judged(ShardTask& task) {
+  looked_at_ = &task;
+  if (announced_ || !is_live(task.model->state(0)) || task.model->next_due() > turned_at_) return;
+  advance(task);
+}
+
+Nanoseconds ShardSimulation::limit_of(const ShardTask& task) {
+  const SupervisedCell* const supervised = task.cell->supervised();
+  return supervised != nullptr ? supervised->supervision.deadline : never;
 }
 
 void ShardSimulation::operate(ShardTask& task, Operation operation) {
@@ -160,6 +162,7 @@ void ShardSimulation::was_asked(ShardTask& task) {
   if (!task.live || task.asked_at != never) return complain(task, "is asked to end out of turn");
   task.asked_at = now_;
   task.stop_due = (stop_began_ ? stop_since_ : now_) + to_nanoseconds(task.options.stop_timeout);
+  task.stop_due_unclear = task.stop_due <= now_;  // the shard looks at it in this turn or the next
   if (!task.character.blocking) return;
   react(task);
   if (task.call)
@@ -177,7 +180,7 @@ End ShardSimulation::end_of(ShardTask& task, const Event& event) {
     end.ending = Ending::abandoned;
     const bool runs = task.call != nullptr && !task.is_final;
     if (!task.in_call && !runs) complain(task, "is abandoned, and nothing of it runs");
-    if (!task.may_be_removed && !task.is_being_removed() && expired_ == never)
+    if (!task.may_be_removed && !task.stop_due_unclear && !task.is_being_removed() && expired_ == never)
       complain(task, "is abandoned before its time");
     ++abandonments_;
     task.lost = true;
@@ -231,12 +234,6 @@ boost::uuids::uuid ShardSimulation::task_id(std::uint32_t index) const noexcept 
 void ShardSimulation::did_not_stop(Straggler straggler) {
   ShardTask& task = tasks_[straggler.index];
   if (straggler.execution != task.number) complain(task, "did not stop, in an execution that is not its own");
-  if (!task.options.optional && !stop_began_) {  // it knows that its stop_timeout is over, no more
-    const bool fits =
-        straggler.asked_for >= to_nanoseconds(task.options.stop_timeout) && straggler.asked_for <= now_ - task.asked_at;
-    if (!fits && !plain_stragglers_are_asked_at_boot) complain(task, "was asked at another time");
-    return;
-  }
   const Nanoseconds asked = now_ - straggler.asked_for;
   if (asked != task.asked_at && !(stop_began_ && asked == stop_since_)) complain(task, "was asked at another time");
 }

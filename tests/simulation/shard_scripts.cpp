@@ -10,10 +10,6 @@ namespace taskhost::simulation {
 
 namespace {
 
-// The shard forgets a blocking execution that ends when its stop_timeout does, and whose drop then does not return: see
-// Shard::remove.
-constexpr bool no_late_drop_gets_stuck = true;
-
 constexpr unsigned most_stuck = 5;  // one in the other
 
 }  // namespace
@@ -162,10 +158,14 @@ void ShardSimulation::drop(std::size_t place) {
     complain(task, "is dropped out of turn");
     return;
   }
-  if (!task.is_final && !task.may_be_removed && expired_ == never) complain(task, "is dropped before its time");
+  if (!task.is_final && !task.may_be_removed && !task.stop_due_unclear && expired_ == never) {
+    complain(task, "is dropped before its time");
+  }
   if (!task.start_is_told) tell_start(task);
   task.drop_called = true;
   task.was_due = task.may_be_removed && task.call != nullptr;  // it is removed since it is due
+  if (task.was_due && some_are_slow_)
+    task.stop_due_unclear = true;  // it may count as late, and be put off    // it is removed since it is due
   task.in_call = true;
   task.wakes = never;
   const std::uint64_t number = task.number;
@@ -208,8 +208,6 @@ void ShardSimulation::stick(ShardTask& task) {
   if (!run_.fault.empty()) return;
   if (task.random.percent(task.character.slow))
     now_ += task.random.below(3) * scenario_.unit / 2 / shard_tick * shard_tick;
-  const bool is_late = task.asked_at != never && now_ >= task.stop_due;
-  if (no_late_drop_gets_stuck && task.character.blocking && task.drop_called && is_late) return;
   if (depth_ == most_stuck || !task.random.percent(task.character.gets_stuck)) return;
   Tenure& tenure = shard_.tenure();
   if (!tenure.pin(tenure.look())) return complain(task, "is in a call that can't be pinned");

@@ -127,23 +127,38 @@ void ShardSimulation::settle() {
 
 // False: the shard was lost in it, and whoever took it over has driven on.
 bool ShardSimulation::turn() {
+  look_at_limits();                                // of the turn before, if that was lost
   const bool timers_may_fire = now_ > turned_at_;  // those of a moment fire in its first turn
   turned_at_ = now_;
   ++turns_;
   for (ShardTask& task : tasks_) {
     looked_at_ = &task;
-    if (timers_may_fire && !announced_ && task.model->next_due() <= now_ && !fires_in_next_tick(task)) advance(task);
+    if (timers_may_fire && !announced_ && !is_live(task.model->state(0)) && task.model->next_due() <= now_) {
+      advance(task);
+    }
     task.may_be_removed = false;  // whatever the turn before would have done, had it not been lost
     if (!task.live || task.stop_due > now_ || task.is_being_removed()) continue;
     if (now_ > later(task.stop_due, standstill) && !task.stop_due_anew && !task.was_due && expired_ == never) {
       task.stop_due = now_ + to_nanoseconds(task.options.stop_timeout);
       task.stop_due_anew = true;
       task.stop_due_turn = turns_;
+      task.stop_due_unclear = task.stop_due_unclear || some_are_slow_;  // it is looked at in a later turn
     }
     task.may_be_removed = task.stop_due <= now_;
   }
   last_ = shard_.turn();
-  return !last_.lost;
+  if (last_.lost) return false;
+  look_at_limits();
+  return true;
+}
+
+// Those that the shard has looked at without a word; and not one that it has armed for a time already past, and looks
+// at in the next tick.
+void ShardSimulation::look_at_limits() {
+  for (ShardTask& task : tasks_) {
+    const Nanoseconds before = std::exchange(task.limit, limit_of(task));
+    if (task.limit != before && task.limit > turned_at_) judged(task);
+  }
 }
 
 // The host is to stop, and the shard is told in a while.

@@ -52,6 +52,7 @@ struct ShardLife {
   std::uint64_t stop_due_turn = 0;  // in which that was
   bool stop_due_unclear = false;    // the shard was lost in that turn, and may have got to it later
   bool may_be_removed = false;
+  Nanoseconds limit = never;  // as the shard had it when the turn began
 };
 
 struct ShardTask : ShardLife {
@@ -122,6 +123,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   void drive(Nanoseconds until);
   void settle();
   bool turn();
+  void look_at_limits();
   void happen(const Step& step);
   static bool is_later(const Step& a, const Step& b);
   void put(Step step);
@@ -142,7 +144,8 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   template <class Fact>
   void give(ShardTask& task, Fact fact);
   void advance(ShardTask& task);
-  bool fires_in_next_tick(const ShardTask& task) const;
+  void judged(ShardTask& task);
+  static Nanoseconds limit_of(const ShardTask& task);
   void operate(ShardTask& task, Operation operation);
   void begin_stop(Nanoseconds since);
   void tell_host_stop(ShardTask& task);
