@@ -14,6 +14,7 @@ namespace {
 constexpr unsigned calls_a_turn = 1024;
 constexpr unsigned calls_a_clock_reading = 64;
 constexpr Nanoseconds turn_limit = 200'000;
+constexpr Nanoseconds short_of_memory = 10'000'000;  // until what there was no memory for is tried again
 
 Outcome outcome_of(Status status) noexcept {
   switch (status) {
@@ -245,6 +246,8 @@ Shard::Turn Shard::turn() {
   if (supervision_timers_)
     supervision_timers_->advance(now_, [this](TimerNode& node) { fire(static_cast<SupervisedCell&>(node)); });
   update_log(false);
+  if (without_deadline_) [[unlikely]]
+    limit_again();
   judge_limits();
   urgent_ = !stalls_.empty() || !remains_.empty() || !stop_deadlines_.empty() || next_run_ < runs_.size();
 
@@ -325,6 +328,7 @@ Shard::Turn Shard::turn() {
   Nanoseconds deadline = std::min(wheel_.next_deadline(), log_gate_.next_deadline());
   if (supervision_timers_) deadline = std::min(deadline, supervision_timers_->next_deadline());
   if (!stop_deadlines_.empty()) deadline = std::min(deadline, stop_deadlines_.front().time);
+  if (without_deadline_) deadline = std::min(deadline, later(now_, short_of_memory));
   return {.more = queue_head_ != nullptr || urgent_ || !late_.empty() || deadline <= now_, .deadline = deadline};
 }
 

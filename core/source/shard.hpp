@@ -249,6 +249,7 @@ class Shard {
   void ask_soon(TaskCell& cell, StopPurpose purpose);
   Call remove(TaskCell& cell);
   Call expire_deadline();
+  void limit_again();
   Call take_back(Stall stall);
 
   Stall* stall_of(const TaskCell& cell) noexcept;
@@ -350,6 +351,7 @@ class Shard {
   std::size_t unended_ = 0;                                    // tasks, the coordinated ones left out
   std::vector<StopDeadline> stop_deadlines_;                   // a heap
   std::unordered_map<const TaskCell*, Nanoseconds> asked_at_;  // plain tasks that an operator asked to end
+  bool without_deadline_ = false;
 };
 
 }  // namespace taskhost

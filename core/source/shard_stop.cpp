@@ -109,12 +109,9 @@ Shard::Call Shard::ask(TaskCell& cell) {
 }
 
 void Shard::ask_soon(TaskCell& cell, StopPurpose purpose) {
-  // First what may fail for want of memory.
-  if (stop_deadlines_.size() == stop_deadlines_.capacity()) stop_deadlines_.reserve(2 * stop_deadlines_.size() + 16);
+  if (!tell_to_stop(cell, purpose)) return;
   const bool by_host = stopping_ && !cell.kind->coordinated;
   const Nanoseconds asked = by_host ? stop_began_ : clock_.now();
-  if (!by_host && cell.kind->plain) asked_at_.emplace(&cell, asked);
-  if (!tell_to_stop(cell, purpose)) return;
   limit_stop(cell, asked);  // at once: its next call may never return
   if (!cell.stalled && !cell.kind->blocking) {
     wake(cell);
@@ -123,6 +120,7 @@ void Shard::ask_soon(TaskCell& cell, StopPurpose purpose) {
   } else if (!cell.kind->blocking) {
     stall_of(cell)->woken = true;  // to be polled once more when it is back
   }
+  if (!by_host && cell.kind->plain) asked_at_.insert_or_assign(&cell, asked);  // last: it is but for a report
 }
 
 void Shard::limit_stop(TaskCell& cell, Nanoseconds asked) {
@@ -130,9 +128,21 @@ void Shard::limit_stop(TaskCell& cell, Nanoseconds asked) {
 }
 
 void Shard::set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew) {
-  cell.stop_deadline_set = true;
-  stop_deadlines_.push_back({time, &cell, cell.execution, armed_anew});
-  std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+  try {
+    stop_deadlines_.push_back({time, &cell, cell.execution, armed_anew});
+    std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+    cell.stop_deadline_set = true;
+  } catch (const std::bad_alloc&) {
+    without_deadline_ = true;  // a turn soon sees to it
+  }
+}
+
+// There was no memory for the deadlines of some that are to end.
+void Shard::limit_again() {
+  without_deadline_ = false;
+  for_each_cell([this](TaskCell& cell) {
+    if (cell.life.state == TaskState::stopping && !cell.removed && !cell.stop_deadline_set) limit_stop(cell, now_);
+  });
 }
 
 Shard::Call Shard::expire_deadline() {
