@@ -127,7 +127,7 @@ class Shard {
   // [any thread] An operator's wish for one of its own tasks, by its place among the shard's, from 0. It counts before
   // an end that is judged after this has returned. Throws std::bad_alloc.
   void order(std::size_t place, Operation operation);
-  // The same, at once. From handlers of the loop.
+  // The same, at once.
   void operate(std::size_t place, Operation operation);
 
   // [monitor] The tenure of the thread that owns the shard now.

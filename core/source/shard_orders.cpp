@@ -214,7 +214,7 @@ void Shard::take_orders() {
 }
 
 void Shard::operate(std::size_t place, Operation operation) {
-  if (!tenure_->leave_loop() || phase() != HostPhase::running) return;
+  if (phase() != HostPhase::running) return;
   for (const Run& run : runs_) {
     if (place < run.count) {
       TaskCell& cell = run.at(place);

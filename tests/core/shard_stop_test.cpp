@@ -355,3 +355,19 @@ TEST_CASE("a wake, a time and a timer end a blocking wait, each with its own sig
   scene.run_blocking();
   CHECK(seen == std::vector<unsigned>{wait_time, wait_wake, wait_time});
 }
+
+TEST_CASE("a shard that is given up while an order lies in its box is abandoned, and the order does nothing") {
+  ShardScene scene;
+  scene.add("t", stepping([&](Execution&) {
+              Tenure& tenure = scene.shard.tenure();
+              REQUIRE(tenure.pin(tenure.look()));  // as the monitor does
+              scene.shard.order(0, Operation::restart);
+              scene.shard.give_up();
+              tenure.give_up();
+              return Status::pending;
+            }));
+  scene.run();
+  CHECK(scene.last.lost);
+  CHECK(scene.owner.ended == 1);
+  CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t abandoned 1"});
+}

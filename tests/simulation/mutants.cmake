@@ -173,8 +173,8 @@ mutant(detachable_is_needed restart_policy expression
 mutant(order_lost_when_stuck shard_orders statement [[follow(cell, cell.machine().operate(operation));]]
        [[if (!cell.stalled) follow(cell, cell.machine().operate(operation));]]
        "an operator's order is lost while a thread is stuck in the task")
-mutant(order_lost_when_ended shard_orders expression [[!tenure_->leave_loop() || phase() != HostPhase::running]]
-       [[!tenure_->leave_loop() || phase() != HostPhase::running || unended_ == 0]]
+mutant(order_lost_when_ended shard_orders statement [[if (phase() != HostPhase::running) return;]]
+       [[if (phase() != HostPhase::running || unended_ == 0) return;]]
        "an operator can't start a task of a shard that has ended")
 mutant(timer_stays shard_orders statement [[supervision_timers_->cancel(supervised);]]
        [[if (deadline != never) supervision_timers_->cancel(supervised);]]
