@@ -10,6 +10,7 @@
 
 #include "support/catch.hpp"
 #include "verify/driven_execution.hpp"
+#include "verify/ends.hpp"
 #include "verify/process_state.hpp"
 #include "verify/simulated_host.hpp"
 #include "verify/state_block.hpp"
@@ -217,4 +218,45 @@ TEST_CASE("what is new in the process is told by kind") {
   ::unsetenv("VERIFY_TEST");
   for (const int end : ends) ::close(end);
   CHECK(changes(before, ProcessState::take()).empty());
+}
+
+TEST_CASE("a crash is put down to the call that it happened in, or to the thread that was in none") {
+  Progress progress;
+  progress.phase = Phase::poll;
+  progress.execution = 3;
+  progress.call = 2;
+  progress.hit = Hit::dropped_state;
+  ChildEnd end;
+  end.signal = SIGSEGV;
+
+  const Verdict called = death(end, progress, hours(1));
+  CHECK(called.rules == "3.9");
+  CHECK(called.text.find("SIGSEGV in poll of execution 3, poll 2: ") == 0);
+
+  progress.crashed_outside = true;
+  const Verdict thread = death(end, progress, hours(1));
+  CHECK(thread.rules == "5.2");
+  CHECK(thread.text.find("SIGSEGV on a thread of the plugin's own, while another was in poll of execution 3: ") == 0);
+}
+
+TEST_CASE("a thread that crashes while another is in a call is seen to be in none, whatever the signal") {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) {
+    for (const bool elsewhere : {true, false}) {
+      SharedProgress progress;
+      const ChildEnd end = run_in_child(*progress, hours(1), [&](const Reporter&) {
+        tell_what_crashes_hit(*progress);
+        progress->phase = Phase::poll;
+        current_call().phase = Phase::poll;
+        const auto crash = [signal] { (void)::raise(signal); };
+        if (elsewhere) {
+          std::thread(crash).join();
+        } else {
+          crash();
+        }
+      });
+      CAPTURE(signal, elsewhere);
+      CHECK(end.signal == signal);
+      CHECK(progress->crashed_outside == elsewhere);
+    }
+  }
 }

@@ -11,9 +11,18 @@ namespace taskhost::verify {
 
 namespace {
 
+// A thread that is in no call crashed while another one was in one.
+bool is_of_its_own_thread(const Progress& progress) {
+  return progress.crashed_outside && progress.phase >= Phase::start;
+}
+
 std::string place_words(const Progress& progress) {
   const Phase phase = progress.phase;
   std::string words = phase_words(phase);
+  if (is_of_its_own_thread(progress)) {
+    return "on a thread of the plugin's own, while another was " + words + " of execution " +
+           std::to_string(progress.execution);
+  }
   if (phase == Phase::none || phase == Phase::load || phase == Phase::entry) {
     if (phase == Phase::none && progress.execution != 0) {
       words += ", after execution " + std::to_string(progress.execution) + " had begun";
@@ -51,7 +60,7 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
     case Hit::before_state:
       return broken("2.5", killed + ": it touched memory " + std::to_string(-offset) + " bytes before its state");
     case Hit::dropped_state:
-      return broken(progress.phase == Phase::none ? "5.2" : "3.9",
+      return broken(progress.phase == Phase::none || is_of_its_own_thread(progress) ? "5.2" : "3.9",
                     killed + ": it touched the state of an execution that was dropped already, at byte " +
                         std::to_string(offset) + ". Does a thread or a callback still have it?");
     case Hit::unknown:

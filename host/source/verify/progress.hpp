@@ -39,6 +39,7 @@ struct Progress {
   std::atomic<std::uint64_t> call{0};       // of that function within the execution, from 1
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
+  std::atomic<bool> crashed_outside{false};  // a thread crashed that was in no call: `phase` is not about it
   std::atomic<Hit> hit{Hit::unknown};
   std::atomic<std::int64_t> hit_offset{0};  // from the border that was crossed, or from the begin of a dropped state
 };

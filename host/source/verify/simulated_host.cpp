@@ -53,7 +53,8 @@ bool is_same_file(int one, int other) {
 }  // namespace
 
 CurrentCall& current_call() noexcept {
-  thread_local CurrentCall call;
+  // A signal handler reads it too, on threads that never did: it must not be allocated at its first use.
+  [[gnu::tls_model("initial-exec")]] thread_local constinit CurrentCall call;
   return call;
 }
 

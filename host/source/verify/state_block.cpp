@@ -11,6 +11,8 @@
 #include <mutex>
 #include <new>
 
+#include "simulated_host.hpp"
+
 namespace taskhost::verify {
 
 namespace {
@@ -58,8 +60,7 @@ Place* place_of(const void* mapping) {
 
 Progress* progress_of_handler = nullptr;
 
-void on_crash(int /*signal*/, siginfo_t* info, void* /*context*/) {
-  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+void look_what_was_hit(std::uintptr_t address) {
   for (const Place& place : places) {
     const std::uintptr_t mapping = place.mapping;
     const std::uintptr_t state = place.state;
@@ -69,7 +70,14 @@ void on_crash(int /*signal*/, siginfo_t* info, void* /*context*/) {
     progress_of_handler->hit_offset = static_cast<std::int64_t>(address - border);
     progress_of_handler->hit = place.dropped ? Hit::dropped_state : (behind ? Hit::behind_state : Hit::before_state);
   }
-  // SA_RESETHAND: it happens again when this returns, and then it kills.
+}
+
+void on_crash(int signal, siginfo_t* info, void* /*context*/) {
+  progress_of_handler->crashed_outside = current_call().phase == Phase::none;
+  const bool has_address = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
+  if (has_address) look_what_was_hit(reinterpret_cast<std::uintptr_t>(info->si_addr));
+  // SA_RESETHAND: a fault happens again when this returns, and then it kills. What was sent has to be sent again.
+  if (info->si_code <= 0) ::raise(signal);
 }
 
 }  // namespace
@@ -126,8 +134,7 @@ void tell_what_crashes_hit(Progress& progress) {
   action.sa_sigaction = on_crash;
   action.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND | SA_NODEFER);
   ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGSEGV, &action, nullptr);
-  ::sigaction(SIGBUS, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) ::sigaction(signal, &action, nullptr);
 }
 
 }  // namespace taskhost::verify

@@ -32,7 +32,8 @@ class StateBlock {
   bool walled_ = false;
 };
 
-// Has SIGSEGV and SIGBUS tell what they hit, and then do what they do. Process-wide; once, before the plugin is loaded.
+// Has the signals of a crash tell on whose thread they came and what they hit, and then do what they do. Process-wide;
+// once, before the plugin is loaded.
 void tell_what_crashes_hit(Progress& progress);
 
 }  // namespace taskhost::verify
