@@ -8,6 +8,7 @@
 #include <string>
 
 #include "host.hpp"
+#include "last_words.hpp"
 #include "plugin_library.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/taskhost.h"
@@ -16,16 +17,12 @@ namespace taskhost {
 
 namespace {
 
-void say(const std::string& text) {
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-}
-
 std::atomic<Host*> process_owner{nullptr};
 
 // What was logged and published before goes out first, as far as its readers read.
 [[noreturn]] void leave(const std::string& words, int status) {
   if (Host* host = process_owner.load()) host->flush();
-  say("taskhost: " + words + "\n");
+  last_words(words);
   ::_exit(status);
 }
 

@@ -15,6 +15,7 @@
 
 #include "exit_guard.hpp"
 #include "explanation.hpp"
+#include "last_words.hpp"
 #include "manifest_text.hpp"
 #include "policy_rules.hpp"
 #include "taskhost/taskhost.h"
@@ -60,8 +61,7 @@ constexpr std::chrono::nanoseconds default_stop_timeout{-1};
 void end_process_soon() {
   std::thread([] {
     std::this_thread::sleep_for(std::chrono::seconds(1));
-    constexpr std::string_view words = "taskhost: ended by a second signal before everything had stopped\n";
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words.data(), words.size());
+    last_words("ended by a second signal before everything had stopped");
     ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
   }).detach();
 }
@@ -94,6 +94,7 @@ Host::Host(HostOptions options)
       events_(std::make_unique<EventLog>(*log_)),
       request_descriptor_(new_eventfd()) {
   environment_.directory = absolute_directory({});
+  keep_stderr();
   guard_against_exit();
 }
 
