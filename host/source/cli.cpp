@@ -166,10 +166,11 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
       ->type_name("N");
 }
 
-// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those.
+// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those. What is
+// written to a closed one fails, as it would have.
 void open_standard_streams() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDWR);  // the lowest free
+    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);  // the lowest free
   }
 }
 

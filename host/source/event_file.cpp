@@ -60,12 +60,17 @@ EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : p
 }
 
 void EventFile::take_stream(int stream) {
+  const int flags = ::fcntl(stream, F_GETFL);
+  if (flags != -1 && (flags & O_ACCMODE) == O_RDONLY) {
+    errno = EBADF;
+    return;
+  }
   descriptor_ = duplicate_out_of_reach(stream);
   if (!is_open()) return;
   struct stat status {};
   is_regular_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
   // Whoever shortens or writes to the file meanwhile gets no hole, and no line in the midst of another.
-  if (is_regular_) ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) | O_APPEND);
+  if (is_regular_) ::fcntl(descriptor_, F_SETFL, flags | O_APPEND);
   if (stream == STDOUT_FILENO) ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 

@@ -14,11 +14,8 @@ namespace taskhost::test {
 
 class Pipe {
  public:
-  // Takes `size` bytes before its writer has to wait.
-  explicit Pipe(int size = 65536) {
-    if (::pipe2(ends_.data(), O_CLOEXEC) != 0 || ::fcntl(ends_[1], F_SETPIPE_SZ, size) < 0) {
-      throw std::runtime_error("no pipe");
-    }
+  Pipe() {
+    if (::pipe2(ends_.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   }
   ~Pipe() {
     close_read_end();
@@ -47,6 +44,11 @@ class Pipe {
   bool is_full() const {
     pollfd descriptor{.fd = ends_[1], .events = POLLOUT, .revents = 0};
     return ::poll(&descriptor, 1, 0) == 0;
+  }
+  // So that it is full from the start.
+  void fill() const {
+    const std::string page(4096, '.');
+    while (!is_full() && ::write(ends_[1], page.data(), page.size()) > 0) continue;
   }
 
  private:
