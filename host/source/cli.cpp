@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "event_file.hpp"
+#include "exit_in_time.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
 #include "verify_command.hpp"
@@ -40,12 +41,12 @@ const std::map<std::string, int32_t> log_levels = {
 
 class HostHandle {
  public:
-  explicit HostHandle(const Arguments& arguments) {
+  HostHandle(const Arguments& arguments, std::uint32_t flags) {
     std::vector<const char*> dirs;
     for (const std::string& dir : arguments.plugin_dirs) dirs.push_back(dir.c_str());
     taskhost_options options{};
     options.struct_size = sizeof options;
-    options.flags = TASKHOST_HANDLE_SIGNALS;
+    options.flags = flags;
     options.shards = arguments.shards;
     options.plugin_dirs = dirs.data();
     options.plugin_dir_count = static_cast<uint32_t>(dirs.size());
@@ -88,7 +89,7 @@ int32_t load(const HostHandle& host, const std::string& path) {
 int status_of(int32_t result) { return result > TASKHOST_RESULT_STOP_TIMEOUT ? TASKHOST_RESULT_BAD_MANIFEST : result; }
 
 int run(const Arguments& arguments) {
-  const HostHandle host(arguments);
+  const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
   // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
   EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
@@ -105,14 +106,15 @@ int run(const Arguments& arguments) {
   if (events != nullptr) events->subscribe(host.get());
   result = taskhost_run(host.get());
   if (result > TASKHOST_RESULT_STOP_TIMEOUT) return status_of(host.report(result));
-  // All is said and written. Leave at once: abandoned tasks may still run, and must not lose what they use to exit
-  // handlers; and a late signal finds the host's handlers in place, not the default that would change the status.
+  // All is said and written. A late signal finds the host's handlers in place, not the default that would change the
+  // status. Abandoned tasks may still run, and must not lose what they use to exit handlers and destructors.
+  if (result != TASKHOST_RESULT_STOP_TIMEOUT) exit_in_time(result);
   std::fflush(nullptr);
   std::_Exit(result);
 }
 
 int check(const Arguments& arguments) {
-  const HostHandle host(arguments);
+  const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
   if (host.get() == nullptr) return host.result();
   const int32_t result = load(host, arguments.path);
   if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
@@ -130,7 +132,7 @@ int check(const Arguments& arguments) {
 }
 
 int inspect(const Arguments& arguments) {
-  const HostHandle host(arguments);
+  const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
   if (host.get() == nullptr) return host.result();
   const char* text = nullptr;
   const int32_t result = taskhost_inspect(host.get(), arguments.path.c_str(),
@@ -195,8 +197,11 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
 
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
-  std::signal(SIGPIPE, SIG_IGN);     // a reader of the log or the events that goes away is no reason to end
-  std::signal(SIGXFSZ, [](int) {});  // a file that may not grow is one of the writes that fail
+  // A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
+  // writes that fail. Handlers that do nothing: what a plugin executes begins without them, and would inherit SIG_IGN.
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(number, [](int) {}) == SIG_IGN) std::signal(number, SIG_IGN);
+  }
   Arguments parsed;
   CLI::App app(
       "taskhost: loads task plugins and supervises them.\n\n  taskhost MANIFEST    the same as: taskhost run "
