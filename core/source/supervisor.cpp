@@ -200,6 +200,7 @@ class Supervisor::Implementation final : public ShardOwner {
     abandoned_.store(true);
     timed_out_.store(true);
   }
+  void count_lost(int change) noexcept override { lost_.fetch_add(static_cast<std::size_t>(change)); }
   void shard_ended() noexcept override {
     if (live_shards_.fetch_sub(1) == 1) {
       boost::asio::post(control_, [this] { all_ended(); });
@@ -328,7 +329,8 @@ class Supervisor::Implementation final : public ShardOwner {
     {
       const std::lock_guard lock(mutex_);
       if (!stopping_.load()) {
-        cause_ = {StopReason::all_done, false, {}, {}};
+        const bool all_lost = lost_.load() + coordinated_.lost() == task_count_;
+        cause_ = {StopReason::all_done, all_lost, {}, all_lost ? "none of them ended well" : ""};
         stopping_.store(true);
         boost::asio::post(control_, [this] { begin_stop(); });
       }
@@ -453,6 +455,7 @@ class Supervisor::Implementation final : public ShardOwner {
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> live_shards_{0};
   std::atomic<bool> timed_out_{false};
+  std::atomic<std::size_t> lost_{0};  // tasks of the shards that are over and did not end well
   std::atomic<bool> abandoned_{false};
 
   bool announced_ = false;  // the control thread's, from here on

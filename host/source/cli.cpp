@@ -176,7 +176,7 @@ void open_standard_streams() {
 
 constexpr const char* footer =
     "Exit status: 0 stopped well; 1 a task's policy stopped the host with failure; 2 wrong usage or manifest;\n"
-    "3 a plugin could not be loaded; 4 the stop ran out of time. A second SIGINT or SIGTERM ends it at once with 4.";
+    "3 a plugin could not be loaded; 4 a task did not stop in time. A second SIGINT or SIGTERM ends it at once with 4.";
 
 // `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is no verb and no option is a manifest. Options
 // may come before it, so look for the first word that is not an option's.

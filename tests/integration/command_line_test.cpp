@@ -120,7 +120,7 @@ TEST_CASE("--shards counts before the manifest's, and any number from 1 to 256 w
     scene.add(task("task " + std::to_string(number), "probe", "detachable", probe_that_ends("error", "1ms"), 3));
   }
   const Run run = scene.run({"--shards", shards});
-  CHECK(run.status() == 0);
+  CHECK(run.status() == 1);
   CHECK(run.events.count("task_started") == 80);
 }
 
