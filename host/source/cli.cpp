@@ -251,7 +251,9 @@ int run_words(int argument_count, char** arguments) {
   VerifyArguments to_verify;
   CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
   add_verify_options(*verify_command, to_verify);
-  verify_command->footer("Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin.");
+  verify_command->footer(
+      "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the system refused "
+      "what it needs.");
   for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
 
   try {
