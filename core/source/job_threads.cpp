@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "system_failure.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 

@@ -18,8 +18,8 @@
 #include "coordinated_tasks.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
-#include "system_failure.hpp"
 #include "taskhost/core/policy_check.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -46,7 +46,8 @@ class Supervisor::Implementation final : public ShardOwner {
                            .stack_size = options.blocking_stack_size}),
         shard_threads_({.name = "th-spare",
                         .limit = std::size_t{options.shards} + options.stall_threads,
-                        .exhausted = all_in_use(options.stall_threads, "stall_threads")}),
+                        .exhausted = all_in_use(options.stall_threads, "stall_threads"),
+                        .stack_size = options.poll_stack_size}),
         monitor_(control_, *this, sink, options.stall_limit, shard_threads_, options.complete_events),
         coordinated_(control_, sink, clock, options.complete_events,
                      {.stop_host = [this](StopCause cause) { request_stop(std::move(cause)); },

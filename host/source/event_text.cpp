@@ -75,8 +75,9 @@ std::string restarting_words(const Event& event) {
 }
 
 std::string gave_up_words(const Event& event) {
-  const std::string why =
-      event.unlimited || event.remaining != 0 ? "gave up, as an exit rule says" : "gave up: its restarts are used up";
+  const std::string why = event.unlimited || event.remaining != 0 ? "gave up, as an exit rule says"
+                          : event.execution == 1                  ? "gave up: it has no restarts"
+                                                                  : "gave up: its restarts are used up";
   return event.outcome == Outcome::ok ? why + "; it ended ok" : with_message(why + "; the last failure", event);
 }
 
