@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <set>
+#include <utility>
 
 namespace taskhost {
 
@@ -137,7 +138,12 @@ bool CoordinatedTasks::was_held_up(std::uint32_t index) const {
 }
 
 void CoordinatedTasks::operate(std::uint32_t index, Operation operation) {
-  coordinator_->operate(places_.at(index), operation, clock_.now());
+  const Place task = places_.at(index);
+  coordinator_->operate(task, operation, clock_.now());
+  if (members_[task].is_lost && coordinator_->state(task) != TaskState::ended) {
+    members_[task].is_lost = false;
+    --lost_;
+  }
   after_input();
 }
 
@@ -155,9 +161,9 @@ void CoordinatedTasks::ask(Place task) {
 }
 
 void CoordinatedTasks::tell(const TaskNews& news) {
-  const Member& member = members_[news.task];
-  const char* const name = member.cell->name();
-  const bool for_log = log_gate_.admit(news.kind, name);
+  Member& member = members_[news.task];
+  if (news.kind == EventKind::task_discarded && is_lost(news) && !std::exchange(member.is_lost, true)) ++lost_;
+  const bool for_log = log_gate_.admit(news.kind, news.outcome, member.cell->name());
   if (!for_log && !complete_events_) return;
   Event event = event_of(TaskNews(news), *member.cell, owner_.id_of(member.index), for_log);
   if (news.because) {

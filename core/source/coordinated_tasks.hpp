@@ -34,6 +34,8 @@ class CoordinatedTasks final : public CoordinatorPort {
   bool is_coordinated(std::uint32_t index) const { return places_.contains(index); }
   void made(std::uint32_t index, Shard& shard, TaskCell& cell);
   bool empty() const noexcept { return members_.empty(); }
+  // How many are over and did not end well.
+  std::size_t lost() const noexcept { return lost_; }
   void begin();
 
   // [any thread] Facts, taken in order.
@@ -60,6 +62,7 @@ class CoordinatedTasks final : public CoordinatorPort {
     std::uint32_t index = 0;
     Shard* shard = nullptr;
     TaskCell* cell = nullptr;
+    bool is_lost = false;  // it is over, and did not end well
   };
 
   void start(Place task, std::optional<std::uint32_t> remaining) override;
@@ -83,6 +86,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   std::vector<Member> members_;
   std::unique_ptr<Coordinator> coordinator_;  // from plan on
   LogGate log_gate_;
+  std::size_t lost_ = 0;
 };
 
 }  // namespace taskhost

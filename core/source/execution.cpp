@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <exception>
+#include <string>
+#include <utility>
 
 #include "blocking_call.hpp"
 #include "descriptor_watch.hpp"
@@ -27,6 +29,10 @@ CallFrame* frame_of(const Execution& execution) noexcept {
 }
 
 std::string_view cut(std::string_view text) noexcept { return text.substr(0, message_limit); }
+
+std::string watch_limit_words() {
+  return "watches " + std::to_string(watched_descriptor_limit) + " descriptors, and may watch no more at a time";
+}
 
 Waker waker_of(std::uint32_t generation, std::uint32_t slot) noexcept { return Waker{generation} << 32 | slot; }
 
@@ -178,7 +184,7 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
             shard.watch(cell, descriptor, duplicate.release(), interests);
             return;
           }
-          cell.log(LogLevel::error, "watches more than 64 descriptors; one of them counts as ready");
+          cell.log(LogLevel::error, watch_limit_words() + "; one of them counts as ready");
         } catch (const std::exception& error) {
           cell.log(LogLevel::error, std::string("can't watch a descriptor, which counts as ready: ") + error.what());
         }
@@ -186,12 +192,15 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
       });
       return true;
     }
-    const TaskExtra& extra = cell.need_extra();
+    TaskExtra& extra = cell.need_extra();
     if (interests == 0 || is_watched(extra)) {
       shard.watch(cell, descriptor, -1, interests);
       return true;
     }
-    if (extra.watches.size() >= watched_descriptor_limit) return false;
+    if (extra.watches.size() >= watched_descriptor_limit) {
+      if (!std::exchange(extra.told_of_watch_limit, true)) cell.log(LogLevel::error, watch_limit_words());
+      return false;
+    }
     OwnedDescriptor duplicate = duplicate_waitable(descriptor);
     if (!duplicate) return false;
     shard.watch(cell, descriptor, duplicate.release(), interests);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "signal_stack.hpp"
-#include "system_failure.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 

@@ -18,8 +18,11 @@ class LogGate {
   static constexpr std::uint64_t storm = 1000;  // held back between two summaries
 
   // Whether an event of this kind goes to the log. What must never be missing always does.
-  bool admit(EventKind kind, const char* task) noexcept {
-    return kind == EventKind::task_abandoned || kind == EventKind::task_stalled || admit_again(kind, task);
+  bool admit(EventKind kind, Outcome outcome, const char* task) noexcept {
+    const bool counts = kind == EventKind::task_abandoned || kind == EventKind::task_stalled ||
+                        kind == EventKind::task_gave_up ||
+                        (kind == EventKind::task_discarded && outcome != Outcome::ok);
+    return counts || admit_again(kind, task);
   }
   // Of what is never missing the first time, but may be when it comes again and again.
   bool admit_again(EventKind kind, const char* task) noexcept {

@@ -41,6 +41,8 @@ class ShardOwner {
   virtual const std::atomic<bool>& stopping() const noexcept = 0;
   virtual void stop_wanted(StopCause cause) noexcept = 0;
   virtual void task_abandoned() noexcept = 0;
+  // One more task is over that did not end well; or, -1, an operator starts it again.
+  virtual void count_lost(int change) noexcept = 0;
   virtual void shard_ended() noexcept = 0;
   // After that, an operator starts one of its tasks. False: the host stops; then the shard has ended still.
   virtual bool shard_revived() noexcept = 0;
@@ -287,7 +289,7 @@ class Shard {
 
   // False: host_stopping came before this task_started.
   bool publish(TaskCell& cell, EventKind kind) {
-    const bool for_log = log_gate_.admit(kind, cell.name());
+    const bool for_log = log_gate_.admit_again(kind, cell.name());
     if (!for_log && !complete_events_) return kind != EventKind::task_started || !host_stopping();
     return publish_event(cell, {.kind = kind}, for_log);
   }

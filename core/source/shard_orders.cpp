@@ -12,7 +12,11 @@ class Shard::Voice final : public TaskVoice {
   Voice(Shard& shard, TaskCell& cell) : shard_(shard), cell_(cell) {}
 
   void tell(TaskNews&& news) override {
-    const bool for_log = shard_.log_gate_.admit(news.kind, cell_.name());
+    if (news.kind == EventKind::task_discarded && is_lost(news)) {
+      cell_.life.is_lost = true;
+      shard_.owner_.count_lost(1);
+    }
+    const bool for_log = shard_.log_gate_.admit(news.kind, news.outcome, cell_.name());
     if (for_log || shard_.complete_events_) shard_.publish_event(cell_, std::move(news), for_log);
   }
   void stop_host(StopReason reason, bool failure, std::string_view message) override {
@@ -218,7 +222,12 @@ void Shard::operate(std::size_t place, Operation operation) {
   for (const Run& run : runs_) {
     if (place < run.count) {
       TaskCell& cell = run.at(place);
-      follow(cell, cell.machine().operate(operation));
+      const TaskMachine::Step step = cell.machine().operate(operation);
+      if (cell.life.is_lost && step == TaskMachine::Step::wait) {
+        cell.life.is_lost = false;
+        owner_.count_lost(-1);
+      }
+      follow(cell, step);
       return;
     }
     place -= run.count;

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <string>
 
-#include "system_failure.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 

@@ -18,8 +18,8 @@
 #include "coordinated_tasks.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
-#include "system_failure.hpp"
 #include "taskhost/core/policy_check.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -46,7 +46,8 @@ class Supervisor::Implementation final : public ShardOwner {
                            .stack_size = options.blocking_stack_size}),
         shard_threads_({.name = "th-spare",
                         .limit = std::size_t{options.shards} + options.stall_threads,
-                        .exhausted = all_in_use(options.stall_threads, "stall_threads")}),
+                        .exhausted = all_in_use(options.stall_threads, "stall_threads"),
+                        .stack_size = options.poll_stack_size}),
         monitor_(control_, *this, sink, options.stall_limit, shard_threads_, options.complete_events),
         coordinated_(control_, sink, clock, options.complete_events,
                      {.stop_host = [this](StopCause cause) { request_stop(std::move(cause)); },
@@ -200,6 +201,7 @@ class Supervisor::Implementation final : public ShardOwner {
     abandoned_.store(true);
     timed_out_.store(true);
   }
+  void count_lost(int change) noexcept override { lost_.fetch_add(static_cast<std::size_t>(change)); }
   void shard_ended() noexcept override {
     if (live_shards_.fetch_sub(1) == 1) {
       boost::asio::post(control_, [this] { all_ended(); });
@@ -328,7 +330,8 @@ class Supervisor::Implementation final : public ShardOwner {
     {
       const std::lock_guard lock(mutex_);
       if (!stopping_.load()) {
-        cause_ = {StopReason::all_done, false, {}, {}};
+        const bool all_lost = lost_.load() + coordinated_.lost() == task_count_;
+        cause_ = {StopReason::all_done, all_lost, {}, all_lost ? "none of them ended well" : ""};
         stopping_.store(true);
         boost::asio::post(control_, [this] { begin_stop(); });
       }
@@ -453,6 +456,7 @@ class Supervisor::Implementation final : public ShardOwner {
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> live_shards_{0};
   std::atomic<bool> timed_out_{false};
+  std::atomic<std::size_t> lost_{0};  // tasks of the shards that are over and did not end well
   std::atomic<bool> abandoned_{false};
 
   bool announced_ = false;  // the control thread's, from here on

@@ -1,4 +1,4 @@
-#include "system_failure.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 #include <sys/resource.h>
 
@@ -10,30 +10,35 @@ namespace taskhost {
 namespace {
 
 template <class Resource>
-std::string limit_of(Resource resource) {
+std::string limit_of(const char* name, Resource resource) {
   rlimit limit{};
-  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return "now unlimited";
-  return "now " + std::to_string(limit.rlim_cur);
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::string(name) + " is unlimited";
+  return std::string(name) + " is " + std::to_string(limit.rlim_cur);
 }
 
 std::string advice(int error, const char* what) {
   switch (error) {
     case EAGAIN:  // of threads; glibc says so for a stack without memory, too
-      return "the system gives no further thread; raise RLIMIT_NPROC (ulimit -u, " + limit_of(RLIMIT_NPROC) +
-             "), the cgroup's pids.max, or the memory that there is for stacks";
+      return "the system gives no further thread: " + limit_of("RLIMIT_NPROC", RLIMIT_NPROC) +
+             "; raise it (ulimit -u), the cgroup's pids.max, or the memory that there is for stacks";
     case EMFILE:
-      return "the process has no descriptor left; raise RLIMIT_NOFILE (ulimit -n, " + limit_of(RLIMIT_NOFILE) + ")";
+      return "the process has no descriptor left: " + limit_of("RLIMIT_NOFILE", RLIMIT_NOFILE) +
+             "; raise it (ulimit -n)";
     case ENFILE:
-      return "the system has no descriptor left; raise fs.file-max";
+      return "the system has no descriptor left: raise fs.file-max";
     case ENOMEM:
-      return std::string(what) + ": the system has no memory left; raise RLIMIT_AS (ulimit -v, " + limit_of(RLIMIT_AS) +
-             ") or the cgroup's memory.max, or give it more";
+      return "the system has no memory left: " + limit_of("RLIMIT_AS", RLIMIT_AS) +
+             "; raise it (ulimit -v), the cgroup's memory.max, or give it more";
     default:
       return what;
   }
 }
 
 }  // namespace
+
+bool is_shortage(int error) noexcept {
+  return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM;
+}
 
 std::system_error system_failure(int error, const char* what) {
   return {error, std::generic_category(), advice(error, what)};

@@ -60,6 +60,7 @@ struct TaskExtra {
   std::vector<std::shared_ptr<DescriptorWatch>> watches;  // shared with their handlers in Asio's queue
   std::shared_ptr<BlockingCall> call;                     // the live run of a blocking execution
   std::unique_ptr<SupervisedCell> supervised;             // null: a plain task
+  bool told_of_watch_limit = false;                       // it has been told that it watches too many
 };
 
 struct TaskCell final : Execution {

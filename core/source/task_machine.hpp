@@ -62,6 +62,11 @@ struct TaskNews {
   std::string message{};
 };
 
+// A task_discarded that is not the good end of a task: it failed, gave up, was skipped, or went with its group.
+inline bool is_lost(const TaskNews& news) noexcept {
+  return news.outcome != Outcome::ok || news.reason != StopReason::task_exit;
+}
+
 class TaskVoice {
  public:
   virtual void tell(TaskNews&& news) = 0;
@@ -79,6 +84,7 @@ struct TaskLife {
   StopPurpose purpose = StopPurpose::host;  // while it is to stop
   bool to_ask : 1 = false;                  // it is to stop, and was not asked yet
   bool unstoppable : 1 = false;             // an abandoned execution is still there
+  bool is_lost : 1 = false;                 // it is over, and did not end well: its owner's, to count them
 };
 
 // What the optional fields of a task need beyond that.

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <new>
 
-#include "system_failure.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 

@@ -1,10 +1,13 @@
 #include "admission.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "elf_file.hpp"
+#include "library_neighbours.hpp"
 #include "manifest_text.hpp"
 #include "nearest_word.hpp"
 
@@ -23,6 +26,7 @@ class Admitter {
   }
 
   Admission run() {
+    note_missing_directories();
     auto relation = manifest_.relations.begin();
     for (std::size_t i = 0; i < manifest_.tasks.size(); ++i) {
       const std::size_t before = admission_.tasks.size();
@@ -50,6 +54,17 @@ class Admitter {
                entry.line);
   }
 
+  // Where a name was looked for in vain, its fault says so; where autoload looks, that is a fault of its own.
+  void note_missing_directories() {
+    if (manifest_.autoload) return;
+    for (const std::filesystem::path& directory : search_.plugin_directories) {
+      std::error_code error;
+      if (std::filesystem::exists(directory, error) || error) continue;
+      admission_.notes.push_back(
+          {LogLevel::warning, "the plugin directory " + quoted_path(directory.native()) + " is not there"});
+    }
+  }
+
   // Entries repeat their plugin a thousand times: look for each once, and say once what is wrong with it.
   std::shared_ptr<PluginLibrary> library_of(const ManifestTask& entry) {
     const auto known = by_plugin_.find(entry.plugin);
@@ -71,6 +86,10 @@ class Admitter {
     const auto [place, fresh] = by_path_.try_emplace(canonical_path(path));
     if (!fresh) return place->second;
     PluginLibrary::Loading loading = PluginLibrary::load(path.string());
+    // Of one that could not be loaded too: it may be the reason.
+    for (const std::string& finding : neighbours_.add(path.string())) {
+      admission_.notes.push_back({LogLevel::warning, printable_path(path.native()) + ": " + finding});
+    }
     if (loading.library == nullptr) {
       admission_.plugin_faults.push_back({.file = path.string(), .where = {}, .message = loading.problem, .line = 0});
       return nullptr;
@@ -104,6 +123,11 @@ class Admitter {
     std::string problem;
     for (const std::filesystem::path& path : search_.all(problem)) {
       if (by_path_.contains(canonical_path(path))) continue;
+      if (library_file_problem(path).empty() && !may_be_plugin(library_contents(path))) {
+        admission_.notes.push_back(
+            {LogLevel::info, printable_path(path.native()) + ": passed over: it is a library, but no plugin"});
+        continue;
+      }
       const std::shared_ptr<PluginLibrary> library = load(path);
       if (library == nullptr) {
         names_are_missing_ = true;
@@ -271,6 +295,7 @@ class Admitter {
   std::unordered_map<std::string, std::string> names_;                         // task name → where it comes from
   std::vector<Related> related_;                                               // in the order of the tasks
   std::unordered_map<std::string_view, std::optional<std::size_t>> places_;    // of what others come after
+  LibraryNeighbours neighbours_;
   std::size_t cycles_ = 0;
   std::unordered_set<std::string> missing_names_;  // of entries that were not admitted
   bool names_are_missing_ = false;                 // and only their plugins could say them

@@ -12,9 +12,16 @@
 #include "plugin_library.hpp"
 #include "plugin_task.hpp"
 #include "task_names.hpp"
+#include "taskhost/core/event.hpp"
 #include "taskhost/core/task_list.hpp"
 
 namespace taskhost {
+
+// Worth a line of the log, and no fault.
+struct Note {
+  LogLevel level;
+  std::string text;
+};
 
 // What was admitted, and what was wrong. If there is any fault, the rest must not be used.
 struct Admission {
@@ -23,6 +30,7 @@ struct Admission {
   std::vector<std::shared_ptr<PluginLibrary>> libraries;  // in the order they were loaded
   std::vector<Fault> manifest_faults;                     // a wrong manifest
   std::vector<Fault> plugin_faults;                       // a plugin that could not be loaded
+  std::vector<Note> notes;
 };
 
 // `file` names the manifest in faults; `own_tasks` those that the program admitted before. The groups of relations are

@@ -9,7 +9,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -35,9 +37,13 @@ struct Arguments {
 };
 
 const std::map<std::string, int32_t> log_levels = {
-    {"trace", TASKHOST_LOG_TRACE},     {"debug", TASKHOST_LOG_DEBUG}, {"info", TASKHOST_LOG_INFO},
-    {"warning", TASKHOST_LOG_WARNING}, {"error", TASKHOST_LOG_ERROR}, {"off", TASKHOST_LOG_OFF},
+    {"trace", TASKHOST_LOG_TRACE},  {"debug", TASKHOST_LOG_DEBUG},     {"info", TASKHOST_LOG_INFO},
+    {"warn", TASKHOST_LOG_WARNING}, {"warning", TASKHOST_LOG_WARNING}, {"error", TASKHOST_LOG_ERROR},
+    {"off", TASKHOST_LOG_OFF},
 };
+
+// Results beyond the table of exit statuses: no memory, or a fault of taskhost's own.
+int status_of(int32_t result) { return result > TASKHOST_RESULT_SYSTEM ? TASKHOST_RESULT_SYSTEM : result; }
 
 class HostHandle {
  public:
@@ -53,7 +59,10 @@ class HostHandle {
     options.log_level_plus_one = log_levels.at(arguments.log_level) + 1;
     options.log_format = arguments.log_format == "json" ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT;
     result_ = taskhost_create(&options, &host_);
-    if (host_ == nullptr) std::fprintf(stderr, "taskhost: no host could be created (result %d)\n", result_);
+    if (host_ == nullptr) {
+      std::fprintf(stderr, "taskhost: no host could be created: %s\n", taskhost_error(nullptr));
+      result_ = status_of(result_);
+    }
   }
   ~HostHandle() { taskhost_destroy(host_); }
   HostHandle(const HostHandle&) = delete;
@@ -85,9 +94,6 @@ int32_t load(const HostHandle& host, const std::string& path) {
   return directory ? taskhost_load_directory(host.get(), path.c_str()) : taskhost_load_file(host.get(), path.c_str());
 }
 
-// Results beyond the table of exit statuses come before anything is started.
-int status_of(int32_t result) { return result > TASKHOST_RESULT_STOP_TIMEOUT ? TASKHOST_RESULT_BAD_MANIFEST : result; }
-
 int run(const Arguments& arguments) {
   const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
@@ -105,7 +111,11 @@ int run(const Arguments& arguments) {
   }
   if (events != nullptr) events->subscribe(host.get());
   result = taskhost_run(host.get());
-  if (result > TASKHOST_RESULT_STOP_TIMEOUT) return status_of(host.report(result));
+  if (result > TASKHOST_RESULT_STOP_TIMEOUT) {
+    host.report(result);
+    taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
+    return status_of(result);
+  }
   // All is said and written. A late signal finds the host's handlers in place, not the default that would change the
   // status. Abandoned tasks may still run, and must not lose what they use to exit handlers and destructors.
   if (result != TASKHOST_RESULT_STOP_TIMEOUT) exit_in_time(result);
@@ -128,6 +138,9 @@ int check(const Arguments& arguments) {
   }
   const std::size_t count = taskhost_task_count(host.get());
   std::printf("%s: in order, %zu %s\n", arguments.path.c_str(), count, count == 1 ? "task" : "tasks");
+  std::puts(
+      "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
+      "named there");
   return 0;
 }
 
@@ -147,7 +160,7 @@ void add_log_options(CLI::App& command, Arguments& arguments) {
       ->check(CLI::IsMember({"text", "json"}))
       ->type_name("FORMAT");
   command.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "warning", "error", "off"}))
       ->type_name("LEVEL");
 }
 
@@ -178,7 +191,8 @@ void open_standard_streams() {
 
 constexpr const char* footer =
     "Exit status: 0 stopped well; 1 a task's policy stopped the host with failure; 2 wrong usage or manifest;\n"
-    "3 a plugin could not be loaded; 4 the stop ran out of time. A second SIGINT or SIGTERM ends it at once with 4.";
+    "3 a plugin could not be loaded; 4 a task did not stop in time; 5 the system refused what the host needs.\n"
+    "A second SIGINT or SIGTERM ends it at once with 4.";
 
 // `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is no verb and no option is a manifest. Options
 // may come before it, so look for the first word that is not an option's.
@@ -193,15 +207,16 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
   return words;
 }
 
-}  // namespace
+// What was printed counts only once it has arrived.
+int with_output_written(int status) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fprintf(stderr, "taskhost: stdout could not be written%s%s\n", errno != 0 ? ": " : "",
+               errno != 0 ? std::strerror(errno) : "");
+  return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
+}
 
-int run_command_line(int argument_count, char** arguments) {
-  open_standard_streams();
-  // A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
-  // writes that fail. Handlers that do nothing: what a plugin executes begins without them, and would inherit SIG_IGN.
-  for (const int number : {SIGPIPE, SIGXFSZ}) {
-    if (std::signal(number, [](int) {}) == SIG_IGN) std::signal(number, SIG_IGN);
-  }
+int run_words(int argument_count, char** arguments) {
   Arguments parsed;
   CLI::App app(
       "taskhost: loads task plugins and supervises them.\n\n  taskhost MANIFEST    the same as: taskhost run "
@@ -212,10 +227,12 @@ int run_command_line(int argument_count, char** arguments) {
   app.footer(footer);
 
   CLI::App* run_command = app.add_subcommand("run", "Run a manifest, or a directory of plugins, until it has stopped");
-  run_command->add_option("MANIFEST", parsed.path, "a manifest, or a directory of plugins")->required();
+  run_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
+      ->required();
   add_run_options(*run_command, parsed);
   CLI::App* check_command = app.add_subcommand("check", "Do everything short of starting: read, load and check");
-  check_command->add_option("MANIFEST", parsed.path, "a manifest, or a directory of plugins")->required();
+  check_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
+      ->required();
   CLI::Option* explain =
       check_command->add_flag("--explain", parsed.explain,
                               "say what the supervision comes to: delays, when tasks give up, start and stop order");
@@ -236,7 +253,9 @@ int run_command_line(int argument_count, char** arguments) {
   VerifyArguments to_verify;
   CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
   add_verify_options(*verify_command, to_verify);
-  verify_command->footer("Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin.");
+  verify_command->footer(
+      "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the system refused "
+      "what it needs.");
   for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
 
   try {
@@ -253,12 +272,26 @@ int run_command_line(int argument_count, char** arguments) {
     if (verify_command->parsed()) return verify(to_verify);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
+    std::ostringstream asked_for;  // help, or the version
+    const int code = app.exit(error, asked_for);
+    std::fputs(asked_for.str().c_str(), stdout);
     return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "taskhost: %s\n", error.what());
-    return TASKHOST_RESULT_INTERNAL;
+    return TASKHOST_RESULT_SYSTEM;
   }
+}
+
+}  // namespace
+
+int run_command_line(int argument_count, char** arguments) {
+  open_standard_streams();
+  // A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
+  // writes that fail. Handlers that do nothing: what a plugin executes begins without them, and would inherit SIG_IGN.
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(number, [](int) {}) == SIG_IGN) std::signal(number, SIG_IGN);
+  }
+  return with_output_written(run_words(argument_count, arguments));
 }
 
 }  // namespace taskhost

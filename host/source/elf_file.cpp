@@ -7,10 +7,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <sstream>
+#include <string_view>
 #include <system_error>
 #include <vector>
+
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -19,7 +24,9 @@ namespace {
 class File {
  public:
   // Not blocking, so that a named pipe can't hold up the host.
-  explicit File(const char* path) : descriptor_(::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {}
+  explicit File(const char* path) : descriptor_(::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
+    if (descriptor_ < 0 && is_shortage(errno) && errno != EAGAIN) throw system_failure(errno, "open");
+  }
   ~File() {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
@@ -31,7 +38,10 @@ class File {
 
   template <class Value>
   bool read(Value& value, std::size_t offset) const noexcept {
-    return ::pread(descriptor_, &value, sizeof value, static_cast<off_t>(offset)) == static_cast<ssize_t>(sizeof value);
+    return read(&value, sizeof value, offset);
+  }
+  bool read(void* bytes, std::size_t size, std::size_t offset) const noexcept {
+    return ::pread(descriptor_, bytes, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
   }
 
  private:
@@ -92,12 +102,17 @@ std::string sections_problem(const File& file, const ElfW(Ehdr) & header) {
   return {};
 }
 
-// Whether so many bytes at this address come from the file.
-bool is_in_file(const Segments& segments, std::size_t address, std::size_t size) {
-  return std::any_of(segments.begin(), segments.end(), [=](const ElfW(Phdr) & segment) {
+const ElfW(Phdr) * segment_of(const Segments& segments, std::size_t address, std::size_t size) {
+  const auto found = std::find_if(segments.begin(), segments.end(), [=](const ElfW(Phdr) & segment) {
     return segment.p_type == PT_LOAD && address >= segment.p_vaddr && size <= segment.p_filesz &&
            address - segment.p_vaddr <= segment.p_filesz - size;
   });
+  return found != segments.end() ? &*found : nullptr;
+}
+
+// Whether so many bytes at this address come from the file.
+bool is_in_file(const Segments& segments, std::size_t address, std::size_t size) {
+  return segment_of(segments, address, size) != nullptr;
 }
 
 const ElfW(Phdr) * dynamic_segment(const Segments& segments) {
@@ -140,6 +155,88 @@ std::string dynamic_problem(const File& file, const Segments& segments) {
     return "it is damaged: its symbols or their names lie outside of it";
   }
   return {};
+}
+
+// The texts that symbols and entries name by their offsets.
+class Names {
+ public:
+  Names() = default;
+  // Empty if that part of the file can't be read.
+  Names(const File& file, std::size_t offset, std::size_t size) : text_(size, '\0') {
+    if (!file.read(text_.data(), size, offset)) text_.clear();
+  }
+  std::string at(std::size_t offset) const {
+    if (offset >= text_.size()) return {};
+    return text_.substr(offset, text_.find('\0', offset) - offset);
+  }
+
+ private:
+  std::string text_;
+};
+
+// What linkers and their start files put into every library.
+bool is_of_every_library(std::string_view name) {
+  constexpr std::array<std::string_view, 5> names = {"_init", "_fini", "_edata", "_end", "__bss_start"};
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void take_symbol(const ElfW(Sym) & symbol, const Names& names, LibraryContents& contents) {
+  const unsigned binding = ELF64_ST_BIND(symbol.st_info);
+  const unsigned visibility = ELF64_ST_VISIBILITY(symbol.st_other);
+  const bool is_for_others = binding == STB_GLOBAL || binding == STB_WEAK || binding == STB_GNU_UNIQUE;
+  if (!is_for_others || visibility == STV_HIDDEN || visibility == STV_INTERNAL) return;
+  std::string name = names.at(symbol.st_name);
+  if (name.empty()) return;
+  if (symbol.st_shndx == SHN_UNDEF) {
+    contents.undefined.push_back(std::move(name));
+  } else if (symbol.st_shndx != SHN_ABS && !is_of_every_library(name)) {  // absolute: names of versions
+    if (binding == STB_GNU_UNIQUE) contents.unique.push_back(name);
+    contents.exported.push_back(std::move(name));
+  }
+}
+
+// Only the table of sections says how many there are.
+void read_symbols(const File& file, const ElfW(Ehdr) & header, std::size_t size, LibraryContents& contents) {
+  if (header.e_shoff == 0 || header.e_shentsize != sizeof(ElfW(Shdr))) return;
+  for (std::size_t i = 0; i < header.e_shnum; ++i) {
+    ElfW(Shdr) section{};
+    ElfW(Shdr) text{};
+    if (!file.read(section, header.e_shoff + i * sizeof section)) return;
+    if (section.sh_type != SHT_DYNSYM || section.sh_link >= header.e_shnum || section.sh_size > size) continue;
+    if (!file.read(text, header.e_shoff + section.sh_link * sizeof text) || text.sh_size > size) return;
+    const Names names(file, text.sh_offset, text.sh_size);
+    std::vector<ElfW(Sym)> symbols(section.sh_size / sizeof(ElfW(Sym)));
+    if (!file.read(symbols.data(), symbols.size() * sizeof(ElfW(Sym)), section.sh_offset)) return;
+    for (const ElfW(Sym) & symbol : symbols) take_symbol(symbol, names, contents);
+    contents.has_symbols = true;
+    return;
+  }
+}
+
+void read_needs(const File& file, const Segments& segments, LibraryContents& contents) {
+  const ElfW(Phdr)* const dynamic = dynamic_segment(segments);
+  if (dynamic == nullptr) return;
+  std::vector<ElfW(Dyn)> entries;
+  std::size_t address = 0;
+  std::size_t size = 0;
+  for_each_dynamic_entry(file, *dynamic, [&](const ElfW(Dyn) & entry) {
+    entries.push_back(entry);
+    if (entry.d_tag == DT_STRTAB) address = entry.d_un.d_ptr;
+    if (entry.d_tag == DT_STRSZ) size = entry.d_un.d_val;
+  });
+  const ElfW(Phdr)* const segment = segment_of(segments, address, size);
+  if (segment == nullptr) return;
+  const Names names(file, segment->p_offset + (address - segment->p_vaddr), size);
+  std::string run_path;
+  std::string old_path;
+  for (const ElfW(Dyn) & entry : entries) {
+    if (entry.d_tag == DT_NEEDED) contents.needed.push_back(names.at(entry.d_un.d_val));
+    if (entry.d_tag == DT_RUNPATH) run_path = names.at(entry.d_un.d_val);
+    if (entry.d_tag == DT_RPATH) old_path = names.at(entry.d_un.d_val);
+  }
+  contents.search_path_comes_first = run_path.empty();
+  std::istringstream parts(run_path.empty() ? old_path : run_path);
+  for (std::string part; std::getline(parts, part, ':');) contents.search_path.push_back(part);
 }
 
 }  // namespace
@@ -191,6 +288,20 @@ bool is_marked_to_stay(const std::string& path) {
                                   if (entry.d_tag == DT_FLAGS_1) marked = (entry.d_un.d_val & DF_1_NODELETE) != 0;
                                 }) &&
          marked;
+}
+
+LibraryContents library_contents(const std::string& path) {
+  const File file(path.c_str());
+  LibraryContents contents;
+  struct stat status {};
+  ElfW(Ehdr) header{};
+  Segments segments;
+  if (!file.is_open() || !file.status(status) || !file.read(header, 0)) return contents;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (!segments_problem(file, header, size, segments).empty()) return contents;
+  read_symbols(file, header, size, contents);
+  read_needs(file, segments, contents);
+  return contents;
 }
 
 }  // namespace taskhost

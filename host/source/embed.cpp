@@ -6,6 +6,7 @@
 #include <string>
 #include <type_traits>
 
+#include "caught_error.hpp"
 #include "embed_task.hpp"
 #include "host.hpp"
 #include "inspection.hpp"
@@ -22,6 +23,8 @@ struct taskhost_host {
 namespace {
 
 using taskhost::HostError;
+
+thread_local std::string create_error;  // of a host that could not be created, so that it keeps none
 
 // The caller's struct in this library's size: what the caller's lacks is zero.
 template <class Struct>
@@ -48,18 +51,10 @@ int32_t guarded(taskhost_host* host, Body&& body) noexcept {
     HostError error = body();
     host->error = std::move(error.text);
     return error.code;
-  } catch (const std::bad_alloc&) {
-    host->error = "out of memory";  // short enough to need none
-    return TASKHOST_RESULT_NO_MEMORY;
-  } catch (const std::exception& error) {
-    try {
-      host->error = error.what();
-    } catch (...) {
-      host->error.clear();
-    }
-    return TASKHOST_RESULT_INTERNAL;
   } catch (...) {
-    return TASKHOST_RESULT_INTERNAL;
+    taskhost::CaughtError caught = taskhost::caught_error();
+    host->error = std::move(caught.text);
+    return caught.code;
   }
 }
 
@@ -111,18 +106,24 @@ int32_t taskhost_create(const taskhost_options* options, taskhost_host** host) {
   if (host == nullptr) return TASKHOST_RESULT_BAD_MANIFEST;
   *host = nullptr;
   try {
+    create_error.clear();
     taskhost::HostOptions read;
-    if (const int32_t code = read_options(complete(options), read); code != TASKHOST_RESULT_OK) return code;
+    if (const int32_t code = read_options(complete(options), read); code != TASKHOST_RESULT_OK) {
+      create_error = "an option has a value that it can't have";
+      return code;
+    }
     *host = new taskhost_host(std::move(read));
     return TASKHOST_RESULT_OK;
-  } catch (const std::bad_alloc&) {
-    return TASKHOST_RESULT_NO_MEMORY;
   } catch (...) {
-    return TASKHOST_RESULT_INTERNAL;
+    taskhost::CaughtError caught = taskhost::caught_error();
+    create_error = std::move(caught.text);
+    return caught.code;
   }
 }
 
-const char* taskhost_error(const taskhost_host* host) { return host != nullptr ? host->error.c_str() : ""; }
+const char* taskhost_error(const taskhost_host* host) {
+  return host != nullptr ? host->error.c_str() : create_error.c_str();
+}
 
 int32_t taskhost_load_file(taskhost_host* host, const char* path) {
   return guarded(host, [&] { return path != nullptr ? host->host->load_file(path) : bad_argument("no path"); });

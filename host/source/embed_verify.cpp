@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "caught_error.hpp"
 #include "duration.hpp"
 #include "event_json.hpp"
 #include "taskhost/taskhost.h"
@@ -98,21 +99,18 @@ Result verify(const taskhost_verify_options* given, void (*on_verdict)(void* use
 extern "C" int32_t taskhost_verify(const taskhost_verify_options* options,
                                    void (*on_verdict)(void* user, const taskhost_verdict* verdict), void* user,
                                    char* error, size_t error_size) {
-  int32_t code = TASKHOST_RESULT_INTERNAL;
+  int32_t code = TASKHOST_RESULT_OK;
   const char* words = "";
   Result result;
   try {
     result = verify(options, on_verdict, user);
     code = result.code;
     words = result.error.c_str();
-  } catch (const std::bad_alloc&) {
-    code = TASKHOST_RESULT_NO_MEMORY;
-    words = "out of memory";
-  } catch (const std::exception& failure) {
-    result.error = failure.what();
-    words = result.error.c_str();
   } catch (...) {
-    words = "something that is no std::exception was thrown";
+    taskhost::CaughtError caught = taskhost::caught_error();
+    code = caught.code;
+    result.error = std::move(caught.text);
+    words = result.error.c_str();
   }
   if (error != nullptr && error_size != 0) {
     const std::size_t size = std::min(error_size - 1, std::strlen(words));

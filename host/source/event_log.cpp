@@ -6,6 +6,7 @@
 #include <chrono>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "event_json.hpp"
 #include "event_text.hpp"
@@ -71,6 +72,7 @@ void EventLog::flush() noexcept {
 
 bool EventLog::publish(Event&& event) noexcept {
   try {
+    std::string last_words;
     const EventText text = event.for_log ? event_text(event, stopping()) : EventText{};
     {
       std::unique_lock lock(mutex_);
@@ -79,19 +81,43 @@ bool EventLog::publish(Event&& event) noexcept {
       if (stopped_) return false;
       if (event.kind == EventKind::task_started && stopping_.load(std::memory_order_relaxed)) return false;
       if (event.kind == EventKind::host_stopping) stopping_.store(true, std::memory_order_release);
-      if (event.kind == EventKind::host_stopped) stopped_ = true;
+      if (event.kind == EventKind::host_stopped) {
+        stopped_ = true;
+        last_words = lost_words();
+      }
+      remember_lost(event);
       if (!room) {
         ++lost_;
       } else if (!worker_done_) {
         push(std::move(event));
       }
     }
+    if (!last_words.empty()) log_.write(LogLevel::warning, nullptr, last_words);
     if (!text.words.empty()) log_.write(text.level, text.task, text.words);
   } catch (const std::exception&) {
     const std::lock_guard lock(mutex_);
     ++lost_;  // no memory for it: counted, as if the queue had been full
   }
   return true;
+}
+
+void EventLog::remember_lost(const Event& event) {
+  constexpr std::size_t most_named = 8;
+  const bool lost = event.outcome != Outcome::ok || event.reason == StopReason::skipped ||
+                    event.reason == StopReason::group || event.reason == StopReason::not_stopped;
+  if (event.kind != EventKind::task_discarded || !lost) return;
+  ++lost_task_count_;
+  if (lost_tasks_.size() < most_named) lost_tasks_.emplace_back(event.task);
+}
+
+// Work that is dead shall not look healthy at the end.
+std::string EventLog::lost_words() const {
+  std::string names;
+  for (const std::string& name : lost_tasks_) names += (names.empty() ? "'" : ", '") + name + "'";
+  if (lost_task_count_ > lost_tasks_.size()) {
+    names += " and " + std::to_string(lost_task_count_ - lost_tasks_.size()) + " more";
+  }
+  return names.empty() ? names : "over before the end, and not well: " + names;
 }
 
 // The one place where a reader may slow the host down.

@@ -70,6 +70,8 @@ class EventLog final : public EventSink {
 
   bool wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind);
   void push(Event&& event);
+  void remember_lost(const Event& event);
+  std::string lost_words() const;
   void work();
   std::size_t hand_out(const std::vector<Entry>& entries, bool more);
   void keep_only_the_end(std::vector<Entry>& entries, std::size_t handed);
@@ -91,6 +93,8 @@ class EventLog final : public EventSink {
   bool closing_ = false;
   bool stopped_ = false;  // host_stopped was published: nothing comes after it
   bool worker_done_ = true;
+  std::vector<std::string> lost_tasks_;  // names of the first that are over and did not end well
+  std::uint64_t lost_task_count_ = 0;
 
   std::uint64_t sequence_ = 0;  // the worker's
   std::thread worker_;

@@ -48,13 +48,13 @@ std::string stopping_words(const Event& event) {
   switch (event.reason) {
     case StopReason::task_exit:
       return with_message(
-          "stopping: " + task + " ended, and that ends the host" + (event.status == 0 ? "" : " with failure"), event);
+          "stopping: " + task + " ended, and that ends the host" + (event.status == 1 ? " with failure" : ""), event);
     case StopReason::budget_exhausted:
       return needed("gave up");
     case StopReason::signal:
       return with_message("stopping", event);
     case StopReason::all_done:
-      return "stopping: no task is left";
+      return with_message("stopping: no task is left", event);
     case StopReason::request:
       return with_message("stopping: the program around the host asked for it", event);
     case StopReason::skipped:
@@ -75,8 +75,9 @@ std::string restarting_words(const Event& event) {
 }
 
 std::string gave_up_words(const Event& event) {
-  const std::string why =
-      event.unlimited || event.remaining != 0 ? "gave up, as an exit rule says" : "gave up: its restarts are used up";
+  const std::string why = event.unlimited || event.remaining != 0 ? "gave up, as an exit rule says"
+                          : event.execution == 1                  ? "gave up: it has no restarts"
+                                                                  : "gave up: its restarts are used up";
   return event.outcome == Outcome::ok ? why + "; it ended ok" : with_message(why + "; the last failure", event);
 }
 
@@ -104,7 +105,7 @@ std::string status_words(std::int32_t status) {
     case 1:
       return "with failure";
     case 4:
-      return "out of time";
+      return "with a task that did not stop in time";
     default:
       return "";
   }

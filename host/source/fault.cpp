@@ -1,4 +1,5 @@
 #include "manifest.hpp"
+#include "manifest_text.hpp"
 
 namespace taskhost {
 
@@ -10,7 +11,7 @@ std::string Fault::text() const {
     place = where.empty() ? line_words : where + " (" + line_words + ')';
   }
   std::string words;
-  for (const std::string& part : {file, place}) {
+  for (const std::string& part : {printable_path(file), place}) {  // one line, whatever the file is called
     words += part.empty() ? "" : part + ": ";
   }
   return words + message;

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <thread>
@@ -15,8 +13,10 @@
 #include "exit_guard.hpp"
 #include "explanation.hpp"
 #include "last_words.hpp"
+#include "manifest_file.hpp"
 #include "manifest_text.hpp"
 #include "policy_rules.hpp"
+#include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
 
@@ -33,8 +33,6 @@ std::string absolute_directory(const fs::path& directory) {
   return whole.has_filename() || !whole.has_parent_path() ? whole.string() : whole.parent_path().string();
 }
 
-constexpr std::size_t manifest_size_limit = std::size_t{1} << 30;
-
 std::string lines_of(const std::vector<Fault>& faults) {
   constexpr std::size_t limit = 200;  // who has more mends these first
   std::string lines;
@@ -49,7 +47,7 @@ HostError state_error(const std::string& text) { return {TASKHOST_RESULT_WRONG_S
 
 int new_eventfd() {
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (descriptor < 0) throw system_failure(errno, "eventfd");
   return descriptor;
 }
 
@@ -57,7 +55,7 @@ int new_eventfd() {
 constexpr std::chrono::nanoseconds default_stop_timeout{-1};
 
 constexpr std::chrono::seconds first_look{1};  // whether the signals are still the host's
-constexpr std::chrono::seconds last_look{1000};
+constexpr std::chrono::seconds last_look{3600};
 
 bool is_json(std::string_view text) { return text.empty() || nlohmann::json::accept(text); }
 
@@ -108,16 +106,9 @@ Host::~Host() {
 }
 
 HostError Host::load_file(const std::string& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) return manifest_error(path + ": it is a directory, not a manifest");
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return manifest_error(path + ": it can't be opened: " + std::generic_category().message(errno));
-  if (const auto size = fs::file_size(path, error); !error && size > manifest_size_limit) {
-    return manifest_error(path + ": it is larger than " + std::to_string(manifest_size_limit) + " bytes");
-  }
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (stream.bad()) return manifest_error(path + ": it can't be read: " + std::generic_category().message(errno));
-  return read_and_load(text, path, fs::path(path).parent_path());
+  const ManifestFile file = read_manifest_file(path);
+  if (!file.problem.empty()) return manifest_error(printable_path(file.name) + ": " + file.problem);
+  return read_and_load(file.text, file.name, file.directory);
 }
 
 HostError Host::load_text(std::string_view text, const std::string& directory) {
@@ -133,14 +124,17 @@ HostError Host::read_and_load(std::string_view text, const std::string& file, co
 
 HostError Host::load_directory(const std::string& path) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) return manifest_error(path + ": it is not a directory");
+  if (!fs::is_directory(path, error)) {
+    const std::string why = error ? "it can't be read: " + error.message() : "it is not a directory";
+    return manifest_error(printable_path(path) + ": " + why);
+  }
   Manifest manifest;
   manifest.plugin_dirs = {"."};
   manifest.autoload = TaskOptions{.type = TaskType::detachable, .restarts = 3};
   HostError result = load(manifest, path, path, {});
   if (result.code == 0 && libraries_.empty()) {
     loaded_ = false;
-    return manifest_error(path + ": there is no plugin (*.so) in it");
+    return manifest_error(printable_path(path) + ": there is no plugin (*.so) in it");
   }
   return result;
 }
@@ -149,15 +143,21 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
                      std::vector<Fault> faults) {
   if (started_) return state_error("the host has started; load a manifest before");
   if (loaded_) return state_error("a manifest is loaded already; a host takes one");
-  PluginSearch search;
-  search.manifest_directory = directory;
-  for (const std::string& extra : options_.plugin_directories) search.plugin_directories.emplace_back(extra);
-  for (const std::string& own : manifest.plugin_dirs) search.plugin_directories.push_back(directory / own);
-  if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(directory.empty() ? "." : directory);
-
   environment_.directory = absolute_directory(directory);
+  // All paths are settled before anything is loaded, as a library may change the working directory.
+  PluginSearch search;
+  search.manifest_directory = environment_.directory;
+  search.installed_directory = installed_plugin_directory();
+  for (const std::string& extra : options_.plugin_directories) {
+    search.plugin_directories.emplace_back(absolute_directory(extra));
+  }
+  for (const std::string& own : manifest.plugin_dirs) {
+    search.plugin_directories.emplace_back(absolute_directory(search.manifest_directory / own));
+  }
+  if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(search.manifest_directory);
   (void)take_signals();  // a slow library must not make it deaf; a host that can't have them is told at its start
   Admission admission = admit(manifest, file, search, tasks_, environment_);
+  for (const Note& note : admission.notes) log_->write(note.level, nullptr, note.text);
   const std::vector<Fault> of_groups = group_faults(manifest, file);
   faults.insert(faults.end(), of_groups.begin(), of_groups.end());
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
@@ -336,7 +336,7 @@ void Host::look_after_signals(std::chrono::seconds after) {
   signal_look_->async_wait([this, after](const boost::system::error_code& error) {
     if (error) return;
     tell_lost_signals();
-    look_after_signals(after * 10);
+    look_after_signals(after * 60);
   });
 }
 
@@ -349,6 +349,7 @@ void Host::make_supervisor() {
   options.stall_threads = manifest_.stall_threads;
   options.blocking_threads = manifest_.blocking_threads;
   options.blocking_stack_size = manifest_.blocking_stack_kib * 1024;
+  options.poll_stack_size = manifest_.poll_stack_kib * 1024;
   options.seed = options_.seed != 0 ? options_.seed : manifest_.seed;
   options.complete_events = events_->has_subscribers();
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);

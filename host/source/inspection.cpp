@@ -2,6 +2,10 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <vector>
+
+#include "library_neighbours.hpp"
+#include "manifest_text.hpp"
 
 namespace taskhost {
 
@@ -13,11 +17,27 @@ std::size_t align_of(const taskhost_factory& factory) {
   return factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t);
 }
 
+std::string neighbour_text(const LibraryContents& contents) {
+  std::string text;
+  if (const std::vector<std::string> beyond = exported_beyond_entry(contents); !beyond.empty()) {
+    text += "  exports more than its entry: " + symbol_words(beyond) + "\n";
+  }
+  if (!contents.unique.empty()) {
+    text += "  one for the whole process, whoever defines it first: " + symbol_words(contents.unique) + "\n";
+  }
+  for (const Dependency& dependency : dependencies_of(contents)) {
+    text += "  needs " + printable_path(dependency.name);
+    if (!dependency.path.empty()) text += ", found at " + printable_path(dependency.path);
+    text += '\n';
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string inspection_text(const PluginLibrary& library) {
-  std::string text = library.path() + "\n";
-  text += "  plugin '" + library.name() + "', " + std::to_string(library.factories().size()) +
+  std::string text = printable_path(library.path()) + "\n";
+  text += "  plugin '" + printable_path(library.name()) + "', " + std::to_string(library.factories().size()) +
           (library.factories().size() == 1 ? " factory\n" : " factories\n");
   if (library.stays_loaded()) text += "  stays loaded: marked NODELETE, as libraries with a runtime of their own are\n";
   for (const taskhost_factory& factory : library.factories()) {
@@ -29,7 +49,7 @@ std::string inspection_text(const PluginLibrary& library) {
             ", plugin interface " + interface_words() + std::to_string(factory.required_minor) + " or later" +
             (factory.start == nullptr ? ", no start" : "") + (factory.drop == nullptr ? ", no drop" : "") + "\n";
   }
-  return text;
+  return text + neighbour_text(library_contents(library.path()));
 }
 
 std::string inspection_json(const PluginLibrary& library) {
@@ -45,10 +65,20 @@ std::string inspection_json(const PluginLibrary& library) {
     entry["required_interface"] = interface_words() + std::to_string(factory.required_minor);
     factories.push_back(std::move(entry));
   }
+  const LibraryContents contents = library_contents(library.path());
+  nlohmann::ordered_json needs = nlohmann::ordered_json::array();
+  for (const Dependency& dependency : dependencies_of(contents)) {
+    nlohmann::ordered_json entry{{"name", dependency.name}};
+    if (!dependency.path.empty()) entry["path"] = dependency.path;
+    needs.push_back(std::move(entry));
+  }
   const nlohmann::ordered_json whole{{"path", library.path()},
                                      {"plugin", library.name()},
                                      {"stays_loaded", library.stays_loaded()},
-                                     {"factories", factories}};
+                                     {"factories", factories},
+                                     {"exports_beyond_entry", exported_beyond_entry(contents)},
+                                     {"unique_symbols", contents.unique},
+                                     {"needs", needs}};
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

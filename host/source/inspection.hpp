@@ -1,4 +1,5 @@
-// What a plugin exports, for `taskhost inspect`. Pure; any thread.
+// What a plugin exports, and what it shares with the process, for `taskhost inspect`. Looks at its file; owner's
+// thread.
 #pragma once
 
 #include <string>

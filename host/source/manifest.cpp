@@ -86,6 +86,9 @@ class ManifestReader final : public ManifestSink {
     } else if (node.key == "blocking_stack_kib") {
       manifest_.blocking_stack_kib =
           read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
+    } else if (node.key == "poll_stack_kib") {
+      manifest_.poll_stack_kib =
+          read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
     } else if (node.key == "seed") {
       manifest_.seed = read_whole_number(node, pointer, 1, most_seed, faults_).value_or(1);
     } else if (node.key == "defaults") {
@@ -190,7 +193,7 @@ class ManifestReader final : public ManifestSink {
   }
 
   void read_after(const ManifestNode& node, const std::string& pointer, std::vector<std::string>& names) {
-    if (!expect_kind(node, NodeKind::array, pointer, faults_)) return;
+    if (!expect_text_list(node, pointer, faults_)) return;
     std::unordered_set<std::string> seen;
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       const std::string element_pointer = pointer + '/' + std::to_string(index);
@@ -258,7 +261,7 @@ class ManifestReader final : public ManifestSink {
   }
 
   void read_plugin_dirs(const ManifestNode& node, const std::string& pointer) {
-    if (!expect_kind(node, NodeKind::array, pointer, faults_)) {
+    if (!expect_text_list(node, pointer, faults_)) {
       return;
     }
     if (node.children.empty()) {

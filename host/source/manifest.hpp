@@ -53,7 +53,8 @@ struct Manifest {
   std::chrono::nanoseconds stall_limit = std::chrono::milliseconds(100);  // 10 ms to 1 h
   unsigned stall_threads = 64;                                            // up to 1024
   unsigned blocking_threads = 4096;                                       // 1 to 65536
-  std::size_t blocking_stack_kib = 0;                                     // 64 to 1048576; 0: the system's default
+  std::size_t blocking_stack_kib = 8192;                                  // 64 to 1048576
+  std::size_t poll_stack_kib = 8192;                                      // the same
   std::uint64_t seed = 0;                                                 // of the jitter; 0: another one each time
   std::optional<TaskOptions> autoload;                                    // policy of libraries that no task names
   std::vector<ManifestGroup> groups;

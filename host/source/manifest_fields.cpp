@@ -15,9 +15,9 @@ namespace {
 
 using Words = std::string_view;
 
-constexpr auto root_fields =
-    std::to_array<Words>({"$schema", "plugin_dirs", "shards", "shutdown_timeout", "stall_limit", "stall_threads",
-                          "blocking_threads", "blocking_stack_kib", "seed", "defaults", "autoload", "groups", "tasks"});
+constexpr auto root_fields = std::to_array<Words>(
+    {"$schema", "plugin_dirs", "shards", "shutdown_timeout", "stall_limit", "stall_threads", "blocking_threads",
+     "blocking_stack_kib", "poll_stack_kib", "seed", "defaults", "autoload", "groups", "tasks"});
 constexpr auto defaults_fields =
     std::to_array<Words>({"stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog",
                           "on_give_up", "exit_rules", "isolation"});
@@ -95,6 +95,12 @@ bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& poi
     faults.add(node.offset, pointer, "expected " + std::string(kind_words(kind)) + ", found " + found_words(node));
   }
   return node.kind == kind;
+}
+
+bool expect_text_list(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+  if (node.kind != NodeKind::string) return expect_kind(node, NodeKind::array, pointer, faults);
+  faults.add(node.offset, pointer, "expected an array, found a string; write [" + quoted_text(node.text) + ']');
+  return false;
 }
 
 void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, const ObjectKind& kind,

@@ -76,6 +76,9 @@ struct Restarts {
 std::optional<Restarts> read_restarts(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults);
 
+// An array of strings, by its looks; a string alone is told what is missing.
+bool expect_text_list(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
+
 // A key that the object may not have.
 void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, const ObjectKind& kind,
                           ManifestFaults& faults);

@@ -81,6 +81,10 @@ std::string printable_text(std::string_view text, std::size_t most_bytes) {
 
 std::string quoted_text(std::string_view text) { return '"' + printable_text(text) + '"'; }
 
+std::string printable_path(std::string_view path) { return printable_text(path, std::string_view::npos); }
+
+std::string quoted_path(std::string_view path) { return '"' + printable_path(path) + '"'; }
+
 std::string word_list(std::span<const std::string> words, std::string_view conjunction) {
   std::string list;
   for (std::size_t index = 0; index < words.size(); ++index) {

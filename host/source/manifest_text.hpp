@@ -18,6 +18,10 @@ std::string printable_text(std::string_view text, std::size_t most_bytes = 60);
 // The same between double quotes.
 std::string quoted_text(std::string_view text);
 
+// Paths are made printable too, but never cut short.
+std::string printable_path(std::string_view path);
+std::string quoted_path(std::string_view path);
+
 // "a, b or c"
 std::string word_list(std::span<const std::string> words, std::string_view conjunction);
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace taskhost {
 namespace {
@@ -50,6 +51,22 @@ std::size_t slips_between(std::string_view left, std::string_view right) {
   return previous[right.size()];
 }
 
+// "all_for_one" and "one_for_all".
+bool has_same_parts(std::string_view left, std::string_view right) {
+  if (left.size() != right.size()) return false;
+  const auto parts = [](std::string_view word) {
+    std::vector<std::string_view> found;
+    for (std::size_t begin = 0; begin <= word.size();) {
+      const std::size_t end = std::min(word.find('_', begin), word.size());
+      found.push_back(word.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  return parts(left) == parts(right);
+}
+
 // "timeout" for "stop_timeout", if nothing else has it.
 std::string_view only_word_with(std::string_view part, std::span<const std::string_view> known_words) {
   constexpr std::size_t shortest_part = 4;
@@ -78,7 +95,8 @@ std::string_view nearest_word(std::string_view word, std::span<const std::string
     if (known.empty() || known.size() > longest_word) {
       continue;
     }
-    const std::size_t slips = slips_between(wanted, normalised(known));
+    const std::string known_form = normalised(known);
+    const std::size_t slips = has_same_parts(wanted, known_form) ? 0 : slips_between(wanted, known_form);
     const std::size_t forgiven = std::max<std::size_t>(1, std::min(wanted.size(), known.size()) / 3);
     const bool something_in_common = slips < std::min(wanted.size(), known.size());
     if (slips <= forgiven && something_in_common && (!fewest || slips < *fewest)) {

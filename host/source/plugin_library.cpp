@@ -2,11 +2,16 @@
 
 #include <dlfcn.h>
 
+#include <cerrno>
 #include <exception>
 #include <filesystem>
+#include <system_error>
 
 #include "elf_file.hpp"
 #include "factory_rules.hpp"
+#include "library_neighbours.hpp"
+#include "plugin_finder.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -28,6 +33,16 @@ std::string loader_words(const std::string& path) {
   std::string words = error != nullptr ? error : "the dynamic loader gives no reason";
   if (words.starts_with(path + ": ")) words.erase(0, path.size() + 2);
   return words;
+}
+
+// Of the host, and no fault of the plugin's. The loader says so in words only.
+struct Shortage {
+  int error;
+};
+void throw_if_shortage(const std::string& words) {
+  for (const int error : {EMFILE, ENFILE, ENOMEM}) {
+    if (words.ends_with(std::generic_category().message(error))) throw Shortage{error};
+  }
 }
 
 bool is_this_program(const std::string& path) {
@@ -59,7 +74,18 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
   Loading loading;
   loading.problem = library_file_problem(path);
   if (loading.problem.empty() && is_this_program(path)) loading.problem = "it is this program itself, not a plugin";
-  if (!loading.problem.empty()) return loading;
+  if (loading.problem.empty()) loading.problem = missing_runtime(library_contents(path));
+  if (!loading.problem.empty()) {
+    loading.problem += script_hint(path);
+    return loading;
+  }
+  // Not within the try block below, as it is no fault of the plugin's if there is no working directory any more.
+  std::error_code no_directory;
+  const std::filesystem::path whole = std::filesystem::absolute(path, no_directory);
+  if (no_directory) {
+    loading.problem = "the working directory can't be told: " + no_directory.message();
+    return loading;
+  }
 
   const LoadingMark mark(path.c_str());
   std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
@@ -71,9 +97,11 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
     const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
     std::error_code error;
-    plugin->library_.load(std::filesystem::absolute(path), error, mode);
+    plugin->library_.load(whole, error, mode);
     if (error) {
-      loading.problem = "the dynamic loader refuses it: " + loader_words(path);
+      const std::string words = loader_words(whole.string());
+      throw_if_shortage(words);
+      loading.problem = "the dynamic loader refuses it: " + words;
       return loading;
     }
     if (!plugin->library_.has(TASKHOST_ENTRY_NAME)) {
@@ -84,6 +112,8 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     FactoryReading reading = read_factories(entry());
     loading.problem = std::move(reading.problem);
     plugin->factories_ = std::move(reading.factories);
+  } catch (const Shortage& shortage) {
+    throw system_failure(shortage.error, "dlopen");
   } catch (const std::exception& error) {
     loading.problem = std::string("its entry let an exception out: ") + error.what() + " (rule 1.3)";
   } catch (...) {

@@ -13,9 +13,9 @@
 #include <csignal>
 #include <ctime>
 #include <mutex>
-#include <system_error>
 
 #include "last_words.hpp"
+#include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -169,14 +169,14 @@ void make_end_thread() {
   const int error = ::pthread_create(&thread, &attributes, end_process, nullptr);
   ::pthread_attr_destroy(&attributes);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-  if (error != 0) throw std::system_error(error, std::generic_category(), "no thread for signals");
+  if (error != 0) throw system_failure(error, "pthread_create");
   end_thread_made = true;
 }
 
 int new_eventfd() {
   const int low = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (low < 0) throw std::system_error(errno, std::generic_category(), "no descriptor for signals");
-  const int high = ::fcntl(low, F_DUPFD_CLOEXEC, lowest_own_descriptor);
+  if (low < 0) throw system_failure(errno, "eventfd");
+  const int high = SignalHandler::high_duplicate(low);
   if (high < 0) return low;
   ::close(low);
   return high;
@@ -277,6 +277,11 @@ std::vector<std::string> SignalHandler::put_back() {
     texts.push_back(words_of(number, now));
   }
   return texts;
+}
+
+int SignalHandler::high_duplicate(int descriptor) noexcept {
+  const int high = ::fcntl(descriptor, F_DUPFD_CLOEXEC, lowest_own_descriptor);
+  return high < 0 && errno == EINVAL ? ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3) : high;  // RLIMIT_NOFILE is that small
 }
 
 bool SignalHandler::was_ignored(int number) noexcept {

@@ -1,20 +1,16 @@
 #include "signals.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <system_error>
 
 #include "taskhost/core/execution.hpp"
+#include "taskhost/core/system_failure.hpp"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost {
 
 namespace {
-
-constexpr int lowest_own_descriptor = 100;  // above what programs number by hand
 
 constexpr std::uint32_t bit_of(int number) noexcept {
   switch (number) {
@@ -42,8 +38,8 @@ Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int
     : stopping_(std::move(stopping)), act_(std::move(act)) {}
 
 void Signals::listen(boost::asio::io_context& context) {
-  const int descriptor = ::fcntl(handler_.descriptor(), F_DUPFD_CLOEXEC, lowest_own_descriptor);
-  if (descriptor < 0) throw std::system_error(errno, std::generic_category(), "no descriptor for signals");
+  const int descriptor = SignalHandler::high_duplicate(handler_.descriptor());
+  if (descriptor < 0) throw system_failure(errno, "dup");
   arrivals_.emplace(context, descriptor);
   wait();
 }

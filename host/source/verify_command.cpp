@@ -1,6 +1,7 @@
 #include "verify_command.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -157,7 +158,7 @@ int verify(const VerifyArguments& arguments) {
       &printer, error.data(), error.size());
   if (result > TASKHOST_RESULT_TASK_FAILED) {
     std::fprintf(stderr, "taskhost: %s\n", error.data());
-    return result > TASKHOST_RESULT_STOP_TIMEOUT ? TASKHOST_RESULT_BAD_MANIFEST : result;
+    return std::min(result, TASKHOST_RESULT_SYSTEM);
   }
   printer.print_summary(arguments.plugin, seed);
   return result;

@@ -8,6 +8,7 @@ using taskhost::LogGate;
 using taskhost::LogSummary;
 using taskhost::Nanoseconds;
 using taskhost::never;
+using taskhost::Outcome;
 
 namespace {
 
@@ -16,7 +17,9 @@ constexpr Nanoseconds beginning = 1000 * second;
 
 struct Scene {
   Scene() { CHECK_FALSE(gate.refill(now, summary)); }
-  bool admit(EventKind kind = EventKind::task_started) { return gate.admit(kind, "storm"); }
+  bool admit(EventKind kind = EventKind::task_started, Outcome outcome = Outcome::ok) {
+    return gate.admit(kind, outcome, "storm");
+  }
   void empty() {
     for (std::uint32_t i = 0; i < LogGate::burst; ++i) REQUIRE(admit());
     REQUIRE_FALSE(admit());
@@ -70,11 +73,14 @@ TEST_CASE("a long silence saves up no more than one burst") {
   scene.empty();
 }
 
-TEST_CASE("an abandoned or stalled task is always told") {
+TEST_CASE("what is abandoned, stalled, given up or discarded after a failure is always told") {
   Scene scene;
   scene.empty();
   CHECK(scene.admit(EventKind::task_abandoned));
   CHECK(scene.admit(EventKind::task_stalled));
+  CHECK(scene.admit(EventKind::task_gave_up));
+  CHECK(scene.admit(EventKind::task_discarded, Outcome::error));
+  CHECK_FALSE(scene.admit(EventKind::task_discarded));
   CHECK_FALSE(scene.admit(EventKind::task_exited));
 }
 
@@ -95,7 +101,7 @@ TEST_CASE("what was held back is summed up by kind, after the interval and not b
   scene.admit(EventKind::task_exited);
   scene.admit(EventKind::task_exited);
   scene.admit(EventKind::task_restarting);
-  scene.admit(EventKind::task_gave_up);
+  scene.admit(EventKind::task_stopped);
   scene.admit(EventKind::task_discarded);
   CHECK_FALSE(scene.gate.refill(scene.now, scene.summary));
   CHECK(scene.gate.next_deadline() == beginning + LogGate::summary_interval);

@@ -171,7 +171,20 @@ TEST_CASE("a blocking execution may add interests to a watch when it has as many
             }));
   scene.run();
   scene.run_blocking();
-  CHECK_FALSE(scene.sink.logged("t: watches more than 64 descriptors"));
+  CHECK_FALSE(scene.sink.logged("t: watches 64 descriptors"));
+}
+
+TEST_CASE("a polled execution that watches as many descriptors as it may is told how many") {
+  ShardScene scene;
+  std::deque<Connection> connections(watched_descriptor_limit + 2);
+  scene.add("t", stepping([&](Execution& execution) {
+              for (std::size_t i = 0; i < connections.size(); ++i) {
+                CHECK(execution.wake_on_descriptor(connections[i].own(), readable) == (i < watched_descriptor_limit));
+              }
+              return Status::ok;
+            }));
+  scene.run();
+  CHECK(scene.sink.logged("t: watches 64 descriptors, and may watch no more"));
 }
 
 TEST_CASE("the host's duplicates are closed when a shard goes before it looked at them") {

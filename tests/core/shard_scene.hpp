@@ -34,6 +34,7 @@ class FakeOwner : public ShardOwner {
   void shard_awake() noexcept override { ++awakenings; }
   void stop_wanted(StopCause cause) noexcept override { causes.push_back(std::move(cause)); }
   void task_abandoned() noexcept override { ++abandoned; }
+  void count_lost(int change) noexcept override { lost += change; }
   void shard_ended() noexcept override { ++ended; }
   bool shard_revived() noexcept override {
     --ended;
@@ -67,6 +68,7 @@ class FakeOwner : public ShardOwner {
   bool no_threads = false;
   std::vector<StopCause> causes;
   int abandoned = 0;
+  int lost = 0;
   int ended = 0;
   std::deque<std::shared_ptr<BlockingCall>> calls;  // to be run by the test
 };

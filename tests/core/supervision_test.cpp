@@ -113,7 +113,7 @@ SupervisionOptions backoff(std::chrono::nanoseconds initial) {
 TEST_CASE("a task with a backoff is restarted after its delays, which are told, until its budget is used up") {
   Scene scene;
   scene.add("t", ending(Status::error), TaskType::detachable, 3, backoff(2ms));
-  CHECK(scene.run() == HostResult::success);
+  CHECK(scene.run() == HostResult::task_failed);
   std::vector<std::uint64_t> delays;
   for (const Record& record : scene.sink->records()) {
     if (record.event.kind == EventKind::task_restarting) delays.push_back(record.event.delay_ms);
@@ -262,6 +262,43 @@ TEST_CASE("an operator brings back a task that has given up, with a fresh budget
   REQUIRE(scene.sink->await("t discarded", 2));
   CHECK(scene.stop() == HostResult::success);
   CHECK(scene.sink->count(EventKind::task_started, "t") == 4);
+}
+
+TEST_CASE("a host of which no task ended well has failed, whoever supervised them") {
+  const bool related = GENERATE(false, true);
+  const bool one_ends_well = GENERATE(false, true);
+  Scene scene;
+  const auto a = scene.add("a", ending(Status::error), TaskType::detachable, 1);
+  const auto b = scene.add("b", ending(Status::error), TaskType::detachable, 0, backoff(1ms));
+  const auto c = scene.add("c", ending(one_ends_well ? Status::ok : Status::error), TaskType::detachable, 0);
+  scene.add("alone", ending(Status::error), TaskType::detachable, 2);
+  if (related) {
+    scene.after(b, {a});  // and is skipped
+    scene.group(Strategy::one_for_one, {a, c});
+  }
+  CHECK(scene.run() == (one_ends_well ? HostResult::success : HostResult::task_failed));
+}
+
+TEST_CASE("a task that an operator brought back and that then ended well was not in vain") {
+  const bool related = GENERATE(false, true);
+  Scene scene;
+  std::atomic<bool> may_end{false};
+  scene.add("other", stepping([&](Execution& execution) {
+              execution.wake_after(1'000'000);
+              return may_end ? Status::error : Status::pending;
+            }),
+            TaskType::detachable, 0);
+  const auto t = scene.add("t", stepping([runs = std::make_shared<int>(0)](Execution&) {
+                             return ++*runs == 1 ? Status::error : Status::ok;
+                           }),
+                           TaskType::detachable, 0);
+  if (related) scene.group(Strategy::one_for_one, {t});
+  scene.start();
+  REQUIRE(scene.sink->await("t discarded"));
+  scene.operate(t, Operation::start);
+  REQUIRE(scene.sink->await("t discarded", 2));
+  may_end = true;
+  CHECK(scene.supervisor.wait() == HostResult::success);
 }
 
 TEST_CASE("a task that an operator stopped keeps the host running, until the host is stopped") {

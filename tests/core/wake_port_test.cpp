@@ -299,5 +299,5 @@ TEST_CASE("a port for which there is no descriptor says which limit to raise") {
   }
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
   for (WakePort* port : left_over) port->release();
-  CHECK(message.starts_with("the process has no descriptor left; raise RLIMIT_NOFILE (ulimit -n, now 0)"));
+  CHECK(message.starts_with("the process has no descriptor left: RLIMIT_NOFILE is 0; raise it (ulimit -n)"));
 }

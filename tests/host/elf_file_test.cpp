@@ -15,7 +15,9 @@
 #include "support/temporary_directory.hpp"
 
 using taskhost::is_marked_to_stay;
+using taskhost::library_contents;
 using taskhost::library_file_problem;
+using taskhost::LibraryContents;
 using namespace taskhost::test;
 
 namespace {
@@ -151,5 +153,29 @@ TEST_CASE("another flag beside does not mark a library to stay") {
     const auto path =
         directory.write("library.so", with_dynamic_entry(read_file(STAYING_TEST_LIBRARY), DT_FLAGS_1, flags));
     CHECK(is_marked_to_stay(path.string()) == ((value & DF_1_NODELETE) != 0));
+  }
+}
+
+TEST_CASE("what a library exports, wants and needs stands in its file") {
+  const LibraryContents contents = library_contents(TEST_LIBRARY);
+  const auto has = [](const std::vector<std::string>& list, std::string_view begin) {
+    return std::any_of(list.begin(), list.end(), [begin](const auto& name) { return name.starts_with(begin); });
+  };
+  CHECK(contents.has_symbols);
+  CHECK(has(contents.exported, "elf_test_seen"));
+  CHECK_FALSE(has(contents.exported, "malloc"));
+  CHECK_FALSE(has(contents.exported, "_init"));
+  CHECK(has(contents.undefined, "malloc"));
+  CHECK(has(contents.needed, "libc.so"));
+  CHECK(contents.unique.empty());
+}
+
+TEST_CASE("of a file that is no whole library some contents are known, or none") {
+  const TemporaryDirectory directory;
+  CHECK_FALSE(library_contents((directory / "none").string()).has_symbols);
+  CHECK_FALSE(library_contents(directory.write("stripped.so", without_sections(good)).string()).has_symbols);
+  for (std::size_t size = 0; size < good.size(); size += 61) {
+    static_cast<void>(library_contents(directory.write("cut.so", good.substr(0, size)).string()));
+    static_cast<void>(library_contents(directory.write("zeroes.so", with_zeroed_tail(good, size)).string()));
   }
 }

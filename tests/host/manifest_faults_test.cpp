@@ -219,7 +219,7 @@ TEST_CASE("values of a wrong type are told with the one that was found") {
       {top(R"("defaults": [])"), {"m: /defaults (line 1): expected an object, found an array"}},
       {top(R"("$schema": 7)"), {"m: /$schema (line 1): expected a string, found a number (7)"}},
       {top(R"("plugin_dirs": "plugins")"),
-       {R"(m: /plugin_dirs (line 1): expected an array, found a string ("plugins"))"}},
+       {R"(m: /plugin_dirs (line 1): expected an array, found a string; write ["plugins"])"}},
       {top(R"("plugin_dirs": ["a", 1.50])"), {"m: /plugin_dirs/1 (line 1): expected a string, found a number (1.50)"}},
       {mandatory(R"("name": 7)"), {"m: /tasks/0/name (line 1): expected a string, found a number (7)"}},
       {mandatory(R"("task": {})"), {"m: /tasks/0/task (line 1): expected a string, found an object"}},

@@ -437,7 +437,7 @@ TEST_CASE("groups that are not declared are told with the nearest, and those wit
 
 TEST_CASE("a task in a list twice is told, and a seed out of range") {
   check({{mandatory(R"("after": ["a", "b", "a"])"), {at("/after/2", R"("a" stands in this list already)")}},
-         {mandatory(R"("after": "a")"), {at("/after", R"(expected an array, found a string ("a"))")}},
+         {mandatory(R"("after": "a")"), {at("/after", R"(expected an array, found a string; write ["a"])")}},
          {R"({"seed": 0, "autoload": {"type": "detachable"}})",
           {"m: /seed (line 1): expected a whole number from 1 to 4294967295, found a number (0)"}}});
 }

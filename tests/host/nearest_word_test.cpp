@@ -61,3 +61,10 @@ TEST_CASE("very long words are near to none") {
 }
 
 TEST_CASE("nothing is near where nothing is known") { CHECK(taskhost::nearest_word("task", {}).empty()); }
+
+TEST_CASE("the same parts in another order are nearer than any slips") {
+  constexpr std::array<std::string_view, 3> strategies = {"one_for_one", "one_for_all", "rest_for_one"};
+  CHECK(taskhost::nearest_word("all_for_one", strategies) == "one_for_all");
+  CHECK(taskhost::nearest_word("One-For-Rest", strategies) == "rest_for_one");
+  CHECK(nearest("timeout_stop") == "stop_timeout");
+}

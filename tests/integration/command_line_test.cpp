@@ -12,6 +12,16 @@ namespace {
 
 Json job() { return task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")); }
 
+// The shell's way to run it: "$T" is the program.
+ProcessEnd run_shell(const std::string& script, const std::filesystem::path& directory) {
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", script};
+  command.environment = {"T=" + program_path().string(), "P=" + plugin_path("probe").string()};
+  command.working_directory = directory;
+  return Process(command).wait();
+}
+
 }  // namespace
 
 TEST_CASE("--version and --help write to stdout and end with 0; help names the verbs and options") {
@@ -120,7 +130,7 @@ TEST_CASE("--shards counts before the manifest's, and any number from 1 to 256 w
     scene.add(task("task " + std::to_string(number), "probe", "detachable", probe_that_ends("error", "1ms"), 3));
   }
   const Run run = scene.run({"--shards", shards});
-  CHECK(run.status() == 0);
+  CHECK(run.status() == 1);
   CHECK(run.events.count("task_started") == 80);
 }
 
@@ -175,4 +185,73 @@ TEST_CASE("inspect ends with 3 for what is no plugin, and names it") {
     CHECK(end.out.empty());
     CHECK(end.err.find(file) != std::string::npos);
   }
+}
+
+TEST_CASE("a manifest may come through stdin or a pipe, and its paths count from the working directory then") {
+  Scene scene;
+  std::filesystem::create_directory(scene.directory() / "lib");
+  std::filesystem::copy_file(plugin_path("probe"), scene.directory() / "lib/feed.so");
+  scene.manifest["plugin_dirs"] = {"lib"};
+  scene.add(task("job", "feed", "shutdown_on_exit", probe_that_ends("ok")));
+  scene.command();
+  for (const char* script :
+       {"$T run - <manifest.json", "$T - <manifest.json", "cat manifest.json | $T run -", "$T check - <manifest.json",
+        "$T run /dev/stdin <manifest.json", "cat manifest.json | $T run /dev/stdin", "$T /dev/fd/7 7<manifest.json"}) {
+    INFO(script);
+    const ProcessEnd end = run_shell(script, scene.directory().path());
+    INFO(end.summary());
+    CHECK(end.status == 0);
+  }
+  const ProcessEnd wrong = run_shell("echo '{\"tasks\": 7}' | $T check -", scene.directory().path());
+  CHECK(wrong.status == 2);
+  CHECK(has_line(wrong.err, {"stdin: /tasks (line 1)"}));
+  CHECK(run_shell("$T check - <&-", scene.directory().path()).status == 2);
+  CHECK(run_shell("$T check - <.", scene.directory().path()).status == 2);
+}
+
+TEST_CASE("warn is a log level as well as warning") {
+  Scene scene;
+  scene.add(job());
+  const Run run = scene.run({"--log-level", "warn"});
+  CHECK(run.status() == 0);
+  CHECK(run.log() == "");
+}
+
+TEST_CASE("check says what it did not check") {
+  Scene scene;
+  scene.add(job());
+  scene.command();
+  CHECK(has_line(run_program({"check", scene.manifest_path().string()}).out, {"not checked", "config"}));
+}
+
+TEST_CASE("output that can't be written is an error that says why") {
+  Scene scene;
+  scene.add(job());
+  scene.command();
+  for (const char* words :
+       {"check manifest.json", "check --explain manifest.json", "check --explain --json manifest.json", "inspect $P",
+        "inspect --json $P", "verify --test loading $P", "--version", "--help", "run --help", "new greeter --lang c"}) {
+    INFO(words);
+    const std::string command = "$T " + std::string(words);
+    std::filesystem::remove_all(scene.directory() / "greeter");
+    const ProcessEnd full = run_shell(command + " >/dev/full", scene.directory().path());
+    INFO(full.summary());
+    CHECK(full.status == 5);
+    CHECK(has_line(full.err, {"stdout", "No space left on device"}));
+    std::filesystem::remove_all(scene.directory() / "greeter");
+    const ProcessEnd broken =
+        run_shell("{ sleep 0.1; " + command + "; echo status $? >&2; } | true", scene.directory().path());
+    INFO(broken.summary());
+    CHECK(has_line(broken.err, {"status 5"}));
+    CHECK(has_line(broken.err, {"stdout", "Broken pipe"}));
+  }
+}
+
+TEST_CASE("a task without restarts did not use them up") {
+  Scene scene;
+  scene.add(task("none", "probe", "detachable", probe_that_ends("error")));
+  scene.add(task("some", "probe", "detachable", probe_that_ends("error"), 2));
+  const Run run = scene.run();
+  CHECK(has_line(run.log(), {"[none]", "gave up: it has no restarts"}));
+  CHECK(has_line(run.log(), {"[some]", "gave up: its restarts are used up"}));
 }

@@ -183,6 +183,160 @@ TEST_CASE("a directory without any plugin is a wrong manifest: nothing could be 
   CHECK(has_line(run.log(), {"lib"}));
 }
 
+TEST_CASE("what editors and file systems leave in a plugin directory is passed over") {
+  Scene scene;
+  put_plugin(scene, "heartbeat", "lib/heartbeat.so");
+  put_plugin(scene, "ticker", "lib/.ticker.so");
+  for (const char* name :
+       {".#heartbeat.so", ".nfs00000000.so", "heartbeat.so~", "#heartbeat.so#", ".heartbeat.so.swp"}) {
+    scene.directory().write("lib/" + std::string(name), "Tyger Tyger, burning bright\n");
+  }
+  Running running = scene.start(command_for_directory(scene, scene.directory() / "lib"));
+  running.wait_for("task_started", "heartbeat");
+  CHECK(running.events().read().count("plugin_loaded") == 1);
+  stop_well(running);
+}
+
+TEST_CASE(
+    "a library without an entry in a plugin directory is passed over with a line, and refused where it is named") {
+  Scene scene;
+  put_plugin(scene, "heartbeat", "lib/heartbeat.so");
+  std::filesystem::copy_file(test_plugin_path("no_entry"), scene.directory() / "lib/libhelper.so");
+  SECTION("in a directory") {
+    Running running = scene.start(command_for_directory(scene, scene.directory() / "lib"));
+    running.wait_for("task_started", "heartbeat");
+    running.send(SIGTERM);
+    const Run run = running.finish();
+    CHECK(run.status() == 0);
+    CHECK(lines_with(run.log(), {"libhelper.so", "passed over"}).size() == 1);
+  }
+  SECTION("by its name") {
+    scene.manifest["plugin_dirs"] = {"lib"};
+    scene.add(task("job", "helper", "detachable"));
+    const Run run = scene.run();
+    CHECK(run.status() == 3);
+    CHECK(has_line(run.log(), {"libhelper.so", "taskhost_plugin_v1"}));
+  }
+}
+
+TEST_CASE("a plugin of another version in a plugin directory is refused") {
+  Scene scene;
+  put_plugin(scene, "heartbeat", "lib/heartbeat.so");
+  std::filesystem::copy_file(test_plugin_path("entry_v0"), scene.directory() / "lib/old.so");
+  const ProcessEnd end = run_program({"check", (scene.directory() / "lib").string()});
+  CHECK(end.status == 3);
+  CHECK(has_line(end.err, {"old.so", "taskhost_plugin_v0"}));
+}
+
+TEST_CASE("a plugin directory that is not there is named") {
+  Scene scene;
+  scene.manifest["plugin_dirs"] = {"plugin", plugin_directory().string()};
+  SECTION("when a plugin is looked for in vain") {
+    scene.add(task("job", "no_such_plugin", "detachable"));
+    const Run run = scene.run();
+    CHECK(run.status() == 3);
+    CHECK(
+        has_line(run.log(), {"no_such_plugin", "; \"" + (scene.directory() / "plugin").string() + "\" is not there"}));
+  }
+  SECTION("when it is elsewhere") {
+    scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+    const Run run = scene.run();
+    CHECK(run.status() == 0);
+    CHECK(has_line(run.log(), {"warning", (scene.directory() / "plugin").string(), "is not there"}));
+  }
+}
+
+TEST_CASE("a plugin directory that may not be looked into is told with the reason") {
+  Scene scene;
+  put_plugin(scene, "probe", "lib/probe.so");
+  std::filesystem::permissions(scene.directory() / "lib", std::filesystem::perms::none);
+  scene.manifest["plugin_dirs"] = {"lib"};
+  Command command = scene.command();
+  SECTION("by a bare name") { scene.add(task("job", "probe", "detachable")); }
+  SECTION("by a path") { scene.add(task("job", "lib/probe.so", "detachable")); }
+  SECTION("by autoload") { scene.manifest["autoload"] = {{"type", "detachable"}}; }
+  command = scene.command();
+  command.obeys_file_modes = true;
+  const Run run = scene.start(command).finish();
+  std::filesystem::permissions(scene.directory() / "lib", std::filesystem::perms::owner_all);
+  CHECK((run.status() == 2 || run.status() == 3));
+  CHECK(has_line(run.log(), {"lib", "Permission denied"}));
+}
+
+TEST_CASE("a library that changes the working directory leads no relative path astray") {
+  Scene scene;
+  put_plugin(scene, "probe", "lib/probe.so");
+  put_plugin(scene, "heartbeat", "more/heartbeat.so");
+  put_plugin(scene, "ticker", "sub/ticker.so");
+  std::filesystem::copy_file(test_plugin_path("changes_directory"), scene.directory() / "lib/changes_directory.so");
+  scene.manifest["plugin_dirs"] = {"lib"};
+  scene.add(task("leaves", "changes_directory", "detachable"));
+  scene.add(task("bare", "probe", "detachable", probe_that_ends("ok")));
+  scene.add(task("extra", "heartbeat", "detachable"));
+  scene.add(task("path", "./sub/ticker.so", "detachable"));
+  Command command = scene.command();
+  command.working_directory = scene.directory().path();
+  command.arguments = {"run", "--events", "events.jsonl", "--plugin-dir", "more", "manifest.json"};
+  Running running = scene.start(command);
+  running.wait_for("task_started", "path");
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("plugin_loaded") == 4);
+}
+
+TEST_CASE("the name of a file takes one line, whatever is in it") {
+  Scene scene;
+  scene.directory().write("lib/poem\n\x1b[31m.so", "Tyger Tyger, burning bright\n");
+  const std::string directory = (scene.directory() / "lib").string();
+  const std::string plugin = directory + "/poem\n\x1b[31m.so";
+  scene.directory().write("odd\nname.json", "{");
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"check", directory}, {"inspect", plugin}, {"check", (scene.directory() / "odd\nname.json").string()}}) {
+    const ProcessEnd end = run_program(words);
+    INFO(end.summary());
+    CHECK(end.status != 0);
+    CHECK(count_lines(end.err) == 1);
+    CHECK(end.err.find('\x1b') == std::string::npos);
+  }
+}
+
+TEST_CASE("a script that is named as a plugin is told which plugin runs it") {
+  Scene scene;
+  scene.directory().write("greet.py", "print('hello')\n");
+  scene.add(task("one", "greet.lua", "detachable"));
+  scene.add(task("two", "./greet.py", "detachable"));
+  const Run run = scene.run();
+  CHECK(run.status() == 3);
+  CHECK(has_line(run.log(), {"greet.lua", R"("plugin": "lua", "config": {"script": "greet.lua"})"}));
+  CHECK(has_line(run.log(), {"greet.py", R"("plugin": "python", "config": {"script": )"}));
+}
+
+TEST_CASE("an installed host finds the plugins that are installed beside it, and autoloads none of them") {
+  Scene scene;
+  const std::filesystem::path built = program_path().parent_path().parent_path();
+  std::filesystem::create_directories(scene.directory() / "bin");
+  std::filesystem::create_directories(scene.directory() / "lib");
+  std::filesystem::copy_file(program_path(), scene.directory() / "bin/taskhost");
+  std::filesystem::copy_file(built / "lib/libtaskhost.so.0", scene.directory() / "lib/libtaskhost.so.0");
+  put_plugin(scene, "probe", "lib/taskhost/plugins/probe.so");
+  put_plugin(scene, "heartbeat", "own/heartbeat.so");
+  scene.manifest["plugin_dirs"] = {"own"};
+  scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  scene.manifest["autoload"] = {{"type", "detachable"}};
+  Command command = scene.command();
+  command.program = scene.directory() / "bin/taskhost";
+  command.environment = {"LD_LIBRARY_PATH=" + (scene.directory() / "lib").string()};
+  const Run run = scene.start(command).finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("plugin_loaded") == 2);
+  scene.manifest["tasks"] = Json::array();
+  scene.add(task("job", "heartbeat", "detachable"));
+  scene.command();
+  command.arguments = {"check", "--explain", scene.manifest_path().string()};
+  CHECK(Process(command).wait().out.find("probe") == std::string::npos);
+}
+
 TEST_CASE("check takes a directory too") {
   Scene scene;
   put_plugin(scene, "heartbeat", "lib/heartbeat.so");

@@ -58,6 +58,7 @@ static void wrong_options(void) {
   options.struct_size = sizeof options;
   options.shards = 257;
   REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(strlen(taskhost_error(NULL)) > 0);
   REQUIRE(host == NULL);
   memset(&options, 0, sizeof options);
   options.struct_size = sizeof options;

@@ -143,10 +143,10 @@ static void a_group_that_gives_up(void) {
   task.after_count = 1;
   task.window = TASKHOST_SECOND * 3600;
   must_add(&self, &task);
-  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_TASK_FAILED);
   REQUIRE(atomic_load(&self.started) == 4);
   REQUIRE(atomic_load(&self.stopped) == 2);
-  stage_close(&self, TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_TASK_FAILED);
 }
 
 static void exit_rules(void) {

@@ -181,7 +181,8 @@ TEST_CASE("how much a host may do about stalls and blocking tasks has bounds, an
               {R"("10ms")", R"("100ms")", R"("1h")"}},
         Bound{"stall_threads", {"-1", "1025", "1.5", R"("64")", "null", "true"}, {"0", "64", "1024"}},
         Bound{"blocking_threads", {"0", "-1", "65537", "0.5", R"("4096")", "null", "[]"}, {"1", "4096", "65536"}},
-        Bound{"blocking_stack_kib", {"0", "63", "-64", "1048577", "64.5", R"("64")", "null"}, {"64", "1048576"}}}) {
+        Bound{"blocking_stack_kib", {"0", "63", "-64", "1048577", "64.5", R"("64")", "null"}, {"64", "1048576"}},
+        Bound{"poll_stack_kib", {"0", "63", "-64", "1048577", "64.5", R"("64")", "null"}, {"64", "1048576"}}}) {
     const auto field = [&bound](const char* value) { return "\"" + std::string(bound.key) + "\": " + value; };
     for (const char* value : bound.wrong) {
       INFO(field(value));
@@ -201,7 +202,7 @@ TEST_CASE("how much a host may do about stalls and blocking tasks has bounds, an
 }
 
 TEST_CASE("what belongs to the whole host is refused in a task") {
-  for (const char* key : {"stall_limit", "stall_threads", "blocking_threads", "blocking_stack_kib"}) {
+  for (const char* key : {"stall_limit", "stall_threads", "blocking_threads", "blocking_stack_kib", "poll_stack_kib"}) {
     const std::string entry =
         R"({"name": "a", "plugin": "probe", "type": "mandatory", ")" + std::string(key) + "\": 1}";
     CHECK(has_line(complaint_about(manifest_with_task(entry)), {"/tasks/0/" + std::string(key), "top object"}));

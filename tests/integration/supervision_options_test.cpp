@@ -42,7 +42,7 @@ TEST_CASE("restarts are delayed by the backoff, up to its longest") {
   scene.add(failing("pump", "detachable",
                     {{"restarts", 4}, {"backoff", {{"initial", "2ms"}, {"factor", 2}, {"max", "10ms"}}}}));
   const Run run = scene.run();
-  CHECK(run.status() == 0);
+  CHECK(run.status() == 1);
   CHECK(delays_of(run, "pump") == std::vector<double>{2, 4, 8, 10});
   CHECK(run.events.count("task_gave_up", "pump") == 1);
   CHECK(has_line(run.log(), {"[pump]", "restarting in 2ms; 3 restarts left"}));
@@ -126,7 +126,7 @@ TEST_CASE("giving up means what the manifest says") {
     Scene scene;
     scene.add(failing("pump", "mandatory", {{"restarts", 1}, {"on_give_up", "discard"}}));
     const Run run = scene.run();
-    CHECK(run.status() == 0);
+    CHECK(run.status() == 1);
     CHECK(run.stopping_reason() == "all_done");
     CHECK(run.events.story("pump") ==
           "task_started task_exited task_restarting task_started task_exited task_gave_up task_discarded");
@@ -210,7 +210,7 @@ TEST_CASE("a task that is not ready in time is stopped, and that is a failure") 
              {"start_timeout", "10ms"},
              {"config", {{"ready_after", "1h"}}}});
   const Run run = scene.run();
-  CHECK(run.status() == 0);
+  CHECK(run.status() == 1);
   CHECK(run.events.story("slow") ==
         "task_started task_stopping task_exited task_restarting task_started task_stopping task_exited task_gave_up "
         "task_discarded");

@@ -88,7 +88,7 @@ TEST_CASE("a task is skipped when one that it comes after has failed for good, a
   scene.add(entry("web", idle_probe(), {{"after", {"api"}}}));
   SECTION("without them the host has nothing to do") {
     const Run run = scene.run();
-    CHECK(run.status() == 0);
+    CHECK(run.status() == 1);
     CHECK(run.stopping_reason() == "all_done");
     CHECK(run.events.story("api") == "task_discarded");
     CHECK(run.events.story("web") == "task_discarded");
@@ -164,7 +164,7 @@ TEST_CASE("a group goes with a member that gives up") {
   scene.add(entry("pump", {{"end", "error"}, {"run_for", "50ms"}}, {{"group", "pipe"}}));
   SECTION("and nothing is left") {
     const Run run = scene.run();
-    CHECK(run.status() == 0);
+    CHECK(run.status() == 1);
     CHECK(run.stopping_reason() == "all_done");
     CHECK(run.events.story("first") == "task_started task_stopping task_stopped task_discarded");
     CHECK(run.first("task_discarded", "first").reason == "group");

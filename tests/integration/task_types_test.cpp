@@ -124,7 +124,7 @@ TEST_CASE("a detachable task that ends in any other way is started 1 + budget ti
   for (const Ending& ending : bad_endings) {
     INFO(ending.plugin << " " << ending.config << " with budget " << budget);
     const Run run = run_one(ending, "detachable", budget);
-    CHECK(run.status() == 0);
+    CHECK(run.status() == 1);
     CHECK(run.stopping_reason() == "all_done");
     CHECK(run.events.story("pump") == story_of_exhaustion(budget) + " task_discarded");
     check_outcomes(run, ending);

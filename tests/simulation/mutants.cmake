@@ -170,8 +170,8 @@ mutant(detachable_is_needed restart_policy expression
        "a detachable task that gives up stops the host")
 
 # --- what a shard does for its own tasks ---
-mutant(order_lost_when_stuck shard_orders statement [[follow(cell, cell.machine().operate(operation));]]
-       [[if (!cell.stalled) follow(cell, cell.machine().operate(operation));]]
+mutant(order_lost_when_stuck shard_orders statement [[follow(cell, step);]]
+       [[if (!cell.stalled) follow(cell, step);]]
        "an operator's order is lost while a thread is stuck in the task")
 mutant(order_lost_when_ended shard_orders statement [[if (phase() != HostPhase::running) return;]]
        [[if (phase() != HostPhase::running || unended_ == 0) return;]]

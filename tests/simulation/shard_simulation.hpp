@@ -102,6 +102,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   const std::atomic<bool>& stopping() const noexcept override { return is_stopping_; }
   void stop_wanted(StopCause cause) noexcept override;
   void task_abandoned() noexcept override { ++abandoned_; }
+  void count_lost(int) noexcept override {}
   void shard_ended() noexcept override;
   bool shard_revived() noexcept override;
   std::uint64_t seed() const noexcept override { return scenario_.seed; }

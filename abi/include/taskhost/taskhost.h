@@ -28,16 +28,17 @@ extern "C" {
 #define TASKHOST_API
 #endif
 
-/* Results. 0 to 4 are the program's exit statuses. */
+/* Results. 0 to 5 are the program's exit statuses; it ends with 5 for NO_MEMORY and INTERNAL, too. */
 #define TASKHOST_RESULT_OK 0           /* done; of run and wait: stopped well */
 #define TASKHOST_RESULT_TASK_FAILED 1  /* run, wait: a task's policy stopped the host with failure */
 #define TASKHOST_RESULT_BAD_MANIFEST 2 /* a wrong manifest or argument; nothing was started */
 #define TASKHOST_RESULT_BAD_PLUGIN 3   /* a plugin could not be loaded; nothing was started */
 #define TASKHOST_RESULT_STOP_TIMEOUT 4 /* run, wait: some task did not stop in time */
-#define TASKHOST_RESULT_WRONG_STATE 5  /* not now: already started, not started, already loaded */
+#define TASKHOST_RESULT_SYSTEM 5       /* the system refused a descriptor, a thread, memory: the text names the limit */
 #define TASKHOST_RESULT_NO_MEMORY 6
 #define TASKHOST_RESULT_INTERNAL 7 /* a fault of taskhost itself; please report the text */
 #define TASKHOST_RESULT_UNKNOWN_TASK 8
+#define TASKHOST_RESULT_WRONG_STATE 9 /* not now: already started, not started, already loaded */
 
 /* Task types, as in the manifest. */
 #define TASKHOST_SHUTDOWN_ON_EXIT 1
@@ -194,15 +195,17 @@ typedef struct taskhost_verdict {
 TASKHOST_API const char *taskhost_version(void);
 
 /* [any-thread] A new host in *host, to be given to taskhost_destroy. `options` may be NULL. On failure *host is NULL;
- * BAD_MANIFEST for a wrong option, NO_MEMORY. */
+ * BAD_MANIFEST for a wrong option, SYSTEM, NO_MEMORY; taskhost_error(NULL) has the text. */
 TASKHOST_API int32_t taskhost_create(const taskhost_options *options, taskhost_host **host);
 
-/* [owner] What the last failed call on this host found wrong: one fault a line, "" if nothing. Never NULL, also for a
- * NULL host. */
+/* [owner] What the last failed call on this host found wrong: one fault a line, "" if nothing. Never NULL. For a NULL
+ * host: what the calling thread's last taskhost_create found wrong, valid until its next one. */
 TASKHOST_API const char *taskhost_error(const taskhost_host *host);
 
 /* [owner] Reads a manifest, loads and checks its plugins, and admits its tasks. Starts nothing. All faults are found in
  * one go. At most one manifest or directory a host; if it fails the host is as before.
+ * load_file takes "-" for stdin; relative paths in it, and in a file below /dev or /proc such as a pipe of the shell's,
+ * count from the working directory. SYSTEM: a file could not be opened for lack of descriptors or memory.
  * load_text takes `size` bytes; relative paths in it count from `directory` (NULL: the working directory). */
 TASKHOST_API int32_t taskhost_load_file(taskhost_host *host, const char *path);
 TASKHOST_API int32_t taskhost_load_text(taskhost_host *host, const char *text, size_t size, const char *directory);
@@ -226,7 +229,8 @@ TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(voi
                                        void *user);
 
 /* [owner] start returns at once, the host's own threads do the work; wait returns when all has stopped; run is both.
- * wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. */
+ * wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. start and run: SYSTEM if the system gives not
+ * what the tasks need; nothing was started then, and never will be. */
 TASKHOST_API int32_t taskhost_start(taskhost_host *host);
 TASKHOST_API int32_t taskhost_wait(taskhost_host *host);
 TASKHOST_API int32_t taskhost_run(taskhost_host *host);

@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "factory_rules.hpp"
+#include "library_neighbours.hpp"
+#include "manifest_text.hpp"
 #include "process_state.hpp"
 
 namespace taskhost::verify {
@@ -89,6 +91,28 @@ Verdict loading(const std::string& path, Progress& progress) {
     return holds("its runtime, which stays for good (the library is marked NODELETE), has begun with: " + left.kept);
   }
   return holds("no threads, descriptors or output; nothing process-wide is changed");
+}
+
+Verdict neighbours(const LoadedPlugin& plugin) {
+  const LibraryContents contents = library_contents(plugin.library->path());
+  const std::vector<std::string> beyond = exported_beyond_entry(contents);
+  std::string needs;
+  for (const Dependency& dependency : dependencies_of(contents)) {
+    needs += needs.empty() ? "; it needs " : ", ";
+    needs += printable_path(dependency.path.empty() ? dependency.name : dependency.path);
+  }
+  if (beyond.empty()) return holds("it exports its entry only" + needs);
+  Verdict verdict;
+  verdict.judgement = Judgement::note;
+  verdict.text = "it exports more than its entry: " + symbol_words(beyond);
+  if (!contents.unique.empty()) {
+    verdict.text +=
+        "; of these the process has one, whoever defines it first, which crashes where another library "
+        "means something else by it: " +
+        symbol_words(contents.unique);
+  }
+  verdict.text += "; -fvisibility=hidden, or linking with abi/sdk/plugin.map, keeps them to itself" + needs;
+  return verdict;
 }
 
 Verdict entry_called_again(const LoadedPlugin& plugin) {

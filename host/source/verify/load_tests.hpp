@@ -28,6 +28,9 @@ Verdict refused(const std::string& problem);
 // Rules 1.5 and 5.1: loads the plugin. Its output is the parent's to judge.
 Verdict loading(const std::string& path, Progress& progress);
 
+// No rule: what it shares with the others in its process.
+Verdict neighbours(const LoadedPlugin& plugin);
+
 // Rule 1.4. Calls the entry again, on this thread and on others.
 Verdict entry_called_again(const LoadedPlugin& plugin);
 

@@ -21,6 +21,7 @@ using Json = nlohmann::json;
 
 constexpr const char* descriptor_test = "descriptor";
 constexpr const char* loading_test = "loading";
+constexpr const char* neighbours_test = "neighbours";
 constexpr const char* entry_test = "entry called again";
 constexpr const char* conduct = "conduct";
 constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 4.1, 4.2, 4.5-4.7, 4.10";
@@ -83,7 +84,7 @@ class Verification {
 };
 
 Result Verification::wrong_test() const {
-  std::vector<std::string> known = {descriptor_test, loading_test, entry_test};
+  std::vector<std::string> known = {descriptor_test, loading_test, neighbours_test, entry_test};
   for (const Test& test : factory_tests()) known.emplace_back(test.name);
   for (const std::string& name : options_.tests) {
     if (std::find(known.begin(), known.end(), with_blanks(name)) == known.end()) {
@@ -152,6 +153,13 @@ void Verification::verify_plugin() {
     } else {
       take_verdicts(end, nullptr, loading_test, "1.5, 5.1");
     }
+  }
+  if (wants(neighbours_test)) {
+    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+      const LoadedPlugin plugin = load_plugin(options_.plugin, *progress_);
+      reporter.send(to_json(plugin.library == nullptr ? refused(plugin.problem) : neighbours(plugin)));
+    });
+    take_verdicts(end, nullptr, neighbours_test, "1.1");
   }
   if (wants(entry_test)) {
     const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
@@ -239,7 +247,7 @@ Result Verification::run() {
   if (Result wrong = wrong_test(); wrong.code != TASKHOST_RESULT_OK) return wrong;
   if (!Json::accept(options_.config)) return {TASKHOST_RESULT_BAD_MANIFEST, "the config is not JSON"};
   if (const std::string problem = library_file_problem(options_.plugin); !problem.empty()) {
-    return {TASKHOST_RESULT_BAD_PLUGIN, options_.plugin + ": " + problem};
+    return {TASKHOST_RESULT_BAD_PLUGIN, printable_path(options_.plugin) + ": " + problem};
   }
   if (find_factories()) {
     std::vector<FactoryFacts> chosen;
@@ -249,8 +257,8 @@ Result Verification::run() {
       if (!options_.task || *options_.task == factory.name) chosen.push_back(factory);
     }
     if (chosen.empty()) {
-      return {TASKHOST_RESULT_BAD_MANIFEST, options_.plugin + ": no factory is named " + quoted_text(*options_.task) +
-                                                "; it has " + word_list(names, "and")};
+      return {TASKHOST_RESULT_BAD_MANIFEST, printable_path(options_.plugin) + ": no factory is named " +
+                                                quoted_text(*options_.task) + "; it has " + word_list(names, "and")};
     }
     verify_plugin();
     for (const FactoryFacts& factory : chosen) verify_factory(factory);

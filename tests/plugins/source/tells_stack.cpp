@@ -1,4 +1,4 @@
-// A blocking task that fails with the size of its thread's stack.
+// A blocking task, or a polled one, that fails with the size of its thread's stack.
 #include <pthread.h>
 
 #include <string>
@@ -21,7 +21,11 @@ const taskhost_factory* first_factory() {
   static taskhost_factory made;
   made.struct_size = sizeof(taskhost_factory);
   made.name = PLUGIN_NAME;
+#if defined(POLLED)
+  made.poll = run;
+#else
   made.run = run;
+#endif
   return &made;
 }
 

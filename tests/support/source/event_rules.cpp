@@ -533,8 +533,10 @@ void Judge::judge_end() {
   }
   const std::string& reason = host_stopping_->reason;
   const auto cause = tasks_.find(host_stopping_->task);
-  const bool failure = reason == "budget_exhausted" || reason == "skipped" || reason == "group" ||
-                       reason == "not_stopped" ||
+  const bool none_well = !tasks_.empty() && std::none_of(tasks_.begin(), tasks_.end(),
+                                                         [](const auto& entry) { return entry.second.well; });
+  const bool failure = reason == "budget_exhausted" || (reason == "all_done" && none_well) || reason == "skipped" ||
+                       reason == "group" || reason == "not_stopped" ||
                        (reason == "task_exit" && cause != tasks_.end() && cause->second.outcome != "ok");
   const SpecialTask* const cause_facts = special(host_stopping_->task);
   const bool by_rule = reason == "task_exit" && cause_facts != nullptr && cause_facts->exit_rules;

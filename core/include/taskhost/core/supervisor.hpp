@@ -20,6 +20,7 @@
 namespace taskhost {
 
 inline constexpr unsigned shard_limit = 256;
+inline constexpr std::size_t default_stack_size = std::size_t{8} * 1024 * 1024;
 inline constexpr std::chrono::milliseconds shortest_stall_limit{10};
 
 struct SupervisorOptions {
@@ -30,10 +31,13 @@ struct SupervisorOptions {
   // tasks of its shard; at least shortest_stall_limit. And how many threads there may be for that, beyond one a shard.
   std::chrono::nanoseconds stall_limit = std::chrono::milliseconds(100);
   unsigned stall_threads = 64;
-  unsigned blocking_threads = 4096;     // so many blocking executions at once
-  std::size_t blocking_stack_size = 0;  // bytes of the stack of each; 0: the system's default
-  std::uint64_t seed = 0;               // of the jitter of backoffs; 0: another one each time
-  bool complete_events = true;          // false: nobody listens to the stream; publish gets only what the log shows
+  unsigned blocking_threads = 4096;  // so many blocking executions at once
+  // In bytes: of each blocking execution's thread, and of those that poll. 0: the system's default, which goes by
+  // RLIMIT_STACK, and is less where that has no limit.
+  std::size_t blocking_stack_size = default_stack_size;
+  std::size_t poll_stack_size = default_stack_size;
+  std::uint64_t seed = 0;       // of the jitter of backoffs; 0: another one each time
+  bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
 };
 
 enum class HostResult : std::uint8_t {

@@ -6,6 +6,9 @@
 
 namespace taskhost {
 
+// Whether an errno says that a limit was reached, or memory.
+bool is_shortage(int error) noexcept;
+
 // `error` is an errno; `what` names the call, for errors that say no more.
 std::system_error system_failure(int error, const char* what);
 

@@ -1,0 +1,5 @@
+/* A library that plugins bring along, each its own version of it, under one name. */
+__attribute__((visibility("default"))) const char* dependency_words(void) { return "dependency " DEPENDENCY_VERSION; }
+#if defined(DEPENDENCY_NEWER)
+__attribute__((visibility("default"))) const char* dependency_newer_words(void) { return "newer"; }
+#endif

@@ -1,0 +1,55 @@
+// Plugins that are right by themselves, and meet others in the process. README.md lists them.
+#include <string>
+
+#include "taskhost/plugin.h"
+
+#if defined(NEIGHBOUR_CHANGES_DIRECTORY)
+#include <unistd.h>
+namespace {
+[[gnu::constructor]] void leave() { static_cast<void>(!::chdir("/")); }
+const char* words() { return "ok"; }
+}  // namespace
+#elif defined(NEIGHBOUR_NEEDS)
+extern "C" const char* DEPENDENCY_FUNCTION(void);
+namespace {
+const char* words() { return DEPENDENCY_FUNCTION(); }
+}  // namespace
+#elif defined(NEIGHBOUR_WANTS_SANITIZER)
+// As -fsanitize=thread has it, whose runtime is in nobody's reach.
+extern "C" void __tsan_init(void);
+namespace {
+const char* words() {
+  __tsan_init();
+  return "ok";
+}
+}  // namespace
+#elif defined(NEIGHBOUR_SHARES)
+// As in two versions of one header: what the linker calls unique is the first one's for both.
+struct [[gnu::visibility("default")]] Settings {
+  std::string name = PLUGIN_NAME;
+};
+[[gnu::visibility("default")]] inline Settings& settings() {
+  static Settings one;
+  return one;
+}
+namespace {
+const char* words() { return settings().name.c_str(); }
+}  // namespace
+#endif
+
+namespace {
+
+std::int32_t poll(void*, const taskhost_exec* exec) {
+  taskhost_log(exec, TASKHOST_LOG_INFO, words());
+  return TASKHOST_OK;
+}
+
+}  // namespace
+
+extern "C" [[gnu::visibility("default")]] const taskhost_factory* taskhost_plugin_v1(void) {
+  static taskhost_factory made;
+  made.struct_size = sizeof(taskhost_factory);
+  made.name = PLUGIN_NAME;
+  made.poll = poll;
+  return &made;
+}
