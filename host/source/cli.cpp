@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "event_file.hpp"
+#include "no_memory.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
 #include "verify_command.hpp"
@@ -52,7 +53,11 @@ class HostHandle {
     options.log_level_plus_one = log_levels.at(arguments.log_level) + 1;
     options.log_format = arguments.log_format == "json" ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT;
     result_ = taskhost_create(&options, &host_);
-    if (host_ == nullptr) std::fprintf(stderr, "taskhost: no host could be created (result %d)\n", result_);
+    if (result_ == TASKHOST_RESULT_NO_MEMORY) {
+      result_ = say_no_memory();
+    } else if (host_ == nullptr) {
+      std::fprintf(stderr, "taskhost: no host could be created (result %d)\n", result_);
+    }
   }
   ~HostHandle() { taskhost_destroy(host_); }
   HostHandle(const HostHandle&) = delete;
@@ -254,6 +259,8 @@ int run_command_line(int argument_count, char** arguments) {
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
+  } catch (const std::bad_alloc&) {
+    return say_no_memory();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "taskhost: %s\n", error.what());
     return TASKHOST_RESULT_INTERNAL;

@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <filesystem>
+#include <new>
 
 #include "elf_file.hpp"
 #include "factory_rules.hpp"
@@ -83,6 +84,8 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     FactoryReading reading = read_factories(entry());
     loading.problem = std::move(reading.problem);
     plugin->factories_ = std::move(reading.factories);
+  } catch (const std::bad_alloc&) {
+    throw;  // as likely the host's own as the entry's, and not the plugin's fault
   } catch (const std::exception& error) {
     loading.problem = std::string("its entry let an exception out: ") + error.what() + " (rule 1.3)";
   } catch (...) {
