@@ -93,29 +93,23 @@ int32_t load(const HostHandle& host, const std::string& path) {
 int status_of(int32_t result) { return result > TASKHOST_RESULT_STOP_TIMEOUT ? TASKHOST_RESULT_BAD_MANIFEST : result; }
 
 int run(const Arguments& arguments) {
-  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
-  static EventFile* events = nullptr;
   const HostHandle host(arguments);
   if (host.get() == nullptr) return host.result();
+  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
+  EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
+  if (events != nullptr && !events->is_open()) {
+    taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
+    return TASKHOST_RESULT_BAD_MANIFEST;
+  }
   int32_t result = load(host, arguments.path);
   if (result != TASKHOST_RESULT_OK) {
     host.report(result);
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
     return status_of(result);
   }
-  if (arguments.events) {
-    events = new EventFile(*arguments.events);
-    if (!events->is_open()) {
-      taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
-      return TASKHOST_RESULT_BAD_MANIFEST;
-    }
-    taskhost_on_event(
-        host.get(), [](void* user, const taskhost_event* event) { static_cast<EventFile*>(user)->write(*event); },
-        events);
-  }
+  if (events != nullptr) events->subscribe(host.get());
   result = taskhost_run(host.get());
   if (result > TASKHOST_RESULT_STOP_TIMEOUT) return status_of(host.report(result));
-  if (events != nullptr && events->failed()) std::fprintf(stderr, "taskhost: %s\n", events->problem().c_str());
   // All is said and written. Leave at once: abandoned tasks may still run, and must not lose what they use to exit
   // handlers; and a late signal finds the host's handlers in place, not the default that would change the status.
   std::fflush(nullptr);
@@ -177,10 +171,11 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
       ->type_name("N");
 }
 
-// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those.
+// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those. What is
+// written to a closed one fails, as it would have.
 void open_standard_streams() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDWR);  // the lowest free
+    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);  // the lowest free
   }
 }
 
@@ -205,7 +200,8 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
 
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
-  std::signal(SIGPIPE, SIG_IGN);  // a reader of the log or the events that goes away is no reason to end
+  std::signal(SIGPIPE, SIG_IGN);     // a reader of the log or the events that goes away is no reason to end
+  std::signal(SIGXFSZ, [](int) {});  // a file that may not grow is one of the writes that fail
   Arguments parsed;
   CLI::App app(
       "taskhost: loads task plugins and supervises them.\n\n  taskhost MANIFEST    the same as: taskhost run "

@@ -1,52 +1,192 @@
 #include "event_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <filesystem>
 #include <system_error>
+
+#include "own_descriptor.hpp"
 
 namespace taskhost {
 
 namespace {
-constexpr std::size_t buffer_limit = 64 * 1024;
+
+constexpr std::size_t pipe_limit = 4096;  // PIPE_BUF: goes in whole or not at all
+constexpr std::size_t file_limit = 64 * 1024;
+constexpr int retry_ms = 100;
+
+std::string words_of(int error) { return std::generic_category().message(error); }
+
+// The descriptor that a name means, as shells and people write it; -1: it is a path.
+int stream_of(std::string_view path) {
+  if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(folder)) continue;
+    path.remove_prefix(folder.size());
+    int number = -1;
+    const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), number);
+    return error == std::errc{} && end == path.data() + path.size() ? number : -1;
+  }
+  return -1;
 }
 
-EventFile::EventFile(const std::string& path) : path_(path == "-" ? "stdout" : path) {
-  if (path == "-") {
-    descriptor_ = STDOUT_FILENO;
+// By us, who keep it open for reading too: what nobody has read.
+int unread_bytes(int fifo) {
+  int bytes = 0;
+  return ::ioctl(fifo, FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+}  // namespace
+
+EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : path) {
+  const int stream = stream_of(path);
+  if (stream >= 0) {
+    take_stream(stream);
+  } else {
+    std::error_code error;
+    const auto absolute = std::filesystem::absolute(path, error);
+    path_ = error ? path : absolute.string();
+    open_path();
+  }
+  if (!is_open()) problem_ = name_ + ": the events can't be written there: " + words_of(errno);
+}
+
+void EventFile::take_stream(int stream) {
+  const int flags = ::fcntl(stream, F_GETFL);
+  if (flags != -1 && (flags & O_ACCMODE) == O_RDONLY) {
+    errno = EBADF;
     return;
   }
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  owned_ = descriptor_ >= 0;
-  if (!owned_) problem_ = path + ": the events can't be written there: " + std::generic_category().message(errno);
+  descriptor_ = duplicate_out_of_reach(stream);
+  if (!is_open()) return;
+  struct stat status {};
+  is_regular_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
+  // Whoever shortens or writes to the file meanwhile gets no hole, and no line in the midst of another.
+  if (is_regular_) ::fcntl(descriptor_, F_SETFL, flags | O_APPEND);
+  if (stream == STDOUT_FILENO) ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
-EventFile::~EventFile() {
-  flush();
-  if (owned_) ::close(descriptor_);
+void EventFile::open_path() {
+  struct stat status {};
+  const bool fifo = ::stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+  // Opened for reading too, a FIFO neither waits for its reader nor ends with it.
+  const int flags = fifo ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND;
+  const int opened = ::open(path_.c_str(), flags | O_NOCTTY | O_CLOEXEC, 0644);
+  if (opened < 0) return;
+  const int descriptor = duplicate_out_of_reach(opened);
+  const int error = errno;
+  ::close(opened);
+  errno = error;
+  if (descriptor < 0) return;
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = descriptor;
+  is_regular_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+// Whoever rotates the file renames or removes it: the next lines go to a new one.
+void EventFile::follow_rename() {
+  if (path_.empty() || !is_regular_ || written_ != 0) return;
+  struct stat named {};
+  struct stat open {};
+  const bool there = ::stat(path_.c_str(), &named) == 0;
+  if (!there && errno != ENOENT) return;
+  if (there && ::fstat(descriptor_, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino) return;
+  open_path();  // where that fails, the old one is still a place for them
+}
+
+void EventFile::subscribe(taskhost_host* host) {
+  host_ = host;
+  taskhost_on_event(
+      host, [](void* user, const taskhost_event* event) { static_cast<EventFile*>(user)->write(*event); }, this);
 }
 
 void EventFile::write(const taskhost_event& event) {
-  if (failed_) return;
+  const std::size_t limit = is_regular_ ? file_limit : pipe_limit;
+  if (!buffer_.empty() && buffer_.size() + event.json_size + 1 > limit) flush();
   buffer_.append(event.json, event.json_size).push_back('\n');
-  if (event.more == 0 || buffer_.size() >= buffer_limit) flush();
+  if (event.more == 0) flush();
+  if (std::string_view(event.name) == "host_stopped") finish();
 }
 
 void EventFile::flush() {
-  const char* next = buffer_.data();
-  std::size_t left = buffer_.size();
-  while (left != 0 && !failed_) {
-    const ssize_t written = ::write(descriptor_, next, left);
+  if (!over_) follow_rename();
+  while (written_ < buffer_.size() && !over_) {
+    const ssize_t written = ::write(descriptor_, buffer_.data() + written_, buffer_.size() - written_);
     if (written >= 0) {
-      next += written;
-      left -= static_cast<std::size_t>(written);
-    } else if (errno != EINTR) {
-      failed_ = true;
-      problem_ = path_ + ": the events can't be written any more: " + std::generic_category().message(errno);
+      written_ += static_cast<std::size_t>(written);
+    } else if (errno == EAGAIN) {
+      pollfd descriptor{.fd = descriptor_, .events = POLLOUT, .revents = 0};
+      ::poll(&descriptor, 1, -1);
+    } else if (errno == EPIPE || errno == ECONNRESET || errno == EBADF) {
+      over_ = true;
+      tell(TASKHOST_LOG_ERROR,
+           "the events can't be written any more: " + words_of(errno) + "; the host goes on without them");
+    } else if (errno != EINTR && !wait_for_room(errno)) {
+      break;
     }
   }
+  if (written_ == buffer_.size() && full_) {
+    full_ = false;
+    tell(TASKHOST_LOG_WARNING, "the events are written again");
+  }
+  lost_ += static_cast<std::uint64_t>(
+      std::count(buffer_.begin() + static_cast<std::ptrdiff_t>(written_), buffer_.end(), '\n'));
   buffer_.clear();
+  written_ = 0;
+}
+
+// The host's queue fills meanwhile, and counts what is lost, as behind a reader that does not read. False: the host
+// stops, and there is no more time.
+bool EventFile::wait_for_room(int error) {
+  take_back_half_a_line();
+  if (!full_) {
+    full_ = true;
+    tell(TASKHOST_LOG_ERROR,
+         "the events can't be written: " + words_of(error) + "; it is tried again until there is room");
+  }
+  if (taskhost_state(host_) >= TASKHOST_STATE_STOPPING) return false;
+  ::poll(nullptr, 0, retry_ms);
+  return true;
+}
+
+void EventFile::take_back_half_a_line() {
+  if (!is_regular_ || written_ == 0) return;
+  const std::size_t end_of_line = buffer_.rfind('\n', written_ - 1);
+  const std::size_t whole = end_of_line == std::string::npos ? 0 : end_of_line + 1;
+  struct stat status {};
+  const off_t ours = ::lseek(descriptor_, 0, SEEK_CUR);
+  if (whole == written_ || ::fstat(descriptor_, &status) != 0 || status.st_size != ours)
+    return;  // not the last any more
+  if (::ftruncate(descriptor_, ours - static_cast<off_t>(written_ - whole)) == 0) written_ = whole;
+}
+
+// After the last event.
+void EventFile::finish() {
+  if (lost_ != 0) {
+    tell(TASKHOST_LOG_ERROR, std::to_string(lost_) + (lost_ == 1 ? " event was" : " events were") + " not written");
+  }
+  struct stat status {};
+  if (path_.empty() || ::fstat(descriptor_, &status) != 0 || !S_ISFIFO(status.st_mode)) return;
+  const int unread = unread_bytes(descriptor_);
+  const int writer = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  ::close(descriptor_);
+  pollfd other_end{.fd = writer, .events = POLLOUT, .revents = 0};
+  if (unread != 0 && ::poll(&other_end, 1, 0) == 1 && (other_end.revents & POLLERR) != 0) {
+    tell(TASKHOST_LOG_ERROR, "nobody reads the events: the last " + std::to_string(unread) + " bytes are lost");
+  }
+  descriptor_ = writer;
+}
+
+void EventFile::tell(int32_t level, const std::string& text) const {
+  taskhost_log_line(host_, level, (name_ + ": " + text).c_str());
 }
 
 }  // namespace taskhost

@@ -1,6 +1,8 @@
-// Where --events writes: a file, or stdout. One line an event, whole lines only.
+// Where --events writes: a file, a FIFO, or a standard stream. One line an event, whole lines only; what is there
+// already is never destroyed.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "taskhost/taskhost.h"
@@ -9,28 +11,42 @@ namespace taskhost {
 
 class EventFile {
  public:
-  // "-" is stdout. Truncates. On failure is_open is false and problem says why.
+  // Opens, before anything is loaded: "-" is stdout. On failure is_open is false and problem says why. A stream of the
+  // process's own is taken away from it: what tasks print to stdout goes to stderr from now on.
   explicit EventFile(const std::string& path);
-  ~EventFile();
   EventFile(const EventFile&) = delete;
   EventFile& operator=(const EventFile&) = delete;
 
   bool is_open() const noexcept { return descriptor_ >= 0; }
   const std::string& problem() const noexcept { return problem_; }
 
-  // The host's event thread. Collects lines while more follow at once. After a failed write the rest is dropped.
-  void write(const taskhost_event& event);
-  bool failed() const noexcept { return failed_; }  // once the host has stopped
+  // Before the host starts. Trouble goes to its log as soon as it comes, and at the end what never got to its place.
+  void subscribe(taskhost_host* host);
 
  private:
+  void open_path();
+  void follow_rename();
+  void take_stream(int stream);
+  void write(const taskhost_event& event);
   void flush();
+  bool wait_for_room(int error);
+  void take_back_half_a_line();
+  void finish();
+  void tell(int32_t level, const std::string& text) const;
 
-  const std::string path_;
+  std::string path_;  // absolute; empty: a stream
+  std::string name_;  // for people
   int descriptor_ = -1;
-  bool owned_ = false;
-  bool failed_ = false;
+  bool is_regular_ = false;
+  taskhost_host* host_ = nullptr;
   std::string problem_;
-  std::string buffer_;
+
+  // The host's event thread.
+  std::string buffer_;       // whole lines
+  std::size_t written_ = 0;  // of the buffer
+  std::uint64_t lost_ = 0;   // events
+  bool full_ = false;        // there was no room, and that was told
+  bool over_ = false;        // nobody will ever read it
 };
 
 }  // namespace taskhost

@@ -36,14 +36,21 @@ bool EventLog::close() {
   std::unique_lock lock(mutex_);
   closing_ = true;
   filled_.notify_one();
-  // As long as it moves it may take its time.
+  const auto end = std::chrono::steady_clock::now() + limits_.close;
+  bool has_hurried = false;
   while (!worker_done_) {
+    if (!has_hurried && std::chrono::steady_clock::now() >= end) {
+      has_hurried = hurrying_ = true;
+      log_.write(LogLevel::warning, nullptr, "whoever gets the events is too slow: those that wait are thrown away");
+    }
     const std::uint64_t seen = handed_out_;
-    const bool moved = emptied_.wait_for(lock, 3 * patience, [&] { return worker_done_ || handed_out_ != seen; });
+    const bool moved = emptied_.wait_for(lock, limits_.patience, [&] { return worker_done_ || handed_out_ != seen; });
     if (!moved) {
+      const std::uint64_t left = published_ - std::min<std::uint64_t>(published_, handed_out_);
       lock.unlock();
       worker_.detach();
-      log_.write(LogLevel::error, nullptr, "an event subscriber does not return; its last events are lost");
+      log_.write(LogLevel::error, nullptr,
+                 "whoever gets the events does not read: the last " + std::to_string(left) + " events are lost");
       return false;
     }
   }
@@ -56,7 +63,7 @@ void EventLog::flush() noexcept {
   try {
     std::unique_lock lock(mutex_);
     const std::uint64_t all = published_;
-    emptied_.wait_for(lock, patience, [&] { return worker_done_ || handed_out_ >= all; });
+    emptied_.wait_for(lock, limits_.patience, [&] { return worker_done_ || handed_out_ >= all; });
   } catch (const std::exception&) {
     // Only a courtesy.
   }
@@ -92,11 +99,11 @@ bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind)
   // The few of the host itself always get in: how it ended must not be lost.
   if (kind == EventKind::host_stopping || kind == EventKind::host_stopped || worker_done_) return true;
   if (giving_up_) {
-    giving_up_ = queue_.size() > queue_limit / 2;
+    giving_up_ = queue_.size() > limits_.queue / 2;
     return !giving_up_;
   }
-  if (queue_.size() < queue_limit) return true;
-  giving_up_ = !emptied_.wait_for(lock, patience, [this] { return queue_.size() < queue_limit; });
+  if (queue_.size() < limits_.queue) return true;
+  giving_up_ = !emptied_.wait_for(lock, limits_.patience, [this] { return queue_.size() < limits_.queue; });
   return !giving_up_;
 }
 
@@ -127,17 +134,23 @@ void EventLog::work() {
     const bool more = !queue_.empty();
     lock.unlock();
     emptied_.notify_all();
-    hand_out(entries, more);
+    const std::size_t handed = hand_out(entries, more);
     lock.lock();
+    if (handed != entries.size()) keep_only_the_end(entries, handed);
     emptied_.notify_all();
   }
   worker_done_ = true;
   emptied_.notify_all();
 }
 
-void EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
+// Returns how many it got to.
+std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
   std::string line;
   for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (hurrying_.load(std::memory_order_relaxed)) {
+      hurrying_ = false;
+      return i;
+    }
     const Entry& entry = entries[i];
     line.clear();
     ++sequence_;
@@ -151,6 +164,20 @@ void EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
     for (const Subscriber& subscriber : subscribers_) subscriber(record);
     handed_out_.store(sequence_, std::memory_order_relaxed);
   }
+  return entries.size();
+}
+
+// Under the lock, when there is no more time: what waits is counted, and the end is told.
+void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed) {
+  entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(handed));
+  queue_.insert(queue_.begin(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+  Entry last = std::move(queue_.back());
+  queue_.pop_back();
+  std::uint64_t lost = 0;
+  for (const Entry& entry : queue_) lost += entry.lost != 0 ? entry.lost : 1;
+  queue_.clear();
+  if (lost != 0) queue_.push_back({Event{}, now_us(), lost});
+  queue_.push_back(std::move(last));
 }
 
 void EventLog::summarize(const LogSummary& summary) noexcept {

@@ -20,10 +20,14 @@ namespace taskhost {
 
 class EventLog final : public EventSink {
  public:
-  static constexpr std::size_t queue_limit = 65'536;  // events that wait for subscribers
-  // How long one event waits for room in a full queue. A reader that takes more than about 1,000 events a second slows
-  // the host down and loses nothing; behind a slower one, events are lost until half of the queue is free.
-  static constexpr std::chrono::milliseconds patience{1000};
+  struct Limits {
+    std::size_t queue = 65'536;  // events that wait for subscribers
+    // How long one event waits for room in a full queue. A reader that takes more than about 1,000 events a second
+    // slows the host down and loses nothing; behind a slower one, events are lost until half of the queue is free. At
+    // the end, how long one call of a subscriber may take.
+    std::chrono::milliseconds patience{1000};
+    std::chrono::milliseconds close{5000};  // at the end, for all that waits
+  };
 
   struct Record {
     std::uint64_t sequence;
@@ -34,7 +38,8 @@ class EventLog final : public EventSink {
   };
   using Subscriber = std::function<void(const Record&)>;
 
-  explicit EventLog(Log& log) : log_(log) {}
+  explicit EventLog(Log& log) : EventLog(log, Limits{}) {}
+  EventLog(Log& log, const Limits& limits) : log_(log), limits_(limits) {}
   // After close, or without open.
   ~EventLog() override;
 
@@ -47,7 +52,7 @@ class EventLog final : public EventSink {
   // this object must live for ever.
   void open();
   bool close();
-  // Returns once all that was published before is handed out, or after `patience`.
+  // Returns once all that was published before is handed out, or after limits.patience.
   void flush() noexcept;
 
   bool publish(Event&& event) noexcept override;
@@ -66,9 +71,11 @@ class EventLog final : public EventSink {
   bool wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind);
   void push(Event&& event);
   void work();
-  void hand_out(const std::vector<Entry>& entries, bool more);
+  std::size_t hand_out(const std::vector<Entry>& entries, bool more);
+  void keep_only_the_end(std::vector<Entry>& entries, std::size_t handed);
 
   Log& log_;
+  const Limits limits_;
   std::vector<Subscriber> subscribers_;
   std::atomic<bool> stopping_{false};
 
@@ -79,7 +86,8 @@ class EventLog final : public EventSink {
   std::uint64_t lost_ = 0;  // since the last one that got in
   std::uint64_t published_ = 0;
   std::atomic<std::uint64_t> handed_out_{0};
-  bool giving_up_ = false;  // the reader is too slow: what comes is lost until half of the queue is free
+  std::atomic<bool> hurrying_{false};  // close has no more time for what waits
+  bool giving_up_ = false;             // the reader is too slow: what comes is lost until half of the queue is free
   bool closing_ = false;
   bool stopped_ = false;  // host_stopped was published: nothing comes after it
   bool worker_done_ = true;

@@ -76,6 +76,8 @@ class Host {
   Log& log() noexcept { return *log_; }
   // [any thread] Hands out what was logged and published, as far as the readers read; for a second or two at most.
   void flush() noexcept;
+  // The log alone, by a signal handler or a thread that has crashed; for a second at most.
+  void flush_in_handler() noexcept { log_->flush_in_handler(); }
   // After wait: threads of abandoned tasks, or of a subscriber, still use this object.
   bool must_stay() const noexcept { return must_stay_; }
 

@@ -10,12 +10,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "own_descriptor.hpp"
+
 namespace taskhost {
 
 namespace {
 
-// Above what programs number by hand.
-constexpr int lowest_own_descriptor = 100;
 constexpr int patience_ms = 100;
 // What a pipe that poll calls writable takes at once. (PIPE_BUF)
 constexpr std::size_t line_limit = 4096;
@@ -29,8 +29,7 @@ void keep_stderr() noexcept {
     (void)::dup3(STDERR_FILENO, kept, O_CLOEXEC);
     return;
   }
-  int copy = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, lowest_own_descriptor);
-  if (copy < 0 && errno == EINVAL) copy = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);  // RLIMIT_NOFILE is that small
+  const int copy = duplicate_out_of_reach(STDERR_FILENO);
   if (copy < 0) return;
   int none = STDERR_FILENO;
   if (!kept_stderr.compare_exchange_strong(none, copy)) ::close(copy);

@@ -1,19 +1,28 @@
 #include "log.hpp"
 
+#include <poll.h>
 #include <pthread.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/details/os.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/sinks/base_sink.h>
+#include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include "event_json.hpp"
+#include "last_words.hpp"
 #include "manifest_text.hpp"
 
 namespace taskhost {
@@ -22,7 +31,9 @@ namespace {
 
 constexpr std::size_t queue_size = 8192;        // lines
 constexpr std::size_t line_limit = 4096 + 512;  // bytes: a task's longest message, and what we say around it
-constexpr std::chrono::seconds flush_limit{1};
+constexpr std::size_t chunk = 4096;          // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
+constexpr std::chrono::seconds patience{1};  // with a reader that does not read
+constexpr std::chrono::seconds flush_limit{5};  // with one that is slow
 
 class ReceiverSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -42,6 +53,68 @@ class ReceiverSink final : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 
   Log::Receiver receiver_;
+};
+
+// Past stdio, whose lock on stderr a write that does not return would keep until the end of the process, and beyond it.
+class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  StderrSink() : coloured_(spdlog::details::os::is_color_terminal() && ::isatty(own_stderr()) == 1) {
+    const char* no_color = std::getenv("NO_COLOR");  // no-color.org
+    if (no_color != nullptr && *no_color != '\0') coloured_ = false;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    line_.clear();
+    formatter_->format(message, line_);
+    const std::string_view words(line_.data(), line_.size());
+    if (!coloured_ || message.color_range_end <= message.color_range_start) {
+      text_.append(words);
+    } else {
+      text_.append(words.substr(0, message.color_range_start)).append(colour_of(message.level));
+      text_.append(words.substr(message.color_range_start, message.color_range_end - message.color_range_start));
+      text_.append("\033[m").append(words.substr(message.color_range_end));
+    }
+    if (text_.size() >= chunk) flush_();
+  }
+
+  void flush_() override {
+    const char* next = text_.data();
+    std::size_t left = text_.size();
+    while (left != 0) {
+      const ssize_t written = ::write(own_stderr(), next, left);
+      if (written >= 0) {
+        next += written;
+        left -= static_cast<std::size_t>(written);
+      } else if (errno == EAGAIN) {  // its other end may have made it non-blocking for us too
+        pollfd descriptor{.fd = own_stderr(), .events = POLLOUT, .revents = 0};
+        ::poll(&descriptor, 1, -1);
+      } else if (errno != EINTR) {
+        break;  // nobody is there to be told
+      }
+    }
+    text_.clear();
+  }
+
+  static std::string_view colour_of(spdlog::level::level_enum level) {
+    switch (level) {
+      case spdlog::level::warn:
+        return "\033[33m\033[1m";
+      case spdlog::level::err:
+      case spdlog::level::critical:
+        return "\033[31m\033[1m";
+      case spdlog::level::info:
+        return "\033[32m";
+      case spdlog::level::debug:
+        return "\033[36m";
+      default:
+        return "\033[37m";
+    }
+  }
+
+  bool coloured_;
+  spdlog::memory_buf_t line_;
+  std::string text_;
 };
 
 std::string_view name_of(LogLevel level) noexcept {
@@ -71,6 +144,26 @@ std::int64_t now_us() {
       .count();
 }
 
+std::string line_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
+  std::string result;
+  if (format == LogFormat::text) {
+    if (task != nullptr) result.append("[").append(printable_text(task, 128)).append("] ");
+    result += printable_text(text, line_limit);
+    return result;
+  }
+  result = "{\"time\":\"";
+  append_time(result, now_us());
+  result.append("\",\"level\":\"").append(name_of(level)).append("\"");
+  if (task != nullptr) {
+    result += ",\"task\":";
+    append_json_string(result, task);
+  }
+  result += ",\"message\":";
+  append_json_string(result, text);
+  result += "}";
+  return result;
+}
+
 }  // namespace
 
 // The queue, and who empties it. Shared with the thread, which a writer that does not return may keep for ever.
@@ -78,11 +171,12 @@ std::int64_t now_us() {
 // is quiet.
 struct Log::Writer {
   struct Line {
+    spdlog::log_clock::time_point time;
     spdlog::level::level_enum level;
     std::string text;
   };
 
-  explicit Writer(spdlog::sink_ptr sink) : logger("taskhost", std::move(sink)) {}
+  Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {}
 
   void put(Line&& line) {
     {
@@ -98,47 +192,85 @@ struct Log::Writer {
     filled.notify_one();
   }
 
+  // Takes no more than is written at once: what waits here is the newest, and it is the oldest that may go.
   void work() {
     std::unique_lock lock(mutex);
     while (true) {
       filled.wait(lock, [this] { return closing || !lines.empty(); });
-      if (lines.empty()) return;
-      std::deque<Line> batch;
-      batch.swap(lines);
+      if (lines.empty() || thrown_away) return;
+      std::size_t bytes = 0;
+      std::uint64_t count = 0;
+      const std::uint64_t gap = std::exchange(lost, 0);
+      while (!lines.empty() && bytes < chunk && count < batch.size()) {
+        bytes += lines.front().text.size();
+        batch[count++] = std::move(lines.front());
+        lines.pop_front();
+      }
       lock.unlock();
-      for (const Line& line : batch) logger.log(line.level, line.text);  // an error of the sink's is spdlog's to tell
+      if (gap != 0) {
+        logger.error(line_of(format, LogLevel::error, nullptr,
+                             std::to_string(gap) + " lines are missing here: the log's reader is too slow"));
+      }
+      for (std::uint64_t i = 0; i < count; ++i) logger.log(batch[i].time, {}, batch[i].level, batch[i].text);
       logger.flush();
       lock.lock();
-      done += batch.size();
+      done += count;
       emptied.notify_all();
     }
   }
 
-  // Whether all that had come in by now went out in time.
+  // Whether all that had come in by now went out. A reader that is slow has some time, one that does not read little.
   bool await() {
     std::unique_lock lock(mutex);
-    return emptied.wait_for(lock, flush_limit, [this, all = taken_in] { return done >= all; });
+    const std::uint64_t all = taken_in;
+    const auto end = std::chrono::steady_clock::now() + flush_limit;
+    while (done < all) {
+      const std::uint64_t seen = done;
+      const auto limit = std::min(end, std::chrono::steady_clock::now() + patience);
+      if (!emptied.wait_until(lock, limit, [&] { return done != seen; })) return false;
+    }
+    return true;
   }
 
+  // The same, where no lock may be taken and nothing woken.
+  bool await_in_handler() const noexcept {
+    const std::uint64_t all = taken_in;
+    constexpr timespec moment{0, 1'000'000};
+    for (int tries = 0; tries < std::chrono::milliseconds(patience).count() && done < all; ++tries) {
+      ::nanosleep(&moment, nullptr);
+    }
+    return done >= all;
+  }
+
+  // For a reader that does not read: what it has not taken goes. Returns how many lines that is.
+  std::uint64_t throw_away() {
+    const std::lock_guard lock(mutex);
+    thrown_away = true;
+    return taken_in - done + lost;
+  }
+
+  const LogFormat format;
   spdlog::logger logger;  // writes on the calling thread
   std::mutex mutex;
   std::condition_variable filled;   // the thread waits
   std::condition_variable emptied;  // flush waits
   std::deque<Line> lines;
-  std::uint64_t taken_in = 0;
-  std::uint64_t done = 0;  // written, or thrown away
-  std::uint64_t lost = 0;
+  std::array<Line, 64> batch;  // the thread's
+  std::atomic<std::uint64_t> taken_in{0};
+  std::atomic<std::uint64_t> done{0};  // written, or thrown away
+  std::uint64_t lost = 0;              // thrown away, and not yet told
   bool closing = false;
+  bool thrown_away = false;
 };
 
-Log::Log(LogLevel level, LogFormat format, Receiver receiver) : format_(format) {
+Log::Log(LogLevel level, LogFormat format, Receiver receiver) : has_receiver_(receiver != nullptr) {
   spdlog::sink_ptr sink;
-  if (receiver) {
+  if (has_receiver_) {
     sink = std::make_shared<ReceiverSink>(std::move(receiver));
   } else {
-    sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>();
+    sink = std::make_shared<StderrSink>();
   }
-  writer_ = std::make_shared<Writer>(std::move(sink));
+  writer_ = std::make_shared<Writer>(format, std::move(sink));
   writer_->logger.set_level(spdlog_level(level));
   writer_->logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
   thread_ = std::thread([writer = writer_] {
@@ -148,16 +280,12 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : format_(format) 
 }
 
 Log::~Log() {
-  std::uint64_t lost = 0;
-  {
-    const std::lock_guard lock(writer_->mutex);
-    lost = writer_->lost;
-  }
-  if (lost != 0) {
-    write(LogLevel::warning, nullptr,
-          "the log could not be kept up with: " + std::to_string(lost) + " lines were left out");
-  }
   const bool written = flush();
+  if (!written) {
+    const std::uint64_t missing = writer_->throw_away();
+    if (!has_receiver_)
+      last_words("the log's reader does not read: its last " + std::to_string(missing) + " lines are not written");
+  }
   {
     const std::lock_guard lock(writer_->mutex);
     writer_->closing = true;
@@ -173,7 +301,7 @@ Log::~Log() {
 void Log::write(LogLevel level, const char* task, std::string_view text) noexcept {
   try {
     if (closed_.load(std::memory_order_relaxed) || !writer_->logger.should_log(spdlog_level(level))) return;
-    writer_->put({spdlog_level(level), line(level, task, text)});
+    writer_->put({spdlog::log_clock::now(), spdlog_level(level), line_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
     // A line that can't be written must not stop what it tells of.
   }
@@ -196,24 +324,6 @@ bool Log::flush() noexcept {
   }
 }
 
-std::string Log::line(LogLevel level, const char* task, std::string_view text) const {
-  std::string result;
-  if (format_ == LogFormat::text) {
-    if (task != nullptr) result.append("[").append(printable_text(task, 128)).append("] ");
-    result += printable_text(text, line_limit);
-    return result;
-  }
-  result = "{\"time\":\"";
-  append_time(result, now_us());
-  result.append("\",\"level\":\"").append(name_of(level)).append("\"");
-  if (task != nullptr) {
-    result += ",\"task\":";
-    append_json_string(result, task);
-  }
-  result += ",\"message\":";
-  append_json_string(result, text);
-  result += "}";
-  return result;
-}
+bool Log::flush_in_handler() noexcept { return writer_->await_in_handler(); }
 
 }  // namespace taskhost

@@ -1,5 +1,6 @@
 // The log: lines for people (or, as JSON, for machines), written by a thread of its own, so that a terminal that does
-// not read never holds up the host. Bounded: where the writer can't keep up, the oldest lines go, and are counted.
+// not read never holds up the host. Bounded: where the writer can't keep up, the oldest lines go, and a line in their
+// place says how many.
 #pragma once
 
 #include <atomic>
@@ -22,7 +23,7 @@ class Log {
   using Receiver = std::function<void(LogLevel level, std::string_view line)>;
 
   Log(LogLevel level, LogFormat format, Receiver receiver);
-  // Writes what is left, waiting a second at most for a reader that does not read.
+  // Writes what is left, as flush does; what a reader has not taken then is counted on stderr.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -33,13 +34,15 @@ class Log {
   // Any thread. From its return on the receiver is not called any more; lines are thrown away.
   void close() noexcept;
 
-  // Any thread. Returns once what was written before has reached the receiver; false: not within a second.
+  // Any thread. Returns once what was written before has reached the receiver; false: a second went by in which it took
+  // nothing, or five in all.
   bool flush() noexcept;
 
- private:
-  std::string line(LogLevel level, const char* task, std::string_view text) const;
+  // The same for a signal handler and for a thread that has crashed: takes no lock, and waits a second at most.
+  bool flush_in_handler() noexcept;
 
-  const LogFormat format_;
+ private:
+  const bool has_receiver_;
   std::atomic<bool> closed_{false};
   struct Writer;
   std::shared_ptr<Writer> writer_;  // shared with the thread, which may outlive this object

@@ -43,22 +43,21 @@ TEST_CASE("without --events stdout stays empty") {
   CHECK(end.out.empty());
 }
 
-TEST_CASE("an events file of an earlier run is replaced") {
-  Scene scene;
-  add_some_tasks(scene);
-  const Command command = scene.command();
-  scene.run();
-  Process(command).wait();
-  EventFile file(scene.events_path());
-  CHECK(broken_event_rules(file.read_all(), {.status = 1}) == "");
-}
-
 TEST_CASE("events that can't be written to where they were told to go are a usage error, and nothing is started") {
   Scene scene;
   add_some_tasks(scene);
   Command command = scene.command();
   SECTION("a folder that is not there") {
     command.arguments[2] = (scene.directory() / "no/such/folder/events.jsonl").string();
+  }
+  SECTION("a closed stdout") {
+    command.arguments[2] = "-";
+    command.out = Wiring::closed;
+    const ProcessEnd end = Process(command).wait();
+    INFO(end.summary());
+    CHECK(end.status == 2);
+    CHECK(has_line(end.err, {"stdout", "can't be written"}));
+    return;
   }
   SECTION("a directory") { command.arguments[2] = scene.directory().path().string(); }
   const Run run = scene.start(command).finish();

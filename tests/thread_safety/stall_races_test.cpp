@@ -143,16 +143,21 @@ TEST_CASE("start, poll and drop that take long together, and none of them too lo
 
 TEST_CASE("a storm of stalls is summed up in the log, but for each task's first one, and whole in the stream") {
   StallScene scene(with_limit(10ms));
-  const auto slow = [](int polls) {
-    return stepping([polls, done = std::make_shared<int>(0)](Execution& execution) {
-      std::this_thread::sleep_for(20ms);
+  // A call that lasts until its stall is told.
+  const auto stall = [&scene](const char* task) {
+    const std::size_t before = scene.sink->count(EventKind::task_stalled, task);
+    while (scene.sink->count(EventKind::task_stalled, task) == before) std::this_thread::sleep_for(1ms);
+  };
+  const auto slow = [stall](int polls) {
+    return stepping([stall, polls, done = std::make_shared<int>(0)](Execution& execution) {
+      stall("storm");
       execution.wake_after(0);
       return ++*done < polls ? Status::pending : Status::ok;
     });
   };
   scene.add("storm", slow(250));
-  scene.add("late", stepping([begun = std::make_shared<bool>(false)](Execution& execution) {
-              if (*begun) std::this_thread::sleep_for(60ms);
+  scene.add("late", stepping([stall, begun = std::make_shared<bool>(false)](Execution& execution) {
+              if (*begun) stall("late");
               const bool ends = *begun;
               *begun = true;
               execution.wake_after(4'000'000'000);

@@ -213,7 +213,9 @@ TASKHOST_API size_t taskhost_task_count(const taskhost_host *host);
 /* [owner] Receives every event, in order, from a thread of the host's, one at a time. Before start; up to 16
  * subscribers. 65,536 events may wait. Then a subscriber that takes about 1,000 events a second or more slows the host
  * down; behind a slower one some are lost, and an "events_lost" event says how many. The last call comes before run or
- * wait returns, unless a call does not return for three seconds. It may call [any-thread] functions only. */
+ * wait returns. Once all has stopped, a call may take a second, and all that are left five; then those in the queue are
+ * lost and counted, and "host_stopped" comes last. If a call does not return, run and wait do so without it, the log
+ * says it, and the program has to leave user's memory alone until its end. It may call [any-thread] functions only. */
 TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(void *user, const taskhost_event *event),
                                        void *user);
 
@@ -249,7 +251,7 @@ TASKHOST_API int32_t taskhost_inspect(taskhost_host *host, const char *path, int
  * a task gives up, the order of start and stop. In TASKHOST_LOG_FORMAT_TEXT or _JSON, in *text. Before start. */
 TASKHOST_API int32_t taskhost_explain(taskhost_host *host, int32_t format, const char **text);
 
-/* [owner] Writes a line to the host's log, for programs that have no log of their own. */
+/* [any-thread] Writes a line to the host's log, for programs that have no log of their own. */
 TASKHOST_API void taskhost_log_line(taskhost_host *host, int32_t level, const char *text);
 
 /* [any-thread] Does a plugin keep the contract (abi/CONTRACT.md)? Runs its executions in ways that a host does rarely,

@@ -59,7 +59,8 @@ std::pair<Descriptor, Descriptor> open_pipe() {
 }
 
 // The program's side of a stream; empty for a closed one.
-Descriptor open_stream(Wiring wiring, bool for_input) {
+Descriptor open_stream(Wiring wiring, bool for_input, int own = -1) {
+  if (own >= 0) return Descriptor(::fcntl(own, F_DUPFD_CLOEXEC, 3));
   switch (wiring) {
     case Wiring::closed:
       return {};
@@ -195,8 +196,8 @@ Process::Process(const Command& command) {
   const std::vector<char*> environment = merge_environment(additions);
 
   const Descriptor in = open_stream(command.in, true);
-  Descriptor out = open_stream(command.out, false);
-  Descriptor err = open_stream(command.err, false);
+  Descriptor out = open_stream(command.out, false, command.out_descriptor);
+  Descriptor err = open_stream(command.err, false, command.err_descriptor);
   auto [report_read, report_write] = open_pipe();
   const ChildPlan plan{
       .program = words.front().c_str(),
@@ -222,10 +223,10 @@ Process::Process(const Command& command) {
     errno = error;
     throw_errno("can't start " + words.front());
   }
-  if (command.out == Wiring::captured) {
+  if (command.out == Wiring::captured && command.out_descriptor < 0) {
     out_ = out.release();
   }
-  if (command.err == Wiring::captured) {
+  if (command.err == Wiring::captured && command.err_descriptor < 0) {
     err_ = err.release();
   }
 }

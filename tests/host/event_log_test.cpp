@@ -1,0 +1,127 @@
+// How events get out behind readers of all kinds, and at the end.
+#include "event_log.hpp"
+
+#include <chrono>
+#include <future>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace taskhost;
+using Json = nlohmann::json;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+namespace {
+
+struct Scene {
+  std::promise<std::string> first_line;
+  bool has_one = false;
+  Log log{LogLevel::info, LogFormat::text, [this](LogLevel, std::string_view line) {
+            if (!std::exchange(has_one, true)) first_line.set_value(std::string(line));
+          }};
+  std::vector<Json> events;
+};
+
+void publish(EventLog& events, EventKind kind) {
+  Event event;
+  event.kind = kind;
+  event.for_log = false;
+  event.task = kind == EventKind::task_exited ? "pump" : nullptr;
+  events.publish(std::move(event));
+}
+
+std::uint64_t lost(const Json& event) {
+  return event["event"] == "events_lost" ? event["count"].get<std::uint64_t>() : 0;
+}
+
+}  // namespace
+
+TEST_CASE("events get out in order, numbered, and the last of a batch says so") {
+  Scene scene;
+  std::vector<bool> more;
+  EventLog events(scene.log);
+  events.subscribe([&](const EventLog::Record& record) {
+    scene.events.push_back(Json::parse(record.json));
+    more.push_back(record.more);
+  });
+  events.open();
+  for (int i = 0; i < 5000; ++i) publish(events, EventKind::task_exited);
+  publish(events, EventKind::host_stopped);
+  CHECK(events.close());
+  REQUIRE(scene.events.size() == 5001);
+  for (std::size_t i = 0; i < scene.events.size(); ++i) REQUIRE(scene.events[i]["seq"] == i + 1);
+  CHECK_FALSE(more.back());
+}
+
+TEST_CASE("what a slow reader has not taken when the time is over is counted, and the end is told") {
+  Scene scene;
+  EventLog events(scene.log, {.patience = hours(1), .close = milliseconds(0)});
+  std::promise<void> has_three;
+  std::shared_future<std::string> warning = scene.first_line.get_future().share();
+  events.subscribe([&](const EventLog::Record& record) {
+    scene.events.push_back(Json::parse(record.json));
+    if (record.sequence != 3) return;
+    has_three.set_value();
+    warning.wait();
+  });
+  events.open();
+  for (int i = 0; i < 3000; ++i) publish(events, EventKind::task_exited);
+  publish(events, EventKind::host_stopping);
+  publish(events, EventKind::host_stopped);
+  has_three.get_future().wait();
+  CHECK(events.close());
+  CHECK(warning.get().find("too slow") != std::string::npos);
+  REQUIRE(scene.events.size() == 5);
+  CHECK(lost(scene.events[3]) == 2998);
+  CHECK(scene.events[4]["event"] == "host_stopped");
+  CHECK(scene.events[4]["seq"] == 5);
+}
+
+TEST_CASE("a reader that does not return is left behind, and what it misses is counted in the log") {
+  Scene scene;
+  std::promise<void> may_return;
+  std::promise<void> has_returned;
+  // Left behind with its thread, which ends before the test does.
+  auto& events = *new EventLog(scene.log, {.patience = milliseconds(1), .close = hours(1)});
+  events.subscribe([&](const EventLog::Record& record) {
+    if (record.sequence == 1) may_return.get_future().wait();
+    if (record.sequence == 11) has_returned.set_value();
+  });
+  events.open();
+  for (int i = 0; i < 10; ++i) publish(events, EventKind::task_exited);
+  publish(events, EventKind::host_stopped);
+  CHECK_FALSE(events.close());
+  CHECK(scene.first_line.get_future().get().find("the last 11 events are lost") != std::string::npos);
+  may_return.set_value();
+  has_returned.get_future().wait();
+}
+
+TEST_CASE("behind a reader that does not read, events are lost and counted at their place") {
+  Scene scene;
+  std::promise<void> has_first;
+  std::promise<void> may_go_on;
+  std::promise<void> has_last;
+  EventLog events(scene.log, {.queue = 10, .patience = milliseconds(1)});
+  events.subscribe([&](const EventLog::Record& record) {
+    scene.events.push_back(Json::parse(record.json));
+    if (record.name == "host_stopped") has_last.set_value();
+    if (record.sequence != 1) return;
+    has_first.set_value();
+    may_go_on.get_future().wait();
+  });
+  events.open();
+  publish(events, EventKind::task_exited);
+  has_first.get_future().wait();
+  for (int i = 0; i < 25; ++i) publish(events, EventKind::task_exited);
+  publish(events, EventKind::host_stopped);
+  may_go_on.set_value();
+  has_last.get_future().wait();
+  events.close();
+  REQUIRE(scene.events.size() == 13);
+  CHECK(lost(scene.events[11]) == 15);
+  CHECK(scene.events[12]["event"] == "host_stopped");
+}

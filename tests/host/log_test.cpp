@@ -1,0 +1,88 @@
+// The log's way out: what is lost behind a reader that does not read, and that it is told.
+#include "log.hpp"
+
+#include <future>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace taskhost;
+
+namespace {
+
+// A reader that takes its first line only when it is let, and then all.
+struct Reader {
+  std::promise<void> has_one;
+  std::promise<void> may_go_on;
+  std::vector<std::string> lines;
+
+  Log::Receiver receiver() {
+    return [this](LogLevel, std::string_view line) {
+      if (lines.empty()) {
+        has_one.set_value();
+        may_go_on.get_future().wait();
+      }
+      lines.emplace_back(line);
+    };
+  }
+};
+
+std::string number(int line) { return "line " + std::to_string(line); }
+
+}  // namespace
+
+TEST_CASE("behind a reader that stops, the oldest lines go, and a line in their place says how many") {
+  constexpr int kept = 8192;
+  constexpr int too_many = 100;
+  Reader reader;
+  const LogFormat format = GENERATE(LogFormat::text, LogFormat::json);
+  {
+    Log log(LogLevel::info, format, reader.receiver());
+    log.write(LogLevel::info, nullptr, "first");
+    reader.has_one.get_future().wait();
+    for (int i = 0; i < kept + too_many; ++i) log.write(LogLevel::info, nullptr, number(i));
+    reader.may_go_on.set_value();
+    CHECK(log.flush());
+  }
+  REQUIRE(reader.lines.size() == 2 + kept);
+  CHECK(reader.lines[1].find("100 lines are missing here") != std::string::npos);
+  if (format == LogFormat::json) CHECK(reader.lines[1].starts_with("{\"time\":"));
+  for (int i = 0; i < kept; ++i) {
+    CAPTURE(i);
+    REQUIRE(reader.lines[static_cast<std::size_t>(2 + i)].find(number(i + too_many)) != std::string::npos);
+  }
+}
+
+TEST_CASE("lines below the level take no room") {
+  Reader reader;
+  {
+    Log log(LogLevel::warning, LogFormat::text, reader.receiver());
+    log.write(LogLevel::warning, nullptr, "first");
+    reader.has_one.get_future().wait();
+    for (int i = 0; i < 20'000; ++i) log.write(LogLevel::info, nullptr, number(i));
+    log.write(LogLevel::error, "task", "last");
+    reader.may_go_on.set_value();
+    CHECK(log.flush());
+  }
+  CHECK(reader.lines == std::vector<std::string>{"first", "[task] last"});
+}
+
+TEST_CASE("what was logged is out when a handler has waited for it") {
+  std::atomic<int> lines{0};
+  Log log(LogLevel::info, LogFormat::text, [&](LogLevel, std::string_view) { ++lines; });
+  for (int i = 0; i < 1000; ++i) log.write(LogLevel::info, nullptr, number(i));
+  CHECK(log.flush_in_handler());
+  CHECK(lines == 1000);
+}
+
+TEST_CASE("after close the receiver is called no more") {
+  int lines = 0;
+  Log log(LogLevel::info, LogFormat::text, [&](LogLevel, std::string_view) { ++lines; });
+  log.write(LogLevel::info, nullptr, "one");
+  log.flush();
+  log.close();
+  log.write(LogLevel::info, nullptr, "two");
+  log.flush();
+  CHECK(lines == 1);
+}

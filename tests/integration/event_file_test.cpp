@@ -1,0 +1,259 @@
+// Where events go, whatever happens to that place meanwhile: nothing that is there is destroyed, nothing waits for a
+// reader for ever, and what is lost is counted.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "scene.hpp"
+#include "support/catch.hpp"
+#include "support/pipe.hpp"
+
+using namespace taskhost::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string text_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+EventStream stream_of(const std::string& text) {
+  EventStream stream;
+  stream.append(text);
+  return stream;
+}
+
+// A task that is over at once.
+void add_short_task(Scene& scene) {
+  scene.add(task("pump", "probe", "shutdown_on_exit", probe_that_ends("ok", "5ms")));
+}
+
+// Some 100 events a second, and it runs until it is stopped.
+void add_busy_task(Scene& scene) {
+  scene.add(task("pump", "probe", "mandatory", probe_that_ends("error", "5ms"), 1'000'000));
+}
+
+Command events_to(Scene& scene, const std::string& path) {
+  Command command = scene.command();
+  command.arguments[2] = path;
+  return command;
+}
+
+}  // namespace
+
+TEST_CASE("an events file is appended to") {
+  Scene scene;
+  add_short_task(scene);
+  std::ofstream(scene.events_path()) << "kept\n";
+  CHECK(Process(scene.command()).wait().status == 0);
+  CHECK(Process(scene.command()).wait().status == 0);
+  const std::string text = text_of(scene.events_path());
+  REQUIRE(text.starts_with("kept\n"));
+  const std::size_t second = text.rfind("\n", text.rfind("host_started")) + 1;
+  CHECK(broken_event_rules(stream_of(text.substr(5, second - 5)), {}) == "");
+  CHECK(broken_event_rules(stream_of(text.substr(second)), {}) == "");
+}
+
+TEST_CASE("the names of a standard stream mean the stream, and keep what is there") {
+  const char* name = GENERATE("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1");
+  CAPTURE(name);
+  Scene scene;
+  add_short_task(scene);
+  const fs::path file = scene.directory() / "out";
+  std::ofstream(file) << "kept\n";
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);  // as a shell's > does, without the truncation
+  Command command = events_to(scene, name);
+  command.out_descriptor = descriptor;
+  CHECK(Process(command).wait().status == 0);
+  ::close(descriptor);
+  const std::string text = text_of(file);
+  REQUIRE(text.starts_with("kept\n"));
+  CHECK(broken_event_rules(stream_of(text.substr(5)), {}) == "");
+}
+
+TEST_CASE("what a task prints or does to the standard streams harms neither the events nor the log") {
+  Scene scene;
+  Json entry = task("rude", "takes_streams", "shutdown_on_exit");
+  entry["plugin"] = test_plugin_path("takes_streams").string();
+  scene.add(entry);
+  const ProcessEnd end = Process(events_to(scene, "-")).wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(broken_event_rules(stream_of(end.out), {}) == "");
+  CHECK(end.err.find("printed when loaded") != std::string::npos);
+  CHECK(end.err.find("half a line that was printed") != std::string::npos);
+  CHECK(has_line(end.err, {"rude", "logged afterwards"}));
+  CHECK(has_line(end.err, {"stopped well"}));
+}
+
+TEST_CASE("a FIFO without a reader does not hold up the start, and what nobody read is told") {
+  Scene scene;
+  add_short_task(scene);
+  const fs::path fifo = scene.directory() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const ProcessEnd end = Process(events_to(scene, fifo.string())).wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(has_line(end.err, {fifo.string(), "nobody reads the events", "bytes are lost"}));
+}
+
+TEST_CASE("the reader of a FIFO may come and go, and gets what comes while it is there") {
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path fifo = scene.directory() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  Process process(events_to(scene, fifo.string()));
+  std::string text;
+  for (int readers = 0; readers < 3; ++readers) {
+    const int reader = ::open(fifo.c_str(), O_RDONLY | O_CLOEXEC);
+    char byte = 0;
+    for (int lines = 0; lines < 10 && ::read(reader, &byte, 1) == 1;) {
+      text += byte;
+      lines += byte == '\n' ? 1 : 0;
+    }
+    ::close(reader);
+  }
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  const EventStream stream = stream_of(text);
+  CHECK(stream.events().size() == 30);
+  CHECK(stream.faults().empty());
+}
+
+TEST_CASE("a file that is rotated is followed by its name") {
+  Scene scene;
+  add_busy_task(scene);
+  Running running = scene.start();
+  running.wait_for("task_restarting");
+  const fs::path rotated = scene.directory() / "events.1";
+  fs::rename(scene.events_path(), rotated);
+  REQUIRE(eventually([&] { return fs::exists(scene.events_path()); }));
+  running.send(SIGTERM);
+  const ProcessEnd end = running.process().wait();
+  CHECK(end.status == 0);
+  CHECK(broken_event_rules(stream_of(text_of(rotated) + text_of(scene.events_path())), {}) == "");
+  CHECK(text_of(rotated).ends_with("\n"));
+}
+
+TEST_CASE("a file that is shortened meanwhile gets no hole") {
+  const bool as_stdout = GENERATE(false, true);
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path file = scene.events_path();
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  Command command = scene.command();
+  if (as_stdout) {
+    command.arguments[2] = "-";
+    command.out_descriptor = descriptor;
+  }
+  Process process(command);
+  ::close(descriptor);
+  REQUIRE(eventually([&] { return fs::file_size(file) > 2000; }));
+  fs::resize_file(file, 0);
+  REQUIRE(eventually([&] { return fs::file_size(file) > 500; }));
+  process.send(SIGTERM);
+  CHECK(process.wait().status == 0);
+  const std::string text = text_of(file);
+  CHECK(text.find('\0') == std::string::npos);
+  CHECK(stream_of(text).faults().empty());
+  CHECK(stream_of(text).events().back().name == "host_stopped");
+}
+
+TEST_CASE("a file size limit ends neither the host nor a line in its midst") {
+  Scene scene;
+  add_busy_task(scene);
+  Command command = scene.command();
+  command.limits.emplace_back(RLIMIT_FSIZE, 1000);
+  command.out = Wiring::null_device;  // what is captured is a file too
+  Pipe err;
+  command.err_descriptor = err.write_end();
+  Process process(command);
+  err.close_write_end();
+  std::string log;
+  while (log.find("can't be written") == std::string::npos) log += err.read_some();
+  process.send(SIGTERM);
+  log += err.read_all();
+  CHECK(process.wait().status == 0);
+  INFO(log);
+  CHECK(has_line(log, {scene.events_path().string(), "File too large", "tried again"}));
+  CHECK(has_line(log, {scene.events_path().string(), "were not written"}));
+  const std::string text = text_of(scene.events_path());
+  CHECK(text.ends_with("}\n"));
+  CHECK(stream_of(text).faults().empty());
+}
+
+TEST_CASE("a full disk is told at once, and nothing is lost if there is room again") {
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path disk = scene.directory() / "disk";
+  fs::create_directory(disk);
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=16k") != 0) {
+    WARN("left out: no disk can be mounted here");
+    return;
+  }
+  const fs::path filler = disk / "filler";
+  std::ofstream(filler) << std::string(8192, 'x');  // leaves room for some lines, and half of one
+  const fs::path file = disk / "events";
+  Process process(events_to(scene, file.string()));
+  CHECK(process.wait_for_err("No space left on device"));
+  CHECK(text_of(file).ends_with("}\n"));
+  REQUIRE(::mount("none", disk.c_str(), nullptr, MS_REMOUNT, "size=16m") == 0);
+  CHECK(process.wait_for_err("the events are written again"));
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(broken_event_rules(stream_of(text_of(file)), {}) == "");
+  ::umount(disk.c_str());
+}
+
+TEST_CASE("a reader of the events that stops reading holds up no stop, and its loss is counted") {
+  Scene scene;
+  add_busy_task(scene);
+  const Pipe out;
+  out.fill();
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  CHECK(process.wait_for_err("[pump] failed"));
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(has_line(end.err, {"does not read", "events are lost"}));
+}
+
+TEST_CASE("a slow reader of the events gets whole lines, the count of what it missed, and the end") {
+  Scene scene;
+  scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000));
+  Pipe out;
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  REQUIRE(eventually([&] { return out.is_full(); }));
+  out.close_write_end();
+  std::string text;
+  process.send(SIGTERM);
+  for (std::string more = out.read_some(1000); !more.empty(); more = out.read_some(1000)) {
+    text += more;
+    ::usleep(50'000);
+  }
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  const EventStream stream = stream_of(text);
+  CHECK(stream.faults().empty());
+  CHECK(stream.unfinished_line().empty());
+  CHECK(stream.count("events_lost") >= 1);
+  CHECK(stream.events().back().name == "host_stopped");
+}
