@@ -43,7 +43,9 @@ class LargePages final : public std::pmr::memory_resource {
 }  // namespace
 
 std::pmr::memory_resource* large_pages() noexcept {
-  static auto* const pages = new LargePages;  // never destroyed: an abandoned task's memory may outlive all else
+  // Never destroyed: an abandoned task's memory may outlive all else. In place, as there may be no memory for it.
+  alignas(LargePages) static std::byte place[sizeof(LargePages)];
+  static auto* const pages = new (place) LargePages;
   return pages;
 }
 

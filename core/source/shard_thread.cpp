@@ -109,8 +109,7 @@ void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
     if (quit_) break;       // after a turn: what the last handlers left is destroyed
     std::size_t handlers = 0;
     if (!turn.more) {
-      arm(turn.deadline);
-      if (shard_.port().begin_sleep()) {
+      if (arm(turn.deadline) && shard_.port().begin_sleep()) {
         shard_.doze();
         handlers += run_handler(*tenure, true);
         if (!tenure->leave_loop()) return;
@@ -140,15 +139,21 @@ std::size_t ShardThread::run_handler(Tenure& tenure, bool wait) noexcept {
   return 1;
 }
 
-// A timer that is armed too early costs a turn; arming it anew costs a system call. So only for an earlier time.
-void ShardThread::arm(Nanoseconds deadline) {
-  if (deadline >= armed_) return;
-  armed_ = deadline;
+// A timer that is armed too early costs a turn; arming it anew costs a system call. So only for an earlier time. False
+// if there was no memory for it: then the shard must not sleep, but try again.
+bool ShardThread::arm(Nanoseconds deadline) noexcept {
+  if (deadline >= armed_) return true;
   constexpr auto last = static_cast<Nanoseconds>(std::chrono::nanoseconds::max().count());
-  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(std::min(deadline, last))));
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error != boost::asio::error::operation_aborted) armed_ = never;
-  });
+  try {
+    timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(std::min(deadline, last))));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error != boost::asio::error::operation_aborted) armed_ = never;
+    });
+    armed_ = deadline;
+  } catch (const std::exception&) {
+    armed_ = never;
+  }
+  return armed_ == deadline;
 }
 
 void ShardThread::wait_for_wakes() {

@@ -50,7 +50,7 @@ class ShardThread {
 
   void run(const std::shared_ptr<Tenure>& tenure);
   std::size_t run_handler(Tenure& tenure, bool wait) noexcept;
-  void arm(Nanoseconds deadline);
+  bool arm(Nanoseconds deadline) noexcept;
   void wait_for_wakes();
 
   Shard shard_;

@@ -17,6 +17,7 @@
 
 #include "event_file.hpp"
 #include "exit_in_time.hpp"
+#include "no_memory.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
 #include "verify_command.hpp"
@@ -276,6 +277,8 @@ int run_words(int argument_count, char** arguments) {
     const int code = app.exit(error, asked_for);
     std::fputs(asked_for.str().c_str(), stdout);
     return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
+  } catch (const std::bad_alloc&) {
+    return say_no_memory();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "taskhost: %s\n", error.what());
     return TASKHOST_RESULT_SYSTEM;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "duration.hpp"
+#include "manifest_text.hpp"
 #include "nearest_word.hpp"
 
 namespace taskhost {
@@ -13,7 +14,7 @@ namespace {
 
 std::string complaint(std::string_view pointer, std::string_view words) {
   std::string text = "config: ";
-  if (!pointer.empty()) text.append(pointer).append(": ");
+  if (!pointer.empty()) text.append(printable_text(pointer, 200)).append(": ");
   return text.append(words);
 }
 
@@ -28,8 +29,6 @@ std::vector<std::string_view> words_of(std::string_view text) {
   }
 }
 
-std::string in_quotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
-
 }  // namespace
 
 ConfigValues::ConfigValues(std::string_view text)
@@ -43,7 +42,7 @@ ConfigValues::Found ConfigValues::find(const char* pointer) const {
     if (!root_.contains(path)) return {};
     return {&root_.at(path), {}};
   } catch (const nlohmann::json::exception&) {
-    return {nullptr, complaint("", "the plugin asks for " + in_quotes(pointer) +
+    return {nullptr, complaint("", "the plugin asks for " + quoted_text(pointer) +
                                        ", which is no JSON pointer; one looks like \"/every\" or \"/pins/0\"")};
   }
 }
@@ -55,15 +54,15 @@ ConfigValues::Problem ConfigValues::keys(std::string_view known) const {
   for (const auto& entry : root_.items()) {
     if (std::find(words.begin(), words.end(), entry.key()) != words.end()) continue;
     const std::string_view near = nearest_word(entry.key(), words);
-    std::string text = "unknown key " + in_quotes(entry.key());
+    std::string text = "unknown key " + quoted_text(entry.key());
     if (!near.empty()) {
-      text += "; did you mean " + in_quotes(near) + "?";
+      text += "; did you mean " + quoted_text(near) + "?";
     } else if (words.empty()) {
       text += "; there are none";
     } else {
-      text += "; known are " + in_quotes(words.front());
+      text += "; known are " + quoted_text(words.front());
       for (std::size_t index = 1; index < words.size(); ++index) {
-        text += (index + 1 < words.size() ? ", " : " and ") + in_quotes(words[index]);
+        text += (index + 1 < words.size() ? ", " : " and ") + quoted_text(words[index]);
       }
     }
     return complaint("", text);

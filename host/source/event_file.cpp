@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <new>
 #include <system_error>
 
 #include "own_descriptor.hpp"
@@ -108,12 +109,14 @@ void EventFile::subscribe(taskhost_host* host) {
       host, [](void* user, const taskhost_event* event) { static_cast<EventFile*>(user)->write(*event); }, this);
 }
 
-void EventFile::write(const taskhost_event& event) {
+void EventFile::write(const taskhost_event& event) try {
   const std::size_t limit = is_regular_ ? file_limit : pipe_limit;
   if (!buffer_.empty() && buffer_.size() + event.json_size + 1 > limit) flush();
   buffer_.append(event.json, event.json_size).push_back('\n');
   if (event.more == 0) flush();
   if (std::string_view(event.name) == "host_stopped") finish();
+} catch (const std::bad_alloc&) {
+  ++lost_;
 }
 
 void EventFile::flush() {

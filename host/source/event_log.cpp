@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -177,20 +178,32 @@ std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
       hurrying_ = false;
       return i;
     }
-    const Entry& entry = entries[i];
-    line.clear();
-    ++sequence_;
-    if (entry.lost != 0) {
-      append_events_lost_json(line, entry.lost, sequence_, entry.time_us);
-    } else {
-      append_event_json(line, entry.event, sequence_, entry.time_us);
+    const bool is_last = !more && i + 1 == entries.size();
+    try {
+      if (unmade_ != 0) {
+        hand_out(line, {Event{}, entries[i].time_us, unmade_}, false);
+        unmade_ = 0;
+      }
+      hand_out(line, entries[i], is_last);
+    } catch (const std::bad_alloc&) {
+      unmade_ += entries[i].lost != 0 ? entries[i].lost : 1;
     }
-    const Record record{sequence_, entry.lost != 0 ? "events_lost" : to_string(entry.event.kind),
-                        entry.lost != 0 ? nullptr : entry.event.task, line, more || i + 1 < entries.size()};
-    for (const Subscriber& subscriber : subscribers_) subscriber(record);
-    handed_out_.store(sequence_, std::memory_order_relaxed);
   }
   return entries.size();
+}
+
+void EventLog::hand_out(std::string& line, const Entry& entry, bool is_last) {
+  line.clear();
+  if (entry.lost != 0) {
+    append_events_lost_json(line, entry.lost, sequence_ + 1, entry.time_us);
+  } else {
+    append_event_json(line, entry.event, sequence_ + 1, entry.time_us);
+  }
+  ++sequence_;
+  const Record record{sequence_, entry.lost != 0 ? "events_lost" : to_string(entry.event.kind),
+                      entry.lost != 0 ? nullptr : entry.event.task, line, !is_last};
+  for (const Subscriber& subscriber : subscribers_) subscriber(record);
+  handed_out_.store(sequence_, std::memory_order_relaxed);
 }
 
 // Under the lock, when there is no more time: what waits is counted, and the end is told.

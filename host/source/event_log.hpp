@@ -74,6 +74,7 @@ class EventLog final : public EventSink {
   std::string lost_words() const;
   void work();
   std::size_t hand_out(const std::vector<Entry>& entries, bool more);
+  void hand_out(std::string& line, const Entry& entry, bool is_last);
   void keep_only_the_end(std::vector<Entry>& entries, std::size_t handed);
 
   Log& log_;
@@ -97,6 +98,7 @@ class EventLog final : public EventSink {
   std::uint64_t lost_task_count_ = 0;
 
   std::uint64_t sequence_ = 0;  // the worker's
+  std::uint64_t unmade_ = 0;    // events for whose lines there was no memory; told before the next one. The worker's
   std::thread worker_;
 };
 

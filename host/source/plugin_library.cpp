@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <exception>
 #include <filesystem>
+#include <new>
 #include <system_error>
 
 #include "elf_file.hpp"
@@ -114,6 +115,8 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     plugin->factories_ = std::move(reading.factories);
   } catch (const Shortage& shortage) {
     throw system_failure(shortage.error, "dlopen");
+  } catch (const std::bad_alloc&) {
+    throw;  // as likely the host's own as the entry's, and not the plugin's fault
   } catch (const std::exception& error) {
     loading.problem = std::string("its entry let an exception out: ") + error.what() + " (rule 1.3)";
   } catch (...) {

@@ -546,6 +546,6 @@ TEST_CASE("a supervisor for which there is no descriptor says which limit to rai
     message = error.what();
   }
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-  CHECK(message.starts_with("the process has no descriptor left; raise RLIMIT_NOFILE (ulimit -n, now 0)"));
+  CHECK(message.starts_with("the process has no descriptor left: RLIMIT_NOFILE is 0; raise it (ulimit -n)"));
 }
 #endif

@@ -151,3 +151,12 @@ TEST_CASE("what is no JSON, and what is no pointer, is told instead of a value")
   CHECK(text_problem(sample, "/a~2").find("is no JSON pointer") != std::string::npos);
   CHECK(text_problem(sample, nullptr) == "config: the plugin asks for a value without a JSON pointer");
 }
+
+TEST_CASE("a pointer and a key that are no text are told printably, at a bounded length") {
+  CHECK(text_problem(sample, "every\n\xff").find("asks for \"every\\u000a\\xff\", which") != std::string::npos);
+  const std::string problem = text_problem(sample, ("every" + std::string(5000, 'x')).c_str());
+  CHECK(problem.size() < 300);
+  const ConfigValues odd(R"({"a\u0007": {"b\u001b": 1}})");
+  CHECK(said(odd.keys("door")).find("a\\u0007") != std::string::npos);
+  CHECK(text_problem(odd, "/a\a/b\x1b").find("config: /a\\u0007/b\\u001b: ") == 0);
+}
