@@ -1,7 +1,6 @@
 #include "signal_handler.hpp"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include <mutex>
 
 #include "last_words.hpp"
+#include "own_descriptor.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 
@@ -26,7 +26,6 @@ constexpr std::array<int, 5> known_numbers = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, 
 constexpr std::uint64_t one_request_ms = 1000;  // so far apart, two signals of one sender are two requests
 constexpr std::time_t end_after_s = 1;
 constexpr std::size_t end_stack_size = std::size_t{64} << 10;
-constexpr int lowest_own_descriptor = 100;  // above what programs number by hand
 constexpr std::uint64_t second_bit = std::uint64_t{1} << 32;
 
 constexpr std::uint64_t bit_of(int number) noexcept { return std::uint64_t{1} << number; }
@@ -176,7 +175,7 @@ void make_end_thread() {
 int new_eventfd() {
   const int low = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (low < 0) throw system_failure(errno, "eventfd");
-  const int high = SignalHandler::high_duplicate(low);
+  const int high = duplicate_out_of_reach(low);
   if (high < 0) return low;
   ::close(low);
   return high;
@@ -277,11 +276,6 @@ std::vector<std::string> SignalHandler::put_back() {
     texts.push_back(words_of(number, now));
   }
   return texts;
-}
-
-int SignalHandler::high_duplicate(int descriptor) noexcept {
-  const int high = ::fcntl(descriptor, F_DUPFD_CLOEXEC, lowest_own_descriptor);
-  return high < 0 && errno == EINVAL ? ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3) : high;  // RLIMIT_NOFILE is that small
 }
 
 bool SignalHandler::was_ignored(int number) noexcept {

@@ -43,9 +43,6 @@ class SignalHandler {
   // Puts handlers back that others have replaced, and says so, a text each, with the library if that is known.
   static std::vector<std::string> put_back();
 
-  // Above the numbers that programs mean when they close "all"; -1 and errno: the system refuses.
-  static int high_duplicate(int descriptor) noexcept;
-
   // Was the signal ignored when the host came?
   static bool was_ignored(int number) noexcept;
 };

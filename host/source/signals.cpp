@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "own_descriptor.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "taskhost/ext/signals.h"
@@ -38,7 +39,7 @@ Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int
     : stopping_(std::move(stopping)), act_(std::move(act)) {}
 
 void Signals::listen(boost::asio::io_context& context) {
-  const int descriptor = SignalHandler::high_duplicate(handler_.descriptor());
+  const int descriptor = duplicate_out_of_reach(handler_.descriptor());
   if (descriptor < 0) throw system_failure(errno, "dup");
   arrivals_.emplace(context, descriptor);
   wait();
