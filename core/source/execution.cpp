@@ -71,6 +71,12 @@ const Execution* Execution::current() noexcept {
   return call != nullptr ? call->task() : nullptr;
 }
 
+std::string_view Execution::current_function() noexcept {
+  const CallFrame* call = current_call();
+  if (call == nullptr) return to_string(Stage::none);
+  return call->call != nullptr ? "run" : to_string(call->stage());
+}
+
 void Execution::log(LogLevel level, std::string_view text) const noexcept {
   const TaskCell& cell = cell_of(*this);
   cell.kind->shard.sink().log(level, cell.name(), cut(text));

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "signal_stack.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -89,6 +90,7 @@ void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
   const int error = options.create(
       &workers.back().thread, attributes.get(),
       [](void* argument) -> void* {
+        const SignalStack stack;
         const std::unique_ptr<Begin> mine(static_cast<Begin*>(argument));
         work(std::move(mine->state), mine->number);
         return nullptr;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "event_file.hpp"
+#include "exit_in_time.hpp"
 #include "no_memory.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
@@ -47,12 +48,12 @@ int status_of(int32_t result) { return result > TASKHOST_RESULT_SYSTEM ? TASKHOS
 
 class HostHandle {
  public:
-  explicit HostHandle(const Arguments& arguments) {
+  HostHandle(const Arguments& arguments, std::uint32_t flags) {
     std::vector<const char*> dirs;
     for (const std::string& dir : arguments.plugin_dirs) dirs.push_back(dir.c_str());
     taskhost_options options{};
     options.struct_size = sizeof options;
-    options.flags = TASKHOST_HANDLE_SIGNALS;
+    options.flags = flags;
     options.shards = arguments.shards;
     options.plugin_dirs = dirs.data();
     options.plugin_dir_count = static_cast<uint32_t>(dirs.size());
@@ -95,7 +96,7 @@ int32_t load(const HostHandle& host, const std::string& path) {
 }
 
 int run(const Arguments& arguments) {
-  const HostHandle host(arguments);
+  const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
   // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
   EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
@@ -116,14 +117,15 @@ int run(const Arguments& arguments) {
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
     return status_of(result);
   }
-  // All is said and written. Leave at once: abandoned tasks may still run, and must not lose what they use to exit
-  // handlers; and a late signal finds the host's handlers in place, not the default that would change the status.
+  // All is said and written. A late signal finds the host's handlers in place, not the default that would change the
+  // status. Abandoned tasks may still run, and must not lose what they use to exit handlers and destructors.
+  if (result != TASKHOST_RESULT_STOP_TIMEOUT) exit_in_time(result);
   std::fflush(nullptr);
   std::_Exit(result);
 }
 
 int check(const Arguments& arguments) {
-  const HostHandle host(arguments);
+  const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
   if (host.get() == nullptr) return host.result();
   const int32_t result = load(host, arguments.path);
   if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
@@ -144,7 +146,7 @@ int check(const Arguments& arguments) {
 }
 
 int inspect(const Arguments& arguments) {
-  const HostHandle host(arguments);
+  const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
   if (host.get() == nullptr) return host.result();
   const char* text = nullptr;
   const int32_t result = taskhost_inspect(host.get(), arguments.path.c_str(),
@@ -287,8 +289,11 @@ int run_words(int argument_count, char** arguments) {
 
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
-  std::signal(SIGPIPE, SIG_IGN);     // a reader of the log or the events that goes away is no reason to end
-  std::signal(SIGXFSZ, [](int) {});  // a file that may not grow is one of the writes that fail
+  // A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
+  // writes that fail. Handlers that do nothing: what a plugin executes begins without them, and would inherit SIG_IGN.
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(number, [](int) {}) == SIG_IGN) std::signal(number, SIG_IGN);
+  }
   return with_output_written(run_words(argument_count, arguments));
 }
 

@@ -41,6 +41,12 @@ template <class Body>
 int32_t guarded(taskhost_host* host, Body&& body) noexcept {
   if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
   try {
+    if (host->host->is_elsewhere()) {
+      host->error =
+          "this process was forked after the host had been created, and has none of its threads: create it "
+          "after the fork";
+      return TASKHOST_RESULT_WRONG_STATE;
+    }
     host->error.clear();
     HostError error = body();
     host->error = std::move(error.text);
@@ -57,12 +63,13 @@ HostError bad_argument(const std::string& words) { return {TASKHOST_RESULT_BAD_M
 bool known_level(int32_t level_plus_one) { return level_plus_one >= 0 && level_plus_one <= TASKHOST_LOG_OFF + 1; }
 
 int32_t read_options(const taskhost_options& given, taskhost::HostOptions& options) {
-  if ((given.flags & ~TASKHOST_HANDLE_SIGNALS) != 0 || given.shards > taskhost::shard_limit ||
+  if ((given.flags & ~(TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0 || given.shards > taskhost::shard_limit ||
       !known_level(given.log_level_plus_one) ||
       (given.log_format != TASKHOST_LOG_FORMAT_TEXT && given.log_format != TASKHOST_LOG_FORMAT_JSON)) {
     return TASKHOST_RESULT_BAD_MANIFEST;
   }
   options.handle_signals = (given.flags & TASKHOST_HANDLE_SIGNALS) != 0;
+  options.name_crashes = (given.flags & (TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0;
   options.shards = given.shards;
   options.seed = given.seed;
   for (uint32_t i = 0; i < given.plugin_dir_count; ++i) options.plugin_directories.emplace_back(given.plugin_dirs[i]);
@@ -78,7 +85,7 @@ int32_t read_options(const taskhost_options& given, taskhost::HostOptions& optio
 }
 
 int32_t operate(taskhost_host* host, const char* name, taskhost::Operation operation) noexcept {
-  if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
+  if (host == nullptr || host->host->is_elsewhere()) return TASKHOST_RESULT_WRONG_STATE;
   if (name == nullptr) return TASKHOST_RESULT_UNKNOWN_TASK;
   try {
     return host->host->operate(name, operation);
@@ -226,13 +233,20 @@ int32_t taskhost_explain(taskhost_host* host, int32_t format, const char** text)
 }
 
 void taskhost_log_line(taskhost_host* host, int32_t level, const char* text) {
-  if (host == nullptr || text == nullptr || level < TASKHOST_LOG_TRACE || level > TASKHOST_LOG_ERROR) return;
+  if (host == nullptr || host->host->is_elsewhere() || text == nullptr || level < TASKHOST_LOG_TRACE ||
+      level > TASKHOST_LOG_ERROR)
+    return;
   host->host->log().write(taskhost::LogLevel{level}, nullptr, text);
 }
 
 void taskhost_destroy(taskhost_host* host) {
   if (host == nullptr) return;
   try {
+    if (host->host->is_elsewhere()) {
+      taskhost::Supervisor::leak(host->host);  // its threads, locks and descriptors are the parent's
+      delete host;
+      return;
+    }
     if (host->host->running()) {
       host->host->request_stop();
       host->host->wait();

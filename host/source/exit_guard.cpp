@@ -18,6 +18,7 @@ namespace taskhost {
 namespace {
 
 std::atomic<Host*> process_owner{nullptr};
+std::atomic<pid_t> guarded_process{0};
 
 // What was logged and published before goes out first, as far as its readers read.
 [[noreturn]] void leave(const std::string& words, int status) {
@@ -28,6 +29,7 @@ std::atomic<Host*> process_owner{nullptr};
 
 // Runs on the thread that called exit. If that thread is inside a plugin's function, the plugin did it.
 void on_exit() {
+  if (guarded_process.load() != ::getpid()) return;
   if (const char* path = library_being_loaded()) {
     leave(std::string(path) + ": it ended the process while it was loaded (rule 1.3)", TASKHOST_RESULT_BAD_PLUGIN);
   }
@@ -42,18 +44,25 @@ void on_exit() {
 }  // namespace
 
 void guard_against_exit() {
-  static std::once_flag once;
+  static std::once_flag once;  // a child's own host has its handler from here as well
+  guarded_process = ::getpid();
   std::call_once(once, [] { std::atexit(on_exit); });
 }
 
 bool claim_process(Host& host) noexcept {
   Host* none = nullptr;
+  if (Host* of_parent = process_owner.load(); of_parent != nullptr && of_parent->is_elsewhere())
+    process_owner = nullptr;
   return process_owner.compare_exchange_strong(none, &host);
 }
 
 void release_process(Host& host) noexcept {
   Host* owner = &host;
   process_owner.compare_exchange_strong(owner, nullptr);
+}
+
+void flush_process_in_handler() noexcept {
+  if (Host* host = process_owner.load()) host->flush_in_handler();
 }
 
 }  // namespace taskhost

@@ -5,12 +5,15 @@ namespace taskhost {
 
 class Host;
 
-// Any thread, any number of times. Installs an exit handler, once in a process.
+// Any thread, any number of times. Installs an exit handler, once in a process; does nothing in its children.
 void guard_against_exit();
 
 // The one running host of this process that owns the process's signals and its end; null: none. False: there is one
 // already. Process-wide, as signals and exit are.
 bool claim_process(Host& host) noexcept;
 void release_process(Host& host) noexcept;
+
+// [async-signal-safe] Hands out what that host has logged, for a second at most.
+void flush_process_in_handler() noexcept;
 
 }  // namespace taskhost

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <csignal>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <thread>
@@ -55,14 +54,8 @@ int new_eventfd() {
 // Stands for "the manifest's default" until the host starts and knows it.
 constexpr std::chrono::nanoseconds default_stop_timeout{-1};
 
-// "At once" must hold even if what is left does not let itself be ended.
-void end_process_soon() {
-  std::thread([] {
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    last_words("ended by a second signal before everything had stopped");
-    ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
-  }).detach();
-}
+constexpr std::chrono::seconds first_look{1};  // whether the signals are still the host's
+constexpr std::chrono::seconds last_look{3600};
 
 bool is_json(std::string_view text) { return text.empty() || nlohmann::json::accept(text); }
 
@@ -88,12 +81,14 @@ std::string task_problem(std::string_view name, std::string_view config, const T
 
 Host::Host(HostOptions options)
     : options_(std::move(options)),
+      process_(::getpid()),
       log_(std::make_unique<Log>(options_.log_level, options_.log_format, options_.log_receiver)),
       events_(std::make_unique<EventLog>(*log_)),
       request_descriptor_(new_eventfd()) {
   environment_.directory = absolute_directory({});
   keep_stderr();
   guard_against_exit();
+  if (options_.name_crashes) crashes_.emplace();
 }
 
 Host::~Host() {
@@ -102,6 +97,7 @@ Host::~Host() {
     wait();
   }
   signals_ = nullptr;
+  signal_look_.reset();
   if (requests_) requests_->release();
   requests_ = nullptr;
   supervisor_ = nullptr;
@@ -159,12 +155,13 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
     search.plugin_directories.emplace_back(absolute_directory(search.manifest_directory / own));
   }
   if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(search.manifest_directory);
-
+  (void)take_signals();  // a slow library must not make it deaf; a host that can't have them is told at its start
   Admission admission = admit(manifest, file, search, tasks_, environment_);
   for (const Note& note : admission.notes) log_->write(note.level, nullptr, note.text);
   const std::vector<Fault> of_groups = group_faults(manifest, file);
   faults.insert(faults.end(), of_groups.begin(), of_groups.end());
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
+  tell_lost_signals();
   const int code = faults.empty() ? TASKHOST_RESULT_BAD_PLUGIN : TASKHOST_RESULT_BAD_MANIFEST;
   faults.insert(faults.end(), admission.plugin_faults.begin(), admission.plugin_faults.end());
   if (!faults.empty()) return {code, lines_of(faults)};
@@ -291,14 +288,13 @@ unsigned Host::shard_count() const {
 
 HostError Host::start() {
   if (started_) return state_error("the host has started already");
-  if (options_.handle_signals && !claim_process(*this)) {
-    return state_error("another host of this process handles its signals");
-  }
+  if (!take_signals()) return state_error("another host of this process handles its signals");
   try {
     make_supervisor();
   } catch (...) {
     // In this order: they live on the supervisor's loop.
     signals_ = nullptr;
+    signal_look_.reset();
     if (requests_) requests_->release();
     requests_ = nullptr;
     supervisor_ = nullptr;
@@ -311,6 +307,37 @@ HostError Host::start() {
   running_.store(true, std::memory_order_release);
   supervisor_->start();
   return {};
+}
+
+// From the first load on, until it has stopped. False: another host has them.
+bool Host::take_signals() {
+  if (!options_.handle_signals || signals_) return true;
+  if (!claim_process(*this)) return false;
+  try {
+    signals_ = std::make_unique<Signals>([this] { return events_->stopping(); },
+                                         [this](Signals::Verdict verdict, int number) { on_signal(verdict, number); });
+  } catch (...) {
+    release_process(*this);
+    throw;
+  }
+  environment_.signals = signals_.get();
+  return true;
+}
+
+void Host::tell_lost_signals() {
+  if (!signals_) return;
+  for (const std::string& text : SignalHandler::put_back()) log_->write(LogLevel::warning, nullptr, text);
+}
+
+// Ever more rarely, so that a host at rest is left alone.
+void Host::look_after_signals(std::chrono::seconds after) {
+  if (after > last_look) return;
+  signal_look_.emplace(supervisor_->control(), after);
+  signal_look_->async_wait([this, after](const boost::system::error_code& error) {
+    if (error) return;
+    tell_lost_signals();
+    look_after_signals(after * 60);
+  });
 }
 
 // Everything that can fail, before anything is started.
@@ -330,10 +357,9 @@ void Host::make_supervisor() {
   names_.clear();
   supervisor_->add(std::move(tasks_));
   if (options_.handle_signals) {
-    std::signal(SIGPIPE, SIG_IGN);  // a reader of the log or the events that goes away is no reason to end
-    signals_ = std::make_unique<Signals>(supervisor_->control(),
-                                         [this](Signals::Verdict verdict, int number) { on_signal(verdict, number); });
-    environment_.signals = signals_.get();
+    signals_->deliver_all();  // what came while it was loaded: then nothing is started
+    signals_->listen(supervisor_->control());
+    look_after_signals(first_look);
   }
   requests_ = std::make_unique<boost::asio::posix::stream_descriptor>(supervisor_->control(), request_descriptor_);
   listen_for_requests();
@@ -381,7 +407,10 @@ void Host::flush() noexcept {
   log_->flush();
 }
 
+bool Host::is_elsewhere() const noexcept { return process_ != ::getpid(); }
+
 void Host::request_stop() noexcept {
+  if (is_elsewhere()) return;
   const std::uint64_t one = 1;
   const int kept = errno;  // this may be a signal handler
   [[maybe_unused]] const auto written = ::write(request_descriptor_, &one, sizeof one);
@@ -415,16 +444,16 @@ void Host::on_signal(Signals::Verdict verdict, int number) {
     case Signals::Verdict::taken_by_task:
       log_->write(LogLevel::info, nullptr, name + " goes to the tasks that subscribe to it");
       return;
+    case Signals::Verdict::unwanted:
+      log_->write(LogLevel::info, nullptr, name + " came, and no task wants it now");
+      return;
     case Signals::Verdict::stop:
       supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name});
-      return;
-    case Signals::Verdict::default_action:
       return;
     case Signals::Verdict::stop_at_once:
       log_->write(LogLevel::error, nullptr, "a second signal, " + name + ": stopping at once");
       supervisor_->request_stop({StopReason::signal, false, {}, "a second signal, " + name});
       supervisor_->expire_stop();
-      end_process_soon();
       return;
   }
 }

@@ -3,8 +3,12 @@
 // The thread tags are those of taskhost.h, which is a thin layer over this class.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +16,7 @@
 #include <vector>
 
 #include "admission.hpp"
+#include "crash_handler.hpp"
 #include "embed_task.hpp"
 #include "event_log.hpp"
 #include "factory_rules.hpp"
@@ -25,6 +30,7 @@ namespace taskhost {
 
 struct HostOptions {
   bool handle_signals = false;
+  bool name_crashes = false;
   unsigned shards = 0;     // 0: the manifest's, or one for each processor
   std::uint64_t seed = 0;  // of the jitter; 0: the manifest's, or another one each time
   std::vector<std::string> plugin_directories;
@@ -80,6 +86,8 @@ class Host {
   void flush_in_handler() noexcept { log_->flush_in_handler(); }
   // After wait: threads of abandoned tasks, or of a subscriber, still use this object.
   bool must_stay() const noexcept { return must_stay_; }
+  // [any thread, async-signal-safe] This is a child of the process that made it, and has none of its threads.
+  bool is_elsewhere() const noexcept;
 
  private:
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
@@ -93,9 +101,13 @@ class Host {
   void make_supervisor();
   void announce();
   void listen_for_requests();
+  bool take_signals();
+  void tell_lost_signals();
+  void look_after_signals(std::chrono::seconds after);
   void on_signal(Signals::Verdict verdict, int number);
 
   const HostOptions options_;
+  const pid_t process_;
   std::unique_ptr<Log> log_;
   std::unique_ptr<EventLog> events_;
   SteadyClock clock_;
@@ -115,7 +127,9 @@ class Host {
   const int request_descriptor_;  // an eventfd: readable once a stop is requested
   std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<boost::asio::posix::stream_descriptor> requests_;
+  std::optional<CrashHandler> crashes_;
   std::unique_ptr<Signals> signals_;
+  std::optional<boost::asio::steady_timer> signal_look_;
   TaskIndex index_;
   bool started_ = false;
   bool waited_ = false;

@@ -18,7 +18,8 @@ namespace taskhost {
 
 namespace {
 
-thread_local const char* loading_path = nullptr;
+// Initial-exec: a signal handler reads it.
+__attribute__((tls_model("initial-exec"))) thread_local const char* loading_path = nullptr;
 
 struct LoadingMark {
   explicit LoadingMark(const char* path) { loading_path = path; }

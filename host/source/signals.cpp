@@ -1,10 +1,11 @@
 #include "signals.hpp"
 
-#include <unistd.h>
-
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 
 #include "taskhost/core/execution.hpp"
+#include "taskhost/core/system_failure.hpp"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost {
@@ -28,28 +29,38 @@ constexpr std::uint32_t bit_of(int number) noexcept {
   }
 }
 
-constexpr std::uint32_t stop_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE;
-constexpr std::uint32_t known_signals =
-    stop_signals | TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER1 | TASKHOST_SIGNAL_USER2;
-
-// Asio's handlers use whatever stack there is; in a thread of a plugin that runs goroutines that may be too small a
-// one. Such runtimes give their threads another, for handlers that ask for it.
-void add_signal(boost::asio::signal_set& set, int number) {
-  set.add(number);
-  struct sigaction action {};
-  if (::sigaction(number, nullptr, &action) != 0) return;
-  action.sa_flags |= SA_ONSTACK;
-  ::sigaction(number, &action, nullptr);
-}
+constexpr std::uint32_t known_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE | TASKHOST_SIGNAL_HANGUP |
+                                        TASKHOST_SIGNAL_USER1 | TASKHOST_SIGNAL_USER2;
 
 }  // namespace
 
-Signals::Signals(boost::asio::io_context& context, std::function<void(Verdict, int)> act)
-    : set_(context), act_(std::move(act)) {
-  // The others keep their default until a task asks for them.
-  add_signal(set_, SIGINT);
-  add_signal(set_, SIGTERM);
-  listen();
+Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int)> act)
+    : stopping_(std::move(stopping)), act_(std::move(act)) {}
+
+void Signals::listen(boost::asio::io_context& context) {
+  const int descriptor = SignalHandler::high_duplicate(handler_.descriptor());
+  if (descriptor < 0) throw system_failure(errno, "dup");
+  arrivals_.emplace(context, descriptor);
+  wait();
+}
+
+void Signals::wait() {
+  arrivals_->async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                        [this](const boost::system::error_code& error) {
+                          if (error) return;
+                          deliver_all();
+                          wait();
+                        });
+}
+
+void Signals::deliver_all() {
+  for (const SignalHandler::Arrival arrival : handler_.take()) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) return;
+    }
+    act_(deliver(arrival), arrival.number);
+  }
 }
 
 bool Signals::subscribe(Waker waker, std::uint32_t signals) {
@@ -60,9 +71,10 @@ bool Signals::subscribe(Waker waker, std::uint32_t signals) {
     subscriptions_.erase(waker);
     return true;
   }
-  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) {
-    if ((signals & bit_of(number)) != 0) add_signal(set_, number);  // again: no effect
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
+    if ((signals & bit_of(number)) != 0) handler_.watch(number);
   }
+  ever_wanted_ |= signals;
   std::erase_if(subscriptions_, [](const auto& entry) { return !WakePort::current(entry.first); });
   subscriptions_[waker].wanted = signals;
   return true;
@@ -81,64 +93,35 @@ void Signals::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   subscriptions_.clear();
+  handler_.close();
 }
 
-Signals::Verdict Signals::deliver(int number) {
-  const std::uint32_t bit = bit_of(number);
+Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
+  const std::uint32_t bit = bit_of(arrival.number);
   const std::lock_guard lock(mutex_);
-  const bool asks_to_stop = (bit & stop_signals) != 0;
-  if (asks_to_stop) {
-    if (stop_seen_) return Verdict::stop_at_once;
-    stop_seen_ = true;
+  const bool asks_to_end = (bit & (TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE)) != 0;
+  if (arrival.second) {
+    // A task that took the first one and has ended since, without the host, has dealt with it.
+    const bool dealt_with =
+        !stopping_() && !takers_.empty() &&
+        std::none_of(takers_.begin(), takers_.end(), [](Waker taker) { return WakePort::current(taker); });
+    if (!dealt_with) return Verdict::stop_at_once;
+    handler_.begin_again();
   }
+  if (asks_to_end) takers_.clear();
   bool taken = false;
   std::erase_if(subscriptions_, [](const auto& entry) { return !WakePort::current(entry.first); });
   for (auto& [waker, subscription] : subscriptions_) {
     if ((subscription.wanted & bit) == 0) continue;
     subscription.pending |= bit;
     taken = true;
+    if (asks_to_end) takers_.push_back(waker);
     Execution::wake(waker);
   }
   if (taken) return Verdict::taken_by_task;
-  if (asks_to_stop) return Verdict::stop;
-  // Under the lock: who subscribes from now on adds it again, and gets what is raised.
-  boost::system::error_code ignored;
-  set_.remove(number, ignored);
-  return Verdict::default_action;
-}
-
-void Signals::listen() {
-  set_.async_wait([this](const boost::system::error_code& error, int number) {
-    if (error) return;
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_) return;
-    }
-    const Verdict verdict = deliver(number);
-    if (verdict == Verdict::default_action) {
-      ::kill(::getpid(), number);
-    } else {
-      act_(verdict, number);
-    }
-    listen();
-  });
-}
-
-const char* signal_name(int number) noexcept {
-  switch (number) {
-    case SIGINT:
-      return "SIGINT";
-    case SIGTERM:
-      return "SIGTERM";
-    case SIGHUP:
-      return "SIGHUP";
-    case SIGUSR1:
-      return "SIGUSR1";
-    case SIGUSR2:
-      return "SIGUSR2";
-    default:
-      return "a signal";
-  }
+  if (SignalHandler::was_ignored(arrival.number)) return Verdict::unwanted;
+  if (asks_to_end) return Verdict::stop;
+  return arrival.number == SIGHUP && (ever_wanted_ & bit) == 0 ? Verdict::stop : Verdict::unwanted;
 }
 
 }  // namespace taskhost

@@ -1,14 +1,17 @@
-// The process's signals, for a host that may handle them: to the tasks that subscribe, else a request to stop. Behind
-// the extension taskhost.signals. Any thread, unless it says otherwise.
+// Who gets which of the process's signals, for a host that may handle them: the tasks that subscribe, else it is a
+// request to stop. Behind the extension taskhost.signals. Any thread, unless it says otherwise.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
+#include <vector>
 
+#include "signal_handler.hpp"
 #include "taskhost/core/wake_port.hpp"
 
 namespace taskhost {
@@ -19,25 +22,29 @@ class Signals {
     taken_by_task,
     stop,
     stop_at_once,
-    default_action,  // no task wants it any more: as if none ever had
+    unwanted,  // no task wants it now, though one did, or whoever started the process has had it ignored
   };
 
-  // Handlers run on `context`'s thread. `act` is told what to do (never default_action, which is done here), and the
-  // signal's number. Throws boost::system::system_error if the system refuses the handlers.
-  Signals(boost::asio::io_context& context, std::function<void(Verdict, int)> act);
+  // `act` is told what to do, and the signal's number; `stopping` says whether the host stops already. Throws
+  // std::system_error if the system refuses.
+  Signals(std::function<bool()> stopping, std::function<void(Verdict, int)> act);
+
+  // From now on `act` is called on the context's thread. Before, deliver_all does it.
+  void listen(boost::asio::io_context& context);
+  // What has come by now. On the context's thread, or when that is at rest.
+  void deliver_all();
 
   // False: a bit that is no signal of ours. 0 ends the subscription.
   bool subscribe(Waker waker, std::uint32_t signals);
   std::uint32_t take(Waker waker);
 
-  // From now on a signal does nothing, until the end of this object, which gives the signals their default actions
+  // From now on a signal does nothing, until the end of this object, which gives the signals their former actions
   // again: a late one must not end the process. Tasks may still call: subscribe is false then, take 0. On the thread of
   // the context, or when that is at rest.
   void close();
 
-  // What happens when the signal comes; apart from the system, so that tests need no signal. A default_action that is
-  // due is there again, but the signal has yet to be raised.
-  Verdict deliver(int number);
+  // What happens when the signal comes; apart from the system, so that tests need no signal.
+  Verdict deliver(SignalHandler::Arrival arrival);
 
  private:
   struct Subscription {
@@ -45,17 +52,18 @@ class Signals {
     std::uint32_t pending = 0;
   };
 
-  void listen();
+  void wait();
 
-  boost::asio::signal_set set_;
+  SignalHandler handler_;
+  const std::function<bool()> stopping_;
   const std::function<void(Verdict, int)> act_;
+  std::optional<boost::asio::posix::stream_descriptor> arrivals_;
 
   std::mutex mutex_;
   std::unordered_map<Waker, Subscription> subscriptions_;  // those of ended executions go when a signal comes
+  std::vector<Waker> takers_;                              // of the first of two requests to end
+  std::uint32_t ever_wanted_ = 0;
   bool closed_ = false;
-  bool stop_seen_ = false;  // an INTERRUPT or TERMINATE has come, whoever took it
 };
-
-const char* signal_name(int number) noexcept;
 
 }  // namespace taskhost

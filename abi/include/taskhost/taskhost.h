@@ -72,11 +72,17 @@ extern "C" {
 #define TASKHOST_LOG_FORMAT_TEXT 0
 #define TASKHOST_LOG_FORMAT_JSON 1
 
-/* The host reacts to SIGINT and SIGTERM while it runs, and plugins may subscribe to signals. A second one of the two
- * ends the process with status 4 within a second or so. So does a plugin that calls exit, with status 1. SIGPIPE is
- * ignored from then on; the other signals have their default actions again when the host has stopped. One such host of
- * a process at a time: start of another is WRONG_STATE. Without it, signals stay the program's. */
+/* The host reacts to SIGINT, SIGTERM and SIGHUP from the first load or the start until it has stopped, and plugins may
+ * subscribe to signals. One that comes before the start is a stop at the start: nothing is started. What was ignored
+ * before stays so unless a task subscribes to it. A second SIGINT or SIGTERM ends the process with status 4 within a
+ * second or so; two of the same within a second from the same process are one. So does a plugin that calls exit, with
+ * status 1. SIGPIPE does nothing from then on; the other signals have their former actions again when the host is
+ * destroyed. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the
+ * program's. In a process with the id 1, orphans are the program's to reap. */
 #define TASKHOST_HANDLE_SIGNALS 1u
+/* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) is told on stderr in one line, with the task or the library that is
+ * being loaded; then what was set for it before follows. From create to destroy. TASKHOST_HANDLE_SIGNALS has it, too. */
+#define TASKHOST_NAME_CRASHES 2u
 
 /* States of a host. */
 #define TASKHOST_STATE_CREATED 0
@@ -96,7 +102,7 @@ typedef struct taskhost_host taskhost_host;
 /* All fields may be zero. */
 typedef struct taskhost_options {
   uint32_t struct_size;
-  uint32_t flags;                 /* TASKHOST_HANDLE_SIGNALS */
+  uint32_t flags;                 /* TASKHOST_HANDLE_SIGNALS, TASKHOST_NAME_CRASHES */
   uint32_t shards;                /* event loops; 0: the manifest's, or one for each processor. Up to 256 */
   uint32_t plugin_dir_count;      /* entries of plugin_dirs */
   const char *const *plugin_dirs; /* searched before the manifest's; relative to the working directory */

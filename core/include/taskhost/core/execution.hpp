@@ -60,6 +60,8 @@ class Execution {
 
   // [any thread] The execution whose function runs on the calling thread, or null.
   static const Execution* current() noexcept;
+  // [any thread, async-signal-safe] Which of its functions that is: "start", "poll", "run", "drop", or "handler"; "?".
+  static std::string_view current_function() noexcept;
 
   // [execution, polled] The loop it lives on, for Asio's own operations. Their handlers run on the shard's thread, but
   // are no calls of the execution: there only what is tagged [any thread] works. A coroutine is on an executor of its

@@ -1,0 +1,118 @@
+// Plugins that meddle with the process around them: signals, other processes, its end. One a macro; README.md lists
+// them.
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "taskhost/ext/signals.h"
+#include "taskhost/plugin.h"
+
+namespace {
+
+#if defined(EDGE_LOAD_THROWS)
+const struct Throws {
+  Throws() { throw std::runtime_error("a constructor threw"); }
+} throws;
+#elif defined(EDGE_LOAD_CRASHES)
+const struct Crashes {
+  Crashes() { std::raise(SIGSEGV); }
+} crashes;
+#elif defined(EDGE_LOAD_TAKES_LONG)
+const struct TakesLong {
+  TakesLong() {
+    std::fputs("loading slowly\n", stderr);
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // goes on after a signal
+  }
+} takes_long;
+#elif defined(EDGE_GLOBAL_DESTROYED)
+const struct Global {
+  ~Global() { std::fputs("the global is destroyed\n", stderr); }
+} global;
+#elif defined(EDGE_EXIT_HANGS)
+const struct Hangs {
+  ~Hangs() { std::this_thread::sleep_for(std::chrono::hours(1)); }
+} hangs;
+#endif
+
+[[maybe_unused]] void say(const taskhost_exec* exec, const std::string& text) {
+  taskhost_log(exec, TASKHOST_LOG_INFO, text.c_str());
+}
+
+[[maybe_unused]] std::string end_of(pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                             : "status " + std::to_string(WEXITSTATUS(status));
+}
+
+#if defined(EDGE_STACK_OVERFLOWS)
+int deeper(volatile int* last) {
+  volatile int here[256] = {*last};
+  return here[0] < 0 ? 0 : deeper(here) + here[0];  // which the compiler takes for an end
+}
+#endif
+
+// Polled, and at rest unless it says otherwise.
+int32_t poll(void* /*state*/, const taskhost_exec* exec) {
+  if (taskhost_stop_requested(exec)) return TASKHOST_OK;
+#if defined(EDGE_POLL_CRASHES)
+  say(exec, "the last line before");
+  std::raise(SIGSEGV);
+#elif defined(EDGE_POLL_ABORTS)
+  std::abort();
+#elif defined(EDGE_POLL_LEAVES_THREAD)
+  ::pthread_exit(nullptr);
+#elif defined(EDGE_STACK_OVERFLOWS)
+  volatile int zero = 0;
+  return deeper(&zero);
+#elif defined(EDGE_TAKES_TERMINATE)
+  std::signal(SIGTERM, [](int) {});
+#elif defined(EDGE_CLOSES_DESCRIPTORS)
+  for (int descriptor = 3; descriptor < 60; ++descriptor) ::close(descriptor);
+  std::fputs("closed them\n", stderr);
+#elif defined(EDGE_CHILD_EXITS)
+  const pid_t child = ::fork();
+  if (child == 0) std::exit(77);
+  say(exec, "child: " + end_of(child));
+#elif defined(EDGE_CHILD_GETS_TERMINATE)
+  const pid_t child = ::fork();
+  if (child == 0) {
+    while (true) ::pause();
+  }
+  ::kill(child, SIGTERM);
+  say(exec, "child: " + end_of(child));
+#elif defined(EDGE_CHILD_EXECUTES)
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl("/bin/sh", "sh", "-c", "grep -E 'Sig(Ign|Blk)' /proc/self/status >&2", nullptr);
+    ::_exit(1);
+  }
+  say(exec, "child: " + end_of(child));
+#elif defined(EDGE_HANGUP_ONCE)
+  const auto* signals = static_cast<const taskhost_signals*>(
+      exec->services->extension(exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION));
+  signals->subscribe(exec, TASKHOST_SIGNAL_HANGUP);
+  if (signals->take(exec) != 0) return TASKHOST_OK;
+#endif
+  return TASKHOST_PENDING;
+}
+
+const taskhost_factory factory = [] {
+  taskhost_factory made{};
+  made.struct_size = sizeof made;
+  made.name = PLUGIN_NAME;
+  made.poll = poll;
+  return made;
+}();
+
+}  // namespace
+
+TASKHOST_PLUGIN(factory)
