@@ -95,7 +95,7 @@ TEST_CASE("an execution that has ended leaves its place among the blocking_threa
   scene.manifest["blocking_threads"] = 1;
   scene.add(task("storm", "probe_blocking", "detachable", probe_that_ends("error"), 300));
   const Run run = scene.run();
-  CHECK(run.status() == 0);
+  CHECK(run.status() == 1);
   CHECK(run.events.count("task_started") == 301);
   for (const Event& event : run.events.events()) {
     if (event.name == "task_exited" && event.message != "the probe was told to fail") {
@@ -111,7 +111,7 @@ TEST_CASE("blocking tasks have stacks as large as blocking_stack_kib says") {
   scene.manifest["blocking_stack_kib"] = size;
   scene.add(task("teller", "tells_stack", "detachable"));
   const Run run = scene.run();
-  CHECK(run.status() == 0);
+  CHECK(run.status() == 1);
   const std::string told = run.first("task_exited", "teller").message;
   REQUIRE(!told.empty());
   CHECK(std::stoull(told) >= size * 9 / 10);
