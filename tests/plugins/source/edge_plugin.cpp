@@ -76,7 +76,7 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 #elif defined(EDGE_TAKES_TERMINATE)
   std::signal(SIGTERM, [](int) {});
 #elif defined(EDGE_CLOSES_DESCRIPTORS)
-  for (int descriptor = 3; descriptor < 60; ++descriptor) ::close(descriptor);
+  for (int descriptor = 3; descriptor < 1024; ++descriptor) ::close(descriptor);
   std::fputs("closed them\n", stderr);
 #elif defined(EDGE_CHILD_EXITS)
   const pid_t child = ::fork();
