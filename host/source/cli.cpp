@@ -95,6 +95,21 @@ int32_t load(const HostHandle& host, const std::string& path) {
   return directory ? taskhost_load_directory(host.get(), path.c_str()) : taskhost_load_file(host.get(), path.c_str());
 }
 
+// A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
+// writes that fail.
+std::vector<int> ignored;
+void ignore_failed_writes() {
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(number, SIG_IGN) != SIG_IGN) ignored.push_back(number);
+  }
+}
+
+// Once plugins are loaded: runtimes such as Go's look at that time whether a signal is ignored. From now on a handler
+// that does nothing does it, since what a plugin executes would inherit SIG_IGN.
+void handle_what_is_ignored() {
+  for (const int number : ignored) std::signal(number, [](int) {});
+}
+
 int run(const Arguments& arguments) {
   const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
@@ -111,6 +126,7 @@ int run(const Arguments& arguments) {
     return status_of(result);
   }
   if (events != nullptr) events->subscribe(host.get());
+  handle_what_is_ignored();
   result = taskhost_run(host.get());
   if (result > TASKHOST_RESULT_STOP_TIMEOUT) {
     host.report(result);
@@ -289,11 +305,7 @@ int run_words(int argument_count, char** arguments) {
 
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
-  // A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
-  // writes that fail. Handlers that do nothing: what a plugin executes begins without them, and would inherit SIG_IGN.
-  for (const int number : {SIGPIPE, SIGXFSZ}) {
-    if (std::signal(number, [](int) {}) == SIG_IGN) std::signal(number, SIG_IGN);
-  }
+  ignore_failed_writes();
   return with_output_written(run_words(argument_count, arguments));
 }
 

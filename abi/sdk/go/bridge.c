@@ -1,6 +1,8 @@
 /* The plugin as the host sees it, and the services as goroutines see them; bridge.h says how they meet. */
+#define _GNU_SOURCE /* dladdr */
 #include "bridge.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -187,9 +189,14 @@ void taskhost_go_finish(taskhost_go_record* record, uint64_t id, int32_t status,
   pthread_mutex_unlock(&record->mutex);
 }
 
+/* By SIG_IGN, or by a handler that is not the one that Go itself has installed. */
 int32_t taskhost_go_ignores_pipe_signal(void) {
   struct sigaction action;
-  return sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+  Dl_info its, own;
+  if (sigaction(SIGPIPE, NULL, &action) != 0 || action.sa_handler == SIG_DFL) return 0;
+  if (action.sa_handler == SIG_IGN) return 1;
+  return dladdr((void*)action.sa_handler, &its) != 0 && dladdr((void*)taskhost_go_ignores_pipe_signal, &own) != 0 &&
+         its.dli_fbase != own.dli_fbase;
 }
 
 /* start_000 to start_077: the numbers are octal. */

@@ -93,7 +93,7 @@ func begin(record *C.taskhost_go_record) context.CancelFunc {
 var pipeSignal sync.Once
 
 // Go ends the process when a write to stdout or stderr meets a closed pipe, unless it believes that the signal is
-// ignored; and it does not look whether it is. Where the program around ignores it, Go shall do so too.
+// ignored; and it does not look whether it is. Where the program around does without the signal, Go shall do so too.
 func respectPipeSignal() {
 	if C.taskhost_go_ignores_pipe_signal() != 0 {
 		signal.Ignore(syscall.SIGPIPE)
