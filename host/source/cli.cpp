@@ -114,7 +114,7 @@ int run(const Arguments& arguments) {
   const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
   // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
-  EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
+  static EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
   if (events != nullptr && !events->is_open()) {
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
     return TASKHOST_RESULT_BAD_MANIFEST;
