@@ -85,8 +85,8 @@ TEST_CASE("a reader that does not return is left behind, and what it misses is c
   Scene scene;
   std::promise<void> may_return;
   std::promise<void> has_returned;
-  // Left behind with its thread, which ends before the test does.
-  auto& events = *new EventLog(scene.log, {.patience = milliseconds(1), .close = hours(1)});
+  // Left behind with its thread, which may be in it for a moment longer than the test.
+  static EventLog& events = *new EventLog(scene.log, {.patience = milliseconds(1), .close = hours(1)});
   events.subscribe([&](const EventLog::Record& record) {
     if (record.sequence == 1) may_return.get_future().wait();
     if (record.sequence == 11) has_returned.set_value();

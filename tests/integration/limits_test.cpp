@@ -20,6 +20,7 @@ void add_some_tasks(Scene& scene) {
 }  // namespace
 
 TEST_CASE("too few descriptors end the program with 5, and a line that names the limit and its value") {
+  if (address_sanitizer) return;  // with the one for undefined behaviour, which needs descriptors of its own
   std::size_t refused = 0;
   for (rlim_t limit = 4; limit < 40; ++limit) {
     Scene scene;
