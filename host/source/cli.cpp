@@ -13,6 +13,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "event_file.hpp"
@@ -228,8 +229,8 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
 int with_output_written(int status) {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-  std::fprintf(stderr, "taskhost: stdout could not be written%s%s\n", errno != 0 ? ": " : "",
-               errno != 0 ? std::strerror(errno) : "");
+  const std::string why = errno != 0 ? ": " + std::generic_category().message(errno) : std::string();
+  std::fprintf(stderr, "taskhost: stdout could not be written%s\n", why.c_str());
   return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
 }
 

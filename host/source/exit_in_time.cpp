@@ -34,7 +34,7 @@ void exit_in_time(int status) {
   ::sigaddset(&alarm, SIGALRM);
   ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
   ::alarm(patience_s);
-  std::exit(status);
+  std::exit(status);  // NOLINT(concurrency-mt-unsafe): all threads of tasks have ended
 }
 
 }  // namespace taskhost
