@@ -9,7 +9,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -135,10 +134,8 @@ int run(const Arguments& arguments) {
     return status_of(result);
   }
   // All is said and written. A late signal finds the host's handlers in place, not the default that would change the
-  // status. Abandoned tasks may still run, and must not lose what they use to exit handlers and destructors.
-  if (result != TASKHOST_RESULT_STOP_TIMEOUT) exit_in_time(result);
-  std::fflush(nullptr);
-  std::_Exit(result);
+  // status.
+  exit_in_time(result);
 }
 
 int check(const Arguments& arguments) {

@@ -1,6 +1,7 @@
 // A log that nobody reads: a pager, a stopped terminal, a driver that hangs. Nothing waits for it.
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <string>
 
@@ -86,4 +87,21 @@ TEST_CASE("a log that is read late comes whole") {
   CHECK(running.process().wait().status == 0);
   CHECK(has_line(log, {"started", "1 task"}));
   CHECK(has_line(log, {"stopped well"}));
+}
+
+TEST_CASE("a task that is stuck printing to a stdout that nobody reads is abandoned, and the program ends") {
+  Scene scene;
+  Json printer = bad_task("prints_for_ever");
+  printer["stop_timeout"] = "100ms";
+  scene.add(printer);
+  const Pipe out;
+  out.fill();
+  Command command = scene.command();
+  command.out_descriptor = out.write_end();
+  Running running = scene.start(command);
+  running.wait_for("task_stalled");
+  running.send(SIGTERM);
+  const Run run = running.finish(std::chrono::seconds(60));
+  CHECK(run.status() == 4);
+  CHECK(has_line(run.log(), {"stdout"}));
 }

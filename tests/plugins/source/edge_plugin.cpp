@@ -73,6 +73,8 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 #elif defined(EDGE_STACK_OVERFLOWS)
   volatile int zero = 0;
   return deeper(&zero);
+#elif defined(EDGE_PRINTS_FOR_EVER)
+  while (true) std::puts("and so on");
 #elif defined(EDGE_TAKES_TERMINATE)
   std::signal(SIGTERM, [](int) {});
 #elif defined(EDGE_CLOSES_DESCRIPTORS)
