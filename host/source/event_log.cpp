@@ -11,6 +11,7 @@
 
 #include "event_json.hpp"
 #include "event_text.hpp"
+#include "patience.hpp"
 
 namespace taskhost {
 
@@ -38,21 +39,21 @@ bool EventLog::close() {
   std::unique_lock lock(mutex_);
   closing_ = true;
   filled_.notify_one();
-  const auto end = std::chrono::steady_clock::now() + limits_.close;
+  Patience left(limits_.patience, limits_.close);
   bool has_hurried = false;
   while (!worker_done_) {
-    if (!has_hurried && std::chrono::steady_clock::now() >= end) {
+    if (!has_hurried && left.is_over()) {
       has_hurried = hurrying_ = true;
       log_.write(LogLevel::warning, nullptr, "whoever gets the events is too slow: those that wait are thrown away");
     }
     const std::uint64_t seen = handed_out_;
-    const bool moved = emptied_.wait_for(lock, limits_.patience, [&] { return worker_done_ || handed_out_ != seen; });
-    if (!moved) {
-      const std::uint64_t left = published_ - std::min<std::uint64_t>(published_, handed_out_);
+    const bool moved = emptied_.wait_until(lock, left.next(), [&] { return worker_done_ || handed_out_ != seen; });
+    if (!moved && !left.stood_still()) {
+      const std::uint64_t missing = published_ - std::min<std::uint64_t>(published_, handed_out_);
       lock.unlock();
       worker_.detach();
       log_.write(LogLevel::error, nullptr,
-                 "whoever gets the events does not read: the last " + std::to_string(left) + " events are lost");
+                 "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
       return false;
     }
   }

@@ -24,6 +24,7 @@
 #include "event_json.hpp"
 #include "last_words.hpp"
 #include "manifest_text.hpp"
+#include "patience.hpp"
 
 namespace taskhost {
 
@@ -223,11 +224,11 @@ struct Log::Writer {
   bool await() {
     std::unique_lock lock(mutex);
     const std::uint64_t all = taken_in;
-    const auto end = std::chrono::steady_clock::now() + flush_limit;
+    Patience left(patience, flush_limit);
     while (done < all) {
+      if (left.is_over()) return false;
       const std::uint64_t seen = done;
-      const auto limit = std::min(end, std::chrono::steady_clock::now() + patience);
-      if (!emptied.wait_until(lock, limit, [&] { return done != seen; })) return false;
+      if (!emptied.wait_until(lock, left.next(), [&] { return done != seen; }) && !left.stood_still()) return false;
     }
     return true;
   }

@@ -257,3 +257,25 @@ TEST_CASE("a slow reader of the events gets whole lines, the count of what it mi
   CHECK(stream.count("events_lost") >= 1);
   CHECK(stream.events().back().name == "host_stopped");
 }
+
+TEST_CASE("a pause of the process at its end loses no event") {
+  Scene scene;
+  scene.add(task("pump", "probe", "mandatory", idle_probe()));
+  Pipe out;
+  out.fill();
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  REQUIRE(process.wait_for_err("[pump] started"));
+  process.send(SIGTERM);
+  REQUIRE(process.wait_for_err("stopped well"));
+  process.send(SIGSTOP);
+  ::usleep(1'500'000);  // longer than a reader has
+  process.send(SIGCONT);
+  out.close_write_end();
+  const std::string text = out.read_all();
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(broken_event_rules(stream_of(text.substr(text.find('{'))), {}) == "");
+}

@@ -1,0 +1,35 @@
+// How long somebody is waited for: so long without any progress, and so long in all. Time in which this process itself
+// stood still (SIGSTOP, a suspended machine) does not count. One thread.
+#pragma once
+
+#include <chrono>
+
+namespace taskhost {
+
+class Patience {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Patience(Clock::duration step, Clock::duration all) : step_(step), end_(Clock::now() + all) {}
+
+  // Until when to wait for the next progress.
+  Clock::time_point next() {
+    until_ = Clock::now() + step_;
+    return until_;
+  }
+  // After a wait in vain: whether it says nothing, since we woke up far too late.
+  bool stood_still() {
+    const Clock::duration late = Clock::now() - until_;
+    if (late < std::chrono::milliseconds(100)) return false;
+    end_ += late;
+    return true;
+  }
+  bool is_over() const { return Clock::now() >= end_; }
+
+ private:
+  const Clock::duration step_;
+  Clock::time_point end_;
+  Clock::time_point until_;
+};
+
+}  // namespace taskhost
