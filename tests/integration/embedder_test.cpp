@@ -87,6 +87,7 @@ TEST_CASE("a C program gives its tasks the optional fields of a policy") {
        {.special = {{"first", {.in_group = true}},
                     {"second", {.restarts = 1, .window = true, .after = {"first"}, .in_group = true}}}});
   play("exit rules", 1, {.special = {{"pump", {.restarts = 3, .exit_rules = true}}}});
+  play("a task that repeats", 1, {.special = {{"pump", {.exit_rules = true}}}});
   play("timeouts and cooldown", 1,
        {.special = {{"slow", {.restarts = 1, .notify = true, .may_fail_to_stop = true}},
                     {"silent", {.may_fail_to_stop = true, .on_give_up = "cooldown"}}}});

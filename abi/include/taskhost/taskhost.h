@@ -64,6 +64,7 @@ extern "C" {
 #define TASKHOST_EXIT_STOP_HOST 3
 #define TASKHOST_EXIT_FAIL_HOST 4
 #define TASKHOST_EXIT_GIVE_UP 5
+#define TASKHOST_EXIT_REPEAT 6 /* begin again after backoff_initial, uncharged; needs a backoff */
 #define TASKHOST_ONE_FOR_ONE 1
 #define TASKHOST_ONE_FOR_ALL 2
 #define TASKHOST_REST_FOR_ONE 3
