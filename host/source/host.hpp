@@ -97,6 +97,7 @@ class Host {
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
                  std::vector<Fault> faults);
   HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
+  HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
   std::vector<Fault> group_faults(const Manifest& manifest, const std::string& file) const;
   void admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations);
@@ -136,6 +137,7 @@ class Host {
   std::optional<boost::asio::steady_timer> signal_look_;
   TaskIndex index_;
   bool started_ = false;
+  bool start_failed_ = false;  // its tasks are gone
   bool waited_ = false;
   bool must_stay_ = false;
   std::atomic<bool> running_{false};

@@ -64,6 +64,7 @@ extern "C" {
 #define TASKHOST_EXIT_STOP_HOST 3
 #define TASKHOST_EXIT_FAIL_HOST 4
 #define TASKHOST_EXIT_GIVE_UP 5
+#define TASKHOST_EXIT_REPEAT 6 /* begin again after backoff_initial, uncharged; needs a backoff */
 #define TASKHOST_ONE_FOR_ONE 1
 #define TASKHOST_ONE_FOR_ALL 2
 #define TASKHOST_REST_FOR_ONE 3
@@ -232,7 +233,7 @@ TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(voi
 
 /* [owner] start returns at once, the host's own threads do the work; wait returns when all has stopped; run is both.
  * wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. start and run: SYSTEM if the system gives not
- * what the tasks need; nothing was started then, and never will be. */
+ * what the tasks need; nothing was started then, and never will be: all but destroy is WRONG_STATE from then on. */
 TASKHOST_API int32_t taskhost_start(taskhost_host *host);
 TASKHOST_API int32_t taskhost_wait(taskhost_host *host);
 TASKHOST_API int32_t taskhost_run(taskhost_host *host);
