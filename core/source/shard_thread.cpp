@@ -6,6 +6,8 @@
 #include <boost/asio/post.hpp>
 #include <string>
 
+#include "forked_child.hpp"
+
 namespace taskhost {
 
 namespace {
@@ -103,6 +105,7 @@ void ShardThread::quit(std::function<void()> has_quit) {
 
 void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   pthread_setname_np(pthread_self(), ("th-shard-" + std::to_string(number_)).c_str());
+  const ForkMark mark(*tenure);
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
