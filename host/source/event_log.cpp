@@ -17,6 +17,8 @@ namespace taskhost {
 
 namespace {
 
+constexpr std::size_t batch = 1024;  // that are handed out at once, so that room comes in small steps
+
 std::int64_t now_us() noexcept {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -31,7 +33,9 @@ EventLog::~EventLog() {
 void EventLog::open() {
   if (subscribers_.empty()) return;
   worker_done_ = false;
-  worker_ = std::thread([this] { work(); });
+  std::vector<Entry> room;
+  room.reserve(batch);
+  worker_ = std::thread([this, room = std::move(room)]() mutable { work(std::move(room)); });
 }
 
 bool EventLog::close() {
@@ -150,10 +154,8 @@ void EventLog::push(Event&& event) {
   filled_.notify_one();
 }
 
-void EventLog::work() {
+void EventLog::work(std::vector<Entry> entries) {
   pthread_setname_np(pthread_self(), "th-events");
-  constexpr std::size_t batch = 1024;  // so that room comes in small steps
-  std::vector<Entry> entries;
   std::unique_lock lock(mutex_);
   while (true) {
     filled_.wait(lock, [this] { return closing_ || !queue_.empty(); });

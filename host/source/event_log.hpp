@@ -73,7 +73,7 @@ class EventLog final : public EventSink {
   void push(Event&& event);
   void remember_lost(const Event& event);
   std::string lost_words() const;
-  void work();
+  void work(std::vector<Entry> entries);
   std::size_t hand_out(const std::vector<Entry>& entries, bool more);
   void hand_out(std::string& line, const Entry& entry, bool is_last);
   void keep_only_the_end(std::vector<Entry>& entries, std::size_t handed);
