@@ -86,6 +86,10 @@ class Host {
   void flush_in_handler() noexcept { log_->flush_in_handler(); }
   // After wait: threads of abandoned tasks, or of a subscriber, still use this object.
   bool must_stay() const noexcept { return must_stay_; }
+  // Of one that must stay: the signals have their former actions again.
+  void release_signals() {
+    if (signals_) signals_->release();
+  }
   // [any thread, async-signal-safe] This is a child of the process that made it, and has none of its threads.
   bool is_elsewhere() const noexcept;
 

@@ -81,9 +81,10 @@ extern "C" {
  * destroyed. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the
  * program's. In a process with the id 1, orphans are the program's to reap. */
 #define TASKHOST_HANDLE_SIGNALS 1u
-/* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) is told on stderr in one line, with the task or the library that
- * is being loaded; then what was set for it before follows. From create to destroy. TASKHOST_HANDLE_SIGNALS has it,
- * too. */
+/* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is told on stderr in one line, with the
+ * task or the library that is being loaded; then what was set for it before follows. From create to destroy. The thread
+ * that creates the host, and those that it makes later, do not block these signals from then on.
+ * TASKHOST_HANDLE_SIGNALS has it, too. */
 #define TASKHOST_NAME_CRASHES 2u
 
 /* States of a host. */
