@@ -6,6 +6,7 @@
 #include <spdlog/details/os.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ namespace {
 constexpr std::size_t queue_size = 8192;        // lines
 constexpr std::size_t line_limit = 4096 + 512;  // bytes: a task's longest message, and what we say around it
 constexpr std::size_t chunk = 4096;          // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
+constexpr int retry_ms = 100;                // with a full disk
 constexpr std::chrono::seconds patience{1};  // with a reader that does not read
 constexpr std::chrono::seconds flush_limit{5};  // with one that is slow
 
@@ -83,7 +85,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
     const char* next = text_.data();
     std::size_t left = text_.size();
     while (left != 0) {
-      const ssize_t written = ::write(own_stderr(), next, left);
+      const ssize_t written = write_to_stderr({next, left});
       if (written >= 0) {
         next += written;
         left -= static_cast<std::size_t>(written);
@@ -91,10 +93,16 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
         pollfd descriptor{.fd = own_stderr(), .events = POLLOUT, .revents = 0};
         ::poll(&descriptor, 1, -1);
       } else if (errno != EINTR) {
-        break;  // nobody is there to be told
+        if (errno == EBADF || !is_file(own_stderr())) break;  // nobody is there to be told
+        ::poll(nullptr, 0, retry_ms);                         // a full disk, a limit: as a reader that does not read
       }
     }
     text_.clear();
+  }
+
+  static bool is_file(int descriptor) {
+    struct stat status {};
+    return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
   }
 
   static std::string_view colour_of(spdlog::level::level_enum level) {
@@ -209,8 +217,9 @@ struct Log::Writer {
       }
       lock.unlock();
       if (gap != 0) {
-        logger.error(line_of(format, LogLevel::error, nullptr,
-                             std::to_string(gap) + " lines are missing here: the log's reader is too slow"));
+        logger.error(
+            line_of(format, LogLevel::error, nullptr,
+                    std::to_string(gap) + " lines are missing here: the log's reader was too slow, or its disk full"));
       }
       for (std::uint64_t i = 0; i < count; ++i) logger.log(batch[i].time, {}, batch[i].level, batch[i].text);
       logger.flush();
@@ -285,7 +294,8 @@ Log::~Log() {
   if (!written) {
     const std::uint64_t missing = writer_->throw_away();
     if (!has_receiver_)
-      last_words("the log's reader does not read: its last " + std::to_string(missing) + " lines are not written");
+      last_words("the log's reader does not read, or its disk is full: its last " + std::to_string(missing) +
+                 " lines are not written");
   }
   {
     const std::lock_guard lock(writer_->mutex);
