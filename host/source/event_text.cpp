@@ -46,7 +46,8 @@ std::string exit_words(const Event& event) {
 std::string stopping_words(const Event& event) {
   const std::string task = event.task != nullptr ? "task '" + std::string(event.task) + "'" : "a task";
   const auto needed = [&](const std::string& what) {
-    return with_message("stopping: " + task + ' ' + what + ", and the host can't do without it", event);
+    // Why it did is in a line of its own, which is never left out.
+    return "stopping: " + task + ' ' + what + ", and the host can't do without it";
   };
   switch (event.reason) {
     case StopReason::task_exit:
@@ -140,8 +141,8 @@ EventText event_text(const Event& event, bool host_stops) {
       return {level, event.task, "asked to stop"};
     case EventKind::task_stopped:
       return {level, event.task, with_message("stopped", event)};
-    case EventKind::task_abandoned:
-      return {level, event.task, with_message("did not stop in time and was abandoned", event)};
+    case EventKind::task_abandoned:  // the supervisor's own line says so too, and who waited for it
+      return {LogLevel::debug, event.task, with_message("did not stop in time and was abandoned", event)};
     case EventKind::task_stalled:
       return {level, event.task, with_message("stalled", event)};
     case EventKind::host_stopping:
