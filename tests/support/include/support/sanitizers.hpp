@@ -1,28 +1,17 @@
-// Is this a build with sanitizers? What counts or measures is smaller or left out there.
+// Is the product built with sanitizers? What counts or measures is smaller or left out there. CMake says so, as what
+// drives the program is itself built without.
 #pragma once
 
 namespace taskhost::test {
 
-#if defined(__SANITIZE_THREAD__)
+#ifdef TASKHOST_TEST_THREAD_SANITIZER
 inline constexpr bool thread_sanitizer = true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-inline constexpr bool thread_sanitizer = true;
-#else
-inline constexpr bool thread_sanitizer = false;
-#endif
 #else
 inline constexpr bool thread_sanitizer = false;
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef TASKHOST_TEST_ADDRESS_SANITIZER
 inline constexpr bool address_sanitizer = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool address_sanitizer = true;
-#else
-inline constexpr bool address_sanitizer = false;
-#endif
 #else
 inline constexpr bool address_sanitizer = false;
 #endif
