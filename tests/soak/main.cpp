@@ -143,7 +143,7 @@ int soak(std::chrono::seconds duration) {
   for (auto next = Clock::now() + 1s, end = Clock::now() + duration; lives && next < end; next += 1s) {
     std::this_thread::sleep_until(next);
     lives = sample(process);
-    if (measures[0].values.size() % 30 == 0) {
+    if (lives && measures[0].values.size() % 30 == 0) {
       std::printf("       %4zu s:", measures[0].values.size());
       for (const Measure& measure : measures) std::printf(" %ld %s", measure.values.back(), measure.name);
       std::printf("\n");
