@@ -115,6 +115,7 @@ class Reader {
 pid_t start(int log, int events) {
   const pid_t child = ::fork();
   if (child != 0) return child;
+  ::setenv("MALLOC_ARENA_MAX", "1", 1);  // else each new thread may get a heap of its own, in steps of half a MiB
   ::dup2(log, STDERR_FILENO);
   ::fcntl(events, F_SETFD, 0);
   ::execl(TASKHOST_TEST_SOAKED, "soaked", TASKHOST_TEST_PLUGIN_DIRECTORY, std::to_string(events).c_str(), nullptr);
