@@ -118,7 +118,7 @@ void Coordinator::follow(Place task, const TaskMachine::Next& next, Nanoseconds 
   }
   arm(task);
   change(task, next.state);
-  if (next.restarts) hold_group(task);
+  if (next.with_group) hold_group(task);
   if (next.state != TaskState::stopped) to_look_at_.insert(task);
 }
 

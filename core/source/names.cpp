@@ -102,6 +102,8 @@ std::string_view to_string(ExitAction action) noexcept {
       return "fail_host";
     case ExitAction::give_up:
       return "give_up";
+    case ExitAction::repeat:
+      return "repeat";
   }
   return "?";
 }
@@ -174,6 +176,18 @@ std::string_view to_string(StopPurpose purpose) noexcept {
       return "again";
     case StopPurpose::failure:
       return "failure";
+  }
+  return "?";
+}
+
+std::string_view to_string(Fresh fresh) noexcept {
+  switch (fresh) {
+    case Fresh::charged:
+      return "";
+    case Fresh::repeat:
+      return "repeat";
+    case Fresh::cooldown:
+      return "cooldown";
   }
   return "?";
 }

@@ -25,11 +25,12 @@ class Check {
               std::to_string(options_.restarts));
     }
     const bool restarted = options_.type != TaskType::shutdown_on_exit;
-    if (restarted && optional_.unlimited && (!optional_.backoff || optional_.backoff->initial.count() <= 0)) {
+    if (restarted && optional_.unlimited && !has_delay()) {
       add("restarts", "backoff",
           "\"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: else a task that fails at once would "
           "take a processor for itself");
     }
+    check_repeats(restarted);
     if (restarted && !optional_.unlimited && options_.restarts != 0 && problems_.empty()) {
       if (optional_.reset_after) check_reset_after();
       if (optional_.window) check_window();
@@ -54,6 +55,8 @@ class Check {
     if (optional_.on_give_up == GiveUp::cooldown) expect_some("on_give_up", optional_.cooldown, "/cooldown");
   }
 
+  bool has_delay() const { return optional_.backoff && optional_.backoff->initial.count() > 0; }
+
   void check_backoff() {
     if (!optional_.backoff) return;
     const Backoff& backoff = *optional_.backoff;
@@ -65,6 +68,19 @@ class Check {
     }
     if (backoff.max < backoff.initial) {
       add("backoff", {}, backoff_order_problem(backoff), "/max");
+    }
+  }
+
+  void check_repeats(bool restarted) {
+    if (restarted && has_delay()) return;
+    const std::string message =
+        restarted
+            ? "\"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": \"1s\"}: "
+              "else a task that ends at once would take a processor for itself"
+            : never_restarted_problem;
+    for (std::size_t i = 0; i < optional_.exit_rules.size(); ++i) {
+      if (optional_.exit_rules[i].action != ExitAction::repeat) continue;
+      add("exit_rules", restarted ? "backoff" : "type", message, '/' + std::to_string(i) + "/action");
     }
   }
 

@@ -71,6 +71,11 @@ bool ExitRule::matches(Outcome outcome, std::string_view its_message) const noex
   return outcome_fits && its_message.find(message) != std::string_view::npos;
 }
 
+bool SupervisionOptions::repeats() const noexcept {
+  return std::any_of(exit_rules.begin(), exit_rules.end(),
+                     [](const ExitRule& rule) { return rule.action == ExitAction::repeat; });
+}
+
 void RestartLedger::give_back() noexcept {
   charged = 0;
   times.clear();
@@ -106,6 +111,9 @@ Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome 
       return {Judgement::Kind::stop_host_failure};
     case ExitAction::give_up:
       return {Judgement::Kind::give_up};
+    case ExitAction::repeat:
+      ++ledger.lifetime;
+      return {Judgement::Kind::repeat, optional.backoff ? optional.backoff->delay(1, random) : 0};
     case ExitAction::restart:
       break;
   }

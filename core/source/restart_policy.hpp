@@ -19,15 +19,15 @@ struct RestartLedger {
   std::uint32_t charged = 0;       // restarts since the budget was given back; without a window
   std::vector<Nanoseconds> times;  // the same with a window: those that may still lie in it, oldest first
   std::uint64_t in_a_row = 0;      // restarts since the backoff was given back
-  std::uint64_t lifetime = 0;      // restarts ever
+  std::uint64_t lifetime = 0;      // restarts and repeats ever
 
   void give_back() noexcept;
 };
 
 struct Judgement {
-  enum class Kind : std::uint8_t { restart, discard, stop_host_success, stop_host_failure, give_up };
+  enum class Kind : std::uint8_t { restart, repeat, discard, stop_host_success, stop_host_failure, give_up };
   Kind kind = Kind::discard;
-  Nanoseconds delay = 0;  // of a restart
+  Nanoseconds delay = 0;  // of a restart or repeat
 };
 
 // First: an execution that lived long enough gives back what was used up.

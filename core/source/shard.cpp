@@ -521,7 +521,7 @@ Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& 
   event.delay_ms = news.delay / 1'000'000;
   event.uptime_ms = news.uptime / 1'000'000;
   event.stalled_ms = news.silence / 1'000'000;
-  event.message = news.cooldown ? "cooldown" : std::move(news.message);
+  event.message = news.fresh == Fresh::charged ? std::move(news.message) : std::string(to_string(news.fresh));
   return event;
 }
 

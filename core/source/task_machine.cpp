@@ -124,7 +124,9 @@ TaskMachine::Next TaskMachine::exit(const End& end, HostPhase host, Nanoseconds 
   const bool well = end.outcome == Outcome::ok;
   switch (judgement.kind) {
     case Judgement::Kind::restart:
-      return restart(judgement.delay, false, host, now, voice);
+      return restart(judgement.delay, Fresh::charged, host, now, voice);
+    case Judgement::Kind::repeat:
+      return restart(judgement.delay, Fresh::repeat, host, now, voice);
     case Judgement::Kind::discard:
       voice.tell(
           {.kind = EventKind::task_discarded, .outcome = end.outcome, .message = well ? "it ended well" : end.message});
@@ -150,13 +152,14 @@ Judgement TaskMachine::judge(const End& end, Nanoseconds now, double random) {
   return judgement;
 }
 
-TaskMachine::Next TaskMachine::restart(Nanoseconds delay, bool cooldown, HostPhase host, Nanoseconds now,
+TaskMachine::Next TaskMachine::restart(Nanoseconds delay, Fresh fresh, HostPhase host, Nanoseconds now,
                                        TaskVoice& voice) {
   if (host != HostPhase::running) return {};
-  voice.tell({.kind = EventKind::task_restarting, .delay = delay, .cooldown = cooldown});
-  if (delay == 0) return {.state = TaskState::waiting, .restarts = true};
+  voice.tell({.kind = EventKind::task_restarting, .delay = delay, .fresh = fresh});
+  const bool with_group = fresh != Fresh::repeat;
+  if (delay == 0) return {.state = TaskState::waiting, .restarts = true, .with_group = with_group};
   supervision_->deadline = later(now, delay);
-  return {.state = TaskState::delayed, .restarts = true};
+  return {.state = TaskState::delayed, .restarts = true, .with_group = with_group};
 }
 
 TaskMachine::Next TaskMachine::give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice) {
@@ -174,7 +177,7 @@ TaskMachine::Next TaskMachine::give_up(const End& end, HostPhase host, Nanosecon
       return {.is_given_up = true};
     case GiveUp::cooldown:
       give_back();
-      return restart(to_nanoseconds(optional().cooldown), true, host, now, voice);
+      return restart(to_nanoseconds(optional().cooldown), Fresh::cooldown, host, now, voice);
   }
   return {};
 }

@@ -46,6 +46,14 @@ struct End {
 // One of the coordinator's tasks, by its place in its list, from 0.
 using Place = std::uint32_t;
 
+// Why there is to be a fresh execution.
+enum class Fresh : std::uint8_t {
+  charged,   // a restart
+  repeat,    // an exit rule says that its work goes on: no failure, not charged
+  cooldown,  // it gave up, and begins anew after a while
+};
+std::string_view to_string(Fresh fresh) noexcept;  // the message of its task_restarting
+
 // What people are told of a task.
 struct TaskNews {
   EventKind kind = EventKind::task_started;
@@ -58,7 +66,7 @@ struct TaskNews {
   Nanoseconds silence = 0;                    // task_stalled: since the last sign of life
   std::optional<std::uint32_t> remaining{};   // absent: unlimited
   std::optional<Place> because{};             // task_discarded: the task without which it can't be
-  bool cooldown = false;                      // task_restarting: it gave up, and begins anew after a while
+  Fresh fresh = Fresh::charged;               // task_restarting
   std::string message{};
 };
 
@@ -105,7 +113,8 @@ class TaskMachine {
   struct Next {
     TaskState state = TaskState::ended;
     bool well = false;         // ended, with success
-    bool restarts = false;     // an exit was judged to be a restart: what its group does, follows
+    bool restarts = false;     // an exit is followed by a fresh execution
+    bool with_group = false;   // the same, and not as a repeat: what its group does, follows
     bool is_given_up = false;  // discarded, without success: the same
   };
   // What follows from a timer or an operator.
@@ -140,7 +149,7 @@ class TaskMachine {
   const SupervisionOptions& optional() const noexcept;
   Next exit(const End& end, HostPhase host, Nanoseconds now, double random, TaskVoice& voice);
   Judgement judge(const End& end, Nanoseconds now, double random);
-  Next restart(Nanoseconds delay, bool cooldown, HostPhase host, Nanoseconds now, TaskVoice& voice);
+  Next restart(Nanoseconds delay, Fresh fresh, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next could_not_stop(const End& end, HostPhase host, TaskVoice& voice);
   void arm_anew(std::chrono::nanoseconds duration, Nanoseconds now) noexcept;

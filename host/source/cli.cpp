@@ -17,6 +17,7 @@
 
 #include "event_file.hpp"
 #include "exit_in_time.hpp"
+#include "init_process.hpp"
 #include "no_memory.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
@@ -105,9 +106,21 @@ void ignore_failed_writes() {
 }
 
 // Once plugins are loaded: runtimes such as Go's look at that time whether a signal is ignored. From now on a handler
-// that does nothing does it, since what a plugin executes would inherit SIG_IGN.
+// that does nothing does it, since what a plugin executes would inherit SIG_IGN. In a child that has not executed
+// anything yet, the signal does what it does by default.
+pid_t own_process = 0;
+void on_failed_write(int number) {
+  if (::getpid() == own_process) return;
+  std::signal(number, SIG_DFL);
+  ::raise(number);  // comes when this has returned
+}
 void handle_what_is_ignored() {
-  for (const int number : ignored) std::signal(number, [](int) {});
+  own_process = ::getpid();
+  struct sigaction action {};
+  action.sa_handler = on_failed_write;
+  action.sa_flags = SA_ONSTACK | SA_RESTART;  // a thread that runs goroutines has a stack too small for handlers
+  ::sigemptyset(&action.sa_mask);
+  for (const int number : ignored) ::sigaction(number, &action, nullptr);
 }
 
 int run(const Arguments& arguments) {
@@ -133,9 +146,7 @@ int run(const Arguments& arguments) {
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
     return status_of(result);
   }
-  // All is said and written. A late signal finds the host's handlers in place, not the default that would change the
-  // status.
-  exit_in_time(result);
+  exit_in_time(result);  // with the host's handlers in place, as a late signal would else change the status
 }
 
 int check(const Arguments& arguments) {
@@ -303,8 +314,10 @@ int run_words(int argument_count, char** arguments) {
 
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
+  leave_first_process();
   ignore_failed_writes();
-  return with_output_written(run_words(argument_count, arguments));
+  // Whatever was loaded may have destructors and exit handlers that take their time.
+  exit_in_time(with_output_written(run_words(argument_count, arguments)));
 }
 
 }  // namespace taskhost

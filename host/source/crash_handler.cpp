@@ -9,6 +9,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <mutex>
 #include <string_view>
 
@@ -24,14 +25,22 @@ namespace {
 struct Crash {
   int number;
   std::string_view name;
+  bool comes_again = false;  // with the instruction, which is executed again when the handler has returned
 };
-constexpr std::array<Crash, 5> crashes = {
-    {{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGFPE, "SIGFPE"}, {SIGILL, "SIGILL"}, {SIGABRT, "SIGABRT"}}};
+constexpr std::array<Crash, 8> crashes = {{{SIGSEGV, "SIGSEGV", true},
+                                           {SIGBUS, "SIGBUS", true},
+                                           {SIGFPE, "SIGFPE", true},
+                                           {SIGILL, "SIGILL", true},
+                                           {SIGTRAP, "SIGTRAP"},
+                                           {SIGSYS, "SIGSYS"},
+                                           {SIGXCPU, "SIGXCPU"},
+                                           {SIGABRT, "SIGABRT"}}};
+constexpr timespec patience{.tv_sec = 2, .tv_nsec = 0};
 
 std::array<struct sigaction, crashes.size()> former;
 std::atomic<pid_t> owner{0};
-std::atomic<bool> told{false};
-std::mutex mutex;  // of users
+std::atomic<pid_t> teller{0};  // the thread that crashed first
+std::mutex mutex;              // of users
 unsigned users = 0;
 
 // A line put together without memory.
@@ -73,20 +82,25 @@ void on_crash(int number, siginfo_t* info, void* context) {
       std::find_if(crashes.begin(), crashes.end(), [number](const Crash& one) { return one.number == number; });
   const struct sigaction& before = former[static_cast<std::size_t>(crash - crashes.begin())];
   const int kept_error = errno;
-  // A child that a plugin forked has its own crash. And a crash in here, or a second one meanwhile, is not told.
-  if (owner.load() == ::getpid() && !told.exchange(true)) {
-    flush_process_in_handler();
-    Line line;
-    line << crash->name;
-    name_the_place(line);
-    last_words(line.text());
+  // A child that a plugin forked has its own crash. A crash in here is not told, and another thread's waits, as it
+  // would end the process before the first one has been.
+  if (owner.load() == ::getpid()) {
+    pid_t nobody = 0;
+    if (teller.compare_exchange_strong(nobody, ::gettid())) {
+      flush_process_in_handler();
+      Line line;
+      line << crash->name;
+      name_the_place(line);
+      last_words(line.text());
+    } else if (nobody != ::gettid()) {
+      ::nanosleep(&patience, nullptr);
+    }
   }
   errno = kept_error;
   if ((before.sa_flags & SA_SIGINFO) != 0) return before.sa_sigaction(number, info, context);
   if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) return before.sa_handler(number);
-  // The instruction that crashed is executed again, abort() raises again; what was sent has to be sent again.
   ::sigaction(number, &before, nullptr);
-  if (info->si_code <= 0) ::raise(number);
+  if (!crash->comes_again || info->si_code <= 0) ::raise(number);
 }
 
 }  // namespace
@@ -99,6 +113,10 @@ CrashHandler::CrashHandler() {
     stack.ss_flags = 0;
     (void)::sigaltstack(&stack, nullptr);
   }
+  sigset_t all;  // a blocked one would end the process past the handler
+  ::sigemptyset(&all);
+  for (const Crash& crash : crashes) ::sigaddset(&all, crash.number);
+  ::pthread_sigmask(SIG_UNBLOCK, &all, nullptr);
   const std::lock_guard lock(mutex);
   if (owner.exchange(::getpid()) != ::getpid()) users = 0;
   if (users++ != 0) return;

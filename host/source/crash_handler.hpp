@@ -9,8 +9,9 @@ namespace taskhost {
 
 class CrashHandler {
  public:
-  // Takes SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT, and gives the calling thread a stack for handlers, so that an
-  // overflow of its own can be told; both until the end of the last of these objects, on the same thread.
+  // Takes SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU and SIGABRT, and gives the calling thread a stack
+  // for handlers, so that an overflow of its own can be told; both until the end of the last of these objects, on the
+  // same thread.
   CrashHandler();
   ~CrashHandler();
   CrashHandler(const CrashHandler&) = delete;

@@ -252,6 +252,7 @@ void taskhost_destroy(taskhost_host* host) {
       host->host->wait();
     }
     if (host->host->must_stay()) {
+      host->host->release_signals();
       host->host->log().flush();
       host->host->log().close();
       taskhost::Supervisor::leak(host->host);

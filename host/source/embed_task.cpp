@@ -47,7 +47,7 @@ ExitRule read_exit_rule(const taskhost_exit_rule& given) {
   }
   if (given.message != nullptr) rule.message = given.message;
   rule.action =
-      read_constant<ExitAction>(given.action, TASKHOST_EXIT_RESTART, TASKHOST_EXIT_GIVE_UP, "action of an exit rule");
+      read_constant<ExitAction>(given.action, TASKHOST_EXIT_RESTART, TASKHOST_EXIT_REPEAT, "action of an exit rule");
   return rule;
 }
 

@@ -104,20 +104,23 @@ bool EventLog::publish(Event&& event) noexcept {
 }
 
 void EventLog::remember_lost(const Event& event) {
-  constexpr std::size_t most_named = 8;
+  if (event.kind == EventKind::task_started) lost_tasks_.erase(event.task);  // an operator has started it again
   if (event.kind == EventKind::task_gave_up && !event.message.empty()) gave_up_causes_.count(event.message);
   if (event.kind != EventKind::task_discarded || !is_lost(event)) return;
-  ++lost_task_count_;
-  if (lost_tasks_.size() < most_named) lost_tasks_.emplace_back(event.task);
+  lost_tasks_.try_emplace(event.task, lost_task_count_++);
 }
 
 // Work that is dead shall not look healthy at the end.
 std::string EventLog::lost_words() const {
+  constexpr std::size_t most_named = 8;
+  std::vector<std::pair<std::uint64_t, const char*>> in_order;
+  for (const auto& [task, place] : lost_tasks_) in_order.emplace_back(place, task);
+  std::sort(in_order.begin(), in_order.end());
   std::string names;
-  for (const std::string& name : lost_tasks_) names += (names.empty() ? "'" : ", '") + name + "'";
-  if (lost_task_count_ > lost_tasks_.size()) {
-    names += " and " + std::to_string(lost_task_count_ - lost_tasks_.size()) + " more";
+  for (std::size_t i = 0; i < std::min(most_named, in_order.size()); ++i) {
+    names += (names.empty() ? "'" : ", '") + std::string(in_order[i].second) + "'";
   }
+  if (in_order.size() > most_named) names += " and " + std::to_string(in_order.size() - most_named) + " more";
   if (names.empty()) return names;
   const std::string causes = gave_up_causes_.empty() ? "" : "; gave up: " + causes_text(gave_up_causes_);
   return "over before the end, and not well: " + names + causes;

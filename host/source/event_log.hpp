@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "log.hpp"
@@ -95,7 +96,7 @@ class EventLog final : public EventSink {
   bool closing_ = false;
   bool stopped_ = false;  // host_stopped was published: nothing comes after it
   bool worker_done_ = true;
-  std::vector<std::string> lost_tasks_;  // names of the first that are over and did not end well
+  std::unordered_map<const char*, std::uint64_t> lost_tasks_;  // over, and did not end well; since when, by a count
   std::uint64_t lost_task_count_ = 0;
   CauseCounts gave_up_causes_;
 

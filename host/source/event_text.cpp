@@ -74,6 +74,7 @@ std::string stopping_words(const Event& event) {
 std::string restarting_words(const Event& event) {
   const std::string delay =
       event.delay_ms != 0 ? " in " + print_duration(std::chrono::milliseconds(event.delay_ms)) : std::string();
+  if (event.message == "repeat") return "repeats" + delay;
   const std::string left = event.unlimited ? "" : "; " + counted(event.remaining, "restart") + " left";
   return (event.message == "cooldown" ? "begins anew" : "restarting") + delay + left;
 }

@@ -20,8 +20,22 @@ namespace {
 std::atomic<Host*> process_owner{nullptr};
 std::atomic<pid_t> guarded_process{0};
 
-// What was logged and published before goes out first, as far as its readers read.
+void on_exit();
+// Twice: a handler is taken off the list before it is called, and meanwhile another thread may call exit, too.
+void register_for_exit() {
+  for (int i = 0; i < 2; ++i) {
+    std::atexit(on_exit);
+    std::at_quick_exit(on_exit);
+  }
+}
+
+std::atomic<bool> leaving{false};
+
+// What was logged and published before goes out first, as far as its readers read. Another thread that exits meanwhile
+// waits here for the end that is under way.
 [[noreturn]] void leave(const std::string& words, int status) {
+  register_for_exit();
+  while (leaving.exchange(true)) ::pause();
   if (Host* host = process_owner.load()) host->flush();
   last_words(words);
   ::_exit(status);
@@ -46,7 +60,7 @@ void on_exit() {
 void guard_against_exit() {
   static std::once_flag once;  // a child's own host has its handler from here as well
   guarded_process = ::getpid();
-  std::call_once(once, [] { std::atexit(on_exit); });
+  std::call_once(once, register_for_exit);
 }
 
 bool claim_process(Host& host) noexcept {

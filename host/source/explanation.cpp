@@ -37,7 +37,7 @@ std::string range_words(const DelayRange& range) {
   return range.least == range.most ? least : least + " to " + print_duration(range.most);
 }
 
-std::string_view action_words(ExitAction action) {
+std::string action_words(ExitAction action, const SupervisionOptions& optional) {
   switch (action) {
     case ExitAction::restart:
       return "it is restarted while restarts are left";
@@ -49,6 +49,9 @@ std::string_view action_words(ExitAction action) {
       return "the host stops, failure";
     case ExitAction::give_up:
       return "it gives up";
+    case ExitAction::repeat:
+      return "it begins again in " + range_words(repeat_delay(optional.backoff.value_or(Backoff{}))) +
+             ", and that is not charged";
   }
   return "";
 }
@@ -168,7 +171,7 @@ class TaskText {
       std::string words = outcomes.empty() ? "any exit" : "an exit by " + word_list(outcomes, "or");
       if (!rule.message.empty()) words += " with " + quoted_text(rule.message) + " in its message";
       line((&rule == &optional_.exit_rules.front() ? "but before all that: " : "else: ") + words + ": " +
-           std::string(action_words(rule.action)));
+           action_words(rule.action, optional_));
     }
   }
 
@@ -185,13 +188,15 @@ class TaskText {
         line(group + "each member is restarted alone");
         break;
       case Strategy::one_for_all:
-        line(group + "when one member is restarted, all are");
+        line(group + "when one member is restarted, all are" + but_alone());
         break;
       case Strategy::rest_for_one:
-        line(group + "when it is restarted, so are the members behind it");
+        line(group + "when it is restarted, so are the members behind it" + but_alone());
         break;
     }
   }
+
+  const char* but_alone() const { return optional_.repeats() ? "; when it begins again, it does so alone" : ""; }
 
   const ExplainedTasks& explained_;
   const TaskOptions& options_;

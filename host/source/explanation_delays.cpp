@@ -50,4 +50,6 @@ RestartDelays restart_delays(const TaskOptions& options) {
   return delays;
 }
 
+DelayRange repeat_delay(const Backoff& backoff) { return range_of(backoff, 1); }
+
 }  // namespace taskhost

@@ -26,4 +26,7 @@ struct RestartDelays {
 
 RestartDelays restart_delays(const TaskOptions& options);
 
+// The delay before a repeat.
+DelayRange repeat_delay(const Backoff& backoff);
+
 }  // namespace taskhost

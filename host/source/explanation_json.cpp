@@ -29,6 +29,10 @@ Json task_json(const ExplainedTasks& explained, std::size_t task) {
     if (!optional.unlimited) entry["on_give_up"] = to_string(optional.on_give_up);
     if (optional.on_give_up == GiveUp::cooldown) entry["cooldown_ms"] = milliseconds(optional.cooldown);
   }
+  if (optional.repeats() && optional.backoff) {
+    const DelayRange delay = repeat_delay(*optional.backoff);
+    entry["repeat_delay_ms"] = {milliseconds(delay.least), milliseconds(delay.most)};
+  }
   if (optional.window) entry["window_ms"] = milliseconds(*optional.window);
   if (optional.reset_after) entry["reset_after_ms"] = milliseconds(*optional.reset_after);
   if (optional.start_timeout) entry["start_timeout_ms"] = milliseconds(*optional.start_timeout);

@@ -141,7 +141,7 @@ HostError Host::load_directory(const std::string& path) {
 
 HostError Host::load(const Manifest& manifest, const std::string& file, const fs::path& directory,
                      std::vector<Fault> faults) {
-  if (started_) return state_error("the host has started; load a manifest before");
+  if (HostError late = too_late("load a manifest before"); late.code != 0) return late;
   if (loaded_) return state_error("a manifest is loaded already; a host takes one");
   environment_.directory = absolute_directory(directory);
   // All paths are settled before anything is loaded, as a library may change the working directory.
@@ -234,7 +234,7 @@ HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::
 
 HostError Host::add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
                     TaskOptions options, bool wants_default_stop_timeout, const OwnRelation& own) {
-  if (started_) return state_error("the host has started; add tasks before");
+  if (HostError late = too_late("add tasks before"); late.code != 0) return late;
   if (last_read_ != &factory) {
     last_read_ = nullptr;
     last_reading_ = read_factory(factory);
@@ -262,14 +262,14 @@ HostError Host::add(std::optional<std::string_view> name, const taskhost_factory
 
 HostError Host::subscribe(EventLog::Subscriber subscriber) {
   constexpr std::size_t subscriber_limit = 16;
-  if (started_) return state_error("the host has started; subscribe before");
+  if (HostError late = too_late("subscribe before"); late.code != 0) return late;
   if (events_->subscriber_count() == subscriber_limit) return manifest_error("more than 16 subscribers");
   events_->subscribe(std::move(subscriber));
   return {};
 }
 
 HostError Host::explain(bool json, std::string& text) {
-  if (started_) return state_error("the host has started; explain before");
+  if (HostError late = too_late("explain before"); late.code != 0) return late;
   ExplainedTasks explained{.tasks = tasks_, .group_names = {}, .shutdown_timeout = manifest_.shutdown_timeout};
   explained.default_stop_timeout = manifest_.default_stop_timeout;
   explained.group_names.resize(groups_.size());
@@ -286,8 +286,14 @@ unsigned Host::shard_count() const {
   return std::max(1u, static_cast<unsigned>(std::min<std::size_t>(processors, tasks_.size())));
 }
 
+// For what can be done only before the start.
+HostError Host::too_late(const char* advice) const {
+  if (start_failed_) return state_error("the start of this host has failed; destroy it and create another one");
+  return started_ ? state_error("the host has started; " + std::string(advice)) : HostError{};
+}
+
 HostError Host::start() {
-  if (started_) return state_error("the host has started already");
+  if (HostError late = too_late("it can be started only once"); late.code != 0) return late;
   if (!take_signals()) return state_error("another host of this process handles its signals");
   try {
     make_supervisor();
@@ -297,7 +303,8 @@ HostError Host::start() {
     signal_look_.reset();
     if (requests_) requests_->release();
     requests_ = nullptr;
-    supervisor_ = nullptr;
+    supervisor_ = nullptr;  // the tasks are gone with it
+    start_failed_ = true;
     release_process(*this);
     throw;
   }

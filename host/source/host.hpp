@@ -86,6 +86,10 @@ class Host {
   void flush_in_handler() noexcept { log_->flush_in_handler(); }
   // After wait: threads of abandoned tasks, or of a subscriber, still use this object.
   bool must_stay() const noexcept { return must_stay_; }
+  // Of one that must stay: the signals have their former actions again.
+  void release_signals() {
+    if (signals_) signals_->release();
+  }
   // [any thread, async-signal-safe] This is a child of the process that made it, and has none of its threads.
   bool is_elsewhere() const noexcept;
 
@@ -93,6 +97,7 @@ class Host {
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
                  std::vector<Fault> faults);
   HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
+  HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
   std::vector<Fault> group_faults(const Manifest& manifest, const std::string& file) const;
   void admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations);
@@ -132,6 +137,7 @@ class Host {
   std::optional<boost::asio::steady_timer> signal_look_;
   TaskIndex index_;
   bool started_ = false;
+  bool start_failed_ = false;  // its tasks are gone
   bool waited_ = false;
   bool must_stay_ = false;
   std::atomic<bool> running_{false};

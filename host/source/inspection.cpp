@@ -23,7 +23,8 @@ std::string neighbour_text(const LibraryContents& contents) {
     text += "  exports more than its entry: " + symbol_words(beyond) + "\n";
   }
   if (!contents.unique.empty()) {
-    text += "  one for the whole process, whoever defines it first: " + symbol_words(contents.unique) + "\n";
+    text += "  one for the whole process, whoever defines it first:\n";
+    for (const std::string& symbol : contents.unique) text += "    " + symbol_words({symbol}) + "\n";
   }
   for (const Dependency& dependency : dependencies_of(contents)) {
     text += "  needs " + printable_path(dependency.name);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -34,12 +35,31 @@ std::string readable_symbol(const std::string& symbol) {
   return status == 0 ? name.get() : symbol;
 }
 
-// Those of the C++ library, which all have from the same place.
-bool is_of_standard_library(std::string_view symbol) {
-  constexpr std::array<std::string_view, 8> begins = {"_ZNSt",   "_ZNKSt",   "_ZSt",    "_ZZNSt",
-                                                      "_ZZNKSt", "_ZGVZNSt", "_ZGVNSt", "_ZN9__gnu_cxx"};
-  return std::any_of(begins.begin(), begins.end(),
-                     [symbol](std::string_view begin) { return symbol.starts_with(begin); });
+bool is_word_part(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+// Those of the C++ library that have to do with nothing but it and the language's own types: all have them from the
+// same place. What it makes of a plugin's types is the plugin's.
+bool is_of_standard_library(const std::string& symbol) {
+  constexpr auto own_words = std::to_array<std::string_view>(
+      {"std",    "__gnu_cxx", "char",  "signed",   "unsigned", "short",    "int",      "long",     "bool",     "float",
+       "double", "void",      "const", "volatile", "wchar_t",  "char8_t",  "char16_t", "char32_t", "__int128", "true",
+       "false",  "nullptr",   "guard", "variable", "for",      "decltype", "auto",     "abi",      "cxx11"});
+  const std::string text = readable_symbol(symbol);
+  if (text == symbol) return false;
+  for (std::size_t i = 0; i < text.size();) {
+    if (!is_word_part(text[i])) {
+      ++i;
+      continue;
+    }
+    const std::size_t begin = i;
+    while (i < text.size() && is_word_part(text[i])) ++i;
+    const std::string_view before = std::string_view(text).substr(0, begin);
+    const bool is_inner = before.ends_with("::") || before.ends_with("::{");  // as a lambda is
+    const bool is_number = std::isdigit(static_cast<unsigned char>(text[begin])) != 0;
+    const std::string_view word = std::string_view(text).substr(begin, i - begin);
+    if (!is_inner && !is_number && std::find(own_words.begin(), own_words.end(), word) == own_words.end()) return false;
+  }
+  return true;
 }
 
 // Of what the loader would take for this name now; empty if nothing is loaded by it.
@@ -158,8 +178,8 @@ std::vector<std::string> LibraryNeighbours::add(const std::string& path) {
   }
   for (const auto& [first, symbols] : shared) {
     findings.push_back("it shares " + symbol_words(symbols) + " with " + printable_path(first) +
-                       ", which defined it first: built from different sources, this one crashes. Linked with "
-                       "abi/sdk/plugin.map or compiled with -fvisibility=hidden, each has its own");
+                       ", which defined it first: built from different sources, this one crashes. Compiled with "
+                       "-fvisibility=hidden, or linked with abi/sdk/plugin.map, each has its own");
   }
   for (const Dependency& dependency : dependencies_of(contents)) {
     if (dependency.path.empty() || dependency.name.find('/') != std::string::npos) continue;

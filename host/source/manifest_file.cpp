@@ -23,7 +23,7 @@ std::string cannot_be(const char* what, int error) {
 
 // Until the end; its size says nothing of a pipe.
 void read_to_end(int descriptor, ManifestFile& file) {
-  std::array<char, 65536> part;
+  std::array<char, 8192> part;
   while (true) {
     const ssize_t size = ::read(descriptor, part.data(), part.size());
     if (size == 0) return;

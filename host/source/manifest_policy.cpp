@@ -22,7 +22,7 @@ constexpr std::array<Words, policy_field_count> field_names = {"type",        "r
 constexpr std::array<Words, 2> ready_words = {"started", "notify"};
 constexpr std::array<Words, 2> watchdog_words = {"log", "restart"};
 constexpr std::array<Words, 3> give_up_words = {"default", "stop_host", "discard"};
-constexpr std::array<Words, 5> action_words = {"restart", "discard", "stop_host", "fail_host", "give_up"};
+constexpr std::array<Words, 6> action_words = {"restart", "discard", "stop_host", "fail_host", "give_up", "repeat"};
 constexpr std::array<Words, 4> outcome_words = {"ok", "error", "panic", "crashed"};
 
 PolicyField field_named(Words name) {
@@ -272,7 +272,6 @@ SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const 
   const bool ends_host = policy.options.type == TaskType::shutdown_on_exit;
   const auto from_defaults = [&](PolicyField field) { return defaults_.given.has(field) && !policy.given.has(field); };
   if (from_defaults(PolicyField::window) && restarted && !values.unlimited) values.window = defaults.window;
-  if (from_defaults(PolicyField::backoff) && restarted) values.backoff = defaults.backoff;
   if (from_defaults(PolicyField::reset_after) && restarted) values.reset_after = defaults.reset_after;
   if (from_defaults(PolicyField::ready)) values.notify = defaults.notify;
   if (from_defaults(PolicyField::start_timeout) && values.notify) values.start_timeout = defaults.start_timeout;
@@ -285,9 +284,10 @@ SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const 
     std::copy_if(defaults.exit_rules.begin(), defaults.exit_rules.end(), std::back_inserter(values.exit_rules),
                  [&](const ExitRule& rule) {
                    return !(rule.action == ExitAction::restart && !restarted) &&
-                          !(rule.action == ExitAction::give_up && ends_host);
+                          !((rule.action == ExitAction::give_up || rule.action == ExitAction::repeat) && ends_host);
                  });
   }
+  if (from_defaults(PolicyField::backoff) && (restarted || values.repeats())) values.backoff = defaults.backoff;
   return values;
 }
 

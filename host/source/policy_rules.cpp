@@ -49,9 +49,7 @@ class PolicyCheck {
     if (optional_.reset_after) refuse("reset_after");
     if (optional_.on_give_up != GiveUp::by_type) refuse("on_give_up");
     for (const ExitAction action : {ExitAction::restart, ExitAction::give_up}) {
-      refuse_action(action, "type",
-                    "a \"shutdown_on_exit\" task is never restarted; choose \"stop_host\", \"fail_host\" or "
-                    "\"discard\", or another type");
+      refuse_action(action, "type", never_restarted_problem);
     }
   }
 
@@ -61,7 +59,7 @@ class PolicyCheck {
           quoted(field) + " needs restarts, and the task has none; give \"restarts\", or remove " + quoted(field));
     };
     if (optional_.window) refuse("window");
-    if (optional_.backoff) refuse("backoff");
+    if (optional_.backoff && !optional_.repeats()) refuse("backoff");
     if (optional_.reset_after) refuse("reset_after");
     refuse_action(ExitAction::restart, "restarts",
                   "\"restart\" needs restarts, and the task has none; give \"restarts\", or choose another action");

@@ -24,8 +24,9 @@ namespace {
 
 constexpr std::array<int, 5> known_numbers = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 constexpr std::uint64_t one_request_ms = 1000;  // so far apart, two signals of one sender are two requests
-constexpr std::time_t end_after_s = 1;
 constexpr std::size_t end_stack_size = std::size_t{64} << 10;
+constexpr std::size_t largest_end_stack = std::size_t{8} << 20;
+constexpr std::time_t end_after_s = 1;
 constexpr std::uint64_t second_bit = std::uint64_t{1} << 32;
 
 constexpr std::uint64_t bit_of(int number) noexcept { return std::uint64_t{1} << number; }
@@ -57,17 +58,19 @@ std::uint64_t request(int number, const siginfo_t& info) noexcept {
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const std::uint64_t ms =
       static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-  // The kernel's own, of a terminal, are never doubled: they have no sender.
+  // The kernel's own, of a terminal, have no sender.
   const std::uint64_t sender =
       info.si_code == SI_KERNEL ? 0 : (std::uint64_t{1} << 22 | (static_cast<std::uint64_t>(info.si_pid) & 0x3FFFFF));
   return (ms + 1) << 28 | sender << 5 | static_cast<std::uint64_t>(number);
 }
 
-// timeout(1) and others signal a process, and then its group with the same process in it.
+// Of one sender, as timeout(1) and others signal a process, and then its group with the same process in it. Or a
+// terminal's and another's: a wrapper hears the terminal too, and forwards. A person's two are both the terminal's.
 bool is_one_with(std::uint64_t earlier, std::uint64_t later) noexcept {
-  constexpr std::uint64_t who = (std::uint64_t{1} << 28) - 1;
-  const bool has_sender = (later >> 27 & 1) != 0;
-  return has_sender && (earlier & who) == (later & who) && (later >> 28) - (earlier >> 28) < one_request_ms;
+  const auto sender = [](std::uint64_t request) { return request >> 5 & 0x7FFFFF; };
+  if ((later >> 28) - (earlier >> 28) >= one_request_ms) return false;
+  if (sender(earlier) == 0 || sender(later) == 0) return sender(earlier) != sender(later);
+  return sender(earlier) == sender(later);
 }
 
 void in_another_process(int number, siginfo_t* info, void* context) noexcept {
@@ -104,8 +107,9 @@ void on_signal(int number, siginfo_t* info, void* context) {
   const int kept_error = errno;
   if (owner.load() != ::getpid()) {
     in_another_process(number, info, context);
-  } else if (number != SIGPIPE && !closed.load()) {
-    tell(asks_to_end(number) ? bits_of_request(number, *info) : bit_of(number));
+  } else if (number != SIGPIPE) {
+    const std::uint64_t bits = asks_to_end(number) ? bits_of_request(number, *info) : bit_of(number);
+    if (!closed.load()) tell(bits);
   }
   errno = kept_error;
 }
@@ -148,7 +152,7 @@ void* end_process(void* /*unused*/) {
     while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
     }
     if (!ending.load()) continue;
-    last_words("ended by a second signal before everything had stopped");
+    last_words("ended by a second signal before everything had stopped and was written");
     ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
   }
 }
@@ -163,9 +167,12 @@ void make_end_thread() {
   pthread_attr_t attributes;
   ::pthread_attr_init(&attributes);
   ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  ::pthread_attr_setstacksize(&attributes, end_stack_size);
   pthread_t thread{};
-  const int error = ::pthread_create(&thread, &attributes, end_process, nullptr);
+  int error = EINVAL;  // as long as it is too small for all libraries' thread-local data
+  for (std::size_t size = end_stack_size; error == EINVAL && size <= largest_end_stack; size *= 2) {
+    ::pthread_attr_setstacksize(&attributes, size);
+    error = ::pthread_create(&thread, &attributes, end_process, nullptr);
+  }
   ::pthread_attr_destroy(&attributes);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (error != 0) throw system_failure(error, "pthread_create");

@@ -37,7 +37,7 @@ class SignalHandler {
 
   // The first of two ended no host: this one counts as the first, and does not end the process.
   void begin_again() noexcept;
-  // From now on signals do nothing at all.
+  // From now on signals are told nobody, and nothing but the second of two requests to end does anything.
   void close() noexcept;
 
   // Puts handlers back that others have replaced, and says so, a text each, with the library if that is known.

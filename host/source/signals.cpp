@@ -39,7 +39,7 @@ Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int
     : stopping_(std::move(stopping)), act_(std::move(act)) {}
 
 void Signals::listen(boost::asio::io_context& context) {
-  const int descriptor = duplicate_out_of_reach(handler_.descriptor());
+  const int descriptor = duplicate_out_of_reach(handler_->descriptor());
   if (descriptor < 0) throw system_failure(errno, "dup");
   arrivals_.emplace(context, descriptor);
   wait();
@@ -55,7 +55,7 @@ void Signals::wait() {
 }
 
 void Signals::deliver_all() {
-  for (const SignalHandler::Arrival arrival : handler_.take()) {
+  for (const SignalHandler::Arrival arrival : handler_->take()) {
     {
       const std::lock_guard lock(mutex_);
       if (closed_) return;
@@ -73,7 +73,7 @@ bool Signals::subscribe(Waker waker, std::uint32_t signals) {
     return true;
   }
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
-    if ((signals & bit_of(number)) != 0) handler_.watch(number);
+    if ((signals & bit_of(number)) != 0) handler_->watch(number);
   }
   ever_wanted_ |= signals;
   std::erase_if(subscriptions_, [](const auto& entry) { return !WakePort::current(entry.first); });
@@ -94,8 +94,10 @@ void Signals::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   subscriptions_.clear();
-  handler_.close();
+  handler_->close();
 }
+
+void Signals::release() { handler_.reset(); }
 
 Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
   const std::uint32_t bit = bit_of(arrival.number);
@@ -104,12 +106,15 @@ Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
   if (arrival.second) {
     // A task that took the first one and has ended since, without the host, has dealt with it.
     const bool dealt_with =
-        !stopping_() && !takers_.empty() &&
+        !stopping_() && (first_unwanted_ || !takers_.empty()) &&
         std::none_of(takers_.begin(), takers_.end(), [](Waker taker) { return WakePort::current(taker); });
     if (!dealt_with) return Verdict::stop_at_once;
-    handler_.begin_again();
+    handler_->begin_again();
   }
-  if (asks_to_end) takers_.clear();
+  if (asks_to_end) {
+    takers_.clear();
+    first_unwanted_ = false;
+  }
   bool taken = false;
   std::erase_if(subscriptions_, [](const auto& entry) { return !WakePort::current(entry.first); });
   for (auto& [waker, subscription] : subscriptions_) {
@@ -120,7 +125,10 @@ Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
     Execution::wake(waker);
   }
   if (taken) return Verdict::taken_by_task;
-  if (SignalHandler::was_ignored(arrival.number)) return Verdict::unwanted;
+  if (SignalHandler::was_ignored(arrival.number)) {
+    first_unwanted_ = first_unwanted_ || asks_to_end;
+    return Verdict::unwanted;
+  }
   if (asks_to_end) return Verdict::stop;
   return arrival.number == SIGHUP && (ever_wanted_ & bit) == 0 ? Verdict::stop : Verdict::unwanted;
 }

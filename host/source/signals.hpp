@@ -38,10 +38,11 @@ class Signals {
   bool subscribe(Waker waker, std::uint32_t signals);
   std::uint32_t take(Waker waker);
 
-  // From now on a signal does nothing, until the end of this object, which gives the signals their former actions
-  // again: a late one must not end the process. Tasks may still call: subscribe is false then, take 0. On the thread of
-  // the context, or when that is at rest.
+  // From now on a signal does nothing, but for the second of two requests to end: a late one must not end the process.
+  // Tasks may still call: subscribe is false then, take 0. On the thread of the context, or when that is at rest.
   void close();
+  // After close: the signals have their former actions again, as at the end of this object.
+  void release();
 
   // What happens when the signal comes; apart from the system, so that tests need no signal.
   Verdict deliver(SignalHandler::Arrival arrival);
@@ -54,7 +55,7 @@ class Signals {
 
   void wait();
 
-  SignalHandler handler_;
+  std::optional<SignalHandler> handler_{std::in_place};
   const std::function<bool()> stopping_;
   const std::function<void(Verdict, int)> act_;
   std::optional<boost::asio::posix::stream_descriptor> arrivals_;
@@ -62,6 +63,7 @@ class Signals {
   std::mutex mutex_;
   std::unordered_map<Waker, Subscription> subscriptions_;  // those of ended executions go when a signal comes
   std::vector<Waker> takers_;                              // of the first of two requests to end
+  bool first_unwanted_ = false;                            // nobody took it
   std::uint32_t ever_wanted_ = 0;
   bool closed_ = false;
 };

@@ -322,6 +322,42 @@ TEST_CASE("one_for_all starts all members again when all have ended and the dela
   CHECK(scene.last_news.remaining == 2u);  // of 3: only this exit counts
 }
 
+TEST_CASE("a member of a group repeats alone, and what comes after it goes on") {
+  const Strategy strategy = GENERATE(Strategy::one_for_all, Strategy::rest_for_one);
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 5s};
+  optional.exit_rules = {{{Outcome::ok}, {}, ExitAction::repeat}};
+  CoordinatorScene scene({Recipe(mandatory, 1).with(optional).in_group(), Recipe(mandatory, 1).in_group(),
+                          Recipe(mandatory, 1).comes_after({0})},
+                         {strategy});
+  scene.begin();
+  scene.runs(0);
+  scene.runs(1);
+  scene.runs(2);
+  CHECK(scene.ends(0, ok) == "exited 0 ok, repeat 0 in 5");
+  CHECK(scene.last_news.remaining == 1u);
+  CHECK(scene.ends(2, error) == "exited 2 error, restarting 2 in 0");  // until it is ready again
+  CHECK(scene.seconds_pass(5) == "start 0");
+  CHECK(scene.runs(0) == "start 2");
+  // Another member's restart takes the place of the delay.
+  scene.ends(0, ok);
+  CHECK(scene.ends(1, error) ==
+        "exited 1 error, restarting 1 in 0" +
+            std::string(strategy == Strategy::one_for_all ? ", start 0, start 1" : ", start 1"));
+}
+
+TEST_CASE("once the host stops, nothing repeats") {
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 5s};
+  optional.exit_rules = {{{}, {}, ExitAction::repeat}};
+  CoordinatorScene scene({Recipe(mandatory, 1).with(optional), Recipe(shutdown_on_exit), Recipe(mandatory, 1)});
+  scene.begin();
+  for (const Place task : {0u, 1u, 2u}) scene.runs(task);
+  scene.ends(1, ok);
+  CHECK(scene.ends(0, ok) == "exited 0 ok");
+  CHECK(scene.state(0) == "ended");
+}
+
 TEST_CASE("rest_for_one concerns the member and those that stand after it") {
   CoordinatorScene scene({Recipe(detachable, 3).in_group(), Recipe(detachable, 3).in_group(), Recipe().in_group()},
                          {Strategy::rest_for_one});

@@ -74,6 +74,25 @@ TEST_CASE("a backoff that does not grow from its first delay to its longest is r
   });
 }
 
+TEST_CASE("a repeat without a delay is refused, whatever the budget") {
+  const auto with = [](std::optional<Backoff> backoff) {
+    return Options{
+        .backoff = backoff,
+        .exit_rules = {rule("", ExitAction::restart, {Outcome::panic}), rule("", ExitAction::repeat, {Outcome::ok})}};
+  };
+  const std::string needs =
+      "exit_rules/1/action: \"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": "
+      "\"1s\"}: else a task that ends at once would take a processor for itself";
+  check({
+      {0, with({}), needs},
+      {3, with({}), needs},
+      {3, with(Backoff{}), needs},
+      {0, with(Backoff{.initial = 1ms}), ""},
+  });
+  CHECK(problems_of(0, with(Backoff{.initial = 1ms}), TaskType::shutdown_on_exit) ==
+        std::string("exit_rules/1/action: ") + never_restarted_problem);
+}
+
 TEST_CASE("a watchdog whose every restart would give the budget back is refused") {
   const std::string silent =
       "reset_after: a task that falls silent has lived for the watchdog's interval of 5s, and after 5s its restarts "

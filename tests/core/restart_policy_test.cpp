@@ -193,6 +193,30 @@ TEST_CASE("a rule can restart what its type would not, as far as the budget goes
   CHECK(judged(options, ledger, begin, Outcome::ok) == Kind::give_up);
 }
 
+TEST_CASE("a repeat takes the backoff's first delay, and charges neither budget nor backoff") {
+  SupervisionOptions optional;
+  optional.backoff = Backoff{1s, 2, 1h, 0.5};
+  optional.exit_rules = {{{Outcome::ok}, {}, ExitAction::repeat}};
+  SECTION("with a window") { optional.window = 1h; }
+  SECTION("without") {}
+  const TaskOptions options = options_of(TaskType::mandatory, 2, optional);
+  RestartLedger ledger;
+  const auto judge = [&](Outcome outcome, double random) {
+    return judge_exit(options, ledger, outcome, {}, begin, random);
+  };
+  CHECK(judge(Outcome::error, 0).delay == second);
+  for (std::uint64_t repeats = 1; repeats <= 5; ++repeats) {
+    const Judgement judgement = judge(Outcome::ok, 0.5);
+    CHECK(judgement.kind == Kind::repeat);
+    CHECK(judgement.delay == 1'250'000'000);
+    CHECK(remaining_restarts(options, ledger, begin) == 1u);
+    CHECK(ledger.lifetime == 1 + repeats);  // so that each has a jitter of its own
+  }
+  CHECK(judge(Outcome::error, 0).delay == 2 * second);
+  CHECK(judge(Outcome::error, 0).kind == Kind::give_up);
+  CHECK(judge(Outcome::ok, 0).kind == Kind::repeat);
+}
+
 TEST_CASE("giving up means what on_give_up says, or else what the type does") {
   const auto after = [](TaskType type, GiveUp action) {
     SupervisionOptions optional;

@@ -433,3 +433,26 @@ TEST_CASE("a shard that is destroyed with live executions drops them") {
   CHECK(recipe->made == 3);
   CHECK(recipe->drops == 3);
 }
+
+TEST_CASE(
+    "a mandatory task without restarts repeats as long as it ends well, and the events say that it is not charged") {
+  ShardScene scene;
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 1s};
+  optional.exit_rules = {{{Outcome::ok}, {}, ExitAction::repeat}};
+  TaskOptions options = options_of(mandatory, 0);
+  options.optional = std::make_shared<SupervisionOptions>(optional);
+  scene.add("t", ending(How::ok), options);
+  scene.run();
+  for (std::size_t starts = 1; starts <= 5; ++starts) {
+    CHECK(scene.sink.count(EventKind::task_started) == starts);
+    CHECK(scene.sink.records().back().event.kind == EventKind::task_restarting);
+    CHECK(scene.sink.records().back().event.message == "repeat");
+    CHECK(scene.sink.records().back().event.remaining == 0);
+    CHECK(scene.sink.records().back().event.delay_ms == 1'000);
+    scene.sleep(1s + 1ms);
+  }
+  scene.begin_stop();
+  scene.run();
+  CHECK(scene.owner.ended == 1);
+}

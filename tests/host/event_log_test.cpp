@@ -100,6 +100,31 @@ TEST_CASE("a reader that does not return is left behind, and what it misses is c
   has_returned.get_future().wait();
 }
 
+TEST_CASE("the last words name each task that is over and did not end well once, and none that runs again") {
+  std::string last;
+  Log log{LogLevel::info, LogFormat::text, [&last](LogLevel, std::string_view line) { last = line; }};
+  EventLog events(log);
+  const auto publish_of = [&events](EventKind kind, const char* task) {
+    Event event;
+    event.kind = kind;
+    event.for_log = false;
+    event.task = task;
+    event.outcome = kind == EventKind::task_discarded ? Outcome::error : Outcome::ok;
+    events.publish(std::move(event));
+  };
+  const char* const pump = "pump";
+  const char* const feed = "feed";
+  const char* const mill = "mill";
+  for (const char* const task : {pump, feed, mill}) publish_of(EventKind::task_discarded, task);
+  publish_of(EventKind::task_started, pump);
+  publish_of(EventKind::task_discarded, pump);
+  publish_of(EventKind::task_started, mill);
+  publish(events, EventKind::host_stopped);
+  log.flush();
+  CHECK(last.find("over before the end, and not well: 'feed', 'pump'") != std::string::npos);
+  CHECK(last.find("mill") == std::string::npos);
+}
+
 TEST_CASE("behind a reader that does not read, events are lost and counted at their place") {
   Scene scene;
   std::promise<void> has_first;

@@ -99,6 +99,29 @@ TEST_CASE("every optional field in words") {
             end_of_one);
 }
 
+TEST_CASE("what repeats, after which delay, and that its group has no part in it") {
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 100ms, .factor = 2, .max = 1h, .jitter = 0.1};
+  optional.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::repeat}};
+  CHECK(explain_one(options_with(TaskType::mandatory, 0, optional)) ==
+        std::string(
+            "task 'pump', mandatory\n"
+            "  when it ends, well or not: it gives up at once\n"
+            "  when it gives up: the host stops, failure\n"
+            "  but before all that: an exit by ok: it begins again in 100ms to 110ms, and that is not charged\n") +
+            end_of_one);
+  TaskList tasks;
+  add(tasks, "pump", options_with(TaskType::mandatory, 0, optional));
+  tasks.groups = {Strategy::one_for_all};
+  tasks.relations = {{.task = 0, .after = {}, .group = 0}};
+  CHECK(explain(tasks, {}, {"g"})
+            .find("when one member is restarted, all are; when it begins again, it does so alone\n") !=
+        std::string::npos);
+  const auto json =
+      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}, .shutdown_timeout = {}}));
+  CHECK(json["tasks"][0]["repeat_delay_ms"] == nlohmann::json::parse("[100, 110]"));
+}
+
 TEST_CASE("restarts without end never give up") {
   SupervisionOptions optional;
   optional.unlimited = true;

@@ -182,6 +182,29 @@ TEST_CASE("a default that a task can't have does not concern it") {
   CHECK(unlimited.exit_rules.size() == 3);
 }
 
+TEST_CASE("a task that repeats has a delay, its own or by default, with restarts or without") {
+  const std::string rule = R"("exit_rules": [{"match": {"outcome": "ok"}, "action": "repeat"}])";
+  const SupervisionOptions own = options_of(mandatory(R"("backoff": {"initial": "1s"}, )" + rule));
+  CHECK(own.exit_rules[0].action == ExitAction::repeat);
+  CHECK(own.backoff->initial == 1s);
+  const Manifest manifest = read(R"({"defaults": {"backoff": {"initial": "2s"}, )" + rule + R"(}, "tasks": [
+    {"plugin": "a", "type": "mandatory"}, {"plugin": "a", "type": "mandatory", "exit_rules": []},
+    {"plugin": "a", "type": "shutdown_on_exit"}]})");
+  CHECK(manifest.tasks[0].options.optional->backoff->initial == 2s);
+  CHECK(manifest.tasks[0].options.optional->repeats());
+  CHECK_FALSE(manifest.tasks[1].options.optional);
+  CHECK_FALSE(manifest.tasks[2].options.optional);
+  const std::string needs =
+      R"("repeat" needs a "backoff" whose "initial" is longer than 0s, such as {"initial": "1s"}: else a task that ends at once would take a processor for itself)";
+  check({
+      {mandatory(rule), {at("/exit_rules/0/action", needs)}},
+      {restarted(R"("backoff": {"initial": "0s"}, )" + rule), {at("/exit_rules/0/action", needs)}},
+      {ends_host(rule),
+       {at("/exit_rules/0/action",
+           R"(a "shutdown_on_exit" task is never restarted; choose "stop_host", "fail_host" or "discard", or another type)")}},
+  });
+}
+
 TEST_CASE("what tasks come after and their groups are read beside them") {
   const Manifest manifest = read(R"({
     "tasks": [{"plugin": "a", "type": "mandatory"},
@@ -392,7 +415,7 @@ TEST_CASE("wrong exit rules are told") {
            R"("match" is missing; it says which exits are meant, such as "match": {"outcome": "panic"}; {} means any)")}},
       {rule(R"("match": {})"),
        {at("/exit_rules/0",
-           R"("action" is missing; it is "restart", "discard", "stop_host", "fail_host" or "give_up")")}},
+           R"("action" is missing; it is "restart", "discard", "stop_host", "fail_host", "give_up" or "repeat")")}},
       {rule(R"("match": {}, "action": "giveup")"),
        {at("/exit_rules/0/action", R"(unknown action "giveup"; did you mean "give_up"?)")}},
       {rule(R"("match": {"outcome": "cancelled"}, "action": "discard")"),

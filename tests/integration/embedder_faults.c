@@ -1,6 +1,7 @@
 /* Calls at a wrong time or with wrong arguments: a code, a text, and a host that is as before. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "embedder.h"
 
@@ -34,6 +35,29 @@ static void wrong_states(void) {
   REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_WRONG_STATE);
   REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
   stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+/* The tasks went with the attempt, so a second start would run without them. */
+static void a_failed_start(void) {
+  const struct rlimit little = {(rlim_t)2 << 30, RLIM_INFINITY};
+  const struct rlimit enough = {RLIM_INFINITY, RLIM_INFINITY};
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(load(&self, "{\"poll_stack_kib\": 1048576, \"shards\": 8, \"tasks\": []}") == TASKHOST_RESULT_OK);
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(setrlimit(RLIMIT_AS, &little) == 0);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_SYSTEM);
+  REQUIRE(setrlimit(RLIMIT_AS, &enough) == 0);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(error_has(&self, "the start of this host has failed; destroy it and create another one"));
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(add(&self, "late", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_on_event(self.host, ignore_event, NULL) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_WRONG_STATE);
+  REQUIRE(taskhost_state(self.host) == TASKHOST_STATE_CREATED);
+  taskhost_destroy(self.host);
+  REQUIRE(atomic_load(&own.starts) == 0);
+  fclose(self.record);
 }
 
 static void never_started(void) {
@@ -231,10 +255,16 @@ static void verification(void) {
   REQUIRE(counts[TASKHOST_VERDICT_UNPROVEN] == 1);
 }
 
-const scenario fault_scenarios[] = {
-    {"wrong states", wrong_states},   {"never started", never_started},
-    {"null hosts", null_hosts},       {"wrong options", wrong_options},
-    {"short options", short_options}, {"wrong manifest, then a right one", wrong_manifest_then_a_right_one},
-    {"wrong tasks", wrong_tasks},     {"too many subscribers", too_many_subscribers},
-    {"a directory", a_directory},     {"inspection", inspection},
-    {"verification", verification},   {NULL, NULL}};
+const scenario fault_scenarios[] = {{"wrong states", wrong_states},
+                                    {"a failed start", a_failed_start},
+                                    {"never started", never_started},
+                                    {"null hosts", null_hosts},
+                                    {"wrong options", wrong_options},
+                                    {"short options", short_options},
+                                    {"wrong manifest, then a right one", wrong_manifest_then_a_right_one},
+                                    {"wrong tasks", wrong_tasks},
+                                    {"too many subscribers", too_many_subscribers},
+                                    {"a directory", a_directory},
+                                    {"inspection", inspection},
+                                    {"verification", verification},
+                                    {NULL, NULL}};

@@ -169,6 +169,28 @@ static void exit_rules(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
+/* It has no restarts, fails at once over and over, and its rule says that this is no failure. */
+static void a_task_that_repeats(void) {
+  taskhost_exit_rule rule;
+  stage self;
+  memset(&rule, 0, sizeof rule);
+  rule.struct_size = sizeof rule;
+  rule.outcomes = TASKHOST_ON_ERROR;
+  rule.action = TASKHOST_EXIT_REPEAT;
+  stage_open(&self, NULL);
+  taskhost_task_options task = task_of("pump", &failing_factory, TASKHOST_MANDATORY, 0);
+  task.exit_rules = &rule;
+  task.exit_rule_count = 1;
+  must_refuse(&self, &task, "\"repeat\" needs a \"backoff\"");
+  task.backoff_initial = TASKHOST_MILLISECOND;
+  must_add(&self, &task);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  stage_wait_for_starts(&self, 5);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
 static void timeouts_and_cooldown(void) {
   stage self;
   stage_open(&self, NULL);
@@ -315,6 +337,7 @@ const scenario supervision_scenarios[] = {{"operators", operate_tasks},
                                           {"restarts without end", restarts_without_end},
                                           {"a group that gives up", a_group_that_gives_up},
                                           {"exit rules", exit_rules},
+                                          {"a task that repeats", a_task_that_repeats},
                                           {"timeouts and cooldown", timeouts_and_cooldown},
                                           {"wrong supervision", wrong_supervision},
                                           {"an older struct", an_older_struct},

@@ -5,6 +5,7 @@
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace taskhost::test;
 
@@ -87,9 +88,14 @@ TEST_CASE("a C program gives its tasks the optional fields of a policy") {
        {.special = {{"first", {.in_group = true}},
                     {"second", {.restarts = 1, .window = true, .after = {"first"}, .in_group = true}}}});
   play("exit rules", 1, {.special = {{"pump", {.restarts = 3, .exit_rules = true}}}});
+  play("a task that repeats", 1, {.special = {{"pump", {.exit_rules = true}}}});
   play("timeouts and cooldown", 1,
        {.special = {{"slow", {.restarts = 1, .notify = true, .may_fail_to_stop = true}},
                     {"silent", {.may_fail_to_stop = true, .on_give_up = "cooldown"}}}});
+}
+TEST_CASE("a host whose start has failed does not start without its tasks at a second try") {
+  if (sanitized) return;  // they need the address space that is taken away here
+  play("a failed start", 0);
 }
 TEST_CASE("wrong optional fields of the program's own tasks are refused with a text") { play("wrong supervision", 0); }
 TEST_CASE("a struct from before the optional fields means a task without them") { play("an older struct", 1); }

@@ -58,6 +58,31 @@ TEST_CASE("plugins that share nothing, and the same plugin twice, are not warned
   CHECK(check(same, "shares_one", "shares_one").err == "");
 }
 
+TEST_CASE("what all plugins have of the C++ library is nothing to be warned of, but inspect lists it") {
+  const Json unique = inspected("uses_standard_one")["unique_symbols"];
+  if (unique.empty()) {
+    WARN("skipped: this compiler makes no unique symbols");
+    return;
+  }
+  Scene scene;
+  CHECK(check(scene, "uses_standard_one", "uses_standard_two").err == "");
+  const std::string text = run_program({"inspect", test_plugin_path("uses_standard_one").string()}).out;
+  for (const char* const symbol : {"    std::is_class_v<", "    guard variable for std::__detail::_AnyMatcher<"}) {
+    CHECK(text.find(symbol) != std::string::npos);
+  }
+}
+
+TEST_CASE("what the C++ library makes of a plugin's own type is the plugin's") {
+  if (inspected("uses_own_type_one")["unique_symbols"].empty()) {
+    WARN("skipped: this compiler makes no unique symbols");
+    return;
+  }
+  Scene scene;
+  const ProcessEnd end = check(scene, "uses_own_type_one", "uses_own_type_two");
+  CHECK(end.status == 0);
+  CHECK(has_line(end.err, {"warning", "uses_own_type_two.so: it shares", "Reading", "-fvisibility=hidden"}));
+}
+
 TEST_CASE("two copies of one dependency are as good as one") {
   Scene scene;
   const std::filesystem::path lib = scene.directory() / "lib";

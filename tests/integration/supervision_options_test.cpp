@@ -199,6 +199,34 @@ TEST_CASE("a detachable task that ends well is restarted if a rule says so") {
   CHECK(run.events.count("task_gave_up", "pump") == 1);
 }
 
+TEST_CASE("a mandatory task without restarts begins again as long as it ends well") {
+  Scene scene;
+  const Json rules = {{{"match", {{"outcome", "ok"}}}, {"action", "repeat"}}};
+  Json entry = failing("job", "mandatory", {{"backoff", {{"initial", "2ms"}}}, {"exit_rules", rules}});
+  entry["config"] = {{"end", "ok"}};
+  scene.add(entry);
+  Running running = scene.start();
+  running.wait_for("task_restarting", "job", 4);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_started", "job") >= 4);
+  for (const double delay : delays_of(run, "job")) CHECK(delay == 2);
+  CHECK(run.first("task_restarting", "job").message == "repeat");
+  CHECK(run.first("task_restarting", "job").remaining == 0u);
+  CHECK(has_line(run.log(), {"[job]", "repeats in 2ms"}));
+}
+
+TEST_CASE("a task that repeats without a backoff is refused with what to do") {
+  Scene scene;
+  const Json rules = {{{"match", {{"outcome", "ok"}}}, {"action", "repeat"}}};
+  scene.add(failing("job", "mandatory", {{"exit_rules", rules}}));
+  scene.command();
+  const ProcessEnd end = run_program({"check", scene.manifest_path().string()});
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"/tasks/0/exit_rules/0/action", "\"repeat\" needs a \"backoff\"", "{\"initial\": \"1s\"}"}));
+}
+
 TEST_CASE("a task that is not ready in time is stopped, and that is a failure") {
   const char* plugin = GENERATE("probe", "probe_blocking");
   Scene scene;

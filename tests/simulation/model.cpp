@@ -395,6 +395,9 @@ void Model::exit(Place task, Outcome outcome, const std::string& message, const 
     case ExitAction::restart:
       if (remaining(task, now) != 0u) return restart(task, now);
       return give_up(task, outcome, message, now);
+    case ExitAction::repeat:
+      if (closing_) return finish(task, false);
+      return delay(task, delay_before(task, 1), Fresh::repeat, now);
     case ExitAction::give_up:
       return give_up(task, outcome, message, now);
     case ExitAction::discard:
@@ -412,25 +415,29 @@ void Model::restart(Place task, Nanoseconds now) {
   Task& it = tasks_[task];
   it.charges.push_back(now);
   ++it.in_a_row;
+  delay(task, delay_before(task, it.in_a_row), Fresh::charged, now);
+}
+
+Nanoseconds Model::delay_before(Place task, std::uint64_t restart) {
   const std::optional<Backoff>& backoff = optional_of(task).backoff;
-  if (!backoff) return delay(task, 0, false, now);
+  if (!backoff) return 0;
   const auto max = static_cast<long double>(backoff->max.count());
   long double least = std::min(max, static_cast<long double>(backoff->initial.count()));
-  for (std::uint64_t k = 1; k < it.in_a_row && least < max; ++k) {
+  for (std::uint64_t k = 1; k < restart && least < max; ++k) {
     if (least == 0 || backoff->factor == 1) break;
     least = std::min(max, least * backoff->factor);
   }
   const long double most = std::min(max, least * (1 + static_cast<long double>(backoff->jitter)));
-  delay(task, world_.drawn_delay(task, static_cast<Nanoseconds>(least), static_cast<Nanoseconds>(most)), false, now);
+  return world_.drawn_delay(task, restart, static_cast<Nanoseconds>(least), static_cast<Nanoseconds>(most));
 }
 
-// It is started again, after a while; its group with it.
-void Model::delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now) {
+// It is started again, after a while; its group with it, unless it only repeats.
+void Model::delay(Place task, Nanoseconds delay, Fresh fresh, Nanoseconds now) {
   Task& it = tasks_[task];
-  tell(task,
-       {.event = EventKind::task_restarting, .cooldown = cooldown, .delay = delay, .remaining = remaining(task, now)});
+  tell(task, {.event = EventKind::task_restarting, .fresh = fresh, .delay = delay, .remaining = remaining(task, now)});
   it.state = delay == 0 ? State::waiting : State::delayed;
   it.delayed_until = later(now, delay);
+  if (fresh == Fresh::repeat) return;
   const std::vector<Place> others = others_concerned(task);
   it.held = it.held || !others.empty();
   for (const Place other : others) {
@@ -456,7 +463,7 @@ void Model::give_up(Place task, Outcome outcome, const std::string& message, Nan
     finish(task, false);
   } else {
     give_back(task);
-    delay(task, to_nanoseconds(optional_of(task).cooldown), true, now);
+    delay(task, to_nanoseconds(optional_of(task).cooldown), Fresh::cooldown, now);
   }
 }
 

@@ -16,8 +16,9 @@ namespace taskhost::simulation {
 class World {
  public:
   virtual Nanoseconds last_heartbeat(Place task) = 0;
-  // The chance in a backoff: the delay that was drawn for this restart, which must lie within the bounds.
-  virtual Nanoseconds drawn_delay(Place task, Nanoseconds least, Nanoseconds most) = 0;
+  // The chance in a backoff: the delay that was drawn for this restart, by its number in a row, which must lie within
+  // the bounds.
+  virtual Nanoseconds drawn_delay(Place task, std::uint64_t restart, Nanoseconds least, Nanoseconds most) = 0;
 
  protected:
   ~World() = default;
@@ -107,7 +108,8 @@ class Model {
   void after_stop(Place task, Purpose purpose, const End& end);
   void exit(Place task, Outcome outcome, const std::string& message, const End& end, Nanoseconds now);
   void restart(Place task, Nanoseconds now);
-  void delay(Place task, Nanoseconds delay, bool cooldown, Nanoseconds now);
+  Nanoseconds delay_before(Place task, std::uint64_t restart);
+  void delay(Place task, Nanoseconds delay, Fresh fresh, Nanoseconds now);
   void give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now);
   void discard(Place task, StopReason reason, std::optional<Place> because = {});
   void discard_group_of(Place task);

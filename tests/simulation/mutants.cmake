@@ -52,6 +52,14 @@ mutant(budget_one_less restart_policy expression [[charged_at(ledger, optional, 
 mutant(uncharged restart_policy statement [[++ledger.charged;]] "" "a restart is not charged")
 mutant(uncharged_in_window restart_policy statement [[ledger.times.push_back(now);]] ""
        "a restart is not charged when there is a window")
+mutant(repeat_charged restart_policy text [[case ExitAction::repeat:
+      ++ledger.lifetime;]] [[case ExitAction::repeat:
+      if (ACTIVE) ++ledger.charged;
+      ++ledger.lifetime;]] "a repeat is charged")
+mutant(repeat_in_a_row restart_policy text [[return {Judgement::Kind::repeat,]] [[if (ACTIVE) ++ledger.in_a_row;
+      return {Judgement::Kind::repeat,]] "a repeat makes the next delay longer")
+mutant(repeat_grows restart_policy expression [[optional.backoff->delay(1, random)]]
+       [[optional.backoff->delay(ledger.in_a_row + 1, random)]] "a repeat waits as long as a restart would")
 mutant(window_edge restart_policy expression [[later(charged, window) < now]] [[later(charged, window) <= now]]
        "the window is open at its end")
 mutant(window_for_ever restart_policy expression [[later(charged, window) < now]] [[false]]
@@ -145,6 +153,8 @@ mutant(siblings_charged task_machine text [[case StopPurpose::again:
       return]] [[case StopPurpose::again:
       if (ACTIVE && supervision_ != nullptr) ++supervision_->ledger.charged;
       return]] "what the group restarts is charged")
+mutant(repeat_takes_group task_machine expression [[fresh != Fresh::repeat]] [[true]]
+       "a repeat takes its group along")
 mutant(rest_is_the_others coordinator_state expression [[member < task]] [[member > task]]
        "rest_for_one concerns those before the task")
 mutant(siblings_do_not_wait coordinator_state text [[set_held(other, true);]] [[if (!ACTIVE) set_held(other, true);]]

@@ -23,7 +23,8 @@ std::string to_text(const Output& output, Nanoseconds unit) {
   add(output.kind == Output::Kind::stop_host || output.event == EventKind::task_discarded,
       std::string(to_string(output.reason)));
   add(output.kind == Output::Kind::stop_host, output.failure ? "failure" : "success");
-  add(output.cooldown, "cooldown");
+  add(output.fresh == Fresh::cooldown, "cooldown");
+  add(output.fresh == Fresh::repeat, "repeat");
   add(output.event == EventKind::task_restarting, "delay " + time(output.delay));
   add(output.uptime != 0, "uptime " + time(output.uptime));
   add(output.silence != 0, "silence " + time(output.silence));
@@ -58,7 +59,7 @@ Output to_output(const TaskNews& news) {
       output.message = fixed_part(news.message);
       break;
     case EventKind::task_restarting:
-      output.cooldown = news.cooldown;
+      output.fresh = news.fresh;
       output.delay = news.delay;
       output.remaining = news.remaining;
       break;

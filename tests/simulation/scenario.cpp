@@ -119,17 +119,23 @@ class Maker {
       if (optional->on_give_up == GiveUp::cooldown) optional->cooldown = units(1, 10);
     }
     if (random_.percent(30)) {
-      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) optional->exit_rules.push_back(some_rule());
+      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;)
+        optional->exit_rules.push_back(some_rule(has_delay(*optional)));
     }
     return optional;
   }
 
-  ExitRule some_rule() {
+  // What repeats needs a delay.
+  static bool has_delay(const SupervisionOptions& optional) {
+    return optional.backoff && optional.backoff->initial.count() > 0;
+  }
+
+  ExitRule some_rule(bool may_repeat) {
     constexpr std::array<Outcome, 4> outcomes{Outcome::ok, Outcome::error, Outcome::panic, Outcome::crashed};
     constexpr std::array<const char*, 5> messages{"", "red", "blue", "not ready", "heartbeat"};
-    constexpr std::array<ExitAction, 7> actions{ExitAction::restart, ExitAction::restart,   ExitAction::discard,
-                                                ExitAction::discard, ExitAction::stop_host, ExitAction::fail_host,
-                                                ExitAction::give_up};
+    constexpr std::array<ExitAction, 9> actions{ExitAction::restart,   ExitAction::restart,   ExitAction::repeat,
+                                                ExitAction::repeat,    ExitAction::discard,   ExitAction::discard,
+                                                ExitAction::stop_host, ExitAction::fail_host, ExitAction::give_up};
     ExitRule rule;
     for (const Outcome outcome : outcomes) {
       if (random_.percent(40)) rule.outcomes.push_back(outcome);
@@ -137,7 +143,8 @@ class Maker {
     rule.message = random_.one_of(messages);
     do {
       rule.action = random_.one_of(actions);
-    } while (mild_ && (rule.action == ExitAction::stop_host || rule.action == ExitAction::fail_host));
+    } while ((mild_ && (rule.action == ExitAction::stop_host || rule.action == ExitAction::fail_host)) ||
+             (!may_repeat && rule.action == ExitAction::repeat));
     return rule;
   }
 

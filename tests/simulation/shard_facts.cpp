@@ -16,6 +16,11 @@ Output rounded(Output output) {
   return output;
 }
 
+Fresh fresh_of(const Event& event) {
+  if (event.kind != EventKind::task_restarting || event.message.empty()) return Fresh::charged;
+  return event.message == "repeat" ? Fresh::repeat : Fresh::cooldown;
+}
+
 std::optional<std::uint32_t> remaining_of(const Event& event) {
   return event.unlimited ? std::nullopt : std::optional(event.remaining);
 }
@@ -29,7 +34,7 @@ Output to_output(const Event& event) {
                       .uptime = event.uptime_ms * millisecond,
                       .silence = event.stalled_ms * millisecond,
                       .remaining = remaining_of(event),
-                      .cooldown = event.kind == EventKind::task_restarting && event.message == "cooldown",
+                      .fresh = fresh_of(event),
                       .message = event.message};
   return simulation::to_output(news);
 }
@@ -241,11 +246,10 @@ void ShardSimulation::did_not_stop(Straggler straggler) {
 Nanoseconds ShardSimulation::last_heartbeat(Place) { return looked_at_->last_beat; }
 
 // Chance is the real one's; the bounds are not.
-Nanoseconds ShardSimulation::drawn_delay(Place, Nanoseconds least, Nanoseconds most) {
+Nanoseconds ShardSimulation::drawn_delay(Place, std::uint64_t restart, Nanoseconds least, Nanoseconds most) {
   const ShardTask& task = *looked_at_;
-  const RestartLedger& ledger = task.cell->supervised()->supervision.ledger;
-  const double random = chance(seed(), place_of(task), ledger.lifetime);
-  const Nanoseconds drawn = task.options.optional->backoff->delay(ledger.in_a_row + 1, random);
+  const double random = chance(seed(), place_of(task), task.cell->supervised()->supervision.ledger.lifetime);
+  const Nanoseconds drawn = task.options.optional->backoff->delay(restart, random);
   return drawn + 1 >= least && drawn <= most + 1 ? drawn : least;  // a nanosecond for the rounding of a product
 }
 

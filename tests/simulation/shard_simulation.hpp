@@ -118,7 +118,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   void summarize(const LogSummary&) noexcept override {}
   void log(LogLevel, const char*, std::string_view) noexcept override {}
   Nanoseconds last_heartbeat(Place task) override;
-  Nanoseconds drawn_delay(Place task, Nanoseconds least, Nanoseconds most) override;
+  Nanoseconds drawn_delay(Place task, std::uint64_t restart, Nanoseconds least, Nanoseconds most) override;
 
   // --- driving it ---
   void drive(Nanoseconds until);

@@ -100,7 +100,9 @@ std::vector<Scenario> simpler(const Scenario& scenario) {
     const auto less = [&](auto simplify) { simplify_optional(all, scenario, i, simplify); };
     less([](SupervisionOptions& optional) { optional.window.reset(); });
     less([](SupervisionOptions& optional) { optional.unlimited = false; });
-    less([](SupervisionOptions& optional) { optional.backoff = optional.unlimited ? optional.backoff : std::nullopt; });
+    less([](SupervisionOptions& optional) {
+      if (!optional.unlimited && !optional.repeats()) optional.backoff.reset();
+    });
     less([](SupervisionOptions& optional) { optional.reset_after.reset(); });
     less([](SupervisionOptions& optional) { optional.notify = false; });
     less([](SupervisionOptions& optional) { optional.start_timeout.reset(); });

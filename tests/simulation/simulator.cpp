@@ -65,7 +65,7 @@ class Simulation final : CoordinatorPort, World {
   }
   Nanoseconds last_heartbeat(Place task) override { return shards_.last_heartbeat(task, now_); }
 
-  Nanoseconds drawn_delay(Place task, Nanoseconds least, Nanoseconds most) override {
+  Nanoseconds drawn_delay(Place task, std::uint64_t, Nanoseconds least, Nanoseconds most) override {
     const auto drawn = std::find_if(outputs_.begin(), outputs_.end(), [task](const Output& output) {
       return output.task == task && output.kind == Output::Kind::tell && output.event == EventKind::task_restarting;
     });

@@ -236,6 +236,23 @@ TEST_CASE("a cooldown begins anew with all restarts, where the manifest has one"
   CHECK_FALSE(with_facts(bodies, facts).empty());
 }
 
+TEST_CASE("a repeat takes nothing from the budget, where the manifest has a rule for it") {
+  std::vector<std::string> bodies{begins,
+                                  start_of(feed, 1, "2"),
+                                  exit_of(feed, 1, "2"),
+                                  told("task_restarting", 1, "2", feed, R"("delay_ms":5,"message":"repeat",)"),
+                                  start_of(feed, 2, "2"),
+                                  by_signal,
+                                  told("task_stopping", 2, "2", feed),
+                                  told("task_stopped", 2, "2", feed, R"("outcome":"cancelled",)"),
+                                  ends};
+  const RunFacts facts{.special = {{"feed", {.restarts = 2, .exit_rules = true}}}};
+  CHECK(with_facts(bodies, facts).empty());
+  CHECK_FALSE(with_facts(bodies, {.special = {{"feed", {.restarts = 2}}}}).empty());
+  bodies[3] = told("task_restarting", 1, "1", feed, R"("delay_ms":5,"message":"repeat",)");
+  CHECK_FALSE(with_facts(bodies, facts).empty());
+}
+
 TEST_CASE("only groups, timeouts and operators stop a task while the host runs") {
   const std::vector<std::string> bodies{begins,
                                         start_of(feed, 1, "0"),

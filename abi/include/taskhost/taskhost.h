@@ -64,6 +64,7 @@ extern "C" {
 #define TASKHOST_EXIT_STOP_HOST 3
 #define TASKHOST_EXIT_FAIL_HOST 4
 #define TASKHOST_EXIT_GIVE_UP 5
+#define TASKHOST_EXIT_REPEAT 6 /* begin again after backoff_initial, uncharged; needs a backoff */
 #define TASKHOST_ONE_FOR_ONE 1
 #define TASKHOST_ONE_FOR_ALL 2
 #define TASKHOST_REST_FOR_ONE 3
@@ -80,9 +81,10 @@ extern "C" {
  * destroyed. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the
  * program's. In a process with the id 1, orphans are the program's to reap. */
 #define TASKHOST_HANDLE_SIGNALS 1u
-/* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) is told on stderr in one line, with the task or the library that
- * is being loaded; then what was set for it before follows. From create to destroy. TASKHOST_HANDLE_SIGNALS has it,
- * too. */
+/* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is told on stderr in one line, with the
+ * task or the library that is being loaded; then what was set for it before follows. From create to destroy. The thread
+ * that creates the host, and those that it makes later, do not block these signals from then on.
+ * TASKHOST_HANDLE_SIGNALS has it, too. */
 #define TASKHOST_NAME_CRASHES 2u
 
 /* States of a host. */
@@ -231,7 +233,7 @@ TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(voi
 
 /* [owner] start returns at once, the host's own threads do the work; wait returns when all has stopped; run is both.
  * wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. start and run: SYSTEM if the system gives not
- * what the tasks need; nothing was started then, and never will be. */
+ * what the tasks need; nothing was started then, and never will be: all but destroy is WRONG_STATE from then on. */
 TASKHOST_API int32_t taskhost_start(taskhost_host *host);
 TASKHOST_API int32_t taskhost_wait(taskhost_host *host);
 TASKHOST_API int32_t taskhost_run(taskhost_host *host);

@@ -98,6 +98,23 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
     ::_exit(1);
   }
   say(exec, "child: " + end_of(child));
+#elif defined(EDGE_LEAVES_ORPHAN)
+  int ends[2] = {-1, -1};
+  if (::pipe(ends) != 0) return TASKHOST_PENDING;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const pid_t orphan = ::fork();
+    if (orphan != 0) [[maybe_unused]]
+      const auto told = ::write(ends[1], &orphan, sizeof orphan);
+    ::_exit(0);
+  }
+  pid_t orphan = 0;
+  [[maybe_unused]] const auto got = ::read(ends[0], &orphan, sizeof orphan);
+  end_of(child);
+  for (int tries = 0; tries < 1000 && ::kill(orphan, 0) == 0; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  say(exec, ::kill(orphan, 0) == 0 ? "the orphan is a zombie" : "the orphan is reaped");
 #elif defined(EDGE_HANGUP_ONCE)
   const auto* signals = static_cast<const taskhost_signals*>(
       exec->services->extension(exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION));

@@ -35,6 +35,22 @@ struct [[gnu::visibility("default")]] Settings {
 namespace {
 const char* words() { return settings().name.c_str(); }
 }  // namespace
+#elif defined(NEIGHBOUR_USES_STANDARD)
+// Compiled with default visibility: what the C++ library makes in each of them is the same, but for what it makes of a
+// type of the plugin's own.
+#include <regex>
+#include <type_traits>
+#ifdef NEIGHBOUR_OWN_TYPE
+struct Reading {};
+#else
+using Reading = std::string;
+#endif
+namespace {
+const char* words() {
+  static const bool* const volatile is_class = &std::is_class_v<Reading>;
+  return *is_class && std::regex_match("abc", std::regex("a.c")) ? "ok" : "?";
+}
+}  // namespace
 #endif
 
 namespace {

@@ -410,6 +410,7 @@ void Judge::judge_restart(const Event& event, Task& task) {
   const SpecialTask* const facts = special(event.task);
   const bool rules = facts != nullptr && facts->exit_rules;
   const bool cooldown = event.message == "cooldown";
+  const bool repeat = event.message == "repeat";
   if (task.phase != Phase::ended || task.type == "shutdown_on_exit" || task.gave_up != cooldown ||
       (task.type == "detachable" && task.outcome == "ok" && !rules)) {
     complain(event, "this task is not to be restarted");
@@ -417,17 +418,23 @@ void Judge::judge_restart(const Event& event, Task& task) {
   if (cooldown && (facts == nullptr || facts->on_give_up != "cooldown" || event.delay_ms.value_or(0) <= 0)) {
     complain(event, "it has no cooldown");
   }
+  if (repeat && !rules) {
+    complain(event, "it has no rule for that");
+  }
   if (!event.delay_ms) {
     complain(event, "no delay_ms");
   }
   if (!event.unlimited) {
+    const unsigned charged = repeat ? 0 : 1;
     const bool given_back =
         facts != nullptr && facts->reset_after_ms && task.uptime + uptime_slack >= *facts->reset_after_ms;
-    const bool counts_down = event.remaining && event.remaining.value() + 1 == task.remaining;
-    const bool is_new = given_back && event.remaining && event.remaining.value() + 1 == facts->restarts.value_or(0);
+    const bool counts_down = event.remaining && event.remaining.value() + charged == task.remaining;
+    const bool is_new =
+        given_back && event.remaining && event.remaining.value() + charged == facts->restarts.value_or(0);
     const bool is_whole = cooldown && facts != nullptr && event.remaining == facts->restarts;
     if (!is_whole && !is_new && (cooldown || !counts_down)) {
-      complain(event, "remaining is not one less than at the exit");
+      complain(event,
+               repeat ? "remaining is not the same as at the exit" : "remaining is not one less than at the exit");
     }
   }
   task.phase = Phase::waiting;

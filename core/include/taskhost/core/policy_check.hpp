@@ -24,6 +24,11 @@ struct PolicyProblem {
   std::string message;     // what is wrong, and what to do
 };
 
+// Of an exit rule that has no meaning for this type.
+inline constexpr const char* never_restarted_problem =
+    "a \"shutdown_on_exit\" task is never restarted; choose \"stop_host\", \"fail_host\" or \"discard\", or another "
+    "type";
+
 // Empty if all is well. The supervisor refuses a task with a problem.
 std::vector<PolicyProblem> check_policy(const TaskOptions& options);
 

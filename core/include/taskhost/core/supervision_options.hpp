@@ -32,6 +32,7 @@ enum class ExitAction : std::uint8_t {
   stop_host,  // with success
   fail_host,  // with failure
   give_up,    // as if the budget were used up
+  repeat,     // begin again after the backoff's first delay, uncharged; needs a backoff
 };
 std::string_view to_string(ExitAction action) noexcept;
 
@@ -74,6 +75,7 @@ struct SupervisionOptions {
   std::chrono::nanoseconds cooldown{0};
   std::vector<ExitRule> exit_rules{};  // the first that matches
 
+  bool repeats() const noexcept;  // on some exit
   bool operator==(const SupervisionOptions&) const = default;
 };
 

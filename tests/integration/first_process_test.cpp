@@ -1,0 +1,94 @@
+// The program as PID 1 of a pid namespace, as in a container.
+#include <csignal>
+#include <fstream>
+#include <string>
+
+#include "scene.hpp"
+#include "support/catch.hpp"
+#include "support/sanitizers.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+// Said by a test that is skipped.
+bool no_namespaces() {
+  Command command;
+  command.program = "/usr/bin/unshare";
+  command.arguments = {"--pid", "--fork", "--mount-proc", "true"};
+  try {
+    if (Process(command).wait().status == 0) return false;
+  } catch (const std::exception&) {
+    // There is no unshare.
+  }
+  WARN("skipped: unshare --pid gives no pid namespace here");
+  return true;
+}
+
+Command as_first_process(Scene& scene, std::string_view plugin) {
+  scene.add(task(plugin, test_plugin_path(plugin).string(), "mandatory"));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(),
+                           {"--pid", "--fork", "--mount-proc", "--kill-child", command.program.string()});
+  command.program = "/usr/bin/unshare";
+  return command;
+}
+
+pid_t child_of(pid_t parent) {
+  const std::string id = std::to_string(parent);
+  std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+  pid_t child = 0;
+  children >> child;
+  return child;
+}
+
+}  // namespace
+
+TEST_CASE("as PID 1 the program reaps orphans, hears signals, and ends with the host's status") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Running running = scene.start(as_first_process(scene, "leaves_orphan"));
+  REQUIRE(running.process().wait_for_err("the orphan is"));
+  const pid_t first = child_of(running.process().id());
+  REQUIRE(first > 0);
+  REQUIRE(::kill(first, SIGTERM) == 0);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.stopping_reason() == "signal");
+  CHECK(has_line(run.log(), {"the orphan is reaped"}));
+}
+
+TEST_CASE("as PID 1 the program hears a signal that comes while a library is loaded") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Running running = scene.start(as_first_process(scene, "load_takes_long"));
+  REQUIRE(running.process().wait_for_err("loading slowly"));
+  const pid_t first = child_of(running.process().id());
+  REQUIRE(first > 0);
+  REQUIRE(::kill(first, SIGTERM) == 0);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_started") == 0);
+}
+
+TEST_CASE("as PID 1 the program tells a crash by its last words and 128 and the signal") {
+  if (no_namespaces() || sanitized) return;
+  Scene scene;
+  const ProcessEnd end = Process(as_first_process(scene, "poll_crashes")).wait();
+  INFO(end.summary());
+  CHECK(end.status == 128 + SIGSEGV);
+  CHECK(has_line(end.err, {"SIGSEGV in the poll of task 'poll_crashes'"}));
+}
+
+TEST_CASE("as PID 1 a signal to the whole process group is one request") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Running running = scene.start(as_first_process(scene, "load_takes_long"));
+  REQUIRE(running.process().wait_for_err("loading slowly"));
+  const pid_t first = child_of(running.process().id());
+  const pid_t host = child_of(first);
+  REQUIRE(host > 0);
+  ::kill(host, SIGTERM);  // one by one, since the group is the test's own too
+  ::kill(first, SIGTERM);
+  CHECK(running.finish().status() == 0);
+}
