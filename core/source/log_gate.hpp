@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "taskhost/core/clock.hpp"
@@ -43,7 +44,7 @@ class LogGate {
     }
     begin_to_hold_back(task);
     held_.level = std::max(held_.level, level);
-    if (!news.message.empty()) held_.causes.count(news.message);
+    if (!news.message.empty()) count_cause(news.message);
     switch (news.kind) {
       case EventKind::task_started:
         ++held_.starts;
@@ -81,15 +82,11 @@ class LogGate {
   bool passes(LogLevel level) const noexcept { return level >= passing_; }
   void hold_back_start() noexcept { ++starts_; }
   void hold_back_restart(Outcome outcome, const char* task, const std::string* message) noexcept {
-    if (outcome == Outcome::ok) {
-      ++good_restarts_;
-      if (shown_ > LogLevel::info) return;
-    } else {
-      ++bad_restarts_;
-      if (shown_ > LogLevel::warning) return;
-      if (message != nullptr && !message->empty()) held_.causes.count(*message);
-    }
+    const bool failed = outcome != Outcome::ok;
+    ++(failed ? bad_restarts_ : good_restarts_);
+    if (shown_ > (failed ? LogLevel::warning : LogLevel::info)) return;
     begin_to_hold_back(task);
+    if (failed && message != nullptr && !message->empty()) count_cause(*message);
   }
 
   // Whether a summary is due.
@@ -139,6 +136,8 @@ class LogGate {
   Nanoseconds next_deadline() const noexcept { return summary_due_; }
 
  private:
+  // Out of the way of restarts, which mostly have no message.
+  [[gnu::noinline]] void count_cause(std::string_view message) noexcept { held_.causes.count(message); }
   void begin_to_hold_back(const char* task) noexcept {
     held_.last_task = task;
     passing_ = LogLevel::error;
