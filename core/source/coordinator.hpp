@@ -69,6 +69,7 @@ class Coordinator {
 
   // Nothing is live, waiting, delayed or stopped.
   bool idle() const noexcept { return busy_ == 0; }
+  bool host_stops() const noexcept { return stopping_; }
   // Nothing is live.
   bool at_rest() const noexcept { return live_ == 0; }
 

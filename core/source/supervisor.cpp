@@ -446,6 +446,7 @@ class Supervisor::Implementation final : public ShardOwner {
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
     const std::string held_up = coordinated_.held_up_by(straggler.index);
     if (!held_up.empty()) text += "; " + held_up + " waited for it";
+    if (!straggler.where.empty()) text += "; it is abandoned";
     sink_.log(LogLevel::error, straggler.name.c_str(), text);
   }
 

@@ -109,9 +109,8 @@ bool EventLog::publish(Event&& event) noexcept {
 
 void EventLog::remember_lost(const Event& event) {
   if (event.kind == EventKind::task_started) lost_tasks_.erase(event.task);  // an operator has started it again
-  const bool lost = event.outcome != Outcome::ok || event.reason == StopReason::skipped ||
-                    event.reason == StopReason::group || event.reason == StopReason::not_stopped;
-  if (event.kind != EventKind::task_discarded || !lost) return;
+  if (event.kind == EventKind::task_gave_up && !event.message.empty()) gave_up_causes_.count(event.message);
+  if (event.kind != EventKind::task_discarded || !is_lost(event)) return;
   lost_tasks_.try_emplace(event.task, lost_task_count_++);
 }
 
@@ -126,7 +125,9 @@ std::string EventLog::lost_words() const {
     names += (names.empty() ? "'" : ", '") + std::string(in_order[i].second) + "'";
   }
   if (in_order.size() > most_named) names += " and " + std::to_string(in_order.size() - most_named) + " more";
-  return names.empty() ? names : "over before the end, and not well: " + names;
+  if (names.empty()) return names;
+  const std::string causes = gave_up_causes_.empty() ? "" : "; gave up: " + causes_text(gave_up_causes_);
+  return "over before the end, and not well: " + names + causes;
 }
 
 // The one place where a reader may slow the host down.
@@ -227,7 +228,7 @@ void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed
 
 void EventLog::summarize(const LogSummary& summary) noexcept {
   try {
-    log_.write(summary.exits != 0 ? LogLevel::warning : LogLevel::info, nullptr, summary_text(summary));
+    log_.write(summary.level, nullptr, summary_text(summary));
   } catch (const std::exception&) {
     // Only the log: the event stream has it all.
   }
