@@ -194,7 +194,7 @@ TEST_CASE("a second signal ends the program when all tasks have stopped, too") {
     CHECK(has_line(end.err, {"ended by a second signal"}));
   }
   SECTION("the reader of the events is slow") {
-    scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000));
+    scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000'000));
     Pipe out;
     Command command = scene.command();
     command.arguments[2] = "-";
