@@ -49,7 +49,7 @@ void leave_first_process() {
   sigset_t all;
   sigset_t inherited;
   ::sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, &inherited);
+  ::pthread_sigmask(SIG_SETMASK, &all, &inherited);
   // An ignored SIGCHLD would take the statuses away.
   struct sigaction default_action {};
   struct sigaction of_children {};
@@ -67,7 +67,7 @@ void leave_first_process() {
     ::_exit(TASKHOST_RESULT_SYSTEM);
   }
   ::sigaction(SIGCHLD, &of_children, nullptr);
-  ::sigprocmask(SIG_SETMASK, &inherited, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &inherited, nullptr);
 }
 
 }  // namespace taskhost
