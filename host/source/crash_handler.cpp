@@ -82,23 +82,25 @@ void on_crash(int number, siginfo_t* info, void* context) {
       std::find_if(crashes.begin(), crashes.end(), [number](const Crash& one) { return one.number == number; });
   const struct sigaction& before = former[static_cast<std::size_t>(crash - crashes.begin())];
   const int kept_error = errno;
+  const bool is_default =
+      (before.sa_flags & SA_SIGINFO) == 0 && (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN);
   // A child that a plugin forked has its own crash. A crash in here is not told, and another thread's waits, as it
-  // would end the process before the first one has been.
+  // would end the process before the first one has been; but not if a handler may go on from it, as a runtime's does.
   if (owner.load() == ::getpid()) {
-    pid_t nobody = 0;
-    if (teller.compare_exchange_strong(nobody, ::gettid())) {
+    pid_t first = 0;
+    if (teller.compare_exchange_strong(first, ::gettid())) {
       flush_process_in_handler();
       Line line;
       line << crash->name;
       name_the_place(line);
       last_words(line.text());
-    } else if (nobody != ::gettid()) {
+    } else if (first != ::gettid() && is_default) {
       ::nanosleep(&patience, nullptr);
     }
   }
   errno = kept_error;
   if ((before.sa_flags & SA_SIGINFO) != 0) return before.sa_sigaction(number, info, context);
-  if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) return before.sa_handler(number);
+  if (!is_default) return before.sa_handler(number);
   ::sigaction(number, &before, nullptr);
   if (!crash->comes_again || info->si_code <= 0) ::raise(number);
 }

@@ -11,8 +11,9 @@ namespace taskhost {
 
 class EventFile {
  public:
-  // Opens, before anything is loaded: "-" is stdout. On failure is_open is false and problem says why. A stream of the
-  // process's own is taken away from it: what tasks print to stdout goes to stderr from now on.
+  // Opens, before there is a host, whose descriptors a number in the path would else mean: "-" is stdout. On failure
+  // is_open is false and problem says why. A stream of the process's own is taken away from it: what tasks print to
+  // stdout goes to stderr from now on.
   explicit EventFile(const std::string& path);
   EventFile(const EventFile&) = delete;
   EventFile& operator=(const EventFile&) = delete;

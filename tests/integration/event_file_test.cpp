@@ -347,6 +347,17 @@ TEST_CASE("a reader of the events that stops reading holds up no stop, and its l
   CHECK(has_line(end.err, {"does not read", "events are lost"}));
 }
 
+TEST_CASE("a descriptor that only the host itself has open is no place for the events") {
+  for (const char* path : {"/dev/fd/3", "/dev/fd/100", "/dev/fd/101"}) {
+    Scene scene;
+    scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+    const ProcessEnd end = Process(events_to(scene, path)).wait();
+    INFO(path << ": " << end.summary());
+    CHECK(end.status == 2);
+    CHECK(has_line(end.err, {path, "the events can't be written there"}));
+  }
+}
+
 TEST_CASE("a slow reader of the events gets whole lines, the count of what it missed, and the end") {
   Scene scene;
   scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000'000));

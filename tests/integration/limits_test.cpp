@@ -57,6 +57,19 @@ TEST_CASE("too little memory for the threads' stacks ends the program with 5, an
   CHECK(has_line(end.err, {"nothing was started"}));
 }
 
+TEST_CASE("no descriptor for the events' file ends the program with 5 and the limit's name") {
+  if (address_sanitizer) return;  // needs descriptors of its own
+  Scene scene;
+  add_some_tasks(scene);
+  Command command = scene.command();
+  command.arguments = {"run", "--events", scene.directory().path() / "events", scene.manifest_path().string()};
+  command.limits.emplace_back(RLIMIT_NOFILE, 4);  // enough to be loaded, and out of reach there is none
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 5);
+  CHECK(has_line(end.err, {"RLIMIT_NOFILE"}));
+}
+
 TEST_CASE("a main stack of 64 KiB is enough for a check") {
   if (sanitized) {
     WARN("skipped: sanitizers need more stack");
