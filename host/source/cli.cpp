@@ -125,14 +125,13 @@ void handle_what_is_ignored() {
 }
 
 int run(const Arguments& arguments) {
-  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone. Where
-  // there is no descriptor for it, there is none for the host either, which says so.
+  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
   static EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
   const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
   if (events != nullptr && !events->is_open()) {
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
-    return TASKHOST_RESULT_BAD_MANIFEST;
+    return events->is_refused() ? status_of(TASKHOST_RESULT_SYSTEM) : TASKHOST_RESULT_BAD_MANIFEST;
   }
   int32_t result = load(host, arguments.path);
   if (result != TASKHOST_RESULT_OK) {

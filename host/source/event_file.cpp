@@ -57,7 +57,11 @@ EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : p
     path_ = error ? path : absolute.string();
     open_path();
   }
-  if (!is_open()) problem_ = name_ + ": the events can't be written there: " + words_of(errno);
+  if (is_open()) return;
+  const int error = errno;
+  is_refused_ = error == EMFILE || error == ENFILE || error == ENOMEM;
+  problem_ = name_ + ": the events can't be written there: " + words_of(error);
+  if (error == EMFILE) problem_ += "; raise RLIMIT_NOFILE (ulimit -n)";
 }
 
 void EventFile::take_stream(int stream) {

@@ -20,6 +20,8 @@ class EventFile {
 
   bool is_open() const noexcept { return descriptor_ >= 0; }
   const std::string& problem() const noexcept { return problem_; }
+  // Whether the system refused it a descriptor or memory.
+  bool is_refused() const noexcept { return is_refused_; }
 
   // Before the host starts. Trouble goes to its log as soon as it comes, and at the end what never got to its place.
   void subscribe(taskhost_host* host);
@@ -43,6 +45,7 @@ class EventFile {
   bool is_regular_ = false;
   taskhost_host* host_ = nullptr;
   std::string problem_;
+  bool is_refused_ = false;
 
   // The host's event thread.
   std::string buffer_;       // whole lines
