@@ -63,7 +63,7 @@ TEST_CASE("no descriptor for the events' file ends the program with 5 and the li
   add_some_tasks(scene);
   Command command = scene.command();
   command.arguments = {"run", "--events", scene.directory().path() / "events", scene.manifest_path().string()};
-  command.limits.emplace_back(RLIMIT_NOFILE, 4);  // enough to be loaded, and out of reach there is none
+  command.limits.emplace_back(RLIMIT_NOFILE, 4);  // the dynamic loader needs one, and closes it
   const ProcessEnd end = Process(command).wait();
   INFO(end.summary());
   CHECK(end.status == 5);

@@ -154,6 +154,8 @@ struct ChildPlan {
     ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
     ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0);
   }
+  // What the test itself was given, by ctest or a shell, is not the program's.
+  ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   if (plan.working_directory != nullptr && ::chdir(plan.working_directory) != 0) {
     give_up(plan);
   }
