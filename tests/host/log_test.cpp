@@ -1,8 +1,11 @@
 // The log's way out: what is lost behind a reader that does not read, and that it is told.
 #include "log.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -85,4 +88,25 @@ TEST_CASE("after close the receiver is called no more") {
   log.write(LogLevel::info, nullptr, "two");
   log.flush();
   CHECK(lines == 1);
+}
+
+TEST_CASE("a log that ends while its receiver is in a call waits for it, and calls it no more") {
+  std::promise<void> has_one;
+  std::atomic<int> lines{0};
+  std::atomic<bool> is_over{false};
+  std::atomic<bool> called_late{false};
+  {
+    Log log(LogLevel::info, LogFormat::text, [&](LogLevel, std::string_view) {
+      if (is_over) called_late = true;
+      if (++lines == 1) {
+        has_one.set_value();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // longer than it may take
+      }
+    });
+    for (int i = 0; i < 200; ++i) log.write(LogLevel::info, nullptr, number(i));
+    has_one.get_future().wait();
+  }
+  is_over = true;
+  CHECK(lines == 1);
+  CHECK_FALSE(called_late);
 }
