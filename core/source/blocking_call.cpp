@@ -1,7 +1,10 @@
 #include "blocking_call.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
+#include "forked_child.hpp"
 #include "task_cell.hpp"
 
 namespace taskhost {
@@ -12,7 +15,9 @@ void BlockingCall::run() noexcept {
     frame.begin(cell_, Stage::poll);
     frame.call = this;
     const ThreadFrame current(frame);
+    const pid_t process = ::getpid();
     status_ = step_guarded(cell_);
+    if (::getpid() != process) end_forked_child(&cell_);
   }
   finished_.store(true, std::memory_order_release);  // from here on the cell is the shard's
   WakePort::wake(waker_);

@@ -72,9 +72,8 @@ void CoordinatedTasks::ended(std::uint32_t index, End end) {
 
 void CoordinatedTasks::after_input() {
   const Nanoseconds now = clock_.now();
-  LogSummary summary;
   const bool ends = coordinator_->idle();
-  if (ends ? log_gate_.take(now, summary) : log_gate_.refill(now, summary)) sink_.summarize(summary);
+  if (ends ? log_gate_.holds_back() : log_gate_.refill(now)) sink_.summarize(log_gate_.take(now));
   const Nanoseconds deadline = std::min(coordinator_->next_deadline(), log_gate_.next_deadline());
   if (deadline < armed_) {
     armed_ = deadline;
@@ -163,7 +162,7 @@ void CoordinatedTasks::ask(Place task) {
 void CoordinatedTasks::tell(const TaskNews& news) {
   Member& member = members_[news.task];
   if (news.kind == EventKind::task_discarded && is_lost(news) && !std::exchange(member.is_lost, true)) ++lost_;
-  const bool for_log = log_gate_.admit(news.kind, news.outcome, member.cell->name());
+  const bool for_log = log_gate_.admit(news, member.cell->name(), coordinator_->host_stops());
   if (!for_log && !complete_events_) return;
   Event event = event_of(TaskNews(news), *member.cell, owner_.id_of(member.index), for_log);
   if (news.because) {

@@ -85,7 +85,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   std::unordered_map<std::uint32_t, Place> places_;
   std::vector<Member> members_;
   std::unique_ptr<Coordinator> coordinator_;  // from plan on
-  LogGate log_gate_;
+  LogGate log_gate_{sink_.log_level()};
   std::size_t lost_ = 0;
 };
 

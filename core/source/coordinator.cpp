@@ -2,6 +2,7 @@
 // coordinator_state.cpp.
 #include "coordinator.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace taskhost {
@@ -46,6 +47,13 @@ Coordinator::Coordinator(std::vector<CoordinatedTask> tasks, std::vector<Strateg
     }
   }
   busy_ = entries_.size();
+  // What is needed later is made now, where a lack of memory can still be told to whoever starts the host.
+  free_to_ask_.reserve(static_cast<Place>(entries_.size()));
+  to_look_at_.reserve(static_cast<Place>(entries_.size()));
+  groups_at_rest_.reserve(groups_.size());
+  std::size_t largest = 0;
+  for (const Group& group : groups_) largest = std::max(largest, group.members.size());
+  concerned_.reserve(largest);
 }
 
 void Coordinator::begin(Nanoseconds now) {

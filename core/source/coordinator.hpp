@@ -69,6 +69,7 @@ class Coordinator {
 
   // Nothing is live, waiting, delayed or stopped.
   bool idle() const noexcept { return busy_ == 0; }
+  bool host_stops() const noexcept { return stopping_; }
   // Nothing is live.
   bool at_rest() const noexcept { return live_ == 0; }
 
@@ -139,7 +140,7 @@ class Coordinator {
   void discard(TaskNews how, Nanoseconds now);
   void finish(Place task, bool well);
   void stop_host(Place task, StopReason reason, bool failure, std::string_view message);
-  std::vector<Place> others_concerned(Place task) const;
+  std::vector<Place>& others_concerned(Place task) noexcept;
   void hold_group(Place task);
   void discard_group(Place task, Nanoseconds now);
   void count_blockers_of_group(Place task);
@@ -152,6 +153,7 @@ class Coordinator {
   PlaceSet free_to_ask_;  // to be asked by settle, the last first
   PlaceSet to_look_at_;   // to be started or skipped by settle, the first first
   std::vector<std::uint32_t> groups_at_rest_;
+  std::vector<Place> concerned_;  // what others_concerned returned last; it has room for the largest group
   std::size_t busy_ = 0;
   std::size_t live_ = 0;
   bool closing_ = false;   // a task has stopped the host: nothing is started any more

@@ -118,9 +118,11 @@ void Coordinator::count_blockers(Place task) {
 
 // --- groups ----------------------------------------------------------------------------------------------------------
 
-std::vector<Place> Coordinator::others_concerned(Place task) const {
+// Valid until the next call.
+std::vector<Place>& Coordinator::others_concerned(Place task) noexcept {
   const Entry& entry = entries_[task];
-  std::vector<Place> others;
+  std::vector<Place>& others = concerned_;
+  others.clear();
   if (entry.group == no_group) return others;
   const Group& group = groups_[entry.group];
   if (group.strategy == Strategy::one_for_one) return others;
@@ -133,7 +135,7 @@ std::vector<Place> Coordinator::others_concerned(Place task) const {
 
 // The task is to start again: so are the others that its group's strategy concerns.
 void Coordinator::hold_group(Place task) {
-  const std::vector<Place> others = others_concerned(task);
+  const std::vector<Place>& others = others_concerned(task);
   if (others.empty()) return;
   groups_[entries_[task].group].restarting = true;
   set_held(task, true);
@@ -156,7 +158,7 @@ void Coordinator::hold_group(Place task) {
 // The task is gone for good: so are those others; and if the host can't do without one of them, the host stops instead.
 void Coordinator::discard_group(Place task, Nanoseconds now) {
   if (closing_ || stopping_) return;
-  std::vector<Place> others = others_concerned(task);
+  std::vector<Place>& others = others_concerned(task);
   std::erase_if(others, [this](Place other) {
     Entry& entry = entries_[other];
     return entry.life.state == TaskState::ended || entry.life.state == TaskState::stopped ||

@@ -1,9 +1,13 @@
-// Keeps a storm out of the log: a token bucket for a shard's routine lines, and a count of what it held back.
+// Keeps a storm out of the log: a token bucket for a shard's routine lines, and counts, with causes, of what it held
+// back.
 // Not thread-safe; the shard's.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/event.hpp"
@@ -17,41 +21,44 @@ class LogGate {
   static constexpr Nanoseconds summary_interval = 2'000'000'000;
   static constexpr std::uint64_t storm = 1000;  // held back between two summaries
 
-  // Whether an event of this kind goes to the log. What must never be missing always does.
-  bool admit(EventKind kind, Outcome outcome, const char* task) noexcept {
-    const bool counts = kind == EventKind::task_abandoned || kind == EventKind::task_stalled ||
-                        kind == EventKind::task_gave_up ||
-                        (kind == EventKind::task_discarded && outcome != Outcome::ok);
-    return counts || admit_again(kind, task);
+  // `shown`: what is below it the log does not show; it uses up nothing here, and is in no summary.
+  explicit LogGate(LogLevel shown) noexcept : shown_(shown), passing_(shown) {}
+
+  // Whether the log gets a line of these news (or the event made of them). What must never be missing it always gets.
+  template <class News>
+  bool admit(const News& news, const char* task, bool host_stops) noexcept {
+    const LogLevel level = log_level(news, host_stops);
+    const bool counts = level == LogLevel::error || news.kind == EventKind::task_stalled ||
+                        (news.kind == EventKind::task_discarded && is_lost(news));
+    return counts ? level >= shown_ : admit_again(news, task, host_stops);
   }
-  // Of what is never missing the first time, but may be when it comes again and again.
-  bool admit_again(EventKind kind, const char* task) noexcept {
+  // The same of what is never missing the first time, but may be when it comes again and again.
+  template <class News>
+  bool admit_again(const News& news, const char* task, bool host_stops) noexcept {
+    const LogLevel level = log_level(news, host_stops);
+    if (level < shown_) return false;
     // While lines are held back, all are: a storm's log is a summary, with no odd line in between.
-    if (tokens_ != 0 && held_.last_task == nullptr) {
+    if (tokens_ != 0 && !holds_back()) {
       --tokens_;
       return true;
     }
-    hold_back(kind, task);
-    return false;
-  }
-
-  // A storm: admit would hold back all but what must never be missing.
-  bool holds_back() const noexcept { return held_.last_task != nullptr; }
-  void hold_back(EventKind kind, const char* task) noexcept {
-    held_.last_task = task;
-    switch (kind) {
+    begin_to_hold_back(task);
+    held_.level = std::max(held_.level, level);
+    if (!news.message.empty()) count_cause(news.message);
+    switch (news.kind) {
       case EventKind::task_started:
         ++held_.starts;
-        return;
+        return false;
       case EventKind::task_exited:
         ++held_.exits;
-        return;
+        if (news.outcome != Outcome::ok) ++held_.failures;
+        return false;
       case EventKind::task_restarting:
         ++held_.restarts;
-        return;
+        return false;
       case EventKind::task_stalled:
         ++held_.stalls;
-        return;
+        return false;
       case EventKind::host_started:
       case EventKind::plugin_loaded:
       case EventKind::task_ready:
@@ -63,19 +70,27 @@ class LogGate {
       case EventKind::host_stopping:
       case EventKind::host_stopped:
         ++held_.ends;
-        return;
+        return false;
     }
+    return false;
   }
 
-  // While it holds back: a start; and an exit with its restart.
-  void hold_back_start() noexcept { ++held_.starts; }
-  void hold_back_restart(const char* task) noexcept {
-    held_.last_task = task;
-    ++exits_and_restarts_;
+  bool holds_back() const noexcept { return held_.last_task != nullptr; }
+
+  // Whether the log may get a routine line of this level: not in a storm, nor if it does not show them. If not, a start
+  // and an exit with its restart may be told by these, which cost next to nothing.
+  bool passes(LogLevel level) const noexcept { return level >= passing_; }
+  void hold_back_start() noexcept { ++starts_; }
+  void hold_back_restart(Outcome outcome, const char* task, const std::string* message) noexcept {
+    const bool failed = outcome != Outcome::ok;
+    ++(failed ? bad_restarts_ : good_restarts_);
+    if (shown_ > (failed ? LogLevel::warning : LogLevel::info)) return;
+    begin_to_hold_back(task);
+    if (failed && message != nullptr && !message->empty()) count_cause(*message);
   }
 
-  // Returns true and fills `summary` when one is due.
-  bool refill(Nanoseconds now, LogSummary& summary) noexcept {
+  // Whether a summary is due.
+  bool refill(Nanoseconds now) noexcept {
     if (tokens_ < burst) {
       const std::uint64_t earned = (now - refilled_) / (1'000'000'000 / lines_a_second);
       if (earned != 0) {
@@ -85,43 +100,59 @@ class LogGate {
     } else {
       refilled_ = now;
     }
-    if (held_.last_task == nullptr) return false;
+    if (!holds_back()) return false;
     if (summary_due_ == never) {
       held_since_ = now;
       summary_due_ = now + summary_interval;
     }
-    if (now < summary_due_ || !take(now, summary)) return false;
+    return now >= summary_due_;
+  }
+
+  // What is held back, at once. Only if it holds back.
+  LogSummary take(Nanoseconds now) noexcept {
+    LogSummary summary = std::exchange(held_, LogSummary{});
+    const bool with_routine = shown_ <= LogLevel::info;
+    const std::uint64_t good = with_routine ? good_restarts_ : 0;
+    if (with_routine) {
+      summary.starts += starts_;
+      summary.restarts += good + bad_restarts_;
+    }
+    summary.exits += good + bad_restarts_;
+    summary.failures += bad_restarts_;
+    summary.level = std::max(summary.level, bad_restarts_ != 0 ? LogLevel::warning : LogLevel::info);
+    summary.milliseconds = summary_due_ == never ? 0 : (now - held_since_) / 1'000'000;
+    starts_ = good_restarts_ = bad_restarts_ = 0;
+    passing_ = shown_;
+    summary_due_ = never;
     // A storm that still rages earns nothing: its next lines are held back at once, for the next summary.
     if (summary.starts + summary.exits + summary.restarts + summary.stalls + summary.ends > storm) {
       tokens_ = 0;
       refilled_ = now;
     }
-    return true;
-  }
-
-  // What is held back, at once: for the end.
-  bool take(Nanoseconds now, LogSummary& summary) noexcept {
-    if (held_.last_task == nullptr) return false;
-    summary = held_;
-    summary.exits += exits_and_restarts_;
-    summary.restarts += exits_and_restarts_;
-    exits_and_restarts_ = 0;
-    summary.milliseconds = summary_due_ == never ? 0 : (now - held_since_) / 1'000'000;
-    held_ = LogSummary{};
-    summary_due_ = never;
-    return true;
+    return summary;
   }
 
   // When refill should be called next, or never.
   Nanoseconds next_deadline() const noexcept { return summary_due_; }
 
  private:
+  // Out of the way of restarts, which mostly have no message.
+  [[gnu::noinline]] void count_cause(std::string_view message) noexcept { held_.causes.count(message); }
+  void begin_to_hold_back(const char* task) noexcept {
+    held_.last_task = task;
+    passing_ = LogLevel::error;
+  }
+
+  const LogLevel shown_;
+  LogLevel passing_;
   std::uint32_t tokens_ = burst;
   Nanoseconds refilled_ = 0;
   Nanoseconds summary_due_ = never;
   Nanoseconds held_since_ = 0;
+  std::uint64_t starts_ = 0;
+  std::uint64_t good_restarts_ = 0;
+  std::uint64_t bad_restarts_ = 0;
   LogSummary held_;
-  std::uint64_t exits_and_restarts_ = 0;
 };
 
 }  // namespace taskhost

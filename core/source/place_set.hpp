@@ -16,6 +16,11 @@ class PlaceSet {
 
   bool empty() const noexcept { return levels_.empty() || levels_.back()[0] == 0; }
 
+  // Then inserts of smaller ones do not allocate.
+  void reserve(Place count) {
+    if (count > capacity()) grow(count - 1);
+  }
+
   void insert(Place place) {
     if (place >= capacity()) grow(place);
     std::size_t at = place;

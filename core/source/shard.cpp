@@ -350,7 +350,7 @@ Stage Shard::hot_prepare(TaskCell& cell) {
   ++cell.execution;
   cell.started_at = complete_events_ ? clock_.now() : now_;  // events tell uptimes: no call before counts in them
   if (stopping_ || host_stopping()) return refuse_start(cell);
-  if (only_counts()) {
+  if (only_counts(LogLevel::info)) {
     log_gate_.hold_back_start();
   } else if (!publish(cell, EventKind::task_started)) {
     return refuse_start(cell);
@@ -470,14 +470,15 @@ void Shard::after_drop(TaskCell& cell) {
 
 void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
   // If the host stops meanwhile, start sees it.
-  if (only_counts() && cell.life.state == TaskState::running) {
+  if (only_counts(outcome == Outcome::ok ? LogLevel::info : LogLevel::warning) &&
+      cell.life.state == TaskState::running) {
     const TaskKind& kind = *cell.kind;
     if (cell.life.charged < (outcome == Outcome::ok ? kind.restarts_after_ok : kind.restarts_after_failure))
         [[likely]] {
       ++cell.life.charged;
       cell.life.state = TaskState::waiting;
       ++counters_.restarts;
-      log_gate_.hold_back_restart(cell.name());
+      log_gate_.hold_back_restart(outcome, cell.name(), cell.extra ? &cell.extra->message : nullptr);
       if (cell.extra) cell.extra->message.clear();
       wake(cell);
       return;
@@ -525,8 +526,7 @@ Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& 
 }
 
 void Shard::update_log(bool now) {
-  LogSummary summary;
-  if (now ? log_gate_.take(now_, summary) : log_gate_.refill(now_, summary)) sink_.summarize(summary);
+  if (now ? log_gate_.holds_back() : log_gate_.refill(now_)) sink_.summarize(log_gate_.take(now_));
 }
 
 }  // namespace taskhost

@@ -289,12 +289,13 @@ class Shard {
 
   // False: host_stopping came before this task_started.
   bool publish(TaskCell& cell, EventKind kind) {
-    const bool for_log = log_gate_.admit_again(kind, cell.name());
+    TaskNews news{.kind = kind};
+    const bool for_log = log_gate_.admit_again(news, cell.name(), host_stopping());
     if (!for_log && !complete_events_) return kind != EventKind::task_started || !host_stopping();
-    return publish_event(cell, {.kind = kind}, for_log);
+    return publish_event(cell, std::move(news), for_log);
   }
-  // A storm, and nobody listens to events: what happens is only counted.
-  bool only_counts() const noexcept { return !complete_events_ && log_gate_.holds_back(); }
+  // Nobody listens to events, and the log has a storm, or does not show this: what happens is only counted.
+  bool only_counts(LogLevel level) const noexcept { return !complete_events_ && !log_gate_.passes(level); }
   bool publish_event(TaskCell& cell, TaskNews&& news, bool for_log);
   void update_log(bool now);
 
@@ -324,7 +325,7 @@ class Shard {
   std::size_t round_calls_ = 0;
   std::shared_ptr<Tenure> tenure_ = std::make_shared<Tenure>();  // shared with the thread that owns the shard by it
   std::vector<TaskCell*> relative_timers_;
-  LogGate log_gate_;
+  LogGate log_gate_{sink_.log_level()};
   ShardCounters counters_;
 
   std::vector<Stall> stalls_;

@@ -16,7 +16,7 @@ class Shard::Voice final : public TaskVoice {
       cell_.life.is_lost = true;
       shard_.owner_.count_lost(1);
     }
-    const bool for_log = shard_.log_gate_.admit(news.kind, news.outcome, cell_.name());
+    const bool for_log = shard_.log_gate_.admit(news, cell_.name(), shard_.host_stopping());
     if (for_log || shard_.complete_events_) shard_.publish_event(cell_, std::move(news), for_log);
   }
   void stop_host(StopReason reason, bool failure, std::string_view message) override {

@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <new>
 #include <string>
+#include <utility>
+
+#include "forked_child.hpp"
 
 namespace taskhost {
 
@@ -23,10 +27,14 @@ class ShardThread::Tour final : public Job {
       : owner_(owner), tenure_(std::move(tenure)), begin_(std::move(begin)) {}
 
   void run() noexcept override {
-    if (begin_()) {
-      owner_.run(tenure_);
-    } else {
-      owner_.done_.set_value();
+    try {
+      if (begin_()) {
+        owner_.run(tenure_);
+      } else {
+        owner_.done_.set_value();
+      }
+    } catch (const std::bad_alloc&) {
+      owner_.no_memory_();
     }
     begin_ = nullptr;
     over_.store(true, std::memory_order_release);
@@ -40,11 +48,13 @@ class ShardThread::Tour final : public Job {
   std::atomic<bool> over_{false};
 };
 
-ShardThread::ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number)
+ShardThread::ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number,
+                         std::function<void()> no_memory)
     : shard_(owner, sink, clock, complete_events),
       number_(number),
       timer_(shard_.context()),
       wakes_(shard_.context(), shard_.port().descriptor()),
+      no_memory_(std::move(no_memory)),
       work_(shard_.context().get_executor()) {}
 
 ShardThread::~ShardThread() {
@@ -55,13 +65,12 @@ void ShardThread::prepare(JobThreads& threads, std::function<void(Shard&)> make_
   auto begin = [this, make_tasks = std::move(make_tasks), go = std::make_shared<std::future<bool>>(go_.get_future())] {
     try {
       make_tasks(shard_);
+      if (!listen()) throw std::bad_alloc();
       made_.set_value();
     } catch (...) {
       made_.set_exception(std::current_exception());
     }
-    if (!go->get()) return false;
-    wait_for_wakes();
-    return true;
+    return go->get();
   };
   const std::shared_ptr<Tenure> first = std::make_shared<Tenure>();
   shard_.replace_tenure(first);
@@ -103,13 +112,14 @@ void ShardThread::quit(std::function<void()> has_quit) {
 
 void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   pthread_setname_np(pthread_self(), ("th-shard-" + std::to_string(number_)).c_str());
+  const ForkMark mark(*tenure);
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
     if (quit_) break;       // after a turn: what the last handlers left is destroyed
     std::size_t handlers = 0;
     if (!turn.more) {
-      if (arm(turn.deadline) && shard_.port().begin_sleep()) {
+      if (arm(turn.deadline) && listen() && shard_.port().begin_sleep()) {
         shard_.doze();
         handlers += run_handler(*tenure, true);
         if (!tenure->leave_loop()) return;
@@ -156,12 +166,20 @@ bool ShardThread::arm(Nanoseconds deadline) noexcept {
   return armed_ == deadline;
 }
 
-void ShardThread::wait_for_wakes() {
-  wakes_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (error) return;
-    shard_.port().quiet();
-    wait_for_wakes();
-  });
+// False if there was no memory for it, as with arm.
+bool ShardThread::listen() noexcept {
+  if (listening_) return true;
+  try {
+    wakes_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+      if (error) return;
+      listening_ = false;
+      shard_.port().quiet();
+    });
+    listening_ = true;
+  } catch (const std::exception&) {
+    // The next turn tries again.
+  }
+  return listening_;
 }
 
 }  // namespace taskhost

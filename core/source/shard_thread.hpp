@@ -15,7 +15,9 @@ namespace taskhost {
 
 class ShardThread {
  public:
-  ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number);
+  // `no_memory` is called on the shard's thread if that can't go on. It does not return.
+  ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number,
+              std::function<void()> no_memory);
   // After join or cancel.
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
@@ -51,15 +53,17 @@ class ShardThread {
   void run(const std::shared_ptr<Tenure>& tenure);
   std::size_t run_handler(Tenure& tenure, bool wait) noexcept;
   bool arm(Nanoseconds deadline) noexcept;
-  void wait_for_wakes();
+  bool listen() noexcept;
 
   Shard shard_;
   const unsigned number_;
   boost::asio::steady_timer timer_;
   boost::asio::posix::stream_descriptor wakes_;
   Nanoseconds armed_ = never;  // what timer_ waits for
+  bool listening_ = false;     // to wakes_
   bool quit_ = false;
   std::function<void()> has_quit_;
+  const std::function<void()> no_memory_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::promise<void> made_;
   std::promise<bool> go_;

@@ -91,17 +91,16 @@ void StallMonitor::end() {
   ended_ = true;
   boost::system::error_code ignored;
   timer_.cancel(ignored);
-  LogSummary summary;
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  if (log_gate_.take(to_nanoseconds(now), summary)) sink_.summarize(summary);
+  if (log_gate_.holds_back()) sink_.summarize(log_gate_.take(to_nanoseconds(now)));
 }
 
 void StallMonitor::look() {
   const WatchTime::Real real = std::chrono::steady_clock::now();
   time_.advance(real);
   const Time now = time_.now();
-  LogSummary summary;
-  if (log_gate_.refill(to_nanoseconds(real.time_since_epoch()), summary)) sink_.summarize(summary);
+  const Nanoseconds real_now = to_nanoseconds(real.time_since_epoch());
+  if (log_gate_.refill(real_now)) sink_.summarize(log_gate_.take(real_now));
   for (Member& member : members_) {
     if (!member.given_up && can_be_stuck(member)) look_at(member, now);
     if (ended_) return;
@@ -238,7 +237,9 @@ Event StallMonitor::event_of(TaskCell& cell) const {
 
 // While the call can't come back. False: the log does not tell of it.
 bool StallMonitor::tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for) {
-  event.for_log = named_.insert(stuck.pinned()->index).second || log_gate_.admit_again(event.kind, event.task);
+  const bool is_first = named_.insert(stuck.pinned()->index).second;
+  event.for_log = is_first ? log_gate_.admit(event, event.task, stop_.begun())
+                           : log_gate_.admit_again(event, event.task, stop_.begun());
   if (!event.for_log && !complete_events_) return false;
   const bool for_log = event.for_log;
   event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);

@@ -102,7 +102,7 @@ class StallMonitor {
   // The first stall of a task is always in the log, a storm of them is summed up.
   const bool complete_events_;
   std::unordered_set<std::uint32_t> named_;  // the tasks that stalled
-  LogGate log_gate_;
+  LogGate log_gate_{sink_.log_level()};
 };
 
 }  // namespace taskhost

@@ -9,8 +9,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/uuid/random_generator.hpp>
 #include <cstring>
+#include <exception>
 #include <future>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -57,8 +59,22 @@ class Supervisor::Implementation final : public ShardOwner {
     std::memcpy(&id_high_, seed.data, sizeof id_high_);
     std::memcpy(&id_low_, seed.data + sizeof id_high_, sizeof id_low_);
     for (unsigned number = 0; number < options.shards; ++number) {
-      shards_.push_back({std::make_unique<ShardThread>(*this, sink, clock, options.complete_events, number)});
+      shards_.push_back({std::make_unique<ShardThread>(*this, sink, clock, options.complete_events, number,
+                                                       [this] { end_without_memory(); })});
       monitor_.watch(*shards_.back().thread);
+    }
+  }
+
+  [[noreturn]] void end_without_memory() const noexcept {
+    if (options_.no_memory) options_.no_memory();
+    std::terminate();
+  }
+  template <class Call>
+  void or_end(Call call) const noexcept {
+    try {
+      call();
+    } catch (const std::bad_alloc&) {
+      end_without_memory();
     }
   }
 
@@ -98,10 +114,11 @@ class Supervisor::Implementation final : public ShardOwner {
     }
     try {
       if (!failure) {
+        fill_control();
         control_thread_ = std::thread([this, go = go_.get_future()]() mutable {
           if (!go.get()) return;
           pthread_setname_np(pthread_self(), "th-control");
-          control_.run();
+          or_end([this] { control_.run(); });
         });
       }
     } catch (const std::system_error& error) {
@@ -122,8 +139,8 @@ class Supervisor::Implementation final : public ShardOwner {
     prepared_ = true;
   }
 
-  void start() {
-    prepare();
+  // What the control thread finds when it starts.
+  void fill_control() {
     for (const Member& member : shards_) {
       if (!member.thread->shard().ended()) live_shards_.fetch_add(1);
     }
@@ -132,8 +149,12 @@ class Supervisor::Implementation final : public ShardOwner {
     } else {
       boost::asio::post(control_, [this] { coordinated_.begin(); });
     }
-    started_ = true;
     monitor_.listen();
+  }
+
+  void start() {
+    prepare();
+    started_ = true;  // from here on nothing can fail
     go_.set_value(true);
     for (const Member& member : shards_) member.thread->start();
   }
@@ -196,16 +217,17 @@ class Supervisor::Implementation final : public ShardOwner {
 
   // ShardOwner, on the shards' threads.
   const std::atomic<bool>& stopping() const noexcept override { return stopping_; }
-  void stop_wanted(StopCause cause) noexcept override { request_stop(std::move(cause)); }
+  void stop_wanted(StopCause cause) noexcept override {
+    or_end([&] { request_stop(std::move(cause)); });
+  }
   void task_abandoned() noexcept override {
     abandoned_.store(true);
     timed_out_.store(true);
   }
   void count_lost(int change) noexcept override { lost_.fetch_add(static_cast<std::size_t>(change)); }
   void shard_ended() noexcept override {
-    if (live_shards_.fetch_sub(1) == 1) {
-      boost::asio::post(control_, [this] { all_ended(); });
-    }
+    if (live_shards_.fetch_sub(1) != 1) return;
+    or_end([this] { boost::asio::post(control_, [this] { all_ended(); }); });
   }
   bool shard_revived() noexcept override {
     live_shards_.fetch_add(1);
@@ -424,6 +446,7 @@ class Supervisor::Implementation final : public ShardOwner {
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
     const std::string held_up = coordinated_.held_up_by(straggler.index);
     if (!held_up.empty()) text += "; " + held_up + " waited for it";
+    if (!straggler.where.empty()) text += "; it is abandoned";
     sink_.log(LogLevel::error, straggler.name.c_str(), text);
   }
 

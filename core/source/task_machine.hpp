@@ -70,11 +70,6 @@ struct TaskNews {
   std::string message{};
 };
 
-// A task_discarded that is not the good end of a task: it failed, gave up, was skipped, or went with its group.
-inline bool is_lost(const TaskNews& news) noexcept {
-  return news.outcome != Outcome::ok || news.reason != StopReason::task_exit;
-}
-
 class TaskVoice {
  public:
   virtual void tell(TaskNews&& news) = 0;

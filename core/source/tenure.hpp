@@ -15,6 +15,8 @@
 //           unpin       │                          abandon
 //                       └───────────────▶ given_up                                nobody owns the shard any more
 //                            give_up
+//
+// In a child that the owner forks, the tenure is its parent's from then on, whatever it was.
 #pragma once
 
 #include <atomic>
@@ -24,6 +26,7 @@
 
 #include "asymmetric_fence.hpp"
 #include "call_frame.hpp"
+#include "forked_child.hpp"
 #include "taskhost/core/outcome.hpp"
 
 namespace taskhost {
@@ -63,6 +66,12 @@ class Tenure {
     loop_.store((loop_.load(std::memory_order_relaxed) + 1) & ~std::uint64_t{1}, std::memory_order_release);
     light_fence();
     return state_.load(std::memory_order_acquire) == State::held || is_still_held();
+  }
+
+  // [owner, in a child that it forked] The call or handler that runs ends the child instead of going on.
+  void mark_as_parents() noexcept {
+    pinned_ = frame.task();
+    state_.store(State::parents, std::memory_order_relaxed);
   }
 
   // [monitor] What the owner is at. Exact while it is pinned; else a moment may be mixed with the next one.
@@ -141,11 +150,13 @@ class Tenure {
   }
 
  private:
-  enum class State : std::uint8_t { held, contested, taken, back, abandoned, given_up };
+  enum class State : std::uint8_t { held, contested, taken, back, abandoned, given_up, parents };
   // Without membarrier each call's end takes the slow way, through a full fence: the mutex's.
   static State initial() noexcept { return light_fence_is_enough ? State::held : State::contested; }
 
   [[gnu::cold, gnu::noinline]] bool is_still_held() {
+    // Before the lock, which another thread may have held when the process was forked.
+    if (state_.load(std::memory_order_relaxed) == State::parents) end_forked_child(pinned_);
     const std::lock_guard lock(mutex_);
     const State state = state_.load(std::memory_order_relaxed);
     return state == State::held || state == State::contested;

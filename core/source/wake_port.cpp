@@ -31,6 +31,7 @@ struct Pool {
   std::mutex mutex;
   std::uint32_t chunk_count = 0;
   std::vector<WakePort*> free_ports;
+  pid_t owner = ::getpid();  // of free_ports
 };
 
 Pool& pool() {
@@ -51,6 +52,13 @@ WakeChunk* chunk_of(std::uint32_t index) noexcept {
 WakePort& WakePort::acquire() {
   Pool& all = pool();
   const std::lock_guard lock(all.mutex);
+  if (all.owner != ::getpid()) {  // a child's: it would share a parent's descriptors, which may be closed here as well
+    for (const WakePort* port : all.free_ports) {
+      if (port->slot_count_ == 0) delete port;  // nothing but the pool leads to it
+    }
+    all.free_ports.clear();
+    all.owner = ::getpid();
+  }
   if (!all.free_ports.empty()) {
     WakePort* port = all.free_ports.back();
     all.free_ports.pop_back();

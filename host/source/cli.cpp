@@ -19,6 +19,7 @@
 #include "exit_in_time.hpp"
 #include "init_process.hpp"
 #include "no_memory.hpp"
+#include "printed.hpp"
 #include "starter.hpp"
 #include "taskhost/taskhost.h"
 #include "verify_command.hpp"
@@ -160,14 +161,14 @@ int check(const Arguments& arguments) {
     const int32_t explained =
         taskhost_explain(host.get(), arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
     if (explained != TASKHOST_RESULT_OK) return status_of(host.report(explained));
-    std::fputs(text, stdout);
+    print_out("%s", text);
     return 0;
   }
   const std::size_t count = taskhost_task_count(host.get());
-  std::printf("%s: in order, %zu %s\n", arguments.path.c_str(), count, count == 1 ? "task" : "tasks");
-  std::puts(
+  print_out("%s: in order, %zu %s\n", arguments.path.c_str(), count, count == 1 ? "task" : "tasks");
+  print_out(
       "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
-      "named there");
+      "named there\n");
   return 0;
 }
 
@@ -178,7 +179,7 @@ int inspect(const Arguments& arguments) {
   const int32_t result = taskhost_inspect(host.get(), arguments.path.c_str(),
                                           arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
   if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
-  std::fputs(text, stdout);
+  print_out("%s", text);
   return 0;
 }
 
@@ -236,10 +237,9 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
 
 // What was printed counts only once it has arrived.
 int with_output_written(int status) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-  const std::string why = errno != 0 ? ": " + std::generic_category().message(errno) : std::string();
-  std::fprintf(stderr, "taskhost: stdout could not be written%s\n", why.c_str());
+  if (print_out_error() == 0) return status;
+  std::fprintf(stderr, "taskhost: stdout could not be written: %s\n",
+               std::generic_category().message(print_out_error()).c_str());
   return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
 }
 
@@ -301,7 +301,7 @@ int run_words(int argument_count, char** arguments) {
   } catch (const CLI::ParseError& error) {
     std::ostringstream asked_for;  // help, or the version
     const int code = app.exit(error, asked_for);
-    std::fputs(asked_for.str().c_str(), stdout);
+    print_out("%s", asked_for.str().c_str());
     return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
   } catch (const std::bad_alloc&) {
     return say_no_memory();

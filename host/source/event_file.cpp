@@ -96,32 +96,47 @@ void EventFile::take_stream(int stream) {
   if (stream == STDOUT_FILENO) ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
-void EventFile::open_path() {
+bool EventFile::open_path() {
   struct stat status {};
   is_fifo_ = ::stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
   // Opened for reading too, a FIFO neither waits for its reader nor ends with it.
   const int flags = is_fifo_ ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND;
   const int opened = ::open(path_.c_str(), flags | O_NOCTTY | O_CLOEXEC, 0644);
-  if (opened < 0) return;
+  if (opened < 0) return false;
   const int descriptor = duplicate_out_of_reach(opened);
   const int error = errno;
   ::close(opened);
   errno = error;
-  if (descriptor < 0) return;
+  if (descriptor < 0) return false;
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = descriptor;
   is_regular_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
+  return true;
 }
 
-// Whoever rotates the file renames or removes it: the next lines go to a new one.
-void EventFile::follow_rename() {
-  if (path_.empty() || !is_regular_ || written_ != 0) return;
+// Whoever rotates the file renames or removes it, or lets its name lead elsewhere: the next lines go where the name
+// leads by now. Returns 0, or why there is no file that anybody could find them in.
+int EventFile::follow_name(bool had_trouble) {
+  if (path_.empty() || !is_regular_) return 0;
   struct stat named {};
   struct stat open {};
-  const bool there = ::stat(path_.c_str(), &named) == 0;
-  if (!there && errno != ENOENT) return;
-  if (there && ::fstat(descriptor_, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino) return;
-  open_path();  // where that fails, the old one is still a place for them
+  const bool is_same = ::fstat(descriptor_, &open) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+                       named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+  // A file of a disk that went and came back looks like the old one, but can only be written to once opened anew.
+  if (!is_same || had_trouble) {
+    const bool is_open = open_path();
+    const int error = errno;
+    if (!is_open && open.st_nlink == 0) return error;
+    if (is_open && !is_same) written_ = end_of_whole_lines();
+    if (!is_open && !is_same && !is_astray_) {
+      is_astray_ = true;
+      tell(TASKHOST_LOG_WARNING, "no file of this name can be opened: " + words_of(error) +
+                                     "; the events still go to the one that had the name");
+    }
+    if (!is_open) return 0;
+  }
+  is_astray_ = false;
+  return 0;
 }
 
 void EventFile::subscribe(taskhost_host* host) {
@@ -140,28 +155,24 @@ void EventFile::write(const taskhost_event& event) try {
 }
 
 void EventFile::flush() {
-  if (!over_) follow_rename();
+  int error = over_ ? 0 : follow_name(false);
   while (written_ < buffer_.size() && !over_) {
     if (!is_regular_ && written_ == 0) wait_for_reader();
-    std::unique_lock lock(mutex_, std::defer_lock);
-    if (is_fifo_) {
-      lock.lock();
-      if (is_closed_) return;
-    }
-    const ssize_t written = ::write(descriptor_, buffer_.data() + written_, buffer_.size() - written_);
-    if (written >= 0) {
-      written_ += static_cast<std::size_t>(written);
-    } else if (errno == EAGAIN) {
-      if (lock.owns_lock()) lock.unlock();
+    if (error == 0) error = write_some();
+    if (error == ECANCELED) return;
+    if (error == EAGAIN) {
       pollfd descriptor{.fd = descriptor_, .events = POLLOUT, .revents = 0};
       ::poll(&descriptor, 1, retry_ms);
-    } else if (errno == EPIPE || errno == ECONNRESET || errno == EBADF) {
+    } else if (error == EPIPE || error == ECONNRESET || error == EBADF) {
       over_ = true;
       tell(TASKHOST_LOG_ERROR,
-           "the events can't be written any more: " + words_of(errno) + "; the host goes on without them");
-    } else if (errno != EINTR && !wait_for_room(errno)) {
-      break;
+           "the events can't be written any more: " + words_of(error) + "; the host goes on without them");
+    } else if (error != 0 && error != EINTR) {
+      if (!wait_for_room(error)) break;
+      error = follow_name(true);
+      continue;
     }
+    error = 0;
   }
   if (written_ == buffer_.size() && full_) {
     full_ = false;
@@ -177,6 +188,19 @@ void EventFile::wait_for_reader() {
   while (!takes_whole(descriptor_, buffer_.size())) ::poll(nullptr, 0, 1);
 }
 
+// ECANCELED: the end has been told, and nothing may come after it.
+int EventFile::write_some() {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (is_fifo_) {
+    lock.lock();
+    if (is_closed_) return ECANCELED;
+  }
+  const ssize_t written = ::write(descriptor_, buffer_.data() + written_, buffer_.size() - written_);
+  if (written < 0) return errno;
+  written_ += static_cast<std::size_t>(written);
+  return 0;
+}
+
 // The host's queue fills meanwhile, and counts what is lost, as behind a reader that does not read. False: the host
 // stops, and there is no more time.
 bool EventFile::wait_for_room(int error) {
@@ -184,7 +208,7 @@ bool EventFile::wait_for_room(int error) {
   if (!full_) {
     full_ = true;
     tell(TASKHOST_LOG_ERROR,
-         "the events can't be written: " + words_of(error) + "; it is tried again until there is room");
+         "the events can't be written: " + words_of(error) + "; it is tried again until they can be");
   }
   if (taskhost_state(host_) >= TASKHOST_STATE_STOPPING) return false;
   ::poll(nullptr, 0, retry_ms);
@@ -192,14 +216,19 @@ bool EventFile::wait_for_room(int error) {
 }
 
 void EventFile::take_back_half_a_line() {
-  if (!is_regular_ || written_ == 0) return;
-  const std::size_t end_of_line = buffer_.rfind('\n', written_ - 1);
-  const std::size_t whole = end_of_line == std::string::npos ? 0 : end_of_line + 1;
+  if (!is_regular_) return;
+  const std::size_t whole = end_of_whole_lines();
   struct stat status {};
   const off_t ours = ::lseek(descriptor_, 0, SEEK_CUR);
   if (whole == written_ || ::fstat(descriptor_, &status) != 0 || status.st_size != ours)
     return;  // not the last any more
   if (::ftruncate(descriptor_, ours - static_cast<off_t>(written_ - whole)) == 0) written_ = whole;
+}
+
+// Of what was written of the buffer.
+std::size_t EventFile::end_of_whole_lines() const {
+  const std::size_t end_of_line = written_ == 0 ? std::string::npos : buffer_.rfind('\n', written_ - 1);
+  return end_of_line == std::string::npos ? 0 : end_of_line + 1;
 }
 
 // After the last event.

@@ -27,14 +27,16 @@ class EventFile {
   void close();
 
  private:
-  void open_path();
-  void follow_rename();
+  bool open_path();
+  int follow_name(bool had_trouble);
   void take_stream(int stream);
   void write(const taskhost_event& event);
   void flush();
+  int write_some();
   bool wait_for_room(int error);
   void take_back_half_a_line();
   void wait_for_reader();
+  std::size_t end_of_whole_lines() const;
   void finish();
   std::uint64_t take_back_unread(int wait_ms);
   void tell(int32_t level, const std::string& text) const;
@@ -54,6 +56,7 @@ class EventFile {
   std::size_t written_ = 0;  // of the buffer
   std::uint64_t lost_ = 0;   // events
   bool full_ = false;        // there was no room, and that was told
+  bool is_astray_ = false;   // its name leads nowhere, and that was told
   bool over_ = false;        // nobody will ever read it
 };
 

@@ -17,6 +17,8 @@ namespace taskhost {
 
 namespace {
 
+constexpr std::size_t batch = 1024;  // that are handed out at once, so that room comes in small steps
+
 std::int64_t now_us() noexcept {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -31,7 +33,9 @@ EventLog::~EventLog() {
 void EventLog::open() {
   if (subscribers_.empty()) return;
   worker_done_ = false;
-  worker_ = std::thread([this] { work(); });
+  std::vector<Entry> room;
+  room.reserve(batch);
+  worker_ = std::thread([this, room = std::move(room)]() mutable { work(std::move(room)); });
 }
 
 bool EventLog::close() {
@@ -126,9 +130,8 @@ bool EventLog::publish(Event&& event) noexcept {
 
 void EventLog::remember_lost(const Event& event) {
   if (event.kind == EventKind::task_started) lost_tasks_.erase(event.task);  // an operator has started it again
-  const bool lost = event.outcome != Outcome::ok || event.reason == StopReason::skipped ||
-                    event.reason == StopReason::group || event.reason == StopReason::not_stopped;
-  if (event.kind != EventKind::task_discarded || !lost) return;
+  if (event.kind == EventKind::task_gave_up && !event.message.empty()) gave_up_causes_.count(event.message);
+  if (event.kind != EventKind::task_discarded || !is_lost(event)) return;
   lost_tasks_.try_emplace(event.task, lost_task_count_++);
 }
 
@@ -143,7 +146,9 @@ std::string EventLog::lost_words() const {
     names += (names.empty() ? "'" : ", '") + std::string(in_order[i].second) + "'";
   }
   if (in_order.size() > most_named) names += " and " + std::to_string(in_order.size() - most_named) + " more";
-  return names.empty() ? names : "over before the end, and not well: " + names;
+  if (names.empty()) return names;
+  const std::string causes = gave_up_causes_.empty() ? "" : "; gave up: " + causes_text(gave_up_causes_);
+  return "over before the end, and not well: " + names + causes;
 }
 
 // The one place where a reader may slow the host down.
@@ -176,10 +181,8 @@ void EventLog::push(Event&& event) {
   filled_.notify_one();
 }
 
-void EventLog::work() {
+void EventLog::work(std::vector<Entry> entries) {
   pthread_setname_np(pthread_self(), "th-events");
-  constexpr std::size_t batch = 1024;  // so that room comes in small steps
-  std::vector<Entry> entries;
   std::unique_lock lock(mutex_);
   while (true) {
     filled_.wait(lock, [this] { return closing_ || !queue_.empty(); });
@@ -252,7 +255,7 @@ void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed
 
 void EventLog::summarize(const LogSummary& summary) noexcept {
   try {
-    log_.write(summary.exits != 0 ? LogLevel::warning : LogLevel::info, nullptr, summary_text(summary));
+    log_.write(summary.level, nullptr, summary_text(summary));
   } catch (const std::exception&) {
     // Only the log: the event stream has it all.
   }

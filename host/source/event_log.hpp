@@ -58,6 +58,7 @@ class EventLog final : public EventSink {
   void flush() noexcept;
 
   bool publish(Event&& event) noexcept override;
+  LogLevel log_level() const noexcept override { return log_.level(); }
   void summarize(const LogSummary& summary) noexcept override;
   void log(LogLevel level, const char* task, std::string_view text) noexcept override { log_.write(level, task, text); }
 
@@ -78,7 +79,7 @@ class EventLog final : public EventSink {
   void tell_missing(std::uint64_t missing);
   void remember_lost(const Event& event);
   std::string lost_words() const;
-  void work();
+  void work(std::vector<Entry> entries);
   std::size_t hand_out(const std::vector<Entry>& entries, bool more);
   void hand_out(std::string& line, const Entry& entry, bool is_last);
   void keep_only_the_end(std::vector<Entry>& entries, std::size_t handed);
@@ -104,6 +105,7 @@ class EventLog final : public EventSink {
   bool worker_done_ = true;
   std::unordered_map<const char*, std::uint64_t> lost_tasks_;  // over, and did not end well; since when, by a count
   std::uint64_t lost_task_count_ = 0;
+  CauseCounts gave_up_causes_;
 
   std::uint64_t sequence_ = 0;  // the worker's
   std::uint64_t unmade_ = 0;    // events for whose lines there was no memory; told before the next one. The worker's

@@ -1,5 +1,8 @@
 #include "event_text.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "duration.hpp"
 
 namespace taskhost {
@@ -43,7 +46,8 @@ std::string exit_words(const Event& event) {
 std::string stopping_words(const Event& event) {
   const std::string task = event.task != nullptr ? "task '" + std::string(event.task) + "'" : "a task";
   const auto needed = [&](const std::string& what) {
-    return with_message("stopping: " + task + ' ' + what + ", and the host can't do without it", event);
+    // Why it did is in a line of its own, which is never left out.
+    return "stopping: " + task + ' ' + what + ", and the host can't do without it";
   };
   switch (event.reason) {
     case StopReason::task_exit:
@@ -115,41 +119,54 @@ std::string status_words(std::int32_t status) {
 }  // namespace
 
 EventText event_text(const Event& event, bool host_stops) {
-  // When the host stops, so do all: but while it runs, a task that stops is worth a line.
-  const LogLevel routine = host_stops ? LogLevel::debug : LogLevel::info;
+  const LogLevel level = log_level(event, host_stops);
+  const LogLevel of_host = event.status == 0 ? LogLevel::info : LogLevel::error;
   switch (event.kind) {
     case EventKind::host_started:
-      return {LogLevel::info, nullptr, with_message("started", event)};
+      return {level, nullptr, with_message("started", event)};
     case EventKind::plugin_loaded:
-      return {LogLevel::debug, nullptr, "loaded plugin '" + std::string(event.task) + "' from " + event.message};
+      return {level, nullptr, "loaded plugin '" + std::string(event.task) + "' from " + event.message};
     case EventKind::task_started:
-      return {LogLevel::info, event.task, "started" + which(event)};
+      return {level, event.task, "started" + which(event)};
     case EventKind::task_ready:
-      return {LogLevel::info, event.task, "ready"};
+      return {level, event.task, "ready"};
     case EventKind::task_exited:
-      return {event.outcome == Outcome::ok ? LogLevel::info : LogLevel::warning, event.task,
-              with_message(exit_words(event) + which(event) + after_uptime(event), event)};
+      return {level, event.task, with_message(exit_words(event) + which(event) + after_uptime(event), event)};
     case EventKind::task_restarting:
-      return {LogLevel::info, event.task, restarting_words(event)};
+      return {level, event.task, restarting_words(event)};
     case EventKind::task_discarded:
-      return {event.outcome == Outcome::ok ? LogLevel::info : LogLevel::warning, event.task, discarded_words(event)};
+      return {level, event.task, discarded_words(event)};
     case EventKind::task_gave_up:
-      return {LogLevel::error, event.task, gave_up_words(event)};
+      return {level, event.task, gave_up_words(event)};
     case EventKind::task_stopping:
-      return {routine, event.task, "asked to stop"};
+      return {level, event.task, "asked to stop"};
     case EventKind::task_stopped:
-      return {event.message.empty() ? routine : LogLevel::warning, event.task, with_message("stopped", event)};
-    case EventKind::task_abandoned:
-      return {LogLevel::error, event.task, with_message("did not stop in time and was abandoned", event)};
+      return {level, event.task, with_message("stopped", event)};
+    case EventKind::task_abandoned:  // the supervisor's own line says so too, and who waited for it
+      return {LogLevel::debug, event.task, with_message("did not stop in time and was abandoned", event)};
     case EventKind::task_stalled:
-      return {LogLevel::warning, event.task, with_message("stalled", event)};
+      return {level, event.task, with_message("stalled", event)};
     case EventKind::host_stopping:
-      return {event.status == 0 ? LogLevel::info : LogLevel::error, nullptr, stopping_words(event)};
+      return {of_host, nullptr, stopping_words(event)};
     case EventKind::host_stopped:
-      return {event.status == 0 ? LogLevel::info : LogLevel::error, nullptr,
+      return {of_host, nullptr,
               "stopped " + status_words(event.status) + " (status " + std::to_string(event.status) + ")"};
   }
   return {};
+}
+
+std::string causes_text(const CauseCounts& causes) {
+  std::vector<CauseCounts::Cause> named(causes.causes().begin(), causes.causes().end());
+  std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return a.count > b.count; });
+  std::string words;
+  const auto add = [&words](const std::string& part) { words += (words.empty() ? "" : ", ") + part; };
+  for (const CauseCounts::Cause& cause : named) {
+    if (cause.count == 0) continue;
+    const std::string often = cause.count == 1 ? "once" : std::to_string(cause.count) + " times";
+    add(often + " \"" + std::string(cause.text()) + '"');
+  }
+  if (causes.others() != 0) add(counted(causes.others(), "other"));
+  return words;
 }
 
 std::string summary_text(const LogSummary& summary) {
@@ -158,13 +175,15 @@ std::string summary_text(const LogSummary& summary) {
     if (count != 0) words += (words.empty() ? "" : ", ") + counted(count, thing);
   };
   add(summary.starts, "start");
-  add(summary.exits, "exit");
+  add(summary.failures, "failure");
+  add(summary.exits - summary.failures, "good end");
   add(summary.restarts, "restart");
   add(summary.stalls, "stall");
   add(summary.ends, "stop");
   words = "not shown one by one: " + words;
   if (summary.milliseconds != 0) words += " in " + print_duration(std::chrono::milliseconds(summary.milliseconds));
-  return words + "; the last of task '" + summary.last_task + "'";
+  words += "; the last of task '" + std::string(summary.last_task) + "'";
+  return summary.causes.empty() ? words : words + "; causes: " + causes_text(summary.causes);
 }
 
 }  // namespace taskhost

@@ -16,5 +16,7 @@ struct EventText {
 // `host_stops`: it has begun to.
 EventText event_text(const Event& event, bool host_stops);
 std::string summary_text(const LogSummary& summary);
+// `3 times "no route", once "no disk", 2 others`, the most frequent first.
+std::string causes_text(const CauseCounts& causes);
 
 }  // namespace taskhost

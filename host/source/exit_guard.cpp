@@ -61,6 +61,14 @@ void on_exit() {
 
 }  // namespace
 
+void end_without_memory(Host& host) noexcept {
+  host.flush();
+  last_words(
+      "out of memory: the host can't go on without more; raise its limit (ulimit -v, the cgroup's memory.max), or give "
+      "it more");
+  ::_exit(TASKHOST_RESULT_SYSTEM);
+}
+
 void guard_against_exit() {
   static std::once_flag once;  // a child's own host has its handler from here as well
   guarded_process = ::getpid();

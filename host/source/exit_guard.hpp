@@ -8,6 +8,9 @@ class Host;
 // Any thread, any number of times. Installs an exit handler, once in a process; does nothing in its children.
 void guard_against_exit();
 
+// The end where a thread of the host's can't go on: "out of memory: …" on stderr, and TASKHOST_RESULT_SYSTEM as status.
+[[noreturn]] void end_without_memory(Host& host) noexcept;
+
 // The one running host of this process that owns the process's signals and its end; null: none. False: there is one
 // already. Process-wide, as signals and exit are.
 bool claim_process(Host& host) noexcept;

@@ -299,6 +299,7 @@ HostError Host::start() {
   if (!take_signals()) return state_error("another host of this process handles its signals");
   try {
     make_supervisor();
+    events_->open();
   } catch (...) {
     // In this order: they live on the supervisor's loop.
     signals_ = nullptr;
@@ -311,7 +312,6 @@ HostError Host::start() {
     throw;
   }
   started_ = true;
-  events_->open();
   announce();
   running_.store(true, std::memory_order_release);
   supervisor_->start();
@@ -361,6 +361,7 @@ void Host::make_supervisor() {
   options.poll_stack_size = manifest_.poll_stack_kib * 1024;
   options.seed = options_.seed != 0 ? options_.seed : manifest_.seed;
   options.complete_events = events_->has_subscribers();
+  options.no_memory = [this] { end_without_memory(*this); };
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
   settle_stop_timeouts();
   names_.clear();

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <system_error>
 
-#include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -59,8 +59,11 @@ void leave_first_process() {
   if (child > 0) serve(child, all);
   if (child < 0) {
     const int error = errno;
-    std::fprintf(stderr, "taskhost: as PID 1 it needs a process of its own for the host: %s\n",
-                 system_failure(error, "fork").what());
+    std::fprintf(
+        stderr,
+        "taskhost: as PID 1 it needs a further process: fork: %s; raise ulimit -u or the cgroup's pids.max, or "
+        "run it under an init\n",
+        std::generic_category().message(error).c_str());
     ::_exit(TASKHOST_RESULT_SYSTEM);
   }
   ::sigaction(SIGCHLD, &of_children, nullptr);

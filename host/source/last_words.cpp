@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,10 +22,21 @@ constexpr int patience_ms = 100;
 constexpr std::size_t line_limit = 4096;
 
 std::atomic<int> kept_stderr{STDERR_FILENO};
+std::atomic<bool> is_within_line{false};
+
+// Whoever shortens the file meanwhile gets no hole, and who else writes to it no line in the midst of another. It is
+// set for all that share the descriptor with us, so that what tasks print to it does not overwrite the log either.
+void append_to_file(int descriptor) noexcept {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  if (flags != -1) ::fcntl(descriptor, F_SETFL, flags | O_APPEND);
+}
 
 }  // namespace
 
 void keep_stderr() noexcept {
+  append_to_file(STDERR_FILENO);
   if (const int kept = kept_stderr; kept != STDERR_FILENO) {
     (void)::dup3(STDERR_FILENO, kept, O_CLOEXEC);
     return;
@@ -37,8 +49,14 @@ void keep_stderr() noexcept {
 
 int own_stderr() noexcept { return kept_stderr; }
 
+ssize_t write_to_stderr(std::string_view text) noexcept {
+  const ssize_t written = ::write(own_stderr(), text.data(), text.size());
+  if (written > 0) is_within_line = text[static_cast<std::size_t>(written) - 1] != '\n';
+  return written;
+}
+
 void last_words(std::string_view text) noexcept {
-  constexpr std::string_view begin = "taskhost: ";
+  const std::string_view begin = is_within_line ? "\ntaskhost: " : "taskhost: ";
   std::array<char, line_limit> line;
   text = text.substr(0, line.size() - begin.size() - 1);
   std::memcpy(line.data(), begin.data(), begin.size());
@@ -53,7 +71,7 @@ void last_words(std::string_view text) noexcept {
     const int ready = ::poll(&descriptor, 1, patience_ms);
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) break;
-    const ssize_t written = ::write(descriptor.fd, next, left);
+    const ssize_t written = write_to_stderr({next, left});
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) break;
     next += written;

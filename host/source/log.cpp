@@ -6,6 +6,7 @@
 #include <spdlog/details/os.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +34,9 @@ namespace {
 
 constexpr std::size_t queue_size = 8192;        // lines
 constexpr std::size_t line_limit = 4096 + 512;  // bytes: a task's longest message, and what we say around it
+constexpr std::string_view continuation = "  | ";
 constexpr std::size_t chunk = 4096;          // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
+constexpr int retry_ms = 100;                // with a full disk
 constexpr std::chrono::seconds patience{1};  // with a reader that does not read
 constexpr std::chrono::seconds flush_limit{5};        // with one that is slow
 constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
@@ -100,7 +103,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
     const char* next = text_.data();
     std::size_t left = text_.size();
     while (left != 0) {
-      const ssize_t written = ::write(own_stderr(), next, left);
+      const ssize_t written = write_to_stderr({next, left});
       if (written >= 0) {
         next += written;
         left -= static_cast<std::size_t>(written);
@@ -108,10 +111,16 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
         pollfd descriptor{.fd = own_stderr(), .events = POLLOUT, .revents = 0};
         ::poll(&descriptor, 1, -1);
       } else if (errno != EINTR) {
-        break;  // nobody is there to be told
+        if (errno == EBADF || !is_file(own_stderr())) break;  // nobody is there to be told
+        ::poll(nullptr, 0, retry_ms);                         // a full disk, a limit: as a reader that does not read
       }
     }
     text_.clear();
+  }
+
+  static bool is_file(int descriptor) {
+    struct stat status {};
+    return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
   }
 
   static std::string_view colour_of(spdlog::level::level_enum level) {
@@ -159,7 +168,7 @@ spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
 
 // [async-signal-safe]
 void tell_missing(std::uint64_t lines) noexcept {
-  constexpr std::string_view before = "the log's reader does not read: its last ";
+  constexpr std::string_view before = "the log's reader does not read, or its disk is full: its last ";
   constexpr std::string_view after = " lines are not written";
   std::array<char, before.size() + 20 + after.size()> text;
   char* end = std::copy(before.begin(), before.end(), text.data());
@@ -173,14 +182,39 @@ std::int64_t now_us() {
       .count();
 }
 
-std::string line_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
+// A message of several lines stays so, but each is a line of its own with time, level and task, and all but the first
+// are marked: whoever searches finds them, and no message can pass for a line of somebody else. Of many lines the first
+// and the last are kept.
+std::string lines_of(const char* task, std::string_view text) {
+  constexpr std::size_t most_first = 30;
+  constexpr std::size_t most_last = 10;
+  const std::string head = task != nullptr ? "[" + printable_text(task, 128) + "] " : std::string();
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  const bool is_cut = text.size() > line_limit;
+  if (is_cut) text = text.substr(0, line_limit + 1);  // one more, so that the last line shows it
+  const auto count = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+
   std::string result;
-  if (format == LogFormat::text) {
-    if (task != nullptr) result.append("[").append(printable_text(task, 128)).append("] ");
-    result += printable_text(text, line_limit);
-    return result;
+  for (std::size_t number = 0, left = line_limit; number < count; ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (number < most_first || number + most_last >= count) {
+      result.append(number == 0 ? "" : "\n").append(head).append(number == 0 ? "" : continuation);
+      result += printable_text(line, left);
+    } else if (number == most_first) {
+      result.append("\n").append(head).append(continuation);
+      result += "… " + std::to_string(count - most_first - most_last) + " more lines";
+    }
+    left -= std::min(left, line.size() + 1);
   }
-  result = "{\"time\":\"";
+  if (is_cut && !result.ends_with("…")) result += "…";
+  return result;
+}
+
+// As text, a record may be several lines.
+std::string record_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
+  if (format == LogFormat::text) return lines_of(task, text);
+  std::string result = "{\"time\":\"";
   append_time(result, now_us());
   result.append("\",\"level\":\"").append(name_of(level)).append("\"");
   if (task != nullptr) {
@@ -199,7 +233,7 @@ std::string line_of(LogFormat format, LogLevel level, const char* task, std::str
 // spdlog's own asynchronous logger would do, but its thread looks around every ten seconds; ours sleeps as long as all
 // is quiet.
 struct Log::Writer {
-  struct Line {
+  struct Record {
     spdlog::log_clock::time_point time;
     spdlog::level::level_enum level;
     std::string text;
@@ -207,7 +241,7 @@ struct Log::Writer {
 
   Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {}
 
-  void put(Line&& line) {
+  void put(Record&& record) {
     {
       const std::lock_guard lock(mutex);
       if (lines.size() == queue_size) {
@@ -215,7 +249,7 @@ struct Log::Writer {
         ++lost;
         ++done;
       }
-      lines.push_back(std::move(line));
+      lines.push_back(std::move(record));
       ++taken_in;
     }
     filled.notify_one();
@@ -242,16 +276,27 @@ struct Log::Writer {
       writing = true;
       lock.unlock();
       if (gap != 0) {
-        logger.error(line_of(format, LogLevel::error, nullptr,
-                             std::to_string(gap) + " lines are missing here: the log's reader is too slow"));
+        logger.error(record_of(
+            format, LogLevel::error, nullptr,
+            std::to_string(gap) + " lines are missing here: the log's reader was too slow, or its disk full"));
       }
-      for (std::uint64_t i = 0; i < count; ++i) logger.log(batch[i].time, {}, batch[i].level, batch[i].text);
+      for (std::uint64_t i = 0; i < count; ++i) write_lines(batch[i]);
       logger.flush();
       lock.lock();
       writing = false;
       lost -= gap;
       done += count;
       emptied.notify_all();
+    }
+  }
+
+  void write_lines(const Record& record) {
+    std::string_view left = record.text;
+    while (true) {
+      const std::size_t end = left.find('\n');
+      logger.log(record.time, {}, record.level, left.substr(0, end));
+      if (end == std::string_view::npos) return;
+      left.remove_prefix(end + 1);
     }
   }
 
@@ -292,8 +337,8 @@ struct Log::Writer {
   std::mutex mutex;
   std::condition_variable filled;   // the thread waits
   std::condition_variable emptied;  // flush waits
-  std::deque<Line> lines;
-  std::array<Line, 64> batch;  // the thread's
+  std::deque<Record> lines;
+  std::array<Record, 64> batch;  // the thread's
   std::atomic<std::uint64_t> taken_in{0};
   std::atomic<std::uint64_t> done{0};  // written, or thrown away
   std::atomic<std::uint64_t> lost{0};  // thrown away, and not yet told
@@ -302,7 +347,7 @@ struct Log::Writer {
   bool thrown_away = false;
 };
 
-Log::Log(LogLevel level, LogFormat format, Receiver receiver) : has_receiver_(receiver != nullptr) {
+Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), has_receiver_(receiver != nullptr) {
   spdlog::sink_ptr sink;
   if (has_receiver_) {
     sink = std::make_shared<ReceiverSink>(std::move(receiver));
@@ -310,7 +355,7 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : has_receiver_(re
     sink = std::make_shared<StderrSink>();
   }
   writer_ = std::make_shared<Writer>(format, std::move(sink));
-  writer_->logger.set_level(spdlog_level(level));
+  writer_->logger.set_level(spdlog::level::trace);  // write has seen to it
   writer_->logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
   thread_ = std::thread([writer = writer_] {
     pthread_setname_np(pthread_self(), "th-log");
@@ -338,8 +383,8 @@ Log::~Log() {
 
 void Log::write(LogLevel level, const char* task, std::string_view text) noexcept {
   try {
-    if (closed_.load(std::memory_order_relaxed) || !writer_->logger.should_log(spdlog_level(level))) return;
-    writer_->put({spdlog::log_clock::now(), spdlog_level(level), line_of(writer_->format, level, task, text)});
+    if (closed_.load(std::memory_order_relaxed) || level < level_) return;
+    writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
     // A line that can't be written must not stop what it tells of.
   }

@@ -28,6 +28,9 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
+  // The lowest that is written.
+  LogLevel level() const noexcept { return level_; }
+
   // Any thread. `task` may be null. Control characters and bytes that are not UTF-8 are made printable.
   void write(LogLevel level, const char* task, std::string_view text) noexcept;
 
@@ -49,6 +52,7 @@ class Log {
  private:
   void give_up();
 
+  const LogLevel level_;
   const bool has_receiver_;
   std::atomic<bool> closed_{false};
   struct Writer;

@@ -44,6 +44,9 @@ void throw_if_shortage(const std::string& words) {
   for (const int error : {EMFILE, ENFILE, ENOMEM}) {
     if (words.ends_with(std::generic_category().message(error))) throw Shortage{error};
   }
+  // In some places it does not name the error; "in static TLS block" is another limit.
+  const bool of_memory = words.starts_with("cannot create ") || words.starts_with("cannot allocate ");
+  if (of_memory && words.find("static TLS") == std::string::npos) throw Shortage{ENOMEM};
 }
 
 bool is_this_program(const std::string& path) {

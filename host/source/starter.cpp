@@ -11,6 +11,7 @@
 #include <system_error>
 #include <vector>
 
+#include "printed.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -129,17 +130,17 @@ void say_what_next(const NewTask& task, const Language& language, const fs::path
     const std::vector<std::string> commands = parts(alternatives, '|');
     if (std::none_of(commands.begin(), commands.end(), is_in_path)) missing.push_back(joined(commands, " or "));
   }
-  std::printf("%s: a task in %s, in %s\n", task.name.c_str(), language.title, directory.c_str());
+  print_out("%s: a task in %s, in %s\n", task.name.c_str(), language.title, directory.c_str());
   if (!missing.empty()) {
-    std::printf("It needs what is not here yet: %s (Debian: apt-get install %s make)\n", joined(missing, ", ").c_str(),
-                joined(parts(language.packages, ','), " ").c_str());
+    print_out("It needs what is not here yet: %s (Debian: apt-get install %s make)\n", joined(missing, ", ").c_str(),
+              joined(parts(language.packages, ','), " ").c_str());
   }
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   const bool known = error || is_in_path("taskhost");
   const std::string program = known ? "taskhost" : self.string();
-  std::printf("\n  cd %s\n  make               # builds %s.so\n  %s %s.json    # runs it; Ctrl-C ends it\n",
-              directory.c_str(), task.name.c_str(), program.c_str(), task.name.c_str());
+  print_out("\n  cd %s\n  make               # builds %s.so\n  %s %s.json    # runs it; Ctrl-C ends it\n",
+            directory.c_str(), task.name.c_str(), program.c_str(), task.name.c_str());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <map>
 #include <random>
 
+#include "printed.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -62,10 +63,10 @@ class Printer {
   void print(const taskhost_verdict& verdict) {
     ++counts_.at(static_cast<std::size_t>(verdict.judgement));
     if (json_) {
-      std::printf("%s\n", verdict.json);
+      print_out("%s\n", verdict.json);
     } else {
       const std::string factory = verdict.factory != nullptr ? verdict.factory : "";
-      if (factory != factory_) std::printf("%s\n", factory.c_str());
+      if (factory != factory_) print_out("%s\n", factory.c_str());
       factory_ = factory;
       // Said once; a plugin that does not start has the same to say about each test.
       std::string text = verdict.text;
@@ -75,17 +76,16 @@ class Printer {
                                                                         : said_.emplace(factory + text, verdict.test);
       if (!is_new) text = "the same as for \"" + said->second + '"';
       const bool is_one = std::string_view(verdict.rules).find_first_of(",-") == std::string_view::npos;
-      std::printf("  %-8s  %s (%s %s): %s\n", word(verdict.judgement), verdict.test, is_one ? "rule" : "rules",
-                  verdict.rules, text.c_str());
+      print_out("  %-8s  %s (%s %s): %s\n", word(verdict.judgement), verdict.test, is_one ? "rule" : "rules",
+                verdict.rules, text.c_str());
     }
-    std::fflush(stdout);  // a test may take a while
   }
 
   void print_summary(const std::string& plugin, std::uint64_t seed) const {
     const auto count = [this](int judgement) { return counts_.at(static_cast<std::size_t>(judgement)); };
     const unsigned long long seed_to_print = seed;
     if (json_) {
-      std::printf(
+      print_out(
           "{\"summary\":true,\"holds\":%zu,\"broken\":%zu,\"unproven\":%zu,\"does_not_apply\":%zu,\"notes\":%zu,"
           "\"seed\":%llu}\n",
           count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
@@ -93,11 +93,11 @@ class Printer {
       return;
     }
     const std::size_t notes = count(TASKHOST_VERDICT_NOTE);
-    std::printf("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", plugin.c_str(),
-                count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_HOLDS) == 1 ? "holds" : "hold",
-                count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
-                notes == 0 ? "" : (", " + std::to_string(notes) + (notes == 1 ? " note" : " notes")).c_str(),
-                seed_to_print);
+    print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", plugin.c_str(),
+              count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_HOLDS) == 1 ? "holds" : "hold",
+              count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
+              notes == 0 ? "" : (", " + std::to_string(notes) + (notes == 1 ? " note" : " notes")).c_str(),
+              seed_to_print);
   }
 
  private:

@@ -1,6 +1,10 @@
 // Every order in which a call, its end and the monitor can meet on one thread; with several: take_over_races_test.
 #include "tenure.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "forked_child.hpp"
 #include "support/catch.hpp"
 #include "task_cell.hpp"
 
@@ -149,4 +153,19 @@ TEST_CASE("nobody waits for a call that was abandoned") {
   CHECK_FALSE(scene.tenure.end_call());
   CHECK_FALSE(scene.tenure.come_back(Status::pending, [] { FAIL("nobody is told"); }));
   CHECK_FALSE(scene.tenure.is_back());
+}
+
+TEST_CASE("a child that was forked in a handler ends with it, and its parent goes on") {
+  Scene scene;
+  const ForkMark mark(scene.tenure);
+  scene.tenure.enter_loop();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  const bool held = scene.tenure.leave_loop();
+  if (child == 0) ::_exit(0);
+  CHECK(held);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 127);
 }

@@ -3,6 +3,8 @@
 
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -300,4 +302,20 @@ TEST_CASE("a port for which there is no descriptor says which limit to raise") {
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
   for (WakePort* port : left_over) port->release();
   CHECK(message.starts_with("the process has no descriptor left: RLIMIT_NOFILE is 0; raise it (ulimit -n)"));
+}
+
+TEST_CASE("a port that a child takes shares no descriptor with its parent's") {
+  { const Scene in_the_pool; }
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    WakePort& port = WakePort::acquire();
+    if (port.begin_sleep()) port.ring();
+    ::_exit(0);
+  }
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  WakePort& port = WakePort::acquire();
+  pollfd descriptor{.fd = port.descriptor(), .events = POLLIN, .revents = 0};
+  CHECK(::poll(&descriptor, 1, 0) == 0);
+  port.release();
 }

@@ -47,6 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::require(fuzz::is_one_printable_line(printed), "a line of the log is printable", printed);
   LogSummary summary{.starts = big, .exits = small, .restarts = flags, .last_task = task.c_str()};
   summary.milliseconds = event.delay_ms;
+  summary.causes.count(event.message);
   fuzz::require(fuzz::is_one_printable_line(printable_text(summary_text(summary))), "a summary is printable");
   const std::size_t most = flags / 16 % 200;
   fuzz::require(printable_text(event.message, most).size() <= 6 * most + 3, "a text has its bound", event.message);

@@ -1,6 +1,7 @@
 // The log's way out: what is lost behind a reader that does not read, and that it is told.
 #include "log.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -109,4 +110,49 @@ TEST_CASE("a log that ends while its receiver is in a call waits for it, and cal
   is_over = true;
   CHECK(lines == 1);
   CHECK_FALSE(called_late);
+}
+
+namespace {
+
+std::vector<std::string> lines_of(LogFormat format, const char* task, std::string_view text) {
+  std::vector<std::string> lines;
+  Log log(LogLevel::info, format, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  log.write(LogLevel::info, task, text);
+  log.flush();
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("each line of a message is a line of its task, and all but the first are marked") {
+  CHECK(lines_of(LogFormat::text, "snake", "Traceback:\n  File \"x\"\n\nKeyError: 7\n") ==
+        std::vector<std::string>{"[snake] Traceback:", "[snake]   |   File \"x\"", "[snake]   | ",
+                                 "[snake]   | KeyError: 7"});
+  CHECK(lines_of(LogFormat::text, nullptr, "stopping\n[other] forged\r\x1b") ==
+        std::vector<std::string>{"stopping", "  | [other] forged\\u000d\\u001b"});
+  CHECK(lines_of(LogFormat::text, "empty", "\n").size() == 1);
+  CHECK(lines_of(LogFormat::json, "snake", "one\ntwo").size() == 1);
+}
+
+TEST_CASE("of a message of very many lines the first and the last are shown, and the others counted") {
+  std::string text;
+  for (int i = 1; i <= 1000; ++i) text += std::to_string(i) + '\n';
+  const std::vector<std::string> lines = lines_of(LogFormat::text, "t", text);
+  REQUIRE(lines.size() == 41);
+  CHECK(lines[29] == "[t]   | 30");
+  CHECK(lines[30] == "[t]   | … 960 more lines");
+  CHECK(lines[31] == "[t]   | 991");
+  CHECK(lines[40] == "[t]   | 1000");
+}
+
+TEST_CASE("a message that is too long is cut, in one line or in many") {
+  for (const std::size_t width : {10'000, 100}) {
+    std::string text;
+    while (text.size() < 10'000) text += std::string(width, 'x') + '\n';
+    std::size_t bytes = 0;
+    const std::vector<std::string> lines = lines_of(LogFormat::text, "t", text);
+    for (const std::string& line : lines) bytes += static_cast<std::size_t>(std::count(line.begin(), line.end(), 'x'));
+    CHECK(bytes <= 4608);
+    CHECK(lines.back().ends_with("…"));
+  }
 }

@@ -1,10 +1,14 @@
 // PRODUCT 5: verbs, options and exit statuses.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <filesystem>
 #include <string>
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/pipe.hpp"
 
 using namespace taskhost::test;
 
@@ -245,6 +249,31 @@ TEST_CASE("output that can't be written is an error that says why") {
     CHECK(has_line(broken.err, {"status 5"}));
     CHECK(has_line(broken.err, {"stdout", "Broken pipe"}));
   }
+}
+
+TEST_CASE("a non-blocking stdout whose reader is slow gets all of the output") {
+  Scene scene;
+  for (int number = 0; number < 300; ++number) {
+    scene.add(task("task " + std::to_string(number), "probe", "mandatory", idle_probe()));
+  }
+  scene.command();
+  Pipe out;
+  ::fcntl(out.write_end(), F_SETFL, ::fcntl(out.write_end(), F_GETFL) | O_NONBLOCK);
+  Command command;
+  command.program = program_path();
+  command.arguments = {"check", "--explain", "--json", scene.manifest_path().string()};
+  const std::string all = Process(command).wait().out;
+  REQUIRE(all.size() > 70'000);  // more than a pipe takes
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  REQUIRE(eventually([&] { return out.is_full(); }));
+  ::usleep(100'000);
+  CHECK(process.running());
+  out.close_write_end();
+  CHECK(out.read_all() == all);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
 }
 
 TEST_CASE("a task without restarts did not use them up") {

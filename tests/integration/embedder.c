@@ -58,6 +58,8 @@ void stage_open(stage* self, const taskhost_options* options) {
   REQUIRE(taskhost_on_event(self->host, record, self) == TASKHOST_RESULT_OK);
 }
 
+void stage_skip(int count) { atomic_fetch_add(&stage_count, count); }
+
 void stage_close(stage* self, int32_t status) {
   REQUIRE(taskhost_state(self->host) == TASKHOST_STATE_STOPPED);
   REQUIRE(taskhost_status(self->host) == status);

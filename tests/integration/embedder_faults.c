@@ -43,7 +43,9 @@ static void a_failed_start(void) {
   const struct rlimit enough = {RLIM_INFINITY, RLIM_INFINITY};
   stage self;
   stage_open(&self, NULL);
-  REQUIRE(load(&self, "{\"poll_stack_kib\": 1048576, \"shards\": 8, \"tasks\": []}") == TASKHOST_RESULT_OK);
+  REQUIRE(load(&self,
+               "{\"poll_stack_kib\": 1048576, \"shards\": 8, \"tasks\": [{\"plugin\": \"probe\", \"type\": "
+               "\"mandatory\"}]}") == TASKHOST_RESULT_OK);
   REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
   REQUIRE(setrlimit(RLIMIT_AS, &little) == 0);
   REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_SYSTEM);

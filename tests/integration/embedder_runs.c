@@ -3,6 +3,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "embedder.h"
 
@@ -232,6 +235,67 @@ static void the_log_goes_to_a_callback(void) {
   REQUIRE(atomic_load(&lines) > before);
 }
 
+enum { wakes_to_come = 2000 };
+
+/* A polled task of which a thread awaits each wake. */
+static struct {
+  taskhost_waker waker;
+  void (*wake)(taskhost_waker);
+  atomic_int polls;
+} woken;
+
+static void* wake_one_by_one(void* user) {
+  (void)user;
+  for (int i = 1; i <= wakes_to_come; ++i) {
+    const struct timespec until_it_sleeps = {0, 100000};
+    nanosleep(&until_it_sleeps, NULL); /* only a sleeping shard needs its descriptor */
+    woken.wake(woken.waker);
+    for (int waits = 0; atomic_load(&woken.polls) <= i; ++waits) {
+      REQUIRE(waits < 10000);
+      nanosleep(&until_it_sleeps, NULL);
+    }
+  }
+  return NULL;
+}
+
+static pthread_t waking_thread;
+static int32_t poll_woken(void* state, const taskhost_exec* exec) {
+  (void)state;
+  if (atomic_fetch_add(&woken.polls, 1) == 0) {
+    woken.waker = exec->services->waker(exec);
+    woken.wake = exec->services->wake;
+    REQUIRE(pthread_create(&waking_thread, NULL, wake_one_by_one, NULL) == 0);
+  }
+  return atomic_load(&woken.polls) > wakes_to_come || taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
+}
+
+static void run_woken(void) {
+  const taskhost_factory factory = {.struct_size = sizeof factory, .name = "woken", .poll = poll_woken};
+  taskhost_options options;
+  stage self;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.shards = 1;
+  stage_open(&self, &options);
+  REQUIRE(add(&self, NULL, &factory, TASKHOST_SHUTDOWN_ON_EXIT, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  REQUIRE(pthread_join(waking_thread, NULL) == 0);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void fork_between_hosts(void) {
+  int status = -1;
+  run_and_stop_from_a_thread();
+  fflush(NULL);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  stage_skip(child == 0); /* each its own record */
+  run_woken();
+  if (child == 0) return;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+}
+
 const scenario run_scenarios[] = {{"stop from a thread", run_and_stop_from_a_thread},
                                   {"many times", run_many_times},
                                   {"stop from a signal handler", stop_from_a_signal_handler},
@@ -246,4 +310,5 @@ const scenario run_scenarios[] = {{"stop from a thread", run_and_stop_from_a_thr
                                   {"a manifest beside an own task", a_manifest_beside_an_own_task},
                                   {"config and name", config_and_name_reach_the_task},
                                   {"log callback", the_log_goes_to_a_callback},
+                                  {"fork between hosts", fork_between_hosts},
                                   {NULL, NULL}};

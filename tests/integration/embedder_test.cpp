@@ -62,6 +62,9 @@ TEST_CASE("wakes from foreign threads, after the end and after the host is gone 
 }
 TEST_CASE("tasks of a manifest and of the program run side by side") { play("a manifest beside an own task", 1); }
 TEST_CASE("a task of the program's own gets its name and its config") { play("config and name", 1); }
+TEST_CASE("after a fork between two hosts parent and child each have one, and no wake gets lost") {
+  play("fork between hosts", 3);
+}
 TEST_CASE("the log goes to a callback instead of stderr") { CHECK(play("log callback", 1).err.empty()); }
 TEST_CASE("calls at the wrong time are refused with a code and a text") { play("wrong states", 1); }
 TEST_CASE("a host that was never started is destroyed without a trace") { play("never started", 0); }

@@ -145,6 +145,61 @@ TEST_CASE("a file that is rotated is followed by its name") {
   CHECK(text_of(rotated).ends_with("\n"));
 }
 
+TEST_CASE("a file whose name leads nowhere any more is still written to, and that is told once") {
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path folder = scene.directory() / "folder";
+  const fs::path moved = scene.directory() / "moved";
+  fs::create_directory(folder);
+  Process process(events_to(scene, (folder / "events").string()));
+  REQUIRE(eventually([&] { return fs::exists(folder / "events") && fs::file_size(folder / "events") > 500; }));
+  fs::rename(folder, moved);
+  CHECK(process.wait_for_err("No such file or directory"));
+  const auto size = fs::file_size(moved / "events");
+  CHECK(eventually([&] { return fs::file_size(moved / "events") > size + 1000; }));
+  fs::create_directory(folder);
+  CHECK(eventually([&] { return fs::exists(folder / "events"); }));
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(lines_with(end.err, {"No such file or directory", "still go to"}).size() == 1);
+  CHECK(broken_event_rules(stream_of(text_of(moved / "events") + text_of(folder / "events")), {}) == "");
+}
+
+TEST_CASE("a file that was removed and can't be made anew is as a full disk: told once, and tried again") {
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path folder = scene.directory() / "folder";
+  const fs::path moved = scene.directory() / "moved";
+  fs::create_directory(folder);
+  Process process(events_to(scene, (folder / "events").string()));
+  REQUIRE(eventually([&] { return fs::exists(folder / "events") && fs::file_size(folder / "events") > 500; }));
+  std::ifstream removed(folder / "events", std::ios::binary);
+  fs::rename(folder, moved);  // with its folder, so that no new one can come between
+  fs::remove_all(moved);
+  CHECK(process.wait_for_err("it is tried again"));
+  SECTION("until it can be made") {
+    fs::create_directory(folder);
+    CHECK(process.wait_for_err("the events are written again"));
+    process.send(SIGTERM);
+    const ProcessEnd end = process.wait();
+    INFO(end.summary());
+    CHECK(end.status == 0);
+    CHECK(lines_with(end.err, {"it is tried again"}).size() == 1);
+    const std::string first{std::istreambuf_iterator<char>(removed), {}};
+    CHECK(broken_event_rules(stream_of(first + text_of(folder / "events")), {}) == "");
+  }
+  SECTION("until the end, where what is lost is counted") {
+    process.send(SIGTERM);
+    const ProcessEnd end = process.wait();
+    INFO(end.summary());
+    CHECK(end.status == 0);
+    CHECK(has_line(end.err, {"folder/events", "No such file or directory"}));
+    CHECK(has_line(end.err, {"were not written"}));
+  }
+}
+
 TEST_CASE("a file that is shortened meanwhile gets no hole") {
   const bool as_stdout = GENERATE(false, true);
   Scene scene;
@@ -215,6 +270,65 @@ TEST_CASE("a full disk is told at once, and nothing is lost if there is room aga
   CHECK(end.status == 0);
   CHECK(broken_event_rules(stream_of(text_of(file)), {}) == "");
   ::umount(disk.c_str());
+}
+
+TEST_CASE("events that wait for a full disk go where the name leads meanwhile") {
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path disk = scene.directory() / "disk";
+  const fs::path other = scene.directory() / "other";
+  const fs::path link = scene.directory() / "link";
+  fs::create_directory(disk);
+  fs::create_directory(other);
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=16k") != 0) {
+    WARN("left out: no disk can be mounted here");
+    return;
+  }
+  std::ofstream(disk / "filler") << std::string(8192, 'x');
+  fs::create_directory_symlink(disk, link);
+  Process process(events_to(scene, (link / "events").string()));
+  CHECK(process.wait_for_err("No space left on device"));
+  SECTION("when it leads to another disk") {
+    fs::create_directory_symlink(other, scene.directory() / "new_link");
+    fs::rename(scene.directory() / "new_link", link);
+  }
+  SECTION("when it leads nowhere for a moment") {
+    fs::remove(link);
+    ::usleep(300'000);
+    fs::create_directory_symlink(other, link);
+  }
+  CHECK(process.wait_for_err("the events are written again"));
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  const std::string first = text_of(disk / "events");
+  CHECK(first.ends_with("}\n"));
+  CHECK(broken_event_rules(stream_of(first + text_of(other / "events")), {}) == "");
+  ::umount(disk.c_str());
+}
+
+TEST_CASE("events and log may share a file that neither was opened to append to") {
+  Scene scene;
+  add_busy_task(scene);
+  const fs::path file = scene.directory() / "both";
+  const int out = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const int err = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out;
+  command.err_descriptor = err;
+  Process process(command);
+  ::close(out);
+  ::close(err);
+  REQUIRE(eventually([&] { return fs::file_size(file) > 10'000; }));
+  process.send(SIGTERM);
+  CHECK(process.wait().status == 0);
+  std::string events;
+  for (const std::string& line : lines_with(text_of(file), {})) {
+    if (line.starts_with('{')) events += line + '\n';
+  }
+  CHECK(broken_event_rules(stream_of(events), {}) == "");
+  CHECK(has_line(text_of(file), {"stopped well"}));
 }
 
 TEST_CASE("a reader of the events that stops reading holds up no stop, and its loss is counted") {

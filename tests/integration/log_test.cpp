@@ -75,6 +75,55 @@ TEST_CASE("the log has no colours unless it goes to a terminal, and control char
   CHECK(run.first("task_exited", "pump").message == forged["message"]);
 }
 
+TEST_CASE("a message of several lines is several lines of its task, and the event has it whole") {
+  Json traceback = probe_that_ends("error");
+  traceback["message"] = "Traceback:\n  File \"pump.py\"\nKeyError: 7";
+  const Run run = run_beside_another(task("pump", "probe", "mandatory", traceback));
+  CHECK(has_line(run.log(), {"warning [pump] failed", ": Traceback:"}));
+  CHECK(has_line(run.log(), {"warning [pump]   |   File \"pump.py\""}));
+  CHECK(has_line(run.log(), {"warning [pump]   | KeyError: 7"}));
+  CHECK(run.first("task_exited", "pump").message == traceback["message"]);
+}
+
+TEST_CASE("lines that the level leaves out take no room from those that it shows") {
+  Scene scene;
+  scene.manifest["shards"] = 1;
+  for (int i = 0; i < 200; ++i) scene.add(task("idle" + std::to_string(i), "probe", "detachable", idle_probe()));
+  Json dry = probe_that_ends("error", "100ms");
+  dry["message"] = "the pump is dry";
+  for (int i = 0; i < 50; ++i) scene.add(task("pump" + std::to_string(i), "probe", "detachable", dry));
+  scene.add(task("end", "probe", "shutdown_on_exit", probe_that_ends("ok", "500ms")));
+  const Run run = scene.run({"--log-level", "warning"});
+  CHECK(lines_with(run.log(), {"failed", "the pump is dry"}).size() == 50);
+  CHECK_FALSE(has_line(run.log(), {"not shown one by one"}));
+}
+
+TEST_CASE("that a task did not stop, and why the host can't do without one, is said once") {
+  Run run = run_beside_another(task("pump", "probe", "mandatory", probe_that_ends("error")));
+  CHECK(lines_with(run.log(), {"the probe was told to fail"}).size() == 2);  // how it ended, and that it gave up
+  Scene scene;
+  Json deaf = task("deaf", "probe_blocking", "detachable", {{"deaf", true}});
+  deaf["stop_timeout"] = "50ms";
+  scene.add(deaf);
+  scene.add(task("end", "probe", "shutdown_on_exit", probe_that_ends("ok", "20ms")));
+  run = scene.run();
+  CHECK(run.status() == 4);
+  CHECK(lines_with(run.log(), {"[deaf]", "did not stop"}).size() == 1);
+  CHECK(has_line(run.log(), {"[deaf]", "in its run; it is abandoned"}));
+}
+
+TEST_CASE("why many tasks gave up stands once at the end, with a count") {
+  Scene scene;
+  scene.manifest["blocking_threads"] = 4;
+  for (int i = 0; i < 204; ++i) {
+    scene.add(task("worker" + std::to_string(i), "probe_blocking", "detachable", idle_probe()));
+  }
+  scene.add(task("end", "probe", "shutdown_on_exit", probe_that_ends("ok", "500ms")));
+  const Run run = scene.run({"--log-level", "warning"});
+  CHECK(has_line(run.log(), {"and not well: ", "gave up: 200 times \"no thread for a blocking task"}));
+  CHECK(lines_with(run.log(), {"error", "gave up", "no thread for a blocking task"}).size() == 200);
+}
+
 TEST_CASE("with --log-format json each line of the log is a JSON object") {
   Json dry = probe_that_ends("error", "5ms");
   dry["message"] = "the \"pump\" \\ is\ndry";

@@ -132,6 +132,17 @@ TEST_CASE("a child that a task forked ends as if there were no host, and the hos
   CHECK(running.finish().status() == 0);
 }
 
+TEST_CASE("a child that returns from a task's call ends there, with a line that names the task") {
+  Scene scene;
+  scene.add(edge("child_returns"));
+  Running running = scene.start();
+  CHECK(running.process().wait_for_err("child: status 127"));
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(lines_with(run.log(), {"a child process that task 'child_returns' forked returned into the host"}).size() == 1);
+}
+
 TEST_CASE("what a task executes ignores and blocks no signal because of the host") {
   Scene scene;
   scene.add(edge("child_executes"));

@@ -98,6 +98,13 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
     ::_exit(1);
   }
   say(exec, "child: " + end_of(child));
+#elif defined(EDGE_CHILD_RETURNS)
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(10);
+    return TASKHOST_PENDING;
+  }
+  say(exec, "child: " + end_of(child));
 #elif defined(EDGE_LEAVES_ORPHAN)
   int ends[2] = {-1, -1};
   if (::pipe(ends) != 0) return TASKHOST_PENDING;

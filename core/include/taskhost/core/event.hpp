@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "taskhost/core/cause_counts.hpp"
 #include "taskhost/core/outcome.hpp"
 #include "taskhost/core/task_type.hpp"
 
@@ -48,7 +49,7 @@ struct Event {
   TaskType type = TaskType::detachable;
   Outcome outcome = Outcome::ok;
   StopReason reason = StopReason::request;  // host_stopping, host_stopped
-  bool for_log = true;                      // false: a storm; the stream has it, the log gets a summary
+  bool for_log = true;                      // false: the log does not show it, or it is summed up there
   std::int32_t status = 0;                  // host_stopped: the exit status
   const char* task = nullptr;               // its name; lives as long as the supervisor. Null: the host's own event
   boost::uuids::uuid id{};
@@ -61,18 +62,61 @@ struct Event {
   std::string message;           // why; host_stopping: in words
 };
 
-// What a storm left out of the log since the last summary.
+enum class LogLevel : std::int32_t { trace, debug, info, warning, error, off };
+
+// A task_discarded that is not the good end of a task: it failed, gave up, was skipped, went with its group, or could
+// not be ended. For the event, and for the news of which one is made.
+template <class News>
+bool is_lost(const News& news) noexcept {
+  return news.outcome != Outcome::ok || news.reason != StopReason::task_exit;
+}
+
+// The level of the line that tells of a task's event, or of the news of which one is made. `host_stops`: it has begun
+// to.
+template <class News>
+LogLevel log_level(const News& news, bool host_stops) noexcept {
+  // When the host stops, so do all: but while it runs, a task that stops is worth a line.
+  const LogLevel routine = host_stops ? LogLevel::debug : LogLevel::info;
+  switch (news.kind) {
+    case EventKind::task_gave_up:
+    case EventKind::task_abandoned:
+      return LogLevel::error;
+    case EventKind::task_stalled:
+      return LogLevel::warning;
+    case EventKind::task_exited:
+      return news.outcome == Outcome::ok ? LogLevel::info : LogLevel::warning;
+    case EventKind::task_discarded:
+      return is_lost(news) ? LogLevel::warning : LogLevel::info;
+    case EventKind::task_stopping:
+      return routine;
+    case EventKind::task_stopped:
+      return news.message.empty() ? routine : LogLevel::warning;
+    case EventKind::plugin_loaded:
+      return LogLevel::debug;
+    case EventKind::host_started:
+    case EventKind::task_started:
+    case EventKind::task_ready:
+    case EventKind::task_restarting:
+    case EventKind::host_stopping:
+    case EventKind::host_stopped:
+      return LogLevel::info;
+  }
+  return LogLevel::info;
+}
+
+// What a storm left out of the log since the last summary, of what the log would have shown.
 struct LogSummary {
   std::uint64_t starts = 0;
   std::uint64_t exits = 0;
+  std::uint64_t failures = 0;  // of the exits
   std::uint64_t restarts = 0;
-  std::uint64_t stalls = 0;  // again, of tasks whose first one was shown
-  std::uint64_t ends = 0;    // stopping, stopped, discarded, given up
+  std::uint64_t stalls = 0;          // again, of tasks whose first one was shown
+  std::uint64_t ends = 0;            // stopping, stopped, discarded
+  LogLevel level = LogLevel::trace;  // the highest of its lines
+  CauseCounts causes;                // of exits and ends
   const char* last_task = nullptr;
   std::uint64_t milliseconds = 0;  // the time it covers
 };
-
-enum class LogLevel : std::int32_t { trace, debug, info, warning, error, off };
 
 // Called from every shard's thread and the control thread. Must not throw, and not call back into the supervisor.
 class EventSink {
@@ -82,6 +126,9 @@ class EventSink {
   // False only for a task_started that comes after a host_stopping: then nothing is recorded, and nothing may start.
   // This makes the sink's order the one truth about what was started before the stop.
   virtual bool publish(Event&& event) noexcept = 0;
+
+  // The lowest level that the log shows: what is below it need not be published for the log. It never changes.
+  virtual LogLevel log_level() const noexcept { return LogLevel::trace; }
 
   virtual void summarize(const LogSummary& summary) noexcept = 0;
 

@@ -38,6 +38,9 @@ struct SupervisorOptions {
   std::size_t poll_stack_size = default_stack_size;
   std::uint64_t seed = 0;       // of the jitter of backoffs; 0: another one each time
   bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
+  // [a thread of the supervisor's] An allocation failed without which it can't go on: says so, and ends the process.
+  // Absent: std::terminate.
+  std::function<void()> no_memory{};
 };
 
 enum class HostResult : std::uint8_t {

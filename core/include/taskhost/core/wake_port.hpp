@@ -32,7 +32,8 @@ struct WakeSlot {
 
 class WakePort {
  public:
-  // A port for one shard, from the pool. Throws std::system_error if the system has no descriptor left.
+  // A port for one shard, from the pool of this process; a child of it has its own, as descriptors are shared with it.
+  // Throws std::system_error if the system has no descriptor left.
   static WakePort& acquire();
   // Gives it back. All its slots must be free.
   void release() noexcept;
