@@ -46,8 +46,7 @@ std::string exit_words(const Event& event) {
 std::string stopping_words(const Event& event) {
   const std::string task = event.task != nullptr ? "task '" + std::string(event.task) + "'" : "a task";
   const auto needed = [&](const std::string& what) {
-    // Why it did is in a line of its own, which is never left out.
-    return "stopping: " + task + ' ' + what + ", and the host can't do without it";
+    return with_message("stopping: " + task + ' ' + what + ", and the host can't do without it", event);
   };
   switch (event.reason) {
     case StopReason::task_exit:

@@ -135,6 +135,24 @@ TEST_CASE("a signal that a task took which has ended since was not the first of 
   }
 }
 
+TEST_CASE("a request to end that was ignored and that no task took was not the first of two, unless the host stops") {
+  for (const bool stopping : {false, true}) {
+    struct sigaction ignore {};
+    struct sigaction before {};
+    ignore.sa_handler = SIG_IGN;
+    REQUIRE(::sigaction(SIGINT, &ignore, &before) == 0);
+    {
+      Scene scene;
+      CHECK(scene.signals.subscribe(scene.wakers.make(), TASKHOST_SIGNAL_INTERRUPT));
+      scene.wakers.expire_all();
+      CHECK(scene.signals.deliver({SIGINT}) == Verdict::unwanted);
+      scene.stopping = stopping;
+      CHECK(scene.signals.deliver({SIGTERM, true}) == (stopping ? Verdict::stop_at_once : Verdict::stop));
+    }
+    REQUIRE(::sigaction(SIGINT, &before, nullptr) == 0);
+  }
+}
+
 TEST_CASE("what is no signal of ours can't be subscribed to, nor by nobody") {
   Scene scene;
   CHECK_FALSE(scene.signals.subscribe(scene.wakers.make(), 1u << 31));
@@ -145,7 +163,10 @@ TEST_CASE("once closed, a signal does nothing and tasks that still call in get n
   constexpr std::array numbers = {SIGINT, SIGTERM, SIGHUP};
   std::array<decltype(handler_of(0)), numbers.size()> before{};
   std::transform(numbers.begin(), numbers.end(), before.begin(), handler_of);
-  {
+  const auto check_all_are_as_before = [&] {
+    for (std::size_t i = 0; i < numbers.size(); ++i) CHECK(handler_of(numbers[i]) == before[i]);  // Catch2 has its own
+  };
+  for (const bool released : {false, true}) {
     Scene scene;
     const Waker waker = scene.wakers.make();
     CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
@@ -154,13 +175,18 @@ TEST_CASE("once closed, a signal does nothing and tasks that still call in get n
     CHECK(scene.signals.take(waker) == 0);
     CHECK_FALSE(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
     CHECK_FALSE(scene.signals.subscribe(waker, 0));
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-      CHECK_FALSE(is_default(number));
+    for (const int number : numbers) CHECK_FALSE(is_default(number));
+    for (const int number : {SIGTERM, SIGHUP}) {  // a second request to end would still end the process
       REQUIRE(::raise(number) == 0);
     }
     scene.signals.deliver_all();
     CHECK(scene.acts == 0);
     scene.signals.close();
+    if (!released) continue;
+    scene.signals.release();
+    check_all_are_as_before();
+    CHECK_FALSE(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
+    CHECK(scene.signals.take(waker) == 0);
   }
-  for (std::size_t i = 0; i < numbers.size(); ++i) CHECK(handler_of(numbers[i]) == before[i]);  // Catch2 has its own
+  check_all_are_as_before();
 }

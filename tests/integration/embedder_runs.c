@@ -114,6 +114,23 @@ static void a_deaf_task(void) {
   REQUIRE(atomic_load(&own.drops) == 0);
 }
 
+static void signals_after_a_deaf_task(void) {
+  const taskhost_options options = {.struct_size = sizeof options, .flags = TASKHOST_HANDLE_SIGNALS};
+  struct sigaction action;
+  stage self;
+  stage_open(&self, &options);
+  REQUIRE(add(&self, "deaf", &deaf_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  while (atomic_load(&own.starts) == 0) pause_briefly();
+  REQUIRE(sigaction(SIGTERM, NULL, &action) == 0 && action.sa_handler != SIG_DFL);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_STOP_TIMEOUT);
+  stage_close(&self, TASKHOST_RESULT_STOP_TIMEOUT);
+  REQUIRE(sigaction(SIGTERM, NULL, &action) == 0 && action.sa_handler == SIG_DFL);
+  atomic_store(&own.released, 1);
+  while (atomic_load(&own.returned) == 0) pause_briefly();
+}
+
 static void* run_to_its_end(void* user) {
   stage* self = user;
   REQUIRE(taskhost_run(self->host) == TASKHOST_RESULT_OK);
@@ -304,6 +321,7 @@ const scenario run_scenarios[] = {{"stop from a thread", run_and_stop_from_a_thr
                                   {"no tasks", no_tasks},
                                   {"a failing task", a_failing_task},
                                   {"a deaf task", a_deaf_task},
+                                  {"signals after a deaf task", signals_after_a_deaf_task},
                                   {"two hosts at once", two_hosts_at_once},
                                   {"destroy a running host", destroy_a_running_host},
                                   {"stale wakers", wake_from_outside_and_after_the_end},

@@ -55,6 +55,9 @@ TEST_CASE("a host whose mandatory task fails for good says so, and every executi
 TEST_CASE("a host with a deaf blocking task says that the time ran out, and its thread may go on") {
   play("a deaf task", 1);
 }
+TEST_CASE("a program has its signals back from a destroyed host that has left a thread behind") {
+  play("signals after a deaf task", 1);
+}
 TEST_CASE("two hosts run at the same time in one process") { play("two hosts at once", 2); }
 TEST_CASE("destroying a running host stops it first") { play("destroy a running host", 1); }
 TEST_CASE("wakes from foreign threads, after the end and after the host is gone do no harm") {

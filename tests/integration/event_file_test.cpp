@@ -349,7 +349,7 @@ TEST_CASE("a reader of the events that stops reading holds up no stop, and its l
 
 TEST_CASE("a slow reader of the events gets whole lines, the count of what it missed, and the end") {
   Scene scene;
-  scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000));
+  scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000'000));
   Pipe out;
   Command command = events_to(scene, "-");
   command.out_descriptor = out.write_end();

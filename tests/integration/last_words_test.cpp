@@ -1,10 +1,13 @@
 // Who it was, when the process dies; and what still runs when it ends well.
+#include <chrono>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/pipe.hpp"
 #include "support/sanitizers.hpp"
 
 using namespace taskhost::test;
@@ -16,6 +19,27 @@ ProcessEnd end_of(Scene& scene, std::string_view plugin) {
   Command command = scene.command();
   command.limits.emplace_back(RLIMIT_CORE, 0);
   return Process(command).wait();
+}
+
+// Two tasks of the plugin, and a log that nobody reads until both have done it: the first one's words wait for it.
+std::pair<ProcessEnd, std::string> end_of_two(std::string_view plugin) {
+  Scene scene;
+  for (const char* name : {"first", "second"}) scene.add(task(name, test_plugin_path(plugin).string(), "mandatory"));
+  Pipe err;
+  err.fill();
+  Command command = scene.command();
+  command.err_descriptor = err.write_end();
+  Running running = scene.start(command);
+  err.close_write_end();
+  running.wait_for("task_started", "", 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  std::string log = err.read_all();
+  return {running.process().wait(), std::move(log)};
+}
+
+void stop_once_started(Running& running) {
+  running.wait_for("task_started");
+  running.send(SIGTERM);
 }
 
 }  // namespace
@@ -34,6 +58,61 @@ TEST_CASE("a crash in a task's call names the task and the call, after what was 
   CHECK(end.signal == signal);
   CHECK(has_line(end.err, {name, "in the poll of task 'culprit', execution 1"}));
   if (plugin == "poll_crashes") CHECK(has_line(end.err, {"the last line before"}));
+}
+
+TEST_CASE("a signal that ends the process is told and ends it, raised or not") {
+  const auto [signal, name] = GENERATE(
+      table<int, std::string>({{SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"}, {SIGXCPU, "SIGXCPU"}, {SIGSEGV, "SIGSEGV"}}));
+  if (sanitized) return;
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("poll_raises").string(), "mandatory", signal));
+  const ProcessEnd end = Process(scene.command()).wait();
+  INFO(end.summary());
+  CHECK(end.signal == signal);
+  CHECK(has_line(end.err, {name, "in the poll of task 'culprit', execution 1"}));
+}
+
+TEST_CASE("a crash is told though the host was started with its signal blocked") {
+  if (sanitized) return;
+  Command blocked;
+  blocked.program = "/usr/bin/env";
+  blocked.arguments = {"--block-signal", "true"};
+  if (Process(blocked).wait().status != 0) {
+    WARN("skipped: env --block-signal is not there");
+    return;
+  }
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("poll_crashes").string(), "mandatory"));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(), {"--block-signal", command.program.string()});
+  command.program = blocked.program;
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.signal == SIGSEGV);
+  CHECK(has_line(end.err, {"SIGSEGV", "in the poll of task 'culprit'"}));
+}
+
+TEST_CASE("of two tasks that crash together one is named") {
+  if (sanitized) return;
+  const auto [end, log] = end_of_two("crashes_together");
+  INFO(log);
+  CHECK(end.signal == SIGSEGV);
+  CHECK(lines_with(log, {"SIGSEGV in", "of task '"}).size() == 1);
+}
+
+TEST_CASE("of two tasks that call exit together one is named, and the status is that of a failure") {
+  const auto [end, log] = end_of_two("exits_together");
+  INFO(log);
+  CHECK(end.status == 1);
+  CHECK(lines_with(log, {"called exit()"}).size() == 1);
+}
+
+TEST_CASE("a task that calls quick_exit is named, and the status is that of a failure") {
+  Scene scene;
+  const ProcessEnd end = end_of(scene, "poll_quick_exits");
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"task 'culprit' called exit()"}));
 }
 
 TEST_CASE("a library whose constructor throws or crashes is named") {
@@ -57,11 +136,12 @@ TEST_CASE("a library whose constructor throws or crashes is named") {
 }
 
 TEST_CASE("globals of plugins are destroyed at the end") {
+  // Of ticks_at_exit a timer is still running, with the signal that ends those that take too long.
+  const char* plugin = GENERATE("global_destroyed", "ticks_at_exit");
   Scene scene;
-  scene.add(task("culprit", test_plugin_path("global_destroyed").string(), "mandatory"));
+  scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
   Running running = scene.start();
-  running.wait_for("task_started");
-  running.send(SIGTERM);
+  stop_once_started(running);
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(has_line(run.log(), {"the global is destroyed"}));
@@ -71,9 +151,26 @@ TEST_CASE("a destructor that hangs holds up the end for a while only, and the st
   Scene scene;
   scene.add(task("culprit", test_plugin_path("exit_hangs").string(), "mandatory"));
   Running running = scene.start();
-  running.wait_for("task_started");
-  running.send(SIGTERM);
+  stop_once_started(running);
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(has_line(run.log(), {"rule 5.4"}));
+  const ProcessEnd checked = run_program({"check", scene.manifest_path().string()});
+  INFO(checked.summary());
+  CHECK(checked.status == 0);
+  CHECK(has_line(checked.err, {"rule 5.4"}));
+}
+
+TEST_CASE("a pause of the process while globals are destroyed does not count") {
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("exit_takes_a_second").string(), "mandatory"));
+  Running running = scene.start();
+  stop_once_started(running);
+  REQUIRE(running.process().wait_for_err("destroying the global"));
+  running.send(SIGSTOP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5500));  // a little longer than all of it may take
+  running.send(SIGCONT);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"the global is destroyed"}));
 }

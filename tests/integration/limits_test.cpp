@@ -57,6 +57,33 @@ TEST_CASE("too little memory for the threads' stacks ends the program with 5, an
   CHECK(has_line(end.err, {"nothing was started"}));
 }
 
+TEST_CASE("a main stack of 64 KiB is enough for a check") {
+  if (sanitized) {
+    WARN("skipped: sanitizers need more stack");
+    return;
+  }
+  Scene scene;
+  add_some_tasks(scene);
+  Command command = scene.command();
+  command.arguments = {"check", scene.manifest_path().string()};
+  command.limits.emplace_back(RLIMIT_STACK, rlim_t{64} << 10);
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+}
+
+#ifdef TASKHOST_TEST_LARGE_TLS
+TEST_CASE("libraries whose thread-local data is larger than a small stack do not keep the host from starting") {
+  Scene scene;
+  add_some_tasks(scene);
+  Command command = scene.command();
+  command.environment = {"LD_PRELOAD=" TASKHOST_TEST_LARGE_TLS};
+  const Run run = scene.start(command).finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_started") >= 1);
+}
+#endif
+
 TEST_CASE("a working directory that is gone is not put down to the plugins") {
   Scene scene;
   add_some_tasks(scene);

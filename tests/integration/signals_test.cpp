@@ -1,11 +1,18 @@
 // Signals: who hears them, when, and what nobody can take from the host.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/pipe.hpp"
 
 using namespace taskhost::test;
 
@@ -20,6 +27,52 @@ Command through_shell(Scene& scene, const std::string& before) {
                            {"-c", before + "; exec \"$0\" \"$@\"", command.program.string()});
   command.program = "/bin/sh";
   return command;
+}
+
+// The other end of a terminal, and the program in its foreground.
+class Terminal {
+ public:
+  Terminal() : own_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    std::array<char, 64> name{};
+    if (own_ < 0 || ::grantpt(own_) != 0 || ::unlockpt(own_) != 0 || ::ptsname_r(own_, name.data(), name.size()) != 0) {
+      return;
+    }
+    name_ = name.data();
+  }
+  ~Terminal() {
+    if (own_ >= 0) ::close(own_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  // Says it where there is none.
+  bool is_missing() const {
+    Command setsid;
+    setsid.program = "/bin/sh";
+    setsid.arguments = {"-c", "setsid --ctty true <" + name_};
+    if (!name_.empty() && Process(setsid).wait().status == 0) return false;
+    WARN("skipped: there is no terminal, or no setsid --ctty");
+    return true;
+  }
+  Command around(Scene& scene) const {
+    Command command = scene.command();
+    command.arguments.insert(command.arguments.begin(),
+                             {"-c", "exec setsid --ctty \"$0\" \"$@\" <" + name_, command.program.string()});
+    command.program = "/bin/sh";
+    return command;
+  }
+  void press_ctrl_c() const { REQUIRE(::write(own_, "\x03", 1) == 1); }
+
+ private:
+  int own_ = -1;
+  std::string name_;
+};
+
+// It needs two seconds to stop.
+void add_slow_task(Scene& scene) {
+  Json slow = probe_that_ends("ok", "2s");
+  slow["deaf"] = true;
+  scene.add(task("slow", "probe", "mandatory", slow));
 }
 
 void wait_out_one_request() { std::this_thread::sleep_for(std::chrono::milliseconds(1100)); }
@@ -82,18 +135,107 @@ TEST_CASE("a signal that was subscribed to is harmless between two executions") 
 }
 
 TEST_CASE("two signals of one sender within a second are one request") {
+  const int second = GENERATE(SIGTERM, SIGINT);
   Scene scene;
-  Json slow = probe_that_ends("ok", "2s");
-  slow["deaf"] = true;
-  scene.add(task("slow", "probe", "mandatory", slow));
+  add_slow_task(scene);
   Running running = scene.start();
   running.wait_for("task_started", "slow");
   running.send(SIGTERM);
   running.wait_for("host_stopping");
-  running.send(SIGTERM);
+  running.send(second);
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(run.events.story("slow") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("a terminal's Ctrl-C, and the signal of a wrapper that has heard it too, are one request") {
+  const int forwarded = GENERATE(SIGINT, SIGTERM);
+  const Terminal terminal;
+  if (terminal.is_missing()) return;
+  Scene scene;
+  add_slow_task(scene);
+  Running running = scene.start(terminal.around(scene));
+  running.wait_for("task_started", "slow");
+  terminal.press_ctrl_c();
+  running.wait_for("host_stopping");
+  running.send(forwarded);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.story("slow") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("two Ctrl-C of a terminal are two requests, however soon the second one comes") {
+  const Terminal terminal;
+  if (terminal.is_missing()) return;
+  Scene scene;
+  add_slow_task(scene);
+  Running running = scene.start(terminal.around(scene));
+  running.expect_cut_short();
+  running.wait_for("task_started", "slow");
+  terminal.press_ctrl_c();
+  running.wait_for("host_stopping");
+  terminal.press_ctrl_c();
+  CHECK(running.finish().status() == 4);
+}
+
+TEST_CASE("a second signal ends the program when all tasks have stopped, too") {
+  Scene scene;
+  SECTION("destructors take for ever") {
+    scene.add(edge("exit_hangs"));
+    Process process(scene.command());
+    REQUIRE(process.wait_for_err("[exit_hangs] started"));
+    process.send(SIGTERM);
+    REQUIRE(process.wait_for_err("stopped well"));
+    wait_out_one_request();
+    process.send(SIGINT);
+    const ProcessEnd end = process.wait();
+    INFO(end.summary());
+    CHECK(end.status == 4);
+    CHECK(has_line(end.err, {"ended by a second signal"}));
+  }
+  SECTION("the reader of the events is slow") {
+    scene.add(task("storm", "probe", "mandatory", probe_that_ends("error"), 1'000'000'000));
+    Pipe out;
+    Command command = scene.command();
+    command.arguments[2] = "-";
+    command.out_descriptor = out.write_end();
+    Process process(command);
+    REQUIRE(process.wait_for_err("not shown one by one"));  // by now many events wait
+    process.send(SIGTERM);
+    const auto sent = std::chrono::steady_clock::now();
+    const auto since = [sent] { return std::chrono::steady_clock::now() - sent; };
+    bool twice = false;
+    while (process.running() && since() < patience) {
+      out.read_some(1000);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      if (!twice && since() > std::chrono::milliseconds(1500)) {
+        process.send(SIGTERM);
+        twice = true;
+      }
+    }
+    const ProcessEnd end = process.wait();
+    INFO(end.summary());
+    CHECK(end.status == 4);
+    CHECK(has_line(end.err, {"ended by a second signal"}));
+  }
+}
+
+TEST_CASE("an ignored signal that a task once wanted, and nobody wants now, is not the first of two requests") {
+  Scene scene;
+  scene.add(task("once", "ctrl_c", "detachable"));
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Running running = scene.start(through_shell(scene, "trap '' INT"));
+  running.wait_for("task_ready", "once");
+  running.send(SIGINT);
+  running.wait_for("task_exited", "once");
+  wait_out_one_request();
+  running.send(SIGINT);
+  wait_out_one_request();
+  CHECK(running.events().read().count("host_stopping") == 0);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
 }
 
 // Without an events file: what is opened later may get the number of one that was closed.
@@ -121,8 +263,10 @@ TEST_CASE("a library that takes SIGTERM away is named, and the signal is the hos
 }
 
 TEST_CASE("a child that a task forked ends as if there were no host, and the host lives on") {
-  const auto [plugin, end] = GENERATE(table<std::string, std::string>(
-      {{"child_exits", "child: status 77"}, {"child_gets_terminate", "child: signal 15"}}));
+  const auto [plugin, end] =
+      GENERATE(table<std::string, std::string>({{"child_exits", "child: status 77"},
+                                                {"child_gets_terminate", "child: signal 15"},
+                                                {"child_writes_to_nobody", "child: signal 13"}}));
   Scene scene;
   scene.add(edge(plugin));
   Running running = scene.start();

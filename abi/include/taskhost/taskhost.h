@@ -76,10 +76,11 @@ extern "C" {
 /* The host reacts to SIGINT, SIGTERM and SIGHUP from the first load or the start until it has stopped, and plugins may
  * subscribe to signals. One that comes before the start is a stop at the start: nothing is started. What was ignored
  * before stays so unless a task subscribes to it. A second SIGINT or SIGTERM ends the process with status 4 within a
- * second or so; two of the same within a second from the same process are one. So does a plugin that calls exit, with
- * status 1. SIGPIPE does nothing from then on; the other signals have their former actions again when the host is
- * destroyed. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the
- * program's. In a process with the id 1, orphans are the program's to reap. */
+ * second or so, until the host is destroyed; two within a second from the same process are one, and so are a terminal's
+ * and another's. A plugin that calls exit or quick_exit ends it with status 1. SIGPIPE does nothing from then on; the
+ * other signals have their former actions again when the host is destroyed, whatever threads it leaves behind. One such
+ * host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the program's. In a process
+ * with the id 1, orphans are the program's to reap. */
 #define TASKHOST_HANDLE_SIGNALS 1u
 /* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is told on stderr in one line, with the
  * task or the library that is being loaded; then what was set for it before follows. From create to destroy. The thread

@@ -4,10 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -36,6 +38,14 @@ const struct TakesLong {
 const struct Global {
   ~Global() { std::fputs("the global is destroyed\n", stderr); }
 } global;
+#elif defined(EDGE_EXIT_TAKES_A_SECOND) || defined(EDGE_TICKS_AT_EXIT)
+const struct TakesASecond {
+  ~TakesASecond() {
+    std::fputs("destroying the global\n", stderr);
+    for (int i = 0; i < 20; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a pause comes on top
+    std::fputs("the global is destroyed\n", stderr);
+  }
+} takes_a_second;
 #elif defined(EDGE_EXIT_HANGS)
 const struct Hangs {
   ~Hangs() { std::this_thread::sleep_for(std::chrono::hours(1)); }
@@ -60,12 +70,41 @@ int deeper(volatile int* last) {
 }
 #endif
 
+#if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER)
+// Blocking: all but at the same time as another one.
+int32_t run(void* /*state*/, const taskhost_exec* /*exec*/) {
+  static std::atomic<int> here{0};
+  ++here;
+  while (here < 2) std::this_thread::yield();
+#if defined(EDGE_EXITS_TOGETHER)
+  std::exit(0);
+#else
+  volatile int* volatile nowhere = nullptr;
+  *nowhere = 1;
+  return TASKHOST_OK;
+#endif
+}
+#else
 // Polled, and at rest unless it says otherwise.
 int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;
 #if defined(EDGE_POLL_CRASHES)
   say(exec, "the last line before");
-  std::raise(SIGSEGV);
+  volatile int* volatile nowhere = nullptr;
+  *nowhere = 1;
+#elif defined(EDGE_POLL_RAISES)
+  const int number = std::atoi(taskhost_config(exec));
+#if defined(__x86_64__)
+  if (number == SIGTRAP) __asm__("int3");  // does not come again by itself, as a crash does
+#endif
+  std::raise(number);
+#elif defined(EDGE_POLL_QUICK_EXITS)
+  std::quick_exit(0);
+#elif defined(EDGE_TICKS_AT_EXIT)
+  std::signal(SIGALRM, [](int) {});
+  timer_t timer{};
+  const itimerspec often{.it_interval = {0, 5'000'000}, .it_value = {0, 5'000'000}};
+  if (::timer_create(CLOCK_MONOTONIC, nullptr, &timer) == 0) ::timer_settime(timer, 0, &often, nullptr);
 #elif defined(EDGE_POLL_ABORTS)
   std::abort();
 #elif defined(EDGE_POLL_LEAVES_THREAD)
@@ -90,6 +129,17 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
     while (true) ::pause();
   }
   ::kill(child, SIGTERM);
+  say(exec, "child: " + end_of(child));
+#elif defined(EDGE_CHILD_WRITES_TO_NOBODY)
+  int ends[2] = {-1, -1};
+  if (::pipe(ends) != 0) return TASKHOST_PENDING;
+  ::close(ends[0]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (int i = 0; i < 2; ++i) [[maybe_unused]] const auto written = ::write(ends[1], "x", 1);
+    ::_exit(0);
+  }
+  ::close(ends[1]);
   say(exec, "child: " + end_of(child));
 #elif defined(EDGE_CHILD_EXECUTES)
   const pid_t child = ::fork();
@@ -130,12 +180,17 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 #endif
   return TASKHOST_PENDING;
 }
+#endif
 
 const taskhost_factory factory = [] {
   taskhost_factory made{};
   made.struct_size = sizeof made;
   made.name = PLUGIN_NAME;
+#if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER)
+  made.run = run;
+#else
   made.poll = poll;
+#endif
   return made;
 }();
 
