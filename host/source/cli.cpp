@@ -147,6 +147,7 @@ int run(const Arguments& arguments) {
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
     return status_of(result);
   }
+  if (events != nullptr) events->close();
   exit_in_time(result);  // with the host's handlers in place, as a late signal would else change the status
 }
 

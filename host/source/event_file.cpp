@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "own_descriptor.hpp"
 
@@ -19,7 +19,7 @@ namespace taskhost {
 
 namespace {
 
-constexpr std::size_t pipe_limit = 4096;  // PIPE_BUF: goes in whole or not at all
+constexpr int page = 4096;  // of a pipe, and PIPE_BUF: goes in whole or not at all
 constexpr std::size_t file_limit = 64 * 1024;
 constexpr int retry_ms = 100;
 
@@ -39,10 +39,31 @@ int stream_of(std::string_view path) {
   return -1;
 }
 
-// By us, who keep it open for reading too: what nobody has read.
-int unread_bytes(int fifo) {
-  int bytes = 0;
-  return ::ioctl(fifo, FIONREAD, &bytes) == 0 ? bytes : 0;
+// Whether a pipe takes so much whole. A page may be half empty, but no two in a row are, and the first and the last are
+// what they are. One that is too small for that even if it is empty takes what it takes.
+bool takes_whole(int descriptor, std::size_t size) {
+  const int capacity = ::fcntl(descriptor, F_GETPIPE_SZ);
+  int unread = 0;
+  if (size <= page || capacity < 0 || ::ioctl(descriptor, FIONREAD, &unread) != 0 || unread == 0) return true;
+  const int used = 2 * unread / page + 2;
+  return static_cast<int>(size / page) + 1 + used <= capacity / page;
+}
+
+// Those in whole lines, and those that an events_lost stands for.
+std::uint64_t events_in(std::string_view lines) {
+  constexpr std::string_view name = "\"event\":\"events_lost\"";
+  constexpr std::string_view field = "\"count\":";
+  std::uint64_t all = 0;
+  for (std::size_t end = lines.find('\n'); end != std::string_view::npos; end = lines.find('\n')) {
+    const std::string_view line = lines.substr(0, end);
+    std::uint64_t count = 1;
+    const std::size_t place = line.find(name) != std::string_view::npos ? line.find(field) : std::string_view::npos;
+    if (place != std::string_view::npos)
+      std::from_chars(line.data() + place + field.size(), line.data() + line.size(), count);
+    all += count;
+    lines.remove_prefix(end + 1);
+  }
+  return all;
 }
 
 }  // namespace
@@ -81,9 +102,9 @@ void EventFile::take_stream(int stream) {
 
 bool EventFile::open_path() {
   struct stat status {};
-  const bool fifo = ::stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+  is_fifo_ = ::stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
   // Opened for reading too, a FIFO neither waits for its reader nor ends with it.
-  const int flags = fifo ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND;
+  const int flags = is_fifo_ ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND;
   const int opened = ::open(path_.c_str(), flags | O_NOCTTY | O_CLOEXEC, 0644);
   if (opened < 0) return false;
   const int descriptor = duplicate_out_of_reach(opened);
@@ -129,8 +150,9 @@ void EventFile::subscribe(taskhost_host* host) {
 }
 
 void EventFile::write(const taskhost_event& event) try {
-  const std::size_t limit = is_regular_ ? file_limit : pipe_limit;
-  if (!buffer_.empty() && buffer_.size() + event.json_size + 1 > limit) flush();
+  const std::size_t size = event.json_size + 1;
+  if (!buffer_.empty() && buffer_.size() + size > (is_regular_ ? file_limit : page)) flush();
+  if (buffer_.empty() && !is_regular_) wait_for_reader(size);
   buffer_.append(event.json, event.json_size).push_back('\n');
   if (event.more == 0) flush();
   if (std::string_view(event.name) == "host_stopped") finish();
@@ -142,9 +164,10 @@ void EventFile::flush() {
   int error = over_ ? 0 : follow_name(false);
   while (written_ < buffer_.size() && !over_) {
     if (error == 0) error = write_some();
+    if (error == ECANCELED) return;
     if (error == EAGAIN) {
       pollfd descriptor{.fd = descriptor_, .events = POLLOUT, .revents = 0};
-      ::poll(&descriptor, 1, -1);
+      ::poll(&descriptor, 1, retry_ms);
     } else if (error == EPIPE || error == ECONNRESET || error == EBADF) {
       over_ = true;
       tell(TASKHOST_LOG_ERROR,
@@ -160,13 +183,26 @@ void EventFile::flush() {
     full_ = false;
     tell(TASKHOST_LOG_WARNING, "the events are written again");
   }
-  lost_ += static_cast<std::uint64_t>(
-      std::count(buffer_.begin() + static_cast<std::ptrdiff_t>(written_), buffer_.end(), '\n'));
+  lost_ += events_in(std::string_view(buffer_).substr(written_));
   buffer_.clear();
   written_ = 0;
 }
 
+// Until a page, or the line if it is longer, goes in whole. An event that waits here is still the host's, which counts
+// it if it leaves this thread behind; and no half a line is left then either.
+void EventFile::wait_for_reader(std::size_t size) {
+  pollfd descriptor{.fd = descriptor_, .events = POLLOUT, .revents = 0};
+  while (::poll(&descriptor, 1, retry_ms) < 1) continue;
+  while (!takes_whole(descriptor_, size)) ::poll(nullptr, 0, 1);
+}
+
+// ECANCELED: the end has been told, and nothing may come after it.
 int EventFile::write_some() {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (is_fifo_) {
+    lock.lock();
+    if (is_closed_) return ECANCELED;
+  }
   const ssize_t written = ::write(descriptor_, buffer_.data() + written_, buffer_.size() - written_);
   if (written < 0) return errno;
   written_ += static_cast<std::size_t>(written);
@@ -208,16 +244,42 @@ void EventFile::finish() {
   if (lost_ != 0) {
     tell(TASKHOST_LOG_ERROR, std::to_string(lost_) + (lost_ == 1 ? " event was" : " events were") + " not written");
   }
-  struct stat status {};
-  if (path_.empty() || ::fstat(descriptor_, &status) != 0 || !S_ISFIFO(status.st_mode)) return;
-  const int unread = unread_bytes(descriptor_);
-  const int writer = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-  ::close(descriptor_);
-  pollfd other_end{.fd = writer, .events = POLLOUT, .revents = 0};
-  if (unread != 0 && ::poll(&other_end, 1, 0) == 1 && (other_end.revents & POLLERR) != 0) {
-    tell(TASKHOST_LOG_ERROR, "nobody reads the events: the last " + std::to_string(unread) + " bytes are lost");
+  if (const std::uint64_t unread = take_back_unread(0); unread != 0) {
+    tell(TASKHOST_LOG_ERROR, "nobody reads the events: the last " + std::to_string(unread) + " events are lost");
   }
-  descriptor_ = writer;
+}
+
+// The host counts what its thread could not write; what lies in the FIFO is for us, past the log, which is closed.
+void EventFile::close() {
+  const std::uint64_t unread = take_back_unread(3 * retry_ms);  // the thread, in its wait, is a reader
+  if (unread == 0) return;
+  const std::string words =
+      "taskhost: " + name_ + ": nobody reads the events: " + std::to_string(unread) + " more events are lost\n";
+  pollfd descriptor{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (::poll(&descriptor, 1, retry_ms) == 1) {
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words.data(), words.size());
+  }
+}
+
+// What lies in a FIFO that nobody has open ends with us. Returns how many events that is.
+std::uint64_t EventFile::take_back_unread(int wait_ms) {
+  const std::lock_guard lock(mutex_);
+  if (!is_fifo_ || std::exchange(is_closed_, true)) return 0;
+  // Through /proc, as the name may mean another one by now.
+  const std::string self = "/proc/self/fd/" + std::to_string(descriptor_);
+  const int writer = ::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (writer < 0) return 0;
+  ::dup3(writer, descriptor_, O_CLOEXEC);  // in its place: a thread that is left behind may wait for it
+  ::close(writer);
+  pollfd other_end{.fd = descriptor_, .events = 0, .revents = 0};
+  if (::poll(&other_end, 1, wait_ms) != 1 || (other_end.revents & POLLERR) == 0) return 0;
+  const int reader = ::open(self.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  std::string text;
+  std::string piece(page, '\0');
+  for (ssize_t size = 0; (size = ::read(reader, piece.data(), piece.size())) > 0;)
+    text.append(piece, 0, static_cast<std::size_t>(size));
+  ::close(reader);
+  return events_in(text);
 }
 
 void EventFile::tell(int32_t level, const std::string& text) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "taskhost/taskhost.h"
@@ -25,6 +26,8 @@ class EventFile {
 
   // Before the host starts. Trouble goes to its log as soon as it comes, and at the end what never got to its place.
   void subscribe(taskhost_host* host);
+  // After run: if the host's event thread has been left behind, a FIFO's end is told here.
+  void close();
 
  private:
   bool open_path();
@@ -35,20 +38,25 @@ class EventFile {
   int write_some();
   bool wait_for_room(int error);
   void take_back_half_a_line();
+  void wait_for_reader(std::size_t size);
   std::size_t end_of_whole_lines() const;
   void finish();
+  std::uint64_t take_back_unread(int wait_ms);
   void tell(int32_t level, const std::string& text) const;
 
   std::string path_;  // absolute; empty: a stream
   std::string name_;  // for people
   int descriptor_ = -1;
   bool is_regular_ = false;
+  bool is_fifo_ = false;  // of ours: a write there never waits
+  std::mutex mutex_;      // of is_closed_, and each write to a FIFO
+  bool is_closed_ = false;
   taskhost_host* host_ = nullptr;
   std::string problem_;
   bool is_refused_ = false;
 
   // The host's event thread.
-  std::string buffer_;       // whole lines
+  std::string buffer_;       // whole lines; of what is no file, no more than goes in at once
   std::size_t written_ = 0;  // of the buffer
   std::uint64_t lost_ = 0;   // events
   bool full_ = false;        // there was no room, and that was told

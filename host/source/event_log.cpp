@@ -53,24 +53,45 @@ bool EventLog::close() {
     const std::uint64_t seen = handed_out_;
     const bool moved = emptied_.wait_until(lock, left.next(), [&] { return worker_done_ || handed_out_ != seen; });
     if (!moved && !left.stood_still()) {
-      const std::uint64_t missing = published_ - std::min<std::uint64_t>(published_, handed_out_);
+      const std::uint64_t missing = give_up();
       lock.unlock();
       worker_.detach();
-      log_.write(LogLevel::error, nullptr,
-                 "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
+      tell_missing(missing);
       return false;
     }
   }
+  const std::uint64_t missing = give_up();  // of those for which there was no memory
   lock.unlock();
   worker_.join();
+  tell_missing(missing);
   return true;
+}
+
+// Under the lock. From here on nothing is handed out, so that the number stays true.
+std::uint64_t EventLog::give_up() {
+  given_up_ = true;
+  return published_ + lost_ - handed_out_;
+}
+
+void EventLog::tell_missing(std::uint64_t missing) {
+  if (missing == 0) return;
+  log_.write(LogLevel::error, nullptr,
+             "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
 }
 
 void EventLog::flush() noexcept {
   try {
     std::unique_lock lock(mutex_);
+    if (worker_done_) return;
+    stopped_ = true;
     const std::uint64_t all = published_;
-    emptied_.wait_for(lock, limits_.patience, [&] { return worker_done_ || handed_out_ >= all; });
+    Patience left(limits_.patience, limits_.patience);
+    while (!emptied_.wait_until(lock, left.next(), [&] { return worker_done_ || handed_out_ >= all; })) {
+      if (!left.stood_still()) break;
+    }
+    const std::uint64_t missing = give_up();
+    lock.unlock();
+    tell_missing(missing);
   } catch (const std::exception&) {
     // Only a courtesy.
   }
@@ -139,15 +160,20 @@ bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind)
     return !giving_up_;
   }
   if (queue_.size() < limits_.queue) return true;
-  giving_up_ = !emptied_.wait_for(lock, limits_.patience, [this] { return queue_.size() < limits_.queue; });
-  return !giving_up_;
+  Patience left(limits_.patience, limits_.patience);
+  while (!emptied_.wait_until(lock, left.next(), [this] { return queue_.size() < limits_.queue; })) {
+    if (left.stood_still()) continue;
+    giving_up_ = true;
+    return false;
+  }
+  return true;
 }
 
 void EventLog::push(Event&& event) {
   const std::int64_t time_us = now_us();
   if (lost_ != 0) {
     queue_.push_back({Event{}, time_us, lost_});
-    ++published_;
+    published_ += lost_;
     lost_ = 0;
   }
   queue_.push_back({std::move(event), time_us, 0});
@@ -185,6 +211,7 @@ std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
       hurrying_ = false;
       return i;
     }
+    if (given_up_.load(std::memory_order_relaxed)) return entries.size();
     const bool is_last = !more && i + 1 == entries.size();
     try {
       if (unmade_ != 0) {
@@ -193,7 +220,7 @@ std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
       }
       hand_out(line, entries[i], is_last);
     } catch (const std::bad_alloc&) {
-      unmade_ += entries[i].lost != 0 ? entries[i].lost : 1;
+      unmade_ += entries[i].weight();
     }
   }
   return entries.size();
@@ -210,7 +237,7 @@ void EventLog::hand_out(std::string& line, const Entry& entry, bool is_last) {
   const Record record{sequence_, entry.lost != 0 ? "events_lost" : to_string(entry.event.kind),
                       entry.lost != 0 ? nullptr : entry.event.task, line, !is_last};
   for (const Subscriber& subscriber : subscribers_) subscriber(record);
-  handed_out_.store(sequence_, std::memory_order_relaxed);
+  handed_out_.fetch_add(entry.weight(), std::memory_order_relaxed);
 }
 
 // Under the lock, when there is no more time: what waits is counted, and the end is told.
@@ -220,7 +247,7 @@ void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed
   Entry last = std::move(queue_.back());
   queue_.pop_back();
   std::uint64_t lost = 0;
-  for (const Entry& entry : queue_) lost += entry.lost != 0 ? entry.lost : 1;
+  for (const Entry& entry : queue_) lost += entry.weight();
   queue_.clear();
   if (lost != 0) queue_.push_back({Event{}, now_us(), lost});
   queue_.push_back(std::move(last));

@@ -53,7 +53,8 @@ class EventLog final : public EventSink {
   // this object must live for ever.
   void open();
   bool close();
-  // Returns once all that was published before is handed out, or after limits.patience.
+  // For a process that ends at once: takes no further events, and hands out what waits, for limits.patience. What is
+  // left then goes to nobody any more, and the log counts it.
   void flush() noexcept;
 
   bool publish(Event&& event) noexcept override;
@@ -68,10 +69,14 @@ class EventLog final : public EventSink {
     Event event;
     std::int64_t time_us = 0;
     std::uint64_t lost = 0;  // not zero: an events_lost instead of the event
+
+    std::uint64_t weight() const noexcept { return lost != 0 ? lost : 1; }
   };
 
   bool wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind);
   void push(Event&& event);
+  std::uint64_t give_up();
+  void tell_missing(std::uint64_t missing);
   void remember_lost(const Event& event);
   std::string lost_words() const;
   void work(std::vector<Entry> entries);
@@ -89,8 +94,10 @@ class EventLog final : public EventSink {
   std::condition_variable emptied_;  // publishers, flush and close wait
   std::deque<Entry> queue_;
   std::uint64_t lost_ = 0;  // since the last one that got in
+  // Events, those that an events_lost stands for included.
   std::uint64_t published_ = 0;
   std::atomic<std::uint64_t> handed_out_{0};
+  std::atomic<bool> given_up_{false};  // what is not handed out has been told as lost
   std::atomic<bool> hurrying_{false};  // close has no more time for what waits
   bool giving_up_ = false;             // the reader is too slow: what comes is lost until half of the queue is free
   bool closing_ = false;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -18,6 +19,7 @@ namespace taskhost {
 namespace {
 
 std::atomic<Host*> process_owner{nullptr};
+std::array<std::atomic<Host*>, 64> flushed_last{};  // in a child, of its parent too
 std::atomic<pid_t> guarded_process{0};
 
 void on_exit();
@@ -36,7 +38,9 @@ std::atomic<bool> leaving{false};
 [[noreturn]] void leave(const std::string& words, int status) {
   register_for_exit();
   while (leaving.exchange(true)) ::pause();
-  if (Host* host = process_owner.load()) host->flush();
+  for (const std::atomic<Host*>& place : flushed_last) {
+    if (Host* host = place.load(); host != nullptr && !host->is_elsewhere()) host->flush();
+  }
   last_words(words);
   ::_exit(status);
 }
@@ -83,8 +87,24 @@ void release_process(Host& host) noexcept {
   process_owner.compare_exchange_strong(owner, nullptr);
 }
 
+void add_to_last_flush(Host& host) noexcept {
+  for (std::atomic<Host*>& place : flushed_last) {
+    Host* none = nullptr;
+    if (place.compare_exchange_strong(none, &host)) return;
+  }
+}
+
+void remove_from_last_flush(Host& host) noexcept {
+  for (std::atomic<Host*>& place : flushed_last) {
+    Host* it = &host;
+    place.compare_exchange_strong(it, nullptr);
+  }
+}
+
 void flush_process_in_handler() noexcept {
-  if (Host* host = process_owner.load()) host->flush_in_handler();
+  for (const std::atomic<Host*>& place : flushed_last) {
+    if (Host* host = place.load(); host != nullptr && !host->is_elsewhere()) host->flush_in_handler();
+  }
 }
 
 }  // namespace taskhost

@@ -16,7 +16,11 @@ void guard_against_exit();
 bool claim_process(Host& host) noexcept;
 void release_process(Host& host) noexcept;
 
-// [async-signal-safe] Hands out what that host has logged, for a second at most.
+// Whose log and events go out before the process ends by a plugin's exit() or a crash: up to 64 hosts at a time.
+void add_to_last_flush(Host& host) noexcept;
+void remove_from_last_flush(Host& host) noexcept;
+
+// [async-signal-safe] Hands out what those hosts have logged, for a second each at most.
 void flush_process_in_handler() noexcept;
 
 }  // namespace taskhost

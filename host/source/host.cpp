@@ -89,6 +89,7 @@ Host::Host(HostOptions options)
   keep_stderr();
   guard_against_exit();
   if (options_.name_crashes) crashes_.emplace();
+  add_to_last_flush(*this);
 }
 
 Host::~Host() {
@@ -102,6 +103,7 @@ Host::~Host() {
   requests_ = nullptr;
   supervisor_ = nullptr;
   release_process(*this);
+  remove_from_last_flush(*this);
   ::close(request_descriptor_);
 }
 
@@ -403,7 +405,7 @@ int Host::wait() {
   release_process(*this);
   must_stay_ = supervisor_->abandoned_threads();
   if (!events_->close()) must_stay_ = true;
-  log_->flush();
+  log_->finish();
   const int status = static_cast<int>(result);
   status_.store(status, std::memory_order_release);
   stopped_.store(true, std::memory_order_release);
@@ -412,7 +414,7 @@ int Host::wait() {
 
 void Host::flush() noexcept {
   events_->flush();
-  log_->flush();
+  log_->finish();
 }
 
 bool Host::is_elsewhere() const noexcept { return process_ != ::getpid(); }

@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -37,26 +38,42 @@ constexpr std::string_view continuation = "  | ";
 constexpr std::size_t chunk = 4096;          // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
 constexpr int retry_ms = 100;                // with a full disk
 constexpr std::chrono::seconds patience{1};  // with a reader that does not read
-constexpr std::chrono::seconds flush_limit{5};  // with one that is slow
+constexpr std::chrono::seconds flush_limit{5};        // with one that is slow
+constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
+constexpr std::size_t prefix = 64;                    // bytes of a line besides its text: time, level and colour
 
-class ReceiverSink final : public spdlog::sinks::base_sink<std::mutex> {
+// Holds no lock while it calls the receiver, which may never return.
+class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit ReceiverSink(Log::Receiver receiver) : receiver_(std::move(receiver)) {}
 
   void close() {
-    const std::lock_guard lock(mutex_);
-    receiver_ = nullptr;
+    std::unique_lock lock(call_mutex_);
+    closed_ = true;
+    Patience left(flush_limit, flush_limit);
+    while (!returned_.wait_until(lock, left.next(), [this] { return !calling_; }) && left.stood_still()) continue;
   }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    if (!receiver_) return;
+    {
+      const std::lock_guard lock(call_mutex_);
+      if (closed_) return;
+      calling_ = true;
+    }
     // The levels are spdlog's, which begin with the same numbers.
     receiver_(static_cast<LogLevel>(message.level), std::string_view(message.payload.data(), message.payload.size()));
+    const std::lock_guard lock(call_mutex_);
+    calling_ = false;
+    returned_.notify_all();
   }
   void flush_() override {}
 
-  Log::Receiver receiver_;
+  const Log::Receiver receiver_;
+  std::mutex call_mutex_;
+  std::condition_variable returned_;
+  bool calling_ = false;
+  bool closed_ = false;
 };
 
 // Past stdio, whose lock on stderr a write that does not return would keep until the end of the process, and beyond it.
@@ -149,6 +166,17 @@ spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
   return level == LogLevel::off ? spdlog::level::off : static_cast<spdlog::level::level_enum>(level);
 }
 
+// [async-signal-safe]
+void tell_missing(std::uint64_t lines) noexcept {
+  constexpr std::string_view before = "the log's reader does not read, or its disk is full: its last ";
+  constexpr std::string_view after = " lines are not written";
+  std::array<char, before.size() + 20 + after.size()> text;
+  char* end = std::copy(before.begin(), before.end(), text.data());
+  end = std::to_chars(end, end + 20, lines).ptr;
+  end = std::copy(after.begin(), after.end(), end);
+  last_words({text.data(), static_cast<std::size_t>(end - text.data())});
+}
+
 std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -232,15 +260,20 @@ struct Log::Writer {
     std::unique_lock lock(mutex);
     while (true) {
       filled.wait(lock, [this] { return closing || !lines.empty(); });
-      if (lines.empty() || thrown_away) return;
+      if (lines.empty() || thrown_away) return;  // what comes later is nobody's
       std::size_t bytes = 0;
       std::uint64_t count = 0;
-      const std::uint64_t gap = std::exchange(lost, 0);
-      while (!lines.empty() && bytes < chunk && count < batch.size()) {
-        bytes += lines.front().text.size();
+      const std::uint64_t gap = lost;
+      // Within one chunk, so that all of it goes out, or nothing.
+      if (gap != 0) bytes = 2 * prefix;
+      while (!lines.empty() && count < batch.size()) {
+        const std::size_t size = lines.front().text.size() + prefix;
+        if (count != 0 && bytes + size > chunk) break;
+        bytes += size;
         batch[count++] = std::move(lines.front());
         lines.pop_front();
       }
+      writing = true;
       lock.unlock();
       if (gap != 0) {
         logger.error(record_of(
@@ -250,6 +283,8 @@ struct Log::Writer {
       for (std::uint64_t i = 0; i < count; ++i) write_lines(batch[i]);
       logger.flush();
       lock.lock();
+      writing = false;
+      lost -= gap;
       done += count;
       emptied.notify_all();
     }
@@ -271,7 +306,7 @@ struct Log::Writer {
     const std::uint64_t all = taken_in;
     Patience left(patience, flush_limit);
     while (done < all) {
-      if (left.is_over()) return false;
+      if (thrown_away || left.is_over()) return false;
       const std::uint64_t seen = done;
       if (!emptied.wait_until(lock, left.next(), [&] { return done != seen; }) && !left.stood_still()) return false;
     }
@@ -288,10 +323,12 @@ struct Log::Writer {
     return done >= all;
   }
 
-  // For a reader that does not read: what it has not taken goes. Returns how many lines that is.
+  // For a reader that does not read: what it has not taken goes. Returns how many lines that is. What is being written
+  // has a moment, so that it is not counted if it goes out.
   std::uint64_t throw_away() {
-    const std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex);
     thrown_away = true;
+    emptied.wait_for(lock, last_chunk, [this] { return !writing; });
     return taken_in - done + lost;
   }
 
@@ -304,7 +341,8 @@ struct Log::Writer {
   std::array<Record, 64> batch;  // the thread's
   std::atomic<std::uint64_t> taken_in{0};
   std::atomic<std::uint64_t> done{0};  // written, or thrown away
-  std::uint64_t lost = 0;              // thrown away, and not yet told
+  std::atomic<std::uint64_t> lost{0};  // thrown away, and not yet told
+  bool writing = false;
   bool closing = false;
   bool thrown_away = false;
 };
@@ -328,10 +366,8 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), h
 Log::~Log() {
   const bool written = flush();
   if (!written) {
-    const std::uint64_t missing = writer_->throw_away();
-    if (!has_receiver_)
-      last_words("the log's reader does not read, or its disk is full: its last " + std::to_string(missing) +
-                 " lines are not written");
+    give_up();
+    close();
   }
   {
     const std::lock_guard lock(writer_->mutex);
@@ -354,6 +390,21 @@ void Log::write(LogLevel level, const char* task, std::string_view text) noexcep
   }
 }
 
+void Log::finish() noexcept {
+  if (flush()) return;
+  try {
+    give_up();
+  } catch (const std::exception&) {
+    // No memory for the words.
+  }
+}
+
+// The first time: later lines are not counted again.
+void Log::give_up() {
+  if (has_receiver_ || closed_.exchange(true)) return;
+  tell_missing(writer_->throw_away());
+}
+
 void Log::close() noexcept {
   closed_.store(true, std::memory_order_relaxed);
   try {
@@ -371,6 +422,10 @@ bool Log::flush() noexcept {
   }
 }
 
-bool Log::flush_in_handler() noexcept { return writer_->await_in_handler(); }
+bool Log::flush_in_handler() noexcept {
+  if (writer_->await_in_handler()) return true;
+  if (!has_receiver_ && !closed_) tell_missing(writer_->taken_in - writer_->done + writer_->lost);
+  return false;
+}
 
 }  // namespace taskhost

@@ -23,7 +23,7 @@ class Log {
   using Receiver = std::function<void(LogLevel level, std::string_view line)>;
 
   Log(LogLevel level, LogFormat format, Receiver receiver);
-  // Writes what is left, as flush does; what a reader has not taken then is counted on stderr.
+  // finish, and close.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -34,8 +34,13 @@ class Log {
   // Any thread. `task` may be null. Control characters and bytes that are not UTF-8 are made printable.
   void write(LogLevel level, const char* task, std::string_view text) noexcept;
 
-  // Any thread. From its return on the receiver is not called any more; lines are thrown away.
+  // Any thread but the receiver's. From its return on the receiver is not called any more; lines are thrown away. A
+  // call that is going on has five seconds to return.
   void close() noexcept;
+
+  // Any thread. The process may end after it: flush, and what stderr's reader has not taken then is thrown away and
+  // counted there, once. Further lines go the same way, uncounted.
+  void finish() noexcept;
 
   // Any thread. Returns once what was written before has reached the receiver; false: a second went by in which it took
   // nothing, or five in all.
@@ -45,6 +50,8 @@ class Log {
   bool flush_in_handler() noexcept;
 
  private:
+  void give_up();
+
   const LogLevel level_;
   const bool has_receiver_;
   std::atomic<bool> closed_{false};

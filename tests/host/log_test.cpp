@@ -2,8 +2,10 @@
 #include "log.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -86,6 +88,35 @@ TEST_CASE("after close the receiver is called no more") {
   log.write(LogLevel::info, nullptr, "two");
   log.flush();
   CHECK(lines == 1);
+}
+
+TEST_CASE("close waits for the receiver's call that is going on, and none comes after it") {
+  std::promise<void> has_one;
+  std::promise<void> may_return;
+  std::atomic<bool> is_in_a_call{false};
+  std::atomic<bool> is_closed{false};
+  std::atomic<bool> called_late{false};
+  {
+    Log log(LogLevel::info, LogFormat::text, [&, is_first = true](LogLevel, std::string_view) mutable {
+      is_in_a_call = true;
+      if (is_closed) called_late = true;
+      if (std::exchange(is_first, false)) {
+        has_one.set_value();
+        may_return.get_future().wait();
+      }
+      is_in_a_call = false;
+    });
+    for (int i = 0; i < 200; ++i) log.write(LogLevel::info, nullptr, number(i));
+    has_one.get_future().wait();
+    std::future<void> closing = std::async(std::launch::async, [&] {
+      log.close();
+      is_closed = true;
+      CHECK_FALSE(is_in_a_call);
+    });
+    may_return.set_value();
+    closing.wait();
+  }
+  CHECK_FALSE(called_late);
 }
 
 namespace {

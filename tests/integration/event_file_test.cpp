@@ -102,7 +102,7 @@ TEST_CASE("a FIFO without a reader does not hold up the start, and what nobody r
   const ProcessEnd end = Process(events_to(scene, fifo.string())).wait();
   INFO(end.summary());
   CHECK(end.status == 0);
-  CHECK(has_line(end.err, {fifo.string(), "nobody reads the events", "bytes are lost"}));
+  CHECK(has_line(end.err, {fifo.string(), "nobody reads the events", "events are lost"}));
 }
 
 TEST_CASE("the reader of a FIFO may come and go, and gets what comes while it is there") {
@@ -403,4 +403,35 @@ TEST_CASE("a pause of the process at its end loses no event") {
   INFO(end.summary());
   CHECK(end.status == 0);
   CHECK(broken_event_rules(stream_of(text.substr(text.find('{'))), {}) == "");
+}
+
+TEST_CASE("what lies unread in a FIFO, and what did not get into it, are counted as events") {
+  Scene scene;
+  scene.add(task("storm", "probe", "detachable", probe_that_ends("error"), 1000));
+  const fs::path fifo = scene.directory() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const ProcessEnd end = Process(events_to(scene, fifo.string())).wait();
+  INFO(end.summary());
+  std::size_t lost = 0;
+  for (const std::string& line : lines_with(end.err, {"events are lost"})) {
+    const std::string head =
+        line.substr(0, line.rfind(line.find(" more events") != std::string::npos ? " more" : " events"));
+    lost += std::stoul(head.substr(head.rfind(' ') + 1));
+  }
+  CHECK(lost == 3008);  // host_started, plugin_loaded, 1001 × (started, exited), 1000 × restarting, and four at the end
+}
+
+TEST_CASE("a task that calls exit behind a reader that does not read has the lost events counted") {
+  Scene scene;
+  Json bad = task("bad", "poll_exits", "mandatory");
+  bad["plugin"] = test_plugin_path("poll_exits").string();
+  scene.add(bad);
+  const Pipe out;
+  out.fill();
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"does not read", "the last 3 events are lost"}));
 }

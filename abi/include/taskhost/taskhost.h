@@ -281,7 +281,8 @@ TASKHOST_API int32_t taskhost_verify(const taskhost_verify_options *options,
                                      char *error, size_t error_size);
 
 /* [owner] Stops a running host first, and waits for it. NULL: no effect. Where blocking tasks were abandoned, what
- * their threads still use stays in memory. */
+ * their threads still use stays in memory. The log's receiver is not called any more after it: a call that is going on
+ * has five seconds to return; if it does not, the program has to leave log_user's memory alone until its end. */
 TASKHOST_API void taskhost_destroy(taskhost_host *host);
 
 #ifdef __cplusplus
