@@ -177,6 +177,13 @@ void tell_missing(std::uint64_t lines) noexcept {
   last_words({text.data(), static_cast<std::size_t>(end - text.data())});
 }
 
+// No time, as the lock of the C library's time zone is one of those that may be held.
+void tell_of_child(LogLevel level, const char* task, std::string_view text) {
+  const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
+  last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(name_of(level)) + ": " +
+             printable_text(text, line_limit));
+}
+
 std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -384,6 +391,7 @@ Log::~Log() {
 void Log::write(LogLevel level, const char* task, std::string_view text) noexcept {
   try {
     if (closed_.load(std::memory_order_relaxed) || level < level_) return;
+    if (!home_.is_here()) return tell_of_child(level, task, text);
     writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
     // A line that can't be written must not stop what it tells of.

@@ -287,6 +287,21 @@ TEST_CASE("a child that returns from a task's call ends there, with a line that 
   CHECK(lines_with(run.log(), {"a child process that task 'child_returns' forked returned into the host"}).size() == 1);
 }
 
+TEST_CASE("in a child that a task forked the services return at once and do nothing, and its log lines are marked") {
+  const auto* const plugin = GENERATE("child_calls", "child_calls_blocking");
+  Scene scene;
+  scene.add(edge(plugin));
+  Running running = scene.start();
+  CHECK(running.process().wait_for_err("child: status 0"));
+  CHECK(running.events().read().count("task_ready") == 0);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(lines_with(run.log(),
+                   {"taskhost: child process ", std::string("of task '") + plugin + "': info: said by a child"})
+            .size() == 1);
+}
+
 TEST_CASE("what a task executes ignores and blocks no signal because of the host") {
   Scene scene;
   scene.add(edge("child_executes"));
