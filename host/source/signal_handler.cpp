@@ -214,6 +214,8 @@ SignalHandler::SignalHandler() {
     users = 0;
     end_thread_made = false;
     arrived = -1;
+    latest = 0;
+    ending = false;  // it was the parent that had had its second request
   }
   if (arrived.load() < 0) arrived = new_eventfd();
   if (!end_thread_made) make_end_thread();

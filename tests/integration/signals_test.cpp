@@ -1,11 +1,6 @@
 // Signals: who hears them, when, and what nobody can take from the host.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +8,7 @@
 #include "scene.hpp"
 #include "support/catch.hpp"
 #include "support/pipe.hpp"
+#include "terminal.hpp"
 
 using namespace taskhost::test;
 
@@ -28,45 +24,6 @@ Command through_shell(Scene& scene, const std::string& before) {
   command.program = "/bin/sh";
   return command;
 }
-
-// The other end of a terminal, and the program in its foreground.
-class Terminal {
- public:
-  Terminal() : own_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
-    std::array<char, 64> name{};
-    if (own_ < 0 || ::grantpt(own_) != 0 || ::unlockpt(own_) != 0 || ::ptsname_r(own_, name.data(), name.size()) != 0) {
-      return;
-    }
-    name_ = name.data();
-  }
-  ~Terminal() {
-    if (own_ >= 0) ::close(own_);
-  }
-  Terminal(const Terminal&) = delete;
-  Terminal& operator=(const Terminal&) = delete;
-
-  // Says it where there is none.
-  bool is_missing() const {
-    Command setsid;
-    setsid.program = "/bin/sh";
-    setsid.arguments = {"-c", "setsid --ctty true <" + name_};
-    if (!name_.empty() && Process(setsid).wait().status == 0) return false;
-    WARN("skipped: there is no terminal, or no setsid --ctty");
-    return true;
-  }
-  Command around(Scene& scene) const {
-    Command command = scene.command();
-    command.arguments.insert(command.arguments.begin(),
-                             {"-c", "exec setsid --ctty \"$0\" \"$@\" <" + name_, command.program.string()});
-    command.program = "/bin/sh";
-    return command;
-  }
-  void press_ctrl_c() const { REQUIRE(::write(own_, "\x03", 1) == 1); }
-
- private:
-  int own_ = -1;
-  std::string name_;
-};
 
 // It needs two seconds to stop.
 void add_slow_task(Scene& scene) {
@@ -154,7 +111,7 @@ TEST_CASE("a terminal's Ctrl-C, and the signal of a wrapper that has heard it to
   if (terminal.is_missing()) return;
   Scene scene;
   add_slow_task(scene);
-  Running running = scene.start(terminal.around(scene));
+  Running running = scene.start(terminal.around(scene.command()));
   running.wait_for("task_started", "slow");
   terminal.press_ctrl_c();
   running.wait_for("host_stopping");
@@ -169,13 +126,28 @@ TEST_CASE("two Ctrl-C of a terminal are two requests, however soon the second on
   if (terminal.is_missing()) return;
   Scene scene;
   add_slow_task(scene);
-  Running running = scene.start(terminal.around(scene));
+  Running running = scene.start(terminal.around(scene.command()));
   running.expect_cut_short();
   running.wait_for("task_started", "slow");
   terminal.press_ctrl_c();
   running.wait_for("host_stopping");
   terminal.press_ctrl_c();
   CHECK(running.finish().status() == 4);
+}
+
+TEST_CASE("a host in the background of a terminal with `stty tostop` logs and tells events there, and is not stopped") {
+  const Terminal terminal;
+  if (terminal.is_missing()) return;
+  Scene scene;
+  scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  Command command = scene.command();
+  command.arguments[2] = "-";
+  const ProcessEnd end = Process(terminal.behind(command)).wait(std::chrono::seconds(60));
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  const std::string seen = terminal.read();
+  CHECK(has_line(seen, {"info", "[job] started"}));
+  CHECK(has_line(seen, {"\"event\":\"host_stopped\""}));
 }
 
 TEST_CASE("a second signal ends the program when all tasks have stopped, too") {

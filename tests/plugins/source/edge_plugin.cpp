@@ -48,7 +48,10 @@ const struct TakesASecond {
 } takes_a_second;
 #elif defined(EDGE_EXIT_HANGS)
 const struct Hangs {
-  ~Hangs() { std::this_thread::sleep_for(std::chrono::hours(1)); }
+  ~Hangs() {
+    ::close(STDERR_FILENO);
+    std::this_thread::sleep_for(std::chrono::hours(1));
+  }
 } hangs;
 #endif
 
