@@ -66,7 +66,7 @@ WakePort& WakePort::acquire() {
   }
   all.free_ports.reserve(all.free_ports.size() + 1);
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (descriptor < 0) throw system_failure(errno, "eventfd");
+  if (descriptor < 0) throw system_failure(errno, "eventfd2");
   return *new WakePort(descriptor);
 }
 

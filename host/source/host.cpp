@@ -47,7 +47,7 @@ HostError state_error(const std::string& text) { return {TASKHOST_RESULT_WRONG_S
 
 int new_eventfd() {
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (descriptor < 0) throw system_failure(errno, "eventfd");
+  if (descriptor < 0) throw system_failure(errno, "eventfd2");
   return descriptor;
 }
 

@@ -27,6 +27,7 @@
 #include "last_words.hpp"
 #include "manifest_text.hpp"
 #include "patience.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -364,7 +365,7 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), h
   writer_ = std::make_shared<Writer>(format, std::move(sink));
   writer_->logger.set_level(spdlog::level::trace);  // write has seen to it
   writer_->logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
-  thread_ = std::thread([writer = writer_] {
+  thread_ = new_thread([writer = writer_] {
     pthread_setname_np(pthread_self(), "th-log");
     writer->work();
   });

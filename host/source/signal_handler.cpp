@@ -175,13 +175,13 @@ void make_end_thread() {
   }
   ::pthread_attr_destroy(&attributes);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-  if (error != 0) throw system_failure(error, "pthread_create");
+  if (error != 0) throw system_failure(error, "clone3, for a thread");
   end_thread_made = true;
 }
 
 int new_eventfd() {
   const int low = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (low < 0) throw system_failure(errno, "eventfd");
+  if (low < 0) throw system_failure(errno, "eventfd2");
   const int high = duplicate_out_of_reach(low);
   if (high < 0) return low;
   ::close(low);

@@ -40,7 +40,7 @@ Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int
 
 void Signals::listen(boost::asio::io_context& context) {
   const int descriptor = duplicate_out_of_reach(handler_->descriptor());
-  if (descriptor < 0) throw system_failure(errno, "dup");
+  if (descriptor < 0) throw system_failure(errno, "fcntl");
   arrivals_.emplace(context, descriptor);
   wait();
 }
