@@ -72,6 +72,43 @@ TEST_CASE("a signal that was ignored when the host was started stays ignored") {
   CHECK(running.finish().status() == 0);
 }
 
+TEST_CASE("a signal that was blocked when the host was started stops it all the same") {
+  const int signal = GENERATE(SIGTERM, SIGINT, SIGHUP);
+  Command probe;
+  probe.program = "/usr/bin/env";
+  probe.arguments = {"--block-signal=TERM,INT,HUP", "true"};
+  if (Process(probe).wait().status != 0) {
+    WARN("skipped: env has no --block-signal");
+    return;
+  }
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(), {probe.arguments.front(), command.program.string()});
+  command.program = probe.program;
+  Running running = scene.start(command);
+  running.wait_for("task_started", "reader");
+  running.send(signal);
+  const Run run = running.finish(std::chrono::seconds(60));
+  CHECK(run.status() == 0);
+  CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("a host that plain timeout(1) ends stops in order, each time") {
+  const auto [option, status] =
+      GENERATE(table<std::string, int>({{"--kill-after=60", 124}, {"--kill-after=60", 124}, {"--preserve-status", 0}}));
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(), {option, "1", command.program.string()});
+  command.program = "/usr/bin/timeout";
+  Process process(command);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == status);
+  CHECK(has_line(end.err, {"stopped well (status 0)"}));
+}
+
 TEST_CASE("a signal that was subscribed to is harmless between two executions") {
   Scene scene;
   Json entry = edge("hangup_once");
