@@ -1,11 +1,10 @@
 #include "blocking_call.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "forked_child.hpp"
 #include "task_cell.hpp"
+#include "taskhost/core/home_process.hpp"
 
 namespace taskhost {
 
@@ -15,9 +14,9 @@ void BlockingCall::run() noexcept {
     frame.begin(cell_, Stage::poll);
     frame.call = this;
     const ThreadFrame current(frame);
-    const pid_t process = ::getpid();
+    const HomeProcess home;
     status_ = step_guarded(cell_);
-    if (::getpid() != process) end_forked_child(&cell_);
+    if (!home.is_here()) end_forked_child(&cell_);
   }
   finished_.store(true, std::memory_order_release);  // from here on the cell is the shard's
   WakePort::wake(waker_);

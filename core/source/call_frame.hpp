@@ -59,4 +59,7 @@ class ThreadFrame {
 // The frame of the call that runs on this thread, or null.
 CallFrame* current_call() noexcept;
 
+// In a child that this thread forked: no call runs, so that nothing can be asked for.
+void forget_call() noexcept;
+
 }  // namespace taskhost

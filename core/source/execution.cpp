@@ -28,6 +28,8 @@ CallFrame* frame_of(const Execution& execution) noexcept {
   return frame != nullptr && frame->task() == &execution ? frame : nullptr;
 }
 
+bool is_here(const TaskCell& cell) noexcept { return cell.kind->shard.port().home().is_here(); }
+
 std::string_view cut(std::string_view text) noexcept { return text.substr(0, message_limit); }
 
 std::string watch_limit_words() {
@@ -65,6 +67,8 @@ std::uint32_t TaskCell::need_slot() {
   const std::uint32_t known = slot.load(std::memory_order_acquire);  // another thread may have put it there
   return known != no_slot ? known : kind->shard.port().add(this, slot);
 }
+
+void forget_call() noexcept { thread_frame = nullptr; }
 
 const Execution* Execution::current() noexcept {
   const CallFrame* call = current_call();
@@ -216,6 +220,7 @@ void Execution::ready() noexcept {
   const CallFrame* frame = frame_of(*this);
   // A polled call is followed by a look at it; a thread elsewhere has to ask for one.
   if (frame != nullptr && frame->call == nullptr) return;
+  if (!is_here(cell)) return;
   try {
     const std::uint32_t slot = cell.need_slot();
     WakePort::wake(waker_of(WakePort::generation(slot), slot));
@@ -226,7 +231,8 @@ void Execution::ready() noexcept {
 
 unsigned Execution::wait_until(Nanoseconds time) noexcept {
   CallFrame* frame = frame_of(*this);
-  return frame != nullptr && frame->call != nullptr ? frame->call->wait_until(time) : 0;
+  if (frame != nullptr && frame->call != nullptr) return frame->call->wait_until(time);
+  return is_here(cell_of(*this)) ? 0u : unsigned{wait_stop};  // a child's loop is to end
 }
 
 boost::asio::any_io_executor Execution::executor() const { return cell_of(*this).kind->shard.context().get_executor(); }

@@ -6,7 +6,9 @@
 #include <array>
 #include <cstdio>
 
+#include "call_frame.hpp"
 #include "task_cell.hpp"
+#include "taskhost/core/home_process.hpp"
 #include "tenure.hpp"
 
 namespace taskhost {
@@ -18,15 +20,24 @@ constexpr int exit_status = 127;  // as of a child that could not exec
 // Initial-exec: reaching it in a child takes no memory.
 __attribute__((tls_model("initial-exec"))) thread_local Tenure* thread_tenure = nullptr;
 
-void mark() {
-  if (thread_tenure != nullptr) thread_tenure->mark_as_parents();
-}
-
 }  // namespace
 
-ForkMark::ForkMark(Tenure& tenure) noexcept {
-  static const int error = ::pthread_atfork(nullptr, nullptr, mark);  // no memory: such a child goes unnoticed
+std::atomic<unsigned> HomeProcess::forks{0};
+
+void mark_child() noexcept {
+  HomeProcess::forks.store(HomeProcess::forks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (thread_tenure != nullptr) thread_tenure->mark_as_parents();
+  forget_call();
+}
+
+HomeProcess::HomeProcess() noexcept {
+  static const int error = ::pthread_atfork(nullptr, nullptr, mark_child);  // no memory: children go unnoticed
   (void)error;
+  forks_at_start_ = forks.load(std::memory_order_relaxed);
+}
+
+ForkMark::ForkMark(Tenure& tenure) noexcept {
+  const HomeProcess listens;
   thread_tenure = &tenure;
 }
 

@@ -98,7 +98,7 @@ void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
       begin.get());
   if (error != 0) {
     workers.pop_back();
-    require(error, "pthread_create");
+    require(error, "clone3, for a thread");
   }
   (void)begin.release();
 }

@@ -7,6 +7,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/uuid/entropy_error.hpp>
 #include <boost/uuid/random_generator.hpp>
 #include <cstring>
 #include <exception>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "coordinated_tasks.hpp"
+#include "needed_calls.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
 #include "taskhost/core/policy_check.hpp"
@@ -55,6 +57,7 @@ class Supervisor::Implementation final : public ShardOwner {
                      {.stop_host = [this](StopCause cause) { request_stop(std::move(cause)); },
                       .id_of = [this](std::uint32_t index) { return task_id(index); },
                       .changed = [this] { all_ended(); }}) {
+    require_needed_calls();
     const boost::uuids::uuid seed = boost::uuids::random_generator()();
     std::memcpy(&id_high_, seed.data, sizeof id_high_);
     std::memcpy(&id_low_, seed.data + sizeof id_high_, sizeof id_low_);
@@ -115,14 +118,12 @@ class Supervisor::Implementation final : public ShardOwner {
     try {
       if (!failure) {
         fill_control();
-        control_thread_ = std::thread([this, go = go_.get_future()]() mutable {
+        control_thread_ = new_thread([this, go = go_.get_future()]() mutable {
           if (!go.get()) return;
           pthread_setname_np(pthread_self(), "th-control");
           or_end([this] { control_.run(); });
         });
       }
-    } catch (const std::system_error& error) {
-      failure = std::make_exception_ptr(system_failure(error.code().value(), "pthread_create"));
     } catch (...) {
       failure = std::current_exception();
     }
@@ -493,7 +494,9 @@ class Supervisor::Implementation final : public ShardOwner {
 Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock) try
     : implementation_(std::make_unique<Implementation>(options, sink, clock)) {
 } catch (const boost::system::system_error& error) {
-  throw system_failure(error.code().value(), "epoll_create");  // an event loop's descriptors
+  throw system_failure(error.code().value(), "epoll_create1");  // an event loop's descriptors
+} catch (const boost::uuids::entropy_error& error) {
+  throw system_failure(static_cast<int>(error.errcode()), "getrandom");
 }
 
 Supervisor::~Supervisor() {

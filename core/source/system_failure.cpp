@@ -29,6 +29,10 @@ std::string advice(int error, const char* what) {
     case ENOMEM:
       return "the system has no memory left: " + limit_of("RLIMIT_AS", RLIMIT_AS) +
              "; raise it (ulimit -v), the cgroup's memory.max, or give it more";
+    case EPERM:
+    case ENOSYS:
+      return std::string("a seccomp filter or a container's profile seems to be in the way: the system refuses ") +
+             what;
     default:
       return what;
   }
@@ -39,6 +43,8 @@ std::string advice(int error, const char* what) {
 bool is_shortage(int error) noexcept {
   return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM;
 }
+
+bool is_refusal(int error) noexcept { return is_shortage(error) || error == EPERM || error == ENOSYS; }
 
 std::system_error system_failure(int error, const char* what) {
   return {error, std::generic_category(), advice(error, what)};

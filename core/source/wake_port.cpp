@@ -31,7 +31,7 @@ struct Pool {
   std::mutex mutex;
   std::uint32_t chunk_count = 0;
   std::vector<WakePort*> free_ports;
-  pid_t owner = ::getpid();  // of free_ports
+  HomeProcess home;  // of free_ports
 };
 
 Pool& pool() {
@@ -52,12 +52,12 @@ WakeChunk* chunk_of(std::uint32_t index) noexcept {
 WakePort& WakePort::acquire() {
   Pool& all = pool();
   const std::lock_guard lock(all.mutex);
-  if (all.owner != ::getpid()) {  // a child's: it would share a parent's descriptors, which may be closed here as well
+  if (!all.home.is_here()) {  // a child's: it would share a parent's descriptors, which may be closed here as well
     for (const WakePort* port : all.free_ports) {
       if (port->slot_count_ == 0) delete port;  // nothing but the pool leads to it
     }
     all.free_ports.clear();
-    all.owner = ::getpid();
+    all.home = HomeProcess();
   }
   if (!all.free_ports.empty()) {
     WakePort* port = all.free_ports.back();
@@ -66,7 +66,7 @@ WakePort& WakePort::acquire() {
   }
   all.free_ports.reserve(all.free_ports.size() + 1);
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (descriptor < 0) throw system_failure(errno, "eventfd");
+  if (descriptor < 0) throw system_failure(errno, "eventfd2");
   return *new WakePort(descriptor);
 }
 
@@ -158,6 +158,7 @@ void WakePort::end_sleep() noexcept { sleeping_.store(false, std::memory_order_r
 
 void WakePort::ring() noexcept {
   if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst)) return;
+  if (!home_.is_here()) return;  // the sleeper is in another process, which shares the descriptor
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof one);  // full: it is readable already
 }

@@ -13,7 +13,8 @@ namespace taskhost {
 namespace {
 
 CaughtError system_error(int error, const std::exception& thrown) {
-  if (!is_shortage(error)) return {TASKHOST_RESULT_INTERNAL, thrown.what()};
+  if (!is_refusal(error)) return {TASKHOST_RESULT_INTERNAL, thrown.what()};
+  if (!is_shortage(error)) return {TASKHOST_RESULT_SYSTEM, thrown.what()};
   return {TASKHOST_RESULT_SYSTEM, system_failure(error, thrown.what()).what()};
 }
 

@@ -18,6 +18,7 @@
 #include "event_file.hpp"
 #include "exit_in_time.hpp"
 #include "init_process.hpp"
+#include "last_words.hpp"
 #include "no_memory.hpp"
 #include "printed.hpp"
 #include "starter.hpp"
@@ -316,6 +317,7 @@ int run_words(int argument_count, char** arguments) {
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
   leave_first_process();
+  keep_stderr();
   ignore_failed_writes();
   // Whatever was loaded may have destructors and exit handlers that take their time.
   exit_in_time(with_output_written(run_words(argument_count, arguments)));

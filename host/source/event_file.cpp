@@ -13,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include "background_write.hpp"
+#include "last_words.hpp"
 #include "own_descriptor.hpp"
 
 namespace taskhost {
@@ -224,7 +226,7 @@ int EventFile::write_some() {
     lock.lock();
     if (is_closed_) return ECANCELED;
   }
-  const ssize_t written = ::write(descriptor_, buffer_.data() + written_, buffer_.size() - written_);
+  const ssize_t written = write_in_background(descriptor_, std::string_view(buffer_).substr(written_));
   if (written < 0) return errno;
   written_ += static_cast<std::size_t>(written);
   return 0;
@@ -274,12 +276,7 @@ void EventFile::finish() {
 void EventFile::close() {
   const std::uint64_t unread = take_back_unread(3 * retry_ms);  // the thread, in its wait, is a reader
   if (unread == 0) return;
-  const std::string words =
-      "taskhost: " + name_ + ": nobody reads the events: " + std::to_string(unread) + " more events are lost\n";
-  pollfd descriptor{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-  if (::poll(&descriptor, 1, retry_ms) == 1) {
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words.data(), words.size());
-  }
+  last_words(name_ + ": nobody reads the events: " + std::to_string(unread) + " more events are lost");
 }
 
 // What lies in a FIFO that nobody has open ends with us. Returns how many events that is.

@@ -12,6 +12,7 @@
 #include "event_json.hpp"
 #include "event_text.hpp"
 #include "patience.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -35,7 +36,7 @@ void EventLog::open() {
   worker_done_ = false;
   std::vector<Entry> room;
   room.reserve(batch);
-  worker_ = std::thread([this, room = std::move(room)]() mutable { work(std::move(room)); });
+  worker_ = new_thread([this, room = std::move(room)]() mutable { work(std::move(room)); });
 }
 
 bool EventLog::close() {

@@ -1,6 +1,5 @@
 #include "exit_in_time.hpp"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -8,9 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <string_view>
 #include <utility>
 
+#include "last_words.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -42,13 +41,9 @@ void arm() noexcept {
 void on_alarm(int /*number*/, siginfo_t* info, void* /*context*/) {
   if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &timer) return;
   if (now_ms() - due_ms > late_ms && !std::exchange(armed_anew, true)) return arm();
-  constexpr std::string_view words =
-      "taskhost: ended without waiting for more: nobody reads stdout, a task holds it, or exit handlers or destructors "
-      "of a plugin's globals take too long (rule 5.4)\n";
-  pollfd descriptor{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-  if (::poll(&descriptor, 1, 0) == 1) {
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words.data(), words.size());
-  }
+  last_words(
+      "ended without waiting for more: nobody reads stdout, a task holds it, or exit handlers or destructors of a "
+      "plugin's globals take too long (rule 5.4)");
   ::_exit(final_status);
 }
 

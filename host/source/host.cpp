@@ -47,7 +47,7 @@ HostError state_error(const std::string& text) { return {TASKHOST_RESULT_WRONG_S
 
 int new_eventfd() {
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (descriptor < 0) throw system_failure(errno, "eventfd");
+  if (descriptor < 0) throw system_failure(errno, "eventfd2");
   return descriptor;
 }
 
@@ -81,7 +81,6 @@ std::string task_problem(std::string_view name, std::string_view config, const T
 
 Host::Host(HostOptions options)
     : options_(std::move(options)),
-      process_(::getpid()),
       log_(std::make_unique<Log>(options_.log_level, options_.log_format, options_.log_receiver)),
       events_(std::make_unique<EventLog>(*log_)),
       request_descriptor_(new_eventfd()) {
@@ -416,8 +415,6 @@ void Host::flush() noexcept {
   events_->flush();
   log_->finish();
 }
-
-bool Host::is_elsewhere() const noexcept { return process_ != ::getpid(); }
 
 void Host::request_stop() noexcept {
   if (is_elsewhere()) return;

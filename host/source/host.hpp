@@ -91,7 +91,7 @@ class Host {
     if (signals_) signals_->release();
   }
   // [any thread, async-signal-safe] This is a child of the process that made it, and has none of its threads.
-  bool is_elsewhere() const noexcept;
+  bool is_elsewhere() const noexcept { return !home_.is_here(); }
 
  private:
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
@@ -112,7 +112,7 @@ class Host {
   void on_signal(Signals::Verdict verdict, int number);
 
   const HostOptions options_;
-  const pid_t process_;
+  const HomeProcess home_;
   std::unique_ptr<Log> log_;
   std::unique_ptr<EventLog> events_;
   SteadyClock clock_;

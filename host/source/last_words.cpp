@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "background_write.hpp"
 #include "own_descriptor.hpp"
 
 namespace taskhost {
@@ -50,7 +51,7 @@ void keep_stderr() noexcept {
 int own_stderr() noexcept { return kept_stderr; }
 
 ssize_t write_to_stderr(std::string_view text) noexcept {
-  const ssize_t written = ::write(own_stderr(), text.data(), text.size());
+  const ssize_t written = write_in_background(own_stderr(), text);
   if (written > 0) is_within_line = text[static_cast<std::size_t>(written) - 1] != '\n';
   return written;
 }

@@ -28,6 +28,7 @@
 #include "manifest_text.hpp"
 #include "own_descriptor.hpp"
 #include "patience.hpp"
+#include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
@@ -175,6 +176,13 @@ void tell_missing(std::uint64_t lines) noexcept {
   end = std::to_chars(end, end + 20, lines).ptr;
   end = std::copy(after.begin(), after.end(), end);
   last_words({text.data(), static_cast<std::size_t>(end - text.data())});
+}
+
+// No time, as the lock of the C library's time zone is one of those that may be held.
+void tell_of_child(LogLevel level, const char* task, std::string_view text) {
+  const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
+  last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(name_of(level)) + ": " +
+             printable_text(text, line_limit));
 }
 
 std::int64_t now_us() {
@@ -357,7 +365,7 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), h
   writer_ = std::make_shared<Writer>(format, std::move(sink));
   writer_->logger.set_level(spdlog::level::trace);  // write has seen to it
   writer_->logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
-  thread_ = std::thread([writer = writer_] {
+  thread_ = new_thread([writer = writer_] {
     pthread_setname_np(pthread_self(), "th-log");
     writer->work();
   });
@@ -384,6 +392,7 @@ Log::~Log() {
 void Log::write(LogLevel level, const char* task, std::string_view text) noexcept {
   try {
     if (closed_.load(std::memory_order_relaxed) || level < level_) return;
+    if (!home_.is_here()) return tell_of_child(level, task, text);
     writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
     // A line that can't be written must not stop what it tells of.

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "taskhost/core/event.hpp"
+#include "taskhost/core/home_process.hpp"
 
 namespace taskhost {
 
@@ -32,6 +33,7 @@ class Log {
   LogLevel level() const noexcept { return level_; }
 
   // Any thread. `task` may be null. Control characters and bytes that are not UTF-8 are made printable.
+  // A child of this process has no thread that writes: its lines go to stderr at once, marked with its id.
   void write(LogLevel level, const char* task, std::string_view text) noexcept;
 
   // Any thread but the receiver's. From its return on the receiver is not called any more; lines are thrown away. A
@@ -52,6 +54,7 @@ class Log {
  private:
   void give_up();
 
+  const HomeProcess home_;
   const LogLevel level_;
   const bool has_receiver_;
   std::atomic<bool> closed_{false};

@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 
+#include "last_words.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -35,10 +36,9 @@ std::terminate_handler others = nullptr;
 }  // namespace
 
 int say_no_memory() noexcept {
-  static constexpr char line[] =
-      "taskhost: out of memory: the system gives the host no more; raise its limit (ulimit -v, the cgroup's "
-      "memory.max), or give it more\n";
-  (void)!::write(STDERR_FILENO, line, sizeof line - 1);
+  last_words(
+      "out of memory: the system gives the host no more; raise its limit (ulimit -v, the cgroup's memory.max), or give "
+      "it more");
   return TASKHOST_RESULT_SYSTEM;
 }
 

@@ -175,13 +175,13 @@ void make_end_thread() {
   }
   ::pthread_attr_destroy(&attributes);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-  if (error != 0) throw system_failure(error, "pthread_create");
+  if (error != 0) throw system_failure(error, "clone3, for a thread");
   end_thread_made = true;
 }
 
 int new_eventfd() {
   const int low = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (low < 0) throw system_failure(errno, "eventfd");
+  if (low < 0) throw system_failure(errno, "eventfd2");
   const int high = duplicate_out_of_reach(low);
   if (high < 0) return low;
   ::close(low);
@@ -214,6 +214,8 @@ SignalHandler::SignalHandler() {
     users = 0;
     end_thread_made = false;
     arrived = -1;
+    latest = 0;
+    ending = false;  // it was the parent that had had its second request
   }
   if (arrived.load() < 0) arrived = new_eventfd();
   if (!end_thread_made) make_end_thread();

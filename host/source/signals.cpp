@@ -40,7 +40,7 @@ Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int
 
 void Signals::listen(boost::asio::io_context& context) {
   const int descriptor = duplicate_out_of_reach(handler_->descriptor());
-  if (descriptor < 0) throw system_failure(errno, "dup");
+  if (descriptor < 0) throw system_failure(errno, "fcntl");
   arrivals_.emplace(context, descriptor);
   wait();
 }
@@ -65,7 +65,7 @@ void Signals::deliver_all() {
 }
 
 bool Signals::subscribe(Waker waker, std::uint32_t signals) {
-  if ((signals & ~known_signals) != 0 || waker == 0) return false;
+  if ((signals & ~known_signals) != 0 || waker == 0 || !home_.is_here()) return false;
   const std::lock_guard lock(mutex_);
   if (closed_) return false;
   if (signals == 0) {
@@ -82,6 +82,7 @@ bool Signals::subscribe(Waker waker, std::uint32_t signals) {
 }
 
 std::uint32_t Signals::take(Waker waker) {
+  if (!home_.is_here()) return 0;
   const std::lock_guard lock(mutex_);
   const auto found = subscriptions_.find(waker);
   if (found == subscriptions_.end()) return 0;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "signal_handler.hpp"
+#include "taskhost/core/home_process.hpp"
 #include "taskhost/core/wake_port.hpp"
 
 namespace taskhost {
@@ -34,7 +35,7 @@ class Signals {
   // What has come by now. On the context's thread, or when that is at rest.
   void deliver_all();
 
-  // False: a bit that is no signal of ours. 0 ends the subscription.
+  // False: a bit that is no signal of ours, or a child of this process. 0 ends the subscription.
   bool subscribe(Waker waker, std::uint32_t signals);
   std::uint32_t take(Waker waker);
 
@@ -55,6 +56,7 @@ class Signals {
 
   void wait();
 
+  const HomeProcess home_;
   std::optional<SignalHandler> handler_{std::in_place};
   const std::function<bool()> stopping_;
   const std::function<void(Verdict, int)> act_;

@@ -180,6 +180,23 @@ TEST_CASE("who sleeps is rung by the first wake, and by that one only") {
   CHECK(scene.woken() == Places{0, 1});
 }
 
+TEST_CASE("a child that wakes does not ring its parent, which shares the descriptor") {
+  Scene scene;
+  REQUIRE(scene.port.begin_sleep());
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    WakePort::wake(scene.waker(0));
+    ::_exit(0);
+  }
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  CHECK_FALSE(scene.rung());
+  WakePort::wake(scene.waker(0));
+  CHECK(scene.rung());
+  scene.port.end_sleep();
+  scene.woken();
+}
+
 TEST_CASE("who is awake is not rung") {
   Scene scene;
   WakePort::wake(scene.waker(0));

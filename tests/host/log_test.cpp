@@ -1,6 +1,9 @@
 // The log's way out: what is lost behind a reader that does not read, and that it is told.
 #include "log.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -8,9 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "last_words.hpp"
 #include "support/catch.hpp"
+#include "support/pipe.hpp"
 
 using namespace taskhost;
+using taskhost::test::Pipe;
 
 namespace {
 
@@ -55,6 +61,25 @@ TEST_CASE("behind a reader that stops, the oldest lines go, and a line in their 
     CAPTURE(i);
     REQUIRE(reader.lines[static_cast<std::size_t>(2 + i)].find(number(i + too_many)) != std::string::npos);
   }
+}
+
+TEST_CASE("a forked child's line goes to stderr at once, marked with its id") {
+  Pipe err;
+  Log log(LogLevel::info, LogFormat::text, [](LogLevel, std::string_view) {});
+  log.flush();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::dup2(err.write_end(), own_stderr());
+    log.write(LogLevel::debug, "task", "below the level");
+    log.write(LogLevel::warning, "task", "first\nsecond");
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(err.read_some(1000) ==
+        "taskhost: child process " + std::to_string(child) + " of task 'task': warning: first\\u000asecond\n");
 }
 
 TEST_CASE("lines below the level take no room") {

@@ -1,6 +1,11 @@
 // Who gets which signal. No signal is raised here: what would come is handed to deliver().
 #include "signals.hpp"
 
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -41,6 +46,17 @@ struct Scene {
   Signals signals{[this] { return stopping; }, [this](Verdict, int) { ++acts; }};
 };
 
+// Of two senders, so that they are two.
+void request_end_twice() {
+  for (const pid_t sender : {1, 2}) {
+    siginfo_t info{};
+    info.si_signo = SIGTERM;
+    info.si_code = SI_QUEUE;
+    info.si_pid = sender;
+    ::syscall(SYS_rt_sigqueueinfo, ::getpid(), SIGTERM, &info);
+  }
+}
+
 auto handler_of(int number) {
   struct sigaction action {};
   REQUIRE(::sigaction(number, nullptr, &action) == 0);
@@ -56,6 +72,28 @@ bool is_on_its_own_stack(int number) {
 }
 
 }  // namespace
+
+TEST_CASE("a child of a process that ends by a second signal has two requests of its own") {
+  REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+  const pid_t parent = ::fork();
+  REQUIRE(parent >= 0);
+  if (parent == 0) {
+    const SignalHandler handler;
+    request_end_twice();
+    if (::fork() != 0) ::_exit(0);  // before its second is over
+    ::alarm(60);
+    const SignalHandler own;
+    request_end_twice();
+    while (true) ::pause();
+  }
+  int status = 0;
+  REQUIRE(::waitpid(parent, &status, 0) == parent);
+  REQUIRE(status == 0);
+  REQUIRE(::waitpid(-1, &status, 0) > 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 4);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
 
 TEST_CASE("a handler takes the thread's stack for signals, if it has one: a goroutine's own would be too small") {
   Scene scene;

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "embedder.h"
 
@@ -35,6 +37,64 @@ static void wrong_states(void) {
   REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_WRONG_STATE);
   REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
   stage_close(&self, TASKHOST_RESULT_OK);
+}
+
+static void run_until_started(stage* self) {
+  REQUIRE(taskhost_start(self->host) == TASKHOST_RESULT_OK);
+  stage_wait_for_starts(self, 1);
+  taskhost_request_stop(self->host);
+  REQUIRE(taskhost_wait(self->host) == TASKHOST_RESULT_OK);
+  stage_close(self, TASKHOST_RESULT_OK);
+}
+
+static void run_as_daemon(void) {
+  stage self;
+  REQUIRE(setsid() >= 0);
+  stage_open(&self, NULL);
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  run_until_started(&self);
+}
+
+/* The host is the parent's, where it works as before. */
+static void daemonise_after_load(void) {
+  static const char manifest[] =
+      "{\"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatory\", \"config\": {\"run_for\": \"1h\"}}]}";
+  int status = -1;
+  stage self;
+  stage_open(&self, NULL);
+  REQUIRE(load(&self, manifest) == TASKHOST_RESULT_OK);
+  fflush(NULL);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(60);
+    REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
+    REQUIRE(error_has(&self, "create it after the fork"));
+    REQUIRE(add(&self, "own", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_WRONG_STATE);
+    REQUIRE(taskhost_stop_task(self.host, "probe") == TASKHOST_RESULT_WRONG_STATE);
+    taskhost_log_line(self.host, TASKHOST_LOG_ERROR, "nobody's");
+    taskhost_request_stop(self.host);
+    taskhost_destroy(self.host);
+    stage_skip(1); /* its own record */
+    run_as_daemon();
+    return;
+  }
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  run_until_started(&self);
+}
+
+static void daemonise_before_create(void) {
+  int status = -1;
+  fflush(NULL);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    run_as_daemon();
+    return;
+  }
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
 }
 
 /* The tasks went with the attempt, so a second start would run without them. */
@@ -259,6 +319,8 @@ static void verification(void) {
 
 const scenario fault_scenarios[] = {{"wrong states", wrong_states},
                                     {"a failed start", a_failed_start},
+                                    {"daemonise after load", daemonise_after_load},
+                                    {"daemonise before create", daemonise_before_create},
                                     {"never started", never_started},
                                     {"null hosts", null_hosts},
                                     {"wrong options", wrong_options},

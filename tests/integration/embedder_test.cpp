@@ -68,6 +68,11 @@ TEST_CASE("a task of the program's own gets its name and its config") { play("co
 TEST_CASE("after a fork between two hosts parent and child each have one, and no wake gets lost") {
   play("fork between hosts", 3);
 }
+TEST_CASE(
+    "a daemon's child is refused its parent's host with a text, and has one of its own; so has one that forks first") {
+  play("daemonise after load", 2);
+  play("daemonise before create", 1);
+}
 TEST_CASE("the log goes to a callback instead of stderr") { CHECK(play("log callback", 1).err.empty()); }
 TEST_CASE("calls at the wrong time are refused with a code and a text") { play("wrong states", 1); }
 TEST_CASE("a host that was never started is destroyed without a trace") { play("never started", 0); }

@@ -1,4 +1,5 @@
 // The program as PID 1 of a pid namespace, as in a container.
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <string>
@@ -6,6 +7,7 @@
 #include "scene.hpp"
 #include "support/catch.hpp"
 #include "support/sanitizers.hpp"
+#include "terminal.hpp"
 
 using namespace taskhost::test;
 
@@ -78,6 +80,71 @@ TEST_CASE("as PID 1 the program tells a crash by its last words and 128 and the 
   INFO(end.summary());
   CHECK(end.status == 128 + SIGSEGV);
   CHECK(has_line(end.err, {"SIGSEGV in the poll of task 'poll_crashes'"}));
+}
+
+TEST_CASE("as PID 1 the program says which limit refuses it its further process") {
+  if (no_namespaces()) return;
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  const std::string program = command.program.string();
+  // Root itself has no such limit.
+  command.arguments = {"--pid",
+                       "--fork",
+                       "--mount-proc",
+                       "--kill-child",
+                       "/usr/bin/setpriv",
+                       "--reuid=1987654321",
+                       "--clear-groups",
+                       "prlimit",
+                       "--nproc=1",
+                       program,
+                       "run",
+                       scene.manifest_path().string()};
+  command.program = "/usr/bin/unshare";
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  if (end.status == 126 || end.status == 127) {
+    WARN("skipped: no setpriv or prlimit, or another user does not reach the program");
+    return;
+  }
+  CHECK(end.status == 5);
+  CHECK(has_line(end.err, {"as PID 1 it needs a further process: fork", "ulimit -u"}));
+}
+
+TEST_CASE("as PID 1 the program stops once at a terminal's Ctrl-C") {
+  if (no_namespaces()) return;
+  const Terminal terminal;
+  if (terminal.is_missing()) return;
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(), {"--pid", "--fork", "--mount-proc", command.program.string()});
+  command.program = "/usr/bin/unshare";
+  Running running = scene.start(terminal.around(command));
+  running.wait_for("task_started", "reader");
+  terminal.press_ctrl_c();
+  const Run run = running.finish(std::chrono::seconds(60));
+  CHECK(run.status() == 0);
+  CHECK(run.stopping_reason() == "signal");
+  CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("as PID 1 without standard streams the program runs and stops as with them") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Command command = as_first_process(scene, "leaves_orphan");
+  command.in = Wiring::closed;
+  command.out = Wiring::closed;
+  command.err = Wiring::closed;
+  Running running = scene.start(command);
+  running.wait_for("task_started", "leaves_orphan");
+  const pid_t first = child_of(running.process().id());
+  REQUIRE(first > 0);
+  REQUIRE(::kill(first, SIGTERM) == 0);
+  const Run run = running.finish(std::chrono::seconds(60));
+  CHECK(run.status() == 0);
+  CHECK(run.stopping_reason() == "signal");
 }
 
 TEST_CASE("as PID 1 a signal to the whole process group is one request") {

@@ -148,7 +148,7 @@ TEST_CASE("globals of plugins are destroyed at the end") {
   CHECK(has_line(run.log(), {"the global is destroyed"}));
 }
 
-TEST_CASE("a destructor that hangs holds up the end for a while only, and the status is the host's") {
+TEST_CASE("a destructor that hangs holds up the end for a while only, which is told, and the status is the host's") {
   Scene scene;
   scene.add(task("culprit", test_plugin_path("exit_hangs").string(), "mandatory"));
   Running running = scene.start();

@@ -1,8 +1,12 @@
 // What the system refuses: a line that names the limit, and a status of its own.
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "scene.hpp"
 #include "support/catch.hpp"
@@ -16,6 +20,20 @@ void add_some_tasks(Scene& scene) {
   scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
   scene.add(task("feed", "probe_blocking", "detachable", idle_probe()));
 }
+
+const std::vector<std::pair<int, std::string>> needed_calls = {
+    {SYS_epoll_create1, "epoll_create1"},
+    {SYS_epoll_ctl, "epoll_ctl"},
+#ifdef SYS_epoll_wait  // not of every machine
+    {SYS_epoll_wait, "epoll_wait"},
+#endif
+    {SYS_timerfd_create, "timerfd_create"},
+    {SYS_timerfd_settime, "timerfd_settime"},
+    {SYS_eventfd2, "eventfd2"},
+    {SYS_fcntl, "fcntl"},
+    {SYS_getrandom, "getrandom"},
+    {SYS_clone3, "clone3"},
+};
 
 }  // namespace
 
@@ -96,6 +114,51 @@ TEST_CASE("libraries whose thread-local data is larger than a small stack do not
   CHECK(run.events.count("task_started") >= 1);
 }
 #endif
+
+TEST_CASE("a user without a further thread is told the limit's name, status 5") {
+  // An id that nobody has, so that the processes of others do not count. Root itself has no such limit.
+  const std::vector<std::string> as_nobody = {"--reuid=1987654321", "--clear-groups"};
+  Scene scene;
+  add_some_tasks(scene);
+  Command command = scene.command();
+  command.arguments = as_nobody;
+  command.arguments.insert(command.arguments.end(), {command.program.string(), "--version"});
+  command.program = "/usr/bin/setpriv";
+  if (::getuid() != 0 || Process(command).wait().status != 0) {
+    WARN("skipped: only root can be another user, who must reach the program");
+    return;
+  }
+  command.arguments = as_nobody;
+  command.arguments.insert(command.arguments.end(), {program_path().string(), "check", scene.manifest_path().string()});
+  command.limits = {{RLIMIT_NPROC, 1}};
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 5);
+  CHECK(has_line(end.err, {"RLIMIT_NPROC is 1", "ulimit -u"}));
+}
+
+TEST_CASE("a call that a filter refuses ends the program with 5 and its name, and nothing is started") {
+  if (sanitized) {
+    WARN("skipped: sanitizers' own calls may be refused");
+    return;
+  }
+  const auto [number, name] = GENERATE(from_range(needed_calls));
+  Scene scene;
+  add_some_tasks(scene);
+  Command command = scene.command();
+  command.arguments = {std::to_string(number), command.program.string(), "run", scene.manifest_path().string()};
+  command.program = TASKHOST_TEST_REFUSED_CALL;
+  const ProcessEnd end = Process(command).wait(std::chrono::seconds(60));
+  INFO(name << ": " << end.summary());
+  if (end.status == 126) {
+    WARN("skipped: no seccomp filter can be installed here");
+    return;
+  }
+  if (number == SYS_clone3 && end.status == 0) return;  // a C library that does without
+  CHECK(end.status == 5);
+  CHECK(has_line(end.err, {"a seccomp filter or a container's profile", name, "Operation not permitted"}));
+  CHECK_FALSE(has_line(end.err, {"] started"}));
+}
 
 TEST_CASE("a working directory that is gone is not put down to the plugins") {
   Scene scene;

@@ -1,11 +1,6 @@
 // Signals: who hears them, when, and what nobody can take from the host.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +8,7 @@
 #include "scene.hpp"
 #include "support/catch.hpp"
 #include "support/pipe.hpp"
+#include "terminal.hpp"
 
 using namespace taskhost::test;
 
@@ -28,45 +24,6 @@ Command through_shell(Scene& scene, const std::string& before) {
   command.program = "/bin/sh";
   return command;
 }
-
-// The other end of a terminal, and the program in its foreground.
-class Terminal {
- public:
-  Terminal() : own_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
-    std::array<char, 64> name{};
-    if (own_ < 0 || ::grantpt(own_) != 0 || ::unlockpt(own_) != 0 || ::ptsname_r(own_, name.data(), name.size()) != 0) {
-      return;
-    }
-    name_ = name.data();
-  }
-  ~Terminal() {
-    if (own_ >= 0) ::close(own_);
-  }
-  Terminal(const Terminal&) = delete;
-  Terminal& operator=(const Terminal&) = delete;
-
-  // Says it where there is none.
-  bool is_missing() const {
-    Command setsid;
-    setsid.program = "/bin/sh";
-    setsid.arguments = {"-c", "setsid --ctty true <" + name_};
-    if (!name_.empty() && Process(setsid).wait().status == 0) return false;
-    WARN("skipped: there is no terminal, or no setsid --ctty");
-    return true;
-  }
-  Command around(Scene& scene) const {
-    Command command = scene.command();
-    command.arguments.insert(command.arguments.begin(),
-                             {"-c", "exec setsid --ctty \"$0\" \"$@\" <" + name_, command.program.string()});
-    command.program = "/bin/sh";
-    return command;
-  }
-  void press_ctrl_c() const { REQUIRE(::write(own_, "\x03", 1) == 1); }
-
- private:
-  int own_ = -1;
-  std::string name_;
-};
 
 // It needs two seconds to stop.
 void add_slow_task(Scene& scene) {
@@ -115,6 +72,43 @@ TEST_CASE("a signal that was ignored when the host was started stays ignored") {
   CHECK(running.finish().status() == 0);
 }
 
+TEST_CASE("a signal that was blocked when the host was started stops it all the same") {
+  const int signal = GENERATE(SIGTERM, SIGINT, SIGHUP);
+  Command probe;
+  probe.program = "/usr/bin/env";
+  probe.arguments = {"--block-signal=TERM,INT,HUP", "true"};
+  if (Process(probe).wait().status != 0) {
+    WARN("skipped: env has no --block-signal");
+    return;
+  }
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(), {probe.arguments.front(), command.program.string()});
+  command.program = probe.program;
+  Running running = scene.start(command);
+  running.wait_for("task_started", "reader");
+  running.send(signal);
+  const Run run = running.finish(std::chrono::seconds(60));
+  CHECK(run.status() == 0);
+  CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("a host that plain timeout(1) ends stops in order, each time") {
+  const auto [option, status] =
+      GENERATE(table<std::string, int>({{"--kill-after=60", 124}, {"--kill-after=60", 124}, {"--preserve-status", 0}}));
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  command.arguments.insert(command.arguments.begin(), {option, "1", command.program.string()});
+  command.program = "/usr/bin/timeout";
+  Process process(command);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == status);
+  CHECK(has_line(end.err, {"stopped well (status 0)"}));
+}
+
 TEST_CASE("a signal that was subscribed to is harmless between two executions") {
   Scene scene;
   Json entry = edge("hangup_once");
@@ -154,7 +148,7 @@ TEST_CASE("a terminal's Ctrl-C, and the signal of a wrapper that has heard it to
   if (terminal.is_missing()) return;
   Scene scene;
   add_slow_task(scene);
-  Running running = scene.start(terminal.around(scene));
+  Running running = scene.start(terminal.around(scene.command()));
   running.wait_for("task_started", "slow");
   terminal.press_ctrl_c();
   running.wait_for("host_stopping");
@@ -169,13 +163,28 @@ TEST_CASE("two Ctrl-C of a terminal are two requests, however soon the second on
   if (terminal.is_missing()) return;
   Scene scene;
   add_slow_task(scene);
-  Running running = scene.start(terminal.around(scene));
+  Running running = scene.start(terminal.around(scene.command()));
   running.expect_cut_short();
   running.wait_for("task_started", "slow");
   terminal.press_ctrl_c();
   running.wait_for("host_stopping");
   terminal.press_ctrl_c();
   CHECK(running.finish().status() == 4);
+}
+
+TEST_CASE("a host in the background of a terminal with `stty tostop` logs and tells events there, and is not stopped") {
+  const Terminal terminal;
+  if (terminal.is_missing()) return;
+  Scene scene;
+  scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  Command command = scene.command();
+  command.arguments[2] = "-";
+  const ProcessEnd end = Process(terminal.behind(command)).wait(std::chrono::seconds(60));
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  const std::string seen = terminal.read();
+  CHECK(has_line(seen, {"info", "[job] started"}));
+  CHECK(has_line(seen, {"\"event\":\"host_stopped\""}));
 }
 
 TEST_CASE("a second signal ends the program when all tasks have stopped, too") {
@@ -285,6 +294,21 @@ TEST_CASE("a child that returns from a task's call ends there, with a line that 
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(lines_with(run.log(), {"a child process that task 'child_returns' forked returned into the host"}).size() == 1);
+}
+
+TEST_CASE("in a child that a task forked the services return at once and do nothing, and its log lines are marked") {
+  const auto* const plugin = GENERATE("child_calls", "child_calls_blocking");
+  Scene scene;
+  scene.add(edge(plugin));
+  Running running = scene.start();
+  CHECK(running.process().wait_for_err("child: status 0"));
+  CHECK(running.events().read().count("task_ready") == 0);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(lines_with(run.log(),
+                   {"taskhost: child process ", std::string("of task '") + plugin + "': info: said by a child"})
+            .size() == 1);
 }
 
 TEST_CASE("what a task executes ignores and blocks no signal because of the host") {

@@ -49,7 +49,10 @@ const struct TakesASecond {
 } takes_a_second;
 #elif defined(EDGE_EXIT_HANGS)
 const struct Hangs {
-  ~Hangs() { std::this_thread::sleep_for(std::chrono::hours(1)); }
+  ~Hangs() {
+    ::close(STDERR_FILENO);
+    std::this_thread::sleep_for(std::chrono::hours(1));
+  }
 } hangs;
 #endif
 
@@ -63,6 +66,37 @@ const struct Hangs {
   return WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
                              : "status " + std::to_string(WEXITSTATUS(status));
 }
+
+#if defined(EDGE_CHILD_CALLS) || defined(EDGE_CHILD_CALLS_BLOCKING)
+// How many services a child finds that do something for it, or do not return.
+int wrong_in_child(const taskhost_exec* exec, taskhost_waker waker) {
+  const taskhost_services& host = *exec->services;
+  ::alarm(10);
+  say(exec, "said by a child");
+  host.wake(waker);
+  host.ready(exec);
+  host.heartbeat(exec);
+  host.wake_after(exec, 0);
+  taskhost_fail(exec, "failed in a child");
+  int ends[2] = {-1, -1};
+  int wrong = ::pipe(ends) == 0 ? 0 : 1;
+  wrong += host.wake_on_fd(exec, ends[0], TASKHOST_READABLE) == TASKHOST_ERROR ? 0 : 1;
+  wrong += host.waker(exec) == 0 ? 0 : 1;
+  wrong += host.wait(exec, TASKHOST_NEVER) == TASKHOST_WAIT_STOP ? 0 : 1;
+  const auto* signals =
+      static_cast<const taskhost_signals*>(host.extension(exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION));
+  wrong += signals->subscribe(exec, TASKHOST_SIGNAL_USER1) == TASKHOST_ERROR ? 0 : 1;
+  wrong += signals->take(exec) == 0 ? 0 : 1;
+  return wrong;
+}
+
+void call_in_child(const taskhost_exec* exec) {
+  const taskhost_waker waker = exec->services->waker(exec);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(wrong_in_child(exec, waker));
+  say(exec, "child: " + end_of(child));
+}
+#endif
 
 #if defined(EDGE_STACK_OVERFLOWS)
 int deeper(volatile int* last) {
@@ -84,6 +118,12 @@ int32_t run(void* /*state*/, const taskhost_exec* /*exec*/) {
   *nowhere = 1;
   return TASKHOST_OK;
 #endif
+}
+#elif defined(EDGE_CHILD_CALLS_BLOCKING)
+int32_t run(void* /*state*/, const taskhost_exec* exec) {
+  call_in_child(exec);
+  while ((exec->services->wait(exec, TASKHOST_NEVER) & TASKHOST_WAIT_STOP) == 0) continue;
+  return TASKHOST_OK;
 }
 #else
 // Polled, and at rest unless it says otherwise.
@@ -154,6 +194,8 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
     ::_exit(1);
   }
   say(exec, "child: " + end_of(child));
+#elif defined(EDGE_CHILD_CALLS)
+  call_in_child(exec);
 #elif defined(EDGE_CHILD_RETURNS)
   const pid_t child = ::fork();
   if (child == 0) {
@@ -192,7 +234,7 @@ const taskhost_factory factory = [] {
   taskhost_factory made{};
   made.struct_size = sizeof made;
   made.name = PLUGIN_NAME;
-#if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER)
+#if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER) || defined(EDGE_CHILD_CALLS_BLOCKING)
   made.run = run;
 #else
   made.poll = poll;

@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "taskhost/core/home_process.hpp"
+
 namespace taskhost {
 
 using Waker = std::uint64_t;
@@ -61,7 +63,7 @@ class WakePort {
   // [anywhere] Whether the waker's execution has not ended. A hint: it may end meanwhile.
   static bool current(Waker waker) noexcept;
 
-  // [anywhere] Wakes. Lock-free; at most one write to a descriptor.
+  // [anywhere] Wakes. Lock-free; at most one write to a descriptor. In a child of the port's process nobody is woken.
   static void wake(Waker waker) noexcept;
 
   // [owner] Calls function(TaskCell&) for each slot woken since the last time.
@@ -82,6 +84,8 @@ class WakePort {
   // [any thread that knows the owner to be there] Ends its sleep.
   void ring() noexcept;
   int descriptor() const noexcept { return descriptor_; }
+  // [any thread] The process whose shard has it.
+  const HomeProcess& home() const noexcept { return home_; }
   // [owner] Makes the descriptor unreadable again.
   void quiet() noexcept;
 
@@ -95,6 +99,7 @@ class WakePort {
 
   std::atomic<std::uint32_t> woken_{0};  // first slot's index + 1, or 0
   std::atomic<bool> sleeping_{false};
+  const HomeProcess home_;
   int descriptor_;    // an eventfd; never closed
   std::mutex mutex_;  // for the two below
   std::vector<std::uint32_t> free_;
