@@ -38,7 +38,7 @@ struct Scene {
   Wakers wakers;
   int acts = 0;
   bool stopping = false;
-  Signals signals{[this] { return stopping; }, [this](Verdict, int) { ++acts; }};
+  Signals signals{[this] { return stopping; }, [this](Verdict, SignalHandler::Arrival) { ++acts; }};
 };
 
 auto handler_of(int number) {
