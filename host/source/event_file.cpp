@@ -25,16 +25,39 @@ constexpr int retry_ms = 100;
 
 std::string words_of(int error) { return std::generic_category().message(error); }
 
-// The descriptor that a name means, as shells and people write it; -1: it is a path.
-int stream_of(std::string_view path) {
+// The descriptor that a name means, as shells and people write it; -1: none.
+int descriptor_named(std::string_view path) {
   if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
   if (path == "/dev/stderr") return STDERR_FILENO;
-  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"}) {
     if (!path.starts_with(folder)) continue;
     path.remove_prefix(folder.size());
     int number = -1;
     const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), number);
     return error == std::errc{} && end == path.data() + path.size() ? number : -1;
+  }
+  return -1;
+}
+
+// The same for a link that leads to such a name (a container's log file is one to /dev/stdout), and for another name of
+// the FIFO or socket that stdout or stderr is. -1: it is a path.
+int stream_of(const std::string& path) {
+  constexpr int most_links = 40;
+  std::error_code error;
+  std::filesystem::path name = path;
+  for (int links = 0; links < most_links && !error; ++links) {
+    name = name.lexically_normal();
+    if (const int descriptor = descriptor_named(name.native()); descriptor >= 0) return descriptor;
+    const auto target = std::filesystem::read_symlink(name, error);
+    name = name.parent_path() / target;
+  }
+  struct stat named {};
+  if (::stat(path.c_str(), &named) != 0 || (!S_ISFIFO(named.st_mode) && !S_ISSOCK(named.st_mode))) return -1;
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat open {};
+    const bool is_same = ::fstat(stream, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+    const int flags = is_same ? ::fcntl(stream, F_GETFL) : -1;
+    if (flags != -1 && (flags & O_ACCMODE) == O_WRONLY) return stream;
   }
   return -1;
 }
@@ -166,8 +189,7 @@ void EventFile::flush() {
     if (error == 0) error = write_some();
     if (error == ECANCELED) return;
     if (error == EAGAIN) {
-      pollfd descriptor{.fd = descriptor_, .events = POLLOUT, .revents = 0};
-      ::poll(&descriptor, 1, retry_ms);
+      is_ready(descriptor_, POLLOUT, retry_ms);
     } else if (error == EPIPE || error == ECONNRESET || error == EBADF) {
       over_ = true;
       tell(TASKHOST_LOG_ERROR,
@@ -191,8 +213,7 @@ void EventFile::flush() {
 // Until a page, or the line if it is longer, goes in whole. An event that waits here is still the host's, which counts
 // it if it leaves this thread behind; and no half a line is left then either.
 void EventFile::wait_for_reader(std::size_t size) {
-  pollfd descriptor{.fd = descriptor_, .events = POLLOUT, .revents = 0};
-  while (::poll(&descriptor, 1, retry_ms) < 1) continue;
+  while (!is_ready(descriptor_, POLLOUT, retry_ms)) continue;
   while (!takes_whole(descriptor_, size)) ::poll(nullptr, 0, 1);
 }
 

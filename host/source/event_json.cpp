@@ -101,13 +101,14 @@ void append_task_fields(std::string& line, const Event& event) {
 }  // namespace
 
 void append_time(std::string& line, std::int64_t time_us) {
-  const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
+  std::int64_t rest = time_us % 1'000'000;
+  if (rest < 0) rest += 1'000'000;  // before 1970
+  const auto seconds = static_cast<std::time_t>((time_us - rest) / 1'000'000);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   std::array<char, 64> text;
   std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
   line.append(text.data(), size);
-  std::int64_t rest = time_us % 1'000'000;
   std::array<char, 8> digits{'.', '0', '0', '0', '0', '0', '0', 'Z'};
   for (std::size_t place = 6; place > 0; --place, rest /= 10) digits[place] = static_cast<char>('0' + rest % 10);
   line.append(digits.data(), digits.size());

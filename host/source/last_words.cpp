@@ -67,10 +67,11 @@ void last_words(std::string_view text) noexcept {
   const int kept_error = errno;
   const char* next = line.data();
   while (left != 0) {
-    pollfd descriptor{.fd = own_stderr(), .events = POLLOUT, .revents = 0};
-    const int ready = ::poll(&descriptor, 1, patience_ms);
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) break;
+    errno = 0;
+    if (!is_ready(own_stderr(), POLLOUT, patience_ms)) {
+      if (errno == EINTR) continue;
+      break;
+    }
     const ssize_t written = write_to_stderr({next, left});
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) break;

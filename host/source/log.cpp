@@ -26,6 +26,7 @@
 #include "event_json.hpp"
 #include "last_words.hpp"
 #include "manifest_text.hpp"
+#include "own_descriptor.hpp"
 #include "patience.hpp"
 
 namespace taskhost {
@@ -108,8 +109,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
         next += written;
         left -= static_cast<std::size_t>(written);
       } else if (errno == EAGAIN) {  // its other end may have made it non-blocking for us too
-        pollfd descriptor{.fd = own_stderr(), .events = POLLOUT, .revents = 0};
-        ::poll(&descriptor, 1, -1);
+        is_ready(own_stderr(), POLLOUT, -1);
       } else if (errno != EINTR) {
         if (errno == EBADF || !is_file(own_stderr())) break;  // nobody is there to be told
         ::poll(nullptr, 0, retry_ms);                         // a full disk, a limit: as a reader that does not read

@@ -1,6 +1,7 @@
 #include "manifest_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <system_error>
 
+#include "own_descriptor.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -28,6 +30,10 @@ void read_to_end(int descriptor, ManifestFile& file) {
     const ssize_t size = ::read(descriptor, part.data(), part.size());
     if (size == 0) return;
     if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) {  // whoever shares it may have made it non-blocking
+      is_ready(descriptor, POLLIN, -1);
+      continue;
+    }
     if (size < 0) {
       file.problem = errno == EISDIR ? "it is a directory, not a manifest" : cannot_be("read", errno);
       return;

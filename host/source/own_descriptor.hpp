@@ -1,7 +1,8 @@
-// Descriptors of ours, out of the reach of code that closes or replaces those it can count to.
+// Descriptors of ours, out of the reach of code that closes or replaces those it can count to; and waiting for one.
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +16,18 @@ inline int duplicate_out_of_reach(int descriptor) noexcept {
   const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, lowest);
   if (copy >= 0 || errno != EINVAL) return copy;
   return ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+// Whether it is ready for these events of poll(2) within so many milliseconds (-1: waits). Where that can't be asked, as
+// once a task has set RLIMIT_NOFILE to 0, it is taken for ready after a moment, and the call on it shows.
+// Async-signal-safe.
+inline bool is_ready(int descriptor, short events, int milliseconds) noexcept {
+  constexpr int moment_ms = 10;
+  pollfd polled{.fd = descriptor, .events = events, .revents = 0};
+  const int count = ::poll(&polled, 1, milliseconds);
+  if (count >= 0 || errno == EINTR) return count > 0;
+  ::poll(nullptr, 0, moment_ms);
+  return true;
 }
 
 }  // namespace taskhost

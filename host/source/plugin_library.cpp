@@ -1,6 +1,7 @@
 #include "plugin_library.hpp"
 
 #include <dlfcn.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <exception>
@@ -34,6 +35,14 @@ std::string loader_words(const std::string& path) {
   std::string words = error != nullptr ? error : "the dynamic loader gives no reason";
   if (words.starts_with(path + ": ")) words.erase(0, path.size() + 2);
   return words;
+}
+
+// The loader's words for it ("failed to map segment") help nobody.
+std::string words_of_mount(const std::string& path) {
+  struct statvfs status {};
+  const bool is_noexec = ::statvfs(path.c_str(), &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
+  return is_noexec ? "; its file system is mounted noexec: put the file elsewhere, or mount it with exec"
+                   : std::string();
 }
 
 // Of the host, and no fault of the plugin's. The loader says so in words only.
@@ -105,7 +114,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     if (error) {
       const std::string words = loader_words(whole.string());
       throw_if_shortage(words);
-      loading.problem = "the dynamic loader refuses it: " + words;
+      loading.problem = "the dynamic loader refuses it: " + words + words_of_mount(path);
       return loading;
     }
     if (!plugin->library_.has(TASKHOST_ENTRY_NAME)) {

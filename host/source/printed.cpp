@@ -1,12 +1,13 @@
 #include "printed.hpp"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <string>
+
+#include "own_descriptor.hpp"
 
 namespace taskhost {
 
@@ -34,12 +35,25 @@ void print_out(const char* format, ...) {
     if (some >= 0) {
       written += static_cast<std::size_t>(some);
     } else if (errno == EAGAIN) {
-      pollfd descriptor{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
-      ::poll(&descriptor, 1, -1);
+      is_ready(STDOUT_FILENO, POLLOUT, -1);
     } else if (errno != EINTR) {
       first_error = errno;
     }
   }
+}
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      shown += c;
+      continue;
+    }
+    constexpr std::string_view digits = "0123456789abcdef";
+    shown.append("\\x").append({digits[byte >> 4], digits[byte & 15]});
+  }
+  return shown;
 }
 
 int print_out_error() noexcept { return first_error; }

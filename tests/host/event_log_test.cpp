@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "event_json.hpp"
 #include "support/catch.hpp"
 
 using namespace taskhost;
@@ -55,6 +56,14 @@ TEST_CASE("events get out in order, numbered, and the last of a batch says so") 
   REQUIRE(scene.events.size() == 5001);
   for (std::size_t i = 0; i < scene.events.size(); ++i) REQUIRE(scene.events[i]["seq"] == i + 1);
   CHECK_FALSE(more.back());
+}
+
+TEST_CASE("times are right before 1970 too, where a board without a clock may be") {
+  std::string text;
+  append_time(text, -1);
+  append_time(text, -86'400'000'000);
+  append_time(text, 1'000'001);
+  CHECK(text == "1969-12-31T23:59:59.999999Z1969-12-31T00:00:00.000000Z1970-01-01T00:00:01.000001Z");
 }
 
 TEST_CASE("what a slow reader has not taken when the time is over is counted, and the end is told") {

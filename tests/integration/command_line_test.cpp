@@ -2,9 +2,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <thread>
 
 #include "scene.hpp"
 #include "support/catch.hpp"
@@ -211,6 +214,37 @@ TEST_CASE("a manifest may come through stdin or a pipe, and its paths count from
   CHECK(has_line(wrong.err, {"stdin: /tasks (line 1)"}));
   CHECK(run_shell("$T check - <&-", scene.directory().path()).status == 2);
   CHECK(run_shell("$T check - <.", scene.directory().path()).status == 2);
+}
+
+TEST_CASE("a manifest may come late through a stdin that somebody made non-blocking") {
+  Scene scene;
+  scene.add(job());
+  Pipe in;
+  REQUIRE(::fcntl(in.read_end(), F_SETFL, O_NONBLOCK) == 0);
+  Command command = scene.command();
+  command.arguments = {"run", "-"};
+  command.in_descriptor = in.read_end();
+  Process process(command);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // so that it has looked
+  const std::string text = scene.manifest.dump();
+  REQUIRE(::write(in.write_end(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  in.close_write_end();
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+}
+
+TEST_CASE("a path with control characters stays one line in what check prints") {
+  Scene scene;
+  scene.add(job());
+  const std::filesystem::path odd = scene.directory() / "a\nb\x1b[31m.json";
+  std::ofstream(odd) << scene.manifest;
+  Command command = scene.command();
+  command.arguments = {"check", odd.string()};
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(has_line(end.out, {"a\\x0ab\\x1b[31m.json: in order, 1 task"}));
 }
 
 TEST_CASE("warn is a log level as well as warning") {

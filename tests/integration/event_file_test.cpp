@@ -63,9 +63,14 @@ TEST_CASE("an events file is appended to") {
 }
 
 TEST_CASE("the names of a standard stream mean the stream, and keep what is there") {
-  const char* name = GENERATE("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1");
+  std::string name = GENERATE("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/./stdout", "a link to it");
   CAPTURE(name);
   Scene scene;
+  if (name == "a link to it") {  // as images of containers have for their logs
+    name = scene.directory() / "link";
+    fs::create_symlink("second", name);
+    fs::create_symlink("/dev/stdout", scene.directory() / "second");
+  }
   add_short_task(scene);
   const fs::path file = scene.directory() / "out";
   std::ofstream(file) << "kept\n";
@@ -329,6 +334,44 @@ TEST_CASE("events and log may share a file that neither was opened to append to"
   }
   CHECK(broken_event_rules(stream_of(events), {}) == "");
   CHECK(has_line(text_of(file), {"stopped well"}));
+}
+
+TEST_CASE("the name of the FIFO that is stdout means the stream") {
+  Scene scene;
+  const fs::path fifo = scene.directory() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const int writer = ::open(fifo.c_str(), O_WRONLY | O_CLOEXEC);
+  add_busy_task(scene);
+  Command command = events_to(scene, fifo.string());
+  command.out_descriptor = writer;
+  Process process(command);
+  ::close(writer);
+  REQUIRE(process.wait_for_err("[pump] failed"));
+  ::close(reader);  // nobody else has it open for reading, which the host would if it took it for a FIFO of its own
+  CHECK(process.wait_for_err("the events can't be written any more"));
+  process.send(SIGTERM);
+  CHECK(process.wait().status == 0);
+}
+
+TEST_CASE("events and last words go out though a task has left the process no descriptors") {
+  Scene scene;
+  Json entry = task("greedy", "limits_descriptors", "mandatory");
+  entry["plugin"] = test_plugin_path("limits_descriptors").string();
+  scene.add(entry);
+  Pipe out;
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  out.close_write_end();
+  REQUIRE(process.wait_for_err("no more descriptors"));
+  process.send(SIGTERM);
+  const std::string events = out.read_all();
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(broken_event_rules(stream_of(events), {}) == "");
+  CHECK_FALSE(has_line(end.err, {"lost"}));
 }
 
 TEST_CASE("a reader of the events that stops reading holds up no stop, and its loss is counted") {

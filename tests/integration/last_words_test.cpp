@@ -47,6 +47,7 @@ void stop_once_started(Running& running) {
 TEST_CASE("a crash in a task's call names the task and the call, after what was logged, and ends by the signal") {
   const auto [plugin, signal, name] = GENERATE(table<std::string, int, std::string>({
       {"poll_crashes", SIGSEGV, "SIGSEGV"},
+      {"limits_descriptors_and_crashes", SIGSEGV, "SIGSEGV"},
       {"stack_overflows", SIGSEGV, "SIGSEGV"},
       {"poll_aborts", SIGABRT, "SIGABRT"},
       {"poll_leaves_thread", SIGABRT, "SIGABRT"},

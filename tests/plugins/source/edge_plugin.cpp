@@ -1,6 +1,7 @@
 // Plugins that meddle with the process around them: signals, other processes, its end. One a macro; README.md lists
 // them.
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,7 +98,12 @@ int32_t run(void* /*state*/, const taskhost_exec* /*exec*/) {
 // Polled, and at rest unless it says otherwise.
 int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;
-#if defined(EDGE_POLL_CRASHES)
+#if defined(EDGE_LIMITS_DESCRIPTORS) || defined(EDGE_LIMITS_DESCRIPTORS_AND_CRASHES)
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  say(exec, "no more descriptors");
+#endif
+#if defined(EDGE_POLL_CRASHES) || defined(EDGE_LIMITS_DESCRIPTORS_AND_CRASHES)
   say(exec, "the last line before");
   volatile int* volatile nowhere = nullptr;
   *nowhere = 1;

@@ -197,7 +197,7 @@ Process::Process(const Command& command) {
   std::vector<std::string> additions = command.environment;
   const std::vector<char*> environment = merge_environment(additions);
 
-  const Descriptor in = open_stream(command.in, true);
+  const Descriptor in = open_stream(command.in, true, command.in_descriptor);
   Descriptor out = open_stream(command.out, false, command.out_descriptor);
   Descriptor err = open_stream(command.err, false, command.err_descriptor);
   auto [report_read, report_write] = open_pipe();

@@ -24,6 +24,7 @@ class Pipe {
   Pipe(const Pipe&) = delete;
   Pipe& operator=(const Pipe&) = delete;
 
+  int read_end() const noexcept { return ends_[0]; }
   int write_end() const noexcept { return ends_[1]; }
   void close_write_end() noexcept { close(1); }  // so that there is an end
   void close_read_end() noexcept { close(0); }

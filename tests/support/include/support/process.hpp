@@ -38,7 +38,8 @@ struct Command {
   Wiring in = Wiring::null_device;
   Wiring out = Wiring::captured;
   Wiring err = Wiring::captured;
-  int out_descriptor = -1;                     // the test's own, in place of what `out` says
+  int in_descriptor = -1;                      // the test's own, in place of what `in` says
+  int out_descriptor = -1;                     //
   int err_descriptor = -1;                     //
   std::vector<std::pair<int, rlim_t>> limits;  // {RLIMIT_NOFILE, 64}
   bool obeys_file_modes = false;               // also when root runs the tests
