@@ -76,10 +76,10 @@ extern "C" {
 /* The host reacts to SIGINT, SIGTERM and SIGHUP from the first load or the start until it has stopped, and plugins may
  * subscribe to signals. One that comes before the start is a stop at the start: nothing is started. What was ignored
  * before stays so unless a task subscribes to it. A second SIGINT or SIGTERM ends the process with status 4 within a
- * second or so, until the host is destroyed; two within a second are one, but for a terminal's. SIGPIPE does nothing from then
- * on; the other signals have their former actions again when the host is destroyed, whatever threads it leaves behind.
- * One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the program's. In a
- * process with the id 1, orphans are the program's to reap.
+ * second or so, until the host is destroyed; two within a second are one, but for a terminal's. SIGPIPE does nothing
+ * from then on; the other signals have their former actions again when the host is destroyed, whatever threads it leaves
+ * behind. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the program's.
+ * In a process with the id 1, orphans are the program's to reap.
  *
  * A plugin that calls exit or quick_exit ends the process with status 1. So does any thread while the host runs that may
  * be a plugin's. The main thread, and the one that loaded or started the host, keep their status, and a line on stderr
