@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "host.hpp"
 #include "last_words.hpp"
@@ -20,7 +21,8 @@ namespace taskhost {
 namespace {
 
 std::atomic<Host*> process_owner{nullptr};
-std::atomic<pid_t> owner_thread{0};                 // which has loaded or started it
+std::atomic<pid_t> owner_thread{0};  // which has loaded or started it
+thread_local bool is_waiting = false;
 std::array<std::atomic<Host*>, 64> flushed_last{};  // in a child, of its parent too
 std::atomic<pid_t> guarded_process{0};
 
@@ -67,6 +69,9 @@ void on_exit(std::optional<int> status) {
   // A host that owns the process ends it itself, or is destroyed before.
   const Host* host = process_owner.load();
   if (host == nullptr) return;
+  if (is_waiting) {
+    leave("a signal handler of a plugin's or the program's own" + what, TASKHOST_RESULT_TASK_FAILED);
+  }
   if (::gettid() != ::getpid() && ::gettid() != owner_thread.load()) {
     leave("a thread of a plugin's or the program's own" + what, TASKHOST_RESULT_TASK_FAILED);
   }
@@ -106,6 +111,9 @@ void release_process(Host& host) noexcept {
   Host* owner = &host;
   process_owner.compare_exchange_strong(owner, nullptr);
 }
+
+WaitForHost::WaitForHost() noexcept : already_(std::exchange(is_waiting, true)) {}
+WaitForHost::~WaitForHost() { is_waiting = already_; }
 
 void add_to_last_flush(Host& host) noexcept {
   for (std::atomic<Host*>& place : flushed_last) {

@@ -400,6 +400,7 @@ void Host::announce() {
 }
 
 int Host::wait() {
+  const WaitForHost waits;
   const HostResult result = supervisor_->wait();
   waited_ = true;
   if (signals_) signals_->close();  // but kept: an abandoned task may still call in

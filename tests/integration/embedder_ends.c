@@ -49,6 +49,29 @@ static void exit_on_another_thread(void) {
   pthread_join(thread, NULL);
 }
 
+static void exit_in_handler(int number) {
+  (void)number;
+  exit(0);
+}
+
+static pthread_t waiting_thread;
+static void* send_alarm(void* user) {
+  stage_wait_for_starts(user, 1);
+  pthread_kill(waiting_thread, SIGALRM);
+  return NULL;
+}
+
+static void exit_of_a_handler_while_it_waits(void) {
+  stage self;
+  pthread_t thread;
+  waiting_thread = pthread_self();
+  signal(SIGALRM, exit_in_handler);
+  open_with(&self, TASKHOST_HANDLE_SIGNALS);
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(pthread_create(&thread, NULL, send_alarm, &self) == 0);
+  taskhost_run(self.host);
+}
+
 static void exit_before_the_start(void) {
   static const char manifest[] = "{\"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatory\"}]}";
   stage self;
@@ -148,6 +171,7 @@ const scenario end_scenarios[] = {
     {"exit while it runs", exit_while_it_runs},
     {"quick_exit while it runs", quick_exit_while_it_runs},
     {"exit on another thread", exit_on_another_thread},
+    {"exit of a handler while it waits", exit_of_a_handler_while_it_waits},
     {"exit before the start", exit_before_the_start},
     {"a recovery, then a crash in a task", recover_and_then_crash_in_a_task},
     {"a recovery in a task, then a crash in another", recover_in_a_task_and_then_crash_in_another},

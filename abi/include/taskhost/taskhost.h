@@ -82,9 +82,9 @@ extern "C" {
  * In a process with the id 1, orphans are the program's to reap.
  *
  * A plugin that calls exit or quick_exit ends the process with status 1. So does any thread while the host runs that may
- * be a plugin's. The main thread, and the one that loaded or started the host, keep their status, and a line on stderr
- * says that the host was running: its tasks are not stopped, and after exit (not quick_exit) no further exit handlers
- * run and stdio is not flushed. So call taskhost_destroy first. */
+ * be a plugin's, and a signal handler on one that is in run or wait. The main thread, and the one that loaded or started
+ * the host, keep their status, and a line on stderr says that the host was running: its tasks are not stopped, and after
+ * exit (not quick_exit) no further exit handlers run and stdio is not flushed. So call taskhost_destroy first. */
 #define TASKHOST_HANDLE_SIGNALS 1u
 /* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is told on stderr in one line, with the
  * task or the library that is being loaded; then what was set for it before follows. If that is a handler, such as a
