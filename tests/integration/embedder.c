@@ -158,6 +158,7 @@ int main(int count, char** arguments) {
   play(run_scenarios, arguments[1]);
   play(fault_scenarios, arguments[1]);
   play(end_scenarios, arguments[1]);
+  play(signal_scenarios, arguments[1]);
   play(supervision_scenarios, arguments[1]);
   REQUIRE(!"no such scenario");
 }

@@ -164,3 +164,14 @@ TEST_CASE("a crash is told though the program has recovered from that of another
   CHECK(end.signal == SIGSEGV);
   CHECK(has_line(end.err, {"SIGSEGV in the run of task 'crashing'"}));
 }
+TEST_CASE("a thread keeps a stack for handlers when a host that it made is destroyed on another thread") {
+  const ProcessEnd end = end_of("a handler after its host is destroyed elsewhere");
+  INFO(end.summary());
+  CHECK(end.status == 0);
+}
+TEST_CASE("SIGPIPE ends no second host, whatever the program has made of it after the first") {
+  play("SIGPIPE set anew between hosts", 2);
+}
+TEST_CASE("a child's own host hears SIGTERM at once, though the child has set it anew") {
+  play("SIGTERM set anew in a child", 1);
+}

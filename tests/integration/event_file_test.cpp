@@ -354,6 +354,35 @@ TEST_CASE("the name of the FIFO that is stdout means the stream") {
   CHECK(process.wait().status == 0);
 }
 
+TEST_CASE("a reader that goes away while an event longer than a page waits for room is told") {
+  Scene scene;
+  Json entry = task("wordy", "fails_long", "detachable", nullptr, 1'000'000);
+  entry["plugin"] = test_plugin_path("fails_long").string();
+  entry["backoff"] = {{"initial", "10ms"}, {"factor", 1}};
+  scene.add(entry);
+  Pipe out;
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  out.close_write_end();
+  REQUIRE(process.wait_for_err("not shown one by one"));  // a second, in which the pipe gets full
+  out.close_read_end();
+  CHECK(process.wait_for_err("the events can't be written any more"));
+  process.send(SIGTERM);
+  CHECK(process.wait().status == 0);
+}
+
+TEST_CASE("a FIFO's name with control characters stays one line in what is told at the end") {
+  Scene scene;
+  add_short_task(scene);
+  const fs::path fifo = scene.directory() / "fifo\n2026-01-01 error forged";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const ProcessEnd end = Process(events_to(scene, fifo.string())).wait();
+  INFO(end.summary());
+  CHECK(has_line(end.err, {"nobody reads the events"}));
+  for (const std::string& line : lines_with(end.err, {"forged"})) CHECK_FALSE(line.starts_with("2026-01-01"));
+}
+
 TEST_CASE("events and last words go out though a task has left the process no descriptors") {
   Scene scene;
   Json entry = task("greedy", "limits_descriptors", "mandatory");
