@@ -294,10 +294,11 @@ int run_words(int argument_count, char** arguments) {
     }
     std::reverse(words.begin(), words.end());  // as CLI11 wants a vector
     app.parse(words);
+    if (new_command->parsed()) return write_starter(new_task);
+    if (verify_command->parsed()) return verify(to_verify);  // which loads in children only
+    prepare_exit();
     if (run_command->parsed()) return run(parsed);
     if (check_command->parsed()) return check(parsed);
-    if (new_command->parsed()) return write_starter(new_task);
-    if (verify_command->parsed()) return verify(to_verify);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {
     std::ostringstream asked_for;  // help, or the version

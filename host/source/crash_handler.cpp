@@ -40,7 +40,9 @@ constexpr timespec patience{.tv_sec = 2, .tv_nsec = 0};
 std::array<struct sigaction, crashes.size()> former;
 std::atomic<pid_t> owner{0};
 std::atomic<pid_t> teller{0};  // the thread that crashed first
-std::mutex mutex;              // of users
+std::atomic<std::uint64_t> told_execution{0};
+std::atomic<const Execution*> told_task{nullptr};
+std::mutex mutex;  // of users
 unsigned users = 0;
 
 // A line put together without memory.
@@ -77,6 +79,32 @@ void name_the_place(Line& line) noexcept {
   }
 }
 
+// A program with a runtime (Go, the JVM) recovers from crashes of its own by the handler that was there before. What it
+// makes of those is no business of the host's.
+bool is_of_the_host() noexcept {
+  if (library_being_loaded() != nullptr || Execution::current() != nullptr) return true;
+  std::array<char, 16> name{};
+  ::prctl(PR_GET_NAME, name.data());
+  return std::string_view(name.data()).starts_with("th-");
+}
+
+// A crash in here is not told, nor one of a former handler, such as its abort(); and another thread's waits, as it
+// would end the process before the first one has been. But if a former handler has gone on from the first one, by a
+// jump, a crash of another execution is one of its own.
+bool is_to_be_told(bool is_default) noexcept {
+  const Execution* execution = Execution::current();
+  const std::uint64_t number = execution != nullptr ? execution->number() : 0;
+  pid_t first = 0;
+  if (!teller.compare_exchange_strong(first, ::gettid())) {
+    if (is_default && first != ::gettid()) ::nanosleep(&patience, nullptr);
+    if (is_default || execution == nullptr || (execution == told_task && number == told_execution)) return false;
+    teller = ::gettid();
+  }
+  told_task = execution;
+  told_execution = number;
+  return true;
+}
+
 void on_crash(int number, siginfo_t* info, void* context) {
   const auto crash =
       std::find_if(crashes.begin(), crashes.end(), [number](const Crash& one) { return one.number == number; });
@@ -84,23 +112,25 @@ void on_crash(int number, siginfo_t* info, void* context) {
   const int kept_error = errno;
   const bool is_default =
       (before.sa_flags & SA_SIGINFO) == 0 && (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN);
-  // A child that a plugin forked has its own crash. A crash in here is not told, and another thread's waits, as it
-  // would end the process before the first one has been; but not if a handler may go on from it, as a runtime's does.
-  if (owner.load() == ::getpid()) {
-    pid_t first = 0;
-    if (teller.compare_exchange_strong(first, ::gettid())) {
-      flush_process_in_handler();
-      Line line;
-      line << crash->name;
-      name_the_place(line);
-      last_words(line.text());
-    } else if (first != ::gettid() && is_default) {
-      ::nanosleep(&patience, nullptr);
-    }
+  // A child that a plugin forked has its own crash.
+  if (owner.load() == ::getpid() && (is_default || is_of_the_host()) && is_to_be_told(is_default)) {
+    flush_process_in_handler();
+    Line line;
+    line << crash->name;
+    name_the_place(line);
+    last_words(line.text());
   }
   errno = kept_error;
-  if ((before.sa_flags & SA_SIGINFO) != 0) return before.sa_sigaction(number, info, context);
-  if (!is_default) return before.sa_handler(number);
+  if (!is_default) {
+    if ((before.sa_flags & SA_SIGINFO) != 0) {
+      before.sa_sigaction(number, info, context);
+    } else {
+      before.sa_handler(number);
+    }
+    pid_t self = ::gettid();
+    teller.compare_exchange_strong(self, 0);  // it goes on
+    return;
+  }
   ::sigaction(number, &before, nullptr);
   if (!crash->comes_again || info->si_code <= 0) ::raise(number);
 }

@@ -8,6 +8,7 @@
 
 #include "caught_error.hpp"
 #include "embed_task.hpp"
+#include "exit_guard.hpp"
 #include "host.hpp"
 #include "inspection.hpp"
 #include "taskhost/taskhost.h"
@@ -179,6 +180,7 @@ int32_t taskhost_wait(taskhost_host* host) {
 }
 
 int32_t taskhost_run(taskhost_host* host) {
+  const taskhost::WaitForHost waits;
   const int32_t code = taskhost_start(host);
   return code == TASKHOST_RESULT_OK ? taskhost_wait(host) : code;
 }

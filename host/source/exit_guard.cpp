@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "host.hpp"
 #include "last_words.hpp"
@@ -19,35 +21,44 @@ namespace taskhost {
 namespace {
 
 std::atomic<Host*> process_owner{nullptr};
+std::atomic<pid_t> owner_thread{0};  // which has loaded or started it
+thread_local bool is_waiting = false;
 std::array<std::atomic<Host*>, 64> flushed_last{};  // in a child, of its parent too
 std::atomic<pid_t> guarded_process{0};
 
-void on_exit();
+void on_exit(std::optional<int> status);
+void on_plain_exit(int status, void* /*unused*/) { on_exit(status); }
+void on_quick_exit() { on_exit(std::nullopt); }
 // Twice: a handler is taken off the list before it is called, and meanwhile another thread may call exit, too.
 void register_for_exit() {
   for (int i = 0; i < 2; ++i) {
-    std::atexit(on_exit);
-    std::at_quick_exit(on_exit);
+    ::on_exit(on_plain_exit, nullptr);  // as atexit, with the status
+    std::at_quick_exit(on_quick_exit);
   }
 }
 
-std::atomic<bool> leaving{false};
+std::atomic<pid_t> leaver{0};  // the thread that ends the process
 
 // What was logged and published before goes out first, as far as its readers read. Another thread that exits meanwhile
 // waits here for the end that is under way.
-[[noreturn]] void leave(const std::string& words, int status) {
-  register_for_exit();
-  while (leaving.exchange(true)) ::pause();
+void say_at_the_end(const std::string& words) {
+  for (pid_t nobody = 0; !leaver.compare_exchange_strong(nobody, ::gettid()); nobody = 0) ::pause();
   for (const std::atomic<Host*>& place : flushed_last) {
     if (Host* host = place.load(); host != nullptr && !host->is_elsewhere()) host->flush();
   }
   last_words(words);
+}
+
+[[noreturn]] void leave(const std::string& words, int status) {
+  register_for_exit();
+  say_at_the_end(words);
   ::_exit(status);
 }
 
-// Runs on the thread that called exit. If that thread is inside a plugin's function, the plugin did it.
-void on_exit() {
-  if (guarded_process.load() != ::getpid()) return;
+// Runs on the thread that called exit; without a status if it was quick_exit. If that thread is inside a plugin's
+// function, the plugin did it.
+void on_exit(std::optional<int> status) {
+  if (guarded_process.load() != ::getpid() || leaver.load() == ::gettid()) return;
   if (const char* path = library_being_loaded()) {
     leave(std::string(path) + ": it ended the process while it was loaded (rule 1.3)", TASKHOST_RESULT_BAD_PLUGIN);
   }
@@ -55,8 +66,20 @@ void on_exit() {
   if (const Execution* execution = Execution::current()) {
     leave("task '" + std::string(execution->task_name()) + "'" + what, TASKHOST_RESULT_TASK_FAILED);
   }
-  // A host that owns the process ends it itself; whoever else does is a thread that a plugin made.
-  if (process_owner.load() != nullptr) leave("a thread of a plugin's own" + what, TASKHOST_RESULT_TASK_FAILED);
+  // A host that owns the process ends it itself, or is destroyed before.
+  const Host* host = process_owner.load();
+  if (host == nullptr) return;
+  if (is_waiting) {
+    leave("a signal handler of a plugin's or the program's own" + what, TASKHOST_RESULT_TASK_FAILED);
+  }
+  if (::gettid() != ::getpid() && ::gettid() != owner_thread.load()) {
+    leave("a thread of a plugin's or the program's own" + what, TASKHOST_RESULT_TASK_FAILED);
+  }
+  if (host->state() == TASKHOST_STATE_CREATED) return;
+  const std::string words =
+      "the program called exit() while its host was running: its tasks were not stopped (taskhost_destroy stops them)";
+  if (status) leave(words, *status);
+  say_at_the_end(words);  // what is left of quick_exit harms no task, and only that knows the status
 }
 
 }  // namespace
@@ -79,13 +102,18 @@ bool claim_process(Host& host) noexcept {
   Host* none = nullptr;
   if (Host* of_parent = process_owner.load(); of_parent != nullptr && of_parent->is_elsewhere())
     process_owner = nullptr;
-  return process_owner.compare_exchange_strong(none, &host);
+  if (!process_owner.compare_exchange_strong(none, &host)) return false;
+  owner_thread = ::gettid();
+  return true;
 }
 
 void release_process(Host& host) noexcept {
   Host* owner = &host;
   process_owner.compare_exchange_strong(owner, nullptr);
 }
+
+WaitForHost::WaitForHost() noexcept : already_(std::exchange(is_waiting, true)) {}
+WaitForHost::~WaitForHost() { is_waiting = already_; }
 
 void add_to_last_flush(Host& host) noexcept {
   for (std::atomic<Host*>& place : flushed_last) {

@@ -16,6 +16,18 @@ void guard_against_exit();
 bool claim_process(Host& host) noexcept;
 void release_process(Host& host) noexcept;
 
+// The calling thread waits for its host, as long as this object is there: if it exits, a signal handler has done it.
+class WaitForHost {
+ public:
+  WaitForHost() noexcept;
+  ~WaitForHost();
+  WaitForHost(const WaitForHost&) = delete;
+  WaitForHost& operator=(const WaitForHost&) = delete;
+
+ private:
+  const bool already_;
+};
+
 // Whose log and events go out before the process ends by a plugin's exit() or a crash: up to 64 hosts at a time.
 void add_to_last_flush(Host& host) noexcept;
 void remove_from_last_flush(Host& host) noexcept;

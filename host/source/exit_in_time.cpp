@@ -1,14 +1,17 @@
 #include "exit_in_time.hpp"
 
+#include <semaphore.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <utility>
+#include <system_error>
 
+#include "emergency_thread.hpp"
 #include "last_words.hpp"
 #include "taskhost/taskhost.h"
 
@@ -16,57 +19,51 @@ namespace taskhost {
 
 namespace {
 
-constexpr std::time_t patience_s = 5;
-constexpr std::time_t flush_patience_s = 1;
-constexpr std::int64_t late_ms = 100;  // then the process itself stood still
+constexpr int patience_s = 5;
+constexpr int flush_patience_s = 1;
+constexpr int steps_per_s = 10;
+bool ready = false;
+sem_t leaving;  // what is written before is read after it
 int final_status = 0;
-std::time_t duration_s = 0;
-std::int64_t due_ms = 0;
-timer_t timer{};
-bool armed_anew = false;
+int steps = 0;
 
-std::int64_t now_ms() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
-
-void arm() noexcept {
-  due_ms = now_ms() + duration_s * 1000;
-  const itimerspec times{.it_interval = {}, .it_value = {.tv_sec = duration_s, .tv_nsec = 0}};
-  ::timer_settime(timer, 0, &times, nullptr);
-}
-
-// A plugin's own timers may come with the same signal.
-void on_alarm(int /*number*/, siginfo_t* info, void* /*context*/) {
-  if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &timer) return;
-  if (now_ms() - due_ms > late_ms && !std::exchange(armed_anew, true)) return arm();
+[[noreturn]] void end_at_once() {
   last_words(
       "ended without waiting for more: nobody reads stdout, a task holds it, or exit handlers or destructors of a "
       "plugin's globals take too long (rule 5.4)");
   ::_exit(final_status);
 }
 
-// One timer of the process's own: alarm() has only one, and that may be a plugin's.
-void end_after(std::time_t duration) {
-  duration_s = duration;
-  struct sigaction action {};
-  action.sa_sigaction = on_alarm;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGALRM, &action, nullptr);
-  sigset_t alarm;
-  ::sigemptyset(&alarm);
-  ::sigaddset(&alarm, SIGALRM);
-  ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-  sigevent event{};
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = SIGALRM;
-  event.sigev_value.sival_ptr = &timer;
-  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) == 0) arm();
+// In small steps, so that time in which the process stood still (SIGSTOP, a suspended machine) hardly counts.
+void* wait_for_the_end(void* /*unused*/) {
+  ::prctl(PR_SET_NAME, "th-exit");
+  while (::sem_wait(&leaving) != 0) {
+  }
+  for (int step = 0; step < steps; ++step) {
+    const timespec duration{.tv_sec = 0, .tv_nsec = 1'000'000'000 / steps_per_s};
+    ::clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
+  }
+  end_at_once();
+}
+
+void end_after(int duration_s) {
+  steps = duration_s * steps_per_s;
+  if (ready) ::sem_post(&leaving);
 }
 
 }  // namespace
+
+void prepare_exit() {
+  ::sem_init(&leaving, 0, 0);
+  sigset_t all;  // what a plugin does to its handlers and its masks is none of this thread's business
+  ::sigfillset(&all);
+  if (const int error = make_emergency_thread(wait_for_the_end, all); error != 0) {
+    throw std::system_error(error, std::generic_category(),
+                            "the system gives no thread to end it in time; raise RLIMIT_NPROC (ulimit -u), the "
+                            "cgroup's pids.max, or the memory that there is for stacks");
+  }
+  ready = true;
+}
 
 void exit_in_time(int status) {
   final_status = status;

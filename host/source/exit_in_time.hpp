@@ -4,9 +4,13 @@
 
 namespace taskhost {
 
-// exit(status), for five seconds at most. After a stop that left tasks behind, which must not lose what they use to
-// exit handlers and destructors, and may hold stdio's locks, only what is buffered is written, for a second. When the
-// time is over, a line on stderr and the same status.
+// Before anything is loaded: makes the thread that sees to the time, since plugins may use up threads, timers, and
+// change what a signal does. Without it there is no limit. Throws std::system_error.
+void prepare_exit();
+
+// exit(status), for five seconds at most, in which the process does not stand still. After a stop that left tasks
+// behind, which must not lose what they use to exit handlers and destructors, and may hold stdio's locks, only what is
+// buffered is written, for a second. When the time is over, a line on stderr and the same status.
 [[noreturn]] void exit_in_time(int status);
 
 }  // namespace taskhost

@@ -322,8 +322,9 @@ bool Host::take_signals() {
   if (!options_.handle_signals || signals_) return true;
   if (!claim_process(*this)) return false;
   try {
-    signals_ = std::make_unique<Signals>([this] { return events_->stopping(); },
-                                         [this](Signals::Verdict verdict, int number) { on_signal(verdict, number); });
+    signals_ = std::make_unique<Signals>(
+        [this] { return events_->stopping(); },
+        [this](Signals::Verdict verdict, SignalHandler::Arrival arrival) { on_signal(verdict, arrival); });
   } catch (...) {
     release_process(*this);
     throw;
@@ -398,6 +399,7 @@ void Host::announce() {
 }
 
 int Host::wait() {
+  const WaitForHost waits;
   const HostResult result = supervisor_->wait();
   waited_ = true;
   if (signals_) signals_->close();  // but kept: an abandoned task may still call in
@@ -445,8 +447,9 @@ void Host::listen_for_requests() {
                         });
 }
 
-void Host::on_signal(Signals::Verdict verdict, int number) {
-  const std::string name = signal_name(number);
+void Host::on_signal(Signals::Verdict verdict, SignalHandler::Arrival arrival) {
+  const std::string name = signal_name(arrival.number);
+  const std::string sender = arrival.sender != 0 ? ", from process " + std::to_string(arrival.sender) : std::string();
   switch (verdict) {
     case Signals::Verdict::taken_by_task:
       log_->write(LogLevel::info, nullptr, name + " goes to the tasks that subscribe to it");
@@ -455,10 +458,10 @@ void Host::on_signal(Signals::Verdict verdict, int number) {
       log_->write(LogLevel::info, nullptr, name + " came, and no task wants it now");
       return;
     case Signals::Verdict::stop:
-      supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name});
+      supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name + sender});
       return;
     case Signals::Verdict::stop_at_once:
-      log_->write(LogLevel::error, nullptr, "a second signal, " + name + ": stopping at once");
+      log_->write(LogLevel::error, nullptr, "a second signal, " + name + sender + ": stopping at once");
       supervisor_->request_stop({StopReason::signal, false, {}, "a second signal, " + name});
       supervisor_->expire_stop();
       return;

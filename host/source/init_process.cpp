@@ -19,8 +19,7 @@ namespace {
 // As shells tell it.
 int status_of_end(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
 
-// With its sender, by which a host knows that two signals are one request: what is sent to a process group comes to the
-// child twice.
+// With its sender, which the host's log names.
 void pass_on(pid_t child, siginfo_t info) {
   // A terminal sends to the foreground, where the child is too. Only of a hangup it tells nobody but the session's
   // leader.

@@ -18,8 +18,8 @@ inline int duplicate_out_of_reach(int descriptor) noexcept {
   return ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-// Whether it is ready for these events of poll(2) within so many milliseconds (-1: waits). Where that can't be asked, as
-// once a task has set RLIMIT_NOFILE to 0, it is taken for ready after a moment, and the call on it shows.
+// Whether it is ready for these events of poll(2) within so many milliseconds (-1: waits). Where that can't be asked,
+// as once a task has set RLIMIT_NOFILE to 0, it is taken for ready after a moment, and the call on it shows.
 // Async-signal-safe.
 inline bool is_ready(int descriptor, short events, int milliseconds) noexcept {
   constexpr int moment_ms = 10;

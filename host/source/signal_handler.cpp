@@ -13,6 +13,7 @@
 #include <ctime>
 #include <mutex>
 
+#include "emergency_thread.hpp"
 #include "last_words.hpp"
 #include "own_descriptor.hpp"
 #include "taskhost/core/system_failure.hpp"
@@ -23,9 +24,7 @@ namespace taskhost {
 namespace {
 
 constexpr std::array<int, 5> known_numbers = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-constexpr std::uint64_t one_request_ms = 1000;  // so far apart, two signals of one sender are two requests
-constexpr std::size_t end_stack_size = std::size_t{64} << 10;
-constexpr std::size_t largest_end_stack = std::size_t{8} << 20;
+constexpr std::uint64_t one_request_ms = 1000;  // so far apart, two signals are two requests
 constexpr std::time_t end_after_s = 1;
 constexpr std::uint64_t second_bit = std::uint64_t{1} << 32;
 
@@ -45,32 +44,28 @@ std::atomic<std::uint64_t> come{0};    // a bit a number; the second of two 32 a
 std::atomic<std::uint64_t> first{0};   // request to end, as request() packs it; 0: none
 std::atomic<std::uint64_t> latest{0};  // and the last one after it
 std::atomic<bool> ending{false};
-std::array<Former, SIGTERM + 1> former;  // by number
+std::array<std::atomic<pid_t>, SIGTERM + 1> senders{};  // of the latest, by number; 0: unknown
+std::array<Former, SIGTERM + 1> former;                 // by number
 sem_t end_wanted;
 
 std::mutex mutex;  // of users, and what changes handlers
 unsigned users = 0;
 bool end_thread_made = false;
 
-// Milliseconds, sender and number of a request to end in one word, so that handlers on two threads agree on the first.
-std::uint64_t request(int number, const siginfo_t& info) noexcept {
+// When a request to end came and whether from a terminal, in one word, so that handlers on two threads agree on the
+// first.
+std::uint64_t request(const siginfo_t& info) noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const std::uint64_t ms =
       static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-  // The kernel's own, of a terminal, have no sender.
-  const std::uint64_t sender =
-      info.si_code == SI_KERNEL ? 0 : (std::uint64_t{1} << 22 | (static_cast<std::uint64_t>(info.si_pid) & 0x3FFFFF));
-  return (ms + 1) << 28 | sender << 5 | static_cast<std::uint64_t>(number);
+  return (ms + 1) << 1 | (info.si_code == SI_KERNEL ? 1 : 0);
 }
 
-// Of one sender, as timeout(1) and others signal a process, and then its group with the same process in it. Or a
-// terminal's and another's: a wrapper hears the terminal too, and forwards. A person's two are both the terminal's.
+// Whoever sends them: timeout(1) signals a process and then its group, a preStop hook and then the kubelet ask for the
+// same, a wrapper forwards what it has heard from the terminal too. But two of a terminal are a person's.
 bool is_one_with(std::uint64_t earlier, std::uint64_t later) noexcept {
-  const auto sender = [](std::uint64_t request) { return request >> 5 & 0x7FFFFF; };
-  if ((later >> 28) - (earlier >> 28) >= one_request_ms) return false;
-  if (sender(earlier) == 0 || sender(later) == 0) return sender(earlier) != sender(later);
-  return sender(earlier) == sender(later);
+  return later >> 1 < (earlier >> 1) + one_request_ms && (earlier & later & 1) == 0;
 }
 
 void in_another_process(int number, siginfo_t* info, void* context) noexcept {
@@ -87,7 +82,7 @@ void in_another_process(int number, siginfo_t* info, void* context) noexcept {
 
 // What there is to tell of a request to end: nothing, if it is one with the first. The second ends the process.
 std::uint64_t bits_of_request(int number, const siginfo_t& info) noexcept {
-  const std::uint64_t now = request(number, info);
+  const std::uint64_t now = request(info);
   std::uint64_t earlier = 0;
   if (first.compare_exchange_strong(earlier, now)) return bit_of(number);
   if (is_one_with(earlier, now)) return 0;
@@ -96,8 +91,14 @@ std::uint64_t bits_of_request(int number, const siginfo_t& info) noexcept {
   return bit_of(number) * second_bit;
 }
 
-void tell(std::uint64_t bits) noexcept {
-  if (bits == 0) return;
+// 0: unknown, or a terminal.
+pid_t sender_of(const siginfo_t& info) noexcept {
+  const bool is_sent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+  return is_sent ? info.si_pid : 0;
+}
+
+void tell(std::uint64_t bits, int number, pid_t sender) noexcept {
+  senders[static_cast<std::size_t>(number)] = sender;
   come.fetch_or(bits);
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(arrived.load(), &one, sizeof one);
@@ -109,7 +110,7 @@ void on_signal(int number, siginfo_t* info, void* context) {
     in_another_process(number, info, context);
   } else if (number != SIGPIPE) {
     const std::uint64_t bits = asks_to_end(number) ? bits_of_request(number, *info) : bit_of(number);
-    if (!closed.load()) tell(bits);
+    if (bits != 0 && !closed.load()) tell(bits, number, sender_of(*info));
   }
   errno = kept_error;
 }
@@ -162,20 +163,9 @@ void make_end_thread() {
   sigset_t all_but_ours;
   ::sigfillset(&all_but_ours);
   for (const int number : known_numbers) ::sigdelset(&all_but_ours, number);
-  sigset_t mask;
-  ::pthread_sigmask(SIG_SETMASK, &all_but_ours, &mask);
-  pthread_attr_t attributes;
-  ::pthread_attr_init(&attributes);
-  ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t thread{};
-  int error = EINVAL;  // as long as it is too small for all libraries' thread-local data
-  for (std::size_t size = end_stack_size; error == EINVAL && size <= largest_end_stack; size *= 2) {
-    ::pthread_attr_setstacksize(&attributes, size);
-    error = ::pthread_create(&thread, &attributes, end_process, nullptr);
+  if (const int error = make_emergency_thread(end_process, all_but_ours); error != 0) {
+    throw system_failure(error, "clone3, for a thread");
   }
-  ::pthread_attr_destroy(&attributes);
-  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-  if (error != 0) throw system_failure(error, "clone3, for a thread");
   end_thread_made = true;
 }
 
@@ -258,7 +248,9 @@ std::vector<SignalHandler::Arrival> SignalHandler::take() {
   std::vector<Arrival> arrivals;
   for (const std::uint64_t order : {std::uint64_t{1}, second_bit}) {
     for (const int number : known_numbers) {
-      if ((all & bit_of(number) * order) != 0) arrivals.push_back({number, order == second_bit});
+      if ((all & bit_of(number) * order) != 0) {
+        arrivals.push_back({number, order == second_bit, senders[static_cast<std::size_t>(number)]});
+      }
     }
   }
   return arrivals;

@@ -5,6 +5,8 @@
 // have done without the host.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,6 +33,7 @@ class SignalHandler {
   struct Arrival {
     int number = 0;
     bool second = false;  // of two requests to stop: a second from now on the process ends with status 4
+    pid_t sender = 0;     // 0: unknown, or a terminal
   };
   // What has come, each number once.
   std::vector<Arrival> take();

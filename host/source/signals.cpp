@@ -35,7 +35,7 @@ constexpr std::uint32_t known_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIG
 
 }  // namespace
 
-Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, int)> act)
+Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, SignalHandler::Arrival)> act)
     : stopping_(std::move(stopping)), act_(std::move(act)) {}
 
 void Signals::listen(boost::asio::io_context& context) {
@@ -60,7 +60,7 @@ void Signals::deliver_all() {
       const std::lock_guard lock(mutex_);
       if (closed_) return;
     }
-    act_(deliver(arrival), arrival.number);
+    act_(deliver(arrival), arrival);
   }
 }
 

@@ -26,9 +26,9 @@ class Signals {
     unwanted,  // no task wants it now, though one did, or whoever started the process has had it ignored
   };
 
-  // `act` is told what to do, and the signal's number; `stopping` says whether the host stops already. Throws
+  // `act` is told what to do, and the signal; `stopping` says whether the host stops already. Throws
   // std::system_error if the system refuses.
-  Signals(std::function<bool()> stopping, std::function<void(Verdict, int)> act);
+  Signals(std::function<bool()> stopping, std::function<void(Verdict, SignalHandler::Arrival)> act);
 
   // From now on `act` is called on the context's thread. Before, deliver_all does it.
   void listen(boost::asio::io_context& context);
@@ -59,7 +59,7 @@ class Signals {
   const HomeProcess home_;
   std::optional<SignalHandler> handler_{std::in_place};
   const std::function<bool()> stopping_;
-  const std::function<void(Verdict, int)> act_;
+  const std::function<void(Verdict, SignalHandler::Arrival)> act_;
   std::optional<boost::asio::posix::stream_descriptor> arrivals_;
 
   std::mutex mutex_;

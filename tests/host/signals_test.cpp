@@ -43,7 +43,7 @@ struct Scene {
   Wakers wakers;
   int acts = 0;
   bool stopping = false;
-  Signals signals{[this] { return stopping; }, [this](Verdict, int) { ++acts; }};
+  Signals signals{[this] { return stopping; }, [this](Verdict, SignalHandler::Arrival) { ++acts; }};
 };
 
 // Of two senders, so that they are two.

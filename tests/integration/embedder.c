@@ -157,6 +157,7 @@ int main(int count, char** arguments) {
   plugin_directory = arguments[3];
   play(run_scenarios, arguments[1]);
   play(fault_scenarios, arguments[1]);
+  play(end_scenarios, arguments[1]);
   play(supervision_scenarios, arguments[1]);
   REQUIRE(!"no such scenario");
 }

@@ -58,5 +58,6 @@ typedef struct scenario {
 extern const scenario run_scenarios[];   /* ends with {NULL, NULL} */
 extern const scenario fault_scenarios[]; /* so does this */
 extern const scenario supervision_scenarios[];
+extern const scenario end_scenarios[];
 
 #endif

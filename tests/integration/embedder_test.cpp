@@ -1,4 +1,5 @@
 // libtaskhost in a program of pure C. PRODUCT 8.
+#include <csignal>
 #include <cstdio>
 #include <sstream>
 #include <string>
@@ -11,14 +12,23 @@ using namespace taskhost::test;
 
 namespace {
 
-// Plays a scenario of embedder.c, and judges the events of each of its hosts.
-ProcessEnd play(const std::string& scenario, std::size_t hosts, RunFacts facts = {}) {
-  const TemporaryDirectory directory;
-  const std::string events = (directory / "events").string();
+// Plays a scenario of embedder.c.
+ProcessEnd end_of(const std::string& scenario, const std::string& events) {
   Command command;
   command.program = TASKHOST_TEST_EMBEDDER;
   command.arguments = {scenario, events, plugin_directory().string()};
-  ProcessEnd end = Process(command).wait();
+  return Process(command).wait();
+}
+ProcessEnd end_of(const std::string& scenario) {
+  const TemporaryDirectory directory;
+  return end_of(scenario, (directory / "events").string());
+}
+
+// And judges the events of each of its hosts.
+ProcessEnd play(const std::string& scenario, std::size_t hosts, RunFacts facts = {}) {
+  const TemporaryDirectory directory;
+  const std::string events = (directory / "events").string();
+  ProcessEnd end = end_of(scenario, events);
   INFO(end.summary());
   CHECK(end.status == 0);
   std::istringstream lines(end.out);
@@ -112,4 +122,45 @@ TEST_CASE("wrong optional fields of the program's own tasks are refused with a t
 TEST_CASE("a struct from before the optional fields means a task without them") { play("an older struct", 1); }
 TEST_CASE("tasks of a manifest may come after the program's own, and a C program explains it") {
   play("a manifest after an own task", 1, {.special = {{"last", {.after = {"own"}}}}});
+}
+
+TEST_CASE("a program that calls exit while its host runs is told so, and keeps its status") {
+  const ProcessEnd end = end_of(GENERATE("exit while it runs", "quick_exit while it runs"));
+  INFO(end.summary());
+  CHECK(end.status == 7);
+  CHECK(lines_with(end.err, {"the program called exit() while its host was running"}).size() == 1);
+}
+TEST_CASE("whoever calls exit on a thread that is not known may be a plugin or the program") {
+  const ProcessEnd end = end_of("exit on another thread");
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"a thread of a plugin's or the program's own called exit()"}));
+}
+TEST_CASE(
+    "an exit of a signal handler on the thread that waits for the host may be a plugin's: the status is a failure's") {
+  const ProcessEnd end = end_of("exit of a handler while it waits");
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"a signal handler of a plugin's or the program's own called exit()"}));
+}
+TEST_CASE("a program that has loaded a host may exit before it starts it") {
+  const ProcessEnd end = end_of("exit before the start");
+  INFO(end.summary());
+  CHECK(end.status == 7);
+  CHECK_FALSE(has_line(end.err, {"exit()"}));
+}
+TEST_CASE("crashes from which a program recovers by a handler of its own are not told, and the one in a task is") {
+  if (sanitized) return;
+  const ProcessEnd end = end_of("a recovery, then a crash in a task");
+  INFO(end.summary());
+  CHECK(end.signal == SIGSEGV);
+  CHECK(lines_with(end.err, {"SIGSEGV in"}).size() == 1);
+  CHECK(has_line(end.err, {"SIGSEGV in the poll of task 'crashing'"}));
+}
+TEST_CASE("a crash is told though the program has recovered from that of another task") {
+  if (sanitized) return;
+  const ProcessEnd end = end_of("a recovery in a task, then a crash in another");
+  INFO(end.summary());
+  CHECK(end.signal == SIGSEGV);
+  CHECK(has_line(end.err, {"SIGSEGV in the run of task 'crashing'"}));
 }

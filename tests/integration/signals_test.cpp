@@ -128,18 +128,22 @@ TEST_CASE("a signal that was subscribed to is harmless between two executions") 
   CHECK(running.finish().status() == 0);
 }
 
-TEST_CASE("two signals of one sender within a second are one request") {
-  const int second = GENERATE(SIGTERM, SIGINT);
+TEST_CASE("two signals within a second are one request, whoever sends them, and the log names the first sender") {
+  const char* second = GENERATE("TERM", "INT");
   Scene scene;
   add_slow_task(scene);
   Running running = scene.start();
   running.wait_for("task_started", "slow");
   running.send(SIGTERM);
   running.wait_for("host_stopping");
-  running.send(second);
+  Command other;
+  other.program = "/bin/sh";
+  other.arguments = {"-c", std::string("kill -") + second + " " + std::to_string(running.process().id())};
+  CHECK(Process(other).wait().status == 0);
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(run.events.story("slow") == "task_started task_stopping task_stopped");
+  CHECK(has_line(run.log(), {"stopping: signal SIGTERM, from process " + std::to_string(::getpid())}));
 }
 
 TEST_CASE("a terminal's Ctrl-C, and the signal of a wrapper that has heard it too, are one request") {

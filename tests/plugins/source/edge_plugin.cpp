@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -39,7 +38,7 @@ const struct TakesLong {
 const struct Global {
   ~Global() { std::fputs("the global is destroyed\n", stderr); }
 } global;
-#elif defined(EDGE_EXIT_TAKES_A_SECOND) || defined(EDGE_TICKS_AT_EXIT)
+#elif defined(EDGE_EXIT_TAKES_A_SECOND)
 const struct TakesASecond {
   ~TakesASecond() {
     std::fputs("destroying the global\n", stderr);
@@ -47,6 +46,16 @@ const struct TakesASecond {
     std::fputs("the global is destroyed\n", stderr);
   }
 } takes_a_second;
+#elif defined(EDGE_EXIT_HANGS_DEAF)
+const struct HangsDeaf {
+  ~HangsDeaf() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    std::signal(SIGALRM, SIG_IGN);
+    std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+} hangs_deaf;
 #elif defined(EDGE_EXIT_HANGS)
 const struct Hangs {
   ~Hangs() {
@@ -146,11 +155,6 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   std::raise(number);
 #elif defined(EDGE_POLL_QUICK_EXITS)
   std::quick_exit(0);
-#elif defined(EDGE_TICKS_AT_EXIT)
-  std::signal(SIGALRM, [](int) {});
-  timer_t timer{};
-  const itimerspec often{.it_interval = {0, 5'000'000}, .it_value = {0, 5'000'000}};
-  if (::timer_create(CLOCK_MONOTONIC, nullptr, &timer) == 0) ::timer_settime(timer, 0, &often, nullptr);
 #elif defined(EDGE_POLL_ABORTS)
   std::abort();
 #elif defined(EDGE_POLL_LEAVES_THREAD)

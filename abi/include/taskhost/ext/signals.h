@@ -7,7 +7,7 @@
  * NULL where the program around the host keeps its signals to itself.
  * While an execution subscribes to INTERRUPT or TERMINATE, the first of them is that task's business and the host does
  * not stop because of it; a second one ends the program at once, whoever subscribed, unless the executions that got the
- * first have ended since and the host goes on. Two within a second from the same process are one.
+ * first have ended since and the host goes on. Two within a second are one, but for a terminal's.
  * A signal that any execution has subscribed to stays the host's: HANGUP, USER1 and USER2 do nothing while no execution
  * subscribes to them. HANGUP that none ever wanted stops the host in order.
  */
