@@ -7,7 +7,6 @@
 #include <deque>
 #include <mutex>
 #include <stdexcept>
-#include <vector>
 
 #include "signal_stack.hpp"
 #include "taskhost/core/system_failure.hpp"
@@ -42,6 +41,7 @@ struct JobThreads::State {
   struct Worker {
     pthread_t thread{};
     const Job* job = nullptr;  // that it runs
+    bool is_left = false;      // at the end, to itself
   };
   explicit State(JobThreadOptions its_options) : options(std::move(its_options)) {}
 
@@ -49,7 +49,8 @@ struct JobThreads::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::shared_ptr<Job>> jobs;
-  std::deque<Worker> workers;  // never shrinks: numbers stay
+  std::deque<std::shared_ptr<Job>> never_begun;  // at the end, which needs no memory
+  std::deque<Worker> workers;                    // never shrinks: numbers stay
   std::size_t idle = 0;
   std::size_t free_seen = 0;   // so many workers at least have nothing to do, and no job in the queue is theirs
   std::size_t unsearched = 0;  // launches since all workers were looked through
@@ -106,22 +107,20 @@ void JobThreads::State::add_worker(const std::shared_ptr<State>& self) {
 JobThreads::JobThreads(JobThreadOptions options) : state_(std::make_shared<State>(std::move(options))) {}
 
 JobThreads::~JobThreads() {
-  std::vector<pthread_t> joinable;
-  std::deque<std::shared_ptr<Job>> abandoned;
   {
     const std::lock_guard lock(state_->mutex);
     state_->closing = true;
-    state_->jobs.swap(abandoned);
+    state_->jobs.swap(state_->never_begun);
     for (State::Worker& worker : state_->workers) {
-      if (worker.job != nullptr && !worker.job->finished()) {
-        ::pthread_detach(worker.thread);
-      } else {
-        joinable.push_back(worker.thread);
-      }
+      worker.is_left = worker.job != nullptr && !worker.job->finished();
+      if (worker.is_left) ::pthread_detach(worker.thread);
     }
   }
   state_->changed.notify_all();
-  for (const pthread_t thread : joinable) ::pthread_join(thread, nullptr);
+  for (const State::Worker& worker : state_->workers) {
+    if (!worker.is_left) ::pthread_join(worker.thread, nullptr);
+  }
+  state_->never_begun.clear();
 }
 
 void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {

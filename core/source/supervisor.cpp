@@ -118,6 +118,8 @@ class Supervisor::Implementation final : public ShardOwner {
     try {
       if (!failure) {
         fill_control();
+        task_count_ = tasks_.size();
+        tasks_ = {};  // which may need memory
         control_thread_ = new_thread([this, go = go_.get_future()]() mutable {
           if (!go.get()) return;
           pthread_setname_np(pthread_self(), "th-control");
@@ -135,8 +137,6 @@ class Supervisor::Implementation final : public ShardOwner {
       }
       std::rethrow_exception(failure);
     }
-    task_count_ = tasks_.size();
-    tasks_ = {};
     prepared_ = true;
   }
 

@@ -313,11 +313,20 @@ int run_words(int argument_count, char** arguments) {
   }
 }
 
+// Whatever mask was inherited: before a host has its handlers they end the program, as by default.
+void hear_signals() {
+  sigset_t ours;
+  ::sigemptyset(&ours);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&ours, number);
+  ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+}
+
 }  // namespace
 
 int run_command_line(int argument_count, char** arguments) {
   open_standard_streams();
   leave_first_process();
+  hear_signals();
   keep_stderr();
   ignore_failed_writes();
   // Whatever was loaded may have destructors and exit handlers that take their time.

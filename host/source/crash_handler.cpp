@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <mutex>
 #include <string_view>
 
@@ -135,15 +138,36 @@ void on_crash(int number, siginfo_t* info, void* context) {
   if (!crash->comes_again || info->si_code <= 0) ::raise(number);
 }
 
+// For handlers on a thread that has none. It is not the handler's own, which another thread may destroy.
+class ThreadsStack {
+ public:
+  ThreadsStack() noexcept {
+    stack_t stack{};
+    stack.ss_sp = memory_.data();
+    stack.ss_size = memory_.size();
+    (void)::sigaltstack(&stack, nullptr);
+  }
+  ~ThreadsStack() {
+    stack_t now{};
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    if (::sigaltstack(nullptr, &now) == 0 && now.ss_sp == memory_.data()) (void)::sigaltstack(&none, nullptr);
+  }
+  ThreadsStack(const ThreadsStack&) = delete;
+  ThreadsStack& operator=(const ThreadsStack&) = delete;
+
+ private:
+  alignas(16) std::array<std::byte, std::size_t{32} << 10> memory_;  // not touched until it is needed
+};
+
 }  // namespace
 
 CrashHandler::CrashHandler() {
   stack_t stack{};
   if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {
-    stack.ss_sp = stack_.data();
-    stack.ss_size = stack_.size();
-    stack.ss_flags = 0;
-    (void)::sigaltstack(&stack, nullptr);
+    static thread_local std::unique_ptr<ThreadsStack> threads_own;
+    threads_own = nullptr;
+    threads_own = std::unique_ptr<ThreadsStack>(new ThreadsStack);
   }
   sigset_t all;  // a blocked one would end the process past the handler
   ::sigemptyset(&all);
@@ -174,12 +198,6 @@ CrashHandler::~CrashHandler() {
       const bool ours = (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_crash;
       if (ours) ::sigaction(crashes[i].number, &former[i], nullptr);
     }
-  }
-  stack_t stack{};
-  if (::sigaltstack(nullptr, &stack) == 0 && stack.ss_sp == stack_.data()) {
-    stack = {};
-    stack.ss_flags = SS_DISABLE;
-    (void)::sigaltstack(&stack, nullptr);
   }
 }
 

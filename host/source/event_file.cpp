@@ -217,8 +217,10 @@ void EventFile::flush() {
 // Until a page, or the line if it is longer, goes in whole. An event that waits here is still the host's, which counts
 // it if it leaves this thread behind; and no half a line is left then either.
 void EventFile::wait_for_reader(std::size_t size) {
+  if (over_) return;
   while (!is_ready(descriptor_, POLLOUT, retry_ms)) continue;
-  while (!takes_whole(descriptor_, size)) ::poll(nullptr, 0, 1);
+  // That its other end is gone is an event of its own, which the write tells.
+  while (!takes_whole(descriptor_, size) && !is_ready(descriptor_, 0, 1)) continue;
 }
 
 // ECANCELED: the end has been told, and nothing may come after it.

@@ -62,7 +62,7 @@ void on_exit(std::optional<int> status) {
   if (const char* path = library_being_loaded()) {
     leave(std::string(path) + ": it ended the process while it was loaded (rule 1.3)", TASKHOST_RESULT_BAD_PLUGIN);
   }
-  const std::string what = " called exit(), which ends the host with all its tasks (rule 3.8)";
+  constexpr const char* what = " called exit(), which ends the host with all its tasks (rule 3.8)";
   if (const Execution* execution = Execution::current()) {
     leave("task '" + std::string(execution->task_name()) + "'" + what, TASKHOST_RESULT_TASK_FAILED);
   }
@@ -70,10 +70,10 @@ void on_exit(std::optional<int> status) {
   const Host* host = process_owner.load();
   if (host == nullptr) return;
   if (is_waiting) {
-    leave("a signal handler of a plugin's or the program's own" + what, TASKHOST_RESULT_TASK_FAILED);
+    leave(std::string("a signal handler of a plugin's or the program's own") + what, TASKHOST_RESULT_TASK_FAILED);
   }
   if (::gettid() != ::getpid() && ::gettid() != owner_thread.load()) {
-    leave("a thread of a plugin's or the program's own" + what, TASKHOST_RESULT_TASK_FAILED);
+    leave(std::string("a thread of a plugin's or the program's own") + what, TASKHOST_RESULT_TASK_FAILED);
   }
   if (host->state() == TASKHOST_STATE_CREATED) return;
   const std::string words =

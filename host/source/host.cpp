@@ -403,10 +403,10 @@ int Host::wait() {
   const HostResult result = supervisor_->wait();
   waited_ = true;
   if (signals_) signals_->close();  // but kept: an abandoned task may still call in
-  release_process(*this);
   must_stay_ = supervisor_->abandoned_threads();
   if (!events_->close()) must_stay_ = true;
   log_->finish();
+  release_process(*this);  // an exit() of a plugin's thread meanwhile is told, and does not pass for the end
   const int status = static_cast<int>(result);
   status_.store(status, std::memory_order_release);
   stopped_.store(true, std::memory_order_release);

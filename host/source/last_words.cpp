@@ -61,7 +61,9 @@ void last_words(std::string_view text) noexcept {
   std::array<char, line_limit> line;
   text = text.substr(0, line.size() - begin.size() - 1);
   std::memcpy(line.data(), begin.data(), begin.size());
-  std::memcpy(line.data() + begin.size(), text.data(), text.size());
+  std::transform(text.begin(), text.end(), line.begin() + begin.size(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;  // of a name: it stays one line
+  });
   std::size_t left = begin.size() + text.size();
   line[left++] = '\n';
 
