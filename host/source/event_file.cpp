@@ -112,7 +112,9 @@ EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : p
 
 void EventFile::take_stream(int stream) {
   const int flags = ::fcntl(stream, F_GETFL);
-  if (flags != -1 && (flags & O_ACCMODE) == O_RDONLY) {
+  // One that the program was not given is one of its own.
+  const bool is_own = (::fcntl(stream, F_GETFD) & FD_CLOEXEC) != 0;
+  if (flags == -1 || is_own || (flags & O_ACCMODE) == O_RDONLY) {
     errno = EBADF;
     return;
   }

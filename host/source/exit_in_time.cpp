@@ -2,6 +2,7 @@
 
 #include <semaphore.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <string>
 #include <system_error>
 
 #include "emergency_thread.hpp"
@@ -46,6 +48,18 @@ void* wait_for_the_end(void* /*unused*/) {
   end_at_once();
 }
 
+// As the library tells it of its own threads.
+std::string words_of_refusal(int error) {
+  if (error != EAGAIN) {
+    return "a seccomp filter or a container's profile seems to be in the way: the system refuses clone3, for a thread";
+  }
+  rlimit limit{};
+  const bool is_limited = ::getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return "the system gives no further thread: RLIMIT_NPROC is " +
+         (is_limited ? std::to_string(limit.rlim_cur) : "unlimited") +
+         "; raise it (ulimit -u), the cgroup's pids.max, or the memory that there is for stacks";
+}
+
 void end_after(int duration_s) {
   steps = duration_s * steps_per_s;
   if (ready) ::sem_post(&leaving);
@@ -58,9 +72,7 @@ void prepare_exit() {
   sigset_t all;  // what a plugin does to its handlers and its masks is none of this thread's business
   ::sigfillset(&all);
   if (const int error = make_emergency_thread(wait_for_the_end, all); error != 0) {
-    throw std::system_error(error, std::generic_category(),
-                            "the system gives no thread to end it in time; raise RLIMIT_NPROC (ulimit -u), the "
-                            "cgroup's pids.max, or the memory that there is for stacks");
+    throw std::system_error(error, std::generic_category(), words_of_refusal(error));
   }
   ready = true;
 }

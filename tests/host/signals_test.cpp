@@ -46,13 +46,12 @@ struct Scene {
   Signals signals{[this] { return stopping; }, [this](Verdict, SignalHandler::Arrival) { ++acts; }};
 };
 
-// Of two senders, so that they are two.
+// As two of a terminal's, which are never one.
 void request_end_twice() {
-  for (const pid_t sender : {1, 2}) {
+  for (int request = 0; request < 2; ++request) {
     siginfo_t info{};
     info.si_signo = SIGTERM;
-    info.si_code = SI_QUEUE;
-    info.si_pid = sender;
+    info.si_code = SI_KERNEL;
     ::syscall(SYS_rt_sigqueueinfo, ::getpid(), SIGTERM, &info);
   }
 }
