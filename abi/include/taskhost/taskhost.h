@@ -77,14 +77,15 @@ extern "C" {
  * subscribe to signals. One that comes before the start is a stop at the start: nothing is started. What was ignored
  * before stays so unless a task subscribes to it. A second SIGINT or SIGTERM ends the process with status 4 within a
  * second or so, until the host is destroyed; two within a second are one, but for a terminal's. SIGPIPE does nothing
- * from then on; the other signals have their former actions again when the host is destroyed, whatever threads it leaves
- * behind. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the program's.
- * In a process with the id 1, orphans are the program's to reap.
+ * from then on; the other signals have their former actions again when the host is destroyed, whatever threads it
+ * leaves behind. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the
+ * program's. In a process with the id 1, orphans are the program's to reap.
  *
- * A plugin that calls exit or quick_exit ends the process with status 1. So does any thread while the host runs that may
- * be a plugin's, and a signal handler on one that is in run or wait. The main thread, and the one that loaded or started
- * the host, keep their status, and a line on stderr says that the host was running: its tasks are not stopped, and after
- * exit (not quick_exit) no further exit handlers run and stdio is not flushed. So call taskhost_destroy first. */
+ * A plugin that calls exit or quick_exit ends the process with status 1. So does any thread while the host runs that
+ * may be a plugin's, and a signal handler on one that is in run or wait. The main thread, and the one that loaded or
+ * started the host, keep their status, and a line on stderr says that the host was running: its tasks are not stopped,
+ * and after exit (not quick_exit) no further exit handlers run and stdio is not flushed. So call taskhost_destroy
+ * first. */
 #define TASKHOST_HANDLE_SIGNALS 1u
 /* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is told on stderr in one line, with the
  * task or the library that is being loaded; then what was set for it before follows. If that is a handler, such as a
