@@ -16,7 +16,8 @@ void keep_stderr() noexcept;
 // The duplicate, or 2.
 int own_stderr() noexcept;
 
-// As write_in_background does, to the duplicate, and remembers whether a line is unfinished: last words begin a new one.
+// As write_in_background does, to the duplicate, and remembers whether a line is unfinished: last words begin a new
+// one.
 ssize_t write_to_stderr(std::string_view text) noexcept;
 
 // "taskhost: TEXT", a line. A reader that does not read is waited for a tenth of a second, and no longer.
