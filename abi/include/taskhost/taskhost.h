@@ -288,7 +288,9 @@ TASKHOST_API int32_t taskhost_verify(const taskhost_verify_options *options,
 
 /* [owner] Stops a running host first, and waits for it. NULL: no effect. Where blocking tasks were abandoned, what
  * their threads still use stays in memory. The log's receiver is not called any more after it: a call that is going on
- * has five seconds to return; if it does not, the program has to leave log_user's memory alone until its end. */
+ * has five seconds to return; if it does not, the program has to leave log_user's memory alone until its end. It waits
+ * for the destructors of thread-local data that plugins left in the host's threads, however long they take (rule 5.4).
+ */
 TASKHOST_API void taskhost_destroy(taskhost_host *host);
 
 #ifdef __cplusplus
