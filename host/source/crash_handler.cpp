@@ -167,7 +167,7 @@ CrashHandler::CrashHandler() {
   if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {
     static thread_local std::unique_ptr<ThreadsStack> threads_own;
     threads_own = nullptr;
-    threads_own = std::unique_ptr<ThreadsStack>(new ThreadsStack);
+    threads_own = std::make_unique<ThreadsStack>();
   }
   sigset_t all;  // a blocked one would end the process past the handler
   ::sigemptyset(&all);
