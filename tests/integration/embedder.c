@@ -58,6 +58,14 @@ void stage_open(stage* self, const taskhost_options* options) {
   REQUIRE(taskhost_on_event(self->host, record, self) == TASKHOST_RESULT_OK);
 }
 
+void stage_open_with(stage* self, uint32_t flags) {
+  taskhost_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.flags = flags;
+  stage_open(self, &options);
+}
+
 void stage_skip(int count) { atomic_fetch_add(&stage_count, count); }
 
 void stage_close(stage* self, int32_t status) {

@@ -25,6 +25,7 @@ typedef struct stage {
 } stage;
 
 void stage_open(stage* self, const taskhost_options* options);
+void stage_open_with(stage* self, uint32_t flags);
 void stage_skip(int count);                    /* the next host's number is higher by it */
 void stage_close(stage* self, int32_t status); /* destroys the host; prints "host N status STATUS" */
 void stage_wait_for_starts(stage* self, int count);

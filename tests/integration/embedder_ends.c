@@ -9,16 +9,8 @@
 
 #include "embedder.h"
 
-static void open_with(stage* self, uint32_t flags) {
-  taskhost_options options;
-  memset(&options, 0, sizeof options);
-  options.struct_size = sizeof options;
-  options.flags = flags;
-  stage_open(self, &options);
-}
-
 static void start_host(stage* self) {
-  open_with(self, TASKHOST_HANDLE_SIGNALS);
+  stage_open_with(self, TASKHOST_HANDLE_SIGNALS);
   REQUIRE(add(self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
   REQUIRE(taskhost_start(self->host) == TASKHOST_RESULT_OK);
   stage_wait_for_starts(self, 1);
@@ -66,7 +58,7 @@ static void exit_of_a_handler_while_it_waits(void) {
   pthread_t thread;
   waiting_thread = pthread_self();
   signal(SIGALRM, exit_in_handler);
-  open_with(&self, TASKHOST_HANDLE_SIGNALS);
+  stage_open_with(&self, TASKHOST_HANDLE_SIGNALS);
   REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
   REQUIRE(pthread_create(&thread, NULL, send_alarm, &self) == 0);
   taskhost_run(self.host);
@@ -75,7 +67,7 @@ static void exit_of_a_handler_while_it_waits(void) {
 static void exit_before_the_start(void) {
   static const char manifest[] = "{\"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatory\"}]}";
   stage self;
-  open_with(&self, TASKHOST_HANDLE_SIGNALS);
+  stage_open_with(&self, TASKHOST_HANDLE_SIGNALS);
   REQUIRE(taskhost_load_text(self.host, manifest, strlen(manifest), plugin_directory) == TASKHOST_RESULT_OK);
   exit(7);
 }
@@ -139,7 +131,7 @@ static void start_recovering(stage* self) {
   REQUIRE(setrlimit(RLIMIT_CORE, &no_core) == 0);
   page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(page != MAP_FAILED);
-  open_with(self, TASKHOST_NAME_CRASHES);
+  stage_open_with(self, TASKHOST_NAME_CRASHES);
 }
 
 static const taskhost_factory crashing_factory = {

@@ -8,14 +8,6 @@
 
 #include "embedder.h"
 
-static void open_with(stage* self, uint32_t flags) {
-  taskhost_options options;
-  memset(&options, 0, sizeof options);
-  options.struct_size = sizeof options;
-  options.flags = flags;
-  stage_open(self, &options);
-}
-
 static void* destroy(void* host) {
   taskhost_destroy(host);
   return NULL;
@@ -40,7 +32,7 @@ static void handler_after_its_host_is_destroyed_elsewhere(void) {
   stage self;
   int i;
   size_t k;
-  open_with(&self, TASKHOST_NAME_CRASHES);
+  stage_open_with(&self, TASKHOST_NAME_CRASHES);
   REQUIRE(pthread_create(&thread, NULL, destroy, self.host) == 0);
   pthread_join(thread, NULL);
   for (i = 0; i < blocks; ++i) REQUIRE((block[i] = calloc(1, size_of_block(i))) != NULL);
@@ -74,7 +66,7 @@ static void sigpipe_set_anew_between_hosts(void) {
   for (i = 0; i < 2; ++i) {
     stage self;
     signal(SIGPIPE, SIG_DFL);
-    open_with(&self, TASKHOST_HANDLE_SIGNALS);
+    stage_open_with(&self, TASKHOST_HANDLE_SIGNALS);
     REQUIRE(add(&self, "writer", &writer_factory, TASKHOST_SHUTDOWN_ON_EXIT, 0) == TASKHOST_RESULT_OK);
     stage_close(&self, taskhost_run(self.host));
   }
@@ -85,7 +77,7 @@ static void sigterm_set_anew_in_a_child(void) {
   stage parents;
   pid_t child;
   int status = 0;
-  open_with(&parents, TASKHOST_HANDLE_SIGNALS);
+  stage_open_with(&parents, TASKHOST_HANDLE_SIGNALS);
   REQUIRE(add(&parents, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
   REQUIRE(taskhost_start(parents.host) == TASKHOST_RESULT_OK);
   stage_wait_for_starts(&parents, 1);
@@ -95,7 +87,7 @@ static void sigterm_set_anew_in_a_child(void) {
     stage childs;
     signal(SIGTERM, SIG_DFL);
     stage_skip(1);
-    open_with(&childs, TASKHOST_HANDLE_SIGNALS);
+    stage_open_with(&childs, TASKHOST_HANDLE_SIGNALS);
     REQUIRE(add(&childs, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
     REQUIRE(taskhost_start(childs.host) == TASKHOST_RESULT_OK);
     stage_wait_for_starts(&childs, 1);
