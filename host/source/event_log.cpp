@@ -156,15 +156,15 @@ std::string EventLog::lost_words() const {
 bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind) {
   // The few of the host itself always get in: how it ended must not be lost.
   if (kind == EventKind::host_stopping || kind == EventKind::host_stopped || worker_done_) return true;
-  if (giving_up_) {
-    giving_up_ = queue_.size() > limits_.queue / 2;
-    return !giving_up_;
+  if (skipping_) {
+    skipping_ = queue_.size() > limits_.queue / 2;
+    return !skipping_;
   }
   if (queue_.size() < limits_.queue) return true;
   Patience left(limits_.patience, limits_.patience);
   while (!emptied_.wait_until(lock, left.next(), [this] { return queue_.size() < limits_.queue; })) {
     if (left.stood_still()) continue;
-    giving_up_ = true;
+    skipping_ = true;
     return false;
   }
   return true;

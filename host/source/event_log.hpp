@@ -99,7 +99,7 @@ class EventLog final : public EventSink {
   std::atomic<std::uint64_t> handed_out_{0};
   std::atomic<bool> given_up_{false};  // what is not handed out has been told as lost
   std::atomic<bool> hurrying_{false};  // close has no more time for what waits
-  bool giving_up_ = false;             // the reader is too slow: what comes is lost until half of the queue is free
+  bool skipping_ = false;              // the reader is too slow: what comes is lost until half of the queue is free
   bool closing_ = false;
   bool stopped_ = false;  // host_stopped was published: nothing comes after it
   bool worker_done_ = true;

@@ -42,20 +42,6 @@ void print_out(const char* format, ...) {
   }
 }
 
-std::string printable(std::string_view text) {
-  std::string shown;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      shown += c;
-      continue;
-    }
-    constexpr std::string_view digits = "0123456789abcdef";
-    shown.append("\\x").append({digits[byte >> 4], digits[byte & 15]});
-  }
-  return shown;
-}
-
 int print_out_error() noexcept { return first_error; }
 
 }  // namespace taskhost

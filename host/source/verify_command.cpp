@@ -10,6 +10,7 @@
 #include <map>
 #include <random>
 
+#include "manifest_text.hpp"
 #include "printed.hpp"
 #include "taskhost/taskhost.h"
 
@@ -93,7 +94,7 @@ class Printer {
       return;
     }
     const std::size_t notes = count(TASKHOST_VERDICT_NOTE);
-    print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", printable(plugin).c_str(),
+    print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", printable_path(plugin).c_str(),
               count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_HOLDS) == 1 ? "holds" : "hold",
               count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
               notes == 0 ? "" : (", " + std::to_string(notes) + (notes == 1 ? " note" : " notes")).c_str(),

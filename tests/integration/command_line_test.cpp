@@ -244,7 +244,7 @@ TEST_CASE("a path with control characters stays one line in what check prints") 
   const ProcessEnd end = Process(command).wait();
   INFO(end.summary());
   CHECK(end.status == 0);
-  CHECK(has_line(end.out, {"a\\x0ab\\x1b[31m.json: in order, 1 task"}));
+  CHECK(has_line(end.out, {"a\\u000ab\\u001b[31m.json: in order, 1 task"}));
 }
 
 TEST_CASE("warn is a log level as well as warning") {

@@ -373,14 +373,27 @@ TEST_CASE("a reader that goes away while an event longer than a page waits for r
   CHECK(process.wait().status == 0);
 }
 
+TEST_CASE("exit() of a plugin's thread while the last events wait for their reader does not replace the status") {
+  Scene scene;
+  scene.add(task("late", test_plugin_path("exits_late").string(), "shutdown_on_exit"));
+  const Pipe out;
+  out.fill();
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"events are lost"}));
+}
+
 TEST_CASE("a FIFO's name with control characters stays one line in what is told at the end") {
   Scene scene;
-  add_short_task(scene);
+  scene.add(task("storm", "probe", "detachable", probe_that_ends("error"), 1000));  // more than the FIFO takes
   const fs::path fifo = scene.directory() / "fifo\n2026-01-01 error forged";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   const ProcessEnd end = Process(events_to(scene, fifo.string())).wait();
   INFO(end.summary());
-  CHECK(has_line(end.err, {"nobody reads the events"}));
+  CHECK(has_line(end.err, {"nobody reads the events", "more events are lost"}));
   for (const std::string& line : lines_with(end.err, {"forged"})) CHECK_FALSE(line.starts_with("2026-01-01"));
 }
 

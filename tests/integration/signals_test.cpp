@@ -32,6 +32,20 @@ void add_slow_task(Scene& scene) {
   scene.add(task("slow", "probe", "mandatory", slow));
 }
 
+// False: it can't be had here.
+bool with_signals_blocked(Command& command) {
+  Command probe;
+  probe.program = "/usr/bin/env";
+  probe.arguments = {"--block-signal=TERM,INT,HUP", "true"};
+  if (Process(probe).wait().status != 0) {
+    WARN("skipped: env has no --block-signal");
+    return false;
+  }
+  command.arguments.insert(command.arguments.begin(), {probe.arguments.front(), command.program.string()});
+  command.program = probe.program;
+  return true;
+}
+
 void wait_out_one_request() { std::this_thread::sleep_for(std::chrono::milliseconds(1100)); }
 
 }  // namespace
@@ -74,24 +88,30 @@ TEST_CASE("a signal that was ignored when the host was started stays ignored") {
 
 TEST_CASE("a signal that was blocked when the host was started stops it all the same") {
   const int signal = GENERATE(SIGTERM, SIGINT, SIGHUP);
-  Command probe;
-  probe.program = "/usr/bin/env";
-  probe.arguments = {"--block-signal=TERM,INT,HUP", "true"};
-  if (Process(probe).wait().status != 0) {
-    WARN("skipped: env has no --block-signal");
-    return;
-  }
   Scene scene;
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   Command command = scene.command();
-  command.arguments.insert(command.arguments.begin(), {probe.arguments.front(), command.program.string()});
-  command.program = probe.program;
+  if (!with_signals_blocked(command)) return;
   Running running = scene.start(command);
   running.wait_for("task_started", "reader");
   running.send(signal);
   const Run run = running.finish(std::chrono::seconds(60));
   CHECK(run.status() == 0);
   CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("a signal that was blocked ends the program also while it waits for its manifest") {
+  Scene scene;
+  const Pipe in;  // nobody writes to it
+  Command command = scene.command();
+  command.arguments = {"run", "-"};
+  command.in_descriptor = in.read_end();
+  if (!with_signals_blocked(command)) return;
+  Process process(command);
+  const std::string name = "/proc/" + std::to_string(process.id()) + "/comm";
+  REQUIRE(eventually([&] { return read_file(name) == "taskhost\n"; }));  // and env no more
+  process.send(SIGTERM);
+  CHECK(process.wait().signal == SIGTERM);
 }
 
 TEST_CASE("a host that plain timeout(1) ends stops in order, each time") {

@@ -157,6 +157,12 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   std::quick_exit(0);
 #elif defined(EDGE_POLL_ABORTS)
   std::abort();
+#elif defined(EDGE_EXITS_LATE)
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    std::exit(0);
+  }).detach();
+  return exec->services->fail(exec, "broken", 6);
 #elif defined(EDGE_POLL_LEAVES_THREAD)
   ::pthread_exit(nullptr);
 #elif defined(EDGE_STACK_OVERFLOWS)
