@@ -54,6 +54,7 @@ void request_end_twice() {
     info.si_code = SI_KERNEL;
     ::syscall(SYS_rt_sigqueueinfo, ::getpid(), SIGTERM, &info);
   }
+  ::kill(::getpid(), 0);  // the thread sanitizer hands signals out at the next call that it knows
 }
 
 auto handler_of(int number) {
