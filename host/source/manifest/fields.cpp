@@ -156,7 +156,8 @@ std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, 
                                                       ManifestFaults& faults) {
   const std::string expected = "expected a duration such as " + std::string(duration_examples) + ", found ";
   if (node.kind != NodeKind::string) {
-    const std::string hint = node.kind == NodeKind::number ? "; it is a string with a unit" : "";
+    const bool is_number = node.kind == NodeKind::number;
+    const std::string hint = is_number ? "; write it as a string with a unit, such as \"10s\"" : "";
     faults.add(node.offset, pointer, expected + found_words(node) + hint);
     return std::nullopt;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 
 namespace taskhost {
 namespace {
@@ -18,7 +19,7 @@ std::size_t count_digits(std::string_view text) {
 
 DurationReading refuse(std::string problem) { return {std::nullopt, std::move(problem)}; }
 
-DurationReading refuse_too_long() { return refuse("it is longer than 365 days, the most that is allowed"); }
+DurationReading refuse_too_long() { return refuse("write 365 days (\"8760h\") at most"); }
 
 // Saturates above `longest`: however many digits there are, the sum can't overflow.
 std::uint64_t whole_number(std::string_view digits) {
@@ -29,34 +30,11 @@ std::uint64_t whole_number(std::string_view digits) {
   return value;
 }
 
-std::string unit_problem(std::string_view unit) {
-  if (unit.empty()) {
-    return "the unit is missing (ns, us, ms, s, m or h)";
-  }
-  if (unit.front() == ' ' || unit.front() == '\t') {
-    return "there is no space between number and unit";
-  }
-  if (unit.front() == ',') {
-    return "decimals follow a point, not a comma";
-  }
-  if (unit.front() == '.') {
-    return "at least one digit follows the point";
-  }
-  return "the unit is one of ns, us, ms, s, m and h, in lower case";
-}
-
-}  // namespace
-
-DurationReading parse_duration(std::string_view text) {
-  if (text.empty()) {
-    return refuse("it is empty");
-  }
-  if (text.front() == '-' || text.front() == '+') {
-    return refuse("it has no sign");
-  }
+// Without a problem in words: it is no duration.
+DurationReading read(std::string_view text) {
   const std::string_view whole = text.substr(0, count_digits(text));
   if (whole.empty()) {
-    return refuse("it begins with a digit");
+    return {};
   }
   text.remove_prefix(whole.size());
 
@@ -68,10 +46,10 @@ DurationReading parse_duration(std::string_view text) {
   const auto unit = std::find_if(duration_units.begin(), duration_units.end(),
                                  [&](const DurationUnit& known) { return known.name == text; });
   if (unit == duration_units.end()) {
-    return refuse(unit_problem(text));
+    return {};
   }
   if (decimals.size() > most_decimals) {
-    return refuse("it has more than nine decimals");
+    return refuse("write nine decimals at most");
   }
 
   const std::uint64_t count = whole_number(whole);
@@ -91,6 +69,38 @@ DurationReading parse_duration(std::string_view text) {
     return refuse_too_long();
   }
   return {std::chrono::nanoseconds(static_cast<std::int64_t>(sum)), {}};
+}
+
+// What to do about what is no duration: best of all, the right one.
+std::string advice(std::string_view text) {
+  struct Slip {
+    const char* what_to_do;
+    std::string right;
+  };
+  std::string squeezed;
+  std::string pointed(text);
+  std::string lowered(text);
+  std::copy_if(text.begin(), text.end(), std::back_inserter(squeezed), [](char c) { return c != ' ' && c != '\t'; });
+  std::replace(pointed.begin(), pointed.end(), ',', '.');
+  for (char& c : lowered) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const std::string rest(text.substr(text.empty() ? 0 : 1));
+  for (const Slip& slip : {Slip{"remove the space: ", squeezed}, Slip{"write a point for the comma: ", pointed},
+                           Slip{"write the unit in lower case: ", lowered},
+                           Slip{"begin with a digit: ", text.starts_with('.') ? '0' + pointed : ""},
+                           Slip{"leave out the sign: ", text.starts_with('+') ? rest : ""},
+                           Slip{"add a unit (ns, us, ms, s, m or h), as in ", pointed + 's'}}) {
+    if (read(slip.right).value) return slip.what_to_do + ('"' + slip.right + '"');
+  }
+  if (text.starts_with('-')) return "a duration can't be negative";
+  return "write a number and a unit (ns, us, ms, s, m or h), such as \"10s\"";
+}
+
+}  // namespace
+
+DurationReading parse_duration(std::string_view text) {
+  DurationReading reading = read(text);
+  if (!reading.value && reading.problem.empty()) reading.problem = advice(text);
+  return reading;
 }
 
 }  // namespace taskhost

@@ -242,20 +242,20 @@ TEST_CASE("numbers out of range are told with the range") {
 TEST_CASE("bad durations are told with what one looks like") {
   check({
       {top(R"("shutdown_timeout": 10)"),
-       {"m: /shutdown_timeout " + duration_expected + "a number (10); it is a string with a unit"}},
+       {"m: /shutdown_timeout " + duration_expected +
+        R"(a number (10); write it as a string with a unit, such as "10s")"}},
       {top(R"("shutdown_timeout": null)"), {"m: /shutdown_timeout " + duration_expected + "null"}},
       {top(R"("shutdown_timeout": "10")"),
-       {"m: /shutdown_timeout " + duration_expected + R"("10"; the unit is missing (ns, us, ms, s, m or h))"}},
+       {"m: /shutdown_timeout " + duration_expected + R"("10"; add a unit (ns, us, ms, s, m or h), as in "10s")"}},
       {top(R"("defaults": {"stop_timeout": "-1s"})"),
-       {"m: /defaults/stop_timeout " + duration_expected + R"("-1s"; it has no sign)"}},
+       {"m: /defaults/stop_timeout " + duration_expected + R"("-1s"; a duration can't be negative)"}},
       {mandatory(R"("stop_timeout": "10 s")"),
-       {"m: /tasks/0/stop_timeout " + duration_expected + R"("10 s"; there is no space between number and unit)"}},
+       {"m: /tasks/0/stop_timeout " + duration_expected + R"("10 s"; remove the space: "10s")"}},
       {mandatory(R"("stop_timeout": "2d")"),
        {"m: /tasks/0/stop_timeout " + duration_expected +
-        R"("2d"; the unit is one of ns, us, ms, s, m and h, in lower case)"}},
+        R"("2d"; write a number and a unit (ns, us, ms, s, m or h), such as "10s")"}},
       {mandatory(R"("stop_timeout": "366000h")"),
-       {"m: /tasks/0/stop_timeout " + duration_expected +
-        R"("366000h"; it is longer than 365 days, the most that is allowed)"}},
+       {"m: /tasks/0/stop_timeout " + duration_expected + R"("366000h"; write 365 days ("8760h") at most)"}},
   });
 }
 
@@ -350,7 +350,7 @@ TEST_CASE("all faults are told in one run, in the order of the text") {
         {
             "m: /shards (line 2): expected a whole number from 1 to 256, found a number (0)",
             R"(m: /tasks/0 (line 4): "plugin" is missing; it names the library, such as "plugin": "feed")",
-            R"(m: /tasks/0/stop_timeout (line 4): expected a duration such as "250ms", "10s" or "1.5h", found "1"; the unit is missing (ns, us, ms, s, m or h))",
+            R"(m: /tasks/0/stop_timeout (line 4): expected a duration such as "250ms", "10s" or "1.5h", found "1"; add a unit (ns, us, ms, s, m or h), as in "1s")",
             R"(m: /tasks/0/restarts (line 4): expected a whole number from 0 to 4294967294 or "unlimited", found a number (-1))",
             R"(m: /tasks/0/type (line 4): unknown task type "other"; it is )" + type_words,
             R"(m: /tasks/0/nmae (line 4): unknown field "nmae"; did you mean "name"?)",

@@ -365,7 +365,7 @@ TEST_CASE("a value that is wrong is told once, and not what follows from its abs
   check({
       {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "x"})"),
        {at("/backoff/initial",
-           R"(expected a duration such as "250ms", "10s" or "1.5h", found "x"; it begins with a digit)")}},
+           R"(expected a duration such as "250ms", "10s" or "1.5h", found "x"; write a number and a unit (ns, us, ms, s, m or h), such as "10s")")}},
       {mandatory(R"("restarts": -1, "window": "1s")"),
        {at("/restarts", R"(expected a whole number from 0 to 4294967294 or "unlimited", found a number (-1))")}},
       {mandatory(R"("ready": "notfy", "start_timeout": "1s")"),
