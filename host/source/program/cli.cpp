@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +14,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -24,6 +27,7 @@
 #include "program/verify_command.hpp"
 #include "system/last_words.hpp"
 #include "taskhost/taskhost.h"
+#include "text/nearest_word.hpp"
 
 namespace taskhost {
 
@@ -223,17 +227,51 @@ constexpr const char* footer =
     "3 a plugin could not be loaded; 4 a task did not stop in time; 5 the system refused what the host needs.\n"
     "A second SIGINT or SIGTERM ends it at once with 4.";
 
+constexpr std::array<std::string_view, 5> verbs = {"run", "check", "inspect", "new", "verify"};
+
 // `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is no verb and no option is a manifest. Options
 // may come before it, so look for the first word that is not an option's.
 std::vector<std::string> with_verb(int argument_count, char** arguments) {
   std::vector<std::string> words(arguments + 1, arguments + argument_count);
-  static const std::vector<std::string> verbs = {"run", "check", "inspect", "new", "verify"};
   static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
   const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
   const bool asks =
       !words.empty() && std::find(own_options.begin(), own_options.end(), words.front()) != own_options.end();
   if (!words.empty() && !has_verb && !asks) words.insert(words.begin(), "run");
   return words;
+}
+
+// Empty if the first word may be meant as it is.
+std::string verb_that_was_meant(const char* word) {
+  struct stat status {};
+  const bool is_plain = std::string_view(word).find_first_of("-./") == std::string_view::npos;
+  const bool is_verb = std::find(verbs.begin(), verbs.end(), word) != verbs.end();
+  return is_plain && !is_verb && ::stat(word, &status) != 0 ? std::string(nearest_word(word, verbs)) : std::string();
+}
+
+// What is wrong with the words, and what would be right.
+std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
+  const auto called = app->get_subcommands();
+  const CLI::App& command = called.empty() ? *app : *called.front();
+  const std::string name = called.empty() ? "taskhost" : "taskhost " + command.get_name();
+  std::string words = error.what();
+  if (const auto unexpected = app->remaining(true); !unexpected.empty()) {
+    const auto is_option = [](const std::string& word) { return word.starts_with('-'); };
+    const auto option = std::find_if(unexpected.begin(), unexpected.end(), is_option);
+    if (option == unexpected.end()) {
+      words = "\"" + printable(unexpected.front()) + "\" is one word too many";
+    } else {
+      words = "there is no option \"" + printable(*option) + '"';
+      std::vector<std::string> names;
+      for (const CLI::Option* known : command.get_options()) {
+        for (const std::string& its : known->get_lnames()) names.push_back("--" + its);
+      }
+      const std::vector<std::string_view> known_names(names.begin(), names.end());
+      const std::string_view meant = nearest_word(*option, known_names);
+      if (!meant.empty()) words += "; did you mean \"" + std::string(meant) + "\"?";
+    }
+  }
+  return name + ": " + words + "\nTry: " + name + " --help\n";
 }
 
 // What was printed counts only once it has arrived.
@@ -253,6 +291,7 @@ int run_words(int argument_count, char** arguments) {
   app.set_version_flag("--version", std::string("taskhost ") + taskhost_version());
   app.require_subcommand(1);
   app.footer(footer);
+  app.failure_message(usage_fault);
 
   CLI::App* run_command = app.add_subcommand("run", "Run a manifest, or a directory of plugins, until it has stopped");
   run_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
@@ -290,6 +329,11 @@ int run_words(int argument_count, char** arguments) {
     std::vector<std::string> words = with_verb(argument_count, arguments);
     if (words.empty()) {
       std::fputs("taskhost: which manifest? Try: taskhost MANIFEST, or taskhost --help\n", stderr);
+      return TASKHOST_RESULT_BAD_MANIFEST;
+    }
+    if (const std::string verb = verb_that_was_meant(arguments[1]); !verb.empty()) {
+      std::fprintf(stderr, "taskhost: there is no manifest \"%s\"; did you mean \"taskhost %s\"?\n",
+                   printable(arguments[1]).c_str(), verb.c_str());
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
     std::reverse(words.begin(), words.end());  // as CLI11 wants a vector
