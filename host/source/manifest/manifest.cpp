@@ -200,7 +200,8 @@ class ManifestReader final : public ManifestSink {
       std::optional<std::string> name = read_text(node.children[index], element_pointer, longest_name, faults_);
       if (!name) continue;
       if (!seen.insert(*name).second) {
-        faults_.add(node.children[index].offset, element_pointer, quoted_text(*name) + " stands in this list already");
+        faults_.add(node.children[index].offset, element_pointer,
+                    quoted_text(*name) + " is in this list already; remove one of the two");
         continue;
       }
       names.push_back(std::move(*name));
@@ -287,7 +288,7 @@ class ManifestReader final : public ManifestSink {
       const ManifestTask& taken_by = manifest_.tasks[*first];
       faults_.add(node.find("name")->offset, task.pointer + "/name",
                   "the name " + quoted_text(task.name) + " is taken by " + taken_by.pointer + " (line " +
-                      std::to_string(taken_by.line) + "); names are unique");
+                      std::to_string(taken_by.line) + "); give each task a name of its own");
     }
   }
 

@@ -220,7 +220,7 @@ bool PolicyReader::read_outcomes(const ManifestNode& node, const std::string& po
     if (!place) return false;
     const auto outcome = static_cast<Outcome>(*place);
     if (std::find(outcomes.begin(), outcomes.end(), outcome) != outcomes.end()) {
-      faults_.add(word.offset, its_pointer, quoted_text(word.text) + " stands in this list already");
+      faults_.add(word.offset, its_pointer, quoted_text(word.text) + " is in this list already; remove one of the two");
       return false;
     }
     outcomes.push_back(outcome);

@@ -76,7 +76,7 @@ class Explainer {
 
   SyntaxFault explain_comment() const {
     if (text_.substr(at_).starts_with("/*")) {
-      return {at_, "this comment is not closed with */"};
+      return {at_, "close this comment with */"};
     }
     return {at_, "a stray \"/\"; comments begin with // or stand between /* and */"};
   }
@@ -108,7 +108,7 @@ class Explainer {
     }
     const std::string_view digits = word().substr(word().front() == '-' ? 1 : 0);
     if (std::all_of(digits.begin(), digits.end(), is_digit)) {
-      return {at_, "a number does not begin with 0"};
+      return {at_, "write this number without its leading 0"};
     }
     return explain_value();
   }
@@ -132,16 +132,16 @@ class Explainer {
     }
     const std::string_view written = word();
     if (written.empty()) {
-      const std::string hint = here() == '\'' ? "; strings stand in double quotes" : "";
+      const std::string hint = here() == '\'' ? "; write strings in double quotes" : "";
       return fault_here("expected a value, found " + found() + hint);
     }
     if (is_digit(written.front()) || written.front() == '-' || written.front() == '+' || written.front() == '.') {
-      return {at_, quoted_text(written) + " is not a number as JSON writes them; a string stands in double quotes"};
+      return {at_, quoted_text(written) + " is not a number as JSON writes them; write a string in double quotes"};
     }
     static constexpr std::array<std::string_view, 3> literals = {"true", "false", "null"};
     const std::string_view nearest = nearest_word(written, literals);
     return {at_, "expected a value, found " + quoted_text(written) +
-                     (nearest.empty() ? "; strings stand in double quotes"
+                     (nearest.empty() ? "; write strings in double quotes"
                                       : "; did you mean " + std::string(nearest) + '?')};
   }
 
@@ -149,11 +149,11 @@ class Explainer {
     const std::size_t bad = position_ == 0 ? 0 : std::min(position_, text_.size()) - 1;
     const auto byte = static_cast<unsigned char>(text_[bad]);
     if (contains(reason_, "missing closing quote")) {
-      return {at_, "this string is not closed with a double quote"};
+      return {at_, "close this string with a double quote"};
     }
     if (contains(reason_, "control character")) {
       if (byte == '\n' || byte == '\r') {
-        return {at_, "this string is not closed on its line; a line break within a string is written \\n"};
+        return {at_, "close this string on its line; write a line break within a string as \\n"};
       }
       return {bad, "a raw control character in a string; write " + code_words("\\u00", byte) + " for it"};
     }
@@ -161,14 +161,14 @@ class Explainer {
       return {bad, "invalid UTF-8 (" + code_words("byte 0x", byte) + "); save the file as UTF-8"};
     }
     if (contains(reason_, "surrogate")) {
-      return {bad, "half of a surrogate pair; such characters are written with two \\u escapes, or simply as they are"};
+      return {bad, "half of a surrogate pair; write such a character with two \\u escapes, or simply as it is"};
     }
     if (contains(reason_, "hex digits")) {
       return {bad, "\\u needs four hexadecimal digits behind it"};
     }
     if (contains(reason_, "backslash")) {
       return {bad, "\"\\" + printable_text(character(bad)) +
-                       "\" is not an escape of JSON; a backslash itself is written \\\\"};
+                       "\" is not an escape of JSON; write a backslash itself as \\\\"};
     }
     return {at_, "this string is not valid JSON"};
   }

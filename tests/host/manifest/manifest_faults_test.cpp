@@ -63,8 +63,8 @@ TEST_CASE("syntax errors are told by line, column and what was expected") {
       {R"({"tasks":)",
        {R"(m: line 1, column 10: the file ends too early: the object that begins at line 1, column 1 is not closed with "}")"}},
       {"{\"tasks\": \"p\n\"}",
-       {R"(m: line 1, column 11: this string is not closed on its line; a line break within a string is written \n)"}},
-      {R"({"tasks": "p)", {"m: line 1, column 11: this string is not closed with a double quote"}},
+       {R"(m: line 1, column 11: close this string on its line; write a line break within a string as \n)"}},
+      {R"({"tasks": "p)", {"m: line 1, column 11: close this string with a double quote"}},
       {R"({"shards": })", {R"(m: line 1, column 12: expected a value, found "}")"}},
       {R"({"shards" 1})", {R"(m: line 1, column 11: expected ":" after the field's name, found "1")"}},
       {"{\"shards\": 1\n \"tasks\": []}",
@@ -79,35 +79,35 @@ TEST_CASE("syntax errors are told by line, column and what was expected") {
       {R"({shards: 1})", {R"(m: line 1, column 2: expected a field's name in double quotes, found "shards")"}},
       {R"({'shards': 1})", {"m: line 1, column 2: expected a field's name in double quotes, found a single quote"}},
       {R"({"$schema": 'x'})",
-       {"m: line 1, column 13: expected a value, found a single quote; strings stand in double quotes"}},
+       {"m: line 1, column 13: expected a value, found a single quote; write strings in double quotes"}},
       {R"({"shards": True})", {R"(m: line 1, column 12: expected a value, found "True"; did you mean true?)"}},
       {R"({"shards": nil})",
-       {R"(m: line 1, column 12: expected a value, found "nil"; strings stand in double quotes)"}},
+       {R"(m: line 1, column 12: expected a value, found "nil"; write strings in double quotes)"}},
       {R"({"shards": nul})", {R"(m: line 1, column 12: expected a value, found "nul"; did you mean null?)"}},
       {R"({"shards": many})",
-       {R"(m: line 1, column 12: expected a value, found "many"; strings stand in double quotes)"}},
+       {R"(m: line 1, column 12: expected a value, found "many"; write strings in double quotes)"}},
       {R"({"shards": +1})",
-       {R"(m: line 1, column 12: "+1" is not a number as JSON writes them; a string stands in double quotes)"}},
+       {R"(m: line 1, column 12: "+1" is not a number as JSON writes them; write a string in double quotes)"}},
       {R"({"shards": .5})",
-       {R"(m: line 1, column 12: ".5" is not a number as JSON writes them; a string stands in double quotes)"}},
+       {R"(m: line 1, column 12: ".5" is not a number as JSON writes them; write a string in double quotes)"}},
       {R"({"shards": 1.})",
-       {R"(m: line 1, column 12: "1." is not a number as JSON writes them; a string stands in double quotes)"}},
-      {R"({"shards": 02})", {"m: line 1, column 12: a number does not begin with 0"}},
+       {R"(m: line 1, column 12: "1." is not a number as JSON writes them; write a string in double quotes)"}},
+      {R"({"shards": 02})", {"m: line 1, column 12: write this number without its leading 0"}},
       {R"({"shards": 1e999})", {R"(m: line 1, column 12: the number "1e999" is too large)"}},
       {R"({"shutdown_timeout": 10s})",
-       {R"(m: line 1, column 22: "10s" is not a number as JSON writes them; a string stands in double quotes)"}},
-      {R"({"shards": -007})", {"m: line 1, column 12: a number does not begin with 0"}},
+       {R"(m: line 1, column 22: "10s" is not a number as JSON writes them; write a string in double quotes)"}},
+      {R"({"shards": -007})", {"m: line 1, column 12: write this number without its leading 0"}},
       {R"({"plugin_dirs": ["a"}})", {R"(m: line 1, column 21: expected "," or "]" after this value, found "}")"}},
       {top(R"("shards": 1)") + " x",
        {R"(m: line 1, column 51: expected nothing behind the manifest's closing "}", found "x")"}},
       {"}", {R"(m: line 1, column 1: expected a value, found "}")"}},
       {"\xef\xbb\xbf}", {R"(m: line 1, column 1: expected a value, found "}")"}},
       {"tasks:\n  - plugin: p\n",
-       {R"(m: line 1, column 1: expected a value, found "tasks"; strings stand in double quotes)"}},
+       {R"(m: line 1, column 1: expected a value, found "tasks"; write strings in double quotes)"}},
       {R"({"shards": 1 / 2})",
        {R"(m: line 1, column 14: a stray "/"; comments begin with // or stand between /* and */)"}},
       {R"({"shards": 1 # one)", {R"(m: line 1, column 14: expected "," or "}" after this value, found "#")"}},
-      {"{\n/* \"shards\": 1}", {"m: line 2, column 1: this comment is not closed with */"}},
+      {"{\n/* \"shards\": 1}", {"m: line 2, column 1: close this comment with */"}},
   });
 }
 
@@ -115,10 +115,10 @@ TEST_CASE("what is wrong within a string is told where it stands") {
   check({
       {"{\"a\tb\": 1}", {R"(m: line 1, column 4: a raw control character in a string; write \u0009 for it)"}},
       {R"({"plugin_dirs": ["C:\plugins"]})",
-       {R"(m: line 1, column 22: "\p" is not an escape of JSON; a backslash itself is written \\)"}},
+       {R"(m: line 1, column 22: "\p" is not an escape of JSON; write a backslash itself as \\)"}},
       {R"({"a": "\u12"})", {R"(m: line 1, column 12: \u needs four hexadecimal digits behind it)"}},
       {R"({"a": "\udc00"})",
-       {R"(m: line 1, column 13: half of a surrogate pair; such characters are written with two \u escapes, or simply as they are)"}},
+       {R"(m: line 1, column 13: half of a surrogate pair; write such a character with two \u escapes, or simply as it is)"}},
       {"{\"a\": \"\xc3\xa9\xff\"}", {"m: line 1, column 9: invalid UTF-8 (byte 0xff); save the file as UTF-8"}},
       {"{\"a\": \"\xe9t\xe9\"}", {"m: line 1, column 9: invalid UTF-8 (byte 0x74); save the file as UTF-8"}},
       {"{\"a\": \xff}", {R"(m: line 1, column 7: expected a value, found "\xff")"}},
@@ -313,11 +313,12 @@ TEST_CASE("empty, overlong and unprintable texts are refused") {
 }
 
 TEST_CASE("a name given twice is told with both places") {
-  check({{R"({"tasks": [
+  check(
+      {{R"({"tasks": [
 {"name": "reader", "plugin": "a", "type": "mandatory"},
 {"name": "writer", "plugin": "a", "type": "mandatory"},
 {"name": "reader", "plugin": "b", "type": "mandatory"}]})",
-          {R"(m: /tasks/2/name (line 4): the name "reader" is taken by /tasks/0 (line 2); names are unique)"}}});
+        {R"(m: /tasks/2/name (line 4): the name "reader" is taken by /tasks/0 (line 2); give each task a name of its own)"}}});
 }
 
 TEST_CASE("deep nesting is refused, however deep it is") {

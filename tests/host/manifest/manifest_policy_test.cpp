@@ -424,7 +424,7 @@ TEST_CASE("wrong exit rules are told") {
       {rule(R"("match": {"outcome": ["ok", "eror"]}, "action": "discard")"),
        {at("/exit_rules/0/match/outcome/1", R"(unknown outcome "eror"; did you mean "error"?)")}},
       {rule(R"("match": {"outcome": ["ok", "ok"]}, "action": "discard")"),
-       {at("/exit_rules/0/match/outcome/1", R"("ok" stands in this list already)")}},
+       {at("/exit_rules/0/match/outcome/1", R"("ok" is in this list already; remove one of the two)")}},
       {rule(R"("match": {"outcome": []}, "action": "discard")"),
        {at("/exit_rules/0/match/outcome", "expected at least one outcome; without this field any is meant")}},
       {rule(R"("match": {"msg": "x"}, "action": "discard")"),
@@ -459,7 +459,8 @@ TEST_CASE("groups that are not declared are told with the nearest, and those wit
 }
 
 TEST_CASE("a task in a list twice is told, and a seed out of range") {
-  check({{mandatory(R"("after": ["a", "b", "a"])"), {at("/after/2", R"("a" stands in this list already)")}},
+  check({{mandatory(R"("after": ["a", "b", "a"])"),
+          {at("/after/2", R"("a" is in this list already; remove one of the two)")}},
          {mandatory(R"("after": "a")"), {at("/after", R"(expected an array, found a string; write ["a"])")}},
          {R"({"seed": 0, "autoload": {"type": "detachable"}})",
           {"m: /seed (line 1): expected a whole number from 1 to 4294967295, found a number (0)"}}});
