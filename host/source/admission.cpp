@@ -6,10 +6,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "elf_file.hpp"
-#include "library_neighbours.hpp"
-#include "manifest_text.hpp"
-#include "nearest_word.hpp"
+#include "plugin/elf_file.hpp"
+#include "plugin/neighbours.hpp"
+#include "text/nearest_word.hpp"
+#include "text/printable.hpp"
 
 namespace taskhost {
 

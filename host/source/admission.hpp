@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "manifest.hpp"
-#include "plugin_finder.hpp"
-#include "plugin_library.hpp"
-#include "plugin_task.hpp"
+#include "manifest/manifest.hpp"
+#include "plugin/finder.hpp"
+#include "plugin/library.hpp"
+#include "plugin/plugin_task.hpp"
 #include "task_names.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/task_list.hpp"

@@ -17,8 +17,8 @@
 #include <string_view>
 
 #include "exit_guard.hpp"
-#include "last_words.hpp"
-#include "plugin_library.hpp"
+#include "plugin/library.hpp"
+#include "system/last_words.hpp"
 #include "taskhost/core/execution.hpp"
 
 namespace taskhost {

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "host.hpp"
-#include "last_words.hpp"
-#include "plugin_library.hpp"
+#include "plugin/library.hpp"
+#include "system/last_words.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/taskhost.h"
 

@@ -11,14 +11,14 @@
 #include <thread>
 
 #include "exit_guard.hpp"
-#include "explanation.hpp"
-#include "last_words.hpp"
-#include "manifest_file.hpp"
-#include "manifest_text.hpp"
-#include "policy_rules.hpp"
+#include "manifest/file.hpp"
+#include "policy/explanation.hpp"
+#include "policy/rules.hpp"
+#include "system/last_words.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
+#include "text/printable.hpp"
 
 namespace taskhost {
 

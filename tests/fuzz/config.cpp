@@ -1,11 +1,11 @@
 // A task's config and the pointers into it: POINTER NUL KEYS NUL JSON, after 16 bytes of bounds.
-#include "config_values.hpp"
+#include "plugin/config_values.hpp"
 
 #include <cmath>
 #include <string>
 
-#include "duration.hpp"
 #include "fuzz.hpp"
+#include "text/duration.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace taskhost;

@@ -1,5 +1,5 @@
 // Durations: what is read can be printed and read again, and so can each number of nanoseconds.
-#include "duration.hpp"
+#include "text/duration.hpp"
 
 #include <string>
 

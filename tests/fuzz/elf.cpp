@@ -1,5 +1,5 @@
 // The look at a library's file, whatever the file holds.
-#include "elf_file.hpp"
+#include "plugin/elf_file.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "manifest_text.hpp"
+#include "text/printable.hpp"
 
 namespace taskhost::fuzz {
 

@@ -1,12 +1,12 @@
 // A manifest's text: faults that an operator can read, and an explanation of whatever has none.
-#include "manifest.hpp"
+#include "manifest/manifest.hpp"
 
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "explanation.hpp"
 #include "fuzz.hpp"
+#include "policy/explanation.hpp"
 
 namespace taskhost::fuzz {
 

@@ -318,3 +318,28 @@ TEST_CASE("a task without restarts did not use them up") {
   CHECK(has_line(run.log(), {"[none]", "gave up: it has no restarts"}));
   CHECK(has_line(run.log(), {"[some]", "gave up: its restarts are used up"}));
 }
+
+TEST_CASE("words that are wrong are answered with those that are right") {
+  const TemporaryDirectory directory;
+  const auto [words, expected] = GENERATE(table<std::string, std::string>({
+      {"rnu m.json", "there is no manifest \"rnu\"; did you mean \"taskhost run\"?"},
+      {"chekc", "did you mean \"taskhost check\"?"},
+      {"run --evnts x m.json", "taskhost run: there is no option \"--evnts\"; did you mean \"--events\"?"},
+      {"run --nothing m.json", "taskhost run: there is no option \"--nothing\""},
+      {"check m.json n.json", "taskhost check: \"n.json\" is one word too many"},
+      {"inspect", "taskhost inspect: PLUGIN is required"},
+  }));
+  const ProcessEnd end = run_shell("$T " + words, directory.path());
+  INFO(words << ": " << end.summary());
+  CHECK(end.status == 2);
+  CHECK(end.err.find(expected) != std::string::npos);
+}
+
+TEST_CASE("a manifest that is called as a verb is meant if it is there") {
+  Scene scene;
+  scene.add(job());
+  std::ofstream(scene.directory() / "rnu") << scene.manifest;
+  const ProcessEnd end = run_shell("$T --plugin-dir \"$(dirname \"$P\")\" rnu", scene.directory().path());
+  INFO(end.summary());
+  CHECK(end.status == 0);
+}

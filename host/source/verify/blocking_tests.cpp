@@ -8,8 +8,8 @@
 #include <optional>
 #include <thread>
 
-#include "call_words.hpp"
-#include "test.hpp"
+#include "verify/call_words.hpp"
+#include "verify/test.hpp"
 
 namespace taskhost::verify {
 

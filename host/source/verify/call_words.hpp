@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <string>
 
-#include "progress.hpp"
+#include "verify/progress.hpp"
 
 namespace taskhost::verify {
 

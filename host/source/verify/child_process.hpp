@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "progress.hpp"
+#include "verify/progress.hpp"
 
 namespace taskhost::verify {
 

@@ -1,4 +1,4 @@
-#include "driven_execution.hpp"
+#include "verify/driven_execution.hpp"
 
 #include <cxxabi.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "call_words.hpp"
+#include "verify/call_words.hpp"
 
 namespace taskhost::verify {
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "simulated_host.hpp"
-#include "state_block.hpp"
+#include "verify/simulated_host.hpp"
+#include "verify/state_block.hpp"
 
 namespace taskhost::verify {
 

@@ -1,11 +1,11 @@
-#include "ends.hpp"
+#include "verify/ends.hpp"
 
 #include <csignal>
 #include <string>
 
-#include "call_words.hpp"
-#include "manifest_text.hpp"
-#include "process_state.hpp"
+#include "text/printable.hpp"
+#include "verify/call_words.hpp"
+#include "verify/process_state.hpp"
 
 namespace taskhost::verify {
 

@@ -3,9 +3,9 @@
 
 #include <chrono>
 
-#include "child_process.hpp"
-#include "progress.hpp"
-#include "verdict.hpp"
+#include "verify/child_process.hpp"
+#include "verify/progress.hpp"
+#include "verify/verdict.hpp"
 
 namespace taskhost::verify {
 

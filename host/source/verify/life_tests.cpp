@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "call_words.hpp"
-#include "test.hpp"
+#include "verify/call_words.hpp"
+#include "verify/test.hpp"
 
 namespace taskhost::verify {
 

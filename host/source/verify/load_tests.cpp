@@ -1,4 +1,4 @@
-#include "load_tests.hpp"
+#include "verify/load_tests.hpp"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <thread>
 
-#include "factory_rules.hpp"
-#include "library_neighbours.hpp"
-#include "manifest_text.hpp"
-#include "process_state.hpp"
+#include "plugin/factory_rules.hpp"
+#include "plugin/neighbours.hpp"
+#include "text/printable.hpp"
+#include "verify/process_state.hpp"
 
 namespace taskhost::verify {
 

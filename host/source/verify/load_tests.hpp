@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "plugin_library.hpp"
-#include "progress.hpp"
-#include "test.hpp"
-#include "verdict.hpp"
+#include "plugin/library.hpp"
+#include "verify/progress.hpp"
+#include "verify/test.hpp"
+#include "verify/verdict.hpp"
 
 namespace taskhost::verify {
 

@@ -1,4 +1,4 @@
-#include "process_state.hpp"
+#include "verify/process_state.hpp"
 
 #include <dirent.h>
 #include <malloc.h>

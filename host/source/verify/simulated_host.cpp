@@ -1,4 +1,4 @@
-#include "simulated_host.hpp"
+#include "verify/simulated_host.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

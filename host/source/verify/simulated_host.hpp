@@ -16,10 +16,10 @@
 #include <string>
 #include <vector>
 
-#include "config_values.hpp"
-#include "findings.hpp"
-#include "progress.hpp"
+#include "plugin/config_values.hpp"
 #include "taskhost/plugin.h"
+#include "verify/findings.hpp"
+#include "verify/progress.hpp"
 
 namespace taskhost::verify {
 

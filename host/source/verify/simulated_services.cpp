@@ -7,12 +7,12 @@
 #include <string>
 #include <string_view>
 
-#include "config_extension.hpp"
-#include "manifest_text.hpp"
-#include "simulated_host.hpp"
+#include "plugin/config_extension.hpp"
 #include "taskhost/ext/config.h"
 #include "taskhost/ext/manifest.h"
 #include "taskhost/ext/signals.h"
+#include "text/printable.hpp"
+#include "verify/simulated_host.hpp"
 
 namespace taskhost::verify {
 

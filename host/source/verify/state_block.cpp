@@ -1,4 +1,4 @@
-#include "state_block.hpp"
+#include "verify/state_block.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include <mutex>
 #include <new>
 
-#include "simulated_host.hpp"
+#include "verify/simulated_host.hpp"
 
 namespace taskhost::verify {
 

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "progress.hpp"
+#include "verify/progress.hpp"
 
 namespace taskhost::verify {
 

@@ -1,8 +1,8 @@
-#include "test.hpp"
+#include "verify/test.hpp"
 
 #include <array>
 
-#include "call_words.hpp"
+#include "verify/call_words.hpp"
 
 namespace taskhost::verify {
 

@@ -9,10 +9,10 @@
 #include <span>
 #include <string>
 
-#include "driven_execution.hpp"
-#include "process_state.hpp"
-#include "simulated_host.hpp"
-#include "verdict.hpp"
+#include "verify/driven_execution.hpp"
+#include "verify/process_state.hpp"
+#include "verify/simulated_host.hpp"
+#include "verify/verdict.hpp"
 
 namespace taskhost::verify {
 

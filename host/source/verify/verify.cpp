@@ -1,17 +1,17 @@
-#include "verify.hpp"
+#include "verify/verify.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
-#include "call_words.hpp"
-#include "child_process.hpp"
-#include "elf_file.hpp"
-#include "ends.hpp"
-#include "load_tests.hpp"
-#include "manifest_text.hpp"
-#include "test.hpp"
+#include "plugin/elf_file.hpp"
+#include "text/printable.hpp"
+#include "verify/call_words.hpp"
+#include "verify/child_process.hpp"
+#include "verify/ends.hpp"
+#include "verify/load_tests.hpp"
+#include "verify/test.hpp"
 
 namespace taskhost::verify {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "verdict.hpp"
+#include "verify/verdict.hpp"
 
 namespace taskhost::verify {
 

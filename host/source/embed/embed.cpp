@@ -1,0 +1,268 @@
+// The C interface, taskhost.h: arguments in, results out, no exception across.
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <type_traits>
+
+#include "embed/caught_error.hpp"
+#include "exit_guard.hpp"
+#include "host.hpp"
+#include "plugin/embed_task.hpp"
+#include "plugin/inspection.hpp"
+#include "taskhost/taskhost.h"
+#include "taskhost_version.hpp"
+
+struct taskhost_host {
+  explicit taskhost_host(taskhost::HostOptions options) : host(std::make_shared<taskhost::Host>(std::move(options))) {}
+  std::shared_ptr<taskhost::Host> host;  // shared only to be left behind where its threads can't be ended
+  std::string error;
+  std::string text;
+};
+
+namespace {
+
+using taskhost::HostError;
+
+thread_local std::string create_error;  // of a host that could not be created, so that it keeps none
+
+// The caller's struct in this library's size: what the caller's lacks is zero.
+template <class Struct>
+Struct complete(const Struct* given) {
+  Struct full{};
+  if (given != nullptr) {
+    std::memcpy(&full, given, std::min<std::size_t>(given->struct_size, sizeof full));
+  }
+  return full;
+}
+
+// Runs the body, keeps its error text, and turns what it throws into a code.
+template <class Body>
+int32_t guarded(taskhost_host* host, Body&& body) noexcept {
+  if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
+  try {
+    if (host->host->is_elsewhere()) {
+      host->error =
+          "this process was forked after the host had been created, and has none of its threads: create it "
+          "after the fork";
+      return TASKHOST_RESULT_WRONG_STATE;
+    }
+    host->error.clear();
+    HostError error = body();
+    host->error = std::move(error.text);
+    return error.code;
+  } catch (...) {
+    taskhost::CaughtError caught = taskhost::caught_error();
+    host->error = std::move(caught.text);
+    return caught.code;
+  }
+}
+
+HostError bad_argument(const std::string& words) { return {TASKHOST_RESULT_BAD_MANIFEST, words}; }
+
+bool known_level(int32_t level_plus_one) { return level_plus_one >= 0 && level_plus_one <= TASKHOST_LOG_OFF + 1; }
+
+int32_t read_options(const taskhost_options& given, taskhost::HostOptions& options) {
+  if ((given.flags & ~(TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0 || given.shards > taskhost::shard_limit ||
+      !known_level(given.log_level_plus_one) ||
+      (given.log_format != TASKHOST_LOG_FORMAT_TEXT && given.log_format != TASKHOST_LOG_FORMAT_JSON)) {
+    return TASKHOST_RESULT_BAD_MANIFEST;
+  }
+  options.handle_signals = (given.flags & TASKHOST_HANDLE_SIGNALS) != 0;
+  options.name_crashes = (given.flags & (TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0;
+  options.shards = given.shards;
+  options.seed = given.seed;
+  for (uint32_t i = 0; i < given.plugin_dir_count; ++i) options.plugin_directories.emplace_back(given.plugin_dirs[i]);
+  if (given.log_level_plus_one != 0) options.log_level = taskhost::LogLevel{given.log_level_plus_one - 1};
+  options.log_format =
+      given.log_format == TASKHOST_LOG_FORMAT_JSON ? taskhost::LogFormat::json : taskhost::LogFormat::text;
+  if (given.log != nullptr) {
+    options.log_receiver = [log = given.log, user = given.log_user](taskhost::LogLevel level, std::string_view line) {
+      log(user, static_cast<int32_t>(level), line.data(), line.size());
+    };
+  }
+  return TASKHOST_RESULT_OK;
+}
+
+int32_t operate(taskhost_host* host, const char* name, taskhost::Operation operation) noexcept {
+  if (host == nullptr || host->host->is_elsewhere()) return TASKHOST_RESULT_WRONG_STATE;
+  if (name == nullptr) return TASKHOST_RESULT_UNKNOWN_TASK;
+  try {
+    return host->host->operate(name, operation);
+  } catch (const std::bad_alloc&) {
+    return TASKHOST_RESULT_NO_MEMORY;
+  } catch (...) {
+    return TASKHOST_RESULT_INTERNAL;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* taskhost_version(void) { return TASKHOST_VERSION; }
+
+int32_t taskhost_create(const taskhost_options* options, taskhost_host** host) {
+  if (host == nullptr) return TASKHOST_RESULT_BAD_MANIFEST;
+  *host = nullptr;
+  try {
+    create_error.clear();
+    taskhost::HostOptions read;
+    if (const int32_t code = read_options(complete(options), read); code != TASKHOST_RESULT_OK) {
+      create_error = "an option has a value that it can't have";
+      return code;
+    }
+    *host = new taskhost_host(std::move(read));
+    return TASKHOST_RESULT_OK;
+  } catch (...) {
+    taskhost::CaughtError caught = taskhost::caught_error();
+    create_error = std::move(caught.text);
+    return caught.code;
+  }
+}
+
+const char* taskhost_error(const taskhost_host* host) {
+  return host != nullptr ? host->error.c_str() : create_error.c_str();
+}
+
+int32_t taskhost_load_file(taskhost_host* host, const char* path) {
+  return guarded(host, [&] { return path != nullptr ? host->host->load_file(path) : bad_argument("no path"); });
+}
+
+int32_t taskhost_load_text(taskhost_host* host, const char* text, size_t size, const char* directory) {
+  return guarded(host, [&] {
+    if (text == nullptr && size != 0) return bad_argument("no text");
+    return host->host->load_text(std::string_view(text, size), directory != nullptr ? directory : "");
+  });
+}
+
+int32_t taskhost_load_directory(taskhost_host* host, const char* path) {
+  return guarded(host, [&] { return path != nullptr ? host->host->load_directory(path) : bad_argument("no path"); });
+}
+
+int32_t taskhost_add_task(taskhost_host* host, const taskhost_task_options* task) {
+  return guarded(host, [&] {
+    if (task == nullptr) return bad_argument("no task");
+    const taskhost_task_options given = complete(task);
+    taskhost::OwnTask own = taskhost::read_own_task(given);
+    if (!own.problem.empty()) return bad_argument(own.problem);
+    return host->host->add(given.name != nullptr ? std::optional<std::string_view>(given.name) : std::nullopt,
+                           *given.factory, given.config != nullptr ? given.config : "", std::move(own.options),
+                           given.stop_timeout == 0, own.relation);
+  });
+}
+
+size_t taskhost_task_count(const taskhost_host* host) { return host != nullptr ? host->host->task_count() : 0; }
+
+int32_t taskhost_on_event(taskhost_host* host, void (*callback)(void*, const taskhost_event*), void* user) {
+  return guarded(host, [&] {
+    if (callback == nullptr) return bad_argument("no callback");
+    return host->host->subscribe([callback, user](const taskhost::EventLog::Record& record) {
+      const taskhost_event event = {
+          sizeof(taskhost_event), record.more ? 1u : 0u, record.sequence, record.name.data(), record.task,
+          record.json.data(),     record.json.size(),
+      };
+      callback(user, &event);
+    });
+  });
+}
+
+int32_t taskhost_start(taskhost_host* host) {
+  return guarded(host, [&] { return host->host->start(); });
+}
+
+int32_t taskhost_wait(taskhost_host* host) {
+  return guarded(host, [&]() -> HostError {
+    if (!host->host->running()) return {TASKHOST_RESULT_WRONG_STATE, "the host is not running"};
+    return {host->host->wait(), {}};
+  });
+}
+
+int32_t taskhost_run(taskhost_host* host) {
+  const taskhost::WaitForHost waits;
+  const int32_t code = taskhost_start(host);
+  return code == TASKHOST_RESULT_OK ? taskhost_wait(host) : code;
+}
+
+void taskhost_request_stop(taskhost_host* host) {
+  if (host != nullptr) host->host->request_stop();
+}
+
+int32_t taskhost_stop_task(taskhost_host* host, const char* name) {
+  return operate(host, name, taskhost::Operation::stop);
+}
+int32_t taskhost_start_task(taskhost_host* host, const char* name) {
+  return operate(host, name, taskhost::Operation::start);
+}
+int32_t taskhost_restart_task(taskhost_host* host, const char* name) {
+  return operate(host, name, taskhost::Operation::restart);
+}
+
+int32_t taskhost_state(const taskhost_host* host) {
+  return host != nullptr ? host->host->state() : TASKHOST_STATE_CREATED;
+}
+
+int32_t taskhost_status(const taskhost_host* host) {
+  if (host == nullptr || host->host->state() != TASKHOST_STATE_STOPPED) return TASKHOST_RESULT_WRONG_STATE;
+  return host->host->status();
+}
+
+int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, const char** text) {
+  return guarded(host, [&]() -> HostError {
+    if (path == nullptr || text == nullptr) return bad_argument("no path, or nowhere to put the text");
+    *text = "";
+    const auto loading = taskhost::PluginLibrary::load(path);
+    if (loading.library == nullptr) {
+      return {TASKHOST_RESULT_BAD_PLUGIN,
+              taskhost::Fault{.file = path, .where = {}, .message = loading.problem, .line = 0}.text()};
+    }
+    host->text = format == TASKHOST_LOG_FORMAT_JSON ? taskhost::inspection_json(*loading.library)
+                                                    : taskhost::inspection_text(*loading.library);
+    *text = host->text.c_str();
+    return {};
+  });
+}
+
+int32_t taskhost_explain(taskhost_host* host, int32_t format, const char** text) {
+  return guarded(host, [&]() -> HostError {
+    if (text == nullptr) return bad_argument("nowhere to put the text");
+    *text = "";
+    HostError error = host->host->explain(format == TASKHOST_LOG_FORMAT_JSON, host->text);
+    if (error.code == TASKHOST_RESULT_OK) *text = host->text.c_str();
+    return error;
+  });
+}
+
+void taskhost_log_line(taskhost_host* host, int32_t level, const char* text) {
+  if (host == nullptr || host->host->is_elsewhere() || text == nullptr || level < TASKHOST_LOG_TRACE ||
+      level > TASKHOST_LOG_ERROR)
+    return;
+  host->host->log().write(taskhost::LogLevel{level}, nullptr, text);
+}
+
+void taskhost_destroy(taskhost_host* host) {
+  if (host == nullptr) return;
+  try {
+    if (host->host->is_elsewhere()) {
+      taskhost::Supervisor::leak(host->host);  // its threads, locks and descriptors are the parent's
+      delete host;
+      return;
+    }
+    if (host->host->running()) {
+      host->host->request_stop();
+      host->host->wait();
+    }
+    if (host->host->must_stay()) {
+      host->host->release_signals();
+      host->host->log().flush();
+      host->host->log().close();
+      taskhost::Supervisor::leak(host->host);
+    }
+  } catch (...) {
+    // Out of memory or threads at the very end: what is left, the process's end takes.
+  }
+  delete host;
+}
+
+}  // extern "C"

@@ -1,0 +1,265 @@
+#include "events/event_log.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "events/event_json.hpp"
+#include "events/event_text.hpp"
+#include "events/patience.hpp"
+#include "taskhost/core/system_failure.hpp"
+
+namespace taskhost {
+
+namespace {
+
+constexpr std::size_t batch = 1024;  // that are handed out at once, so that room comes in small steps
+
+std::int64_t now_us() noexcept {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+EventLog::~EventLog() {
+  if (worker_.joinable()) worker_.join();
+}
+
+void EventLog::open() {
+  if (subscribers_.empty()) return;
+  worker_done_ = false;
+  std::vector<Entry> room;
+  room.reserve(batch);
+  worker_ = new_thread([this, room = std::move(room)]() mutable { work(std::move(room)); });
+}
+
+bool EventLog::close() {
+  if (!worker_.joinable()) return true;
+  std::unique_lock lock(mutex_);
+  closing_ = true;
+  filled_.notify_one();
+  Patience left(limits_.patience, limits_.close);
+  bool has_hurried = false;
+  while (!worker_done_) {
+    if (!has_hurried && left.is_over()) {
+      has_hurried = hurrying_ = true;
+      log_.write(LogLevel::warning, nullptr, "whoever gets the events is too slow: those that wait are thrown away");
+    }
+    const std::uint64_t seen = handed_out_;
+    const bool moved = emptied_.wait_until(lock, left.next(), [&] { return worker_done_ || handed_out_ != seen; });
+    if (!moved && !left.stood_still()) {
+      const std::uint64_t missing = give_up();
+      lock.unlock();
+      worker_.detach();
+      tell_missing(missing);
+      return false;
+    }
+  }
+  const std::uint64_t missing = give_up();  // of those for which there was no memory
+  lock.unlock();
+  worker_.join();
+  tell_missing(missing);
+  return true;
+}
+
+// Under the lock. From here on nothing is handed out, so that the number stays true.
+std::uint64_t EventLog::give_up() {
+  given_up_ = true;
+  return published_ + lost_ - handed_out_;
+}
+
+void EventLog::tell_missing(std::uint64_t missing) {
+  if (missing == 0) return;
+  log_.write(LogLevel::error, nullptr,
+             "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
+}
+
+void EventLog::flush() noexcept {
+  try {
+    std::unique_lock lock(mutex_);
+    if (worker_done_) return;
+    stopped_ = true;
+    const std::uint64_t all = published_;
+    Patience left(limits_.patience, limits_.patience);
+    while (!emptied_.wait_until(lock, left.next(), [&] { return worker_done_ || handed_out_ >= all; })) {
+      if (!left.stood_still()) break;
+    }
+    const std::uint64_t missing = give_up();
+    lock.unlock();
+    tell_missing(missing);
+  } catch (const std::exception&) {
+    // Only a courtesy.
+  }
+}
+
+bool EventLog::publish(Event&& event) noexcept {
+  try {
+    std::string last_words;
+    const EventText text = event.for_log ? event_text(event, stopping()) : EventText{};
+    {
+      std::unique_lock lock(mutex_);
+      const bool room = wait_for_room(lock, event.kind);
+      // From here on the lock is not let go: what is refused, and what got in before the stop, is one order.
+      if (stopped_) return false;
+      if (event.kind == EventKind::task_started && stopping_.load(std::memory_order_relaxed)) return false;
+      if (event.kind == EventKind::host_stopping) stopping_.store(true, std::memory_order_release);
+      if (event.kind == EventKind::host_stopped) {
+        stopped_ = true;
+        last_words = lost_words();
+      }
+      remember_lost(event);
+      if (!room) {
+        ++lost_;
+      } else if (!worker_done_) {
+        push(std::move(event));
+      }
+    }
+    if (!last_words.empty()) log_.write(LogLevel::warning, nullptr, last_words);
+    if (!text.words.empty()) log_.write(text.level, text.task, text.words);
+  } catch (const std::exception&) {
+    const std::lock_guard lock(mutex_);
+    ++lost_;  // no memory for it: counted, as if the queue had been full
+  }
+  return true;
+}
+
+void EventLog::remember_lost(const Event& event) {
+  if (event.kind == EventKind::task_started) lost_tasks_.erase(event.task);  // an operator has started it again
+  if (event.kind == EventKind::task_gave_up && !event.message.empty()) gave_up_causes_.count(event.message);
+  if (event.kind != EventKind::task_discarded || !is_lost(event)) return;
+  lost_tasks_.try_emplace(event.task, lost_task_count_++);
+}
+
+// Work that is dead shall not look healthy at the end.
+std::string EventLog::lost_words() const {
+  constexpr std::size_t most_named = 8;
+  std::vector<std::pair<std::uint64_t, const char*>> in_order;
+  for (const auto& [task, place] : lost_tasks_) in_order.emplace_back(place, task);
+  std::sort(in_order.begin(), in_order.end());
+  std::string names;
+  for (std::size_t i = 0; i < std::min(most_named, in_order.size()); ++i) {
+    names += (names.empty() ? "'" : ", '") + std::string(in_order[i].second) + "'";
+  }
+  if (in_order.size() > most_named) names += " and " + std::to_string(in_order.size() - most_named) + " more";
+  if (names.empty()) return names;
+  const std::string causes = gave_up_causes_.empty() ? "" : "; gave up: " + causes_text(gave_up_causes_);
+  return "over before the end, and not well: " + names + causes;
+}
+
+// The one place where a reader may slow the host down.
+bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind) {
+  // The few of the host itself always get in: how it ended must not be lost.
+  if (kind == EventKind::host_stopping || kind == EventKind::host_stopped || worker_done_) return true;
+  if (skipping_) {
+    skipping_ = queue_.size() > limits_.queue / 2;
+    return !skipping_;
+  }
+  if (queue_.size() < limits_.queue) return true;
+  Patience left(limits_.patience, limits_.patience);
+  while (!emptied_.wait_until(lock, left.next(), [this] { return queue_.size() < limits_.queue; })) {
+    if (left.stood_still()) continue;
+    skipping_ = true;
+    return false;
+  }
+  return true;
+}
+
+void EventLog::push(Event&& event) {
+  const std::int64_t time_us = now_us();
+  if (lost_ != 0) {
+    queue_.push_back({Event{}, time_us, lost_});
+    published_ += lost_;
+    lost_ = 0;
+  }
+  queue_.push_back({std::move(event), time_us, 0});
+  ++published_;
+  filled_.notify_one();
+}
+
+void EventLog::work(std::vector<Entry> entries) {
+  pthread_setname_np(pthread_self(), "th-events");
+  std::unique_lock lock(mutex_);
+  while (true) {
+    filled_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+    if (queue_.empty()) break;
+    entries.clear();
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(batch, queue_.size()));
+    entries.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+    const bool more = !queue_.empty();
+    lock.unlock();
+    emptied_.notify_all();
+    const std::size_t handed = hand_out(entries, more);
+    lock.lock();
+    if (handed != entries.size()) keep_only_the_end(entries, handed);
+    emptied_.notify_all();
+  }
+  worker_done_ = true;
+  emptied_.notify_all();
+}
+
+// Returns how many it got to.
+std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
+  std::string line;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (hurrying_.load(std::memory_order_relaxed)) {
+      hurrying_ = false;
+      return i;
+    }
+    if (given_up_.load(std::memory_order_relaxed)) return entries.size();
+    const bool is_last = !more && i + 1 == entries.size();
+    try {
+      if (unmade_ != 0) {
+        hand_out(line, {Event{}, entries[i].time_us, unmade_}, false);
+        unmade_ = 0;
+      }
+      hand_out(line, entries[i], is_last);
+    } catch (const std::bad_alloc&) {
+      unmade_ += entries[i].weight();
+    }
+  }
+  return entries.size();
+}
+
+void EventLog::hand_out(std::string& line, const Entry& entry, bool is_last) {
+  line.clear();
+  if (entry.lost != 0) {
+    append_events_lost_json(line, entry.lost, sequence_ + 1, entry.time_us);
+  } else {
+    append_event_json(line, entry.event, sequence_ + 1, entry.time_us);
+  }
+  ++sequence_;
+  const Record record{sequence_, entry.lost != 0 ? "events_lost" : to_string(entry.event.kind),
+                      entry.lost != 0 ? nullptr : entry.event.task, line, !is_last};
+  for (const Subscriber& subscriber : subscribers_) subscriber(record);
+  handed_out_.fetch_add(entry.weight(), std::memory_order_relaxed);
+}
+
+// Under the lock, when there is no more time: what waits is counted, and the end is told.
+void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed) {
+  entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(handed));
+  queue_.insert(queue_.begin(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+  Entry last = std::move(queue_.back());
+  queue_.pop_back();
+  std::uint64_t lost = 0;
+  for (const Entry& entry : queue_) lost += entry.weight();
+  queue_.clear();
+  if (lost != 0) queue_.push_back({Event{}, now_us(), lost});
+  queue_.push_back(std::move(last));
+}
+
+void EventLog::summarize(const LogSummary& summary) noexcept {
+  try {
+    log_.write(summary.level, nullptr, summary_text(summary));
+  } catch (const std::exception&) {
+    // Only the log: the event stream has it all.
+  }
+}
+
+}  // namespace taskhost

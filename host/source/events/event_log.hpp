@@ -1,0 +1,115 @@
+// The one way out: takes the supervisor's events and lines, numbers the events, hands them to subscribers on a thread
+// of its own, and puts what people should read into the log. Any thread, unless it says otherwise.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "events/log.hpp"
+#include "taskhost/core/event.hpp"
+
+namespace taskhost {
+
+class EventLog final : public EventSink {
+ public:
+  struct Limits {
+    std::size_t queue = 65'536;  // events that wait for subscribers
+    // How long one event waits for room in a full queue. A reader that takes more than about 1,000 events a second
+    // slows the host down and loses nothing; behind a slower one, events are lost until half of the queue is free. At
+    // the end, how long one call of a subscriber may take.
+    std::chrono::milliseconds patience{1000};
+    std::chrono::milliseconds close{5000};  // at the end, for all that waits
+  };
+
+  struct Record {
+    std::uint64_t sequence;
+    std::string_view name;
+    const char* task;       // or null
+    std::string_view json;  // followed by a NUL
+    bool more;              // another follows at once
+  };
+  using Subscriber = std::function<void(const Record&)>;
+
+  explicit EventLog(Log& log) : EventLog(log, Limits{}) {}
+  EventLog(Log& log, const Limits& limits) : log_(log), limits_(limits) {}
+  // After close, or without open.
+  ~EventLog() override;
+
+  // Before open, by the owner.
+  void subscribe(Subscriber subscriber) { subscribers_.push_back(std::move(subscriber)); }
+  bool has_subscribers() const noexcept { return !subscribers_.empty(); }
+  std::size_t subscriber_count() const noexcept { return subscribers_.size(); }
+
+  // By the owner. close hands out what is left; false: a subscriber did not return, and its thread was left behind, so
+  // this object must live for ever.
+  void open();
+  bool close();
+  // For a process that ends at once: takes no further events, and hands out what waits, for limits.patience. What is
+  // left then goes to nobody any more, and the log counts it.
+  void flush() noexcept;
+
+  bool publish(Event&& event) noexcept override;
+  LogLevel log_level() const noexcept override { return log_.level(); }
+  void summarize(const LogSummary& summary) noexcept override;
+  void log(LogLevel level, const char* task, std::string_view text) noexcept override { log_.write(level, task, text); }
+
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
+
+ private:
+  struct Entry {
+    Event event;
+    std::int64_t time_us = 0;
+    std::uint64_t lost = 0;  // not zero: an events_lost instead of the event
+
+    std::uint64_t weight() const noexcept { return lost != 0 ? lost : 1; }
+  };
+
+  bool wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind);
+  void push(Event&& event);
+  std::uint64_t give_up();
+  void tell_missing(std::uint64_t missing);
+  void remember_lost(const Event& event);
+  std::string lost_words() const;
+  void work(std::vector<Entry> entries);
+  std::size_t hand_out(const std::vector<Entry>& entries, bool more);
+  void hand_out(std::string& line, const Entry& entry, bool is_last);
+  void keep_only_the_end(std::vector<Entry>& entries, std::size_t handed);
+
+  Log& log_;
+  const Limits limits_;
+  std::vector<Subscriber> subscribers_;
+  std::atomic<bool> stopping_{false};
+
+  std::mutex mutex_;
+  std::condition_variable filled_;   // the worker waits
+  std::condition_variable emptied_;  // publishers, flush and close wait
+  std::deque<Entry> queue_;
+  std::uint64_t lost_ = 0;  // since the last one that got in
+  // Events, those that an events_lost stands for included.
+  std::uint64_t published_ = 0;
+  std::atomic<std::uint64_t> handed_out_{0};
+  std::atomic<bool> given_up_{false};  // what is not handed out has been told as lost
+  std::atomic<bool> hurrying_{false};  // close has no more time for what waits
+  bool skipping_ = false;              // the reader is too slow: what comes is lost until half of the queue is free
+  bool closing_ = false;
+  bool stopped_ = false;  // host_stopped was published: nothing comes after it
+  bool worker_done_ = true;
+  std::unordered_map<const char*, std::uint64_t> lost_tasks_;  // over, and did not end well; since when, by a count
+  std::uint64_t lost_task_count_ = 0;
+  CauseCounts gave_up_causes_;
+
+  std::uint64_t sequence_ = 0;  // the worker's
+  std::uint64_t unmade_ = 0;    // events for whose lines there was no memory; told before the next one. The worker's
+  std::thread worker_;
+};
+
+}  // namespace taskhost

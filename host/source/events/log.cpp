@@ -1,0 +1,440 @@
+#include "events/log.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/details/os.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "events/event_json.hpp"
+#include "events/patience.hpp"
+#include "system/last_words.hpp"
+#include "system/own_descriptor.hpp"
+#include "taskhost/core/system_failure.hpp"
+#include "text/printable.hpp"
+
+namespace taskhost {
+
+namespace {
+
+constexpr std::size_t queue_size = 8192;        // lines
+constexpr std::size_t line_limit = 4096 + 512;  // bytes: a task's longest message, and what we say around it
+constexpr std::string_view continuation = "  | ";
+constexpr std::size_t chunk = 4096;          // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
+constexpr int retry_ms = 100;                // with a full disk
+constexpr std::chrono::seconds patience{1};  // with a reader that does not read
+constexpr std::chrono::seconds flush_limit{5};        // with one that is slow
+constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
+constexpr std::size_t prefix = 64;                    // bytes of a line besides its text: time, level and colour
+
+// Holds no lock while it calls the receiver, which may never return.
+class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit ReceiverSink(Log::Receiver receiver) : receiver_(std::move(receiver)) {}
+
+  void close() {
+    std::unique_lock lock(call_mutex_);
+    closed_ = true;
+    Patience left(flush_limit, flush_limit);
+    while (!returned_.wait_until(lock, left.next(), [this] { return !calling_; }) && left.stood_still()) continue;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    {
+      const std::lock_guard lock(call_mutex_);
+      if (closed_) return;
+      calling_ = true;
+    }
+    // The levels are spdlog's, which begin with the same numbers.
+    receiver_(static_cast<LogLevel>(message.level), std::string_view(message.payload.data(), message.payload.size()));
+    const std::lock_guard lock(call_mutex_);
+    calling_ = false;
+    returned_.notify_all();
+  }
+  void flush_() override {}
+
+  const Log::Receiver receiver_;
+  std::mutex call_mutex_;
+  std::condition_variable returned_;
+  bool calling_ = false;
+  bool closed_ = false;
+};
+
+// Past stdio, whose lock on stderr a write that does not return would keep until the end of the process, and beyond it.
+class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  StderrSink() : coloured_(spdlog::details::os::is_color_terminal() && ::isatty(own_stderr()) == 1) {
+    const char* no_color = std::getenv("NO_COLOR");  // no-color.org
+    if (no_color != nullptr && *no_color != '\0') coloured_ = false;
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    line_.clear();
+    formatter_->format(message, line_);
+    const std::string_view words(line_.data(), line_.size());
+    if (!coloured_ || message.color_range_end <= message.color_range_start) {
+      text_.append(words);
+    } else {
+      text_.append(words.substr(0, message.color_range_start)).append(colour_of(message.level));
+      text_.append(words.substr(message.color_range_start, message.color_range_end - message.color_range_start));
+      text_.append("\033[m").append(words.substr(message.color_range_end));
+    }
+    if (text_.size() >= chunk) flush_();
+  }
+
+  void flush_() override {
+    const char* next = text_.data();
+    std::size_t left = text_.size();
+    while (left != 0) {
+      const ssize_t written = write_to_stderr({next, left});
+      if (written >= 0) {
+        next += written;
+        left -= static_cast<std::size_t>(written);
+      } else if (errno == EAGAIN) {  // its other end may have made it non-blocking for us too
+        is_ready(own_stderr(), POLLOUT, -1);
+      } else if (errno != EINTR) {
+        if (errno == EBADF || !is_file(own_stderr())) break;  // nobody is there to be told
+        ::poll(nullptr, 0, retry_ms);                         // a full disk, a limit: as a reader that does not read
+      }
+    }
+    text_.clear();
+  }
+
+  static bool is_file(int descriptor) {
+    struct stat status {};
+    return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  }
+
+  static std::string_view colour_of(spdlog::level::level_enum level) {
+    switch (level) {
+      case spdlog::level::warn:
+        return "\033[33m\033[1m";
+      case spdlog::level::err:
+      case spdlog::level::critical:
+        return "\033[31m\033[1m";
+      case spdlog::level::info:
+        return "\033[32m";
+      case spdlog::level::debug:
+        return "\033[36m";
+      default:
+        return "\033[37m";
+    }
+  }
+
+  bool coloured_;
+  spdlog::memory_buf_t line_;
+  std::string text_;
+};
+
+std::string_view name_of(LogLevel level) noexcept {
+  switch (level) {
+    case LogLevel::trace:
+      return "trace";
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warning:
+      return "warning";
+    case LogLevel::error:
+      return "error";
+    case LogLevel::off:
+      return "off";
+  }
+  return "?";
+}
+
+spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
+  return level == LogLevel::off ? spdlog::level::off : static_cast<spdlog::level::level_enum>(level);
+}
+
+// [async-signal-safe]
+void tell_missing(std::uint64_t lines) noexcept {
+  constexpr std::string_view before = "the log's reader does not read, or its disk is full: its last ";
+  constexpr std::string_view after = " lines are not written";
+  std::array<char, before.size() + 20 + after.size()> text;
+  char* end = std::copy(before.begin(), before.end(), text.data());
+  end = std::to_chars(end, end + 20, lines).ptr;
+  end = std::copy(after.begin(), after.end(), end);
+  last_words({text.data(), static_cast<std::size_t>(end - text.data())});
+}
+
+// No time, as the lock of the C library's time zone is one of those that may be held.
+void tell_of_child(LogLevel level, const char* task, std::string_view text) {
+  const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
+  last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(name_of(level)) + ": " +
+             printable_text(text, line_limit));
+}
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// A message of several lines stays so, but each is a line of its own with time, level and task, and all but the first
+// are marked: whoever searches finds them, and no message can pass for a line of somebody else. Of many lines the first
+// and the last are kept.
+std::string lines_of(const char* task, std::string_view text) {
+  constexpr std::size_t most_first = 30;
+  constexpr std::size_t most_last = 10;
+  const std::string head = task != nullptr ? "[" + printable_text(task, 128) + "] " : std::string();
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  const bool is_cut = text.size() > line_limit;
+  if (is_cut) text = text.substr(0, line_limit + 1);  // one more, so that the last line shows it
+  const auto count = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+
+  std::string result;
+  for (std::size_t number = 0, left = line_limit; number < count; ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (number < most_first || number + most_last >= count) {
+      result.append(number == 0 ? "" : "\n").append(head).append(number == 0 ? "" : continuation);
+      result += printable_text(line, left);
+    } else if (number == most_first) {
+      result.append("\n").append(head).append(continuation);
+      result += "… " + std::to_string(count - most_first - most_last) + " more lines";
+    }
+    left -= std::min(left, line.size() + 1);
+  }
+  if (is_cut && !result.ends_with("…")) result += "…";
+  return result;
+}
+
+// As text, a record may be several lines.
+std::string record_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
+  if (format == LogFormat::text) return lines_of(task, text);
+  std::string result = "{\"time\":\"";
+  append_time(result, now_us());
+  result.append("\",\"level\":\"").append(name_of(level)).append("\"");
+  if (task != nullptr) {
+    result += ",\"task\":";
+    append_json_string(result, task);
+  }
+  result += ",\"message\":";
+  append_json_string(result, text);
+  result += "}";
+  return result;
+}
+
+}  // namespace
+
+// The queue, and who empties it. Shared with the thread, which a writer that does not return may keep for ever.
+// spdlog's own asynchronous logger would do, but its thread looks around every ten seconds; ours sleeps as long as all
+// is quiet.
+struct Log::Writer {
+  struct Record {
+    spdlog::log_clock::time_point time;
+    spdlog::level::level_enum level;
+    std::string text;
+  };
+
+  Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {}
+
+  void put(Record&& record) {
+    {
+      const std::lock_guard lock(mutex);
+      if (lines.size() == queue_size) {
+        lines.pop_front();
+        ++lost;
+        ++done;
+      }
+      lines.push_back(std::move(record));
+      ++taken_in;
+    }
+    filled.notify_one();
+  }
+
+  // Takes no more than is written at once: what waits here is the newest, and it is the oldest that may go.
+  void work() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      filled.wait(lock, [this] { return closing || !lines.empty(); });
+      if (lines.empty() || thrown_away) return;  // what comes later is nobody's
+      std::size_t bytes = 0;
+      std::uint64_t count = 0;
+      const std::uint64_t gap = lost;
+      // Within one chunk, so that all of it goes out, or nothing.
+      if (gap != 0) bytes = 2 * prefix;
+      while (!lines.empty() && count < batch.size()) {
+        const std::size_t size = lines.front().text.size() + prefix;
+        if (count != 0 && bytes + size > chunk) break;
+        bytes += size;
+        batch[count++] = std::move(lines.front());
+        lines.pop_front();
+      }
+      writing = true;
+      lock.unlock();
+      if (gap != 0) {
+        logger.error(record_of(
+            format, LogLevel::error, nullptr,
+            std::to_string(gap) + " lines are missing here: the log's reader was too slow, or its disk full"));
+      }
+      for (std::uint64_t i = 0; i < count; ++i) write_lines(batch[i]);
+      logger.flush();
+      lock.lock();
+      writing = false;
+      lost -= gap;
+      done += count;
+      emptied.notify_all();
+    }
+  }
+
+  void write_lines(const Record& record) {
+    std::string_view left = record.text;
+    while (true) {
+      const std::size_t end = left.find('\n');
+      logger.log(record.time, {}, record.level, left.substr(0, end));
+      if (end == std::string_view::npos) return;
+      left.remove_prefix(end + 1);
+    }
+  }
+
+  // Whether all that had come in by now went out. A reader that is slow has some time, one that does not read little.
+  bool await() {
+    std::unique_lock lock(mutex);
+    const std::uint64_t all = taken_in;
+    Patience left(patience, flush_limit);
+    while (done < all) {
+      if (thrown_away || left.is_over()) return false;
+      const std::uint64_t seen = done;
+      if (!emptied.wait_until(lock, left.next(), [&] { return done != seen; }) && !left.stood_still()) return false;
+    }
+    return true;
+  }
+
+  // The same, where no lock may be taken and nothing woken.
+  bool await_in_handler() const noexcept {
+    const std::uint64_t all = taken_in;
+    constexpr timespec moment{0, 1'000'000};
+    for (int tries = 0; tries < std::chrono::milliseconds(patience).count() && done < all; ++tries) {
+      ::nanosleep(&moment, nullptr);
+    }
+    return done >= all;
+  }
+
+  // For a reader that does not read: what it has not taken goes. Returns how many lines that is. What is being written
+  // has a moment, so that it is not counted if it goes out.
+  std::uint64_t throw_away() {
+    std::unique_lock lock(mutex);
+    thrown_away = true;
+    emptied.wait_for(lock, last_chunk, [this] { return !writing; });
+    return taken_in - done + lost;
+  }
+
+  const LogFormat format;
+  spdlog::logger logger;  // writes on the calling thread
+  std::mutex mutex;
+  std::condition_variable filled;   // the thread waits
+  std::condition_variable emptied;  // flush waits
+  std::deque<Record> lines;
+  std::array<Record, 64> batch;  // the thread's
+  std::atomic<std::uint64_t> taken_in{0};
+  std::atomic<std::uint64_t> done{0};  // written, or thrown away
+  std::atomic<std::uint64_t> lost{0};  // thrown away, and not yet told
+  bool writing = false;
+  bool closing = false;
+  bool thrown_away = false;
+};
+
+Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), has_receiver_(receiver != nullptr) {
+  spdlog::sink_ptr sink;
+  if (has_receiver_) {
+    sink = std::make_shared<ReceiverSink>(std::move(receiver));
+  } else {
+    sink = std::make_shared<StderrSink>();
+  }
+  writer_ = std::make_shared<Writer>(format, std::move(sink));
+  writer_->logger.set_level(spdlog::level::trace);  // write has seen to it
+  writer_->logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
+  thread_ = new_thread([writer = writer_] {
+    pthread_setname_np(pthread_self(), "th-log");
+    writer->work();
+  });
+}
+
+Log::~Log() {
+  const bool written = flush();
+  if (!written) {
+    give_up();
+    close();
+  }
+  {
+    const std::lock_guard lock(writer_->mutex);
+    writer_->closing = true;
+  }
+  writer_->filled.notify_one();
+  if (written) {
+    thread_.join();
+  } else {
+    thread_.detach();  // it can't be told to leave a write that does not return: it stays, with the queue
+  }
+}
+
+void Log::write(LogLevel level, const char* task, std::string_view text) noexcept {
+  try {
+    if (closed_.load(std::memory_order_relaxed) || level < level_) return;
+    if (!home_.is_here()) return tell_of_child(level, task, text);
+    writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
+  } catch (const std::exception&) {
+    // A line that can't be written must not stop what it tells of.
+  }
+}
+
+void Log::finish() noexcept {
+  if (flush()) return;
+  try {
+    give_up();
+  } catch (const std::exception&) {
+    // No memory for the words.
+  }
+}
+
+// The first time: later lines are not counted again.
+void Log::give_up() {
+  if (has_receiver_ || closed_.exchange(true)) return;
+  tell_missing(writer_->throw_away());
+}
+
+void Log::close() noexcept {
+  closed_.store(true, std::memory_order_relaxed);
+  try {
+    if (auto* sink = dynamic_cast<ReceiverSink*>(writer_->logger.sinks().front().get())) sink->close();
+  } catch (const std::exception&) {
+    // A mutex that can't be locked: then nobody calls the receiver either.
+  }
+}
+
+bool Log::flush() noexcept {
+  try {
+    return writer_->await();
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+bool Log::flush_in_handler() noexcept {
+  if (writer_->await_in_handler()) return true;
+  if (!has_receiver_ && !closed_) tell_missing(writer_->taken_in - writer_->done + writer_->lost);
+  return false;
+}
+
+}  // namespace taskhost

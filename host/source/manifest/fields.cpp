@@ -1,0 +1,303 @@
+#include "manifest/fields.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "text/duration.hpp"
+#include "text/nearest_word.hpp"
+#include "text/printable.hpp"
+
+namespace taskhost {
+namespace {
+
+using Words = std::string_view;
+
+constexpr auto root_fields = std::to_array<Words>(
+    {"$schema", "plugin_dirs", "shards", "shutdown_timeout", "stall_limit", "stall_threads", "blocking_threads",
+     "blocking_stack_kib", "poll_stack_kib", "seed", "defaults", "autoload", "groups", "tasks"});
+constexpr auto defaults_fields =
+    std::to_array<Words>({"stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog",
+                          "on_give_up", "exit_rules", "isolation"});
+constexpr auto autoload_fields =
+    std::to_array<Words>({"type", "restarts", "stop_timeout", "window", "backoff", "reset_after", "ready",
+                          "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation"});
+constexpr auto task_fields = std::to_array<Words>(
+    {"name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after",
+     "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation", "after", "group"});
+static_assert(task_fields[optional_task_fields] == "window" && autoload_fields[optional_autoload_fields] == "window" &&
+              defaults_fields[optional_defaults_fields] == "window");
+constexpr auto group_fields = std::to_array<Words>({"strategy"});
+constexpr auto backoff_fields = std::to_array<Words>({"initial", "factor", "max", "jitter"});
+constexpr auto watchdog_fields = std::to_array<Words>({"interval", "action"});
+constexpr auto give_up_fields = std::to_array<Words>({"cooldown"});
+constexpr auto exit_rule_fields = std::to_array<Words>({"match", "action"});
+constexpr auto match_fields = std::to_array<Words>({"outcome", "message"});
+
+constexpr std::array<ObjectKind, 10> object_kinds = {{{"the top object", root_fields},
+                                                      {"\"defaults\"", defaults_fields},
+                                                      {"\"autoload\"", autoload_fields},
+                                                      {"a task", task_fields},
+                                                      {"a group", group_fields},
+                                                      {"\"backoff\"", backoff_fields},
+                                                      {"\"watchdog\"", watchdog_fields},
+                                                      {"\"on_give_up\"", give_up_fields},
+                                                      {"an exit rule", exit_rule_fields},
+                                                      {"\"match\"", match_fields}}};
+
+constexpr std::array<TaskType, 3> task_types = {TaskType::shutdown_on_exit, TaskType::mandatory, TaskType::detachable};
+
+std::array<Words, 3> type_words() {
+  std::array<Words, 3> words;
+  std::transform(task_types.begin(), task_types.end(), words.begin(), [](TaskType type) { return to_string(type); });
+  return words;
+}
+
+std::size_t place_of(const ObjectKind& kind, Words field) {
+  return static_cast<std::size_t>(std::find(kind.fields.begin(), kind.fields.end(), field) - kind.fields.begin());
+}
+bool has_field(const ObjectKind& kind, Words field) { return place_of(kind, field) < kind.fields.size(); }
+
+// As JSON Schema has it, 3.0 is a whole number.
+bool is_whole_number(const ManifestNode& node, std::uint32_t least, std::uint32_t most) {
+  const bool is_in_range = node.kind == NodeKind::number && node.number >= least && node.number <= most;
+  return is_in_range && std::floor(node.number) == node.number;
+}
+
+// The objects that do have this field: it may simply stand in the wrong place.
+std::string homes_of(Words field) {
+  std::vector<std::string> homes;
+  for (const ObjectKind& kind : object_kinds) {
+    if (has_field(kind, field)) {
+      homes.emplace_back(kind.words);
+    }
+  }
+  return word_list(homes, "or");
+}
+
+}  // namespace
+
+const ObjectKind& root_kind() noexcept { return object_kinds[0]; }
+const ObjectKind& defaults_kind() noexcept { return object_kinds[1]; }
+const ObjectKind& autoload_kind() noexcept { return object_kinds[2]; }
+const ObjectKind& task_kind() noexcept { return object_kinds[3]; }
+const ObjectKind& group_kind() noexcept { return object_kinds[4]; }
+const ObjectKind& backoff_kind() noexcept { return object_kinds[5]; }
+const ObjectKind& watchdog_kind() noexcept { return object_kinds[6]; }
+const ObjectKind& give_up_kind() noexcept { return object_kinds[7]; }
+const ObjectKind& exit_rule_kind() noexcept { return object_kinds[8]; }
+const ObjectKind& match_kind() noexcept { return object_kinds[9]; }
+
+bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults) {
+  if (node.kind != kind) {
+    faults.add(node.offset, pointer, "expected " + std::string(kind_words(kind)) + ", found " + found_words(node));
+  }
+  return node.kind == kind;
+}
+
+bool expect_text_list(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+  if (node.kind != NodeKind::string) return expect_kind(node, NodeKind::array, pointer, faults);
+  faults.add(node.offset, pointer, "expected an array, found a string; write [" + quoted_text(node.text) + ']');
+  return false;
+}
+
+void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, const ObjectKind& kind,
+                          ManifestFaults& faults) {
+  const Words nearest = nearest_word(field.key, kind.fields);
+  const std::string homes = homes_of(field.key);
+  std::string message = "unknown field " + quoted_text(field.key);
+  if (!nearest.empty()) {
+    message += "; did you mean \"" + std::string(nearest) + "\"?";
+    message += homes.empty() ? "" : " (as it is, it belongs in " + homes + ')';
+  } else if (!homes.empty()) {
+    message += " in " + std::string(kind.words) + "; it belongs in " + homes;
+  } else {
+    message += "; " + std::string(kind.words) + " may have " + quoted_list(kind.fields, "and");
+  }
+  faults.add(field.key_offset, pointer, std::move(message));
+}
+
+std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t most_bytes,
+                                     ManifestFaults& faults) {
+  if (!expect_kind(node, NodeKind::string, pointer, faults)) {
+    return std::nullopt;
+  }
+  if (node.text.empty()) {
+    faults.add(node.offset, pointer, "expected a string with at least one character, found an empty one");
+    return std::nullopt;
+  }
+  if (node.text.size() > most_bytes) {
+    faults.add(node.offset, pointer,
+               "expected at most " + std::to_string(most_bytes) + " bytes, found " + std::to_string(node.text.size()) +
+                   " (" + quoted_text(node.text) + ')');
+    return std::nullopt;
+  }
+  if (has_control_character(node.text)) {
+    faults.add(node.offset, pointer, "control characters are not allowed here, found " + quoted_text(node.text));
+    return std::nullopt;
+  }
+  return node.text;
+}
+
+std::optional<std::uint32_t> read_whole_number(const ManifestNode& node, const std::string& pointer,
+                                               std::uint32_t least, std::uint32_t most, ManifestFaults& faults) {
+  if (is_whole_number(node, least, most)) {
+    return static_cast<std::uint32_t>(node.number);
+  }
+  faults.add(node.offset, pointer,
+             "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", found " +
+                 found_words(node));
+  return std::nullopt;
+}
+
+std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, const std::string& pointer,
+                                                      ManifestFaults& faults) {
+  const std::string expected = "expected a duration such as " + std::string(duration_examples) + ", found ";
+  if (node.kind != NodeKind::string) {
+    const bool is_number = node.kind == NodeKind::number;
+    const std::string hint = is_number ? "; write it as a string with a unit, such as \"10s\"" : "";
+    faults.add(node.offset, pointer, expected + found_words(node) + hint);
+    return std::nullopt;
+  }
+  const DurationReading reading = parse_duration(node.text);
+  if (!reading.value) {
+    faults.add(node.offset, pointer, expected + quoted_text(node.text) + "; " + reading.problem);
+  }
+  return reading.value;
+}
+
+std::optional<std::chrono::nanoseconds> read_duration(const ManifestNode& node, const std::string& pointer,
+                                                      std::chrono::nanoseconds least, std::chrono::nanoseconds most,
+                                                      ManifestFaults& faults) {
+  const std::optional<std::chrono::nanoseconds> value = read_duration(node, pointer, faults);
+  if (!value || (*value >= least && *value <= most)) {
+    return value;
+  }
+  faults.add(node.offset, pointer,
+             "expected a duration from " + print_duration(least) + " to " + print_duration(most) + ", found " +
+                 quoted_text(node.text));
+  return std::nullopt;
+}
+
+std::optional<std::chrono::nanoseconds> read_positive_duration(const ManifestNode& node, const std::string& pointer,
+                                                               ManifestFaults& faults) {
+  const std::optional<std::chrono::nanoseconds> value = read_duration(node, pointer, faults);
+  if (!value || value->count() > 0) {
+    return value;
+  }
+  faults.add(node.offset, pointer, "expected a duration longer than 0s, found " + quoted_text(node.text));
+  return std::nullopt;
+}
+
+std::optional<double> read_number(const ManifestNode& node, const std::string& pointer, double least, double most,
+                                  ManifestFaults& faults) {
+  if (node.kind == NodeKind::number && node.number >= least && node.number <= most) {
+    return node.number;
+  }
+  const std::string from = std::to_string(static_cast<long>(least));
+  const bool bounded = most < std::numeric_limits<double>::max();
+  faults.add(node.offset, pointer,
+             "expected a number " +
+                 (bounded ? "from " + from + " to " + std::to_string(static_cast<long>(most)) : "of at least " + from) +
+                 ", found " + found_words(node));
+  return std::nullopt;
+}
+
+std::optional<std::size_t> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
+                                     std::span<const std::string_view> words, ManifestFaults& faults) {
+  if (!expect_kind(node, NodeKind::string, pointer, faults)) {
+    return std::nullopt;
+  }
+  if (const auto found = std::find(words.begin(), words.end(), node.text); found != words.end()) {
+    return static_cast<std::size_t>(found - words.begin());
+  }
+  const Words nearest = nearest_word(node.text, words);
+  faults.add(node.offset, pointer,
+             "unknown " + std::string(what) + ' ' + quoted_text(node.text) +
+                 (nearest.empty() ? "; it is " + quoted_list(words, "or")
+                                  : "; did you mean \"" + std::string(nearest) + "\"?"));
+  return std::nullopt;
+}
+
+std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+  static const std::array<Words, 3> words = type_words();
+  const std::optional<std::size_t> place = read_word(node, pointer, "task type", words, faults);
+  return place ? std::optional(task_types[*place]) : std::nullopt;
+}
+
+std::optional<Restarts> read_restarts(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
+  if (node.kind == NodeKind::string && node.text == "unlimited") {
+    return Restarts{.count = 0, .unlimited = true};
+  }
+  if (is_whole_number(node, 0, most_restarts)) {
+    return Restarts{.count = static_cast<std::uint32_t>(node.number), .unlimited = false};
+  }
+  faults.add(node.offset, pointer,
+             "expected a whole number from 0 to " + std::to_string(most_restarts) + " or \"unlimited\", found " +
+                 found_words(node));
+  return std::nullopt;
+}
+
+FieldReader::FieldReader(const ManifestNode& node, const std::string& pointer, const ObjectKind& kind,
+                         ManifestFaults& faults)
+    : node_(node), pointer_(pointer), faults_(faults) {
+  if (!expect_kind(node, NodeKind::object, pointer, faults)) {
+    return;
+  }
+  for (const ManifestNode& field : node.children) {
+    const std::size_t place = place_of(kind, field.key);
+    if (place == kind.fields.size()) {
+      refuse_unknown_field(field, pointer_to(field.key), kind, faults);
+    } else {
+      last_place_ = std::max(last_place_, place);
+    }
+  }
+}
+
+std::string FieldReader::pointer_to(std::string_view field) const { return pointer_ + pointer_step(field); }
+
+std::optional<std::string> FieldReader::text(std::string_view field, std::size_t most_bytes) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_text(*node, pointer_to(field), most_bytes, faults_);
+}
+
+std::optional<Restarts> FieldReader::restarts(std::string_view field) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_restarts(*node, pointer_to(field), faults_);
+}
+
+std::optional<double> FieldReader::number(std::string_view field, double least, double most) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_number(*node, pointer_to(field), least, most, faults_);
+}
+
+std::optional<std::chrono::nanoseconds> FieldReader::duration(std::string_view field) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_duration(*node, pointer_to(field), faults_);
+}
+
+std::optional<std::chrono::nanoseconds> FieldReader::positive_duration(std::string_view field) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_positive_duration(*node, pointer_to(field), faults_);
+}
+
+std::optional<std::size_t> FieldReader::word(std::string_view field, std::string_view what,
+                                             std::span<const std::string_view> words) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_word(*node, pointer_to(field), what, words, faults_);
+}
+
+std::optional<TaskType> FieldReader::task_type(std::string_view field) const {
+  const ManifestNode* const node = find(field);
+  return node == nullptr ? std::nullopt : read_task_type(*node, pointer_to(field), faults_);
+}
+
+void FieldReader::require(std::string_view field, std::string_view hint) const {
+  if (find(field) == nullptr) {
+    faults_.add(node_.offset, pointer_, '"' + std::string(field) + "\" is missing; " + std::string(hint));
+  }
+}
+
+}  // namespace taskhost

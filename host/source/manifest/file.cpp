@@ -1,0 +1,72 @@
+#include "manifest/file.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+
+#include "system/own_descriptor.hpp"
+#include "taskhost/core/system_failure.hpp"
+
+namespace taskhost {
+
+namespace {
+
+constexpr std::size_t size_limit = std::size_t{1} << 30;
+
+std::string cannot_be(const char* what, int error) {
+  return std::string("it can't be ") + what + ": " + std::generic_category().message(error);
+}
+
+// Until the end; its size says nothing of a pipe.
+void read_to_end(int descriptor, ManifestFile& file) {
+  std::array<char, 8192> part;
+  while (true) {
+    const ssize_t size = ::read(descriptor, part.data(), part.size());
+    if (size == 0) return;
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) {  // whoever shares it may have made it non-blocking
+      is_ready(descriptor, POLLIN, -1);
+      continue;
+    }
+    if (size < 0) {
+      file.problem = errno == EISDIR ? "it is a directory, not a manifest" : cannot_be("read", errno);
+      return;
+    }
+    file.text.append(part.data(), static_cast<std::size_t>(size));
+    if (file.text.size() > size_limit) {
+      file.problem = "it is larger than " + std::to_string(size_limit) + " bytes";
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+ManifestFile read_manifest_file(const std::string& path) {
+  ManifestFile file{.name = path, .directory = {}, .text = {}, .problem = {}};
+  if (path == "-") {  // by its descriptor: a socket can't be opened by a name
+    file.name = "stdin";
+    read_to_end(STDIN_FILENO, file);
+    return file;
+  }
+  // What lies there is a shell's pipe or the like, and nobody keeps plugins beside it.
+  const bool is_nowhere = path.starts_with("/dev/") || path.starts_with("/proc/");
+  if (!is_nowhere) file.directory = std::filesystem::path(path).parent_path();
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    if (is_shortage(errno)) throw system_failure(errno, "open");
+    file.problem = cannot_be("opened", errno);
+    return file;
+  }
+  read_to_end(descriptor, file);
+  ::close(descriptor);
+  return file;
+}
+
+}  // namespace taskhost

@@ -1,0 +1,334 @@
+// What the fields of a manifest mean. Syntax is in manifest_parser, the checks of one value in manifest_fields.
+#include "manifest/manifest.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "manifest/fields.hpp"
+#include "manifest/parser.hpp"
+#include "manifest/policy.hpp"
+#include "text/nearest_word.hpp"
+#include "text/printable.hpp"
+
+namespace taskhost {
+namespace {
+
+constexpr std::array<std::string_view, 3> strategy_words = {"one_for_one", "one_for_all", "rest_for_one"};
+
+class ManifestReader final : public ManifestSink {
+ public:
+  ManifestReader(std::string_view text, ManifestFaults& faults) : text_(text), faults_(faults), policies_(faults) {}
+
+  // Only after the parse, as `defaults` and `groups` may stand behind the tasks. `readable`: all of it was read.
+  Manifest take(bool readable) {
+    manifest_.default_stop_timeout = policies_.default_stop_timeout();
+    for (const std::size_t index : default_stop_timeouts_) {
+      manifest_.tasks[index].options.stop_timeout = manifest_.default_stop_timeout;
+    }
+    if (readable) complete_policies();
+    if (autoload_) {
+      TaskOptions& options = manifest_.autoload.emplace(autoload_->policy.options);
+      if (!autoload_->policy.has_stop_timeout) options.stop_timeout = manifest_.default_stop_timeout;
+      if (readable) options.optional = policies_.complete(autoload_->policy, "/autoload", autoload_->offset);
+    }
+    if (readable && !groups_are_wrong_) find_groups();
+    return std::move(manifest_);
+  }
+
+  void take_task(ManifestNode& node, std::size_t index) override {
+    ManifestTask task;
+    task.pointer = "/tasks/" + std::to_string(index);
+    task.line = line_of_next_task(node.offset);
+    const FieldReader fields(node, task.pointer, task_kind(), faults_);
+    if (fields.is_object()) {
+      task.name = fields.text("name", longest_name).value_or("");
+      task.plugin = fields.text("plugin", longest_path).value_or("");
+      task.factory = fields.text("task", longest_name).value_or("");
+      if (const ManifestNode* const config = fields.find("config")) {
+        task.config = compact_json(*config);
+      }
+      fields.require("plugin", "it names the library, such as \"plugin\": \"feed\"");
+      GivenPolicy policy = policies_.read(fields, optional_task_fields);
+      task.options = policy.options;
+      if (!policy.has_stop_timeout) default_stop_timeouts_.push_back(short_number(manifest_.tasks.size()));
+      if (policy.has_optional) special_policies_.push_back({manifest_.tasks.size(), std::move(policy)});
+      if (fields.has_from(optional_task_fields)) read_relation(fields);
+    }
+    offsets_.push_back(short_number(node.offset));
+    manifest_.tasks.push_back(std::move(task));
+    check_name(node);
+  }
+
+  void take_field(ManifestNode& node) override {
+    const std::string pointer = pointer_step(node.key);
+    if (node.key == "$schema") {
+      expect_kind(node, NodeKind::string, pointer, faults_);
+    } else if (node.key == "plugin_dirs") {
+      read_plugin_dirs(node, pointer);
+    } else if (node.key == "shards") {
+      manifest_.shards = read_whole_number(node, pointer, 1, most_shards, faults_);
+    } else if (node.key == "shutdown_timeout") {
+      manifest_.shutdown_timeout = read_duration(node, pointer, faults_);
+    } else if (node.key == "stall_limit") {
+      manifest_.stall_limit =
+          read_duration(node, pointer, least_stall_limit, most_stall_limit, faults_).value_or(least_stall_limit);
+    } else if (node.key == "stall_threads") {
+      manifest_.stall_threads = read_whole_number(node, pointer, 0, most_stall_threads, faults_).value_or(0);
+    } else if (node.key == "blocking_threads") {
+      manifest_.blocking_threads = read_whole_number(node, pointer, 1, most_blocking_threads, faults_).value_or(1);
+    } else if (node.key == "blocking_stack_kib") {
+      manifest_.blocking_stack_kib =
+          read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
+    } else if (node.key == "poll_stack_kib") {
+      manifest_.poll_stack_kib =
+          read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
+    } else if (node.key == "seed") {
+      manifest_.seed = read_whole_number(node, pointer, 1, most_seed, faults_).value_or(1);
+    } else if (node.key == "defaults") {
+      const FieldReader fields(node, pointer, defaults_kind(), faults_);
+      policies_.read_defaults(fields);
+    } else if (node.key == "groups") {
+      read_groups(node, pointer);
+    } else if (node.key == "autoload") {
+      read_autoload(node, pointer);
+    } else if (node.key == "tasks") {
+      tasks_offset_ = node.offset;
+      tasks_is_no_array_ = !expect_kind(node, NodeKind::array, pointer, faults_);
+    } else {
+      refuse_unknown_field(node, pointer, root_kind(), faults_);
+    }
+  }
+
+  void take_end(std::size_t root_offset) override {
+    if (!manifest_.tasks.empty() || autoload_ || autoload_is_wrong_ || tasks_is_no_array_) {
+      return;
+    }
+    faults_.add(tasks_offset_.value_or(root_offset), tasks_offset_ ? "/tasks" : "",
+                "nothing to run; give \"tasks\" at least one entry, or add \"autoload\"");
+  }
+
+ private:
+  // Finds tasks by their index, as their names move when the list grows.
+  struct NameHash {
+    const std::vector<ManifestTask>* tasks;
+    std::size_t operator()(std::size_t index) const { return std::hash<std::string>{}((*tasks)[index].name); }
+  };
+  struct SameName {
+    const std::vector<ManifestTask>* tasks;
+    bool operator()(std::size_t left, std::size_t right) const { return (*tasks)[left].name == (*tasks)[right].name; }
+  };
+
+  // Of a million tasks each byte counts. Beyond 4 GiB of text, the lines of a few faults are wrong.
+  static std::uint32_t short_number(std::size_t number) {
+    return static_cast<std::uint32_t>(std::min<std::size_t>(number, std::numeric_limits<std::uint32_t>::max()));
+  }
+
+  struct SpecialPolicy {
+    std::size_t task;
+    GivenPolicy policy;
+  };
+  struct Autoload {
+    GivenPolicy policy;
+    std::size_t offset;
+  };
+  struct GroupUse {
+    std::size_t relation;
+    std::size_t offset;
+    std::string name;
+  };
+  struct GroupOffset {
+    std::size_t offset;
+    bool used = false;
+  };
+
+  // Those with optional fields; with such defaults, all.
+  void complete_policies() {
+    auto special = special_policies_.begin();
+    const auto complete = [this](std::size_t index, const GivenPolicy& policy) {
+      ManifestTask& task = manifest_.tasks[index];
+      task.options.optional = policies_.complete(policy, task.pointer, offsets_[index]);
+    };
+    if (!policies_.has_defaults()) {
+      for (; special != special_policies_.end(); ++special) complete(special->task, special->policy);
+      return;
+    }
+    for (std::size_t index = 0; index < manifest_.tasks.size(); ++index) {
+      if (special != special_policies_.end() && special->task == index) {
+        complete(index, special->policy);
+        ++special;
+      } else {
+        GivenPolicy plain;
+        plain.options = manifest_.tasks[index].options;
+        complete(index, plain);
+      }
+    }
+  }
+
+  void read_autoload(const ManifestNode& node, const std::string& pointer) {
+    const FieldReader fields(node, pointer, autoload_kind(), faults_);
+    autoload_is_wrong_ = !fields.is_object();
+    if (fields.is_object()) autoload_ = {policies_.read(fields, optional_autoload_fields), node.offset};
+  }
+
+  // Of the task that is read.
+  void read_relation(const FieldReader& fields) {
+    ManifestRelation relation{.task = manifest_.tasks.size(), .after = {}};
+    if (const ManifestNode* const after = fields.find("after")) {
+      read_after(*after, fields.pointer_to("after"), relation.after);
+    }
+    const ManifestNode* const group = fields.find("group");
+    if (std::optional<std::string> name = fields.text("group", longest_name)) {
+      group_uses_.push_back({manifest_.relations.size(), group->offset, std::move(*name)});
+    } else if (relation.after.empty()) {
+      return;
+    }
+    manifest_.relations.push_back(std::move(relation));
+  }
+
+  void read_after(const ManifestNode& node, const std::string& pointer, std::vector<std::string>& names) {
+    if (!expect_text_list(node, pointer, faults_)) return;
+    std::unordered_set<std::string> seen;
+    for (std::size_t index = 0; index < node.children.size(); ++index) {
+      const std::string element_pointer = pointer + '/' + std::to_string(index);
+      std::optional<std::string> name = read_text(node.children[index], element_pointer, longest_name, faults_);
+      if (!name) continue;
+      if (!seen.insert(*name).second) {
+        faults_.add(node.children[index].offset, element_pointer,
+                    quoted_text(*name) + " is in this list already; remove one of the two");
+        continue;
+      }
+      names.push_back(std::move(*name));
+    }
+  }
+
+  void read_groups(const ManifestNode& node, const std::string& pointer) {
+    groups_are_wrong_ = !expect_kind(node, NodeKind::object, pointer, faults_);
+    if (groups_are_wrong_) return;
+    for (const ManifestNode& child : node.children) {
+      const std::string child_pointer = pointer + pointer_step(child.key);
+      ManifestNode name;
+      name.kind = NodeKind::string;
+      name.offset = child.key_offset;
+      name.text = child.key;
+      const bool named = read_text(name, child_pointer, longest_name, faults_).has_value();
+      const FieldReader fields(child, child_pointer, group_kind(), faults_);
+      if (!fields.is_object()) continue;
+      fields.require("strategy", "it is " + quoted_list(strategy_words, "or"));
+      const std::optional<std::size_t> strategy = fields.word("strategy", "strategy", strategy_words);
+      if (!named) continue;
+      manifest_.groups.push_back({child.key, static_cast<Strategy>(strategy.value_or(0))});
+      group_offsets_.push_back({child.key_offset});
+    }
+  }
+
+  void find_groups() {
+    std::unordered_map<std::string_view, std::size_t> places;
+    std::vector<std::string_view> names;
+    for (const ManifestGroup& group : manifest_.groups) {
+      places.emplace(group.name, names.size());
+      names.push_back(group.name);
+    }
+    for (const GroupUse& use : group_uses_) {
+      ManifestRelation& relation = manifest_.relations[use.relation];
+      const auto found = places.find(use.name);
+      if (found != places.end()) {
+        relation.group = found->second;
+        group_offsets_[found->second].used = true;
+        continue;
+      }
+      faults_.add_if_told(use.offset, [&] {
+        const std::string_view nearest = nearest_word(use.name, names);
+        std::string message = "there is no group " + quoted_text(use.name);
+        message += !nearest.empty() ? "; did you mean " + quoted_text(nearest) + "?"
+                   : names.empty()  ? "; \"groups\" of the top object lists them, such as \"groups\": {" +
+                                         quoted_text(use.name) + ": {\"strategy\": \"one_for_all\"}}"
+                                   : "; \"groups\" has " + quoted_list(names, "and");
+        return ManifestFaults::Texts{manifest_.tasks[relation.task].pointer + "/group", std::move(message)};
+      });
+    }
+    for (std::size_t place = 0; place < group_offsets_.size(); ++place) {
+      const std::string& name = manifest_.groups[place].name;
+      if (group_offsets_[place].used) continue;
+      faults_.add(group_offsets_[place].offset, "/groups" + pointer_step(name),
+                  "no task is in this group; remove it, or give a task \"group\": " + quoted_text(name));
+    }
+  }
+
+  void read_plugin_dirs(const ManifestNode& node, const std::string& pointer) {
+    if (!expect_text_list(node, pointer, faults_)) {
+      return;
+    }
+    if (node.children.empty()) {
+      faults_.add(node.offset, pointer, "expected at least one directory; without this field it is the manifest's own");
+    }
+    for (std::size_t index = 0; index < node.children.size(); ++index) {
+      const std::string element_pointer = pointer + '/' + std::to_string(index);
+      if (std::optional<std::string> directory =
+              read_text(node.children[index], element_pointer, longest_path, faults_)) {
+        manifest_.plugin_dirs.push_back(std::move(*directory));
+      }
+    }
+  }
+
+  // Of the task that was read last.
+  void check_name(const ManifestNode& node) {
+    const ManifestTask& task = manifest_.tasks.back();
+    if (task.name.empty()) {
+      return;
+    }
+    const auto [first, is_new] = names_.insert(manifest_.tasks.size() - 1);
+    if (!is_new) {
+      const ManifestTask& taken_by = manifest_.tasks[*first];
+      faults_.add(node.find("name")->offset, task.pointer + "/name",
+                  "the name " + quoted_text(task.name) + " is taken by " + taken_by.pointer + " (line " +
+                      std::to_string(taken_by.line) + "); give each task a name of its own");
+    }
+  }
+
+  // Tasks come in the order of the text, so that all of them together cost one pass over it.
+  std::size_t line_of_next_task(std::size_t offset) {
+    line_ += position_in_text(text_.substr(counted_to_, offset - counted_to_), offset).line - 1;
+    counted_to_ = offset;
+    return line_;
+  }
+
+  std::string_view text_;
+  ManifestFaults& faults_;
+  Manifest manifest_;
+  std::unordered_set<std::size_t, NameHash, SameName> names_{16, NameHash{&manifest_.tasks},
+                                                             SameName{&manifest_.tasks}};
+  PolicyReader policies_;
+  std::vector<std::uint32_t> offsets_;                // of the tasks
+  std::vector<std::uint32_t> default_stop_timeouts_;  // indices of the tasks that give none
+  std::vector<SpecialPolicy> special_policies_;       // in the order of the tasks
+  std::optional<Autoload> autoload_;
+  bool autoload_is_wrong_ = false;  // a fault of its own
+  bool groups_are_wrong_ = false;   // the same
+  std::vector<GroupUse> group_uses_;
+  std::vector<GroupOffset> group_offsets_;  // beside the groups
+  bool tasks_is_no_array_ = false;          // "tasks" is not an array, which is a fault of its own
+  std::optional<std::size_t> tasks_offset_;
+  std::size_t line_ = 1;
+  std::size_t counted_to_ = 0;
+};
+
+}  // namespace
+
+ManifestReading read_manifest(std::string_view text, const std::string& file) {
+  ManifestFaults faults(text, file);
+  ManifestReader reader(text, faults);
+  ManifestReading reading;
+  reading.readable = parse_manifest(text, reader, faults);
+  reading.manifest = reader.take(reading.readable);
+  reading.faults = faults.take();
+  return reading;
+}
+
+}  // namespace taskhost

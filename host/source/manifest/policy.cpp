@@ -1,0 +1,329 @@
+#include "manifest/policy.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "text/printable.hpp"
+
+namespace taskhost {
+
+namespace {
+
+using std::chrono::nanoseconds;
+using Words = std::string_view;
+
+constexpr Words type_hint = "it is \"shutdown_on_exit\", \"mandatory\" or \"detachable\"";
+
+constexpr std::array<Words, policy_field_count> field_names = {"type",        "restarts",  "window",        "backoff",
+                                                               "reset_after", "ready",     "start_timeout", "watchdog",
+                                                               "on_give_up",  "exit_rules"};
+
+constexpr std::array<Words, 2> ready_words = {"started", "notify"};
+constexpr std::array<Words, 2> watchdog_words = {"log", "restart"};
+constexpr std::array<Words, 3> give_up_words = {"default", "stop_host", "discard"};
+constexpr std::array<Words, 6> action_words = {"restart", "discard", "stop_host", "fail_host", "give_up", "repeat"};
+constexpr std::array<Words, 4> outcome_words = {"ok", "error", "panic", "crashed"};
+
+PolicyField field_named(Words name) {
+  return static_cast<PolicyField>(std::find(field_names.begin(), field_names.end(), name) - field_names.begin());
+}
+
+bool has_restarts(const TaskOptions& options) {
+  return options.type != TaskType::shutdown_on_exit &&
+         (options.restarts != 0 || (options.optional && options.optional->unlimited));
+}
+
+}  // namespace
+
+template <class Value>
+bool PolicyReader::note(const FieldReader& fields, Words name, PolicyField field, const std::optional<Value>& value,
+                        GivenPolicy& policy) {
+  const ManifestNode* const node = fields.find(name);
+  if (node == nullptr) return false;
+  policy.given.add(field);
+  policy.offsets[static_cast<std::size_t>(field)] = node->key_offset;
+  if (!value) policy.wrong.add(field);
+  return value.has_value();
+}
+
+GivenPolicy PolicyReader::read(const FieldReader& fields, std::size_t first_optional) {
+  GivenPolicy policy;
+  fields.require("type", type_hint);
+  const std::optional<TaskType> type = fields.task_type("type");
+  policy.options.type = type.value_or(policy.options.type);
+  if (!type) policy.wrong.add(PolicyField::type);
+  const std::optional<Restarts> restarts = fields.restarts("restarts");
+  const bool has_restarts_field = fields.find("restarts") != nullptr;
+  note(fields, "restarts", PolicyField::restarts, restarts, policy);
+  if (has_restarts_field && type == TaskType::shutdown_on_exit) {
+    faults_.add(policy.offsets[static_cast<std::size_t>(PolicyField::restarts)], fields.pointer_to("restarts"),
+                "a \"shutdown_on_exit\" task is never restarted; remove \"restarts\" or choose another type");
+  } else if (restarts) {
+    policy.options.restarts = restarts->count;
+  }
+  const std::optional<nanoseconds> stop_timeout = fields.duration("stop_timeout");
+  policy.has_stop_timeout = stop_timeout.has_value();
+  policy.options.stop_timeout = stop_timeout.value_or(policy.options.stop_timeout);
+
+  const bool unlimited = restarts && restarts->unlimited && type != TaskType::shutdown_on_exit;
+  policy.has_optional = unlimited || fields.has_from(first_optional);
+  if (policy.has_optional) {
+    read_optional(fields, policy);
+    if (unlimited) {
+      SupervisionOptions values = policy.options.optional ? *policy.options.optional : SupervisionOptions{};
+      values.unlimited = true;
+      policy.options.optional = share(std::move(values));
+    }
+  }
+  return policy;
+}
+
+void PolicyReader::read_defaults(const FieldReader& fields) {
+  default_stop_timeout_ = fields.duration("stop_timeout").value_or(default_stop_timeout_);
+  if (fields.has_from(optional_defaults_fields)) read_optional(fields, defaults_);
+}
+
+void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy) {
+  SupervisionOptions values;
+  values.window = fields.positive_duration("window");
+  note(fields, "window", PolicyField::window, values.window, policy);
+  values.backoff = read_backoff(fields);
+  note(fields, "backoff", PolicyField::backoff, values.backoff, policy);
+  values.reset_after = fields.positive_duration("reset_after");
+  note(fields, "reset_after", PolicyField::reset_after, values.reset_after, policy);
+  const std::optional<std::size_t> ready = fields.word("ready", "word", ready_words);
+  if (note(fields, "ready", PolicyField::ready, ready, policy)) values.notify = *ready == 1;
+  values.start_timeout = fields.positive_duration("start_timeout");
+  note(fields, "start_timeout", PolicyField::start_timeout, values.start_timeout, policy);
+  values.watchdog = read_watchdog(fields);
+  note(fields, "watchdog", PolicyField::watchdog, values.watchdog, policy);
+  const auto give_up = read_give_up(fields);
+  if (note(fields, "on_give_up", PolicyField::on_give_up, give_up, policy)) {
+    std::tie(values.on_give_up, values.cooldown) = *give_up;
+  }
+  auto rules = read_exit_rules(fields);
+  if (note(fields, "exit_rules", PolicyField::exit_rules, rules, policy)) values.exit_rules = std::move(*rules);
+  read_isolation(fields);
+  policy.options.optional = share(std::move(values));
+}
+
+std::optional<Backoff> PolicyReader::read_backoff(const FieldReader& fields) {
+  const ManifestNode* const node = fields.find("backoff");
+  if (node == nullptr) return std::nullopt;
+  const std::string pointer = fields.pointer_to("backoff");
+  const FieldReader inner(*node, pointer, backoff_kind(), faults_);
+  if (!inner.is_object()) return std::nullopt;
+  inner.require("initial", "it is the delay before the first restart, such as \"initial\": \"100ms\"");
+  const std::optional<nanoseconds> initial = inner.duration("initial");
+  const std::optional<double> factor = inner.number("factor", 1, std::numeric_limits<double>::max());
+  const std::optional<nanoseconds> max = inner.duration("max");
+  const std::optional<double> jitter = inner.number("jitter", 0, 1);
+  const auto wrong = [&inner](Words name, bool read) { return inner.find(name) != nullptr && !read; };
+  if (!initial || wrong("factor", factor.has_value()) || wrong("max", max.has_value()) ||
+      wrong("jitter", jitter.has_value())) {
+    return std::nullopt;
+  }
+  Backoff backoff;
+  backoff.initial = *initial;
+  backoff.factor = factor.value_or(backoff.factor);
+  backoff.max = max.value_or(backoff.max);
+  backoff.jitter = jitter.value_or(backoff.jitter);
+  if (backoff.max < backoff.initial) {
+    const Words given = max ? "max" : "initial";
+    faults_.add(inner.find(given)->offset, inner.pointer_to(given), backoff_order_problem(backoff));
+    return std::nullopt;
+  }
+  return backoff;
+}
+
+std::optional<Watchdog> PolicyReader::read_watchdog(const FieldReader& fields) {
+  const ManifestNode* const node = fields.find("watchdog");
+  if (node == nullptr) return std::nullopt;
+  const std::string pointer = fields.pointer_to("watchdog");
+  const FieldReader inner(*node, pointer, watchdog_kind(), faults_);
+  if (!inner.is_object()) return std::nullopt;
+  inner.require("interval", "it is the longest time without a heartbeat, such as \"interval\": \"5s\"");
+  const std::optional<nanoseconds> interval = inner.positive_duration("interval");
+  const std::optional<std::size_t> action = inner.word("action", "action", watchdog_words);
+  if (!interval || (inner.find("action") != nullptr && !action)) return std::nullopt;
+  return Watchdog{.interval = *interval, .action = static_cast<WatchdogAction>(action.value_or(0))};
+}
+
+std::optional<std::pair<GiveUp, nanoseconds>> PolicyReader::read_give_up(const FieldReader& fields) {
+  const ManifestNode* const node = fields.find("on_give_up");
+  if (node == nullptr) return std::nullopt;
+  const std::string pointer = fields.pointer_to("on_give_up");
+  if (node->kind == NodeKind::object) {
+    const FieldReader inner(*node, pointer, give_up_kind(), faults_);
+    inner.require("cooldown", "it is the time until the task begins anew, such as \"cooldown\": \"5m\"");
+    const std::optional<nanoseconds> cooldown = inner.positive_duration("cooldown");
+    if (!cooldown) return std::nullopt;
+    return std::pair(GiveUp::cooldown, *cooldown);
+  }
+  if (node->kind != NodeKind::string) {
+    faults_.add(node->offset, pointer,
+                "expected " + quoted_list(give_up_words, "or") +
+                    ", or an object such as {\"cooldown\": \"5m\"}, found " + found_words(*node));
+    return std::nullopt;
+  }
+  const std::optional<std::size_t> word = read_word(*node, pointer, "way to give up", give_up_words, faults_);
+  if (!word) return std::nullopt;
+  return std::pair(static_cast<GiveUp>(*word), nanoseconds(0));
+}
+
+std::optional<std::vector<ExitRule>> PolicyReader::read_exit_rules(const FieldReader& fields) {
+  const ManifestNode* const node = fields.find("exit_rules");
+  if (node == nullptr) return std::nullopt;
+  const std::string pointer = fields.pointer_to("exit_rules");
+  if (!expect_kind(*node, NodeKind::array, pointer, faults_)) return std::nullopt;
+  std::vector<ExitRule> rules;
+  bool sound = true;
+  for (std::size_t i = 0; i < node->children.size(); ++i) {
+    std::optional<ExitRule> rule = read_exit_rule(node->children[i], pointer + '/' + std::to_string(i));
+    sound = sound && rule.has_value();
+    if (rule) rules.push_back(std::move(*rule));
+  }
+  return sound ? std::optional(std::move(rules)) : std::nullopt;
+}
+
+std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, const std::string& pointer) {
+  const FieldReader inner(node, pointer, exit_rule_kind(), faults_);
+  if (!inner.is_object()) return std::nullopt;
+  inner.require("match", "it says which exits are meant, such as \"match\": {\"outcome\": \"panic\"}; {} means any");
+  inner.require("action", "it is " + quoted_list(action_words, "or"));
+  const std::optional<std::size_t> action = inner.word("action", "action", action_words);
+  const ManifestNode* const match = inner.find("match");
+  if (match == nullptr) return std::nullopt;
+  const std::string match_pointer = inner.pointer_to("match");
+  const FieldReader match_fields(*match, match_pointer, match_kind(), faults_);
+  if (!match_fields.is_object()) return std::nullopt;
+  ExitRule rule;
+  bool sound = action.has_value();
+  if (const ManifestNode* const outcome = match_fields.find("outcome")) {
+    sound = read_outcomes(*outcome, match_fields.pointer_to("outcome"), rule.outcomes) && sound;
+  }
+  if (match_fields.find("message") != nullptr) {
+    std::optional<std::string> message = match_fields.text("message", most_message_bytes);
+    sound = sound && message.has_value();
+    if (message) rule.message = std::move(*message);
+  }
+  if (!sound) return std::nullopt;
+  rule.action = static_cast<ExitAction>(*action);
+  return rule;
+}
+
+// One word, or a list of them.
+bool PolicyReader::read_outcomes(const ManifestNode& node, const std::string& pointer, std::vector<Outcome>& outcomes) {
+  const auto read_one = [&](const ManifestNode& word, const std::string& its_pointer) {
+    const std::optional<std::size_t> place = read_word(word, its_pointer, "outcome", outcome_words, faults_);
+    if (!place) return false;
+    const auto outcome = static_cast<Outcome>(*place);
+    if (std::find(outcomes.begin(), outcomes.end(), outcome) != outcomes.end()) {
+      faults_.add(word.offset, its_pointer, quoted_text(word.text) + " is in this list already; remove one of the two");
+      return false;
+    }
+    outcomes.push_back(outcome);
+    return true;
+  };
+  if (node.kind == NodeKind::string) return read_one(node, pointer);
+  if (node.kind != NodeKind::array) {
+    faults_.add(node.offset, pointer,
+                "expected " + quoted_list(outcome_words, "or") + ", or an array of them, found " + found_words(node));
+    return false;
+  }
+  if (node.children.empty()) {
+    faults_.add(node.offset, pointer, "expected at least one outcome; without this field any is meant");
+    return false;
+  }
+  bool sound = true;
+  for (std::size_t i = 0; i < node.children.size(); ++i) {
+    sound = read_one(node.children[i], pointer + '/' + std::to_string(i)) && sound;
+  }
+  return sound;
+}
+
+void PolicyReader::read_isolation(const FieldReader& fields) {
+  const ManifestNode* const node = fields.find("isolation");
+  if (node == nullptr) return;
+  constexpr std::array<Words, 1> words = {"none"};
+  if (node->kind == NodeKind::string && node->text == "process") {
+    faults_.add(node->offset, fields.pointer_to("isolation"),
+                "this taskhost can't run a task in a process of its own yet; remove \"isolation\", or say \"none\"");
+    return;
+  }
+  (void)read_word(*node, fields.pointer_to("isolation"), "isolation", words, faults_);
+}
+
+// --- with defaults ---------------------------------------------------------------------------------------------------
+
+std::shared_ptr<const SupervisionOptions> PolicyReader::share(SupervisionOptions values) {
+  if (values == SupervisionOptions{}) return nullptr;
+  if (!last_ || *last_ != values) last_ = std::make_shared<const SupervisionOptions>(std::move(values));
+  return last_;
+}
+
+// A default that a task can't have does not concern it.
+SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const {
+  static const SupervisionOptions none;
+  SupervisionOptions values = policy.options.optional ? *policy.options.optional : none;
+  const SupervisionOptions& defaults = defaults_.options.optional ? *defaults_.options.optional : none;
+  const bool restarted = has_restarts(policy.options) || policy.wrong.has(PolicyField::restarts);
+  const bool ends_host = policy.options.type == TaskType::shutdown_on_exit;
+  const auto from_defaults = [&](PolicyField field) { return defaults_.given.has(field) && !policy.given.has(field); };
+  if (from_defaults(PolicyField::window) && restarted && !values.unlimited) values.window = defaults.window;
+  if (from_defaults(PolicyField::reset_after) && restarted) values.reset_after = defaults.reset_after;
+  if (from_defaults(PolicyField::ready)) values.notify = defaults.notify;
+  if (from_defaults(PolicyField::start_timeout) && values.notify) values.start_timeout = defaults.start_timeout;
+  if (from_defaults(PolicyField::watchdog)) values.watchdog = defaults.watchdog;
+  if (from_defaults(PolicyField::on_give_up) && !ends_host && !values.unlimited) {
+    values.on_give_up = defaults.on_give_up;
+    values.cooldown = defaults.cooldown;
+  }
+  if (from_defaults(PolicyField::exit_rules)) {
+    std::copy_if(defaults.exit_rules.begin(), defaults.exit_rules.end(), std::back_inserter(values.exit_rules),
+                 [&](const ExitRule& rule) {
+                   return !(rule.action == ExitAction::restart && !restarted) &&
+                          !((rule.action == ExitAction::give_up || rule.action == ExitAction::repeat) && ends_host);
+                 });
+  }
+  if (from_defaults(PolicyField::backoff) && (restarted || values.repeats())) values.backoff = defaults.backoff;
+  return values;
+}
+
+std::shared_ptr<const SupervisionOptions> PolicyReader::complete(const GivenPolicy& policy, const std::string& pointer,
+                                                                 std::size_t offset) {
+  TaskOptions whole = policy.options;
+  if (has_defaults()) whole.optional = share(with_defaults(policy));
+  if (!last_sound_ || *last_sound_ != whole) check(policy, whole, pointer, offset);
+  if (whole.optional && whole.optional->backoff && whole.optional->backoff->initial.count() == 0) {
+    SupervisionOptions at_once = *whole.optional;  // no delay, whatever the defaults are
+    at_once.backoff.reset();
+    whole.optional = share(std::move(at_once));
+  }
+  return whole.optional;
+}
+
+void PolicyReader::check(const GivenPolicy& policy, const TaskOptions& whole, const std::string& pointer,
+                         std::size_t offset) {
+  const std::vector<PolicyProblem> problems = policy_problems(whole);
+  if (problems.empty()) last_sound_ = whole;
+  for (const PolicyProblem& problem : problems) {
+    const PolicyField field = field_named(problem.field);
+    const PolicyField other = problem.other.empty() ? field : field_named(problem.other);
+    if (policy.wrong.has(field) || policy.wrong.has(other)) continue;  // that is told already
+    const bool by_defaults = (defaults_.given.has(field) && !policy.given.has(field)) ||
+                             (defaults_.given.has(other) && !policy.given.has(other));
+    // What stands in the object itself is to blame, if anything does.
+    const PolicyField blamed = policy.given.has(field) ? field : other;
+    const bool own = policy.given.has(blamed);
+    const std::string message = problem.message + (by_defaults ? " (with what \"defaults\" gives)" : "");
+    faults_.add(own ? policy.offsets[static_cast<std::size_t>(blamed)] : offset,
+                own ? pointer + '/' + std::string(field_names[static_cast<std::size_t>(blamed)]) +
+                          (blamed == field ? problem.step : std::string())
+                    : pointer,
+                message);
+  }
+}
+
+}  // namespace taskhost

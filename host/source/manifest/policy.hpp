@@ -1,0 +1,94 @@
+// What the objects of a manifest say of a task's policy, and what it is with "defaults" and all rules kept. Owned by
+// one reading, on its thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "manifest/faults.hpp"
+#include "manifest/fields.hpp"
+#include "taskhost/core/task_type.hpp"
+
+namespace taskhost {
+
+// The optional fields, and what they are judged with.
+enum class PolicyField : std::uint8_t {
+  type,
+  restarts,
+  window,
+  backoff,
+  reset_after,
+  ready,
+  start_timeout,
+  watchdog,
+  on_give_up,
+  exit_rules,
+};
+inline constexpr std::size_t policy_field_count = 10;
+
+class PolicyFields {
+ public:
+  void add(PolicyField field) noexcept { bits_ = static_cast<std::uint16_t>(bits_ | bit(field)); }
+  bool has(PolicyField field) const noexcept { return (bits_ & bit(field)) != 0; }
+  bool any() const noexcept { return bits_ != 0; }
+
+ private:
+  static constexpr unsigned bit(PolicyField field) noexcept { return 1u << static_cast<unsigned>(field); }
+  std::uint16_t bits_ = 0;
+};
+
+// What one object gives itself.
+struct GivenPolicy {
+  TaskOptions options;  // what is wrong is left out
+  bool has_stop_timeout = false;
+  PolicyFields given;
+  PolicyFields wrong;                                     // of these, those with a fault of their own
+  std::array<std::size_t, policy_field_count> offsets{};  // of those given, in the text
+  bool has_optional = false;                              // one of the optional fields, or "unlimited"
+};
+
+class PolicyReader {
+ public:
+  explicit PolicyReader(ManifestFaults& faults) : faults_(faults) {}
+
+  // Of a task, or of autoload. `first_optional`: where the optional fields begin in the kind's list.
+  GivenPolicy read(const FieldReader& fields, std::size_t first_optional);
+  void read_defaults(const FieldReader& fields);
+
+  // Once `defaults` has been read, if there is any.
+  std::chrono::nanoseconds default_stop_timeout() const noexcept { return default_stop_timeout_; }
+  bool has_defaults() const noexcept { return defaults_.given.any(); }
+  // What an object gives, with what `defaults` gives beside it. Tells what does not go together; `pointer` and `offset`
+  // are the object's.
+  std::shared_ptr<const SupervisionOptions> complete(const GivenPolicy& policy, const std::string& pointer,
+                                                     std::size_t offset);
+
+ private:
+  void read_optional(const FieldReader& fields, GivenPolicy& policy);
+  // Notes that the field is given, and whether it is wrong.
+  template <class Value>
+  bool note(const FieldReader& fields, std::string_view name, PolicyField field, const std::optional<Value>& value,
+            GivenPolicy& policy);
+  std::optional<Backoff> read_backoff(const FieldReader& fields);
+  std::optional<Watchdog> read_watchdog(const FieldReader& fields);
+  std::optional<std::pair<GiveUp, std::chrono::nanoseconds>> read_give_up(const FieldReader& fields);
+  std::optional<std::vector<ExitRule>> read_exit_rules(const FieldReader& fields);
+  std::optional<ExitRule> read_exit_rule(const ManifestNode& node, const std::string& pointer);
+  bool read_outcomes(const ManifestNode& node, const std::string& pointer, std::vector<Outcome>& outcomes);
+  void read_isolation(const FieldReader& fields);
+
+  SupervisionOptions with_defaults(const GivenPolicy& policy) const;
+  std::shared_ptr<const SupervisionOptions> share(SupervisionOptions values);
+  void check(const GivenPolicy& policy, const TaskOptions& whole, const std::string& pointer, std::size_t offset);
+
+  ManifestFaults& faults_;
+  std::chrono::nanoseconds default_stop_timeout_ = std::chrono::seconds(10);
+  GivenPolicy defaults_;
+  std::shared_ptr<const SupervisionOptions> last_;  // a fleet's tasks share theirs
+  std::optional<TaskOptions> last_sound_;           // that had no problem
+};
+
+}  // namespace taskhost

@@ -1,0 +1,151 @@
+#include "plugin/config_values.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "text/duration.hpp"
+#include "text/nearest_word.hpp"
+#include "text/printable.hpp"
+
+namespace taskhost {
+
+namespace {
+
+std::string complaint(std::string_view pointer, std::string_view words) {
+  std::string text = "config: ";
+  if (!pointer.empty()) text.append(printable_text(pointer, 200)).append(": ");
+  return text.append(words);
+}
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  for (;;) {
+    const std::size_t begin = text.find_first_not_of(' ');
+    if (begin == std::string_view::npos) return words;
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    words.push_back(text.substr(begin, end - begin));
+    text.remove_prefix(end);
+  }
+}
+
+}  // namespace
+
+ConfigValues::ConfigValues(std::string_view text)
+    : root_(nlohmann::json::parse(text, nullptr, false)), is_json_(!root_.is_discarded()) {}
+
+ConfigValues::Found ConfigValues::find(const char* pointer) const {
+  if (!is_json_) return {nullptr, complaint("", "it is no JSON")};
+  if (pointer == nullptr) return {nullptr, complaint("", "the plugin asks for a value without a JSON pointer")};
+  try {
+    const nlohmann::json::json_pointer path(pointer);
+    if (!root_.contains(path)) return {};
+    return {&root_.at(path), {}};
+  } catch (const nlohmann::json::exception&) {
+    return {nullptr, complaint("", "the plugin asks for " + quoted_text(pointer) +
+                                       ", which is no JSON pointer; one looks like \"/every\" or \"/pins/0\"")};
+  }
+}
+
+ConfigValues::Problem ConfigValues::keys(std::string_view known) const {
+  if (!is_json_) return complaint("", "it is no JSON");
+  if (!root_.is_object()) return complaint("", "it must be an object, {…}");
+  const std::vector<std::string_view> words = words_of(known);
+  for (const auto& entry : root_.items()) {
+    if (std::find(words.begin(), words.end(), entry.key()) != words.end()) continue;
+    const std::string_view near = nearest_word(entry.key(), words);
+    std::string text = "unknown key " + quoted_text(entry.key());
+    if (!near.empty()) {
+      text += "; did you mean " + quoted_text(near) + "?";
+    } else if (words.empty()) {
+      text += "; there are none";
+    } else {
+      text += "; known are " + quoted_text(words.front());
+      for (std::size_t index = 1; index < words.size(); ++index) {
+        text += (index + 1 < words.size() ? ", " : " and ") + quoted_text(words[index]);
+      }
+    }
+    return complaint("", text);
+  }
+  return {};
+}
+
+ConfigValues::Problem ConfigValues::require(const char* pointer) const {
+  const Found found = find(pointer);
+  if (found.problem || found.value != nullptr) return found.problem;
+  return complaint(pointer, "is missing");
+}
+
+ConfigValues::Problem ConfigValues::text(const char* pointer, const char** value, std::size_t* size) const {
+  const Found found = find(pointer);
+  if (found.value == nullptr) return found.problem;
+  if (!found.value->is_string()) return complaint(pointer, "must be a text");
+  const auto& text = found.value->get_ref<const std::string&>();
+  if (size == nullptr && text.find('\0') != std::string::npos)
+    return complaint(pointer, "must be a text without \\u0000");
+  *value = text.c_str();
+  if (size != nullptr) *size = text.size();
+  return {};
+}
+
+ConfigValues::Problem ConfigValues::integer(const char* pointer, std::int64_t least, std::int64_t most,
+                                            std::int64_t& value) const {
+  const Found found = find(pointer);
+  if (found.value == nullptr) return found.problem;
+  const bool whole = found.value->is_number_integer();
+  const bool too_large = found.value->is_number_unsigned() && found.value->get<std::uint64_t>() > INT64_MAX;
+  if (!whole || too_large || found.value->get<std::int64_t>() < least || found.value->get<std::int64_t>() > most) {
+    std::string wanted = "must be a whole number";
+    if (least != INT64_MIN && most != INT64_MAX) {
+      wanted += " from " + std::to_string(least) + " to " + std::to_string(most);
+    } else if (least != INT64_MIN) {
+      wanted += ", at least " + std::to_string(least);
+    } else if (most != INT64_MAX) {
+      wanted += ", at most " + std::to_string(most);
+    } else if (too_large) {
+      wanted += " of 64 bits";
+    }
+    return complaint(pointer, wanted);
+  }
+  value = found.value->get<std::int64_t>();
+  return {};
+}
+
+ConfigValues::Problem ConfigValues::number(const char* pointer, double& value) const {
+  const Found found = find(pointer);
+  if (found.value == nullptr) return found.problem;
+  if (!found.value->is_number()) return complaint(pointer, "must be a number");
+  const double read = found.value->get<double>();
+  if (!std::isfinite(read)) return complaint(pointer, "is too large a number");
+  value = read;
+  return {};
+}
+
+ConfigValues::Problem ConfigValues::boolean(const char* pointer, bool& value) const {
+  const Found found = find(pointer);
+  if (found.value == nullptr) return found.problem;
+  if (!found.value->is_boolean()) return complaint(pointer, "must be true or false");
+  value = found.value->get<bool>();
+  return {};
+}
+
+ConfigValues::Problem ConfigValues::duration(const char* pointer, std::chrono::nanoseconds& value) const {
+  const Found found = find(pointer);
+  if (found.value == nullptr) return found.problem;
+  std::string wanted = "must be a duration such as " + std::string(duration_examples);
+  if (!found.value->is_string()) return complaint(pointer, wanted);
+  const DurationReading reading = parse_duration(found.value->get_ref<const std::string&>());
+  if (!reading.value) return complaint(pointer, wanted + "; " + reading.problem);
+  value = *reading.value;
+  return {};
+}
+
+ConfigValues::Problem ConfigValues::count(const char* pointer, std::size_t& value) const {
+  const Found found = find(pointer);
+  if (found.value == nullptr) return found.problem;
+  if (!found.value->is_array()) return complaint(pointer, "must be an array");
+  value = found.value->size();
+  return {};
+}
+
+}  // namespace taskhost

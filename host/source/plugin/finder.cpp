@@ -1,0 +1,133 @@
+#include "plugin/finder.hpp"
+
+#include <dlfcn.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+#include <system_error>
+
+#include "plugin/library.hpp"
+#include "text/nearest_word.hpp"
+#include "text/printable.hpp"
+
+namespace taskhost {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// 0, or the reason why there is nothing. A dangling link is a file that can't be loaded, not a name that is not there.
+int absence_of(const fs::path& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0 ? 0 : errno;
+}
+
+std::vector<fs::path> libraries_in(const fs::path& directory, std::error_code& error) {
+  std::vector<fs::path> found;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    const fs::path& path = entry->path();
+    const bool hidden = path.filename().native().starts_with('.');
+    if (path.extension() == ".so" && !hidden) found.push_back(path);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string nearest_plugin(const std::string& plugin, const std::vector<fs::path>& directories) {
+  std::vector<std::string> names;
+  for (const fs::path& directory : directories) {
+    std::error_code error;
+    for (const fs::path& file : libraries_in(directory, error)) {
+      names.push_back(undecorated_library_name(file.filename().string()));
+    }
+  }
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  return std::string(nearest_word(plugin, known));
+}
+
+// "; "plugins" is not there", and so on for each directory in which nothing could be looked up.
+std::string absence_words(const std::vector<fs::path>& directories, const std::string& file) {
+  std::string words;
+  for (const fs::path& directory : directories) {
+    const int directory_error = absence_of(directory);
+    const int error = directory_error != 0 ? directory_error : absence_of(directory / file);
+    if (directory_error == ENOENT) {
+      words += "; " + quoted_path(directory.native()) + " is not there";
+    } else if (error != ENOENT) {
+      words += "; in " + quoted_path(directory.native()) +
+               " it can't be looked up: " + std::generic_category().message(error);
+    }
+  }
+  return words;
+}
+
+}  // namespace
+
+fs::path PluginSearch::find(const std::string& plugin, std::string& problem) const {
+  if (plugin.find('/') != std::string::npos) {
+    fs::path path = manifest_directory / plugin;
+    const int absence = absence_of(path);
+    if (absence == 0) return path;
+    problem = "there is no plugin " + quoted_path(path.native());
+    if (absence != ENOENT) problem += ": " + std::generic_category().message(absence);
+    problem += script_hint(plugin);
+    return {};
+  }
+  std::vector<fs::path> directories = plugin_directories;
+  if (!installed_directory.empty()) directories.push_back(installed_directory);
+  for (const fs::path& directory : directories) {
+    for (const std::string& name : {plugin + ".so", "lib" + plugin + ".so", plugin}) {
+      // A bare name is a file only with its ending: a directory or a source file of that name is not meant.
+      if (name == plugin && !plugin.ends_with(".so")) continue;
+      if (absence_of(directory / name) == 0) return directory / name;
+    }
+  }
+  std::vector<std::string> places;
+  for (const fs::path& directory : directories) places.push_back(quoted_path(directory.native()));
+  problem = "there is no plugin " + quoted_text(plugin) + " (" + plugin + ".so or lib" + plugin + ".so) in " +
+            word_list(places, "or") + absence_words(directories, plugin + ".so");
+  const std::string script = script_hint(plugin);
+  const std::string nearest = script.empty() ? nearest_plugin(plugin, directories) : std::string();
+  problem += nearest.empty() ? script : "; did you mean " + quoted_text(nearest) + "?";
+  return {};
+}
+
+std::vector<fs::path> PluginSearch::all(std::string& problem) const {
+  std::vector<fs::path> found;
+  std::set<std::string> seen;
+  for (const fs::path& directory : plugin_directories) {
+    std::error_code error;
+    for (fs::path& file : libraries_in(directory, error)) {
+      if (seen.insert(canonical_path(file)).second) found.push_back(std::move(file));
+    }
+    if (error && problem.empty()) {
+      problem = "the plugin directory " + quoted_path(directory.native()) + " can't be read: " + error.message();
+    }
+  }
+  return found;
+}
+
+fs::path installed_plugin_directory() {
+  Dl_info library{};
+  if (::dladdr(reinterpret_cast<void*>(&installed_plugin_directory), &library) == 0) return {};
+  std::error_code error;
+  fs::path directory = fs::canonical(library.dli_fname, error).parent_path() / "taskhost/plugins";
+  return !error && fs::is_directory(directory, error) ? directory : fs::path();
+}
+
+std::string script_hint(const std::string& plugin) {
+  const char* const interpreter = plugin.ends_with(".lua") ? "lua" : plugin.ends_with(".py") ? "python" : nullptr;
+  if (interpreter == nullptr) return {};
+  return "; a script is run by the plugin " + quoted_text(interpreter) + ": \"plugin\": " + quoted_text(interpreter) +
+         ", \"config\": {\"script\": " + quoted_path(plugin) + "}";
+}
+
+std::string canonical_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path canonical = fs::canonical(path, error);
+  return error ? fs::absolute(path, error).lexically_normal().string() : canonical.string();
+}
+
+}  // namespace taskhost

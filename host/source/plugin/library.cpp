@@ -1,0 +1,157 @@
+#include "plugin/library.hpp"
+
+#include <dlfcn.h>
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <exception>
+#include <filesystem>
+#include <new>
+#include <system_error>
+
+#include "plugin/elf_file.hpp"
+#include "plugin/factory_rules.hpp"
+#include "plugin/finder.hpp"
+#include "plugin/neighbours.hpp"
+#include "taskhost/core/system_failure.hpp"
+
+namespace taskhost {
+
+namespace {
+
+// Initial-exec: a signal handler reads it.
+__attribute__((tls_model("initial-exec"))) thread_local const char* loading_path = nullptr;
+
+struct LoadingMark {
+  explicit LoadingMark(const char* path) { loading_path = path; }
+  ~LoadingMark() { loading_path = nullptr; }
+  LoadingMark(const LoadingMark&) = delete;
+  LoadingMark& operator=(const LoadingMark&) = delete;
+};
+
+// The dynamic loader's own words, which begin with the path again.
+std::string loader_words(const std::string& path) {
+  const char* error = ::dlerror();  // Boost.DLL keeps only that it failed
+  std::string words = error != nullptr ? error : "the dynamic loader gives no reason";
+  if (words.starts_with(path + ": ")) words.erase(0, path.size() + 2);
+  return words;
+}
+
+// The loader's words for it ("failed to map segment") help nobody.
+std::string words_of_mount(const std::string& path) {
+  struct statvfs status {};
+  const bool is_noexec = ::statvfs(path.c_str(), &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
+  return is_noexec ? "; its file system is mounted noexec: put the file elsewhere, or mount it with exec"
+                   : std::string();
+}
+
+// Of the host, and no fault of the plugin's. The loader says so in words only.
+struct Shortage {
+  int error;
+};
+void throw_if_shortage(const std::string& words) {
+  for (const int error : {EMFILE, ENFILE, ENOMEM}) {
+    if (words.ends_with(std::generic_category().message(error))) throw Shortage{error};
+  }
+  // In some places it does not name the error; "in static TLS block" is another limit.
+  const bool of_memory = words.starts_with("cannot create ") || words.starts_with("cannot allocate ");
+  if (of_memory && words.find("static TLS") == std::string::npos) throw Shortage{ENOMEM};
+}
+
+bool is_this_program(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::equivalent(path, "/proc/self/exe", error);
+}
+
+// What another major version exports, to tell it from something that is no plugin at all.
+std::string other_version(const boost::dll::shared_library& library) {
+  for (int major = 0; major <= 9; ++major) {
+    std::string name = "taskhost_plugin_v" + std::to_string(major);
+    if (major != TASKHOST_ABI_MAJOR && library.has(name)) return name;
+  }
+  return {};
+}
+
+std::string missing_entry_words(const boost::dll::shared_library& library) {
+  const std::string wanted = "it does not export " TASKHOST_ENTRY_NAME;
+  const std::string other = other_version(library);
+  if (other.empty()) return wanted + ", so it is no plugin (rule 1.1)";
+  return wanted + ", but " + other +
+         ": it is built for another version of the plugin interface, this host has version " +
+         std::to_string(TASKHOST_ABI_MAJOR) + "." + std::to_string(TASKHOST_ABI_MINOR) + " (rule 1.1)";
+}
+
+}  // namespace
+
+PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
+  Loading loading;
+  loading.problem = library_file_problem(path);
+  if (loading.problem.empty() && is_this_program(path)) loading.problem = "it is this program itself, not a plugin";
+  if (loading.problem.empty()) loading.problem = missing_runtime(library_contents(path));
+  if (!loading.problem.empty()) {
+    loading.problem += script_hint(path);
+    return loading;
+  }
+  // Not within the try block below, as it is no fault of the plugin's if there is no working directory any more.
+  std::error_code no_directory;
+  const std::filesystem::path whole = std::filesystem::absolute(path, no_directory);
+  if (no_directory) {
+    loading.problem = "the working directory can't be told: " + no_directory.message();
+    return loading;
+  }
+
+  const LoadingMark mark(path.c_str());
+  std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
+  plugin->path_ = path;
+  plugin->name_ = undecorated_library_name(std::filesystem::path(path).filename().string());
+  plugin->stays_loaded_ = is_marked_to_stay(path);
+  try {
+    namespace load_mode = boost::dll::load_mode;
+    // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
+    const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
+    std::error_code error;
+    plugin->library_.load(whole, error, mode);
+    if (error) {
+      const std::string words = loader_words(whole.string());
+      throw_if_shortage(words);
+      loading.problem = "the dynamic loader refuses it: " + words + words_of_mount(path);
+      return loading;
+    }
+    if (!plugin->library_.has(TASKHOST_ENTRY_NAME)) {
+      loading.problem = missing_entry_words(plugin->library_);
+      return loading;
+    }
+    const auto entry = plugin->library_.get<const taskhost_factory*()>(TASKHOST_ENTRY_NAME);
+    FactoryReading reading = read_factories(entry());
+    loading.problem = std::move(reading.problem);
+    plugin->factories_ = std::move(reading.factories);
+  } catch (const Shortage& shortage) {
+    throw system_failure(shortage.error, "dlopen");
+  } catch (const std::bad_alloc&) {
+    throw;  // as likely the host's own as the entry's, and not the plugin's fault
+  } catch (const std::exception& error) {
+    loading.problem = std::string("its entry let an exception out: ") + error.what() + " (rule 1.3)";
+  } catch (...) {
+    loading.problem = "its entry let an exception out (rule 1.3)";
+  }
+  if (loading.problem.empty()) loading.library = std::move(plugin);
+  return loading;
+}
+
+const taskhost_factory* PluginLibrary::find(const std::string& factory) const noexcept {
+  for (const taskhost_factory& candidate : factories_) {
+    if (factory == candidate.name) return &candidate;
+  }
+  return nullptr;
+}
+
+std::string undecorated_library_name(const std::string& file_name) {
+  std::string name = file_name;
+  if (name.ends_with(".so")) name.resize(name.size() - 3);
+  if (name.size() > 3 && name.starts_with("lib")) name.erase(0, 3);
+  return name;
+}
+
+const char* library_being_loaded() noexcept { return loading_path; }
+
+}  // namespace taskhost

@@ -1,0 +1,171 @@
+#include "plugin/plugin_task.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <mutex>
+
+#include "plugin/config_extension.hpp"
+#include "taskhost/ext/manifest.h"
+#include "taskhost/ext/signals.h"
+
+namespace taskhost {
+
+namespace {
+
+static_assert(TASKHOST_OK == static_cast<int>(Status::ok));
+static_assert(TASKHOST_PENDING == static_cast<int>(Status::pending));
+static_assert(TASKHOST_ERROR == static_cast<int>(Status::error));
+static_assert(TASKHOST_PANIC == static_cast<int>(Status::panic));
+static_assert(TASKHOST_READABLE == readable && TASKHOST_WRITABLE == writable);
+static_assert(TASKHOST_WAIT_STOP == wait_stop && TASKHOST_WAIT_WAKE == wait_wake && TASKHOST_WAIT_TIME == wait_time);
+static_assert(TASKHOST_LOG_TRACE == static_cast<int>(LogLevel::trace));
+static_assert(TASKHOST_LOG_ERROR == static_cast<int>(LogLevel::error));
+static_assert(TASKHOST_NEVER == never);
+
+extern const taskhost_services services_table;
+
+class PluginRecipe final : public Recipe {
+ public:
+  PluginRecipe(const taskhost_factory& factory, std::string_view config, const PluginEnvironment& environment)
+      : Recipe(factory.state_size, factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t),
+               factory.run != nullptr, &services_table,
+               {factory.start != nullptr ? factory.start : [](void*, const taskhost_exec*) { return TASKHOST_OK; },
+                factory.poll != nullptr ? factory.poll : factory.run,
+                factory.drop != nullptr ? factory.drop : [](void*) {}}),
+        config_(config.empty() ? "{}" : config),
+        environment_(environment) {}
+
+  const std::string& config() const noexcept { return config_; }
+  // Read when the first execution asks: most tasks never do.
+  const ConfigValues& values() const {
+    std::call_once(values_once_, [this] { values_.emplace(config_); });
+    return *values_;
+  }
+  const PluginEnvironment& environment() const noexcept { return environment_; }
+
+  std::string explain(bool in_start, int32_t result) const override {
+    const char* const function = in_start ? "start" : blocking ? "run" : "poll";
+    const char* const rule = in_start ? "3.1" : blocking ? "3.3" : "3.2";
+    return std::string(function) + " returned " + std::to_string(result) + ", which means nothing (rule " + rule + ")";
+  }
+
+ private:
+  const std::string config_;
+  const PluginEnvironment& environment_;
+  mutable std::once_flag values_once_;
+  mutable std::optional<ConfigValues> values_;
+};
+
+// A taskhost_exec is an Execution: it begins with the services pointer of its recipe.
+// Const for the plugin, which has nothing to change in it; not for us.
+Execution& execution_of(const taskhost_exec* exec) noexcept {
+  return *reinterpret_cast<Execution*>(const_cast<taskhost_exec*>(exec));
+}
+const PluginRecipe& recipe_of(const taskhost_exec* exec) noexcept {
+  return static_cast<const PluginRecipe&>(execution_of(exec).recipe());
+}
+
+const ConfigValues& values_of(const taskhost_exec* exec) { return recipe_of(exec).values(); }
+
+// The services. None lets an exception out: they only call noexcept functions, or catch.
+
+std::string_view view(const char* text, std::size_t size) noexcept {
+  return text != nullptr ? std::string_view(text, std::min(size, message_limit)) : std::string_view();
+}
+
+const taskhost_signals signals_extension = {
+    sizeof(taskhost_signals),
+    TASKHOST_SIGNALS_REVISION,
+    [](const taskhost_exec* exec, uint32_t wanted) -> int32_t {
+      try {
+        Signals* signals = recipe_of(exec).environment().signals;
+        const bool done = signals != nullptr && signals->subscribe(execution_of(exec).waker(), wanted);
+        return done ? TASKHOST_OK : TASKHOST_ERROR;
+      } catch (const std::exception&) {
+        return TASKHOST_ERROR;
+      }
+    },
+    [](const taskhost_exec* exec) -> uint32_t {
+      Signals* signals = recipe_of(exec).environment().signals;
+      return signals != nullptr ? signals->take(execution_of(exec).waker()) : 0;
+    },
+};
+
+const taskhost_manifest manifest_extension = {
+    sizeof(taskhost_manifest),
+    TASKHOST_MANIFEST_REVISION,
+    [](const taskhost_exec* exec) -> const char* { return recipe_of(exec).environment().directory.c_str(); },
+};
+
+const taskhost_services services_table = {
+    sizeof(taskhost_services),
+    TASKHOST_ABI_MINOR,
+    // log
+    [](const taskhost_exec* exec, int32_t level, const char* text, size_t size) {
+      const int32_t known = std::clamp<int32_t>(level, TASKHOST_LOG_TRACE, TASKHOST_LOG_ERROR);
+      execution_of(exec).log(static_cast<LogLevel>(known), view(text, size));
+    },
+    // fail
+    [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
+      execution_of(exec).fail(view(text, size));
+      return TASKHOST_ERROR;
+    },
+    // config
+    [](const taskhost_exec* exec, size_t* size) -> const char* {
+      const std::string& config = recipe_of(exec).config();
+      if (size != nullptr) *size = config.size();
+      return config.c_str();
+    },
+    // task_name
+    [](const taskhost_exec* exec) -> const char* { return execution_of(exec).task_name().data(); },
+    // execution_number
+    [](const taskhost_exec* exec) -> uint64_t { return execution_of(exec).number(); },
+    // stop_requested
+    [](const taskhost_exec* exec) -> int32_t { return execution_of(exec).stop_requested() ? 1 : 0; },
+    // now
+    []() -> uint64_t { return SteadyClock::read(); },
+    // waker
+    [](const taskhost_exec* exec) -> taskhost_waker { return execution_of(exec).waker(); },
+    // wake
+    [](taskhost_waker waker) { Execution::wake(waker); },
+    // wake_at
+    [](const taskhost_exec* exec, uint64_t time) { execution_of(exec).wake_at(time); },
+    // wake_after
+    [](const taskhost_exec* exec, uint64_t delay) { execution_of(exec).wake_after(delay); },
+    // wake_on_fd
+    [](const taskhost_exec* exec, int32_t fd, uint32_t interests) -> int32_t {
+      return execution_of(exec).wake_on_descriptor(fd, interests) ? TASKHOST_OK : TASKHOST_ERROR;
+    },
+    // wait
+    [](const taskhost_exec* exec, uint64_t time) -> uint32_t { return execution_of(exec).wait_until(time); },
+    // ready
+    [](const taskhost_exec* exec) { execution_of(exec).ready(); },
+    // heartbeat
+    [](const taskhost_exec* exec) { execution_of(exec).heartbeat(); },
+    // extension
+    [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
+      const auto asks_for = [id, revision](const char* known, uint32_t known_revision) {
+        return id != nullptr && std::strcmp(id, known) == 0 && revision == known_revision;
+      };
+      if (asks_for(TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION)) return &config_extension<values_of>;
+      if (asks_for(TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION)) return &manifest_extension;
+      if (asks_for(TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION)) {
+        return recipe_of(exec).environment().signals != nullptr ? &signals_extension : nullptr;
+      }
+      return nullptr;
+    },
+};
+
+}  // namespace
+
+const TaskFn& PluginTasks::make(const taskhost_factory& factory, const void* origin, std::string_view config) {
+  if (!last_ || last_origin_ != origin || last_config_ != config) {
+    last_.emplace(std::make_shared<const PluginRecipe>(factory, config, environment_));
+    last_origin_ = origin;
+    last_config_ = config;
+  }
+  return *last_;
+}
+
+}  // namespace taskhost

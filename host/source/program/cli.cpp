@@ -1,0 +1,381 @@
+#include "program/cli.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "program/event_file.hpp"
+#include "program/exit_in_time.hpp"
+#include "program/init_process.hpp"
+#include "program/no_memory.hpp"
+#include "program/printed.hpp"
+#include "program/starter.hpp"
+#include "program/verify_command.hpp"
+#include "system/last_words.hpp"
+#include "taskhost/taskhost.h"
+#include "text/nearest_word.hpp"
+#include "text/printable.hpp"
+
+namespace taskhost {
+
+namespace {
+
+struct Arguments {
+  std::string path;  // a manifest or a directory; a plugin, for inspect
+  std::optional<std::string> events;
+  std::string log_format = "text";
+  std::string log_level = "info";
+  std::vector<std::string> plugin_dirs;
+  unsigned shards = 0;
+  bool json = false;
+  bool explain = false;
+};
+
+const std::map<std::string, int32_t> log_levels = {
+    {"trace", TASKHOST_LOG_TRACE},  {"debug", TASKHOST_LOG_DEBUG},     {"info", TASKHOST_LOG_INFO},
+    {"warn", TASKHOST_LOG_WARNING}, {"warning", TASKHOST_LOG_WARNING}, {"error", TASKHOST_LOG_ERROR},
+    {"off", TASKHOST_LOG_OFF},
+};
+
+// Results beyond the table of exit statuses: no memory, or a fault of taskhost's own.
+int status_of(int32_t result) { return result > TASKHOST_RESULT_SYSTEM ? TASKHOST_RESULT_SYSTEM : result; }
+
+class HostHandle {
+ public:
+  HostHandle(const Arguments& arguments, std::uint32_t flags) {
+    std::vector<const char*> dirs;
+    for (const std::string& dir : arguments.plugin_dirs) dirs.push_back(dir.c_str());
+    taskhost_options options{};
+    options.struct_size = sizeof options;
+    options.flags = flags;
+    options.shards = arguments.shards;
+    options.plugin_dirs = dirs.data();
+    options.plugin_dir_count = static_cast<uint32_t>(dirs.size());
+    options.log_level_plus_one = log_levels.at(arguments.log_level) + 1;
+    options.log_format = arguments.log_format == "json" ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT;
+    result_ = taskhost_create(&options, &host_);
+    if (host_ == nullptr) {
+      std::fprintf(stderr, "taskhost: no host could be created: %s\n", taskhost_error(nullptr));
+      result_ = status_of(result_);
+    }
+  }
+  ~HostHandle() { taskhost_destroy(host_); }
+  HostHandle(const HostHandle&) = delete;
+  HostHandle& operator=(const HostHandle&) = delete;
+
+  taskhost_host* get() const noexcept { return host_; }
+  int32_t result() const noexcept { return result_; }
+
+  // The host's own words, one line of the log each.
+  int32_t report(int32_t result) const {
+    std::string text = taskhost_error(host_);
+    if (text.empty()) text = "out of memory";
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      taskhost_log_line(host_, TASKHOST_LOG_ERROR, text.substr(begin, end - begin).c_str());
+      begin = end + 1;
+    }
+    return result;
+  }
+
+ private:
+  taskhost_host* host_ = nullptr;
+  int32_t result_ = 0;
+};
+
+int32_t load(const HostHandle& host, const std::string& path) {
+  struct stat status {};
+  const bool directory = ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  return directory ? taskhost_load_directory(host.get(), path.c_str()) : taskhost_load_file(host.get(), path.c_str());
+}
+
+// A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
+// writes that fail.
+std::vector<int> ignored;
+void ignore_failed_writes() {
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(number, SIG_IGN) != SIG_IGN) ignored.push_back(number);
+  }
+}
+
+// Once plugins are loaded: runtimes such as Go's look at that time whether a signal is ignored. From now on a handler
+// that does nothing does it, since what a plugin executes would inherit SIG_IGN. In a child that has not executed
+// anything yet, the signal does what it does by default.
+pid_t own_process = 0;
+void on_failed_write(int number) {
+  if (::getpid() == own_process) return;
+  std::signal(number, SIG_DFL);
+  ::raise(number);  // comes when this has returned
+}
+void handle_what_is_ignored() {
+  own_process = ::getpid();
+  struct sigaction action {};
+  action.sa_handler = on_failed_write;
+  action.sa_flags = SA_ONSTACK | SA_RESTART;  // a thread that runs goroutines has a stack too small for handlers
+  ::sigemptyset(&action.sa_mask);
+  for (const int number : ignored) ::sigaction(number, &action, nullptr);
+}
+
+int run(const Arguments& arguments) {
+  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
+  static EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
+  const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
+  if (host.get() == nullptr) return host.result();
+  if (events != nullptr && !events->is_open()) {
+    taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
+    return events->is_refused() ? status_of(TASKHOST_RESULT_SYSTEM) : TASKHOST_RESULT_BAD_MANIFEST;
+  }
+  int32_t result = load(host, arguments.path);
+  if (result != TASKHOST_RESULT_OK) {
+    host.report(result);
+    taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
+    return status_of(result);
+  }
+  if (events != nullptr) events->subscribe(host.get());
+  handle_what_is_ignored();
+  result = taskhost_run(host.get());
+  if (result > TASKHOST_RESULT_STOP_TIMEOUT) {
+    host.report(result);
+    taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
+    return status_of(result);
+  }
+  if (events != nullptr) events->close();
+  exit_in_time(result);  // with the host's handlers in place, as a late signal would else change the status
+}
+
+int check(const Arguments& arguments) {
+  const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
+  if (host.get() == nullptr) return host.result();
+  const int32_t result = load(host, arguments.path);
+  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  if (arguments.explain) {
+    const char* text = nullptr;
+    const int32_t explained =
+        taskhost_explain(host.get(), arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
+    if (explained != TASKHOST_RESULT_OK) return status_of(host.report(explained));
+    print_out("%s", text);
+    return 0;
+  }
+  const std::size_t count = taskhost_task_count(host.get());
+  print_out("%s: in order, %zu %s\n", printable_path(arguments.path).c_str(), count, count == 1 ? "task" : "tasks");
+  print_out(
+      "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
+      "named there\n");
+  return 0;
+}
+
+int inspect(const Arguments& arguments) {
+  const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
+  if (host.get() == nullptr) return host.result();
+  const char* text = nullptr;
+  const int32_t result = taskhost_inspect(host.get(), arguments.path.c_str(),
+                                          arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
+  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  print_out("%s", text);
+  return 0;
+}
+
+void add_log_options(CLI::App& command, Arguments& arguments) {
+  command.add_option("--log-format", arguments.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
+  command.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "warning", "error", "off"}))
+      ->type_name("LEVEL");
+}
+
+void add_load_options(CLI::App& command, Arguments& arguments) {
+  add_log_options(command, arguments);
+  command.add_option("--plugin-dir", arguments.plugin_dirs, "look for plugins here first (repeatable)")
+      ->type_name("DIR")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void add_run_options(CLI::App& command, Arguments& arguments) {
+  add_load_options(command, arguments);
+  command.add_option("--events", arguments.events, "write events, one JSON object a line, to FILE, or - for stdout")
+      ->type_name("FILE");
+  command.add_option("--shards", arguments.shards, "number of event loops, 1 to 256 (default: one a processor)")
+      ->check(CLI::Range(1, 256))
+      ->type_name("N");
+}
+
+// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those. What is
+// written to a closed one fails, as it would have.
+void open_standard_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);  // the lowest free
+  }
+}
+
+constexpr const char* footer =
+    "Exit status: 0 stopped well; 1 a task's policy stopped the host with failure; 2 wrong usage or manifest;\n"
+    "3 a plugin could not be loaded; 4 a task did not stop in time; 5 the system refused what the host needs.\n"
+    "A second SIGINT or SIGTERM ends it at once with 4.";
+
+constexpr std::array<std::string_view, 5> verbs = {"run", "check", "inspect", "new", "verify"};
+
+// `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is no verb and no option is a manifest. Options
+// may come before it, so look for the first word that is not an option's.
+std::vector<std::string> with_verb(int argument_count, char** arguments) {
+  std::vector<std::string> words(arguments + 1, arguments + argument_count);
+  static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
+  const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
+  const bool asks =
+      !words.empty() && std::find(own_options.begin(), own_options.end(), words.front()) != own_options.end();
+  if (!words.empty() && !has_verb && !asks) words.insert(words.begin(), "run");
+  return words;
+}
+
+// Empty if the first word may be meant as it is.
+std::string verb_that_was_meant(const char* word) {
+  struct stat status {};
+  const bool is_plain = std::string_view(word).find_first_of("-./") == std::string_view::npos;
+  const bool is_verb = std::find(verbs.begin(), verbs.end(), word) != verbs.end();
+  return is_plain && !is_verb && ::stat(word, &status) != 0 ? std::string(nearest_word(word, verbs)) : std::string();
+}
+
+// What is wrong with the words, and what would be right.
+std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
+  const auto called = app->get_subcommands();
+  const CLI::App& command = called.empty() ? *app : *called.front();
+  const std::string name = called.empty() ? "taskhost" : "taskhost " + command.get_name();
+  std::string words = error.what();
+  if (const auto unexpected = app->remaining(true); !unexpected.empty()) {
+    const auto is_option = [](const std::string& word) { return word.starts_with('-'); };
+    const auto option = std::find_if(unexpected.begin(), unexpected.end(), is_option);
+    if (option == unexpected.end()) {
+      words = "\"" + printable(unexpected.front()) + "\" is one word too many";
+    } else {
+      words = "there is no option \"" + printable(*option) + '"';
+      std::vector<std::string> names;
+      for (const CLI::Option* known : command.get_options()) {
+        for (const std::string& its : known->get_lnames()) names.push_back("--" + its);
+      }
+      const std::vector<std::string_view> known_names(names.begin(), names.end());
+      const std::string_view meant = nearest_word(*option, known_names);
+      if (!meant.empty()) words += "; did you mean \"" + std::string(meant) + "\"?";
+    }
+  }
+  return name + ": " + words + "\nTry: " + name + " --help\n";
+}
+
+// What was printed counts only once it has arrived.
+int with_output_written(int status) {
+  if (print_out_error() == 0) return status;
+  std::fprintf(stderr, "taskhost: stdout could not be written: %s\n",
+               std::generic_category().message(print_out_error()).c_str());
+  return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
+}
+
+int run_words(int argument_count, char** arguments) {
+  Arguments parsed;
+  CLI::App app(
+      "taskhost: loads task plugins and supervises them.\n\n  taskhost MANIFEST    the same as: taskhost run "
+      "MANIFEST\n",
+      "taskhost");
+  app.set_version_flag("--version", std::string("taskhost ") + taskhost_version());
+  app.require_subcommand(1);
+  app.footer(footer);
+  app.failure_message(usage_fault);
+
+  CLI::App* run_command = app.add_subcommand("run", "Run a manifest, or a directory of plugins, until it has stopped");
+  run_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
+      ->required();
+  add_run_options(*run_command, parsed);
+  CLI::App* check_command = app.add_subcommand("check", "Do everything short of starting: read, load and check");
+  check_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
+      ->required();
+  CLI::Option* explain =
+      check_command->add_flag("--explain", parsed.explain,
+                              "say what the supervision comes to: delays, when tasks give up, start and stop order");
+  check_command->add_flag("--json", parsed.json, "as JSON")->needs(explain);
+  add_load_options(*check_command, parsed);
+  CLI::App* inspect_command = app.add_subcommand("inspect", "Say what a plugin exports");
+  inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();
+  inspect_command->add_flag("--json", parsed.json, "as JSON");
+  add_log_options(*inspect_command, parsed);
+  NewTask new_task;
+  CLI::App* new_command = app.add_subcommand("new", "Write a folder with a complete task, ready to build and run");
+  new_command->add_option("NAME", new_task.name, "the task's name, and the folder's")->required();
+  new_command->add_option("--lang", new_task.language, "the language: " + starter_language_list())
+      ->required()
+      ->type_name("LANGUAGE");
+  new_command->add_option("--directory", new_task.directory, "the folder, if it is to have another name")
+      ->type_name("DIR");
+  VerifyArguments to_verify;
+  CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
+  add_verify_options(*verify_command, to_verify);
+  verify_command->footer(
+      "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the system refused "
+      "what it needs.");
+  for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
+
+  try {
+    std::vector<std::string> words = with_verb(argument_count, arguments);
+    if (words.empty()) {
+      std::fputs("taskhost: which manifest? Try: taskhost MANIFEST, or taskhost --help\n", stderr);
+      return TASKHOST_RESULT_BAD_MANIFEST;
+    }
+    if (const std::string verb = verb_that_was_meant(arguments[1]); !verb.empty()) {
+      std::fprintf(stderr, "taskhost: there is no manifest \"%s\"; did you mean \"taskhost %s\"?\n",
+                   printable(arguments[1]).c_str(), verb.c_str());
+      return TASKHOST_RESULT_BAD_MANIFEST;
+    }
+    std::reverse(words.begin(), words.end());  // as CLI11 wants a vector
+    app.parse(words);
+    if (new_command->parsed()) return write_starter(new_task);
+    if (verify_command->parsed()) return verify(to_verify);  // which loads in children only
+    prepare_exit();
+    if (run_command->parsed()) return run(parsed);
+    if (check_command->parsed()) return check(parsed);
+    return inspect(parsed);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream asked_for;  // help, or the version
+    const int code = app.exit(error, asked_for);
+    print_out("%s", asked_for.str().c_str());
+    return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
+  } catch (const std::bad_alloc&) {
+    return say_no_memory();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "taskhost: %s\n", error.what());
+    return TASKHOST_RESULT_SYSTEM;
+  }
+}
+
+// Whatever mask was inherited: before a host has its handlers they end the program, as by default.
+void hear_signals() {
+  sigset_t ours;
+  ::sigemptyset(&ours);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&ours, number);
+  ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
+}
+
+}  // namespace
+
+int run_command_line(int argument_count, char** arguments) {
+  open_standard_streams();
+  leave_first_process();
+  hear_signals();
+  keep_stderr();
+  ignore_failed_writes();
+  // Whatever was loaded may have destructors and exit handlers that take their time.
+  exit_in_time(with_output_written(run_words(argument_count, arguments)));
+}
+
+}  // namespace taskhost

@@ -1,0 +1,91 @@
+#include "program/exit_in_time.hpp"
+
+#include <semaphore.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <system_error>
+
+#include "system/emergency_thread.hpp"
+#include "system/last_words.hpp"
+#include "taskhost/taskhost.h"
+
+namespace taskhost {
+
+namespace {
+
+constexpr int patience_s = 5;
+constexpr int flush_patience_s = 1;
+constexpr int steps_per_s = 10;
+bool ready = false;
+sem_t leaving;  // what is written before is read after it
+int final_status = 0;
+int steps = 0;
+
+[[noreturn]] void end_at_once() {
+  last_words(
+      "ended without waiting for more: nobody reads stdout, a task holds it, or exit handlers or destructors of a "
+      "plugin's globals take too long (rule 5.4)");
+  ::_exit(final_status);
+}
+
+// In small steps, so that time in which the process stood still (SIGSTOP, a suspended machine) hardly counts.
+void* wait_for_the_end(void* /*unused*/) {
+  ::prctl(PR_SET_NAME, "th-exit");
+  while (::sem_wait(&leaving) != 0) {
+  }
+  for (int step = 0; step < steps; ++step) {
+    const timespec duration{.tv_sec = 0, .tv_nsec = 1'000'000'000 / steps_per_s};
+    ::clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
+  }
+  end_at_once();
+}
+
+// As the library tells it of its own threads.
+std::string words_of_refusal(int error) {
+  if (error != EAGAIN) {
+    return "a seccomp filter or a container's profile seems to be in the way: the system refuses clone3, for a thread";
+  }
+  rlimit limit{};
+  const bool is_limited = ::getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return "the system gives no further thread: RLIMIT_NPROC is " +
+         (is_limited ? std::to_string(limit.rlim_cur) : "unlimited") +
+         "; raise it (ulimit -u), the cgroup's pids.max, or the memory that there is for stacks";
+}
+
+void end_after(int duration_s) {
+  steps = duration_s * steps_per_s;
+  if (ready) ::sem_post(&leaving);
+}
+
+}  // namespace
+
+void prepare_exit() {
+  ::sem_init(&leaving, 0, 0);
+  sigset_t all;  // what a plugin does to its handlers and its masks is none of this thread's business
+  ::sigfillset(&all);
+  if (const int error = make_emergency_thread(wait_for_the_end, all); error != 0) {
+    throw std::system_error(error, std::generic_category(), words_of_refusal(error));
+  }
+  ready = true;
+}
+
+void exit_in_time(int status) {
+  final_status = status;
+  if (status == TASKHOST_RESULT_STOP_TIMEOUT) {
+    end_after(flush_patience_s);
+    std::fflush(nullptr);
+    ::_exit(status);
+  }
+  end_after(patience_s);
+  std::exit(status);  // NOLINT(concurrency-mt-unsafe): all threads of tasks have ended
+}
+
+}  // namespace taskhost

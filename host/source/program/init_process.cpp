@@ -1,0 +1,72 @@
+#include "program/init_process.hpp"
+
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <system_error>
+
+#include "taskhost/taskhost.h"
+
+namespace taskhost {
+
+namespace {
+
+// As shells tell it.
+int status_of_end(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+
+// With its sender, which the host's log names.
+void pass_on(pid_t child, siginfo_t info) {
+  // A terminal sends to the foreground, where the child is too. Only of a hangup it tells nobody but the session's
+  // leader.
+  if (info.si_code == SI_KERNEL && info.si_signo != SIGHUP) return;
+  if (info.si_code >= 0) info.si_code = SI_QUEUE;  // the only kind that may be sent in another's name
+  if (::syscall(SYS_rt_sigqueueinfo, child, info.si_signo, &info) != 0) ::kill(child, info.si_signo);
+}
+
+[[noreturn]] void serve(pid_t child, const sigset_t& all) {
+  ::prctl(PR_SET_NAME, "th-init");
+  while (true) {
+    int status = 0;
+    for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+      if (ended == child) ::_exit(status_of_end(status));  // the kernel ends who is left
+    }
+    siginfo_t info{};
+    const int number = ::sigwaitinfo(&all, &info);
+    if (number > 0 && number != SIGCHLD) pass_on(child, info);
+  }
+}
+
+}  // namespace
+
+void leave_first_process() {
+  if (::getpid() != 1) return;
+  sigset_t all;
+  sigset_t inherited;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &inherited);
+  // An ignored SIGCHLD would take the statuses away.
+  struct sigaction default_action {};
+  struct sigaction of_children {};
+  default_action.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &default_action, &of_children);
+  const pid_t child = ::fork();
+  if (child > 0) serve(child, all);
+  if (child < 0) {
+    const int error = errno;
+    std::fprintf(
+        stderr,
+        "taskhost: as PID 1 it needs a further process: fork: %s; raise ulimit -u or the cgroup's pids.max, or "
+        "run it under an init\n",
+        std::generic_category().message(error).c_str());
+    ::_exit(TASKHOST_RESULT_SYSTEM);
+  }
+  ::sigaction(SIGCHLD, &of_children, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &inherited, nullptr);
+}
+
+}  // namespace taskhost

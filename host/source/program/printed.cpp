@@ -1,0 +1,47 @@
+#include "program/printed.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <string>
+
+#include "system/own_descriptor.hpp"
+
+namespace taskhost {
+
+namespace {
+
+int first_error = 0;
+
+}  // namespace
+
+// Past stdio, which throws away what a non-blocking descriptor does not take at once.
+void print_out(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::va_list again;
+  va_copy(again, arguments);
+  const int size = std::vsnprintf(nullptr, 0, format, arguments);
+  va_end(arguments);
+  std::string text(size > 0 ? static_cast<std::size_t>(size) : 0, '\0');
+  std::vsnprintf(text.data(), text.size() + 1, format, again);
+  va_end(again);
+
+  std::fflush(stdout);  // what a plugin printed comes first
+  for (std::size_t written = 0; written < text.size() && first_error == 0;) {
+    const ssize_t some = ::write(STDOUT_FILENO, text.data() + written, text.size() - written);
+    if (some >= 0) {
+      written += static_cast<std::size_t>(some);
+    } else if (errno == EAGAIN) {
+      is_ready(STDOUT_FILENO, POLLOUT, -1);
+    } else if (errno != EINTR) {
+      first_error = errno;
+    }
+  }
+}
+
+int print_out_error() noexcept { return first_error; }
+
+}  // namespace taskhost

@@ -1,0 +1,168 @@
+#include "program/verify_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+
+#include "program/printed.hpp"
+#include "taskhost/taskhost.h"
+#include "text/printable.hpp"
+
+namespace taskhost {
+
+namespace {
+
+constexpr std::size_t judgement_count = TASKHOST_VERDICT_NOTE + 1;
+
+// The units of a manifest's durations. Here without the library's reader, which its interface does not offer.
+const std::map<std::string, std::uint64_t> units = {
+    {"ms", TASKHOST_MILLISECOND}, {"s", TASKHOST_SECOND}, {"m", 60 * TASKHOST_SECOND}, {"h", 3600 * TASKHOST_SECOND}};
+
+std::optional<std::uint64_t> read_duration(const std::string& text) {
+  std::size_t digits = 0;
+  std::uint64_t number = 0;
+  for (; digits < text.size() && digits < 9 && text[digits] >= '0' && text[digits] <= '9'; ++digits) {
+    number = number * 10 + static_cast<std::uint64_t>(text[digits] - '0');
+  }
+  const auto unit = units.find(text.substr(digits));
+  if (digits == 0 || unit == units.end()) return std::nullopt;
+  return number * unit->second;
+}
+
+std::optional<std::string> read_config(const std::string& argument) {
+  if (!argument.starts_with('@')) return argument;
+  std::ifstream file(argument.substr(1));
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+const char* word(std::int32_t judgement) {
+  switch (judgement) {
+    case TASKHOST_VERDICT_HOLDS:
+      return "holds";
+    case TASKHOST_VERDICT_BROKEN:
+      return "BROKEN";
+    case TASKHOST_VERDICT_UNPROVEN:
+      return "unproven";
+    case TASKHOST_VERDICT_DOES_NOT_APPLY:
+      return "-";
+    default:
+      return "note";
+  }
+}
+
+class Printer {
+ public:
+  explicit Printer(bool json) : json_(json) {}
+
+  void print(const taskhost_verdict& verdict) {
+    ++counts_.at(static_cast<std::size_t>(verdict.judgement));
+    if (json_) {
+      print_out("%s\n", verdict.json);
+    } else {
+      const std::string factory = verdict.factory != nullptr ? verdict.factory : "";
+      if (factory != factory_) print_out("%s\n", factory.c_str());
+      factory_ = factory;
+      // Said once; a plugin that does not start has the same to say about each test.
+      std::string text = verdict.text;
+      const bool is_good = verdict.judgement == TASKHOST_VERDICT_HOLDS;
+      constexpr std::size_t short_enough = 60;
+      const auto [said, is_new] = is_good || text.size() < short_enough ? std::pair(said_.end(), true)
+                                                                        : said_.emplace(factory + text, verdict.test);
+      if (!is_new) text = "the same as for \"" + said->second + '"';
+      const bool is_one = std::string_view(verdict.rules).find_first_of(",-") == std::string_view::npos;
+      print_out("  %-8s  %s (%s %s): %s\n", word(verdict.judgement), verdict.test, is_one ? "rule" : "rules",
+                verdict.rules, text.c_str());
+    }
+  }
+
+  void print_summary(const std::string& plugin, std::uint64_t seed) const {
+    const auto count = [this](int judgement) { return counts_.at(static_cast<std::size_t>(judgement)); };
+    const unsigned long long seed_to_print = seed;
+    if (json_) {
+      print_out(
+          "{\"summary\":true,\"holds\":%zu,\"broken\":%zu,\"unproven\":%zu,\"does_not_apply\":%zu,\"notes\":%zu,"
+          "\"seed\":%llu}\n",
+          count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
+          count(TASKHOST_VERDICT_DOES_NOT_APPLY), count(TASKHOST_VERDICT_NOTE), seed_to_print);
+      return;
+    }
+    const std::size_t notes = count(TASKHOST_VERDICT_NOTE);
+    print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", printable_path(plugin).c_str(),
+              count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_HOLDS) == 1 ? "holds" : "hold",
+              count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
+              notes == 0 ? "" : (", " + std::to_string(notes) + (notes == 1 ? " note" : " notes")).c_str(),
+              seed_to_print);
+  }
+
+ private:
+  const bool json_;
+  std::array<std::size_t, judgement_count> counts_{};
+  std::string factory_;
+  std::map<std::string, std::string> said_;  // by text: the test
+};
+
+int wrong(const std::string& words) {
+  std::fprintf(stderr, "taskhost: %s\n", words.c_str());
+  return TASKHOST_RESULT_BAD_MANIFEST;
+}
+
+}  // namespace
+
+void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
+  command.add_option("PLUGIN", arguments.plugin, "a plugin's file")->required();
+  command.add_option("--task", arguments.task, "only this of its factories")->type_name("FACTORY");
+  command.add_option("--config", arguments.config, "JSON for its executions, or @ and the name of a file")
+      ->type_name("JSON|@FILE");
+  command.add_option("--seed", arguments.seed, "repeats the random choices of an earlier run")
+      ->check(CLI::Range(std::uint64_t{1}, ~std::uint64_t{0}))
+      ->type_name("N");
+  command.add_option("--time-limit", arguments.time_limit, "for each test, such as 10s (the default) or 1500ms")
+      ->type_name("DURATION");
+  command.add_option("--test", arguments.tests, "only this test (repeatable)")
+      ->type_name("NAME")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_flag("--json", arguments.json, "one JSON object a line");
+}
+
+int verify(const VerifyArguments& arguments) {
+  const std::optional<std::uint64_t> time_limit = read_duration(arguments.time_limit);
+  if (!time_limit || *time_limit == 0)
+    return wrong("--time-limit: must be a duration such as \"1500ms\", \"10s\" or \"2m\"");
+  const std::optional<std::string> config = read_config(arguments.config);
+  if (!config) return wrong("--config: " + arguments.config.substr(1) + ": can't be read");
+  const std::uint64_t seed = arguments.seed ? *arguments.seed : std::random_device()() % 1'000'000 + 1;
+  std::vector<const char*> tests;
+  for (const std::string& test : arguments.tests) tests.push_back(test.c_str());
+
+  taskhost_verify_options options{};
+  options.struct_size = sizeof options;
+  options.plugin = arguments.plugin.c_str();
+  options.task = arguments.task ? arguments.task->c_str() : nullptr;
+  options.config = config->c_str();
+  options.tests = tests.data();
+  options.test_count = static_cast<uint32_t>(tests.size());
+  options.seed = seed;
+  options.time_limit = *time_limit;
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, as some shells leave it, it would hide how the tests' processes end
+  Printer printer(arguments.json);
+  std::array<char, 1000> error{};
+  const int32_t result = taskhost_verify(
+      &options, [](void* user, const taskhost_verdict* verdict) { static_cast<Printer*>(user)->print(*verdict); },
+      &printer, error.data(), error.size());
+  if (result > TASKHOST_RESULT_TASK_FAILED) {
+    std::fprintf(stderr, "taskhost: %s\n", error.data());
+    return std::min(result, TASKHOST_RESULT_SYSTEM);
+  }
+  printer.print_summary(arguments.plugin, seed);
+  return result;
+}
+
+}  // namespace taskhost

@@ -1,0 +1,317 @@
+#include "signals/handler.hpp"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <mutex>
+
+#include "system/emergency_thread.hpp"
+#include "system/last_words.hpp"
+#include "system/own_descriptor.hpp"
+#include "taskhost/core/system_failure.hpp"
+#include "taskhost/taskhost.h"
+
+namespace taskhost {
+
+namespace {
+
+constexpr std::array<int, 5> known_numbers = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+constexpr std::uint64_t one_request_ms = 1000;  // so far apart, two signals are two requests
+constexpr timespec end_step = {.tv_sec = 0, .tv_nsec = 100'000'000};
+constexpr int end_after_steps = 10;
+constexpr std::uint64_t second_bit = std::uint64_t{1} << 32;
+
+constexpr std::uint64_t bit_of(int number) noexcept { return std::uint64_t{1} << number; }
+constexpr bool asks_to_end(int number) noexcept { return number == SIGINT || number == SIGTERM; }
+
+struct Former {
+  bool taken = false;
+  struct sigaction action {};
+};
+
+// What the handler touches.
+std::atomic<pid_t> owner{0};
+std::atomic<bool> closed{false};
+std::atomic<int> arrived{-1};          // an eventfd
+std::atomic<std::uint64_t> come{0};    // a bit a number; the second of two 32 above
+std::atomic<std::uint64_t> first{0};   // request to end, as request() packs it; 0: none
+std::atomic<std::uint64_t> latest{0};  // and the last one after it
+std::atomic<bool> ending{false};
+std::array<std::atomic<pid_t>, SIGTERM + 1> senders{};  // of the latest, by number; 0: unknown
+std::array<Former, SIGTERM + 1> former;                 // by number
+sem_t end_wanted;
+
+std::mutex mutex;  // of users, and what changes handlers
+unsigned users = 0;
+bool end_thread_made = false;
+
+// When a request to end came and whether from a terminal, in one word, so that handlers on two threads agree on the
+// first.
+std::uint64_t request(const siginfo_t& info) noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::uint64_t ms =
+      static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+  return (ms + 1) << 1 | (info.si_code == SI_KERNEL ? 1 : 0);
+}
+
+// Whoever sends them: timeout(1) signals a process and then its group, a preStop hook and then the kubelet ask for the
+// same, a wrapper forwards what it has heard from the terminal too. But two of a terminal are a person's.
+bool is_one_with(std::uint64_t earlier, std::uint64_t later) noexcept {
+  return later >> 1 < (earlier >> 1) + one_request_ms && (earlier & later & 1) == 0;
+}
+
+void in_another_process(int number, siginfo_t* info, void* context) noexcept {
+  const struct sigaction& action = former[static_cast<std::size_t>(number)].action;
+  if ((action.sa_flags & SA_SIGINFO) != 0) {
+    action.sa_sigaction(number, info, context);
+  } else if (action.sa_handler == SIG_DFL) {
+    ::sigaction(number, &action, nullptr);
+    ::raise(number);  // comes when the handler has returned
+  } else if (action.sa_handler != SIG_IGN) {
+    action.sa_handler(number);
+  }
+}
+
+// What there is to tell of a request to end: nothing, if it is one with the first. The second ends the process.
+std::uint64_t bits_of_request(int number, const siginfo_t& info) noexcept {
+  const std::uint64_t now = request(info);
+  std::uint64_t earlier = 0;
+  if (first.compare_exchange_strong(earlier, now)) return bit_of(number);
+  if (is_one_with(earlier, now)) return 0;
+  latest = now;
+  if (!ending.exchange(true)) ::sem_post(&end_wanted);
+  return bit_of(number) * second_bit;
+}
+
+// 0: unknown, or a terminal.
+pid_t sender_of(const siginfo_t& info) noexcept {
+  const bool is_sent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+  return is_sent ? info.si_pid : 0;
+}
+
+void tell(std::uint64_t bits, int number, pid_t sender) noexcept {
+  senders[static_cast<std::size_t>(number)] = sender;
+  come.fetch_or(bits);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(arrived.load(), &one, sizeof one);
+}
+
+void on_signal(int number, siginfo_t* info, void* context) {
+  const int kept_error = errno;
+  if (owner.load() != ::getpid()) {
+    in_another_process(number, info, context);
+  } else if (number != SIGPIPE) {
+    const std::uint64_t bits = asks_to_end(number) ? bits_of_request(number, *info) : bit_of(number);
+    if (bits != 0 && !closed.load()) tell(bits, number, sender_of(*info));
+  }
+  errno = kept_error;
+}
+
+bool is_ours(const struct sigaction& action) noexcept {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_signal;
+}
+
+struct sigaction own_action() noexcept {
+  struct sigaction action {};
+  action.sa_sigaction = on_signal;
+  // A thread of a plugin that runs goroutines has a stack too small for handlers, and another for those that ask.
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  ::sigemptyset(&action.sa_mask);
+  return action;
+}
+
+void take_over(int number) {
+  Former& its = former[static_cast<std::size_t>(number)];
+  if (its.taken) return;
+  if (::sigaction(number, nullptr, &its.action) != 0) return;
+  const struct sigaction action = own_action();
+  if (!is_ours(its.action)) its.taken = ::sigaction(number, &action, nullptr) == 0;
+}
+
+void take_unless_ignored(int number) {
+  if (!SignalHandler::was_ignored(number)) take_over(number);
+}
+
+// "At once" must hold even if what is left does not let itself be ended, and the system gives no thread any more. This
+// one also sees to it that some thread gets the signals: the others may have inherited a mask that blocks them.
+void* end_process(void* /*unused*/) {
+  pthread_setname_np(pthread_self(), "th-end");
+  while (true) {
+    while (::sem_wait(&end_wanted) != 0) {
+    }
+    // In small steps, so that time in which the process stood still hardly counts.
+    for (int step = 0; step < end_after_steps && ending.load(); ++step) {
+      ::clock_nanosleep(CLOCK_MONOTONIC, 0, &end_step, nullptr);
+    }
+    if (!ending.load()) continue;
+    last_words("ended by a second signal before everything had stopped and was written");
+    ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
+  }
+}
+
+void make_end_thread() {
+  ::sem_init(&end_wanted, 0, 0);
+  sigset_t all_but_ours;
+  ::sigfillset(&all_but_ours);
+  for (const int number : known_numbers) ::sigdelset(&all_but_ours, number);
+  if (const int error = make_emergency_thread(end_process, all_but_ours); error != 0) {
+    throw system_failure(error, "clone3, for a thread");
+  }
+  end_thread_made = true;
+}
+
+int new_eventfd() {
+  const int low = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (low < 0) throw system_failure(errno, "eventfd2");
+  const int high = duplicate_out_of_reach(low);
+  if (high < 0) return low;
+  ::close(low);
+  return high;
+}
+
+std::string words_of(int number, const struct sigaction& action) {
+  const std::string name = signal_name(number);
+  const bool plain = (action.sa_flags & SA_SIGINFO) == 0;
+  std::string words = "a plugin has set " + name;
+  if (plain && action.sa_handler == SIG_IGN) {
+    words += " to be ignored";
+  } else if (plain && action.sa_handler == SIG_DFL) {
+    words += " to its default action";
+  } else {
+    Dl_info library{};
+    const auto* const address =
+        plain ? reinterpret_cast<const void*>(action.sa_handler) : reinterpret_cast<const void*>(action.sa_sigaction);
+    const bool known = ::dladdr(address, &library) != 0 && library.dli_fname != nullptr;
+    words = known ? std::string(library.dli_fname) + " has taken " + name : "a plugin has taken " + name;
+  }
+  return words + "; it is the host's again (rule 5.1: see the extension taskhost.signals)";
+}
+
+// Between two hosts, or in a child, the program may have set its own, which is then what there was before.
+void forget_what_others_took() {
+  for (std::size_t number = 1; number < former.size(); ++number) {
+    struct sigaction now {};
+    if (former[number].taken && ::sigaction(static_cast<int>(number), nullptr, &now) == 0 && !is_ours(now)) {
+      former[number].taken = false;
+    }
+  }
+}
+
+}  // namespace
+
+SignalHandler::SignalHandler() {
+  const std::lock_guard lock(mutex);
+  if (owner.load() != ::getpid()) {  // the first one, or the first of a child of its process
+    users = 0;
+    end_thread_made = false;
+    arrived = -1;
+    latest = 0;
+    ending = false;  // it was the parent that had had its second request
+  }
+  if (arrived.load() < 0) arrived = new_eventfd();
+  if (!end_thread_made) make_end_thread();
+  if (users == 0) forget_what_others_took();
+  ++users;
+  come = 0;
+  first = 0;
+  closed = false;
+  owner = ::getpid();
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) take_unless_ignored(number);
+  struct sigaction pipe {};
+  if (::sigaction(SIGPIPE, nullptr, &pipe) == 0 && (pipe.sa_flags & SA_SIGINFO) == 0 && pipe.sa_handler == SIG_DFL) {
+    take_over(SIGPIPE);
+  }
+}
+
+SignalHandler::~SignalHandler() {
+  const std::lock_guard lock(mutex);
+  if (--users != 0 || owner.load() != ::getpid()) return;
+  for (std::size_t number = 1; number < former.size(); ++number) {
+    struct sigaction now {};
+    if (former[number].taken && number != SIGPIPE && ::sigaction(static_cast<int>(number), nullptr, &now) == 0 &&
+        is_ours(now)) {
+      ::sigaction(static_cast<int>(number), &former[number].action, nullptr);
+      former[number].taken = false;
+    }
+  }
+}
+
+void SignalHandler::watch(int number) {
+  const std::lock_guard lock(mutex);
+  take_over(number);
+}
+
+int SignalHandler::descriptor() const noexcept { return arrived.load(); }
+
+std::vector<SignalHandler::Arrival> SignalHandler::take() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto size = ::read(arrived.load(), &count, sizeof count);
+  const std::uint64_t all = come.exchange(0);
+  std::vector<Arrival> arrivals;
+  for (const std::uint64_t order : {std::uint64_t{1}, second_bit}) {
+    for (const int number : known_numbers) {
+      if ((all & bit_of(number) * order) != 0) {
+        arrivals.push_back({number, order == second_bit, senders[static_cast<std::size_t>(number)]});
+      }
+    }
+  }
+  return arrivals;
+}
+
+void SignalHandler::begin_again() noexcept {
+  first = latest.load();
+  ending = false;
+}
+
+void SignalHandler::close() noexcept { closed = true; }
+
+std::vector<std::string> SignalHandler::put_back() {
+  std::vector<std::string> texts;
+  const std::lock_guard lock(mutex);
+  if (users == 0) return texts;
+  for (const int number : known_numbers) {
+    struct sigaction now {};
+    if (!former[static_cast<std::size_t>(number)].taken || ::sigaction(number, nullptr, &now) != 0 || is_ours(now)) {
+      continue;
+    }
+    const struct sigaction action = own_action();
+    ::sigaction(number, &action, nullptr);
+    texts.push_back(words_of(number, now));
+  }
+  return texts;
+}
+
+bool SignalHandler::was_ignored(int number) noexcept {
+  const Former& its = former[static_cast<std::size_t>(number)];
+  struct sigaction action = its.action;
+  if (!its.taken && ::sigaction(number, nullptr, &action) != 0) return false;
+  return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+}
+
+const char* signal_name(int number) noexcept {
+  switch (number) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
+    case SIGUSR1:
+      return "SIGUSR1";
+    case SIGUSR2:
+      return "SIGUSR2";
+    default:
+      return "a signal";
+  }
+}
+
+}  // namespace taskhost

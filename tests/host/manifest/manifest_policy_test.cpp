@@ -1,0 +1,492 @@
+// The optional fields of a policy: what they mean, and the lines an operator reads when they are wrong.
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "manifest/manifest.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using taskhost::Backoff;
+using taskhost::ExitAction;
+using taskhost::GiveUp;
+using taskhost::Manifest;
+using taskhost::ManifestReading;
+using taskhost::Outcome;
+using taskhost::read_manifest;
+using taskhost::Strategy;
+using taskhost::SupervisionOptions;
+using taskhost::WatchdogAction;
+
+namespace {
+
+Manifest read(const std::string& text) {
+  const ManifestReading reading = read_manifest(text, "m");
+  for (const auto& fault : reading.faults) FAIL_CHECK(fault.text());
+  return reading.manifest;
+}
+
+std::string task(const std::string& fields) { return R"({"plugin": "p", )" + fields + '}'; }
+std::string tasks(const std::string& entries) { return R"({"tasks": [)" + entries + "]}"; }
+std::string mandatory(const std::string& fields) { return tasks(task(R"("type": "mandatory", )" + fields)); }
+std::string restarted(const std::string& fields) { return mandatory(R"("restarts": 3, )" + fields); }
+std::string ends_host(const std::string& fields) { return tasks(task(R"("type": "shutdown_on_exit", )" + fields)); }
+
+SupervisionOptions options_of(const std::string& text) {
+  const Manifest manifest = read(text);
+  REQUIRE(manifest.tasks.size() == 1);
+  REQUIRE(manifest.tasks[0].options.optional);
+  return *manifest.tasks[0].options.optional;
+}
+
+std::vector<std::string> faults_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const taskhost::Fault& fault : read_manifest(text, "m").faults) lines.push_back(fault.text());
+  return lines;
+}
+
+struct BadManifest {
+  std::string text;
+  std::vector<std::string> faults;  // the lines, all of them
+};
+
+void check(const std::vector<BadManifest>& manifests) {
+  for (const BadManifest& manifest : manifests) {
+    INFO(manifest.text);
+    CHECK(faults_of(manifest.text) == manifest.faults);
+  }
+}
+
+std::string at(const std::string& field, const std::string& words) {
+  return "m: /tasks/0" + field + " (line 1): " + words;
+}
+
+}  // namespace
+
+// --- what they mean --------------------------------------------------------------------------------------------------
+
+TEST_CASE("every optional field of a task is read") {
+  const SupervisionOptions options = options_of(restarted(R"(
+      "window": "1m", "backoff": {"initial": "100ms", "factor": 1.5, "max": "30s", "jitter": 0.1},
+      "reset_after": "5m", "ready": "notify", "start_timeout": "7s",
+      "watchdog": {"interval": "2s", "action": "restart"}, "on_give_up": {"cooldown": "3m"}, "isolation": "none",
+      "exit_rules": [{"match": {"outcome": "ok"}, "action": "stop_host"},
+                     {"match": {"outcome": ["error", "panic"], "message": "license"}, "action": "give_up"},
+                     {"match": {}, "action": "restart"}])"));
+  CHECK(options.window == 1min);
+  CHECK(options.backoff == Backoff{.initial = 100ms, .factor = 1.5, .max = 30s, .jitter = 0.1});
+  CHECK(options.reset_after == 5min);
+  CHECK(options.notify);
+  CHECK(options.start_timeout == 7s);
+  REQUIRE(options.watchdog.has_value());
+  CHECK(options.watchdog->interval == 2s);
+  CHECK(options.watchdog->action == WatchdogAction::restart);
+  CHECK(options.on_give_up == GiveUp::cooldown);
+  CHECK(options.cooldown == 3min);
+  CHECK_FALSE(options.unlimited);
+  REQUIRE(options.exit_rules.size() == 3);
+  CHECK(options.exit_rules[0].outcomes == std::vector<Outcome>{Outcome::ok});
+  CHECK(options.exit_rules[0].action == ExitAction::stop_host);
+  CHECK(options.exit_rules[1].outcomes == std::vector<Outcome>{Outcome::error, Outcome::panic});
+  CHECK(options.exit_rules[1].message == "license");
+  CHECK(options.exit_rules[2].outcomes.empty());
+  CHECK(options.exit_rules[2].action == ExitAction::restart);
+}
+
+TEST_CASE("fields within the optional ones have their defaults") {
+  const SupervisionOptions options =
+      options_of(restarted(R"("backoff": {"initial": "1s"}, "watchdog": {"interval": "1s"})"));
+  CHECK(options.backoff == Backoff{.initial = 1s, .factor = 2, .max = 1h, .jitter = 0});
+  CHECK(options.watchdog->action == WatchdogAction::log);
+  CHECK(options.on_give_up == GiveUp::by_type);
+}
+
+TEST_CASE("restarts without end are told apart from a number of them") {
+  const Manifest manifest = read(mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"})"));
+  CHECK(manifest.tasks[0].options.optional->unlimited);
+  CHECK(manifest.tasks[0].options.restarts == 0);
+}
+
+TEST_CASE("a task that gives no optional field, or only what is so anyway, has none") {
+  for (const char* fields : {R"("restarts": 3)", R"("ready": "started")",
+                             R"("on_give_up": "default", "exit_rules": [], "isolation": "none")", R"("after": [])"}) {
+    INFO(fields);
+    const Manifest manifest = read(mandatory(fields));
+    CHECK(manifest.tasks[0].options.optional == nullptr);
+    CHECK(manifest.relations.empty());
+  }
+}
+
+TEST_CASE("tasks in a row with the same optional fields share them") {
+  const std::string one = task(R"("type": "mandatory", "restarts": 2, "backoff": {"initial": "1s"})");
+  const std::string other = task(R"("type": "mandatory", "restarts": 2, "backoff": {"initial": "2s"})");
+  const Manifest manifest = read(tasks(one + ',' + one + ',' + other));
+  CHECK(manifest.tasks[0].options.optional == manifest.tasks[1].options.optional);
+  CHECK(manifest.tasks[1].options.optional != manifest.tasks[2].options.optional);
+}
+
+TEST_CASE("defaults concern the tasks that give no value of their own, wherever they stand in the text") {
+  const Manifest manifest = read(R"({"tasks": [
+    {"plugin": "a", "type": "mandatory", "restarts": 1},
+    {"plugin": "b", "type": "mandatory", "restarts": 1, "backoff": {"initial": "5s"}, "ready": "started",
+     "on_give_up": "default", "exit_rules": []}],
+    "defaults": {"backoff": {"initial": "1s"}, "ready": "notify", "start_timeout": "9s", "on_give_up": "discard",
+                 "watchdog": {"interval": "4s"}, "exit_rules": [{"match": {}, "action": "discard"}]},
+    "autoload": {"type": "detachable", "restarts": 2}})");
+  const SupervisionOptions first = *manifest.tasks[0].options.optional;
+  CHECK(first.backoff->initial == 1s);
+  CHECK(first.notify);
+  CHECK(first.start_timeout == 9s);
+  CHECK(first.on_give_up == GiveUp::discard);
+  CHECK(first.watchdog->interval == 4s);
+  CHECK(first.exit_rules.size() == 1);
+  const SupervisionOptions second = *manifest.tasks[1].options.optional;
+  CHECK(second.backoff->initial == 5s);
+  CHECK_FALSE(second.notify);
+  CHECK_FALSE(second.start_timeout.has_value());
+  CHECK(second.on_give_up == GiveUp::by_type);
+  CHECK(second.watchdog->interval == 4s);
+  CHECK(second.exit_rules.empty());
+  CHECK(*manifest.autoload->optional == first);
+}
+
+TEST_CASE("a backoff of nothing means none, whatever the defaults are") {
+  const Manifest manifest = read(R"({"defaults": {"backoff": {"initial": "1s"}, "reset_after": "1m"}, "tasks": [
+    {"plugin": "a", "type": "mandatory", "restarts": 1, "backoff": {"initial": "0s"}}]})");
+  CHECK_FALSE(manifest.tasks[0].options.optional->backoff.has_value());
+  CHECK(manifest.tasks[0].options.optional->reset_after == 1min);
+}
+
+TEST_CASE("a default that a task can't have does not concern it") {
+  const Manifest manifest = read(R"({
+    "defaults": {"window": "1m", "backoff": {"initial": "1s"}, "reset_after": "1m", "start_timeout": "1s",
+                 "on_give_up": "discard", "exit_rules": [{"match": {"outcome": "ok"}, "action": "restart"},
+                 {"match": {"outcome": "panic"}, "action": "give_up"}, {"match": {}, "action": "fail_host"}]},
+    "tasks": [{"plugin": "a", "type": "shutdown_on_exit"}, {"plugin": "a", "type": "mandatory"},
+              {"plugin": "a", "type": "mandatory", "restarts": "unlimited"}]})");
+  const SupervisionOptions ends_host = *manifest.tasks[0].options.optional;
+  SupervisionOptions expected;
+  expected.exit_rules = {{.outcomes = {}, .message = {}, .action = ExitAction::fail_host}};
+  CHECK(ends_host == expected);
+  const SupervisionOptions never_restarted = *manifest.tasks[1].options.optional;
+  CHECK_FALSE(never_restarted.window.has_value());
+  CHECK_FALSE(never_restarted.backoff.has_value());
+  CHECK_FALSE(never_restarted.reset_after.has_value());
+  CHECK_FALSE(never_restarted.start_timeout.has_value());
+  CHECK(never_restarted.on_give_up == GiveUp::discard);
+  CHECK(never_restarted.exit_rules.size() == 2);
+  const SupervisionOptions unlimited = *manifest.tasks[2].options.optional;
+  CHECK_FALSE(unlimited.window.has_value());
+  CHECK(unlimited.backoff.has_value());
+  CHECK(unlimited.on_give_up == GiveUp::by_type);
+  CHECK(unlimited.exit_rules.size() == 3);
+}
+
+TEST_CASE("a task that repeats has a delay, its own or by default, with restarts or without") {
+  const std::string rule = R"("exit_rules": [{"match": {"outcome": "ok"}, "action": "repeat"}])";
+  const SupervisionOptions own = options_of(mandatory(R"("backoff": {"initial": "1s"}, )" + rule));
+  CHECK(own.exit_rules[0].action == ExitAction::repeat);
+  CHECK(own.backoff->initial == 1s);
+  const Manifest manifest = read(R"({"defaults": {"backoff": {"initial": "2s"}, )" + rule + R"(}, "tasks": [
+    {"plugin": "a", "type": "mandatory"}, {"plugin": "a", "type": "mandatory", "exit_rules": []},
+    {"plugin": "a", "type": "shutdown_on_exit"}]})");
+  CHECK(manifest.tasks[0].options.optional->backoff->initial == 2s);
+  CHECK(manifest.tasks[0].options.optional->repeats());
+  CHECK_FALSE(manifest.tasks[1].options.optional);
+  CHECK_FALSE(manifest.tasks[2].options.optional);
+  const std::string needs =
+      R"("repeat" needs a "backoff" whose "initial" is longer than 0s, such as {"initial": "1s"}: else a task that ends at once would take a processor for itself)";
+  check({
+      {mandatory(rule), {at("/exit_rules/0/action", needs)}},
+      {restarted(R"("backoff": {"initial": "0s"}, )" + rule), {at("/exit_rules/0/action", needs)}},
+      {ends_host(rule),
+       {at("/exit_rules/0/action",
+           R"(a "shutdown_on_exit" task is never restarted; choose "stop_host", "fail_host" or "discard", or another type)")}},
+  });
+}
+
+TEST_CASE("what tasks come after and their groups are read beside them") {
+  const Manifest manifest = read(R"({
+    "tasks": [{"plugin": "a", "type": "mandatory"},
+              {"plugin": "a", "type": "mandatory", "after": ["x", "y"]},
+              {"plugin": "a", "type": "mandatory", "group": "two", "after": ["x"]},
+              {"plugin": "a", "type": "mandatory", "group": "one"}],
+    "groups": {"one": {"strategy": "rest_for_one"}, "two": {"strategy": "one_for_all"}}, "seed": 7})");
+  CHECK(manifest.seed == 7);
+  REQUIRE(manifest.groups.size() == 2);
+  CHECK(manifest.groups[0].name == "one");
+  CHECK(manifest.groups[0].strategy == Strategy::rest_for_one);
+  CHECK(manifest.groups[1].strategy == Strategy::one_for_all);
+  REQUIRE(manifest.relations.size() == 3);
+  CHECK(manifest.relations[0].task == 1);
+  CHECK(manifest.relations[0].after == std::vector<std::string>{"x", "y"});
+  CHECK_FALSE(manifest.relations[0].group.has_value());
+  CHECK(manifest.relations[1].task == 2);
+  CHECK(manifest.relations[1].group == std::size_t{1});
+  CHECK(manifest.relations[2].group == std::size_t{0});
+}
+
+// --- what is wrong ---------------------------------------------------------------------------------------------------
+
+TEST_CASE("a task that is never restarted has nothing that is about restarts") {
+  const auto refused = [](const std::string& field) {
+    return at('/' + field,
+              "a \"shutdown_on_exit\" task is never restarted; remove \"" + field + "\" or choose another type");
+  };
+  check({
+      {ends_host(R"("restarts": "unlimited")"), {refused("restarts")}},
+      {ends_host(R"("window": "1s")"), {refused("window")}},
+      {ends_host(R"("backoff": {"initial": "1s"})"), {refused("backoff")}},
+      {ends_host(R"("reset_after": "1s")"), {refused("reset_after")}},
+      {ends_host(R"("on_give_up": "discard")"), {refused("on_give_up")}},
+      {ends_host(R"("exit_rules": [{"match": {}, "action": "discard"}, {"match": {}, "action": "restart"}])"),
+       {at("/exit_rules/1/action",
+           R"(a "shutdown_on_exit" task is never restarted; choose "stop_host", "fail_host" or "discard", or another type)")}},
+      {R"({"autoload": {"type": "shutdown_on_exit", "window": "1s"}})",
+       {R"(m: /autoload/window (line 1): a "shutdown_on_exit" task is never restarted; remove "window" or choose another type)"}},
+  });
+}
+
+TEST_CASE("fields that would be of no use without restarts are refused") {
+  const auto refused = [](const std::string& field) {
+    return at('/' + field,
+              '"' + field + "\" needs restarts, and the task has none; give \"restarts\", or remove \"" + field + '"');
+  };
+  check({
+      {mandatory(R"("window": "1s")"), {refused("window")}},
+      {mandatory(R"("restarts": 0, "backoff": {"initial": "1s"})"), {refused("backoff")}},
+      {mandatory(R"("reset_after": "1s")"), {refused("reset_after")}},
+      {mandatory(R"("exit_rules": [{"match": {}, "action": "restart"}])"),
+       {at("/exit_rules/0/action",
+           R"("restart" needs restarts, and the task has none; give "restarts", or choose another action)")}},
+  });
+}
+
+TEST_CASE("restarts without end need a delay, and are never used up") {
+  const std::string needs_backoff =
+      R"("unlimited" needs a "backoff" whose "initial" is longer than 0s: else a task that fails at once would take a processor for itself)";
+  check({
+      {mandatory(R"("restarts": "unlimited")"), {at("/restarts", needs_backoff)}},
+      {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "0s"})"), {at("/restarts", needs_backoff)}},
+      {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"}, "window": "1m")"),
+       {at("/window", R"("unlimited" restarts are never used up; remove "window" or give "restarts" a number)")}},
+      {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"}, "on_give_up": "discard")"),
+       {at("/on_give_up",
+           R"("unlimited" restarts are never used up; remove "on_give_up" or give "restarts" a number)")}},
+      {R"({"defaults": {"backoff": {"initial": "0s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": "unlimited"}]})",
+       {at("/restarts", needs_backoff + " (with what \"defaults\" gives)")}},
+  });
+  CHECK(
+      faults_of(
+          R"({"defaults": {"backoff": {"initial": "1s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": "unlimited"}]})")
+          .empty());
+}
+
+TEST_CASE("a window in which the restarts find no room is refused, with the numbers and what to do") {
+  const auto never = [](const std::string& window, const std::string& above) {
+    return ", so the budget could never be used up within the window of " + window + "; raise \"window\" above " +
+           above + ", or shorten the delays";
+  };
+  check({
+      {restarted(R"("window": "5s", "backoff": {"initial": "1s", "factor": 2})"),
+       {at("/window", "the first 3 delays add up to 7s" + never("5s", "7s"))}},
+      {restarted(R"("window": "7s", "backoff": {"initial": "1s", "jitter": 1})"),
+       {at("/window", "the first 3 delays add up to 7s" + never("7s", "7s"))}},
+      {restarted(R"("window": "4s", "backoff": {"initial": "1s", "max": "2s"})"),
+       {at("/window", "the first 3 delays add up to 5s" + never("4s", "5s"))}},
+      {mandatory(R"("restarts": 1, "window": "1s", "backoff": {"initial": "2s"})"),
+       {at("/window", "the first delay is 2s" + never("1s", "2s"))}},
+      {mandatory(R"("restarts": 65536, "window": "1h", "backoff": {"initial": "1s", "factor": 1})"),
+       {at("/window", "the first 65536 delays add up to 65536s" + never("1h", "65536s"))}},
+      {mandatory(R"("restarts": 100, "window": "1us")"),
+       {at("/window",
+           R"(100 restarts take longer, so the budget could never be used up within the window of 1us; raise "window" above 100us, or give fewer "restarts")")}},
+      {restarted(R"("window": "15s", "watchdog": {"interval": "5s", "action": "restart"})"),
+       {at("/window",
+           R"(up to the watchdog's restart, 3 executions take 15s, so the budget could never be used up within the window of 15s; raise "window" above 15s, or lower the interval)")}},
+      {restarted(R"("window": "10s", "ready": "notify", "start_timeout": "5s")"),
+       {at("/window",
+           R"(up to the start_timeout, 3 executions take 15s, so the budget could never be used up within the window of 10s; raise "window" above 15s, or lower "start_timeout")")}},
+      {R"({"defaults": {"window": "5s"}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3, "backoff": {"initial": "1s"}}]})",
+       {at("/backoff", "the first 3 delays add up to 7s" + never("5s", "7s") + " (with what \"defaults\" gives)")}},
+      {R"({"defaults": {"window": "5s", "backoff": {"initial": "1s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3}]})",
+       {"m: /tasks/0 (line 1): the first 3 delays add up to 7s" + never("5s", "7s") +
+        " (with what \"defaults\" gives)"}},
+  });
+  CHECK(faults_of(restarted(R"("window": "7.1s", "backoff": {"initial": "1s", "factor": 2})")).empty());
+  CHECK(faults_of(mandatory(R"("restarts": 65536, "window": "1s", "backoff": {"initial": "0s"})")).empty());
+}
+
+TEST_CASE("restarts that are given back before they can be used up are refused, with what to do") {
+  const std::string silent =
+      R"(a task that falls silent has lived for the watchdog's interval of 5s, and after 5s its restarts are given back, so they could never be used up; raise "reset_after" above 5s, or lower the interval)";
+  const std::string watchdog = R"("watchdog": {"interval": "5s", "action": "restart"})";
+  check({
+      {restarted(R"("reset_after": "5s", )" + watchdog), {at("/reset_after", silent)}},
+      {restarted(R"("reset_after": "1ns")"),
+       {at("/reset_after",
+           R"(every execution lives for 1ns and gives the restarts back, so they could never be used up; raise "reset_after" to 1us or more)")}},
+      {R"({"defaults": {"reset_after": "5s"}, "tasks": [)" +
+           task(R"("type": "mandatory", "restarts": 3, )" + watchdog) + "]}",
+       {at("/watchdog", silent + " (with what \"defaults\" gives)")}},
+  });
+  CHECK(faults_of(restarted(R"("reset_after": "5.1s", )" + watchdog)).empty());
+  CHECK(faults_of(restarted(R"("reset_after": "5s", "watchdog": {"interval": "5s"})")).empty());
+}
+
+TEST_CASE("restarts in a window are bounded") {
+  check({{mandatory(R"("restarts": 65537, "window": "1s")"),
+          {at("/restarts", "with a \"window\" there are at most 65536 restarts, found 65537")}}});
+}
+
+TEST_CASE("wrong backoffs are told") {
+  check({
+      {restarted(R"("backoff": {})"),
+       {at("/backoff",
+           R"("initial" is missing; it is the delay before the first restart, such as "initial": "100ms")")}},
+      {restarted(R"("backoff": {"initial": "1s", "factor": 0.5})"),
+       {at("/backoff/factor", "expected a number of at least 1, found a number (0.5)")}},
+      {restarted(R"("backoff": {"initial": "1s", "jitter": 2})"),
+       {at("/backoff/jitter", "expected a number from 0 to 1, found a number (2)")}},
+      {restarted(R"("backoff": {"initial": "1s", "max": "500ms"})"),
+       {at("/backoff/max",
+           R"(the longest delay, "max" (1h if absent), is 500ms, shorter than the first, "initial", of 1s)")}},
+      {restarted(R"("backoff": {"initial": "2h"})"),
+       {at("/backoff/initial",
+           R"(the longest delay, "max" (1h if absent), is 1h, shorter than the first, "initial", of 2h)")}},
+      {restarted(R"("backoff": {"initial": "1s", "maximum": "2s"})"),
+       {at("/backoff/maximum",
+           R"(unknown field "maximum"; "backoff" may have "initial", "factor", "max" and "jitter")")}},
+      {restarted(R"("jitter": 1)"), {at("/jitter", R"(unknown field "jitter" in a task; it belongs in "backoff")")}},
+  });
+}
+
+TEST_CASE("a value that is wrong is told once, and not what follows from its absence") {
+  check({
+      {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "x"})"),
+       {at("/backoff/initial",
+           R"(expected a duration such as "250ms", "10s" or "1.5h", found "x"; write a number and a unit (ns, us, ms, s, m or h), such as "10s")")}},
+      {mandatory(R"("restarts": -1, "window": "1s")"),
+       {at("/restarts", R"(expected a whole number from 0 to 4294967294 or "unlimited", found a number (-1))")}},
+      {mandatory(R"("ready": "notfy", "start_timeout": "1s")"),
+       {at("/ready", R"(unknown word "notfy"; did you mean "notify"?)")}},
+  });
+}
+
+TEST_CASE("durations that are nothing are refused where they would mean nothing") {
+  for (const char* field : {"window", "reset_after"}) {
+    check({{restarted('"' + std::string(field) + "\": \"0s\""),
+            {at('/' + std::string(field), "expected a duration longer than 0s, found \"0s\"")}}});
+  }
+  check({{mandatory(R"("watchdog": {"interval": "0s"})"),
+          {at("/watchdog/interval", "expected a duration longer than 0s, found \"0s\"")}},
+         {mandatory(R"("on_give_up": {"cooldown": "0ms"})"),
+          {at("/on_give_up/cooldown", "expected a duration longer than 0s, found \"0ms\"")}}});
+}
+
+TEST_CASE("wrong readiness, watchdogs and ways to give up are told") {
+  const std::string needs_notify =
+      R"("start_timeout" needs "ready": "notify": without it a task is ready as soon as it has started)";
+  check({
+      {mandatory(R"("start_timeout": "1s")"), {at("/start_timeout", needs_notify)}},
+      {mandatory(R"("start_timeout": "1s", "ready": "started")"), {at("/start_timeout", needs_notify)}},
+      {mandatory(R"("ready": "soon")"), {at("/ready", R"(unknown word "soon"; it is "started" or "notify")")}},
+      {mandatory(R"("watchdog": {"action": "log"})"),
+       {at("/watchdog",
+           R"("interval" is missing; it is the longest time without a heartbeat, such as "interval": "5s")")}},
+      {mandatory(R"("watchdog": {"interval": "1s", "action": "restrat"})"),
+       {at("/watchdog/action", R"(unknown action "restrat"; did you mean "restart"?)")}},
+      {mandatory(R"("on_give_up": "stophost")"),
+       {at("/on_give_up", R"(unknown way to give up "stophost"; did you mean "stop_host"?)")}},
+      {mandatory(R"("on_give_up": 5)"),
+       {at("/on_give_up",
+           R"(expected "default", "stop_host" or "discard", or an object such as {"cooldown": "5m"}, found a number (5))")}},
+      {mandatory(R"("on_give_up": {})"),
+       {at("/on_give_up",
+           R"("cooldown" is missing; it is the time until the task begins anew, such as "cooldown": "5m")")}},
+  });
+}
+
+TEST_CASE("wrong exit rules are told") {
+  const auto rule = [](const std::string& fields) { return mandatory(R"("exit_rules": [{)" + fields + "}]"); };
+  check({
+      {rule(R"("action": "discard")"),
+       {at("/exit_rules/0",
+           R"("match" is missing; it says which exits are meant, such as "match": {"outcome": "panic"}; {} means any)")}},
+      {rule(R"("match": {})"),
+       {at("/exit_rules/0",
+           R"("action" is missing; it is "restart", "discard", "stop_host", "fail_host", "give_up" or "repeat")")}},
+      {rule(R"("match": {}, "action": "giveup")"),
+       {at("/exit_rules/0/action", R"(unknown action "giveup"; did you mean "give_up"?)")}},
+      {rule(R"("match": {"outcome": "cancelled"}, "action": "discard")"),
+       {at("/exit_rules/0/match/outcome",
+           R"(unknown outcome "cancelled"; it is "ok", "error", "panic" or "crashed")")}},
+      {rule(R"("match": {"outcome": ["ok", "eror"]}, "action": "discard")"),
+       {at("/exit_rules/0/match/outcome/1", R"(unknown outcome "eror"; did you mean "error"?)")}},
+      {rule(R"("match": {"outcome": ["ok", "ok"]}, "action": "discard")"),
+       {at("/exit_rules/0/match/outcome/1", R"("ok" is in this list already; remove one of the two)")}},
+      {rule(R"("match": {"outcome": []}, "action": "discard")"),
+       {at("/exit_rules/0/match/outcome", "expected at least one outcome; without this field any is meant")}},
+      {rule(R"("match": {"msg": "x"}, "action": "discard")"),
+       {at("/exit_rules/0/match/msg", R"(unknown field "msg"; "match" may have "outcome" and "message")")}},
+  });
+}
+
+TEST_CASE("isolation in a process is refused with the reason") {
+  check({{mandatory(R"("isolation": "process")"),
+          {at("/isolation",
+              R"(this taskhost can't run a task in a process of its own yet; remove "isolation", or say "none")")}},
+         {mandatory(R"("isolation": "thread")"), {at("/isolation", R"(unknown isolation "thread"; it is "none")")}}});
+}
+
+TEST_CASE("groups that are not declared are told with the nearest, and those without a member too") {
+  check({
+      {R"({"tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
+       {at("/group",
+           R"(there is no group "pipe"; "groups" of the top object lists them, such as "groups": {"pipe": {"strategy": "one_for_all"}})")}},
+      {R"({"groups": {"pipeline": {"strategy": "one_for_all"}}, "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipelin"},
+         {"plugin": "p", "type": "mandatory", "group": "pipeline"}]})",
+       {at("/group", R"(there is no group "pipelin"; did you mean "pipeline"?)")}},
+      {R"({"groups": {"pipe": {"strategy": "one_for_all"}}, "tasks": [{"plugin": "p", "type": "mandatory"}]})",
+       {R"(m: /groups/pipe (line 1): no task is in this group; remove it, or give a task "group": "pipe")"}},
+      {R"({"groups": {"pipe": {}}, "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
+       {R"(m: /groups/pipe (line 1): "strategy" is missing; it is "one_for_one", "one_for_all" or "rest_for_one")"}},
+      {R"({"groups": {"pipe": {"strategy": "one_for_al"}}, "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
+       {R"(m: /groups/pipe/strategy (line 1): unknown strategy "one_for_al"; did you mean "one_for_all"?)"}},
+      {R"({"groups": [], "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
+       {"m: /groups (line 1): expected an object, found an array"}},
+  });
+}
+
+TEST_CASE("a task in a list twice is told, and a seed out of range") {
+  check({{mandatory(R"("after": ["a", "b", "a"])"),
+          {at("/after/2", R"("a" is in this list already; remove one of the two)")}},
+         {mandatory(R"("after": "a")"), {at("/after", R"(expected an array, found a string; write ["a"])")}},
+         {R"({"seed": 0, "autoload": {"type": "detachable"}})",
+          {"m: /seed (line 1): expected a whole number from 1 to 4294967295, found a number (0)"}}});
+}
+
+TEST_CASE("behind a syntax error nothing is judged that it may have hidden") {
+  CHECK(faults_of(R"({"tasks": [{"plugin": "p", "type": "mandatory", "group": "g", "restarts": "unlimited"}], x)") ==
+        std::vector<std::string>{R"(m: line 1, column 90: expected a field's name in double quotes, found "x")"});
+}
+
+TEST_CASE("with any one byte changed the optional fields read without a crash, and faults stay on one line") {
+  const std::string whole =
+      R"({"groups":{"g":{"strategy":"one_for_all"}},"defaults":{"window":"99s","ready":"notify"},"tasks":[{"plugin":"p",)"
+      R"("type":"mandatory","restarts":3,"backoff":{"initial":"1s","factor":2,"max":"5s","jitter":0.5},"after":["a"],)"
+      R"("start_timeout":"1s","watchdog":{"interval":"1s","action":"log"},"on_give_up":{"cooldown":"1s"},"group":"g",)"
+      R"("exit_rules":[{"match":{"outcome":["ok"],"message":"m"},"action":"restart"}]}]})";
+  REQUIRE(faults_of(whole).empty());
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const char byte : std::string_view("\0 \"0-9aez{}[],:\xff", 16)) {
+      std::string changed = whole;
+      changed[at] = byte;
+      for (const std::string& fault : faults_of(changed)) {
+        if (fault.find_first_of(std::string_view("\0\n\r\x1b", 4)) != std::string::npos || fault.size() > 600) {
+          FAIL_CHECK(fault);
+        }
+      }
+    }
+  }
+}
