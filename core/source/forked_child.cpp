@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 
 #include "call_frame.hpp"
@@ -44,6 +45,10 @@ ForkMark::ForkMark(Tenure& tenure) noexcept {
 ForkMark::~ForkMark() { thread_tenure = nullptr; }
 
 void end_forked_child(const TaskCell* cell) noexcept {
+  sigset_t stop;
+  ::sigemptyset(&stop);
+  ::sigaddset(&stop, SIGTTOU);
+  ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // a terminal with `stty tostop` would stop it here for ever
   // To the child's own stderr, past the log, whose thread is the parent's.
   std::array<char, 512> line;
   const int size = std::snprintf(

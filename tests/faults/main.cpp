@@ -1,7 +1,8 @@
 // Whole runs in which the system refuses one call: the first of a kind, the second, and so on until a run gets through
-// without. None may hang or die of a signal, and one that ends otherwise than it should says what it lacked.
+// without. None may hang or die of a signal, and one that ends otherwise than it should says what it lacked. With
+// --count, as many calls in a row are refused.
 //
-//   taskhost-faults [RUN...] [--only KIND] [--stride N]
+//   taskhost-faults [RUN...] [--only KIND] [--stride N] [--count N]
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -53,7 +54,7 @@ constexpr const char* manifest = R"({
 
 class Faults {
  public:
-  Faults() { std::ofstream(manifest_path()) << manifest; }
+  explicit Faults(long count) : count_(count) { std::ofstream(manifest_path()) << manifest; }
 
   std::string manifest_path() const { return (directory_ / "manifest.json").string(); }
 
@@ -79,7 +80,8 @@ class Faults {
     const std::string report = (directory_ / ("refused" + std::to_string(worker))).string();
     std::remove(report.c_str());
     command.environment = {"LD_PRELOAD=" TASKHOST_TEST_REFUSER, std::string("TASKHOST_REFUSE=") + kind.name,
-                           "TASKHOST_REFUSE_AT=" + std::to_string(at), "TASKHOST_REFUSE_REPORT=" + report};
+                           "TASKHOST_REFUSE_AT=" + std::to_string(at),
+                           "TASKHOST_REFUSE_COUNT=" + std::to_string(count_), "TASKHOST_REFUSE_REPORT=" + report};
     end = Process(command).wait(limit);
     std::string refused;
     std::getline(std::ifstream(report), refused);
@@ -87,6 +89,7 @@ class Faults {
   }
 
  private:
+  long count_;
   TemporaryDirectory directory_;
 };
 
@@ -154,20 +157,23 @@ int sweep(const Faults& faults, const std::string& run, const Kind& kind, long s
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  const Faults faults;
   std::vector<std::string> wanted;
   std::string only;
   long stride = 1;
+  long count = 1;
   for (int i = 1; i < argument_count; ++i) {
     const std::string word = arguments[i];
     if (word == "--stride" && i + 1 < argument_count) {
       stride = std::max(1L, std::atol(arguments[++i]));
+    } else if (word == "--count" && i + 1 < argument_count) {
+      count = std::max(1L, std::atol(arguments[++i]));
     } else if (word == "--only" && i + 1 < argument_count) {
       only = arguments[++i];
     } else {
       wanted.push_back(word);
     }
   }
+  const Faults faults(count);
   const std::vector<std::string> runs = faults.runs();
   for (const std::string& run : wanted) {
     if (std::find(runs.begin(), runs.end(), run) != runs.end()) continue;

@@ -1,6 +1,7 @@
-/* Loaded before a program's libraries: refuses it one call of a kind, the TASKHOST_REFUSE_AT-th. The kind is
- * TASKHOST_REFUSE, "memory", "thread", "descriptor" or "write"; what is refused, it writes to the file
- * TASKHOST_REFUSE_REPORT. Only the program itself is refused anything, not its children. */
+/* Loaded before a program's libraries: refuses it TASKHOST_REFUSE_COUNT calls of a kind (1 if it is not there), from
+ * the TASKHOST_REFUSE_AT-th on. The kind is TASKHOST_REFUSE, "memory", "thread", "descriptor" or "write"; what is
+ * refused first, it writes to the file TASKHOST_REFUSE_REPORT. Only the program itself is refused anything, not its
+ * children. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,6 +39,7 @@ enum kind { memory, thread, descriptor, output, nothing };
 
 static enum kind wanted = nothing;
 static long wanted_call;
+static long wanted_count = 1;
 static const char* report;
 static pid_t program;
 static atomic_long calls;
@@ -48,6 +50,7 @@ static void read_wanted(void) {
   const char* name = getenv("TASKHOST_REFUSE");
   program = (pid_t)syscall(SYS_getpid);
   wanted_call = getenv("TASKHOST_REFUSE_AT") != NULL ? atol(getenv("TASKHOST_REFUSE_AT")) : 0;
+  wanted_count = getenv("TASKHOST_REFUSE_COUNT") != NULL ? atol(getenv("TASKHOST_REFUSE_COUNT")) : 1;
   report = getenv("TASKHOST_REFUSE_REPORT");
   for (int kind = 0; name != NULL && kind < nothing; ++kind) {
     if (strcmp(name, names[kind]) == 0) wanted = (enum kind)kind;
@@ -56,9 +59,10 @@ static void read_wanted(void) {
 
 static int refused(enum kind kind, const char* call) {
   if (program == 0) read_wanted();
-  if (kind != wanted || atomic_fetch_add(&calls, 1) + 1 != wanted_call || program != (pid_t)syscall(SYS_getpid)) {
-    return 0;
-  }
+  if (kind != wanted || program != (pid_t)syscall(SYS_getpid)) return 0;
+  const long call_number = atomic_fetch_add(&calls, 1) + 1;
+  if (call_number < wanted_call || call_number - wanted_call >= wanted_count) return 0;
+  if (call_number > wanted_call) return 1;
   const int file = (int)syscall(SYS_openat, AT_FDCWD, report, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   (void)!syscall(SYS_write, file, call, strlen(call));
   syscall(SYS_close, file);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -109,6 +110,31 @@ TEST_CASE("a FIFO without a reader does not hold up the start, and what nobody r
   INFO(end.summary());
   CHECK(end.status == 0);
   CHECK(has_line(end.err, {fifo.string(), "nobody reads the events", "events are lost"}));
+}
+
+TEST_CASE("a FIFO that one may only write to needs its reader first, and then gets all events") {
+  const bool has_reader = GENERATE(false, true);
+  Scene scene;
+  add_short_task(scene);
+  fs::permissions(scene.directory(), fs::perms::all);
+  const fs::path fifo = scene.directory() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  fs::permissions(fifo, fs::perms::owner_all | fs::perms::group_write | fs::perms::others_write);
+  Command command = events_to(scene, fifo.string());
+  if (!run_as_stranger(command)) return;
+  const int reader = has_reader ? ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  if (has_reader) {
+    std::string text(64 * 1024, '\0');
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(reader, text.data(), text.size()))));
+    CHECK(end.status == 0);
+    CHECK(broken_event_rules(stream_of(text), {}) == "");
+    ::close(reader);
+  } else {
+    CHECK(end.status == 2);
+    CHECK(has_line(end.err, {fifo.string(), "start its reader first"}));
+  }
 }
 
 TEST_CASE("the reader of a FIFO may come and go, and gets what comes while it is there") {

@@ -57,6 +57,9 @@ std::size_t count_lines(std::string_view text);
 // The lines that have all these words.
 std::vector<std::string> lines_with(std::string_view text, std::initializer_list<std::string_view> words);
 
+// By a user who owns nothing and has no other process, which only root can become. False: not here, and says so.
+bool run_as_stranger(Command& command);
+
 // A run that is going on.
 class Running {
  public:

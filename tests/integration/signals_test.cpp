@@ -283,7 +283,9 @@ TEST_CASE("a second signal ends the program though a task has closed the host's 
   wait_out_one_request();
   CHECK(process.running());
   process.send(SIGTERM);
-  CHECK(process.wait().status == 4);
+  const ProcessEnd end = process.wait();
+  CHECK(end.status == 4);
+  CHECK(end.err.find("ended by a second signal") != std::string::npos);
 }
 
 TEST_CASE("a library that takes SIGTERM away is named, and the signal is the host's again") {

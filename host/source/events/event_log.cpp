@@ -74,10 +74,14 @@ std::uint64_t EventLog::give_up() {
   return published_ + lost_ - handed_out_;
 }
 
-void EventLog::tell_missing(std::uint64_t missing) {
+void EventLog::tell_missing(std::uint64_t missing) noexcept {
   if (missing == 0) return;
-  log_.write(LogLevel::error, nullptr,
-             "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
+  try {
+    log_.write(LogLevel::error, nullptr,
+               "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
+  } catch (const std::exception&) {
+    // No memory for the words.
+  }
 }
 
 void EventLog::flush() noexcept {

@@ -76,7 +76,7 @@ class EventLog final : public EventSink {
   bool wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind);
   void push(Event&& event);
   std::uint64_t give_up();
-  void tell_missing(std::uint64_t missing);
+  void tell_missing(std::uint64_t missing) noexcept;
   void remember_lost(const Event& event);
   std::string lost_words() const;
   void work(std::vector<Entry> entries);

@@ -260,9 +260,9 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
     const auto is_option = [](const std::string& word) { return word.starts_with('-'); };
     const auto option = std::find_if(unexpected.begin(), unexpected.end(), is_option);
     if (option == unexpected.end()) {
-      words = "\"" + printable(unexpected.front()) + "\" is one word too many";
+      words = "\"" + printable_text(unexpected.front()) + "\" is one word too many";
     } else {
-      words = "there is no option \"" + printable(*option) + '"';
+      words = "there is no option \"" + printable_text(*option) + '"';
       std::vector<std::string> names;
       for (const CLI::Option* known : command.get_options()) {
         for (const std::string& its : known->get_lnames()) names.push_back("--" + its);
@@ -334,7 +334,7 @@ int run_words(int argument_count, char** arguments) {
     }
     if (const std::string verb = verb_that_was_meant(arguments[1]); !verb.empty()) {
       std::fprintf(stderr, "taskhost: there is no manifest \"%s\"; did you mean \"taskhost %s\"?\n",
-                   printable(arguments[1]).c_str(), verb.c_str());
+                   printable_text(arguments[1]).c_str(), verb.c_str());
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
     std::reverse(words.begin(), words.end());  // as CLI11 wants a vector

@@ -108,6 +108,7 @@ EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : p
   is_refused_ = error == EMFILE || error == ENFILE || error == ENOMEM;
   problem_ = name_ + ": the events can't be written there: " + words_of(error);
   if (error == EMFILE) problem_ += "; raise RLIMIT_NOFILE (ulimit -n)";
+  if (error == ENXIO) problem_ += "; start its reader first, or allow this user to read it too";
 }
 
 void EventFile::take_stream(int stream) {
@@ -132,7 +133,11 @@ bool EventFile::open_path() {
   is_fifo_ = ::stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
   // Opened for reading too, a FIFO neither waits for its reader nor ends with it.
   const int flags = is_fifo_ ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND;
-  const int opened = ::open(path_.c_str(), flags | O_NOCTTY | O_CLOEXEC, 0644);
+  int opened = ::open(path_.c_str(), flags | O_NOCTTY | O_CLOEXEC, 0644);
+  if (opened < 0 && is_fifo_ && errno == EACCES) {
+    is_fifo_ = false;  // one that this user may only write to is a stream like any other
+    opened = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  }
   if (opened < 0) return false;
   const int descriptor = duplicate_out_of_reach(opened);
   const int error = errno;

@@ -51,7 +51,11 @@ void keep_stderr() noexcept {
 int own_stderr() noexcept { return kept_stderr; }
 
 ssize_t write_to_stderr(std::string_view text) noexcept {
-  const ssize_t written = write_in_background(own_stderr(), text);
+  ssize_t written = write_in_background(own_stderr(), text);
+  // A plugin may close what it did not open.
+  if (written < 0 && errno == EBADF && kept_stderr.exchange(STDERR_FILENO) != STDERR_FILENO) {
+    written = write_in_background(STDERR_FILENO, text);
+  }
   if (written > 0) is_within_line = text[static_cast<std::size_t>(written) - 1] != '\n';
   return written;
 }
