@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <future>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -33,6 +34,12 @@ void publish(EventLog& events, EventKind kind) {
   event.for_log = false;
   event.task = kind == EventKind::task_exited ? "pump" : nullptr;
   events.publish(std::move(event));
+}
+
+// For readers that do not return in time: their thread may be in it for a moment longer than the test.
+EventLog& left_behind(Log& log, const EventLog::Limits& limits) {
+  static auto& kept = *new std::vector<std::unique_ptr<EventLog>>;
+  return *kept.emplace_back(std::make_unique<EventLog>(log, limits));
 }
 
 std::uint64_t lost(const Json& event) {
@@ -92,18 +99,21 @@ TEST_CASE("what a slow reader has not taken when the time is over is counted, an
 
 TEST_CASE("a reader that does not return is left behind, and what it misses is counted in the log") {
   Scene scene;
+  std::promise<void> has_first;
   std::promise<void> may_return;
   std::promise<std::vector<std::uint64_t>> has_returned;
   std::vector<std::uint64_t> read;
-  // Left behind with its thread, which may be in it for a moment longer than the test.
-  static EventLog& events = *new EventLog(scene.log, {.patience = milliseconds(1), .close = hours(1)});
+  EventLog& events = left_behind(scene.log, {.patience = milliseconds(1), .close = hours(1)});
   events.subscribe([&](const EventLog::Record& record) {
     read.push_back(record.sequence);
+    has_first.set_value();
     may_return.get_future().wait();
     has_returned.set_value(read);
   });
   events.open();
-  for (int i = 0; i < 10; ++i) publish(events, EventKind::task_exited);
+  publish(events, EventKind::task_exited);
+  has_first.get_future().wait();
+  for (int i = 0; i < 9; ++i) publish(events, EventKind::task_exited);
   publish(events, EventKind::host_stopped);
   CHECK_FALSE(events.close());
   CHECK(scene.first_line.get_future().get().find("the last 11 events are lost") != std::string::npos);
@@ -141,7 +151,7 @@ TEST_CASE("behind a reader that does not read, events are lost and counted at th
   std::promise<void> has_first;
   std::promise<void> may_go_on;
   std::promise<void> has_last;
-  EventLog events(scene.log, {.queue = 10, .patience = milliseconds(1)});
+  EventLog& events = left_behind(scene.log, {.queue = 10, .patience = milliseconds(1)});
   events.subscribe([&](const EventLog::Record& record) {
     scene.events.push_back(Json::parse(record.json));
     if (record.name == "host_stopped") has_last.set_value();
@@ -167,7 +177,7 @@ TEST_CASE("an event that stands for lost ones counts as all of them when its rea
   std::promise<void> has_first;
   std::promise<void> may_return;
   std::promise<void> has_returned;
-  static EventLog& events = *new EventLog(scene.log, {.queue = 10, .patience = milliseconds(1), .close = hours(1)});
+  EventLog& events = left_behind(scene.log, {.queue = 10, .patience = milliseconds(1), .close = hours(1)});
   events.subscribe([&](const EventLog::Record& record) {
     if (record.sequence != 1) return;
     has_first.set_value();
@@ -189,7 +199,7 @@ TEST_CASE("what a reader has not got when the process ends at once is counted in
   Scene scene;
   std::promise<void> has_first;
   std::promise<void> may_return;
-  EventLog events(scene.log, {.patience = milliseconds(1)});
+  EventLog& events = left_behind(scene.log, {.patience = milliseconds(1)});
   events.subscribe([&](const EventLog::Record& record) {
     if (record.sequence != 1) return;
     has_first.set_value();
