@@ -116,7 +116,7 @@ TEST_CASE("a FIFO that one may only write to needs its reader first, and then ge
   const bool has_reader = GENERATE(false, true);
   Scene scene;
   add_short_task(scene);
-  fs::permissions(scene.directory(), fs::perms::all);
+  fs::permissions(scene.directory().path(), fs::perms::all);
   const fs::path fifo = scene.directory() / "fifo";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   fs::permissions(fifo, fs::perms::owner_all | fs::perms::group_write | fs::perms::others_write);
