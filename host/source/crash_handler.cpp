@@ -1,5 +1,6 @@
 #include "crash_handler.hpp"
 
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -160,14 +161,29 @@ class ThreadsStack {
   alignas(16) std::array<std::byte, std::size_t{32} << 10> memory_;  // not touched until it is needed
 };
 
+// By a key: for a thread_local's destructor the C library needs memory, and aborts where there is none.
+class ThreadsStackKey {
+ public:
+  void renew() const {
+    if (error_ != 0) return;
+    delete static_cast<ThreadsStack*>(::pthread_getspecific(number_));
+    ::pthread_setspecific(number_, nullptr);
+    auto stack = std::make_unique<ThreadsStack>();
+    if (::pthread_setspecific(number_, stack.get()) == 0) (void)stack.release();
+  }
+
+ private:
+  pthread_key_t number_ = 0;
+  int error_ = ::pthread_key_create(&number_, [](void* stack) { delete static_cast<ThreadsStack*>(stack); });
+};
+
 }  // namespace
 
 CrashHandler::CrashHandler() {
   stack_t stack{};
   if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {
-    static thread_local std::unique_ptr<ThreadsStack> threads_own;
-    threads_own = nullptr;
-    threads_own = std::make_unique<ThreadsStack>();
+    static const ThreadsStackKey key;
+    key.renew();
   }
   sigset_t all;  // a blocked one would end the process past the handler
   ::sigemptyset(&all);

@@ -1,9 +1,11 @@
 // The C interface, taskhost.h: arguments in, results out, no exception across.
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "embed/caught_error.hpp"
@@ -25,7 +27,12 @@ namespace {
 
 using taskhost::HostError;
 
-thread_local std::string create_error;  // of a host that could not be created, so that it keeps none
+// Of a host that could not be created, so that it keeps none. Without a destructor, as a thread's takes memory.
+constinit thread_local std::array<char, 1024> create_error{};
+
+void keep_create_error(std::string_view text) noexcept {
+  create_error[text.copy(create_error.data(), create_error.size() - 1)] = '\0';
+}
 
 // The caller's struct in this library's size: what the caller's lacks is zero.
 template <class Struct>
@@ -107,23 +114,23 @@ int32_t taskhost_create(const taskhost_options* options, taskhost_host** host) {
   if (host == nullptr) return TASKHOST_RESULT_BAD_MANIFEST;
   *host = nullptr;
   try {
-    create_error.clear();
+    keep_create_error("");
     taskhost::HostOptions read;
     if (const int32_t code = read_options(complete(options), read); code != TASKHOST_RESULT_OK) {
-      create_error = "an option has a value that it can't have";
+      keep_create_error("an option has a value that it can't have");
       return code;
     }
     *host = new taskhost_host(std::move(read));
     return TASKHOST_RESULT_OK;
   } catch (...) {
-    taskhost::CaughtError caught = taskhost::caught_error();
-    create_error = std::move(caught.text);
+    const taskhost::CaughtError caught = taskhost::caught_error();
+    keep_create_error(caught.text);
     return caught.code;
   }
 }
 
 const char* taskhost_error(const taskhost_host* host) {
-  return host != nullptr ? host->error.c_str() : create_error.c_str();
+  return host != nullptr ? host->error.c_str() : create_error.data();
 }
 
 int32_t taskhost_load_file(taskhost_host* host, const char* path) {
