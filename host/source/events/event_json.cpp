@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/uuid/uuid_io.hpp>
 #include <charconv>
+#include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -99,6 +100,11 @@ void append_task_fields(std::string& line, const Event& event) {
 }
 
 }  // namespace
+
+std::int64_t now_us() noexcept {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
 
 void append_time(std::string& line, std::int64_t time_us) {
   std::int64_t rest = time_us % 1'000'000;

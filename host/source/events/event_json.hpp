@@ -15,6 +15,9 @@ void append_event_json(std::string& line, const Event& event, std::uint64_t sequ
 // {"time":…,"seq":…,"event":"events_lost","count":…}
 void append_events_lost_json(std::string& line, std::uint64_t count, std::uint64_t sequence, std::int64_t time_us);
 
+// Microseconds since 1970, by the wall clock.
+std::int64_t now_us() noexcept;
+
 // "2026-01-31T12:00:00.000000Z"
 void append_time(std::string& line, std::int64_t time_us);
 

@@ -20,11 +20,6 @@ namespace {
 
 constexpr std::size_t batch = 1024;  // that are handed out at once, so that room comes in small steps
 
-std::int64_t now_us() noexcept {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 EventLog::~EventLog() {

@@ -37,9 +37,9 @@ namespace {
 constexpr std::size_t queue_size = 8192;        // lines
 constexpr std::size_t line_limit = 4096 + 512;  // bytes: a task's longest message, and what we say around it
 constexpr std::string_view continuation = "  | ";
-constexpr std::size_t chunk = 4096;          // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
-constexpr int retry_ms = 100;                // with a full disk
-constexpr std::chrono::seconds patience{1};  // with a reader that does not read
+constexpr std::size_t chunk = 4096;  // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
+constexpr int retry_ms = 100;        // with a full disk
+constexpr std::chrono::seconds reader_patience{1};    // with a reader that does not read
 constexpr std::chrono::seconds flush_limit{5};        // with one that is slow
 constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
 constexpr std::size_t prefix = 64;                    // bytes of a line besides its text: time, level and colour
@@ -185,11 +185,6 @@ void tell_of_child(LogLevel level, const char* task, std::string_view text) {
              printable_text(text, line_limit));
 }
 
-std::int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 // A message of several lines stays so, but each is a line of its own with time, level and task, and all but the first
 // are marked: whoever searches finds them, and no message can pass for a line of somebody else. Of many lines the first
 // and the last are kept.
@@ -312,7 +307,7 @@ struct Log::Writer {
   bool await() {
     std::unique_lock lock(mutex);
     const std::uint64_t all = taken_in;
-    Patience left(patience, flush_limit);
+    Patience left(reader_patience, flush_limit);
     while (done < all) {
       if (thrown_away || left.is_over()) return false;
       const std::uint64_t seen = done;
@@ -325,7 +320,7 @@ struct Log::Writer {
   bool await_in_handler() const noexcept {
     const std::uint64_t all = taken_in;
     constexpr timespec moment{0, 1'000'000};
-    for (int tries = 0; tries < std::chrono::milliseconds(patience).count() && done < all; ++tries) {
+    for (int tries = 0; tries < std::chrono::milliseconds(reader_patience).count() && done < all; ++tries) {
       ::nanosleep(&moment, nullptr);
     }
     return done >= all;

@@ -16,8 +16,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-bool is_digit(char character) { return character >= '0' && character <= '9'; }
-
 // Tells how far the library has read, which its SAX interface doesn't.
 class CountingIterator {
  public:

@@ -11,8 +11,6 @@ namespace {
 
 constexpr std::size_t npos = std::string_view::npos;
 
-bool is_digit(char character) { return character >= '0' && character <= '9'; }
-
 bool is_word(char character) {
   return is_digit(character) || (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
          std::string_view("_+-.").find(character) != npos;

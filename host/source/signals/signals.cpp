@@ -13,7 +13,7 @@ namespace taskhost {
 
 namespace {
 
-constexpr std::uint32_t bit_of(int number) noexcept {
+constexpr std::uint32_t contract_bit(int number) noexcept {
   switch (number) {
     case SIGINT:
       return TASKHOST_SIGNAL_INTERRUPT;
@@ -73,7 +73,7 @@ bool Signals::subscribe(Waker waker, std::uint32_t signals) {
     return true;
   }
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
-    if ((signals & bit_of(number)) != 0) handler_->watch(number);
+    if ((signals & contract_bit(number)) != 0) handler_->watch(number);
   }
   ever_wanted_ |= signals;
   std::erase_if(subscriptions_, [](const auto& entry) { return !WakePort::current(entry.first); });
@@ -101,7 +101,7 @@ void Signals::close() {
 void Signals::release() { handler_.reset(); }
 
 Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
-  const std::uint32_t bit = bit_of(arrival.number);
+  const std::uint32_t bit = contract_bit(arrival.number);
   const std::lock_guard lock(mutex_);
   const bool asks_to_end = (bit & (TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE)) != 0;
   if (arrival.second) {

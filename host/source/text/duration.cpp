@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <iterator>
 
+#include "text/printable.hpp"
+
 namespace taskhost {
 namespace {
 
 constexpr std::uint64_t longest = static_cast<std::uint64_t>(longest_duration.count());
 constexpr std::size_t most_decimals = 9;
-
-bool is_digit(char character) { return character >= '0' && character <= '9'; }
 
 std::size_t count_digits(std::string_view text) {
   return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());

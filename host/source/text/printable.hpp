@@ -11,6 +11,9 @@ namespace taskhost {
 // Bytes of the UTF-8 character that begins at `offset`; 0 if none does.
 std::size_t character_size(std::string_view text, std::size_t offset) noexcept;
 
+// ASCII's, whatever the locale.
+constexpr bool is_digit(char character) noexcept { return character >= '0' && character <= '9'; }
+
 // Control characters as \u00XX, bytes that are not UTF-8 as \xXX, never more than `most_bytes` of the text, "…" where
 // some was left out.
 std::string printable_text(std::string_view text, std::size_t most_bytes = 60);
