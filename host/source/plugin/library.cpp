@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <exception>
@@ -49,13 +50,14 @@ std::string words_of_mount(const std::string& path) {
 struct Shortage {
   int error;
 };
-void throw_if_shortage(const std::string& words) {
+void throw_if_shortage(const std::string& words, const std::string& path) {
   for (const int error : {EMFILE, ENFILE, ENOMEM}) {
     if (words.ends_with(std::generic_category().message(error))) throw Shortage{error};
   }
-  // In some places it does not name the error; "in static TLS block" is another limit.
+  // In some places it does not name the error, or a wrong one; "in static TLS block" is another limit.
   const bool of_memory = words.starts_with("cannot create ") || words.starts_with("cannot allocate ");
-  if (of_memory && words.find("static TLS") == std::string::npos) throw Shortage{ENOMEM};
+  const bool is_there = words.starts_with("cannot open ") && ::access(path.c_str(), R_OK) == 0;
+  if ((of_memory && words.find("static TLS") == std::string::npos) || is_there) throw Shortage{ENOMEM};
 }
 
 bool is_this_program(const std::string& path) {
@@ -113,7 +115,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     plugin->library_.load(whole, error, mode);
     if (error) {
       const std::string words = loader_words(whole.string());
-      throw_if_shortage(words);
+      throw_if_shortage(words, path);
       loading.problem = "the dynamic loader refuses it: " + words + words_of_mount(path);
       return loading;
     }
