@@ -213,7 +213,7 @@ class Supervisor::Implementation final : public ShardOwner {
 
   void expire_stop() {
     timed_out_.store(true);  // even if all have ended by the time that the control thread gets to it
-    boost::asio::post(control_, [this] { expire(); });
+    boost::asio::post(control_, [this] { expire(true); });
   }
 
   // ShardOwner, on the shards' threads.
@@ -328,7 +328,7 @@ class Supervisor::Implementation final : public ShardOwner {
     for (const Member& member : shards_) member.thread->begin_stop(began);
     coordinated_.begin_stop();
     if (expire_at_once_) {
-      expire();
+      expire(true);
       return;
     }
     if (options_.shutdown_timeout) {
@@ -397,7 +397,7 @@ class Supervisor::Implementation final : public ShardOwner {
     control_.stop();
   }
 
-  void expire() {
+  void expire(bool ordered = false) {
     if (finished_ || expired_) return;
     if (!announced_) {
       expire_at_once_ = true;
@@ -405,7 +405,7 @@ class Supervisor::Implementation final : public ShardOwner {
     }
     expired_ = true;
     timed_out_.store(true);
-    sink_.log(LogLevel::error, nullptr, "the stop ran out of time");
+    if (!ordered) sink_.log(LogLevel::error, nullptr, "the stop ran out of time");
     coordinated_.expire_stop();
     for (const Member& member : shards_) {
       if (member.thread->shard().size() != 0) member.thread->expire_stop();

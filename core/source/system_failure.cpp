@@ -16,11 +16,19 @@ std::string limit_of(const char* name, Resource resource) {
   return std::string(name) + " is " + std::to_string(limit.rlim_cur);
 }
 
+template <class Resource>
+bool has_limit(Resource resource) {
+  rlimit limit{};
+  return ::getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 std::string advice(int error, const char* what) {
   switch (error) {
     case EAGAIN:  // of threads; glibc says so for a stack without memory, too
       return "the system gives no further thread: " + limit_of("RLIMIT_NPROC", RLIMIT_NPROC) +
-             "; raise it (ulimit -u), the cgroup's pids.max, or the memory that there is for stacks";
+             (has_limit(RLIMIT_AS) ? " and " + limit_of("RLIMIT_AS", RLIMIT_AS) + "; raise them (ulimit -u, ulimit -v)"
+                                   : std::string("; raise it (ulimit -u)")) +
+             ", the cgroup's pids.max, or the memory that there is for stacks";
     case EMFILE:
       return "the process has no descriptor left: " + limit_of("RLIMIT_NOFILE", RLIMIT_NOFILE) +
              "; raise it (ulimit -n)";

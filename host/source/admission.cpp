@@ -45,11 +45,12 @@ class Admitter {
 
  private:
   void admit_entry(const ManifestTask& entry) {
+    const bool is_second = !entry.name.empty() && !given_names_.insert(entry.name).second;
     if (entry.plugin.empty()) return;  // told already
     const std::shared_ptr<PluginLibrary> library = library_of(entry);
     if (library == nullptr) return;
     const taskhost_factory* factory = factory_of(entry, *library);
-    if (factory == nullptr) return;
+    if (factory == nullptr || is_second) return;  // told already
     admit_task(*factory, entry.name.empty() ? factory->name : entry.name, entry.config, entry.options, entry.pointer,
                entry.line);
   }
@@ -146,7 +147,8 @@ class Admitter {
                   const TaskOptions& options, const std::string& origin, std::size_t line) {
     const auto [place, fresh] = names_.emplace(name, origin);
     if (!fresh) {
-      const std::string words = "two tasks are named " + quoted_text(name) + "; the other is " + place->second;
+      const std::string words = "two tasks are named " + quoted_text(name) + "; the other is " + place->second +
+                                "; give each a name of its own, or remove one";
       if (origin.starts_with("/tasks/")) {
         fault(origin, line, words);
       } else {
@@ -277,7 +279,8 @@ class Admitter {
       words += quoted_text(cycle[i]) + " → ";
     }
     const ManifestTask& entry = manifest_.tasks[last.relation->task];
-    fault(entry.pointer + "/after/" + std::to_string(number), entry.line, words + quoted_text(cycle.front()));
+    fault(entry.pointer + "/after/" + std::to_string(number), entry.line,
+          words + quoted_text(cycle.front()) + "; take one of them out of an \"after\"");
   }
 
   void fault(const std::string& pointer, std::size_t line, const std::string& words) {
@@ -297,6 +300,7 @@ class Admitter {
   std::unordered_map<std::string_view, std::optional<std::size_t>> places_;    // of what others come after
   LibraryNeighbours neighbours_;
   std::size_t cycles_ = 0;
+  std::unordered_set<std::string> given_names_;    // by entries, not by their factories
   std::unordered_set<std::string> missing_names_;  // of entries that were not admitted
   bool names_are_missing_ = false;                 // and only their plugins could say them
 };

@@ -68,7 +68,7 @@ void on_exit(std::optional<int> status) {
   }
   // A host that owns the process ends it itself, or is destroyed before.
   const Host* host = process_owner.load();
-  if (host == nullptr) return;
+  if (host == nullptr || host->is_elsewhere()) return;  // elsewhere: of this process's parent
   if (is_waiting) {
     leave(std::string("a signal handler of a plugin's or the program's own") + what, TASKHOST_RESULT_TASK_FAILED);
   }

@@ -135,7 +135,8 @@ HostError Host::load_directory(const std::string& path) {
   HostError result = load(manifest, path, path, {});
   if (result.code == 0 && libraries_.empty()) {
     loaded_ = false;
-    return manifest_error(printable_path(path) + ": there is no plugin (*.so) in it");
+    return manifest_error(printable_path(path) +
+                          ": there is no plugin (*.so) in it; name a directory of plugins, or a manifest");
   }
   return result;
 }
@@ -250,7 +251,7 @@ HostError Host::add(std::optional<std::string_view> name, const taskhost_factory
   if (HostError error = relate(task_name, own, relation); error.code != 0) return error;
   if (!names_.insert(tasks_.add(task_name, own_tasks_.make(read, &factory, config), options))) {
     tasks_.remove_last();
-    return manifest_error("two tasks are named " + quoted_text(task_name));
+    return manifest_error("two tasks are named " + quoted_text(task_name) + "; give each a name of its own");
   }
   if (relation.group == tasks_.groups.size()) {
     groups_.emplace(*own.group, *relation.group);
@@ -452,17 +453,19 @@ void Host::on_signal(Signals::Verdict verdict, SignalHandler::Arrival arrival) {
   const std::string sender = arrival.sender != 0 ? ", from process " + std::to_string(arrival.sender) : std::string();
   switch (verdict) {
     case Signals::Verdict::taken_by_task:
-      log_->write(LogLevel::info, nullptr, name + " goes to the tasks that subscribe to it");
+      log_->write(LogLevel::info, nullptr, name + sender + " goes to the tasks that subscribe to it");
       return;
     case Signals::Verdict::unwanted:
-      log_->write(LogLevel::info, nullptr, name + " came, and no task wants it now");
+      log_->write(LogLevel::info, nullptr, name + sender + " came, and no task wants it now");
       return;
     case Signals::Verdict::stop:
       supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name + sender});
       return;
     case Signals::Verdict::stop_at_once:
       log_->write(LogLevel::error, nullptr, "a second signal, " + name + sender + ": stopping at once");
-      supervisor_->request_stop({StopReason::signal, false, {}, "a second signal, " + name});
+      if (!events_->stopping()) {
+        supervisor_->request_stop({StopReason::signal, false, {}, "a second signal, " + name});
+      }
       supervisor_->expire_stop();
       return;
   }

@@ -97,6 +97,43 @@ static void daemonise_before_create(void) {
   REQUIRE(status == 0);
 }
 
+static int child_marks = -1;
+static void mark_end_of_child(void) {
+  if (child_marks >= 0) (void)!write(child_marks, "x", 1);
+}
+
+/* Its own exit handlers run to the last one, since no host of it is running. */
+static void exit_of_a_child(void) {
+  int ends[2];
+  char mark = 0;
+  int status = -1;
+  stage self;
+  REQUIRE(pipe(ends) == 0);
+  REQUIRE(atexit(mark_end_of_child) == 0);
+  stage_open(&self, NULL);
+  REQUIRE(add(&self, "own", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  stage_wait_for_starts(&self, 1);
+  fflush(NULL);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(60);
+    child_marks = ends[1];
+    taskhost_destroy(self.host);
+    stage_skip(1); /* its own record */
+    run_as_daemon();
+    return;
+  }
+  close(ends[1]);
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  REQUIRE(read(ends[0], &mark, 1) == 1);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
 /* The tasks went with the attempt, so a second start would run without them. */
 static void a_failed_start(void) {
   const struct rlimit little = {(rlim_t)2 << 30, RLIM_INFINITY};
@@ -321,6 +358,7 @@ const scenario fault_scenarios[] = {{"wrong states", wrong_states},
                                     {"a failed start", a_failed_start},
                                     {"daemonise after load", daemonise_after_load},
                                     {"daemonise before create", daemonise_before_create},
+                                    {"exit of a child", exit_of_a_child},
                                     {"never started", never_started},
                                     {"null hosts", null_hosts},
                                     {"wrong options", wrong_options},

@@ -83,6 +83,9 @@ TEST_CASE(
   play("daemonise after load", 2);
   play("daemonise before create", 1);
 }
+TEST_CASE("a child of a program whose host runs exits as any program, after a host of its own too") {
+  CHECK(play("exit of a child", 2).err.find("exit()") == std::string::npos);
+}
 TEST_CASE("the log goes to a callback instead of stderr") { CHECK(play("log callback", 1).err.empty()); }
 TEST_CASE("calls at the wrong time are refused with a code and a text") { play("wrong states", 1); }
 TEST_CASE("a host that was never started is destroyed without a trace") { play("never started", 0); }

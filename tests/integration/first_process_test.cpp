@@ -82,6 +82,19 @@ TEST_CASE("as PID 1 the program tells a crash by its last words and 128 and the 
   CHECK(has_line(end.err, {"SIGSEGV in the poll of task 'poll_crashes'"}));
 }
 
+TEST_CASE("as PID 1 the program tells that the host was killed, and what may have done it") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Process process(as_first_process(scene, "leaves_orphan"));
+  REQUIRE(process.wait_for_err("the orphan is"));
+  const pid_t host = child_of(child_of(process.id()));
+  REQUIRE(host > 0);
+  REQUIRE(::kill(host, SIGKILL) == 0);
+  const ProcessEnd end = process.wait();
+  CHECK(end.status == 128 + SIGKILL);
+  CHECK(has_line(end.err, {"the host was ended by signal 9", "status 137", "memory was short"}));
+}
+
 TEST_CASE("as PID 1 the program says which limit refuses it its further process") {
   if (no_namespaces()) return;
   Scene scene;

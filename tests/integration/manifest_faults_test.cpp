@@ -228,7 +228,9 @@ TEST_CASE("a name is unique, 1 to 128 bytes long, and without control characters
         {"/tasks/0/name"}));
   }
   const std::string twin = R"({"name": "twin", "plugin": "probe", "type": "mandatory"})";
-  CHECK(has_line(complaint_about(manifest_with_task(twin + "," + twin)), {"/tasks/1/name", "twin"}));
+  const std::string complaint = complaint_about(manifest_with_task(twin + "," + twin));
+  CHECK(has_line(complaint, {"/tasks/1/name", "twin"}));
+  CHECK(lines_with(complaint, {"twin"}).size() == 1);
 }
 
 TEST_CASE("names that come from the factories are compared too") {

@@ -149,7 +149,9 @@ EventText event_text(const Event& event, bool host_stops) {
       return {of_host, nullptr, stopping_words(event)};
     case EventKind::host_stopped:
       return {of_host, nullptr,
-              "stopped " + status_words(event.status) + " (status " + std::to_string(event.status) + ")"};
+              "stopped " + status_words(event.status) +
+                  (event.status == 1 && event.task != nullptr ? " of task '" + std::string(event.task) + "'" : "") +
+                  " (status " + std::to_string(event.status) + ")"};
   }
   return {};
 }

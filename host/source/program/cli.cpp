@@ -171,7 +171,8 @@ int check(const Arguments& arguments) {
     return 0;
   }
   const std::size_t count = taskhost_task_count(host.get());
-  print_out("%s: in order, %zu %s\n", printable_path(arguments.path).c_str(), count, count == 1 ? "task" : "tasks");
+  print_out("%s: in order, %zu %s\n", arguments.path == "-" ? "stdin" : printable_path(arguments.path).c_str(), count,
+            count == 1 ? "task" : "tasks");
   print_out(
       "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
       "named there\n");

@@ -164,6 +164,7 @@ int EventFile::follow_name(bool had_trouble) {
     const int error = errno;
     if (!is_open && open.st_nlink == 0) return error;
     if (is_open && !is_same) written_ = end_of_whole_lines();
+    if (is_open && is_astray_) tell(TASKHOST_LOG_WARNING, "the events go to a file of this name again");
     if (!is_open && !is_same && !is_astray_) {
       is_astray_ = true;
       tell(TASKHOST_LOG_WARNING, "no file of this name can be opened: " + words_of(error) +

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <system_error>
 
 #include "taskhost/taskhost.h"
@@ -18,6 +19,16 @@ namespace {
 
 // As shells tell it.
 int status_of_end(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+
+// What the host has no last words for, unlike crashes.
+void tell_of_signal(int number) {
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGXCPU}) {
+    if (number == crash) return;
+  }
+  std::fprintf(stderr, "taskhost: the host was ended by signal %d (%s), status %d%s\n", number, ::strsignal(number),
+               128 + number,
+               number == SIGKILL ? "; if nobody sent it, memory was short: see dmesg, and memory.max" : "");
+}
 
 // With its sender, which the host's log names.
 void pass_on(pid_t child, siginfo_t info) {
@@ -33,7 +44,9 @@ void pass_on(pid_t child, siginfo_t info) {
   while (true) {
     int status = 0;
     for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-      if (ended == child) ::_exit(status_of_end(status));  // the kernel ends who is left
+      if (ended != child) continue;
+      if (WIFSIGNALED(status)) tell_of_signal(WTERMSIG(status));
+      ::_exit(status_of_end(status));  // the kernel ends who is left
     }
     siginfo_t info{};
     const int number = ::sigwaitinfo(&all, &info);
