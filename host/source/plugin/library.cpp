@@ -60,6 +60,13 @@ void throw_if_shortage(const std::string& words, const std::string& path) {
   if ((of_memory && words.find("static TLS") == std::string::npos) || is_there) throw Shortage{ENOMEM};
 }
 
+// An exception of a constructor must not get out of the loader, whose lock would stay taken: it ends the process here.
+// Only the call past its declaration, by which it throws nothing, sees to that.
+bool can_open(const std::string& path) noexcept {
+  void* (*volatile const open)(const char*, int) = ::dlopen;
+  return open(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) != nullptr;
+}
+
 bool is_this_program(const std::string& path) {
   std::error_code error;
   return std::filesystem::equivalent(path, "/proc/self/exe", error);
@@ -112,8 +119,9 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
     const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
     std::error_code error;
-    plugin->library_.load(whole, error, mode);
-    if (error) {
+    const bool is_open = can_open(whole.string());
+    if (is_open) plugin->library_.load(whole, error, mode);
+    if (!is_open || error) {
       const std::string words = loader_words(whole.string());
       throw_if_shortage(words, path);
       loading.problem = "the dynamic loader refuses it: " + words + words_of_mount(path);
