@@ -137,6 +137,22 @@ TEST_CASE("a FIFO that one may only write to needs its reader first, and then ge
   }
 }
 
+TEST_CASE("events go whole into a pipe that somebody has set to be non-blocking, however slow its reader") {
+  Scene scene;
+  scene.add(task("pump", "probe", "mandatory", probe_that_ends("error", "0ms"), 2000));
+  Pipe out;
+  REQUIRE(::fcntl(out.write_end(), F_SETFL, O_WRONLY | O_NONBLOCK) == 0);
+  Command command = events_to(scene, "-");
+  command.out_descriptor = out.write_end();
+  Process process(command);
+  REQUIRE(eventually([&] { return out.is_full(); }));
+  out.close_write_end();
+  RunFacts facts;
+  facts.status = 1;
+  CHECK(broken_event_rules(stream_of(out.read_all()), facts) == "");
+  CHECK(process.wait().status == 1);
+}
+
 TEST_CASE("the reader of a FIFO may come and go, and gets what comes while it is there") {
   Scene scene;
   add_busy_task(scene);

@@ -61,6 +61,22 @@ TEST_CASE("a crash in a task's call names the task and the call, after what was 
   if (plugin == "poll_crashes") CHECK(has_line(end.err, {"the last line before"}));
 }
 
+TEST_CASE("a crash in a task's start or drop is told with the call") {
+  const std::string call = GENERATE("start", "drop");
+  if (sanitized) return;
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path(call + "_crashes").string(), "mandatory"));
+  Process process(scene.command());
+  if (call == "drop") {
+    REQUIRE(process.wait_for_err("[culprit] started"));
+    process.send(SIGTERM);
+  }
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.signal == SIGSEGV);
+  CHECK(has_line(end.err, {"SIGSEGV in the " + call + " of task 'culprit', execution 1"}));
+}
+
 TEST_CASE("a signal that ends the process is told and ends it, raised or not") {
   const auto [signal, name] = GENERATE(
       table<int, std::string>({{SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"}, {SIGXCPU, "SIGXCPU"}, {SIGSEGV, "SIGSEGV"}}));
@@ -144,6 +160,20 @@ TEST_CASE("globals of plugins are destroyed at the end") {
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(has_line(run.log(), {"the global is destroyed"}));
+}
+
+TEST_CASE("globals of plugins are left alone where an abandoned task may still use them") {
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("global_destroyed").string(), "mandatory"));
+  Json deaf = task("deaf", test_plugin_path("deaf_blocking").string(), "detachable");
+  deaf["stop_timeout"] = "100ms";
+  scene.add(deaf);
+  Running running = scene.start();
+  running.wait_for("task_started", "deaf");
+  stop_once_started(running);
+  const Run run = running.finish();
+  CHECK(run.status() == 4);
+  CHECK_FALSE(has_line(run.log(), {"the global is destroyed"}));
 }
 
 TEST_CASE("a destructor that hangs holds up the end for a while only, which is told, and the status is the host's") {

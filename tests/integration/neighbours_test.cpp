@@ -1,4 +1,5 @@
 // Plugins that meet in the process by names: told before it happens.
+#include <csignal>
 #include <filesystem>
 #include <string>
 
@@ -24,6 +25,21 @@ Json inspected(std::string_view plugin) {
 }
 
 }  // namespace
+
+TEST_CASE("a plugin whose file is replaced by another one goes on as it was loaded") {
+  Scene scene;
+  const std::filesystem::path library = scene.directory() / "heart.so";
+  std::filesystem::copy_file(plugin_path("heartbeat"), library);
+  scene.add(task("heart", library.string(), "mandatory", {{"interval", "20ms"}}));
+  Running running = scene.start();
+  const auto beats = [&] { return lines_with(running.process().err(), {"[heart] beat"}).size(); };
+  REQUIRE(eventually([&] { return beats() > 0; }));
+  std::filesystem::copy_file(plugin_path("probe"), scene.directory() / "new.so");
+  std::filesystem::rename(scene.directory() / "new.so", library);
+  REQUIRE(eventually([&, before = beats()] { return beats() > before + 20; }));
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+}
 
 TEST_CASE("check names what two plugins share though each may mean its own") {
   Scene scene;

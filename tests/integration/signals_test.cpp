@@ -129,6 +129,24 @@ TEST_CASE("a host that plain timeout(1) ends stops in order, each time") {
   CHECK(has_line(end.err, {"stopped well (status 0)"}));
 }
 
+TEST_CASE("a hangup that was ignored from the start is a task's once it subscribes, and ignored again after it") {
+  Scene scene;
+  Json entry = edge("hangup_once");
+  entry["restarts"] = "unlimited";
+  entry["backoff"] = {{"initial", "1h"}};
+  scene.add(entry);
+  Running running = scene.start(through_shell(scene, "trap '' HUP"));
+  running.wait_for("task_started", "hangup_once");
+  REQUIRE(eventually([&] {
+    running.send(SIGHUP);
+    return running.events().read().count("task_restarting") == 1;
+  }));
+  running.send(SIGHUP);
+  CHECK(running.process().wait_for_err("no task wants it now"));
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+}
+
 TEST_CASE("a signal that was subscribed to is harmless between two executions") {
   Scene scene;
   Json entry = edge("hangup_once");
@@ -295,6 +313,41 @@ TEST_CASE("a library that takes SIGTERM away is named, and the signal is the hos
   REQUIRE(running.process().wait_for_err("takes_terminate.so has taken SIGTERM"));
   running.send(SIGTERM);
   CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("a library that sets SIGINT to be ignored is named, and the signal is the host's again") {
+  Scene scene;
+  scene.add(edge("ignores_interrupt"));
+  Running running = scene.start();
+  REQUIRE(running.process().wait_for_err("a plugin has set SIGINT to be ignored"));
+  running.send(SIGINT);
+  CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("a second signal ends the program though the system gives it no further thread") {
+  Scene scene;
+  scene.add(task("deaf", test_plugin_path("deaf_blocking").string(), "mandatory"));
+  scene.manifest["shutdown_timeout"] = "1h";
+  std::filesystem::permissions(scene.directory().path(), std::filesystem::perms::all);
+  Command command = scene.command();
+  command.arguments = {"run", "--events", "/dev/null", scene.manifest_path().string()};
+  if (!run_as_stranger(command)) return;
+  for (rlim_t threads = 2; threads < 40; ++threads) {  // the fewest with which it and the task start
+    command.limits = {{RLIMIT_NPROC, threads}};
+    Process process(command);
+    if (!process.wait_for_err("[deaf] started")) continue;
+    wait_out_one_request();
+    if (!process.running()) continue;  // it got no thread for the task
+    process.send(SIGTERM);
+    wait_out_one_request();
+    process.send(SIGTERM);
+    const ProcessEnd end = process.wait();
+    INFO(end.summary());
+    CHECK(end.status == 4);
+    CHECK(has_line(end.err, {"second signal"}));
+    return;
+  }
+  FAIL("it does not start with 40 threads either");
 }
 
 TEST_CASE("a child that a task forked ends as if there were no host, and the host lives on") {

@@ -172,6 +172,8 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   while (true) std::puts("and so on");
 #elif defined(EDGE_TAKES_TERMINATE)
   std::signal(SIGTERM, [](int) {});
+#elif defined(EDGE_IGNORES_INTERRUPT)
+  std::signal(SIGINT, SIG_IGN);
 #elif defined(EDGE_CLOSES_DESCRIPTORS)
   for (int descriptor = 3; descriptor < 1024; ++descriptor) ::close(descriptor);
   std::fputs("closed them\n", stderr);
@@ -240,6 +242,13 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 }
 #endif
 
+#if defined(EDGE_START_CRASHES) || defined(EDGE_DROP_CRASHES)
+void crash() {
+  volatile int* volatile nowhere = nullptr;
+  *nowhere = 1;
+}
+#endif
+
 const taskhost_factory factory = [] {
   taskhost_factory made{};
   made.struct_size = sizeof made;
@@ -248,6 +257,14 @@ const taskhost_factory factory = [] {
   made.run = run;
 #else
   made.poll = poll;
+#endif
+#if defined(EDGE_START_CRASHES)
+  made.start = [](void* /*state*/, const taskhost_exec* /*exec*/) -> int32_t {
+    crash();
+    return TASKHOST_OK;
+  };
+#elif defined(EDGE_DROP_CRASHES)
+  made.drop = [](void* /*state*/) { crash(); };
 #endif
   return made;
 }();
