@@ -29,12 +29,14 @@ TEST_CASE("a pause of the process fails neither a watchdog nor a start_timeout")
   Scene scene;
   scene.add(with(task("watched", "probe", "mandatory", {{"heartbeat", "100ms"}}),
                  {{"watchdog", {{"interval", "500ms"}, {"action", "restart"}}}}));
+  scene.add(with(task("blocks", "probe_blocking", "mandatory", {{"heartbeat", "100ms"}}),
+                 {{"watchdog", {{"interval", "500ms"}, {"action", "restart"}}}}));
   scene.add(
       with(task("logged", "probe", "detachable", {{"heartbeat", "100ms"}}), {{"watchdog", {{"interval", "500ms"}}}}));
   scene.add(with(task("starts", "probe", "mandatory", {{"ready_after", "600ms"}}),
                  {{"ready", "notify"}, {"start_timeout", "900ms"}}));
   Running running = scene.start();
-  running.wait_for("task_started", {}, 3);
+  running.wait_for("task_started", {}, 4);
   pause(running);
   running.wait_for("task_ready", "starts");
   pause(running);
@@ -42,6 +44,7 @@ TEST_CASE("a pause of the process fails neither a watchdog nor a start_timeout")
   const Run run = running.finish();
   CHECK(run.status() == 0);
   CHECK(run.events.story("watched") == "task_started task_stopping task_stopped");
+  CHECK(run.events.story("blocks") == "task_started task_stopping task_stopped");
   CHECK(run.events.story("logged") == "task_started task_stopping task_stopped");
   CHECK(run.events.story("starts") == "task_started task_stopping task_stopped");
 }
@@ -60,4 +63,18 @@ TEST_CASE("a pause of the process in the midst of a stop is no reason to drop or
   CHECK(run.status() == 0);  // dropped at its own stop_timeout, counted anew, before the host's
   CHECK(run.events.story("deaf") == "task_started task_stopping task_stopped");
   CHECK_FALSE(has_line(run.log(), {"ran out of time"}));
+}
+
+TEST_CASE("a pause of the process in the midst of a stop leaves a blocking task the time to end by itself") {
+  Scene scene;
+  scene.add(with(task("saver", "probe_blocking", "mandatory", {{"deaf", true}, {"run_for", "1s"}, {"end", "ok"}}),
+                 {{"stop_timeout", "1200ms"}}));
+  Running running = scene.start();
+  running.wait_for("task_started");
+  running.send(SIGTERM);
+  running.wait_for("task_stopping", "saver");
+  pause(running);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.story("saver") == "task_started task_stopping task_stopped");
 }
