@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <system_error>
 
 #include "taskhost/taskhost.h"
@@ -25,9 +24,8 @@ void tell_of_signal(int number) {
   for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGXCPU}) {
     if (number == crash) return;
   }
-  std::fprintf(stderr, "taskhost: the host was ended by signal %d (%s), status %d%s\n", number, ::strsignal(number),
-               128 + number,
-               number == SIGKILL ? "; if nobody sent it, memory was short: see dmesg, and memory.max" : "");
+  std::fprintf(stderr, "taskhost: the host was ended by signal %d, status %d%s\n", number, 128 + number,
+               number == SIGKILL ? "; if nobody sent this SIGKILL, memory was short: see dmesg, and memory.max" : "");
 }
 
 // With its sender, which the host's log names.
