@@ -84,6 +84,10 @@ TEST_CASE(
   play("daemonise before create", 1);
 }
 TEST_CASE("a child of a program whose host runs exits as any program, after a host of its own too") {
+  if (address_sanitizer) {
+    WARN("skipped: its leak checker takes what the parent's threads hold for lost in the child");
+    return;
+  }
   CHECK(play("exit of a child", 2).err.find("exit()") == std::string::npos);
 }
 TEST_CASE("the log goes to a callback instead of stderr") { CHECK(play("log callback", 1).err.empty()); }
