@@ -119,7 +119,8 @@ TEST_CASE("blocking tasks have stacks as large as blocking_stack_kib says") {
 }
 
 TEST_CASE("polled tasks are called on stacks as large as poll_stack_kib says, whatever ulimit -s says") {
-  const auto [wanted, limit] = GENERATE(std::pair{0, 1'024}, std::pair{0, 16'384}, std::pair{0, 0}, std::pair{32'768, 8'192});
+  const auto [wanted, limit] =
+      GENERATE(std::pair{0, 1'024}, std::pair{0, 16'384}, std::pair{0, 0}, std::pair{32'768, 8'192});
   const std::uint64_t size = wanted == 0 ? 8'192 : static_cast<std::uint64_t>(wanted);
   const std::string plugin = GENERATE("tells_stack", "tells_stack_polled");
   Scene scene;
