@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <optional>
 #include <string>
 
 namespace taskhost {
@@ -10,24 +11,24 @@ namespace taskhost {
 namespace {
 
 template <class Resource>
-std::string limit_of(const char* name, Resource resource) {
-  rlimit limit{};
-  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::string(name) + " is unlimited";
-  return std::string(name) + " is " + std::to_string(limit.rlim_cur);
+std::optional<rlim_t> limit(Resource resource) {
+  rlimit its{};
+  if (::getrlimit(resource, &its) != 0 || its.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  return its.rlim_cur;
 }
 
 template <class Resource>
-bool has_limit(Resource resource) {
-  rlimit limit{};
-  return ::getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+std::string limit_of(const char* name, Resource resource) {
+  const std::optional<rlim_t> its = limit(resource);
+  return std::string(name) + (its ? " is " + std::to_string(*its) : " is unlimited");
 }
 
 std::string advice(int error, const char* what) {
   switch (error) {
     case EAGAIN:  // of threads; glibc says so for a stack without memory, too
       return "the system gives no further thread: " + limit_of("RLIMIT_NPROC", RLIMIT_NPROC) +
-             (has_limit(RLIMIT_AS) ? " and " + limit_of("RLIMIT_AS", RLIMIT_AS) + "; raise them (ulimit -u, ulimit -v)"
-                                   : std::string("; raise it (ulimit -u)")) +
+             (limit(RLIMIT_AS) ? " and " + limit_of("RLIMIT_AS", RLIMIT_AS) + "; raise them (ulimit -u, ulimit -v)"
+                               : std::string("; raise it (ulimit -u)")) +
              ", the cgroup's pids.max, or the memory that there is for stacks";
     case EMFILE:
       return "the process has no descriptor left: " + limit_of("RLIMIT_NOFILE", RLIMIT_NOFILE) +

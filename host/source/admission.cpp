@@ -45,12 +45,11 @@ class Admitter {
 
  private:
   void admit_entry(const ManifestTask& entry) {
-    const bool is_second = !entry.name.empty() && !given_names_.insert(entry.name).second;
     if (entry.plugin.empty()) return;  // told already
     const std::shared_ptr<PluginLibrary> library = library_of(entry);
     if (library == nullptr) return;
     const taskhost_factory* factory = factory_of(entry, *library);
-    if (factory == nullptr || is_second) return;  // told already
+    if (factory == nullptr || entry.has_taken_name) return;  // told already
     admit_task(*factory, entry.name.empty() ? factory->name : entry.name, entry.config, entry.options, entry.pointer,
                entry.line);
   }
@@ -300,7 +299,6 @@ class Admitter {
   std::unordered_map<std::string_view, std::optional<std::size_t>> places_;    // of what others come after
   LibraryNeighbours neighbours_;
   std::size_t cycles_ = 0;
-  std::unordered_set<std::string> given_names_;    // by entries, not by their factories
   std::unordered_set<std::string> missing_names_;  // of entries that were not admitted
   bool names_are_missing_ = false;                 // and only their plugins could say them
 };

@@ -1,6 +1,8 @@
 // How many jobs may run at once, and that a thread which is about to be free counts as free.
 #include "job_threads.hpp"
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <cerrno>
 #include <future>
@@ -156,6 +158,9 @@ TEST_CASE(
     message = error.what();
   }
   CHECK(message.starts_with("the system gives no further thread: RLIMIT_NPROC is "));
+  rlimit memory{};
+  REQUIRE(::getrlimit(RLIMIT_AS, &memory) == 0);
+  CHECK((message.find("RLIMIT_AS is") != std::string::npos) == (memory.rlim_cur != RLIM_INFINITY));
   CHECK(message.find("pids.max") != std::string::npos);
   CHECK(refused.use_count() == 1);
   only->finish.set_value();

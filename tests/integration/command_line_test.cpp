@@ -212,6 +212,7 @@ TEST_CASE("a manifest may come through stdin or a pipe, and its paths count from
   const ProcessEnd wrong = run_shell("echo '{\"tasks\": 7}' | $T check -", scene.directory().path());
   CHECK(wrong.status == 2);
   CHECK(has_line(wrong.err, {"stdin: /tasks (line 1)"}));
+  CHECK(has_line(run_shell("$T check - <manifest.json", scene.directory().path()).out, {"stdin: in order, 1 task"}));
   CHECK(run_shell("$T check - <&-", scene.directory().path()).status == 2);
   CHECK(run_shell("$T check - <.", scene.directory().path()).status == 2);
 }

@@ -150,7 +150,9 @@ TEST_CASE("events go whole into a pipe that somebody has set to be non-blocking,
   RunFacts facts;
   facts.status = 1;
   CHECK(broken_event_rules(stream_of(out.read_all()), facts) == "");
-  CHECK(process.wait().status == 1);
+  const ProcessEnd end = process.wait();
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"stopped with failure of task 'pump' (status 1)"}));
 }
 
 TEST_CASE("the reader of a FIFO may come and go, and gets what comes while it is there") {
@@ -207,6 +209,7 @@ TEST_CASE("a file whose name leads nowhere any more is still written to, and tha
   CHECK(eventually([&] { return fs::file_size(moved / "events") > size + 1000; }));
   fs::create_directory(folder);
   CHECK(eventually([&] { return fs::exists(folder / "events"); }));
+  CHECK(process.wait_for_err("the events go to a file of this name again"));
   process.send(SIGTERM);
   const ProcessEnd end = process.wait();
   INFO(end.summary());

@@ -129,38 +129,22 @@ TEST_CASE("a host that plain timeout(1) ends stops in order, each time") {
   CHECK(has_line(end.err, {"stopped well (status 0)"}));
 }
 
-TEST_CASE("a hangup that was ignored from the start is a task's once it subscribes, and ignored again after it") {
+TEST_CASE("a signal that was subscribed to is harmless between two executions, ignored from the start or not") {
+  const char* before = GENERATE("true", "trap '' HUP");
   Scene scene;
   Json entry = edge("hangup_once");
   entry["restarts"] = "unlimited";
   entry["backoff"] = {{"initial", "1h"}};
   scene.add(entry);
-  Running running = scene.start(through_shell(scene, "trap '' HUP"));
+  Running running = scene.start(through_shell(scene, before));
   running.wait_for("task_started", "hangup_once");
   REQUIRE(eventually([&] {
     running.send(SIGHUP);
     return running.events().read().count("task_restarting") == 1;
   }));
   running.send(SIGHUP);
-  CHECK(running.process().wait_for_err("no task wants it now"));
-  running.send(SIGTERM);
-  CHECK(running.finish().status() == 0);
-}
-
-TEST_CASE("a signal that was subscribed to is harmless between two executions") {
-  Scene scene;
-  Json entry = edge("hangup_once");
-  entry["restarts"] = "unlimited";
-  entry["backoff"] = {{"initial", "1h"}};
-  scene.add(entry);
-  Running running = scene.start();
-  running.wait_for("task_started", "hangup_once");
-  REQUIRE(eventually([&] {
-    running.send(SIGHUP);
-    return running.events().read().count("task_restarting") == 1;
-  }));
-  running.send(SIGHUP);
-  CHECK(running.process().wait_for_err("no task wants it now"));
+  CHECK(
+      running.process().wait_for_err("from process " + std::to_string(::getpid()) + " came, and no task wants it now"));
   CHECK(running.process().running());
   running.send(SIGTERM);
   CHECK(running.finish().status() == 0);
@@ -306,21 +290,15 @@ TEST_CASE("a second signal ends the program though a task has closed the host's 
   CHECK(end.err.find("ended by a second signal") != std::string::npos);
 }
 
-TEST_CASE("a library that takes SIGTERM away is named, and the signal is the host's again") {
+TEST_CASE("a library that takes a signal away is named, and the signal is the host's again") {
+  const auto [plugin, words, number] = GENERATE(
+      table<std::string, std::string, int>({{"takes_terminate", "takes_terminate.so has taken SIGTERM", SIGTERM},
+                                            {"ignores_interrupt", "a plugin has set SIGINT to be ignored", SIGINT}}));
   Scene scene;
-  scene.add(edge("takes_terminate"));
+  scene.add(edge(plugin));
   Running running = scene.start();
-  REQUIRE(running.process().wait_for_err("takes_terminate.so has taken SIGTERM"));
-  running.send(SIGTERM);
-  CHECK(running.finish().status() == 0);
-}
-
-TEST_CASE("a library that sets SIGINT to be ignored is named, and the signal is the host's again") {
-  Scene scene;
-  scene.add(edge("ignores_interrupt"));
-  Running running = scene.start();
-  REQUIRE(running.process().wait_for_err("a plugin has set SIGINT to be ignored"));
-  running.send(SIGINT);
+  REQUIRE(running.process().wait_for_err(words));
+  running.send(number);
   CHECK(running.finish().status() == 0);
 }
 
@@ -344,7 +322,9 @@ TEST_CASE("a second signal ends the program though the system gives it no furthe
     const ProcessEnd end = process.wait();
     INFO(end.summary());
     CHECK(end.status == 4);
-    CHECK(has_line(end.err, {"second signal"}));
+    CHECK(has_line(end.err, {"a second signal, SIGTERM"}));
+    CHECK_FALSE(has_line(end.err, {"ran out of time"}));
+    CHECK_FALSE(has_line(end.err, {"also wanted the host to stop"}));
     return;
   }
   FAIL("it does not start with 40 threads either");

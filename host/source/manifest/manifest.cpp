@@ -279,12 +279,13 @@ class ManifestReader final : public ManifestSink {
 
   // Of the task that was read last.
   void check_name(const ManifestNode& node) {
-    const ManifestTask& task = manifest_.tasks.back();
+    ManifestTask& task = manifest_.tasks.back();
     if (task.name.empty()) {
       return;
     }
     const auto [first, is_new] = names_.insert(manifest_.tasks.size() - 1);
     if (!is_new) {
+      task.has_taken_name = true;
       const ManifestTask& taken_by = manifest_.tasks[*first];
       faults_.add(node.find("name")->offset, task.pointer + "/name",
                   "the name " + quoted_text(task.name) + " is taken by " + taken_by.pointer + " (line " +

@@ -30,7 +30,8 @@ struct ManifestTask {
   std::string factory;  // the field "task"; empty: the plugin's only one
   std::string config;   // compact JSON text, numbers as written; empty if absent
   TaskOptions options;
-  std::size_t line = 0;  // where it begins in the text, from 1, for faults found later
+  bool has_taken_name = false;  // which is a fault, told already
+  std::size_t line = 0;         // where it begins in the text, from 1, for faults found later
 };
 
 struct ManifestGroup {

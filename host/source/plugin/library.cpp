@@ -54,15 +54,17 @@ void throw_if_shortage(const std::string& words, const std::string& path) {
   for (const int error : {EMFILE, ENFILE, ENOMEM}) {
     if (words.ends_with(std::generic_category().message(error))) throw Shortage{error};
   }
+  const std::string no_file = "cannot open shared object file";
   // In some places it does not name the error, or a wrong one; "in static TLS block" is another limit.
   const bool of_memory = words.starts_with("cannot create ") || words.starts_with("cannot allocate ");
-  const bool is_there = words.starts_with("cannot open ") && ::access(path.c_str(), R_OK) == 0;
+  const bool says_missing = words == no_file || words == no_file + ": " + std::generic_category().message(ENOENT);
+  const bool is_there = says_missing && ::access(path.c_str(), R_OK) == 0;
   if ((of_memory && words.find("static TLS") == std::string::npos) || is_there) throw Shortage{ENOMEM};
 }
 
 // An exception of a constructor must not get out of the loader, whose lock would stay taken: it ends the process here.
 // Only the call past its declaration, by which it throws nothing, sees to that.
-bool can_open(const std::string& path) noexcept {
+bool open_in_loader(const std::string& path) noexcept {
   void* (*volatile const open)(const char*, int) = ::dlopen;
   return open(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) != nullptr;
 }
@@ -119,7 +121,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
     const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
     std::error_code error;
-    const bool is_open = can_open(whole.string());
+    const bool is_open = open_in_loader(whole.string());
     if (is_open) plugin->library_.load(whole, error, mode);
     if (!is_open || error) {
       const std::string words = loader_words(whole.string());

@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <system_error>
 
+#include "system/last_words.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -24,8 +26,11 @@ void tell_of_signal(int number) {
   for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGXCPU}) {
     if (number == crash) return;
   }
-  std::fprintf(stderr, "taskhost: the host was ended by signal %d, status %d%s\n", number, 128 + number,
-               number == SIGKILL ? "; if nobody sent this SIGKILL, memory was short: see dmesg, and memory.max" : "");
+  std::array<char, 160> line;
+  const int size = std::snprintf(
+      line.data(), line.size(), "the host was ended by signal %d, status %d%s", number, 128 + number,
+      number == SIGKILL ? "; if nobody sent this SIGKILL, memory was short: see dmesg, and memory.max" : "");
+  last_words({line.data(), static_cast<std::size_t>(size)});
 }
 
 // With its sender, which the host's log names.
