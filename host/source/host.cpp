@@ -451,12 +451,13 @@ void Host::listen_for_requests() {
 void Host::on_signal(Signals::Verdict verdict, SignalHandler::Arrival arrival) {
   const std::string name = signal_name(arrival.number);
   const std::string sender = arrival.sender != 0 ? ", from process " + std::to_string(arrival.sender) : std::string();
+  const std::string aside = sender.empty() ? sender : sender + ",";
   switch (verdict) {
     case Signals::Verdict::taken_by_task:
-      log_->write(LogLevel::info, nullptr, name + sender + " goes to the tasks that subscribe to it");
+      log_->write(LogLevel::info, nullptr, name + aside + " goes to the tasks that subscribe to it");
       return;
     case Signals::Verdict::unwanted:
-      log_->write(LogLevel::info, nullptr, name + sender + " came, and no task wants it now");
+      log_->write(LogLevel::info, nullptr, name + aside + " came, and no task wants it now");
       return;
     case Signals::Verdict::stop:
       supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name + sender});

@@ -143,8 +143,8 @@ TEST_CASE("a signal that was subscribed to is harmless between two executions, i
     return running.events().read().count("task_restarting") == 1;
   }));
   running.send(SIGHUP);
-  CHECK(
-      running.process().wait_for_err("from process " + std::to_string(::getpid()) + " came, and no task wants it now"));
+  CHECK(running.process().wait_for_err("from process " + std::to_string(::getpid()) +
+                                       ", came, and no task wants it now"));
   CHECK(running.process().running());
   running.send(SIGTERM);
   CHECK(running.finish().status() == 0);
