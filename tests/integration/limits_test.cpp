@@ -75,6 +75,30 @@ TEST_CASE("too little memory for the threads' stacks ends the program with 5, an
   CHECK(has_line(end.err, {"nothing was started"}));
 }
 
+TEST_CASE("behind a task that eats all memory the host stops in order or ends with 5, and counts what it can't log") {
+  if (sanitized) {
+    WARN("skipped: sanitizers take more address space than any limit leaves");
+    return;
+  }
+  Scene scene;
+  scene.add(task("beat", "heartbeat", "detachable", {{"interval", "5ms"}, {"message", "alive"}}));
+  Json eater = task("eater", "probe", "detachable");
+  eater["plugin"] = test_plugin_path("eats_memory").string();
+  scene.add(eater);
+  Command command = scene.command();
+  command.limits.emplace_back(RLIMIT_AS, rlim_t{1} << 30);
+  Running running = scene.start(command);
+  running.expect_cut_short();
+  const Run run = running.finish();
+  INFO(run.end.summary());
+  if (run.status() == 5) {
+    CHECK(has_line(run.log(), {"memory"}));
+  } else {
+    CHECK(run.status() == 0);
+    CHECK((has_line(run.log(), {"missing here", "memory short"}) || has_line(run.log(), {"eater", "it ate all there is"})));
+  }
+}
+
 TEST_CASE("no descriptor for the events' file ends the program with 5 and the limit's name") {
   if (address_sanitizer) return;  // needs descriptors of its own
   Scene scene;

@@ -42,6 +42,7 @@ constexpr int retry_ms = 100;        // with a full disk
 constexpr std::chrono::seconds reader_patience{1};    // with a reader that does not read
 constexpr std::chrono::seconds flush_limit{5};        // with one that is slow
 constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
+constexpr std::size_t gap_room = 256;                 // bytes of the line that says how many are missing
 constexpr std::size_t prefix = 64;                    // bytes of a line besides its text: time, level and colour
 
 // Holds no lock while it calls the receiver, which may never return.
@@ -82,15 +83,18 @@ class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   StderrSink() : coloured_(spdlog::details::os::is_color_terminal() && ::isatty(own_stderr()) == 1) {
+    text_.reserve(2 * chunk);  // so that most lines need no memory here
     const char* no_color = std::getenv("NO_COLOR");  // no-color.org
     if (no_color != nullptr && *no_color != '\0') coloured_ = false;
   }
 
  private:
+  // Takes the line as a whole, or throws.
   void sink_it_(const spdlog::details::log_msg& message) override {
     line_.clear();
     formatter_->format(message, line_);
     const std::string_view words(line_.data(), line_.size());
+    text_.reserve(text_.size() + words.size() + colour_room);
     if (!coloured_ || message.color_range_end <= message.color_range_start) {
       text_.append(words);
     } else {
@@ -140,6 +144,8 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
     }
   }
 
+  static constexpr std::size_t colour_room = 16;
+
   bool coloured_;
   spdlog::memory_buf_t line_;
   std::string text_;
@@ -169,7 +175,7 @@ spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
 
 // [async-signal-safe]
 void tell_missing(std::uint64_t lines) noexcept {
-  constexpr std::string_view before = "the log's reader does not read, or its disk is full: its last ";
+  constexpr std::string_view before = "the log's reader does not read, its disk is full, or memory is short: its last ";
   constexpr std::string_view after = " lines are not written";
   std::array<char, before.size() + 20 + after.size()> text;
   char* end = std::copy(before.begin(), before.end(), text.data());
@@ -214,12 +220,17 @@ std::string lines_of(const char* task, std::string_view text) {
   return result;
 }
 
+void append_json_head(std::string& result, LogLevel level) {
+  result += "{\"time\":\"";
+  append_time(result, now_us());
+  result.append("\",\"level\":\"").append(name_of(level)).append("\"");
+}
+
 // As text, a record may be several lines.
 std::string record_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
   if (format == LogFormat::text) return lines_of(task, text);
-  std::string result = "{\"time\":\"";
-  append_time(result, now_us());
-  result.append("\",\"level\":\"").append(name_of(level)).append("\"");
+  std::string result;
+  append_json_head(result, level);
   if (task != nullptr) {
     result += ",\"task\":";
     append_json_string(result, task);
@@ -242,7 +253,12 @@ struct Log::Writer {
     std::string text;
   };
 
-  Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {}
+  Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {
+    gap_words.reserve(gap_room);
+    logger.set_level(spdlog::level::trace);  // Log::write has seen to it
+    logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
+    logger.set_error_handler([this](const std::string&) { has_failed = true; });  // no memory, or a receiver threw
+  }
 
   void put(Record&& record) {
     {
@@ -258,12 +274,22 @@ struct Log::Writer {
     filled.notify_one();
   }
 
+  // For a line that there is no memory for: it is counted in a line of its own, though none should follow.
+  void miss() {
+    {
+      const std::lock_guard lock(mutex);
+      ++lost;
+      owe_gap();
+    }
+    filled.notify_one();
+  }
+
   // Takes no more than is written at once: what waits here is the newest, and it is the oldest that may go.
   void work() {
     std::unique_lock lock(mutex);
     while (true) {
-      filled.wait(lock, [this] { return closing || !lines.empty(); });
-      if (lines.empty() || thrown_away) return;  // what comes later is nobody's
+      filled.wait(lock, [this] { return closing || gap_owed || !lines.empty(); });
+      if ((lines.empty() && !gap_owed) || thrown_away) return;  // what comes later is nobody's
       std::size_t bytes = 0;
       std::uint64_t count = 0;
       const std::uint64_t gap = lost;
@@ -278,30 +304,56 @@ struct Log::Writer {
       }
       writing = true;
       lock.unlock();
-      if (gap != 0) {
-        logger.error(record_of(
-            format, LogLevel::error, nullptr,
-            std::to_string(gap) + " lines are missing here: the log's reader was too slow, or its disk full"));
-      }
-      for (std::uint64_t i = 0; i < count; ++i) write_lines(batch[i]);
+      const bool told = gap == 0 || tell_gap(gap);
+      std::uint64_t failed = 0;
+      for (std::uint64_t i = 0; i < count; ++i) failed += write_lines(batch[i]) ? 0 : 1;
       logger.flush();
       lock.lock();
       writing = false;
-      lost -= gap;
-      done += count;
+      done += count + (gap_owed ? 1 : 0);
+      gap_owed = false;
+      if (told) lost -= gap;
+      lost += failed;
+      if (told && lost != 0) owe_gap();  // if not: with the next line
       emptied.notify_all();
     }
   }
 
-  void write_lines(const Record& record) {
+  // In room that is there. False: not even so.
+  bool tell_gap(std::uint64_t count) {
+    constexpr std::string_view after = " missing here: the log's reader was too slow, its disk full, or memory short";
+    std::array<char, 20> digits;
+    gap_words.clear();
+    if (format == LogFormat::json) {
+      append_json_head(gap_words, LogLevel::error);
+      gap_words += ",\"message\":\"";
+    }
+    gap_words.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), count).ptr);
+    gap_words.append(count == 1 ? " line is" : " lines are").append(after);
+    if (format == LogFormat::json) gap_words += "\"}";
+    logger.error(gap_words);
+    return !std::exchange(has_failed, false);
+  }
+
+  bool write_lines(const Record& record) {
     std::string_view left = record.text;
     while (true) {
       const std::size_t end = left.find('\n');
       logger.log(record.time, {}, record.level, left.substr(0, end));
-      if (end == std::string_view::npos) return;
+      if (end == std::string_view::npos) return !std::exchange(has_failed, false);
       left.remove_prefix(end + 1);
     }
   }
+
+  // With the lock: the thread says how many are missing, though no line should follow. That line counts as one to wait
+  // for, but is none of those that are lost.
+  void owe_gap() {
+    if (!gap_owed) ++taken_in;
+    gap_owed = true;
+  }
+
+  // Lines that have not gone out.
+  std::uint64_t unwritten() const noexcept { return taken_in - done + lost - (gap_owed ? 1 : 0); }
 
   // Whether all that had come in by now went out. A reader that is slow has some time, one that does not read little.
   bool await() {
@@ -332,7 +384,7 @@ struct Log::Writer {
     std::unique_lock lock(mutex);
     thrown_away = true;
     emptied.wait_for(lock, last_chunk, [this] { return !writing; });
-    return taken_in - done + lost;
+    return unwritten();
   }
 
   const LogFormat format;
@@ -342,9 +394,12 @@ struct Log::Writer {
   std::condition_variable emptied;  // flush waits
   std::deque<Record> lines;
   std::array<Record, 64> batch;  // the thread's
+  std::string gap_words;         // the thread's
+  bool has_failed = false;       // the thread's: the last line it wrote
   std::atomic<std::uint64_t> taken_in{0};
   std::atomic<std::uint64_t> done{0};  // written, or thrown away
   std::atomic<std::uint64_t> lost{0};  // thrown away, and not yet told
+  std::atomic<bool> gap_owed{false};
   bool writing = false;
   bool closing = false;
   bool thrown_away = false;
@@ -358,8 +413,6 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), h
     sink = std::make_shared<StderrSink>();
   }
   writer_ = std::make_shared<Writer>(format, std::move(sink));
-  writer_->logger.set_level(spdlog::level::trace);  // write has seen to it
-  writer_->logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
   thread_ = new_thread([writer = writer_] {
     pthread_setname_np(pthread_self(), "th-log");
     writer->work();
@@ -391,11 +444,12 @@ void Log::write(LogLevel level, const char* task, std::string_view text) noexcep
     writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
     // A line that can't be written must not stop what it tells of.
+    if (home_.is_here()) writer_->miss();
   }
 }
 
 void Log::finish() noexcept {
-  if (flush()) return;
+  if (flush() && writer_->lost == 0) return;
   try {
     give_up();
   } catch (const std::exception&) {
@@ -428,7 +482,7 @@ bool Log::flush() noexcept {
 
 bool Log::flush_in_handler() noexcept {
   if (writer_->await_in_handler()) return true;
-  if (!has_receiver_ && !closed_) tell_missing(writer_->taken_in - writer_->done + writer_->lost);
+  if (!has_receiver_ && !closed_) tell_missing(writer_->unwritten());
   return false;
 }
 

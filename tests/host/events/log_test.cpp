@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 #include "support/pipe.hpp"
 #include "system/last_words.hpp"
@@ -61,6 +63,61 @@ TEST_CASE("behind a reader that stops, the oldest lines go, and a line in their 
     CAPTURE(i);
     REQUIRE(reader.lines[static_cast<std::size_t>(2 + i)].find(number(i + too_many)) != std::string::npos);
   }
+}
+
+TEST_CASE("a line that could not be written is counted in a line of its own, though none follows") {
+  std::vector<std::string> lines;
+  {
+    Log log(LogLevel::info, LogFormat::text, [&lines](LogLevel, std::string_view line) {
+      if (line == "refused") throw std::bad_alloc();
+      lines.emplace_back(line);
+    });
+    log.write(LogLevel::info, nullptr, "refused");
+    log.flush();
+  }
+  REQUIRE(lines.size() == 1);
+  CHECK(lines.front().starts_with("1 line is missing here"));
+}
+
+TEST_CASE("lines that there is no memory for are counted, and the log needs none to say so") {
+  const LogFormat format = GENERATE(LogFormat::text, LogFormat::json);
+  std::promise<void> has_one;
+  std::promise<void> may_go_on;
+  std::future<void> go_on = may_go_on.get_future();
+  int lines = 0;
+  int told = 0;
+  {
+    Log log(LogLevel::info, format, [&](LogLevel, std::string_view line) {
+      if (++lines == 1) {
+        has_one.set_value();
+        go_on.wait();
+      }
+      if (line.find("2 lines are missing here") != std::string_view::npos) ++told;
+    });
+    log.write(LogLevel::info, nullptr, "first");
+    has_one.get_future().wait();
+    allocations_until_failure = 0;
+    log.write(LogLevel::info, nullptr, "a line that is too long to be kept without any memory of its own");
+    log.write(LogLevel::info, nullptr, "another line that is too long to be kept without any memory");
+    may_go_on.set_value();
+    log.flush();
+    allocations_until_failure = -1;
+  }
+  CHECK(lines == 2);
+  CHECK(told == 1);
+}
+
+TEST_CASE("a receiver that refuses every line is not asked for ever") {
+  std::atomic<int> calls = 0;
+  {
+    Log log(LogLevel::info, LogFormat::text, [&calls](LogLevel, std::string_view) {
+      ++calls;
+      throw std::bad_alloc();
+    });
+    log.write(LogLevel::info, nullptr, "refused");
+    log.flush();
+  }
+  CHECK(calls == 2);  // the line, and that one is missing
 }
 
 TEST_CASE("a forked child's line goes to stderr at once, marked with its id") {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "allocations.hpp"
 #include "coroutine_run.hpp"
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 
 namespace {

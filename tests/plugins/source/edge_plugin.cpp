@@ -232,6 +232,12 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   say(exec, ::kill(orphan, 0) == 0 ? "the orphan is a zombie" : "the orphan is reaped");
+#elif defined(EDGE_EATS_MEMORY)
+  for (const std::size_t piece : {std::size_t{1} << 20, std::size_t{4096}, std::size_t{16}}) {
+    while (std::malloc(piece) != nullptr) continue;  // kept
+  }
+  ::kill(::getpid(), SIGTERM);
+  return taskhost_fail(exec, "it ate all there is");
 #elif defined(EDGE_HANGUP_ONCE)
   const auto* signals = static_cast<const taskhost_signals*>(
       exec->services->extension(exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION));

@@ -1,12 +1,12 @@
 // The program's operator new. In a file of its own: where g++ sees both sides inlined, it takes them for mismatched.
-#include "allocations.hpp"
+#include "support/allocations.hpp"
 
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 
-int allocations = 0;
-int allocations_until_failure = -1;
+std::atomic<int> allocations = 0;
+std::atomic<int> allocations_until_failure = -1;
 
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
