@@ -95,7 +95,8 @@ TEST_CASE("behind a task that eats all memory the host stops in order or ends wi
     CHECK(has_line(run.log(), {"memory"}));
   } else {
     CHECK(run.status() == 0);
-    CHECK((has_line(run.log(), {"missing here", "memory short"}) || has_line(run.log(), {"eater", "it ate all there is"})));
+    CHECK((has_line(run.log(), {"missing here", "memory short"}) ||
+           has_line(run.log(), {"eater", "it ate all there is"})));
   }
 }
 

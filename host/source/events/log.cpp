@@ -83,7 +83,7 @@ class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   StderrSink() : coloured_(spdlog::details::os::is_color_terminal() && ::isatty(own_stderr()) == 1) {
-    text_.reserve(2 * chunk);  // so that most lines need no memory here
+    text_.reserve(2 * chunk);                        // so that most lines need no memory here
     const char* no_color = std::getenv("NO_COLOR");  // no-color.org
     if (no_color != nullptr && *no_color != '\0') coloured_ = false;
   }
