@@ -59,15 +59,20 @@ constexpr std::chrono::seconds last_look{3600};
 
 bool is_json(std::string_view text) { return text.empty() || nlohmann::json::accept(text); }
 
-// The rules of a manifest, for a task of the program's own.
-std::string task_problem(std::string_view name, std::string_view config, const TaskOptions& options) {
+// The rules of a manifest, for a task of the program's own. Empty: nothing is wrong.
+std::string name_problem(std::string_view name) {
   if (name.empty() || name.size() > 128) return "a task's name has 1 to 128 bytes";
+  const auto is_plain = [](char byte) { return byte >= ' ' && byte < '\x7f'; };
+  if (std::all_of(name.begin(), name.end(), is_plain)) return {};
   for (std::size_t i = 0; i < name.size();) {
     const std::size_t size = character_size(name, i);
     if (size == 0) return "the name " + quoted_text(name) + " is not UTF-8";
     i += size;
   }
-  if (has_control_character(name)) return "the name " + quoted_text(name) + " has control characters";
+  return has_control_character(name) ? "the name " + quoted_text(name) + " has control characters" : std::string();
+}
+
+std::string task_problem(std::string_view name, std::string_view config, const TaskOptions& options) {
   std::string problem;
   if (!is_json(config)) {
     problem = "its config is not JSON";
@@ -211,6 +216,7 @@ void Host::admit_relations(const Manifest& manifest, std::vector<TaskList::Relat
 
 // Names to places; a group that is new is made.
 HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation) {
+  if (own.after.empty() && !own.group) return {};
   const std::string task = "task " + quoted_text(name) + ": ";
   relation.task = static_cast<std::uint32_t>(tasks_.size());
   for (const std::string& other : own.after) {
@@ -234,7 +240,7 @@ HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::
   return {};
 }
 
-HostError Host::add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
+HostError Host::add(std::span<const char* const> names, const taskhost_factory& factory, std::string_view config,
                     TaskOptions options, bool wants_default_stop_timeout, const OwnRelation& own) {
   if (HostError late = too_late("add tasks before"); late.code != 0) return late;
   if (last_read_ != &factory) {
@@ -243,23 +249,61 @@ HostError Host::add(std::optional<std::string_view> name, const taskhost_factory
     if (!last_reading_.problem.empty()) return {TASKHOST_RESULT_BAD_PLUGIN, last_reading_.problem};
     last_read_ = &factory;
   }
+  if (names.empty()) return {};
   const taskhost_factory& read = last_reading_.factories.front();
-  const std::string_view task_name = name ? *name : read.name;
-  if (auto problem = task_problem(task_name, config, options); !problem.empty()) return manifest_error(problem);
+  const auto name_of = [&read](const char* name) { return std::string_view(name != nullptr ? name : read.name); };
+  const std::string_view first_name = name_of(names.front());
+  if (auto problem = task_problem(first_name, config, options); !problem.empty()) return manifest_error(problem);
   if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
   TaskList::Relation relation;
-  if (HostError error = relate(task_name, own, relation); error.code != 0) return error;
-  if (!names_.insert(tasks_.add(task_name, own_tasks_.make(read, &factory, config), options))) {
-    tasks_.remove_last();
-    return manifest_error("two tasks are named " + quoted_text(task_name) + "; give each a name of its own");
+  if (HostError error = relate(first_name, own, relation); error.code != 0) return error;
+
+  const std::size_t first = tasks_.size();
+  const std::size_t first_relation = tasks_.relations.size();
+  const bool has_new_group = relation.group == tasks_.groups.size();
+  try {
+    const TaskFn function = own_tasks_.make(read, &factory, config);
+    if (names.size() > 1) {
+      tasks_.reserve(first + names.size());
+      names_.reserve(first + names.size());
+    }
+    for (const char* given : names) {
+      const std::string_view name = name_of(given);
+      std::string problem = name_problem(name);
+      if (problem.empty()) {
+        const std::size_t place = tasks_.size() == first ? tasks_.add(name, function, options) : tasks_.add(name);
+        if (!names_.insert(place)) {
+          problem = "two tasks are named " + quoted_text(name) + "; give each a name of its own";
+        }
+      }
+      if (problem.empty()) continue;
+      take_back(first, first_relation);
+      return manifest_error(problem);
+    }
+    if (!relation.after.empty() || relation.group) {
+      for (relation.task = static_cast<std::uint32_t>(first); relation.task < tasks_.size(); ++relation.task) {
+        tasks_.relations.push_back(relation);
+      }
+    }
+    if (has_new_group) {
+      tasks_.groups.reserve(tasks_.groups.size() + 1);
+      groups_.emplace(*own.group, *relation.group);
+      tasks_.groups.push_back(*own.strategy);
+    }
+  } catch (...) {
+    take_back(first, first_relation);
+    throw;
   }
-  if (relation.group == tasks_.groups.size()) {
-    groups_.emplace(*own.group, *relation.group);
-    tasks_.groups.push_back(*own.strategy);
-  }
-  if (!relation.after.empty() || relation.group) tasks_.relations.push_back(std::move(relation));
   tasks_admitted_ = tasks_.size();
   return {};
+}
+
+void Host::take_back(std::size_t first_task, std::size_t first_relation) {
+  tasks_.relations.resize(first_relation);
+  while (tasks_.size() > first_task) {
+    names_.remove(tasks_.size() - 1);
+    tasks_.remove_last();
+  }
 }
 
 HostError Host::subscribe(EventLog::Subscriber subscriber) {

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,8 @@ class Host {
   HostError load_file(const std::string& path);
   HostError load_text(std::string_view text, const std::string& directory);
   HostError load_directory(const std::string& path);
-  HostError add(std::optional<std::string_view> name, const taskhost_factory& factory, std::string_view config,
+  // One task for each name, all of them or none; a null name is the factory's.
+  HostError add(std::span<const char* const> names, const taskhost_factory& factory, std::string_view config,
                 TaskOptions options, bool default_stop_timeout, const OwnRelation& relation);
   HostError subscribe(EventLog::Subscriber subscriber);
   std::size_t task_count() const noexcept { return tasks_admitted_; }
@@ -99,6 +101,7 @@ class Host {
   HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
   HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
+  void take_back(std::size_t first_task, std::size_t first_relation);
   std::vector<Fault> group_faults(const Manifest& manifest, const std::string& file) const;
   void admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations);
   void settle_stop_timeouts();

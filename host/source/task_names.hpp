@@ -24,9 +24,15 @@ class TaskNames {
     const std::size_t hash = std::hash<std::string_view>{}(name);
     return names_.insert({static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(place)}).second;
   }
+  void reserve(std::size_t names) { names_.reserve(names); }
+  // For a task that is taken from the list again: if the name is that one's.
+  void remove(std::size_t place) {
+    const auto found = locate(names_.key_eq().tasks->name(place));
+    if (found != names_.end() && found->place == place) names_.erase(found);
+  }
   // The place of the task with this name.
   std::optional<std::size_t> find(std::string_view name) const {
-    const auto found = names_.find(Wanted{static_cast<std::uint32_t>(std::hash<std::string_view>{}(name)), name});
+    const auto found = locate(name);
     return found != names_.end() ? std::optional<std::size_t>(found->place) : std::nullopt;
   }
   void clear() { names_ = decltype(names_)(0, Hash{}, names_.key_eq(), large_pages()); }
@@ -57,7 +63,12 @@ class TaskNames {
     }
   };
 
-  boost::unordered_flat_set<Entry, Hash, Same, std::pmr::polymorphic_allocator<Entry>> names_;
+  using Names = boost::unordered_flat_set<Entry, Hash, Same, std::pmr::polymorphic_allocator<Entry>>;
+  Names::const_iterator locate(std::string_view name) const {
+    return names_.find(Wanted{static_cast<std::uint32_t>(std::hash<std::string_view>{}(name)), name});
+  }
+
+  Names names_;
 };
 
 }  // namespace taskhost

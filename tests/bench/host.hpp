@@ -3,11 +3,30 @@
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "bench.hpp"
 #include "taskhost/taskhost.h"
 
 namespace bench {
+
+// A stem and a number.
+struct Names {
+  explicit Names(std::uint64_t count, const std::string& stem = "t") {
+    std::vector<std::size_t> places;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      places.push_back(text.size());
+      (text += stem) += std::to_string(i);
+      text += '\0';
+    }
+    for (const std::size_t place : places) pointers.push_back(text.data() + place);
+  }
+  Names(const Names&) = delete;
+  Names& operator=(const Names&) = delete;
+
+  std::string text;
+  std::vector<const char*> pointers;
+};
 
 class Host {
  public:
@@ -24,18 +43,17 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  // Detachable tasks, named by the stem and a number.
+  // Detachable tasks.
+  void add(const taskhost_factory& factory, const Names& names, std::uint32_t restarts) {
+    taskhost_task_options task{};
+    task.struct_size = sizeof task;
+    task.type = TASKHOST_DETACHABLE;
+    task.factory = &factory;
+    task.restarts = restarts;
+    require(taskhost_add_tasks(host_, &task, names.pointers.data(), names.pointers.size()));
+  }
   void add(const taskhost_factory& factory, std::uint64_t count, std::uint32_t restarts, const char* stem = "t") {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const std::string name = stem + std::to_string(i);  // short: no allocation
-      taskhost_task_options task{};
-      task.struct_size = sizeof task;
-      task.type = TASKHOST_DETACHABLE;
-      task.name = name.c_str();
-      task.factory = &factory;
-      task.restarts = restarts;
-      require(taskhost_add_task(host_, &task));
-    }
+    add(factory, Names(count, stem), restarts);
   }
   // As a program does that keeps the event stream.
   void listen() {

@@ -22,10 +22,11 @@ void w1(const Plugin& plugin, unsigned shards) {
 void w2(const Plugin& plugin, unsigned shards) {
   const std::uint64_t tasks = parameter("W2_N", 1'000'000);
   Host host(plugin, shards);
+  const Names names(tasks);  // those of the program that embeds the host, which has them
   const double resident = resident_bytes();
   const double cpu_begin = cpu();
   const double begin = now();
-  host.add(plugin.factory("idle"), tasks, 3);
+  host.add(plugin.factory("idle"), names, 3);
   const double added = now();
   host.start();
   while (plugin.polls() < tasks) ::usleep(200);

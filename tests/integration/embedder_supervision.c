@@ -295,6 +295,55 @@ static void wrong_supervision(void) {
 }
 
 /* A program that was built when the struct ended at stop_timeout. */
+static void must_refuse_all(stage* self, const taskhost_task_options* task, const char* const* names, size_t count,
+                            const char* words) {
+  const size_t before = taskhost_task_count(self->host);
+  REQUIRE(taskhost_add_tasks(self->host, task, names, count) == TASKHOST_RESULT_BAD_MANIFEST);
+  if (!error_has(self, words)) fprintf(stderr, "%s\n", taskhost_error(self->host));
+  REQUIRE(error_has(self, words));
+  REQUIRE(taskhost_task_count(self->host) == before);
+}
+
+static void many_tasks_at_once(void) {
+  stage self;
+  stage_open(&self, NULL);
+  taskhost_task_options task = task_of(NULL, &idle_factory, TASKHOST_MANDATORY, 3);
+  const char* const twice[] = {"a", "b", "a"};
+  must_refuse_all(&self, &task, twice, 3, "two tasks are named \"a\"");
+  const char* const wrong[] = {"a", "b\n"};
+  must_refuse_all(&self, &task, wrong, 2, "control characters");
+  const char* const missing[] = {"a", NULL};
+  must_refuse_all(&self, &task, missing, 2, "names[1] is NULL");
+  must_refuse_all(&self, &task, NULL, 2, "no names");
+  task.name = "a";
+  must_refuse_all(&self, &task, twice, 2, "leave the task's own name NULL");
+  task.name = NULL;
+  REQUIRE(taskhost_add_tasks(self.host, &task, NULL, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_task_count(self.host) == 0);
+
+  const char* const names[] = {"a", "b"}; /* which those that were refused have left free */
+  task.group = "pair";
+  must_refuse_all(&self, &task, names, 2, "has no strategy");
+  task.strategy = TASKHOST_ONE_FOR_ALL;
+  REQUIRE(taskhost_add_tasks(self.host, &task, names, 2) == TASKHOST_RESULT_OK);
+  must_refuse_all(&self, &task, names + 1, 1, "two tasks are named \"b\"");
+  const char* const after[] = {"b"};
+  const char* const later[] = {"c", "d"};
+  taskhost_task_options dependent = task_of(NULL, &idle_factory, TASKHOST_MANDATORY, 3);
+  dependent.after = after;
+  dependent.after_count = 1;
+  REQUIRE(taskhost_add_tasks(self.host, &dependent, later, 2) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_task_count(self.host) == 4);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  stage_wait_for_starts(&self, 4);
+  REQUIRE(taskhost_restart_task(self.host, "d") == TASKHOST_RESULT_OK);
+  stage_wait_for_starts(&self, 5);
+  REQUIRE(taskhost_add_tasks(self.host, &task, names, 2) == TASKHOST_RESULT_WRONG_STATE);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
 static void an_older_struct(void) {
   taskhost_task_options task;
   stage self;
@@ -332,6 +381,7 @@ static void a_manifest_after_an_own_task(void) {
 }
 
 const scenario supervision_scenarios[] = {{"operators", operate_tasks},
+                                          {"many tasks at once", many_tasks_at_once},
                                           {"operators in a callback", operate_from_a_callback},
                                           {"a revived task", revive_a_task},
                                           {"restarts without end", restarts_without_end},

@@ -1,9 +1,11 @@
 // The C interface, taskhost.h: arguments in, results out, no exception across.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -92,6 +94,13 @@ int32_t read_options(const taskhost_options& given, taskhost::HostOptions& optio
   return TASKHOST_RESULT_OK;
 }
 
+HostError add(taskhost::Host& host, const taskhost_task_options& given, std::span<const char* const> names) {
+  taskhost::OwnTask own = taskhost::read_own_task(given);
+  if (!own.problem.empty()) return bad_argument(own.problem);
+  return host.add(names, *given.factory, given.config != nullptr ? given.config : "", std::move(own.options),
+                  given.stop_timeout == 0, own.relation);
+}
+
 int32_t operate(taskhost_host* host, const char* name, taskhost::Operation operation) noexcept {
   if (host == nullptr || host->host->is_elsewhere()) return TASKHOST_RESULT_WRONG_STATE;
   if (name == nullptr) return TASKHOST_RESULT_UNKNOWN_TASK;
@@ -152,11 +161,23 @@ int32_t taskhost_add_task(taskhost_host* host, const taskhost_task_options* task
   return guarded(host, [&] {
     if (task == nullptr) return bad_argument("no task");
     const taskhost_task_options given = complete(task);
-    taskhost::OwnTask own = taskhost::read_own_task(given);
-    if (!own.problem.empty()) return bad_argument(own.problem);
-    return host->host->add(given.name != nullptr ? std::optional<std::string_view>(given.name) : std::nullopt,
-                           *given.factory, given.config != nullptr ? given.config : "", std::move(own.options),
-                           given.stop_timeout == 0, own.relation);
+    return add(*host->host, given, {&given.name, 1});
+  });
+}
+
+int32_t taskhost_add_tasks(taskhost_host* host, const taskhost_task_options* task, const char* const* names,
+                           size_t count) {
+  return guarded(host, [&] {
+    if (task == nullptr) return bad_argument("no task");
+    const taskhost_task_options given = complete(task);
+    if (given.name != nullptr) return bad_argument("the tasks' names are in `names`; leave the task's own name NULL");
+    const std::span<const char* const> wanted(names, names != nullptr ? count : 0);
+    if (wanted.size() != count) return bad_argument("no names");
+    const auto missing = std::find(wanted.begin(), wanted.end(), nullptr);
+    if (missing != wanted.end()) {
+      return bad_argument("names[" + std::to_string(missing - wanted.begin()) + "] is NULL");
+    }
+    return add(*host->host, given, wanted);
   });
 }
 

@@ -23,12 +23,17 @@ class TaskList {
     if (kinds_.empty() || kinds_.back().function.share() != function.share() || kinds_.back().options != options) {
       kinds_.push_back({function, options});
     }
+    return add(name);
+  }
+  // Another one that is as the last in all but its name.
+  std::size_t add(std::string_view name) {
     auto* const text = static_cast<char*>(names_->allocate(name.size(), 1));
     name.copy(text, name.size());
     entries_.push_back({text, static_cast<std::uint32_t>(name.size()), static_cast<std::uint32_t>(kinds_.size() - 1)});
     return entries_.size() - 1;
   }
   void remove_last() { entries_.pop_back(); }
+  void reserve(std::size_t tasks) { entries_.reserve(tasks); }
 
   // Another list behind this one, with its relations.
   void append(const TaskList& other) {
