@@ -13,6 +13,8 @@
 #include "coroutine_run.hpp"
 #include "support/catch.hpp"
 
+using taskhost::test::contains_text;
+
 namespace {
 
 namespace sdk = taskhost::sdk;
@@ -388,7 +390,7 @@ TEST_CASE("what can't be waited for is a Failure, and a file is always ready") {
   Run<waits_for_what_cant_be> run;
   run.host.descriptor_status = TASKHOST_ERROR;
   CHECK(run.poll() == TASKHOST_ERROR);
-  CHECK_THAT(run.host.log[0], Catch::Matchers::Contains("the host can't"));
+  CHECK_THAT(run.host.log[0], contains_text("the host can't"));
   CHECK(run.host.log[1] == "can't wait for descriptor 1000000: it is not open");
   CHECK(run.host.message == "can't wait for descriptor 1000001: it is not open");
   Run<waits_for_a_file> file;

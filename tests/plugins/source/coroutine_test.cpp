@@ -8,6 +8,8 @@
 #include "support/allocations.hpp"
 #include "support/catch.hpp"
 
+using taskhost::test::contains_text;
+
 namespace {
 
 namespace sdk = taskhost::sdk;
@@ -496,7 +498,7 @@ TEST_CASE("a frame that does not fit is told at level trace, with its size") {
   Run<does_nothing, 0> run;
   CHECK(run.poll() == TASKHOST_OK);
   REQUIRE(run.host.log.size() == 1);
-  CHECK_THAT(run.host.log[0], Catch::Matchers::Contains("0 are reserved"));
+  CHECK_THAT(run.host.log[0], contains_text("0 are reserved"));
 }
 
 TEST_CASE("no memory for the frame is a start that fails") {

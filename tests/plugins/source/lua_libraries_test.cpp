@@ -4,6 +4,7 @@
 #include "lua_script.hpp"
 
 using namespace lua_test;
+using taskhost::test::contains_text;
 using namespace std::string_literals;
 
 TEST_CASE("a script has the services of its host") {
@@ -98,7 +99,7 @@ TEST_CASE("functions that block, or that concern the whole process, are not ther
     FakeHost host;
     CHECK(run(host, code) == TASKHOST_PANIC);
     CHECK_THAT(host.message, StartsWith("code:1: "));
-    CHECK_THAT(host.message, Contains("task"));
+    CHECK_THAT(host.message, contains_text("task"));
   }
   FakeHost host;
   CHECK(run(host,
@@ -120,7 +121,7 @@ TEST_CASE("a script is a file, with its modules beside it") {
   host.config = Json{{"script", script}, {"args", {directory.path + "/lines.txt"}}}.dump();
   REQUIRE(host.start(lua()) == TASKHOST_OK);
   CHECK(host.poll() == TASKHOST_PANIC);
-  CHECK_THAT(host.message, Contains("lines.txt:2: syntax error"));
+  CHECK_THAT(host.message, contains_text("lines.txt:2: syntax error"));
 
   const std::string other = directory.write("other.lua",
                                             "print(dofile(task.args[1]), require 'folder', require 'helper'.text)\n"
@@ -131,7 +132,7 @@ TEST_CASE("a script is a file, with its modules beside it") {
   REQUIRE(second.start(lua()) == TASKHOST_OK);
   CHECK(second.poll() == TASKHOST_PENDING);
   CHECK(second.poll() == TASKHOST_PANIC);
-  CHECK_THAT(second.message, Contains("other.lua:3: attempt to perform arithmetic on a nil value"));
+  CHECK_THAT(second.message, contains_text("other.lua:3: attempt to perform arithmetic on a nil value"));
   REQUIRE(second.log.size() > 3);
   CHECK_THAT(second.log[0], StartsWith("chunk folder helper of fake"));
   CHECK(second.log[1] == "one");
@@ -152,7 +153,7 @@ TEST_CASE("a script may begin with a byte order mark or a shebang, and hold any 
     host.config = Json{{"script", directory.write("main.lua", row.text)}}.dump();
     CHECK(host.start(lua()) == row.start);
     if (row.start != TASKHOST_OK) {
-      CHECK_THAT(host.message, Contains("main.lua"));
+      CHECK_THAT(host.message, contains_text("main.lua"));
       continue;
     }
     CHECK(host.poll() == TASKHOST_OK);
@@ -180,7 +181,7 @@ TEST_CASE("a wrong config, a missing file or a wrong script refuse the start and
     host.config = row.config.dump();
     CAPTURE(host.config);
     CHECK(host.start(lua()) == TASKHOST_ERROR);
-    CHECK_THAT(host.message, Contains(row.message));
+    CHECK_THAT(host.message, contains_text(row.message));
   }
 }
 
@@ -229,7 +230,7 @@ TEST_CASE("the greeter in Lua greets as all greeters do") {
   CHECK(with({{"times", 1}, {"end", "error"}}) == TASKHOST_ERROR);
   CHECK(host.message == "was told to fail");
   CHECK(with({{"times", 1}, {"end", "panic"}}) == TASKHOST_PANIC);
-  CHECK_THAT(host.message, Contains("was told to panic"));
+  CHECK_THAT(host.message, contains_text("was told to panic"));
   for (const Json& args : {Json{{"end", "explode"}}, Json{{"every", 5}}, Json{{"every", "soon"}}, Json{{"times", -1}},
                            Json{{"times", "two"}}, Json{{"greting", "hi"}}}) {
     CAPTURE(args);

@@ -4,6 +4,7 @@
 #include "lua_script.hpp"
 
 using namespace lua_test;
+using taskhost::test::contains_text;
 
 TEST_CASE("a script that returns ends well") {
   for (const char* code : {"", "return", "return 1, 2", "return nil", "return false", "return true, 'x'"}) {
@@ -275,7 +276,7 @@ TEST_CASE("waiting where it can't be done is an error with a text") {
     CAPTURE(code);
     FakeHost host;
     CHECK(run(host, code) == TASKHOST_PANIC);
-    CHECK_THAT(host.message + (host.log.empty() ? "" : host.log[0]), Contains("wait here"));
+    CHECK_THAT(host.message + (host.log.empty() ? "" : host.log[0]), contains_text("wait here"));
   }
 }
 
@@ -314,7 +315,7 @@ TEST_CASE("readable raises an error for what it can't wait for") {
   FakeHost host;
   host.descriptor_status = TASKHOST_ERROR;
   CHECK(run(host, "task.readable(task.args)", {{"args", pipe.ends[0]}}) == TASKHOST_PANIC);
-  CHECK_THAT(host.message, Contains("can't wait for descriptor"));
+  CHECK_THAT(host.message, contains_text("can't wait for descriptor"));
   for (const char* code :
        {"task.readable(100000)", "task.readable(-1)", "task.readable('x')", "task.readable({})", "task.readable()",
         "task.readable({getfd = function() end})", "local f = io.open('/dev/null') f:close() task.readable(f)"}) {

@@ -7,6 +7,8 @@
 #include "taskhost/sdk/config.hpp"
 #include "taskhost/sdk/task.hpp"
 
+using taskhost::test::contains_text;
+
 namespace {
 
 namespace sdk = taskhost::sdk;
@@ -181,7 +183,7 @@ TEST_CASE("an exception in the destructor is logged and stays inside") {
     host.drop();
     CHECK(destroyed == 1);
     REQUIRE_FALSE(host.log.empty());
-    CHECK_THAT(host.log.front(), Catch::Matchers::Contains("destructor"));
+    CHECK_THAT(host.log.front(), contains_text("destructor"));
   }
 }
 

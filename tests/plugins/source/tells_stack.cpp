@@ -1,6 +1,7 @@
 // A blocking task, or a polled one, that fails with the size of its thread's stack.
 #include <pthread.h>
 
+#include <cstdint>
 #include <string>
 
 #include "taskhost/plugin.h"
