@@ -17,7 +17,7 @@
 
 namespace lua_test {
 
-using Catch::Matchers::Contains;
+using taskhost::test::contains_text;
 using Catch::Matchers::StartsWith;
 using Json = nlohmann::json;
 using Lines = std::vector<std::string>;

@@ -4,7 +4,6 @@
 #include "lua_script.hpp"
 
 using namespace lua_test;
-using taskhost::test::contains_text;
 using namespace std::string_literals;
 
 TEST_CASE("a script has the services of its host") {

@@ -4,7 +4,6 @@
 #include "lua_script.hpp"
 
 using namespace lua_test;
-using taskhost::test::contains_text;
 
 TEST_CASE("a script that returns ends well") {
   for (const char* code : {"", "return", "return 1, 2", "return nil", "return false", "return true, 'x'"}) {
