@@ -4,14 +4,13 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "host.hpp"
 #include "plugin/library.hpp"
+#include "system/exit_handler.hpp"
 #include "system/last_words.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/taskhost.h"
@@ -26,17 +25,6 @@ thread_local bool is_waiting = false;
 std::array<std::atomic<Host*>, 64> flushed_last{};  // in a child, of its parent too
 std::atomic<pid_t> guarded_process{0};
 
-void on_exit(std::optional<int> status);
-void on_plain_exit(int status, void* /*unused*/) { on_exit(status); }
-void on_quick_exit() { on_exit(std::nullopt); }
-// Twice: a handler is taken off the list before it is called, and meanwhile another thread may call exit, too.
-void register_for_exit() {
-  for (int i = 0; i < 2; ++i) {
-    ::on_exit(on_plain_exit, nullptr);  // as atexit, with the status
-    std::at_quick_exit(on_quick_exit);
-  }
-}
-
 std::atomic<pid_t> leaver{0};  // the thread that ends the process
 
 // What was logged and published before goes out first, as far as its readers read. Another thread that exits meanwhile
@@ -50,7 +38,7 @@ void say_at_the_end(const std::string& words) {
 }
 
 [[noreturn]] void leave(const std::string& words, int status) {
-  register_for_exit();
+  renew_exit_handler();
   say_at_the_end(words);
   ::_exit(status);
 }
@@ -93,9 +81,8 @@ void end_without_memory(Host& host) noexcept {
 }
 
 void guard_against_exit() {
-  static std::once_flag once;  // a child's own host has its handler from here as well
-  guarded_process = ::getpid();
-  std::call_once(once, register_for_exit);
+  guarded_process = ::getpid();  // a child's own host has the handler from here as well
+  set_exit_handler(on_exit);
 }
 
 bool claim_process(Host& host) noexcept {

@@ -44,6 +44,31 @@ void stop_once_started(Running& running) {
 
 }  // namespace
 
+TEST_CASE("who calls exit is named before anything is destroyed that other tasks use") {
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("poll_exits").string(), "mandatory"));
+  scene.add(task("victim", test_plugin_path("exit_hangs").string(), "mandatory"));
+  const ProcessEnd end = Process(scene.command()).wait();
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"'culprit' called exit()", "rule 3.8"}));
+  CHECK(end.lifetime < std::chrono::seconds(5));
+}
+
+TEST_CASE("a plugin's destructors that call exit do not change the status") {
+  const char* plugin = GENERATE("global_exits", "destructor_quick_exits");
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
+  CHECK(scene.run().status() == 1);
+
+  scene.manifest["no_such_field"] = 1;  // found once all is loaded
+  Command command = scene.command();
+  command.arguments = {"check", scene.manifest_path().string()};
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 2);
+}
+
 TEST_CASE("a crash in a task's call names the task and the call, after what was logged, and ends by the signal") {
   const auto [plugin, signal, name] = GENERATE(table<std::string, int, std::string>({
       {"poll_crashes", SIGSEGV, "SIGSEGV"},

@@ -1,10 +1,12 @@
 #include "plugin/library.hpp"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -14,6 +16,7 @@
 #include "plugin/factory_rules.hpp"
 #include "plugin/finder.hpp"
 #include "plugin/neighbours.hpp"
+#include "system/exit_handler.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -69,6 +72,18 @@ bool open_in_loader(const std::string& path) noexcept {
   return open(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) != nullptr;
 }
 
+// How many the process has loaded so far: one that was there already is none more.
+std::uint64_t libraries_loaded() {
+  std::uint64_t count = 0;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* library, std::size_t /*size*/, void* result) {
+        *static_cast<std::uint64_t*>(result) = library->dlpi_adds;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
 bool is_this_program(const std::string& path) {
   std::error_code error;
   return std::filesystem::equivalent(path, "/proc/self/exe", error);
@@ -121,6 +136,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
     const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
     std::error_code error;
+    const std::uint64_t libraries_before = libraries_loaded();
     const bool is_open = open_in_loader(whole.string());
     if (is_open) plugin->library_.load(whole, error, mode);
     if (!is_open || error) {
@@ -129,12 +145,16 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
       loading.problem = "the dynamic loader refuses it: " + words + words_of_mount(path);
       return loading;
     }
+    const bool is_new = libraries_loaded() != libraries_before;
     if (!plugin->library_.has(TASKHOST_ENTRY_NAME)) {
       loading.problem = missing_entry_words(plugin->library_);
       return loading;
     }
+    // What is destroyed at exit must not be so beside tasks that use it: the one who exits is named before.
+    if (is_new) renew_exit_handler();
     const auto entry = plugin->library_.get<const taskhost_factory*()>(TASKHOST_ENTRY_NAME);
     FactoryReading reading = read_factories(entry());
+    if (is_new) renew_exit_handler();
     loading.problem = std::move(reading.problem);
     plugin->factories_ = std::move(reading.factories);
   } catch (const Shortage& shortage) {

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -17,6 +18,9 @@
 #include "system/last_words.hpp"
 #include "taskhost/taskhost.h"
 
+// at_quick_exit, but for no library's sake: the program's own handlers are taken off the list as its destructors run.
+extern "C" int __cxa_at_quick_exit(void (*handler)(void*), void* library);  // NOLINT(bugprone-reserved-identifier)
+
 namespace taskhost {
 
 namespace {
@@ -26,8 +30,27 @@ constexpr int flush_patience_s = 1;
 constexpr int steps_per_s = 10;
 bool ready = false;
 sem_t leaving;  // what is written before is read after it
-int final_status = 0;
+constexpr int undecided = -1;
+std::atomic<int> final_status{undecided};
 int steps = 0;
+
+// Destructors, exit handlers and threads that plugins have left may call exit, too: that changes nothing.
+void keep_status() {
+  if (final_status == undecided) return;
+  std::fflush(nullptr);
+  ::_exit(final_status);
+}
+
+// Handlers run in the reverse order: one from before all libraries' constructors runs when their destructors have.
+void keep_status_at_exit(int /*argument_count*/, char** /*arguments*/, char** /*environment*/) {
+  ::on_exit(
+      [](int status, void* /*unused*/) {
+        if (status != final_status) keep_status();
+      },
+      nullptr);
+  ::__cxa_at_quick_exit([](void* /*unused*/) { keep_status(); }, nullptr);
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const before_all)(int, char**, char**) = keep_status_at_exit;
 
 [[noreturn]] void end_at_once() {
   last_words(

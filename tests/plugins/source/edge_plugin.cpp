@@ -38,6 +38,12 @@ const struct TakesLong {
 const struct Global {
   ~Global() { std::fputs("the global is destroyed\n", stderr); }
 } global;
+#elif defined(EDGE_GLOBAL_EXITS)
+const struct Exits {
+  ~Exits() { std::exit(0); }
+} exits;
+#elif defined(EDGE_DESTRUCTOR_QUICK_EXITS)
+[[gnu::destructor]] void leave() { std::quick_exit(0); }
 #elif defined(EDGE_EXIT_TAKES_A_SECOND)
 const struct TakesASecond {
   ~TakesASecond() {
@@ -153,6 +159,8 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   if (number == SIGTRAP) __asm__("int3");  // does not come again by itself, as a crash does
 #endif
   std::raise(number);
+#elif defined(EDGE_GLOBAL_EXITS) || defined(EDGE_DESTRUCTOR_QUICK_EXITS)
+  return TASKHOST_ERROR;
 #elif defined(EDGE_POLL_QUICK_EXITS)
   std::quick_exit(0);
 #elif defined(EDGE_POLL_ABORTS)

@@ -1,4 +1,5 @@
 // Plugins that are right by themselves, and meet others in the process. README.md lists them.
+#include <cstdint>
 #include <string>
 
 #include "taskhost/plugin.h"
