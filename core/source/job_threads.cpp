@@ -145,6 +145,7 @@ void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
 
 void JobThreads::work(std::shared_ptr<State> state, std::size_t number) {
   const std::string name = (state->options.name + '-' + std::to_string(number)).substr(0, 15);
+  is_host_thread = true;
   std::unique_lock lock(state->mutex);
   while (true) {
     ::pthread_setname_np(::pthread_self(), name.c_str());  // a job may have given it another

@@ -21,6 +21,7 @@
 #include "plugin/library.hpp"
 #include "system/last_words.hpp"
 #include "taskhost/core/execution.hpp"
+#include "taskhost/core/host_thread.hpp"
 
 namespace taskhost {
 
@@ -76,20 +77,30 @@ void name_the_place(Line& line) noexcept {
   } else if (const Execution* execution = Execution::current()) {
     line << " in the " << Execution::current_function() << " of task '" << execution->task_name() << "', execution "
          << execution->number();
-  } else {
+  } else if (is_host_thread || ::gettid() == ::getpid()) {
     std::array<char, 16> name{};
     ::prctl(PR_GET_NAME, name.data());
     line << " in the thread '" << name.data() << "', outside of any task's functions";
+  } else {
+    line << " in a thread that a plugin or a library has made";
   }
+}
+
+// Of what was read, written or executed.
+void name_the_address(Line& line, int number, const siginfo_t& info) noexcept {
+  const bool has_address = number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
+  if (!has_address || info.si_code <= 0) return;  // sent by somebody
+  std::array<char, 16> digits;
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), reinterpret_cast<std::uintptr_t>(info.si_addr), 16)
+          .ptr;
+  line << ", address 0x" << std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
 // A program with a runtime (Go, the JVM) recovers from crashes of its own by the handler that was there before. What it
 // makes of those is no business of the host's.
 bool is_of_the_host() noexcept {
-  if (library_being_loaded() != nullptr || Execution::current() != nullptr) return true;
-  std::array<char, 16> name{};
-  ::prctl(PR_GET_NAME, name.data());
-  return std::string_view(name.data()).starts_with("th-");
+  return library_being_loaded() != nullptr || Execution::current() != nullptr || is_host_thread;
 }
 
 // A crash in here is not told, nor one of a former handler, such as its abort(); and another thread's waits, as it
@@ -122,6 +133,8 @@ void on_crash(int number, siginfo_t* info, void* context) {
     Line line;
     line << crash->name;
     name_the_place(line);
+    name_the_address(line, number, *info);
+    line << ": a core dump (ulimit -c unlimited) or a debugger shows where";
     last_words(line.text());
   }
   errno = kept_error;

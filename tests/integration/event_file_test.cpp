@@ -275,6 +275,19 @@ TEST_CASE("a file that is shortened meanwhile gets no hole") {
   CHECK(stream_of(text).events().back().name == "host_stopped");
 }
 
+TEST_CASE("events are not appended to the manifest") {
+  Scene scene;
+  scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  Command command = scene.command();
+  const std::string before = read_file(scene.manifest_path());
+  command.arguments = {"--events", scene.manifest_path().string(), scene.manifest_path().string()};
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"is the manifest itself", "name another file"}));
+  CHECK(read_file(scene.manifest_path()) == before);
+}
+
 TEST_CASE("a file size limit ends neither the host nor a line in its midst") {
   Scene scene;
   add_busy_task(scene);

@@ -81,6 +81,7 @@ TEST_CASE("as PID 1 the program tells a crash by its last words and 128 and the 
   INFO(end.summary());
   CHECK(end.status == 128 + SIGSEGV);
   CHECK(has_line(end.err, {"SIGSEGV in the poll of task 'poll_crashes'"}));
+  CHECK(has_line(end.err, {"the host was ended by signal 11", "status 139"}));
 }
 
 TEST_CASE("as PID 1 the program tells that the host was killed, and what may have done it") {

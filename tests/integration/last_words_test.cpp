@@ -1,6 +1,7 @@
 // Who it was, when the process dies; and what still runs when it ends well.
 #include <chrono>
 #include <csignal>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -147,6 +148,32 @@ TEST_CASE("of two tasks that call exit together one is named, and the status is 
   INFO(log);
   CHECK(end.status == 1);
   CHECK(lines_with(log, {"called exit()"}).size() == 1);
+}
+
+TEST_CASE("a crash in a thread that a plugin has made is not put down to the host's, whose name it inherits") {
+  if (sanitized) return;
+  Scene scene;
+  const ProcessEnd end = end_of(scene, "thread_crashes");
+  INFO(end.summary());
+  CHECK(end.signal == SIGSEGV);
+  CHECK(has_line(end.err, {"SIGSEGV in a thread that a plugin or a library has made", "address 0x0"}));
+}
+
+TEST_CASE("last words beside a log in JSON are JSON") {
+  if (sanitized) return;
+  Scene scene;
+  scene.add(task("cul\"prit", test_plugin_path("poll_crashes").string(), "mandatory"));
+  Command command = scene.command({"--log-format", "json"});
+  command.limits.emplace_back(RLIMIT_CORE, 0);
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  std::istringstream lines(end.err);
+  std::string last;
+  for (std::string line; std::getline(lines, line); last = line) CHECK(Json::accept(line));
+  const Json words = Json::parse(last);
+  CHECK(words["level"] == "error");
+  CHECK(words["time"].get<std::string>().starts_with("2"));
+  CHECK(words["message"].get<std::string>().starts_with("SIGSEGV in the poll of task 'cul\"prit', execution 1"));
 }
 
 TEST_CASE("a task that calls quick_exit is named, and the status is that of a failure") {

@@ -72,7 +72,7 @@ TEST_CASE("the log has no colours unless it goes to a terminal, and control char
   CHECK(run.log().find('\x1b') == std::string::npos);
   CHECK(run.log().find("\nforged line") == std::string::npos);
   CHECK(run.log().find('\r') == std::string::npos);
-  CHECK(run.first("task_exited", "pump").message == forged["message"]);
+  CHECK(run.first("task_exited", "pump").message == forged["message"].get<std::string>());
 }
 
 TEST_CASE("a message of several lines is several lines of its task, and the event has it whole") {

@@ -411,6 +411,7 @@ Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), h
     sink = std::make_shared<ReceiverSink>(std::move(receiver));
   } else {
     sink = std::make_shared<StderrSink>();
+    write_last_words_as_json(format == LogFormat::json);
   }
   writer_ = std::make_shared<Writer>(format, std::move(sink));
   thread_ = new_thread([writer = writer_] {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <system_error>
 
 #include "system/own_descriptor.hpp"
@@ -39,6 +40,7 @@ void read_to_end(int descriptor, ManifestFile& file) {
       return;
     }
     file.text.append(part.data(), static_cast<std::size_t>(size));
+    if (std::memchr(part.data(), 0, static_cast<std::size_t>(size)) != nullptr) return;  // no text: enough to say so
     if (file.text.size() > size_limit) {
       file.problem = "it is larger than " + std::to_string(size_limit) + " bytes";
       return;

@@ -15,6 +15,8 @@
 #include <system_error>
 #include <vector>
 
+#include "plugin/finder.hpp"
+
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -239,16 +241,8 @@ void read_needs(const File& file, const Segments& segments, LibraryContents& con
   for (std::string part; std::getline(parts, part, ':');) contents.search_path.push_back(part);
 }
 
-}  // namespace
-
-std::string library_file_problem(const std::string& path) {
-  const File file(path.c_str());
-  if (!file.is_open()) return "it can't be opened: " + system_words();
-  struct stat status {};
-  if (!file.status(status)) return "it can't be read: " + system_words();
-  if (S_ISDIR(status.st_mode)) return "it is a directory";
-  if (!S_ISREG(status.st_mode)) return "it is not a regular file";
-  const auto size = static_cast<std::size_t>(status.st_size);
+// What is wrong with what is in it.
+std::string content_problem(const File& file, std::size_t size) {
   if (size == 0) return "it is empty";
 
   ElfW(Ehdr) header{};
@@ -271,6 +265,20 @@ std::string library_file_problem(const std::string& path) {
   if (problem.empty()) problem = dynamic_problem(file, segments);
   if (problem.empty()) problem = sections_problem(file, header);
   return problem;
+}
+
+}  // namespace
+
+std::string library_file_problem(const std::string& path) {
+  const File file(path.c_str());
+  if (!file.is_open()) return "it can't be opened: " + system_words();
+  struct stat status {};
+  if (!file.status(status)) return "it can't be read: " + system_words();
+  if (S_ISDIR(status.st_mode)) return "it is a directory: name the library in it";
+  if (!S_ISREG(status.st_mode)) return "it is not a regular file";
+  const std::string problem = content_problem(file, static_cast<std::size_t>(status.st_size));
+  if (problem.empty() || !script_hint(path).empty()) return problem;  // which the caller gives
+  return problem + "; remove it, or install a plugin for this machine in its place";
 }
 
 bool is_marked_to_stay(const std::string& path) {

@@ -90,7 +90,13 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
             word_list(places, "or") + absence_words(directories, plugin + ".so");
   const std::string script = script_hint(plugin);
   const std::string nearest = script.empty() ? nearest_plugin(plugin, directories) : std::string();
-  problem += nearest.empty() ? script : "; did you mean " + quoted_text(nearest) + "?";
+  if (!nearest.empty()) {
+    problem += "; did you mean " + quoted_text(nearest) + "?";
+  } else if (!script.empty()) {
+    problem += script;
+  } else {
+    problem += "; install it there, or name its directory (\"plugin_dirs\" or --plugin-dir)";
+  }
   return {};
 }
 

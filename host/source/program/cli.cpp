@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -130,7 +131,18 @@ void handle_what_is_ignored() {
   for (const int number : ignored) ::sigaction(number, &action, nullptr);
 }
 
+// Events are appended: a manifest would be none any more.
+std::string events_problem(const Arguments& arguments) {
+  std::error_code error;
+  if (!arguments.events || !std::filesystem::equivalent(arguments.path, *arguments.events, error) || error) return {};
+  return "--events " + *arguments.events + " is the manifest itself: name another file for the events";
+}
+
 int run(const Arguments& arguments) {
+  if (const std::string problem = events_problem(arguments); !problem.empty()) {
+    last_words(problem);
+    return TASKHOST_RESULT_BAD_MANIFEST;
+  }
   // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
   static EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
   const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
@@ -340,6 +352,7 @@ int run_words(int argument_count, char** arguments) {
     }
     std::reverse(words.begin(), words.end());  // as CLI11 wants a vector
     app.parse(words);
+    write_last_words_as_json(parsed.log_format == "json");
     if (new_command->parsed()) return write_starter(new_task);
     if (verify_command->parsed()) return verify(to_verify);  // which loads in children only
     prepare_exit();

@@ -93,14 +93,14 @@ std::uint64_t events_in(std::string_view lines) {
 
 }  // namespace
 
-EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : path) {
+EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : path.empty() ? "--events \"\"" : path) {
   const int stream = stream_of(path);
   if (stream >= 0) {
     take_stream(stream);
   } else {
     std::error_code error;
     const auto absolute = std::filesystem::absolute(path, error);
-    path_ = error ? path : absolute.string();
+    path_ = error || path.empty() ? path : absolute.string();
     open_path();
   }
   if (is_open()) return;
@@ -108,6 +108,9 @@ EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : p
   is_refused_ = error == EMFILE || error == ENFILE || error == ENOMEM;
   problem_ = name_ + ": the events can't be written there: " + words_of(error);
   if (error == EMFILE) problem_ += "; raise RLIMIT_NOFILE (ulimit -n)";
+  if (error == ENOENT) {
+    problem_ += path.empty() ? "; name a file, or - for stdout" : "; make its directory first, or name another file";
+  }
   if (error == ENXIO) problem_ += "; start its reader first, or allow this user to read it too";
 }
 

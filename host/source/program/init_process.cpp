@@ -21,11 +21,8 @@ namespace {
 // As shells tell it.
 int status_of_end(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
 
-// What the host has no last words for, unlike crashes.
+// Crashes too: their own last words name the task, but a stack overflow in a plugin's thread has none.
 void tell_of_signal(int number) {
-  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGXCPU}) {
-    if (number == crash) return;
-  }
   std::array<char, 160> line;
   const int size = std::snprintf(
       line.data(), line.size(), "the host was ended by signal %d, status %d%s", number, 128 + number,

@@ -193,7 +193,10 @@ std::string words_of(int number, const struct sigaction& action) {
     const bool known = ::dladdr(address, &library) != 0 && library.dli_fname != nullptr;
     words = known ? std::string(library.dli_fname) + " has taken " + name : "a plugin has taken " + name;
   }
-  return words + "; it is the host's again (rule 5.1: see the extension taskhost.signals)";
+  return words +
+         "; it is the host's again (rule 5.1: use the extension taskhost.signals, and posix_spawn instead of system(), "
+         "which "
+         "ignores SIGINT while its command runs)";
 }
 
 // Between two hosts, or in a child, the program may have set its own, which is then what there was before.

@@ -5,10 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
 
 #include "system/background_write.hpp"
@@ -24,6 +25,70 @@ constexpr std::size_t line_limit = 4096;
 
 std::atomic<int> kept_stderr{STDERR_FILENO};
 std::atomic<bool> is_within_line{false};
+std::atomic<bool> is_json{false};
+
+// As much as there is room for; async-signal-safe.
+class LastLine {
+ public:
+  explicit LastLine(std::string_view text) noexcept {
+    if (is_within_line) add("\n");
+    if (!is_json) {
+      add("taskhost: ");
+      add_printable(text);
+    } else {
+      add("{\"time\":\"");
+      add_time();
+      add("\",\"level\":\"error\",\"message\":\"");
+      add_printable(text);
+      add("\"}", end_room);
+    }
+    add("\n", end_room);
+  }
+  std::string_view text() const noexcept { return {line_.data(), size_}; }
+
+ private:
+  static constexpr std::size_t end_room = 4;
+
+  void add(std::string_view part, std::size_t more_room = 0) noexcept {
+    part = part.substr(0, line_.size() - end_room + more_room - size_);
+    std::memcpy(line_.data() + size_, part.data(), part.size());
+    size_ += part.size();
+  }
+  void add_printable(std::string_view text) noexcept {
+    for (const char c : text) {
+      const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;  // of a name: it stays one line
+      if (is_json && (c == '"' || c == '\\')) {
+        const std::array<char, 2> escaped{'\\', c};
+        add({escaped.data(), size_ + 2 > line_.size() - end_room ? 0 : escaped.size()});
+      } else {
+        add(is_control ? std::string_view("?") : std::string_view(&c, 1));
+      }
+    }
+  }
+  void add_digits(std::uint64_t number, std::size_t width) noexcept {
+    std::array<char, 20> digits;
+    for (std::size_t i = width; i-- > 0; number /= 10) digits[i] = static_cast<char>('0' + number % 10);
+    add({digits.data(), width});
+  }
+  void add_time() noexcept {
+    using std::chrono::microseconds;
+    const auto now = std::chrono::floor<microseconds>(std::chrono::system_clock::now());
+    const auto day = std::chrono::floor<std::chrono::days>(now);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss time(now - day);
+    add_digits(static_cast<std::uint64_t>(static_cast<int>(date.year())), 4);
+    add("-"), add_digits(static_cast<unsigned>(date.month()), 2);
+    add("-"), add_digits(static_cast<unsigned>(date.day()), 2);
+    add("T"), add_digits(static_cast<std::uint64_t>(time.hours().count()), 2);
+    add(":"), add_digits(static_cast<std::uint64_t>(time.minutes().count()), 2);
+    add(":"), add_digits(static_cast<std::uint64_t>(time.seconds().count()), 2);
+    add("."), add_digits(static_cast<std::uint64_t>(time.subseconds().count()), 6);
+    add("Z");
+  }
+
+  std::array<char, line_limit> line_;
+  std::size_t size_ = 0;
+};
 
 // Whoever shortens the file meanwhile gets no hole, and who else writes to it no line in the midst of another. It is
 // set for all that share the descriptor with us, so that what tasks print to it does not overwrite the log either.
@@ -60,30 +125,22 @@ ssize_t write_to_stderr(std::string_view text) noexcept {
   return written;
 }
 
-void last_words(std::string_view text) noexcept {
-  const std::string_view begin = is_within_line ? "\ntaskhost: " : "taskhost: ";
-  std::array<char, line_limit> line;
-  text = text.substr(0, line.size() - begin.size() - 1);
-  std::memcpy(line.data(), begin.data(), begin.size());
-  std::transform(text.begin(), text.end(), line.begin() + begin.size(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;  // of a name: it stays one line
-  });
-  std::size_t left = begin.size() + text.size();
-  line[left++] = '\n';
+void write_last_words_as_json(bool wanted) noexcept { is_json = wanted; }
 
+void last_words(std::string_view text) noexcept {
   const int kept_error = errno;
-  const char* next = line.data();
-  while (left != 0) {
+  const LastLine line(text);
+  std::string_view left = line.text();
+  while (!left.empty()) {
     errno = 0;
     if (!is_ready(own_stderr(), POLLOUT, patience_ms)) {
       if (errno == EINTR) continue;
       break;
     }
-    const ssize_t written = write_to_stderr({next, left});
+    const ssize_t written = write_to_stderr(left);
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) break;
-    next += written;
-    left -= static_cast<std::size_t>(written);
+    left.remove_prefix(static_cast<std::size_t>(written));
   }
   errno = kept_error;
 }

@@ -20,6 +20,9 @@ int own_stderr() noexcept;
 // one.
 ssize_t write_to_stderr(std::string_view text) noexcept;
 
+// Beside a log in JSON, last words are JSON, too: {"time": …, "level": "error", "message": TEXT}.
+void write_last_words_as_json(bool is_json) noexcept;
+
 // "taskhost: TEXT", a line. A reader that does not read is waited for a tenth of a second, and no longer.
 void last_words(std::string_view text) noexcept;
 

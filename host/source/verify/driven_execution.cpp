@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "verify/call_words.hpp"
 
@@ -66,7 +67,12 @@ DrivenExecution::DrivenExecution(SimulatedHost& host, const taskhost_factory& fa
 
 DrivenExecution::~DrivenExecution() {
   drop();
-  cell_.end();
+  end();
+}
+
+// Once: from then on the cell may be that of another execution.
+void DrivenExecution::end() {
+  if (!std::exchange(is_ended_, true)) cell_.end();
 }
 
 template <class Function>
@@ -160,7 +166,7 @@ Outcome DrivenExecution::start() {
   const Outcome outcome = outcome_of(result, "start", "3.1", false);
   is_started_ = outcome == Outcome::ok;
   if (!is_started_) {
-    cell_.end();
+    end();
     state_.wall();
   }
   return outcome;
@@ -199,7 +205,7 @@ void DrivenExecution::drop() {
       return TASKHOST_OK;
     });
   }
-  cell_.end();
+  end();
   state_.wall();
 }
 

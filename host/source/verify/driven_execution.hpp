@@ -40,6 +40,7 @@ class DrivenExecution {
   nanoseconds last_call() const noexcept { return last_call_; }  // how long it took
 
  private:
+  void end();
   template <class Function>
   std::int32_t call(Phase phase, const Function& function);
   Outcome outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
@@ -51,6 +52,7 @@ class DrivenExecution {
   StateBlock state_;
   bool is_started_ = false;
   bool is_dropped_ = false;
+  bool is_ended_ = false;
   std::uint64_t polls_ = 0;
   nanoseconds last_call_{};
 };

@@ -38,7 +38,11 @@ bool is_harmless_to_load(const std::string& path) {
 }
 
 std::string problem_of(const TemporaryDirectory& directory, const std::string& content) {
-  return library_file_problem(directory.write("library.so", content).string());
+  constexpr std::string_view advice = "; remove it, or install a plugin for this machine in its place";
+  std::string problem = library_file_problem(directory.write("library.so", content).string());
+  if (problem.empty()) return problem;
+  CHECK(problem.ends_with(advice));
+  return problem.substr(0, problem.size() - advice.size());
 }
 
 std::string with_zeroed_tail(std::string content, std::size_t size) {

@@ -171,6 +171,11 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
     std::exit(0);
   }).detach();
   return exec->services->fail(exec, "broken", 6);
+#elif defined(EDGE_THREAD_CRASHES)
+  std::thread([] {
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+  }).detach();
 #elif defined(EDGE_POLL_LEAVES_THREAD)
   ::pthread_exit(nullptr);
 #elif defined(EDGE_STACK_OVERFLOWS)
