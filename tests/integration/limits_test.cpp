@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -151,6 +153,27 @@ TEST_CASE("a user without a further thread is told the limit's name, status 5") 
   INFO(end.summary());
   CHECK(end.status == 5);
   CHECK(has_line(end.err, {"RLIMIT_NPROC is 1", "ulimit -u"}));
+}
+
+TEST_CASE("where blocking tasks get no thread, the limit's name stands in the last lines, with a count") {
+  Scene scene;
+  Json entry = task("", "probe_blocking", "detachable", idle_probe());
+  for (int i = 0; i < 200; ++i) {
+    entry["name"] = "task " + std::to_string(i);
+    scene.add(entry);
+  }
+  Command command = scene.command();
+  if (!run_as_stranger(command)) return;
+  std::filesystem::permissions(scene.directory().path(), std::filesystem::perms::all);  // for the events
+  command.limits.emplace_back(RLIMIT_NPROC, 60);
+  Running running = scene.start(command);
+  running.wait_for("task_gave_up", "", 140);
+  running.wait_for("task_started", "", 200);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  INFO(run.end.summary());
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"over before the end", "times \"no thread for a blocking task", "RLIMIT_NPROC is 60"}));
 }
 
 TEST_CASE("a call that a filter refuses ends the program with 5 and its name, and nothing is started") {

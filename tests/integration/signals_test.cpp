@@ -290,6 +290,27 @@ TEST_CASE("a second signal ends the program though a task has closed the host's 
   CHECK(end.err.find("ended by a second signal") != std::string::npos);
 }
 
+TEST_CASE("children that are forked beside a busy log, all at once, log and end as ever") {
+  constexpr std::size_t children = 40;
+  Scene scene;
+  for (int i = 0; i < 3; ++i) {
+    scene.add(task("busy " + std::to_string(i), "heartbeat", "detachable", {{"interval", "1ms"}}));
+  }
+  for (std::size_t i = 0; i < children; ++i) {
+    scene.add(task("forks " + std::to_string(i), test_plugin_path("child_calls").string(), "detachable"));
+  }
+  Running running = scene.start();
+  std::size_t ended = 0;
+  for (std::size_t i = 0; i < children; ++i) {
+    if (running.process().wait_for_err("[forks " + std::to_string(i) + "] child: status 0")) ++ended;
+  }
+  CHECK(ended == children);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(lines_with(run.log(), {"said by a child"}).size() == children);
+}
+
 TEST_CASE("a library that takes a signal away is named, and the signal is the host's again") {
   const auto [plugin, words, number] = GENERATE(
       table<std::string, std::string, int>({{"takes_terminate", "takes_terminate.so has taken SIGTERM", SIGTERM},
