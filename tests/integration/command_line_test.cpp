@@ -1,4 +1,4 @@
-// PRODUCT 5: verbs, options and exit statuses.
+// Verbs, options and exit statuses, as README.md and host/README.md list them.
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// Where plugins are looked up; autoload, and directories without a manifest. PRODUCT 4 and 5.
+// Where plugins are looked up; autoload, and directories without a manifest (host/README.md).
 #include <csignal>
 #include <filesystem>
 #include <string>

@@ -1,4 +1,4 @@
-// libtaskhost in a program of pure C. PRODUCT 8.
+// libtaskhost in a program of pure C, as taskhost.h describes it.
 #include <csignal>
 #include <cstdio>
 #include <sstream>

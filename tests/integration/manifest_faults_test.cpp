@@ -1,4 +1,5 @@
-// Wrong manifests: status 2, everything that is wrong is told in one run, and nothing is started. PRODUCT 4 and 10.
+// Wrong manifests: status 2, everything that is wrong is told in one run, and nothing is started. host/README.md
+// describes them.
 #include <string>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Files that are called like plugins and are none: status 3, the file named, nothing started. PRODUCT 10.
+// Files that are called like plugins and are none: status 3, the file named, nothing started (host/README.md).
 #include <elf.h>
 
 #include <cstddef>

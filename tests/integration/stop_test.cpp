@@ -1,4 +1,4 @@
-// Stops: by signal, at any moment, with tasks in any state. PRODUCT 3, 5 and 6.
+// Stops: by signal, at any moment, with tasks in any state, as host/README.md promises.
 #include <csignal>
 #include <string>
 #include <thread>

@@ -1,4 +1,5 @@
-// PRODUCT 3, the table: task type × how an execution ends × budget, through the program and real plugins.
+// The table "Task types" of README.md: task type × how an execution ends × budget, through the program and real
+// plugins.
 #include <string>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// What PRODUCT 3 and 6 and core/SUPERVISION.md promise of every event stream, checked on one that is over.
+// What host/README.md and core/SUPERVISION.md promise of every event stream, checked on one that is over.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The events of one run of a host, as the lines of JSON that PRODUCT 6 promises. event_rules.hpp judges them.
+// The events of one run of a host, as the lines of JSON that host/README.md promises. event_rules.hpp judges them.
 #pragma once
 
 #include <cstddef>
