@@ -17,25 +17,22 @@ namespace {
 
 class Admitter {
  public:
-  Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search, const TaskList& own_tasks,
+  Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search, TaskRegister& tasks,
            const PluginEnvironment& environment)
-      : manifest_(manifest), file_(file), search_(search), own_tasks_(own_tasks), plugin_tasks_(environment) {
-    for (std::size_t i = 0; i < own_tasks.size(); ++i) {
-      names_.emplace(own_tasks.name(i), "a task of the program itself");
-    }
-  }
+      : manifest_(manifest), file_(file), search_(search), tasks_(tasks), plugin_tasks_(environment) {}
 
   Admission run() {
     note_missing_directories();
+    make_groups();
     auto relation = manifest_.relations.begin();
     for (std::size_t i = 0; i < manifest_.tasks.size(); ++i) {
-      const std::size_t before = admission_.tasks.size();
+      const std::size_t before = tasks_.size();
       admit_entry(manifest_.tasks[i]);
-      const bool admitted = admission_.tasks.size() != before;
+      const bool admitted = tasks_.size() != before;
       if (!admitted) note_missing(manifest_.tasks[i]);
       if (relation == manifest_.relations.end() || relation->task != i) continue;
-      related_.push_back({&*relation, admitted ? std::string(admission_.tasks.name(before)) : manifest_.tasks[i].name,
-                          own_tasks_.size() + before});
+      related_.push_back(
+          {&*relation, admitted ? std::string(tasks_.tasks().name(before)) : manifest_.tasks[i].name, before});
       ++relation;
     }
     if (manifest_.autoload) autoload(*manifest_.autoload);
@@ -44,6 +41,18 @@ class Admitter {
   }
 
  private:
+  // The program's own tasks may have made some of them.
+  void make_groups() {
+    for (const ManifestGroup& group : manifest_.groups) {
+      const std::optional<std::uint32_t> known = tasks_.find_group(group.name);
+      groups_.push_back(known ? *known : tasks_.add_group(group.name, group.strategy));
+      const Strategy strategy = tasks_.strategy(groups_.back());
+      if (strategy == group.strategy) continue;
+      fault("/groups" + pointer_step(group.name), 0,
+            "the program has given this group another strategy, " + std::string(to_string(strategy)));
+    }
+  }
+
   void admit_entry(const ManifestTask& entry) {
     if (entry.plugin.empty()) return;  // told already
     const std::shared_ptr<PluginLibrary> library = library_of(entry);
@@ -134,28 +143,32 @@ class Admitter {
         continue;
       }
       for (const taskhost_factory& factory : library->factories()) {
-        admit_task(factory, factory.name, {}, options, path.string(), 0);
+        admit_task(factory, factory.name, {}, options, library->path(), 0);
       }
     }
     if (!problem.empty())
       admission_.manifest_faults.push_back({.file = file_, .where = {}, .message = problem, .line = 0});
   }
 
-  // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library.
+  // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library; it stays where it is.
   void admit_task(const taskhost_factory& factory, const std::string& name, const std::string& config,
                   const TaskOptions& options, const std::string& origin, std::size_t line) {
-    const auto [place, fresh] = names_.emplace(name, origin);
-    if (!fresh) {
-      const std::string words = "two tasks are named " + quoted_text(name) + "; the other is " + place->second +
-                                "; give each a name of its own, or remove one";
-      if (origin.starts_with("/tasks/")) {
-        fault(origin, line, words);
-      } else {
-        admission_.manifest_faults.push_back({.file = origin, .where = {}, .message = words, .line = 0});
-      }
+    if (tasks_.add(name, plugin_tasks_.make(factory, &factory, config), options)) {
+      origins_.push_back(&origin);
       return;
     }
-    admission_.tasks.add(name, plugin_tasks_.make(factory, &factory, config), options);
+    const std::string words = "two tasks are named " + quoted_text(name) + "; the other is " +
+                              origin_of(*tasks_.find(name)) + "; give each a name of its own, or remove one";
+    if (origin.starts_with("/tasks/")) {
+      fault(origin, line, words);
+    } else {
+      admission_.manifest_faults.push_back({.file = origin, .where = {}, .message = words, .line = 0});
+    }
+  }
+
+  std::string origin_of(std::size_t place) const {
+    const std::size_t own = tasks_.size() - origins_.size();
+    return place < own ? "a task of the program itself" : *origins_[place - own];
   }
 
   // An entry that was not admitted, which is a fault of its own: others may come after it all the same.
@@ -169,49 +182,31 @@ class Admitter {
 
   // Once all have their names.
   void relate() {
-    find_names();
     for (const Related& related : related_) {
       const ManifestTask& entry = manifest_.tasks[related.relation->task];
       TaskList::Relation relation{.task = static_cast<std::uint32_t>(related.place), .after = {}, .group = {}};
-      if (related.relation->group) relation.group = static_cast<std::uint32_t>(*related.relation->group);
+      if (related.relation->group) relation.group = groups_[*related.relation->group];
       for (std::size_t i = 0; i < related.relation->after.size(); ++i) {
         const std::string& name = related.relation->after[i];
         const std::string pointer = entry.pointer + "/after/" + std::to_string(i);
-        const auto found = places_.find(name);
+        const std::optional<std::size_t> found = tasks_.find(name);
         if (name == related.name) {
           fault(pointer, entry.line, "a task can't come after itself");
-        } else if (found != places_.end() && found->second) {
-          relation.after.push_back(static_cast<std::uint32_t>(*found->second));
+        } else if (found) {
+          relation.after.push_back(static_cast<std::uint32_t>(*found));
         } else if (!missing_names_.contains(name) && !names_are_missing_) {
           fault(pointer, entry.line, "there is no task " + quoted_text(name) + hint_for(name));
         }
       }
-      admission_.relations.push_back(std::move(relation));
+      tasks_.relate(relation);
     }
     find_cycles();
-  }
-
-  // The places of all tasks that others come after.
-  void find_names() {
-    for (const Related& related : related_) {
-      for (const std::string& name : related.relation->after) places_.try_emplace(name);
-    }
-    const auto look = [this](const TaskList& tasks, std::size_t first) {
-      for (std::size_t i = 0; i < tasks.size(); ++i) {
-        if (const auto found = places_.find(tasks.name(i)); found != places_.end()) found->second = first + i;
-      }
-    };
-    look(own_tasks_, 0);
-    look(admission_.tasks, own_tasks_.size());
   }
 
   std::string hint_for(const std::string& name) const {
     constexpr std::size_t most_names = 10'000;  // to look for a near one among
     std::vector<std::string_view> names;
-    for (const auto& [known, origin] : names_) {
-      if (names.size() == most_names) break;
-      names.emplace_back(known);
-    }
+    for (std::size_t i = 0; i < std::min(most_names, tasks_.size()); ++i) names.push_back(tasks_.tasks().name(i));
     std::sort(names.begin(), names.end());
     const std::string_view nearest = nearest_word(name, names);
     return nearest.empty() ? "; \"after\" lists names of tasks" : "; did you mean " + quoted_text(nearest) + "?";
@@ -262,7 +257,7 @@ class Admitter {
   struct Related {
     const ManifestRelation* relation;
     std::string name;   // empty: only its plugin, which is not there, could say it
-    std::size_t place;  // among the program's own tasks followed by the admitted ones
+    std::size_t place;  // among the host's tasks
   };
 
   void tell_cycle(const std::vector<std::string_view>& cycle, const Related& last, std::size_t number) {
@@ -289,14 +284,14 @@ class Admitter {
   const Manifest& manifest_;
   const std::string& file_;
   const PluginSearch& search_;
-  const TaskList& own_tasks_;
+  TaskRegister& tasks_;
   PluginTasks plugin_tasks_;
   Admission admission_;
   std::unordered_map<std::string, std::shared_ptr<PluginLibrary>> by_plugin_;  // null: a fault was reported
   std::map<std::string, std::shared_ptr<PluginLibrary>> by_path_;              // the same, by canonical path
-  std::unordered_map<std::string, std::string> names_;                         // task name → where it comes from
+  std::vector<const std::string*> origins_;                                    // of the tasks added here
   std::vector<Related> related_;                                               // in the order of the tasks
-  std::unordered_map<std::string_view, std::optional<std::size_t>> places_;    // of what others come after
+  std::vector<std::uint32_t> groups_;                                          // the register's, of the manifest's
   LibraryNeighbours neighbours_;
   std::size_t cycles_ = 0;
   std::unordered_set<std::string> missing_names_;  // of entries that were not admitted
@@ -305,9 +300,9 @@ class Admitter {
 
 }  // namespace
 
-Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search,
-                const TaskList& own_tasks, const PluginEnvironment& environment) {
-  return Admitter(manifest, file, search, own_tasks, environment).run();
+Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search, TaskRegister& tasks,
+                const PluginEnvironment& environment) {
+  return Admitter(manifest, file, search, tasks, environment).run();
 }
 
 }  // namespace taskhost

@@ -2,7 +2,6 @@
 // of them. Starts nothing. Owner's thread.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,9 +10,8 @@
 #include "plugin/finder.hpp"
 #include "plugin/library.hpp"
 #include "plugin/plugin_task.hpp"
-#include "task_names.hpp"
+#include "task_register.hpp"
 #include "taskhost/core/event.hpp"
-#include "taskhost/core/task_list.hpp"
 
 namespace taskhost {
 
@@ -23,19 +21,16 @@ struct Note {
   std::string text;
 };
 
-// What was admitted, and what was wrong. If there is any fault, the rest must not be used.
+// What was loaded, and what was wrong. If there is any fault, what was admitted must not be used.
 struct Admission {
-  TaskList tasks;                                         // without relations
-  std::vector<TaskList::Relation> relations;              // by places in the program's own tasks followed by these
   std::vector<std::shared_ptr<PluginLibrary>> libraries;  // in the order they were loaded
   std::vector<Fault> manifest_faults;                     // a wrong manifest
   std::vector<Fault> plugin_faults;                       // a plugin that could not be loaded
   std::vector<Note> notes;
 };
 
-// `file` names the manifest in faults; `own_tasks` those that the program admitted before. The groups of relations are
-// those of the manifest.
-Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search,
-                const TaskList& own_tasks, const PluginEnvironment& environment);
+// Adds the manifest's tasks to those that the program admitted before. `file` names the manifest in faults.
+Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search, TaskRegister& tasks,
+                const PluginEnvironment& environment);
 
 }  // namespace taskhost

@@ -163,10 +163,9 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   }
   if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(search.manifest_directory);
   (void)take_signals();  // a slow library must not make it deaf; a host that can't have them is told at its start
+  TaskRegister::Transaction transaction(tasks_);
   Admission admission = admit(manifest, file, search, tasks_, environment_);
   for (const Note& note : admission.notes) log_->write(note.level, nullptr, note.text);
-  const std::vector<Fault> of_groups = group_faults(manifest, file);
-  faults.insert(faults.end(), of_groups.begin(), of_groups.end());
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
   tell_lost_signals();
   const int code = faults.empty() ? TASKHOST_RESULT_BAD_PLUGIN : TASKHOST_RESULT_BAD_MANIFEST;
@@ -178,65 +177,30 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   manifest_.tasks.clear();
   manifest_.relations.clear();
   libraries_ = std::move(admission.libraries);
-  const TaskList& admitted = admission.tasks;
-  for (std::size_t i = 0; i < admitted.size(); ++i) {
-    names_.insert(tasks_.add(admitted.name(i), admitted.function(i), admitted.options(i)));
-  }
-  admit_relations(manifest, std::move(admission.relations));
+  transaction.keep();
   tasks_admitted_ = tasks_.size();
   return {};
-}
-
-// Groups that the program's own tasks have made already.
-std::vector<Fault> Host::group_faults(const Manifest& manifest, const std::string& file) const {
-  std::vector<Fault> faults;
-  for (const ManifestGroup& group : manifest.groups) {
-    const auto known = groups_.find(group.name);
-    if (known == groups_.end() || tasks_.groups[known->second] == group.strategy) continue;
-    faults.push_back({.file = file,
-                      .where = "/groups" + pointer_step(group.name),
-                      .message = "the program has given this group another strategy, " +
-                                 std::string(to_string(tasks_.groups[known->second]))});
-  }
-  return faults;
-}
-
-void Host::admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations) {
-  std::vector<std::uint32_t> places;
-  for (const ManifestGroup& group : manifest.groups) {
-    const auto [place, fresh] = groups_.try_emplace(group.name, static_cast<std::uint32_t>(tasks_.groups.size()));
-    if (fresh) tasks_.groups.push_back(group.strategy);
-    places.push_back(place->second);
-  }
-  for (TaskList::Relation& relation : relations) {
-    if (relation.group) relation.group = places[*relation.group];
-    tasks_.relations.push_back(std::move(relation));
-  }
 }
 
 // Names to places; a group that is new is made.
 HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation) {
   if (own.after.empty() && !own.group) return {};
   const std::string task = "task " + quoted_text(name) + ": ";
-  relation.task = static_cast<std::uint32_t>(tasks_.size());
   for (const std::string& other : own.after) {
-    const std::optional<std::size_t> place = names_.find(other);
+    const std::optional<std::size_t> place = tasks_.find(other);
     if (!place) return manifest_error(task + "no task " + quoted_text(other) + " has been admitted before it");
     relation.after.push_back(static_cast<std::uint32_t>(*place));
   }
   if (!own.group) return {};
-  const auto known = groups_.find(*own.group);
-  if (known != groups_.end()) {
-    if (own.strategy && tasks_.groups[known->second] != *own.strategy) {
-      return manifest_error(task + "the group " + quoted_text(*own.group) + " has another strategy, " +
-                            std::string(to_string(tasks_.groups[known->second])));
-    }
-    relation.group = known->second;
-    return {};
-  }
-  if (!own.strategy)
+  relation.group = tasks_.find_group(*own.group);
+  if (!relation.group && !own.strategy) {
     return manifest_error(task + "the group " + quoted_text(*own.group) + " is new and has no strategy");
-  relation.group = static_cast<std::uint32_t>(tasks_.groups.size());
+  }
+  if (!relation.group) relation.group = tasks_.add_group(*own.group, *own.strategy);
+  if (own.strategy && tasks_.strategy(*relation.group) != *own.strategy) {
+    return manifest_error(task + "the group " + quoted_text(*own.group) + " has another strategy, " +
+                          std::string(to_string(tasks_.strategy(*relation.group))));
+  }
   return {};
 }
 
@@ -255,55 +219,25 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
   const std::string_view first_name = name_of(names.front());
   if (auto problem = task_problem(first_name, config, options); !problem.empty()) return manifest_error(problem);
   if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
+
+  TaskRegister::Transaction transaction(tasks_);
   TaskList::Relation relation;
   if (HostError error = relate(first_name, own, relation); error.code != 0) return error;
-
+  const bool is_related = !relation.after.empty() || relation.group;
   const std::size_t first = tasks_.size();
-  const std::size_t first_relation = tasks_.relations.size();
-  const bool has_new_group = relation.group == tasks_.groups.size();
-  try {
-    const TaskFn function = own_tasks_.make(read, &factory, config);
-    if (names.size() > 1) {
-      tasks_.reserve(first + names.size());
-      names_.reserve(first + names.size());
-    }
-    for (const char* given : names) {
-      const std::string_view name = name_of(given);
-      std::string problem = name_problem(name);
-      if (problem.empty()) {
-        const std::size_t place = tasks_.size() == first ? tasks_.add(name, function, options) : tasks_.add(name);
-        if (!names_.insert(place)) {
-          problem = "two tasks are named " + quoted_text(name) + "; give each a name of its own";
-        }
-      }
-      if (problem.empty()) continue;
-      take_back(first, first_relation);
-      return manifest_error(problem);
-    }
-    if (!relation.after.empty() || relation.group) {
-      for (relation.task = static_cast<std::uint32_t>(first); relation.task < tasks_.size(); ++relation.task) {
-        tasks_.relations.push_back(relation);
-      }
-    }
-    if (has_new_group) {
-      tasks_.groups.reserve(tasks_.groups.size() + 1);
-      groups_.emplace(*own.group, *relation.group);
-      tasks_.groups.push_back(*own.strategy);
-    }
-  } catch (...) {
-    take_back(first, first_relation);
-    throw;
+  const TaskFn function = own_tasks_.make(read, &factory, config);
+  if (names.size() > 1) tasks_.reserve(first + names.size());
+  for (const char* given : names) {
+    const std::string_view name = name_of(given);
+    if (auto problem = name_problem(name); !problem.empty()) return manifest_error(problem);
+    const auto place = tasks_.size() == first ? tasks_.add(name, function, options) : tasks_.add(name);
+    if (!place) return manifest_error("two tasks are named " + quoted_text(name) + "; give each a name of its own");
+    relation.task = static_cast<std::uint32_t>(*place);
+    if (is_related) tasks_.relate(relation);
   }
+  transaction.keep();
   tasks_admitted_ = tasks_.size();
   return {};
-}
-
-void Host::take_back(std::size_t first_task, std::size_t first_relation) {
-  tasks_.relations.resize(first_relation);
-  while (tasks_.size() > first_task) {
-    names_.remove(tasks_.size() - 1);
-    tasks_.remove_last();
-  }
 }
 
 HostError Host::subscribe(EventLog::Subscriber subscriber) {
@@ -316,10 +250,9 @@ HostError Host::subscribe(EventLog::Subscriber subscriber) {
 
 HostError Host::explain(bool json, std::string& text) {
   if (HostError late = too_late("explain before"); late.code != 0) return late;
-  ExplainedTasks explained{.tasks = tasks_, .group_names = {}, .shutdown_timeout = manifest_.shutdown_timeout};
+  ExplainedTasks explained{
+      .tasks = tasks_.tasks(), .group_names = tasks_.group_names(), .shutdown_timeout = manifest_.shutdown_timeout};
   explained.default_stop_timeout = manifest_.default_stop_timeout;
-  explained.group_names.resize(groups_.size());
-  for (const auto& [name, place] : groups_) explained.group_names[place] = name;
   text = json ? explanation_json(explained) : explanation_text(explained);
   return {};
 }
@@ -409,8 +342,7 @@ void Host::make_supervisor() {
   options.no_memory = [this] { end_without_memory(*this); };
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
   settle_stop_timeouts();
-  names_.clear();
-  supervisor_->add(std::move(tasks_));
+  supervisor_->add(tasks_.take());
   if (options_.handle_signals) {
     signals_->deliver_all();  // what came while it was loaded: then nothing is started
     signals_->listen(supervisor_->control());

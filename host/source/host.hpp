@@ -9,7 +9,6 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,7 +23,7 @@
 #include "plugin/factory_rules.hpp"
 #include "signals/signals.hpp"
 #include "task_index.hpp"
-#include "task_names.hpp"
+#include "task_register.hpp"
 #include "taskhost/core/supervisor.hpp"
 
 namespace taskhost {
@@ -101,9 +100,6 @@ class Host {
   HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
   HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
-  void take_back(std::size_t first_task, std::size_t first_relation);
-  std::vector<Fault> group_faults(const Manifest& manifest, const std::string& file) const;
-  void admit_relations(const Manifest& manifest, std::vector<TaskList::Relation> relations);
   void settle_stop_timeouts();
   unsigned shard_count() const;
   void make_supervisor();
@@ -125,11 +121,9 @@ class Host {
   FactoryReading last_reading_;
 
   bool loaded_ = false;
-  Manifest manifest_;  // without its tasks, once they are admitted
-  TaskList tasks_;     // until the supervisor has them
-  TaskNames names_{tasks_};
+  Manifest manifest_;   // without its tasks, once they are admitted
+  TaskRegister tasks_;  // until the supervisor has them
   std::size_t tasks_admitted_ = 0;
-  std::map<std::string, std::uint32_t, std::less<>> groups_;  // name → its place in tasks_
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
 
   const int request_descriptor_;  // an eventfd: readable once a stop is requested

@@ -1,0 +1,173 @@
+// A host's tasks before it starts, the program's own and those of its manifest: their names, how they relate, and their
+// groups. Owner's thread. What throws std::bad_alloc leaves it to the transaction around it.
+#pragma once
+
+#include <boost/unordered/unordered_flat_set.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory_resource>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "taskhost/core/large_pages.hpp"
+#include "taskhost/core/task_list.hpp"
+
+namespace taskhost {
+
+// Finds two tasks of the same name, and tasks by their names.
+class TaskNames {
+ public:
+  // The names are those of the list's tasks, which stays where it is, and is only added to.
+  explicit TaskNames(const TaskList& tasks) : names_(0, Hash{}, Same{&tasks}, large_pages()) {}
+
+  // Of the task at this place of the list. False: another one has the name.
+  bool insert(std::size_t place) {
+    const std::string_view name = names_.key_eq().tasks->name(place);
+    const std::size_t hash = std::hash<std::string_view>{}(name);
+    return names_.insert({static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(place)}).second;
+  }
+  void reserve(std::size_t names) { names_.reserve(names); }
+  // For a task that is taken from the list again: if the name is that one's.
+  void remove(std::size_t place) {
+    const auto found = locate(names_.key_eq().tasks->name(place));
+    if (found != names_.end() && found->place == place) names_.erase(found);
+  }
+  // The place of the task with this name.
+  std::optional<std::size_t> find(std::string_view name) const {
+    const auto found = locate(name);
+    return found != names_.end() ? std::optional<std::size_t>(found->place) : std::nullopt;
+  }
+  void clear() { names_ = Names(0, Hash{}, names_.key_eq(), large_pages()); }
+
+ private:
+  struct Entry {  // eight bytes a task, and no look at the names when the set grows
+    std::uint32_t hash;
+    std::uint32_t place;
+  };
+  struct Wanted {
+    std::uint32_t hash;
+    std::string_view name;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(const Entry& entry) const noexcept { return entry.hash; }
+    std::size_t operator()(const Wanted& wanted) const noexcept { return wanted.hash; }
+  };
+  struct Same {
+    using is_transparent = void;
+    const TaskList* tasks;
+    bool operator()(const Wanted& wanted, const Entry& entry) const noexcept {
+      return wanted.hash == entry.hash && wanted.name == tasks->name(entry.place);
+    }
+    bool operator()(const Entry& entry, const Wanted& wanted) const noexcept { return (*this)(wanted, entry); }
+    bool operator()(const Entry& a, const Entry& b) const noexcept {
+      return a.hash == b.hash && tasks->name(a.place) == tasks->name(b.place);
+    }
+  };
+
+  using Names = boost::unordered_flat_set<Entry, Hash, Same, std::pmr::polymorphic_allocator<Entry>>;
+  Names::const_iterator locate(std::string_view name) const {
+    return names_.find(Wanted{static_cast<std::uint32_t>(std::hash<std::string_view>{}(name)), name});
+  }
+
+  Names names_;
+};
+
+class TaskRegister {
+ public:
+  TaskRegister() = default;
+  TaskRegister(const TaskRegister&) = delete;
+  TaskRegister& operator=(const TaskRegister&) = delete;
+
+  const TaskList& tasks() const noexcept { return tasks_; }
+  std::size_t size() const noexcept { return tasks_.size(); }
+  // The place of the task with this name.
+  std::optional<std::size_t> find(std::string_view name) const { return names_.find(name); }
+
+  // For so many tasks in all.
+  void reserve(std::size_t tasks) {
+    tasks_.reserve(tasks);
+    names_.reserve(tasks);
+  }
+  // Its place. None: another task has the name.
+  std::optional<std::size_t> add(std::string_view name, const TaskFn& function, const TaskOptions& options) {
+    return name_last(tasks_.add(name, function, options));
+  }
+  // Another one that is as the last in all but its name.
+  std::optional<std::size_t> add(std::string_view name) { return name_last(tasks_.add(name)); }
+  void relate(const TaskList::Relation& relation) { tasks_.relations.push_back(relation); }
+
+  std::optional<std::uint32_t> find_group(std::string_view name) const {
+    const auto found = groups_.find(name);
+    return found != groups_.end() ? std::optional(found->second) : std::nullopt;
+  }
+  // One of a name that no other group has.
+  std::uint32_t add_group(const std::string& name, Strategy strategy) {
+    const auto group = static_cast<std::uint32_t>(tasks_.groups.size());
+    groups_.emplace(name, group);
+    tasks_.groups.push_back(strategy);
+    return group;
+  }
+  Strategy strategy(std::uint32_t group) const { return tasks_.groups[group]; }
+  std::vector<std::string> group_names() const {
+    std::vector<std::string> names(tasks_.groups.size());
+    for (const auto& [name, group] : groups_) names[group] = name;
+    return names;
+  }
+
+  template <class Change>
+  void for_each_options(Change&& change) {
+    tasks_.for_each_options(std::forward<Change>(change));
+  }
+  // For the supervisor, which finds its tasks itself.
+  TaskList take() {
+    names_.clear();
+    return std::move(tasks_);
+  }
+
+  // What is added while it is there is taken back at its end, unless it is kept.
+  class Transaction {
+   public:
+    explicit Transaction(TaskRegister& tasks)
+        : register_(tasks),
+          tasks_(tasks.size()),
+          relations_(tasks.tasks_.relations.size()),
+          groups_(tasks.tasks_.groups.size()) {}
+    ~Transaction() {
+      if (!kept_) register_.take_back(tasks_, relations_, groups_);
+    }
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+    void keep() noexcept { kept_ = true; }
+
+   private:
+    TaskRegister& register_;
+    const std::size_t tasks_;
+    const std::size_t relations_;
+    const std::size_t groups_;
+    bool kept_ = false;
+  };
+
+ private:
+  std::optional<std::size_t> name_last(std::size_t place) {
+    if (names_.insert(place)) return place;
+    tasks_.remove_last();
+    return std::nullopt;
+  }
+  void take_back(std::size_t tasks, std::size_t relations, std::size_t groups) {
+    std::erase_if(groups_, [groups](const auto& group) { return group.second >= groups; });
+    tasks_.groups.resize(groups);
+    tasks_.relations.resize(relations);
+    for (; tasks_.size() > tasks; tasks_.remove_last()) names_.remove(tasks_.size() - 1);
+  }
+
+  TaskList tasks_;
+  TaskNames names_{tasks_};
+  std::map<std::string, std::uint32_t, std::less<>> groups_;  // name → its place among the list's
+};
+
+}  // namespace taskhost
