@@ -114,8 +114,9 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
   return guarded(cell, [&] {
     const std::int32_t result = cell.kind->functions.start(cell.state(), exec_of(cell));
     const auto status = static_cast<Status>(result);
-    if (status == Status::ok || status == Status::error || status == Status::panic) [[likely]]
+    if (status == Status::ok || status == Status::error || status == Status::panic) [[likely]] {
       return status;
+    }
     return nonsense(cell, true, result);
   });
 }
@@ -125,8 +126,9 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
     const std::int32_t result = cell.kind->functions.step(cell.state(), exec_of(cell));
     if (static_cast<std::uint32_t>(result) <= static_cast<std::uint32_t>(Status::panic)) [[likely]] {
       const auto status = static_cast<Status>(result);
-      if (status != Status::pending || !cell.kind->blocking) [[likely]]
+      if (status != Status::pending || !cell.kind->blocking) [[likely]] {
         return status;
+      }
     }
     return nonsense(cell, false, result);
   });
@@ -243,11 +245,13 @@ Shard::Turn Shard::turn() {
     if (is_live(cell.life.state)) wake(cell);
   });
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
-  if (supervision_timers_)
+  if (supervision_timers_) {
     supervision_timers_->advance(now_, [this](TimerNode& node) { fire(static_cast<SupervisedCell&>(node)); });
+  }
   update_log(false);
-  if (without_deadline_) [[unlikely]]
+  if (without_deadline_) [[unlikely]] {
     limit_again();
+  }
   judge_limits();
   urgent_ = !stalls_.empty() || !remains_.empty() || !stop_deadlines_.empty() || next_run_ < runs_.size();
 
@@ -335,8 +339,9 @@ Shard::Turn Shard::turn() {
 // What a task that is due needs: the next call of its execution, the first of a fresh one, or nothing.
 Shard::Next Shard::hot_next(TaskCell& cell) {
   if (cell.life.state == TaskState::waiting) return {cell.kind->plain ? hot_prepare(cell) : prepare_supervised(cell)};
-  if (!is_live(cell.life.state)) [[unlikely]]
+  if (!is_live(cell.life.state)) [[unlikely]] {
     return {};  // woken, and then it ended
+  }
   if (cell.stalled || cell.removed) [[unlikely]] {
     if (Stall* const stall = stall_of(cell); stall != nullptr) stall->woken = true;
     return {};
@@ -385,20 +390,23 @@ Stage Shard::refuse_start(TaskCell& cell) {
 Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) {
   switch (made.stage) {
     case Stage::start:
-      if (made.status != Status::ok || !cell.kind->simple) [[unlikely]]
+      if (made.status != Status::ok || !cell.kind->simple) [[unlikely]] {
         return after_start(cell, frame, made.status);
+      }
       apply(cell, frame);
       return {Stage::poll};
     case Stage::poll:
-      if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]]
+      if (cell.ready_asked.load(std::memory_order_relaxed) && !cell.said_ready) [[unlikely]] {
         check_ready(cell);
+      }
       if (made.status != Status::pending) {
         forget_requests(cell);
         return {Stage::drop, made.status};
       }
       apply(cell, frame);
-      if (cell.life.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]]
+      if (cell.life.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]] {
         limit_stop(cell, stop_began_);
+      }
       return {};
     case Stage::drop:
       if (cell.removed) [[unlikely]] {

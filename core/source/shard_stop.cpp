@@ -70,8 +70,9 @@ Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
     if (cell.lingers && cell.execution == remains->execution) after_drop(cell);
     return {};
   }
-  if (!stop_deadlines_.empty() && stop_deadlines_.front().time <= (expired_ ? now_ : judged_until_))
+  if (!stop_deadlines_.empty() && stop_deadlines_.front().time <= (expired_ ? now_ : judged_until_)) {
     return expire_deadline();
+  }
   if (next_run_ < runs_.size()) return walk();
   urgent_ = false;
   return {};

@@ -146,8 +146,9 @@ class Admitter {
         admit_task(factory, factory.name, {}, options, library->path(), 0);
       }
     }
-    if (!problem.empty())
+    if (!problem.empty()) {
       admission_.manifest_faults.push_back({.file = file_, .where = {}, .message = problem, .line = 0});
+    }
   }
 
   // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library; it stays where it is.

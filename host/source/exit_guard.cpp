@@ -87,8 +87,9 @@ void guard_against_exit() {
 
 bool claim_process(Host& host) noexcept {
   Host* none = nullptr;
-  if (Host* of_parent = process_owner.load(); of_parent != nullptr && of_parent->is_elsewhere())
+  if (Host* of_parent = process_owner.load(); of_parent != nullptr && of_parent->is_elsewhere()) {
     process_owner = nullptr;
+  }
   if (!process_owner.compare_exchange_strong(none, &host)) return false;
   owner_thread = ::gettid();
   return true;

@@ -36,8 +36,9 @@ std::string absolute_directory(const fs::path& directory) {
 std::string lines_of(const std::vector<Fault>& faults) {
   constexpr std::size_t limit = 200;  // who has more mends these first
   std::string lines;
-  for (std::size_t i = 0; i < std::min(limit, faults.size()); ++i)
+  for (std::size_t i = 0; i < std::min(limit, faults.size()); ++i) {
     lines += (lines.empty() ? "" : "\n") + faults[i].text();
+  }
   if (faults.size() > limit) lines += "\nand " + std::to_string(faults.size() - limit) + " more faults";
   return lines;
 }

@@ -112,8 +112,9 @@ int check_instructions(const std::string& recorded_file, bool record) {
     return 0;
   }
   if (fallen) std::puts("Some have fallen: record them, so that they stay there: ./dev check instructions --record");
-  for (const std::string& text : grown)
+  for (const std::string& text : grown) {
     std::printf("Grown by more than %.0f%%: %s\n", 100 * growth_limit, text.c_str());
+  }
   if (!grown.empty()) std::puts("If that is as it must be, record the new counts: ./dev check instructions --record");
   return grown.empty() ? 0 : 1;
 }

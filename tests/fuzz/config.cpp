@@ -17,8 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ConfigValues values(input.rest());
 
   const auto judge = [](const ConfigValues::Problem& problem) {
-    if (problem)
+    if (problem) {
       fuzz::require(!problem->empty() && fuzz::is_one_printable_line(*problem), "a problem is a line", *problem);
+    }
     return !problem;
   };
   judge(values.keys(keys));

@@ -123,8 +123,9 @@ TEST_CASE("inspect tells what a plugin exports beyond its entry, what is unique,
   const Json json = inspected("shares_one");
   CHECK_FALSE(json["exports_beyond_entry"].empty());
   bool has_libc = false;
-  for (const Json& need : json["needs"])
+  for (const Json& need : json["needs"]) {
     has_libc = has_libc || need.value("path", "").find("/libc.so") != std::string::npos;
+  }
   CHECK(has_libc);
 }
 

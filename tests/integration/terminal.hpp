@@ -51,8 +51,9 @@ class Terminal {
   std::string read() const {
     std::string all;
     std::array<char, 4096> text{};
-    for (ssize_t size = 0; (size = ::read(own_, text.data(), text.size())) > 0;)
+    for (ssize_t size = 0; (size = ::read(own_, text.data(), text.size())) > 0;) {
       all.append(text.data(), static_cast<std::size_t>(size));
+    }
     return all;
   }
 

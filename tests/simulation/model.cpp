@@ -381,8 +381,9 @@ void Model::exit(Place task, Outcome outcome, const std::string& message, const 
               .message = message});
 
   ExitAction action = ExitAction::restart;
-  if (type == TaskType::shutdown_on_exit)
+  if (type == TaskType::shutdown_on_exit) {
     action = outcome == Outcome::ok ? ExitAction::stop_host : ExitAction::fail_host;
+  }
   if (type == TaskType::detachable && outcome == Outcome::ok) action = ExitAction::discard;
   for (const ExitRule& rule : optional.exit_rules) {
     const bool outcome_fits = rule.outcomes.empty() || std::count(rule.outcomes.begin(), rule.outcomes.end(), outcome);

@@ -119,8 +119,9 @@ class Maker {
       if (optional->on_give_up == GiveUp::cooldown) optional->cooldown = units(1, 10);
     }
     if (random_.percent(30)) {
-      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;)
+      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) {
         optional->exit_rules.push_back(some_rule(has_delay(*optional)));
+      }
     }
     return optional;
   }

@@ -80,8 +80,9 @@ bool ShardSimulation::publish(Event&& event) noexcept {
   if (kind == EventKind::task_stopping) was_asked(task);
   // Told before the exit is judged, or a cooldown gives it back: part of the output, or of no account.
   const bool is_of_before = kind == EventKind::task_exited || kind == EventKind::task_gave_up;
-  if (!is_of_before && remaining_of(event) != task.model->budget(0, now_))
+  if (!is_of_before && remaining_of(event) != task.model->budget(0, now_)) {
     complain(task, "is told with a wrong budget");
+  }
   if (kind == EventKind::task_restarting) ++restarts_;
   return true;
 }
@@ -170,8 +171,9 @@ void ShardSimulation::was_asked(ShardTask& task) {
   task.stop_due_unclear = task.stop_due <= now_;  // the shard looks at it in this turn or the next
   if (!task.character.blocking) return;
   react(task);
-  if (task.call)
+  if (task.call) {
     put({.kind = Step::Kind::end_block, .time = task.over, .task = place_of(task), .execution = task.number});
+  }
 }
 
 End ShardSimulation::end_of(ShardTask& task, const Event& event) {
@@ -185,8 +187,9 @@ End ShardSimulation::end_of(ShardTask& task, const Event& event) {
     end.ending = Ending::abandoned;
     const bool runs = task.call != nullptr && !task.is_final;
     if (!task.in_call && !runs) complain(task, "is abandoned, and nothing of it runs");
-    if (!task.may_be_removed && !task.stop_due_unclear && !task.is_being_removed() && expired_ == never)
+    if (!task.may_be_removed && !task.stop_due_unclear && !task.is_being_removed() && expired_ == never) {
       complain(task, "is abandoned before its time");
+    }
     ++abandonments_;
     task.lost = true;
   } else if (task.start_failed) {
@@ -270,8 +273,9 @@ void ShardSimulation::look_at_rest() {
 }
 
 void ShardSimulation::look_at_rest(ShardTask& task) {
-  if (task.pending())
+  if (task.pending()) {
     return complain(task, "nothing instead of\n  " + to_text(task.expected[task.seen], scenario_.unit));
+  }
   tell_host_stop(task);
   const TaskState is = task.cell->life.state;
   const TaskState must_be = task.model->state(0);

@@ -164,8 +164,9 @@ void ShardSimulation::drop(std::size_t place) {
   if (!task.start_is_told) tell_start(task);
   task.drop_called = true;
   task.was_due = task.may_be_removed && task.call != nullptr;  // it is removed since it is due
-  if (task.was_due && some_are_slow_)
+  if (task.was_due && some_are_slow_) {
     task.stop_due_unclear = true;  // it may count as late, and be put off    // it is removed since it is due
+  }
   task.in_call = true;
   task.wakes = never;
   const std::uint64_t number = task.number;
@@ -206,8 +207,9 @@ void ShardSimulation::react(ShardTask& task) {
 // does not return for a while, or never. What that thread has left to do later, its predecessor's caller does.
 void ShardSimulation::stick(ShardTask& task) {
   if (!run_.fault.empty()) return;
-  if (task.random.percent(task.character.slow))
+  if (task.random.percent(task.character.slow)) {
     now_ += task.random.below(3) * scenario_.unit / 2 / shard_tick * shard_tick;
+  }
   if (depth_ == most_stuck || !task.random.percent(task.character.gets_stuck)) return;
   Tenure& tenure = shard_.tenure();
   if (!tenure.pin(tenure.look())) return complain(task, "is in a call that can't be pinned");

@@ -178,8 +178,9 @@ class Simulation final : CoordinatorPort, World {
       }
       if (real_.is_live(task) != model_.is_live(task)) return differ(input, "who is live");
     }
-    if (real_.idle() != model_.idle() || real_.at_rest() != model_.at_rest())
+    if (real_.idle() != model_.idle() || real_.at_rest() != model_.at_rest()) {
       return differ(input, "whether it is idle");
+    }
     if (model_.next_due() < real_.next_deadline()) return differ(input, "it would miss the next timer");
     if (!stop_began_) return;
     const Place one = static_cast<Place>(run_.steps % scenario_.tasks.size());

@@ -55,8 +55,9 @@ class WakerBoard {
  public:
   void put(Waker waker) { places_[next_.fetch_add(1) % size].store(waker, std::memory_order_relaxed); }
   void wake(unsigned number) const {
-    for (unsigned i = 0; i < size; ++i)
+    for (unsigned i = 0; i < size; ++i) {
       Execution::wake(places_[(i * 7 + number) % size].load(std::memory_order_relaxed));
+    }
   }
 
  private:

@@ -118,8 +118,9 @@ TEST_CASE("after a stall, calls that return within the limit are taken over for 
   over = true;
   scene.supervisor->wait();
   std::size_t returns = 0;
-  for (const std::string& line : scene.sink->logs())
+  for (const std::string& line : scene.sink->logs()) {
     returns += line.find("returned after") != std::string::npos ? 1 : 0;
+  }
   CHECK(returns <= scene.sink->count(EventKind::task_stalled));
 }
 
@@ -184,8 +185,9 @@ TEST_CASE("a storm of stalls is summed up in the log, but for each task's first 
   CHECK(told == shown + summed_up);
   CHECK(summed_up > 0);
   std::uint64_t returned = 0;
-  for (const std::string& line : scene.sink->logs())
+  for (const std::string& line : scene.sink->logs()) {
     returned += line.find("returned after") != std::string::npos ? 1 : 0;
+  }
   CHECK(returned <= shown);
 }
 

@@ -81,8 +81,9 @@ ConfigValues::Problem ConfigValues::text(const char* pointer, const char** value
   if (found.value == nullptr) return found.problem;
   if (!found.value->is_string()) return complaint(pointer, "must be a text");
   const auto& text = found.value->get_ref<const std::string&>();
-  if (size == nullptr && text.find('\0') != std::string::npos)
+  if (size == nullptr && text.find('\0') != std::string::npos) {
     return complaint(pointer, "must be a text without \\u0000");
+  }
   *value = text.c_str();
   if (size != nullptr) *size = text.size();
   return {};

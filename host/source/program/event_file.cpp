@@ -83,8 +83,9 @@ std::uint64_t events_in(std::string_view lines) {
     const std::string_view line = lines.substr(0, end);
     std::uint64_t count = 1;
     const std::size_t place = line.find(name) != std::string_view::npos ? line.find(field) : std::string_view::npos;
-    if (place != std::string_view::npos)
+    if (place != std::string_view::npos) {
       std::from_chars(line.data() + place + field.size(), line.data() + line.size(), count);
+    }
     all += count;
     lines.remove_prefix(end + 1);
   }
@@ -264,8 +265,9 @@ void EventFile::take_back_half_a_line() {
   const std::size_t whole = end_of_whole_lines();
   struct stat status {};
   const off_t ours = ::lseek(descriptor_, 0, SEEK_CUR);
-  if (whole == written_ || ::fstat(descriptor_, &status) != 0 || status.st_size != ours)
+  if (whole == written_ || ::fstat(descriptor_, &status) != 0 || status.st_size != ours) {
     return;  // not the last any more
+  }
   if (::ftruncate(descriptor_, ours - static_cast<off_t>(written_ - whole)) == 0) written_ = whole;
 }
 
@@ -307,8 +309,9 @@ std::uint64_t EventFile::take_back_unread(int wait_ms) {
   const int reader = ::open(self.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   std::string text;
   std::string piece(page, '\0');
-  for (ssize_t size = 0; (size = ::read(reader, piece.data(), piece.size())) > 0;)
+  for (ssize_t size = 0; (size = ::read(reader, piece.data(), piece.size())) > 0;) {
     text.append(piece, 0, static_cast<std::size_t>(size));
+  }
   ::close(reader);
   return events_in(text);
 }

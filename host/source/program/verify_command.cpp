@@ -134,8 +134,9 @@ void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
 
 int verify(const VerifyArguments& arguments) {
   const std::optional<std::uint64_t> time_limit = read_duration(arguments.time_limit);
-  if (!time_limit || *time_limit == 0)
+  if (!time_limit || *time_limit == 0) {
     return wrong("--time-limit: must be a duration such as \"1500ms\", \"10s\" or \"2m\"");
+  }
   const std::optional<std::string> config = read_config(arguments.config);
   if (!config) return wrong("--config: " + arguments.config.substr(1) + ": can't be read");
   const std::uint64_t seed = arguments.seed ? *arguments.seed : std::random_device()() % 1'000'000 + 1;

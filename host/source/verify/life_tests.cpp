@@ -160,8 +160,9 @@ Verdict failing_starts(TestContext& context) {
   }
   std::string text = count_words(tried, "start") + " with wrong configs: " + std::to_string(failed) +
                      " failed, and left nothing behind";
-  if (failed == 0)
+  if (failed == 0) {
     text = count_words(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
+  }
   if (is_silent) text += "; no text was given why";
   return holds(text);
 }
@@ -200,8 +201,9 @@ Verdict many_executions(TestContext& context) {
       const std::size_t more_threads = count_threads() - std::min(count_threads(), threads);
       if (more_threads >= far_too_many) return broken("5.2, 5.3", std::to_string(more_threads) + " threads" + span);
       const std::size_t more_descriptors = count_descriptors() - std::min(count_descriptors(), descriptors);
-      if (more_descriptors >= far_too_many)
+      if (more_descriptors >= far_too_many) {
         return broken("5.3", std::to_string(more_descriptors) + " descriptors" + span);
+      }
     }
     if ((i + 1) % (count / 4) == 0) samples[(i + 1) / (count / 4) - 1] = Sample::take();
   }

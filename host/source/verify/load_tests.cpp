@@ -135,8 +135,9 @@ Verdict entry_called_again(const LoadedPlugin& plugin) {
 std::string changed_descriptor(const LoadedPlugin& plugin) {
   const Entry entry = entry_of(plugin.library->path());
   const FactoryReading reading = read_factories(entry != nullptr ? entry() : nullptr);
-  if (!reading.problem.empty())
+  if (!reading.problem.empty()) {
     return "its descriptors were in order when it was loaded, and no longer are: " + reading.problem;
+  }
   if (contents_of(reading.factories) != plugin.content) {
     return "a descriptor, or a text in it, is not what it was when the plugin was loaded";
   }

@@ -137,8 +137,9 @@ Verdict polled_runs_to_its_end(TestContext& context) {
     if (outcome == Outcome::pending && execution.cell().asked_for_itself_only()) {
       outcome = follow_busy_polls(context, execution, budget);
     }
-    if (outcome == Outcome::pending && execution.cell().send_signal())
+    if (outcome == Outcome::pending && execution.cell().send_signal()) {
       outcome = poll_on(context, execution, most_polls);
+    }
     if (outcome != Outcome::pending) ++ended;
     if (outcome == Outcome::pending) ++asleep;
     polls += execution.polls();
@@ -282,8 +283,9 @@ Verdict double_wakes(TestContext& context) {
         ++polls;
         if (outcome == Outcome::pending) execution.rest(milliseconds(1));
       }
-      if (outcome == Outcome::pending)
+      if (outcome == Outcome::pending) {
         outcome = stop_polled(context, execution).has_ended ? Outcome::ok : Outcome::pending;
+      }
       execution.drop();
     }
     over = true;

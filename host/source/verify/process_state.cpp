@@ -112,8 +112,9 @@ ProcessState ProcessState::take() {
   ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   for (int signal = 1; signal < static_cast<int>(state.handlers.size()); ++signal) {
     struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) == 0)
+    if (::sigaction(signal, nullptr, &action) == 0) {
       state.handlers[static_cast<std::size_t>(signal)] = action.sa_handler;
+    }
     state.masked[static_cast<std::size_t>(signal)] = ::sigismember(&mask, signal) == 1;
   }
   const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asks
@@ -149,15 +150,17 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
     const auto kind = is_fault_signal(signal) ? Change::Kind::fault_signal : Change::Kind::signal;
-    if (before.handlers[number] != after.handlers[number])
+    if (before.handlers[number] != after.handlers[number]) {
       found.push_back({kind, "the handler of " + signal_words(signal)});
+    }
     if (before.masked[number] != after.masked[number]) {
       found.push_back({Change::Kind::signal, "the mask for " + signal_words(signal)});
     }
   }
   const auto compare = [&found](const std::string& old, const std::string& now, const char* what) {
-    if (old != now)
+    if (old != now) {
       found.push_back({Change::Kind::other, std::string(what) + " (" + old + " before, " + now + " now)"});
+    }
   };
   compare(before.locale, after.locale, "the locale");
   compare(before.umask, after.umask, "the umask");

@@ -183,8 +183,9 @@ const taskhost_services simulated_services = {
     },
     // fail
     [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
-      if (Cell* const cell = own_call(exec, "fail"))
+      if (Cell* const cell = own_call(exec, "fail")) {
         cell->fail(printable_text(judged_text(*cell, "fail", text, size), 120));
+      }
       return TASKHOST_ERROR;
     },
     // config

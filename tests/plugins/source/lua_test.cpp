@@ -132,8 +132,9 @@ TEST_CASE("a script that never asked about the stop is dropped where it waits, a
     Pipe pipe;
     FakeHost host;
     std::string text = code;
-    if (const std::size_t at = text.find("1000"); at != std::string::npos)
+    if (const std::size_t at = text.find("1000"); at != std::string::npos) {
       text.replace(at, 4, std::to_string(pipe.ends[0]));
+    }
     REQUIRE(start(host, guard + text + " print 'never'") == TASKHOST_OK);
     CHECK(host.poll() == TASKHOST_PENDING);
     host.stop = true;
