@@ -112,7 +112,7 @@ compile_all() {
   [ "$seconds" -le "$compile_budget" ] || { echo "That is too much: find what the slowest files include"; return 1; }
 }
 
-# The next Debian, in a root of its own with private mounts: what it compiles and tests is a copy of the files here.
+# The next Debian with its g++ and clang, in a root of its own with private mounts: what it compiles and tests is a copy of the files here.
 debian13_root=build/debian13
 check_debian13() {
   [ "$(id -u)" = 0 ] || die "check debian13 makes a root of its own, which only root can: sudo ./dev check debian13"
@@ -132,7 +132,10 @@ inside_debian13() {
   tracked . | tar --create --files-from - | tar --extract --directory "$root/taskhost" || return
   mount -t proc proc "$root/proc" && mount -t tmpfs tmpfs "$root/tmp" && mount --rbind /dev "$root/dev" || return
   cp /etc/resolv.conf "$root/etc/resolv.conf"
-  chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -c 'cd /taskhost && ./dev test && ./dev build'
+  chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -c '
+    cd /taskhost && ./dev test && ./dev build && apt-get install -y --no-install-recommends clang &&
+      CC=clang CXX=clang++ cmake --preset release -B build/clang -DTASKHOST_LANGUAGES=OFF && cmake --build build/clang &&
+      ctest --test-dir build/clang --output-on-failure --label-regex "^(core|host|plugins|integration)$"'
 }
 
 check() {

@@ -82,7 +82,7 @@ TEST_CASE("a message of several lines is several lines of its task, and the even
   CHECK(has_line(run.log(), {"warning [pump] failed", ": Traceback:"}));
   CHECK(has_line(run.log(), {"warning [pump]   |   File \"pump.py\""}));
   CHECK(has_line(run.log(), {"warning [pump]   | KeyError: 7"}));
-  CHECK(run.first("task_exited", "pump").message == traceback["message"]);
+  CHECK(run.first("task_exited", "pump").message == traceback["message"].get<std::string>());
 }
 
 TEST_CASE("lines that the level leaves out take no room from those that it shows") {
