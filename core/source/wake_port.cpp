@@ -39,6 +39,8 @@ Pool& pool() {
   return *instance;
 }
 
+std::atomic<void (*)()> lost_descriptor_handler{nullptr};
+
 constexpr std::uint32_t index_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker); }
 constexpr std::uint32_t generation_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker >> 32); }
 
@@ -69,6 +71,8 @@ WakePort& WakePort::acquire() {
   if (descriptor < 0) throw system_failure(errno, "eventfd2");
   return *new WakePort(descriptor);
 }
+
+void WakePort::on_lost_descriptor(void (*handler)()) noexcept { lost_descriptor_handler = handler; }
 
 void WakePort::release() noexcept {
   Pool& all = pool();
@@ -160,7 +164,8 @@ void WakePort::ring() noexcept {
   if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst)) return;
   if (!home_.is_here()) return;  // the sleeper is in another process, which shares the descriptor
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof one);  // full: it is readable already
+  if (::write(descriptor_, &one, sizeof one) >= 0 || errno != EBADF) return;  // full: it is readable already
+  if (void (*const handler)() = lost_descriptor_handler.load(); handler != nullptr) handler();
 }
 
 void WakePort::quiet() noexcept {

@@ -80,6 +80,14 @@ void end_without_memory(Host& host) noexcept {
   ::_exit(TASKHOST_RESULT_SYSTEM);
 }
 
+void end_without_descriptors() {
+  flush_process_in_handler();
+  last_words(
+      "the host can't go on: a plugin has closed descriptors that are not its own (rule 5.1); look for one that closes "
+      "all of them, such as a daemon's start does");
+  ::_exit(TASKHOST_RESULT_TASK_FAILED);
+}
+
 void guard_against_exit() {
   guarded_process = ::getpid();  // a child's own host has the handler from here as well
   set_exit_handler(on_exit);

@@ -11,6 +11,9 @@ void guard_against_exit();
 // The end where a thread of the host's can't go on: "out of memory: …" on stderr, and TASKHOST_RESULT_SYSTEM as status.
 [[noreturn]] void end_without_memory(Host& host) noexcept;
 
+// The end where a plugin has closed descriptors of the host's: which one is not known.
+[[noreturn]] void end_without_descriptors();
+
 // The one running host of this process that owns the process's signals and its end; null: none. False: there is one
 // already. Process-wide, as signals and exit are.
 bool claim_process(Host& host) noexcept;

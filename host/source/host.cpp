@@ -16,6 +16,7 @@
 #include "policy/rules.hpp"
 #include "system/last_words.hpp"
 #include "taskhost/core/system_failure.hpp"
+#include "taskhost/core/wake_port.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
 #include "text/printable.hpp"
@@ -93,6 +94,7 @@ Host::Host(HostOptions options)
   environment_.directory = absolute_directory({});
   keep_stderr();
   guard_against_exit();
+  WakePort::on_lost_descriptor(end_without_descriptors);
   if (options_.name_crashes) crashes_.emplace();
   add_to_last_flush(*this);
 }

@@ -290,6 +290,18 @@ TEST_CASE("a second signal ends the program though a task has closed the host's 
   CHECK(end.err.find("ended by a second signal") != std::string::npos);
 }
 
+TEST_CASE("a host whose descriptors a plugin has closed ends with 1 when it notices, and says so") {
+  Scene scene;
+  scene.add(edge("closes_descriptors"));
+  scene.add(task("job", "probe_blocking", "shutdown_on_exit", probe_that_ends("ok", "300ms")));
+  Command command = scene.command();
+  command.arguments = {scene.manifest_path().string()};
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(has_line(end.err, {"a plugin has closed descriptors that are not its own", "rule 5.1"}));
+}
+
 TEST_CASE("children that are forked beside a busy log, all at once, log and end as ever") {
   constexpr std::size_t children = 40;
   Scene scene;

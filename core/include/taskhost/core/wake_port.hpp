@@ -37,6 +37,9 @@ class WakePort {
   // A port for one shard, from the pool of this process; a child of it has its own, as descriptors are shared with it.
   // Throws std::system_error if the system has no descriptor left.
   static WakePort& acquire();
+  // Once in a process: called when somebody has closed a port's descriptor, so that its shard can't be woken. On the
+  // thread that has found it; does not return.
+  static void on_lost_descriptor(void (*handler)()) noexcept;
   // Gives it back. All its slots must be free.
   void release() noexcept;
 
