@@ -95,6 +95,7 @@ std::shared_ptr<Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_
 }
 
 void ShardThread::begin_stop(Nanoseconds began) {
+  shard_.port().look();  // Asio would not tell that the shard sleeps on
   boost::asio::post(shard_.context(), [this, began] { shard_.begin_stop(began); });
 }
 

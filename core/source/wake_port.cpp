@@ -1,5 +1,6 @@
 #include "taskhost/core/wake_port.hpp"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -40,6 +41,10 @@ Pool& pool() {
 }
 
 std::atomic<void (*)()> lost_descriptor_handler{nullptr};
+
+void tell_lost_descriptor() noexcept {
+  if (void (*const handler)() = lost_descriptor_handler.load(); handler != nullptr) handler();
+}
 
 constexpr std::uint32_t index_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker); }
 constexpr std::uint32_t generation_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker >> 32); }
@@ -164,8 +169,11 @@ void WakePort::ring() noexcept {
   if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst)) return;
   if (!home_.is_here()) return;  // the sleeper is in another process, which shares the descriptor
   const std::uint64_t one = 1;
-  if (::write(descriptor_, &one, sizeof one) >= 0 || errno != EBADF) return;  // full: it is readable already
-  if (void (*const handler)() = lost_descriptor_handler.load(); handler != nullptr) handler();
+  if (::write(descriptor_, &one, sizeof one) < 0 && errno == EBADF) tell_lost_descriptor();  // full: it is readable
+}
+
+void WakePort::look() const noexcept {
+  if (home_.is_here() && ::fcntl(descriptor_, F_GETFD) < 0) tell_lost_descriptor();
 }
 
 void WakePort::quiet() noexcept {

@@ -38,8 +38,10 @@ class WakePort {
   // Throws std::system_error if the system has no descriptor left.
   static WakePort& acquire();
   // Once in a process: called when somebody has closed a port's descriptor, so that its shard can't be woken. On the
-  // thread that has found it; does not return.
+  // thread that has found it, by a wake or a look; does not return.
   static void on_lost_descriptor(void (*handler)()) noexcept;
+  // [any thread]
+  void look() const noexcept;
   // Gives it back. All its slots must be free.
   void release() noexcept;
 
