@@ -86,10 +86,12 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
   }
   std::vector<std::string> places;
   for (const fs::path& directory : directories) places.push_back(quoted_path(directory.native()));
-  problem = "there is no plugin " + quoted_text(plugin) + " (" + plugin + ".so or lib" + plugin + ".so) in " +
-            word_list(places, "or") + absence_words(directories, plugin + ".so");
+  const bool is_file = plugin.ends_with(".so");
+  problem = "there is no plugin " + quoted_text(plugin) +
+            (is_file ? "" : " (" + plugin + ".so or lib" + plugin + ".so)") + " in " + word_list(places, "or") +
+            absence_words(directories, is_file ? plugin : plugin + ".so");
   const std::string script = script_hint(plugin);
-  const std::string nearest = script.empty() ? nearest_plugin(plugin, directories) : std::string();
+  const std::string nearest = script.empty() ? nearest_plugin(undecorated_library_name(plugin), directories) : std::string();
   if (!nearest.empty()) {
     problem += "; did you mean " + quoted_text(nearest) + "?";
   } else if (!script.empty()) {
