@@ -114,6 +114,48 @@ static void a_deaf_task(void) {
   REQUIRE(atomic_load(&own.drops) == 0);
 }
 
+static atomic_int is_destroyed;
+static atomic_int late_calls_returned;
+static taskhost_host* host_of_the_late;
+
+static void call_the_host_after_its_end(void* user, const taskhost_event* event) {
+  taskhost_host* host = host_of_the_late;
+  (void)user;
+  if (strcmp(event->name, "task_started") != 0) return;
+  while (!atomic_load(&is_destroyed)) pause_briefly();
+  REQUIRE(taskhost_state(host) == TASKHOST_STATE_STOPPED);
+  REQUIRE(taskhost_status(host) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_stop_task(host, "reader") == TASKHOST_RESULT_WRONG_STATE);
+  taskhost_request_stop(host);
+  taskhost_log_line(host, TASKHOST_LOG_WARNING, "too late to be read");
+  atomic_store(&late_calls_returned, 1);
+}
+
+/* Of all sizes, so that one takes the place of what was freed. */
+static void fill_freed_memory(void) {
+  size_t size;
+  for (size = 16; size < 4096; size += 16) {
+    void* volatile block = malloc(size);
+    REQUIRE(block != NULL);
+    memset(block, 'A', size);
+    free(block);
+  }
+}
+
+static void a_callback_that_outlives_its_host(void) {
+  stage self;
+  REQUIRE(taskhost_create(NULL, &self.host) == TASKHOST_RESULT_OK);
+  host_of_the_late = self.host;
+  REQUIRE(taskhost_on_event(self.host, call_the_host_after_its_end, NULL) == TASKHOST_RESULT_OK);
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  while (atomic_load(&own.starts) == 0) pause_briefly();
+  taskhost_destroy(self.host);
+  fill_freed_memory();
+  atomic_store(&is_destroyed, 1);
+  while (atomic_load(&late_calls_returned) == 0) pause_briefly();
+}
+
 static void signals_after_a_deaf_task(void) {
   const taskhost_options options = {.struct_size = sizeof options, .flags = TASKHOST_HANDLE_SIGNALS};
   struct sigaction action;
@@ -321,6 +363,7 @@ const scenario run_scenarios[] = {{"stop from a thread", run_and_stop_from_a_thr
                                   {"no tasks", no_tasks},
                                   {"a failing task", a_failing_task},
                                   {"a deaf task", a_deaf_task},
+                                  {"a callback that outlives its host", a_callback_that_outlives_its_host},
                                   {"signals after a deaf task", signals_after_a_deaf_task},
                                   {"two hosts at once", two_hosts_at_once},
                                   {"destroy a running host", destroy_a_running_host},

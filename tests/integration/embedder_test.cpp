@@ -65,6 +65,11 @@ TEST_CASE("a host whose mandatory task fails for good says so, and every executi
 TEST_CASE("a host with a deaf blocking task says that the time ran out, and its thread may go on") {
   play("a deaf task", 1);
 }
+TEST_CASE("an event callback that returns after its host was destroyed may still call it") {
+  const ProcessEnd end = end_of("a callback that outlives its host");
+  INFO(end.summary());
+  CHECK(end.status == 0);
+}
 TEST_CASE("a program has its signals back from a destroyed host that has left a thread behind") {
   play("signals after a deaf task", 1);
 }

@@ -226,8 +226,8 @@ TASKHOST_API int32_t taskhost_load_directory(taskhost_host *host, const char *pa
 /* [owner] Admits a task from a factory in the calling program. Before start. */
 TASKHOST_API int32_t taskhost_add_task(taskhost_host *host, const taskhost_task_options *task);
 
-/* [owner] The same for `count` tasks that differ in their names only, ten times as quickly. task->name is NULL; all that
- * the task has besides, what it comes after and its group too, goes for each. All are admitted, or none. */
+/* [owner] The same for `count` tasks that differ in their names only, ten times as quickly. task->name is NULL; all
+ * that the task has besides, what it comes after and its group too, goes for each. All are admitted, or none. */
 TASKHOST_API int32_t taskhost_add_tasks(taskhost_host *host, const taskhost_task_options *task,
                                         const char *const *names, size_t count);
 
@@ -291,11 +291,11 @@ TASKHOST_API int32_t taskhost_verify(const taskhost_verify_options *options,
                                      void (*on_verdict)(void *user, const taskhost_verdict *verdict), void *user,
                                      char *error, size_t error_size);
 
-/* [owner] Stops a running host first, and waits for it. NULL: no effect. Where blocking tasks were abandoned, what
- * their threads still use stays in memory. The log's receiver is not called any more after it: a call that is going on
- * has five seconds to return; if it does not, the program has to leave log_user's memory alone until its end. It waits
- * for the destructors of thread-local data that plugins left in the host's threads, however long they take (rule 5.4).
- */
+/* [owner] Stops a running host first, and waits for it. NULL: no effect. Where tasks were abandoned, or a callback has
+ * not returned, the host stays in memory, and their threads may still call it. The log's receiver is not called any
+ * more after it: a call that is going on has five seconds to return; if it does not, the program has to leave
+ * log_user's memory alone until its end. It waits for the destructors of thread-local data that plugins left in the
+ * host's threads, however long they take (rule 5.4). */
 TASKHOST_API void taskhost_destroy(taskhost_host *host);
 
 #ifdef __cplusplus

@@ -19,8 +19,8 @@
 #include "taskhost_version.hpp"
 
 struct taskhost_host {
-  explicit taskhost_host(taskhost::HostOptions options) : host(std::make_shared<taskhost::Host>(std::move(options))) {}
-  std::shared_ptr<taskhost::Host> host;  // shared only to be left behind where its threads can't be ended
+  explicit taskhost_host(taskhost::HostOptions options) : host(std::move(options)) {}
+  taskhost::Host host;
   std::string error;
   std::string text;
 };
@@ -51,7 +51,7 @@ template <class Body>
 int32_t guarded(taskhost_host* host, Body&& body) noexcept {
   if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
   try {
-    if (host->host->is_elsewhere()) {
+    if (host->host.is_elsewhere()) {
       host->error =
           "this process was forked after the host had been created, and has none of its threads: create it "
           "after the fork";
@@ -102,10 +102,10 @@ HostError add(taskhost::Host& host, const taskhost_task_options& given, std::spa
 }
 
 int32_t operate(taskhost_host* host, const char* name, taskhost::Operation operation) noexcept {
-  if (host == nullptr || host->host->is_elsewhere()) return TASKHOST_RESULT_WRONG_STATE;
+  if (host == nullptr || host->host.is_elsewhere()) return TASKHOST_RESULT_WRONG_STATE;
   if (name == nullptr) return TASKHOST_RESULT_UNKNOWN_TASK;
   try {
-    return host->host->operate(name, operation);
+    return host->host.operate(name, operation);
   } catch (const std::bad_alloc&) {
     return TASKHOST_RESULT_NO_MEMORY;
   } catch (...) {
@@ -143,25 +143,25 @@ const char* taskhost_error(const taskhost_host* host) {
 }
 
 int32_t taskhost_load_file(taskhost_host* host, const char* path) {
-  return guarded(host, [&] { return path != nullptr ? host->host->load_file(path) : bad_argument("no path"); });
+  return guarded(host, [&] { return path != nullptr ? host->host.load_file(path) : bad_argument("no path"); });
 }
 
 int32_t taskhost_load_text(taskhost_host* host, const char* text, size_t size, const char* directory) {
   return guarded(host, [&] {
     if (text == nullptr && size != 0) return bad_argument("no text");
-    return host->host->load_text(std::string_view(text, size), directory != nullptr ? directory : "");
+    return host->host.load_text(std::string_view(text, size), directory != nullptr ? directory : "");
   });
 }
 
 int32_t taskhost_load_directory(taskhost_host* host, const char* path) {
-  return guarded(host, [&] { return path != nullptr ? host->host->load_directory(path) : bad_argument("no path"); });
+  return guarded(host, [&] { return path != nullptr ? host->host.load_directory(path) : bad_argument("no path"); });
 }
 
 int32_t taskhost_add_task(taskhost_host* host, const taskhost_task_options* task) {
   return guarded(host, [&] {
     if (task == nullptr) return bad_argument("no task");
     const taskhost_task_options given = complete(task);
-    return add(*host->host, given, {&given.name, 1});
+    return add(host->host, given, {&given.name, 1});
   });
 }
 
@@ -177,16 +177,16 @@ int32_t taskhost_add_tasks(taskhost_host* host, const taskhost_task_options* tas
     if (missing != wanted.end()) {
       return bad_argument("names[" + std::to_string(missing - wanted.begin()) + "] is NULL");
     }
-    return add(*host->host, given, wanted);
+    return add(host->host, given, wanted);
   });
 }
 
-size_t taskhost_task_count(const taskhost_host* host) { return host != nullptr ? host->host->task_count() : 0; }
+size_t taskhost_task_count(const taskhost_host* host) { return host != nullptr ? host->host.task_count() : 0; }
 
 int32_t taskhost_on_event(taskhost_host* host, void (*callback)(void*, const taskhost_event*), void* user) {
   return guarded(host, [&] {
     if (callback == nullptr) return bad_argument("no callback");
-    return host->host->subscribe([callback, user](const taskhost::EventLog::Record& record) {
+    return host->host.subscribe([callback, user](const taskhost::EventLog::Record& record) {
       const taskhost_event event = {
           sizeof(taskhost_event), record.more ? 1u : 0u, record.sequence, record.name.data(), record.task,
           record.json.data(),     record.json.size(),
@@ -197,13 +197,13 @@ int32_t taskhost_on_event(taskhost_host* host, void (*callback)(void*, const tas
 }
 
 int32_t taskhost_start(taskhost_host* host) {
-  return guarded(host, [&] { return host->host->start(); });
+  return guarded(host, [&] { return host->host.start(); });
 }
 
 int32_t taskhost_wait(taskhost_host* host) {
   return guarded(host, [&]() -> HostError {
-    if (!host->host->running()) return {TASKHOST_RESULT_WRONG_STATE, "the host is not running"};
-    return {host->host->wait(), {}};
+    if (!host->host.running()) return {TASKHOST_RESULT_WRONG_STATE, "the host is not running"};
+    return {host->host.wait(), {}};
   });
 }
 
@@ -214,7 +214,7 @@ int32_t taskhost_run(taskhost_host* host) {
 }
 
 void taskhost_request_stop(taskhost_host* host) {
-  if (host != nullptr) host->host->request_stop();
+  if (host != nullptr) host->host.request_stop();
 }
 
 int32_t taskhost_stop_task(taskhost_host* host, const char* name) {
@@ -228,12 +228,12 @@ int32_t taskhost_restart_task(taskhost_host* host, const char* name) {
 }
 
 int32_t taskhost_state(const taskhost_host* host) {
-  return host != nullptr ? host->host->state() : TASKHOST_STATE_CREATED;
+  return host != nullptr ? host->host.state() : TASKHOST_STATE_CREATED;
 }
 
 int32_t taskhost_status(const taskhost_host* host) {
-  if (host == nullptr || host->host->state() != TASKHOST_STATE_STOPPED) return TASKHOST_RESULT_WRONG_STATE;
-  return host->host->status();
+  if (host == nullptr || host->host.state() != TASKHOST_STATE_STOPPED) return TASKHOST_RESULT_WRONG_STATE;
+  return host->host.status();
 }
 
 int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, const char** text) {
@@ -256,41 +256,40 @@ int32_t taskhost_explain(taskhost_host* host, int32_t format, const char** text)
   return guarded(host, [&]() -> HostError {
     if (text == nullptr) return bad_argument("nowhere to put the text");
     *text = "";
-    HostError error = host->host->explain(format == TASKHOST_LOG_FORMAT_JSON, host->text);
+    HostError error = host->host.explain(format == TASKHOST_LOG_FORMAT_JSON, host->text);
     if (error.code == TASKHOST_RESULT_OK) *text = host->text.c_str();
     return error;
   });
 }
 
 void taskhost_log_line(taskhost_host* host, int32_t level, const char* text) {
-  if (host == nullptr || host->host->is_elsewhere() || text == nullptr || level < TASKHOST_LOG_TRACE ||
+  if (host == nullptr || host->host.is_elsewhere() || text == nullptr || level < TASKHOST_LOG_TRACE ||
       level > TASKHOST_LOG_ERROR)
     return;
-  host->host->log().write(taskhost::LogLevel{level}, nullptr, text);
+  host->host.log().write(taskhost::LogLevel{level}, nullptr, text);
 }
 
 void taskhost_destroy(taskhost_host* host) {
   if (host == nullptr) return;
   try {
-    if (host->host->is_elsewhere()) {
-      taskhost::Supervisor::leak(host->host);  // its threads, locks and descriptors are the parent's
-      delete host;
-      return;
+    if (!host->host.is_elsewhere()) {
+      if (host->host.running()) {
+        host->host.request_stop();
+        host->host.wait();
+      }
+      if (!host->host.must_stay()) {
+        delete host;
+        return;
+      }
+      host->host.release_signals();
+      host->host.log().flush();
+      host->host.log().close();
     }
-    if (host->host->running()) {
-      host->host->request_stop();
-      host->host->wait();
-    }
-    if (host->host->must_stay()) {
-      host->host->release_signals();
-      host->host->log().flush();
-      host->host->log().close();
-      taskhost::Supervisor::leak(host->host);
-    }
+    // Whole, for whoever still holds it: a callback that has not returned, or the parent of this child.
+    taskhost::Supervisor::leak(std::shared_ptr<void>(host, [](void*) {}));
   } catch (...) {
     // Out of memory or threads at the very end: what is left, the process's end takes.
   }
-  delete host;
 }
 
 }  // extern "C"
