@@ -31,7 +31,8 @@ OwnedDescriptor duplicate_waitable(int descriptor) noexcept {
   if (::fstat(descriptor, &status) != 0) return {};
   if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return {};  // as with devices
   if ((S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) && !is_waitable_device(descriptor)) return {};
-  return OwnedDescriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+  // A task may have closed one of the standard streams, and another print to it.
+  return OwnedDescriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 DescriptorWatch::DescriptorWatch(boost::asio::io_context& context, TaskCell& cell, int descriptor,

@@ -15,6 +15,7 @@
 #include "policy/explanation.hpp"
 #include "policy/rules.hpp"
 #include "system/last_words.hpp"
+#include "system/own_descriptor.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "taskhost/core/wake_port.hpp"
 #include "taskhost/taskhost.h"
@@ -48,6 +49,7 @@ HostError manifest_error(const std::string& text) { return {TASKHOST_RESULT_BAD_
 HostError state_error(const std::string& text) { return {TASKHOST_RESULT_WRONG_STATE, text}; }
 
 int new_eventfd() {
+  open_standard_streams();
   const int descriptor = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (descriptor < 0) throw system_failure(errno, "eventfd2");
   return descriptor;
@@ -343,6 +345,7 @@ void Host::make_supervisor() {
   options.seed = options_.seed != 0 ? options_.seed : manifest_.seed;
   options.complete_events = events_->has_subscribers();
   options.no_memory = [this] { end_without_memory(*this); };
+  open_standard_streams();  // the program may have closed them since, as daemons do
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
   settle_stop_timeouts();
   supervisor_->add(tasks_.take());

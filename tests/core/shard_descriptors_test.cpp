@@ -200,6 +200,15 @@ TEST_CASE("the host's duplicates are closed when a shard goes before it looked a
   CHECK(open_descriptors() == before + 2);
 }
 
+TEST_CASE("the host's duplicate does not take the place of a standard stream that was closed") {
+  const Connection connection;
+  const OwnedDescriptor kept(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  ::close(STDIN_FILENO);
+  const int duplicate = duplicate_waitable(connection.own()).get();
+  if (kept) ::dup2(kept.get(), STDIN_FILENO);
+  CHECK(duplicate > STDERR_FILENO);
+}
+
 TEST_CASE("a device that is always ready can't be waited for") {
   for (const char* const device : {"/dev/null", "/dev/zero"}) {
     const OwnedDescriptor descriptor(::open(device, O_RDWR | O_CLOEXEC));

@@ -114,6 +114,42 @@ static void a_deaf_task(void) {
   REQUIRE(atomic_load(&own.drops) == 0);
 }
 
+static int is_null_device(int descriptor) {
+  char path[64];
+  char target[64];
+  ssize_t size;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  size = readlink(path, target, sizeof target - 1);
+  if (size < 0) return 0;
+  target[size] = '\0';
+  return strcmp(target, "/dev/null") == 0;
+}
+
+static void close_standard_streams(void) {
+  int descriptor;
+  for (descriptor = 0; descriptor <= 2; ++descriptor) close(descriptor);
+}
+
+static int all_standard_streams_are_null_devices(void) {
+  return is_null_device(0) && is_null_device(1) && is_null_device(2);
+}
+
+/* What is printed there must not reach what the host has opened. */
+static void closed_standard_streams(void) {
+  stage self;
+  close_standard_streams();
+  REQUIRE(taskhost_create(NULL, &self.host) == TASKHOST_RESULT_OK);
+  REQUIRE(all_standard_streams_are_null_devices());
+  REQUIRE(write(2, "warning\n", 8) < 0);
+  close_standard_streams();
+  REQUIRE(add(&self, "reader", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_OK);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  REQUIRE(all_standard_streams_are_null_devices());
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_OK);
+  taskhost_destroy(self.host);
+}
+
 static atomic_int is_destroyed;
 static atomic_int late_calls_returned;
 static taskhost_host* host_of_the_late;
@@ -359,6 +395,7 @@ const scenario run_scenarios[] = {{"stop from a thread", run_and_stop_from_a_thr
                                   {"many times", run_many_times},
                                   {"stop from a signal handler", stop_from_a_signal_handler},
                                   {"stop from an event callback", stop_from_an_event_callback},
+                                  {"closed standard streams", closed_standard_streams},
                                   {"stop before the start", stop_before_the_start},
                                   {"no tasks", no_tasks},
                                   {"a failing task", a_failing_task},

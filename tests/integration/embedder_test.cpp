@@ -58,6 +58,9 @@ TEST_CASE("a C program stops its host from an event callback") { play("stop from
 TEST_CASE("a host that was asked to stop before its start stops as soon as it has started") {
   play("stop before the start", 1);
 }
+TEST_CASE("no descriptor of a host's takes the place of a standard stream that the program has closed") {
+  CHECK(end_of("closed standard streams").status == 0);
+}
 TEST_CASE("a host without tasks is done at once") { play("no tasks", 1); }
 TEST_CASE("a host whose mandatory task fails for good says so, and every execution was dropped") {
   play("a failing task", 1);

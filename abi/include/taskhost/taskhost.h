@@ -205,7 +205,8 @@ typedef struct taskhost_verdict {
 TASKHOST_API const char *taskhost_version(void);
 
 /* [any-thread] A new host in *host, to be given to taskhost_destroy. `options` may be NULL. On failure *host is NULL;
- * BAD_MANIFEST for a wrong option, SYSTEM, NO_MEMORY; taskhost_error(NULL) has the text. */
+ * BAD_MANIFEST for a wrong option, SYSTEM, NO_MEMORY; taskhost_error(NULL) has the text. Of the descriptors 0 to 2,
+ * create and start make those that are closed /dev/null: what is printed there must not reach the host's own. */
 TASKHOST_API int32_t taskhost_create(const taskhost_options *options, taskhost_host **host);
 
 /* [owner] What the last failed call on this host found wrong: one fault a line, "" if nothing. Never NULL. For a NULL

@@ -1,13 +1,11 @@
 #include "program/cli.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -27,6 +25,7 @@
 #include "program/starter.hpp"
 #include "program/verify_command.hpp"
 #include "system/last_words.hpp"
+#include "system/own_descriptor.hpp"
 #include "taskhost/taskhost.h"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
@@ -226,14 +225,6 @@ void add_run_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--shards", arguments.shards, "number of event loops, 1 to 256 (default: one a processor)")
       ->check(CLI::Range(1, 256))
       ->type_name("N");
-}
-
-// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those. What is
-// written to a closed one fails, as it would have.
-void open_standard_streams() {
-  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);  // the lowest free
-  }
 }
 
 constexpr const char* footer =

@@ -18,6 +18,14 @@ inline int duplicate_out_of_reach(int descriptor) noexcept {
   return ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
+// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those. What is
+// written to a closed one fails, as it would have.
+inline void open_standard_streams() noexcept {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);  // the lowest free
+  }
+}
+
 // Whether it is ready for these events of poll(2) within so many milliseconds (-1: waits). Where that can't be asked,
 // as once a task has set RLIMIT_NOFILE to 0, it is taken for ready after a moment, and the call on it shows.
 // Async-signal-safe.
