@@ -198,7 +198,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
   void operate(std::size_t task, Operation operation) {
-    if (!started_ || task >= task_count_) return;
+    if (!prepared_ || task >= task_count_) return;
     const auto index = static_cast<std::uint32_t>(task);
     if (coordinated_.is_coordinated(index)) {
       boost::asio::post(control_, [this, index, operation] { coordinated_.operate(index, operation); });
@@ -470,10 +470,10 @@ class Supervisor::Implementation final : public ShardOwner {
   CoordinatedTasks coordinated_;
   std::promise<bool> go_;
   std::thread control_thread_;
-  bool prepared_ = false;
+  std::atomic<bool> prepared_{false};
   bool cancelled_ = false;
   bool waited_ = false;
-  std::atomic<bool> started_{false};  // and not waited for
+  bool started_ = false;  // and not waited for
 
   std::mutex mutex_;  // the first cause
   StopCause cause_;   // constant once stopping_

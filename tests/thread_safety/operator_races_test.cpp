@@ -192,13 +192,11 @@ TEST_CASE("a task that an operator starts again when it was the last one runs, o
   CHECK(revived != 0);
 }
 
-TEST_CASE("operators do nothing before the start, and after the end") {
+TEST_CASE("operators do nothing before a host is prepared, and after its end") {
   RecordingSink sink;
   SteadyClock clock;
   Supervisor supervisor({}, sink, clock);
   supervisor.add({"t", TaskFn(stepping(obey)), mandatory(10s)});
-  supervisor.operate(0, Operation::stop);
-  supervisor.prepare();
   supervisor.operate(0, Operation::stop);
   supervisor.start();
   REQUIRE(comes_true([&] { return sink.count(EventKind::task_started) == 1; }));
@@ -206,4 +204,27 @@ TEST_CASE("operators do nothing before the start, and after the end") {
   supervisor.wait();
   supervisor.operate(0, Operation::start);
   CHECK(sink.lines("t") == Lines{"t started 1", "t stopping 1", "t stopped 1"});
+}
+
+TEST_CASE("an operator's order between a host's preparation and its start is carried out after the start") {
+  for (const bool related : {false, true}) {
+    RecordingSink sink;
+    SteadyClock clock;
+    Supervisor supervisor({}, sink, clock);
+    TaskList tasks;
+    for (const char* const name : {"first", "t"}) tasks.add(name, TaskFn(stepping(obey)), mandatory(10s));
+    if (related) tasks.relations.push_back({1, {0}, {}});
+    supervisor.add(std::move(tasks));
+    supervisor.prepare();
+    supervisor.operate(1, Operation::stop);
+    supervisor.start();
+    REQUIRE(comes_true([&] { return sink.count(EventKind::task_started, "first") == 1; }));
+    supervisor.operate(0, Operation::restart);  // behind the other one
+    REQUIRE(comes_true([&] { return sink.count(EventKind::task_started, "first") == 2; }));
+    CHECK(comes_true(
+        [&] { return sink.count(EventKind::task_started, "t") == sink.count(EventKind::task_stopped, "t"); }));
+    supervisor.request_stop({});
+    CHECK(supervisor.wait() == HostResult::success);
+    CHECK(starts_match_ends(sink));
+  }
 }

@@ -82,7 +82,7 @@ class Supervisor {
   HostResult wait();
 
   // [any thread] An operator's wish for one task, by its number. Charges nothing. What comes of it is told by events.
-  // Does nothing before start, and once the host stops.
+  // Does nothing before prepare, and once the host stops; before start it waits for that.
   void operate(std::size_t task, Operation operation);
   // [any thread] After start: the number and the name of each task, in no order. Names live as long as this.
   void for_each_name(const std::function<void(std::size_t, const char*)>& function) const;
