@@ -45,6 +45,10 @@ ForkMark::ForkMark(Tenure& tenure) noexcept {
 ForkMark::~ForkMark() { thread_tenure = nullptr; }
 
 void end_forked_child(const TaskCell* cell) noexcept {
+  end_forked_child(cell != nullptr ? "task" : nullptr, cell != nullptr ? cell->name() : nullptr);
+}
+
+void end_forked_child(const char* what, const char* name) noexcept {
   sigset_t stop;
   ::sigemptyset(&stop);
   ::sigaddset(&stop, SIGTTOU);
@@ -53,8 +57,9 @@ void end_forked_child(const TaskCell* cell) noexcept {
   std::array<char, 512> line;
   const int size = std::snprintf(
       line.data(), line.size(),
-      "taskhost: a child process that %s%.256s%s forked returned into the host, and ends here (rule 3.14)\n",
-      cell != nullptr ? "task '" : "a handler", cell != nullptr ? cell->name() : "", cell != nullptr ? "'" : "");
+      "taskhost: a child process that %s%s%.256s%s forked returned into the host, and ends here (rule 3.14)\n",
+      name != nullptr ? what : "a handler", name != nullptr ? " '" : "", name != nullptr ? name : "",
+      name != nullptr ? "'" : "");
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), static_cast<std::size_t>(size));
   ::_exit(exit_status);
 }

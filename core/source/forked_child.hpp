@@ -16,7 +16,7 @@ class ForkMark {
   ForkMark& operator=(const ForkMark&) = delete;
 };
 
-// Says which task forked it; null: a handler.
+// Null: a handler forked it.
 [[noreturn]] void end_forked_child(const TaskCell* cell) noexcept;
 
 }  // namespace taskhost

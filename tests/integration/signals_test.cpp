@@ -388,6 +388,18 @@ TEST_CASE("a child that returns from a task's call ends there, with a line that 
   CHECK(lines_with(run.log(), {"a child process that task 'child_returns' forked returned into the host"}).size() == 1);
 }
 
+TEST_CASE("a child that a library's constructor forks ends there, with a line that names the library") {
+  Command command;
+  command.program = program_path();
+  command.arguments = {"inspect", "--json", test_plugin_path("load_forks").string()};
+  Process process(command);
+  CHECK(process.wait().status == 0);
+  CHECK(eventually([&] {
+    return has_line(process.err(), {"plugin", "load_forks.so' forked returned into the host"});
+  }));
+  CHECK(Json::accept(process.out()));  // one object, told once
+}
+
 TEST_CASE("in a child that a task forked the services return at once and do nothing, and its log lines are marked") {
   const auto* const plugin = GENERATE("child_calls", "child_calls_blocking");
   Scene scene;

@@ -17,6 +17,7 @@
 #include "plugin/finder.hpp"
 #include "plugin/neighbours.hpp"
 #include "system/exit_handler.hpp"
+#include "taskhost/core/home_process.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -126,6 +127,10 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     return loading;
   }
 
+  const HomeProcess home;
+  const auto end_child = [&] {
+    if (!home.is_here()) end_forked_child("plugin", path.c_str());
+  };
   const LoadingMark mark(path.c_str());
   std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
   plugin->path_ = path;
@@ -138,6 +143,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     std::error_code error;
     const std::uint64_t libraries_before = libraries_loaded();
     const bool is_open = open_in_loader(whole.string());
+    end_child();
     if (is_open) plugin->library_.load(whole, error, mode);
     if (!is_open || error) {
       const std::string words = loader_words(whole.string());
@@ -153,8 +159,10 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     // What is destroyed at exit must not be so beside tasks that use it: the one who exits is named before.
     if (is_new) renew_exit_handler();
     const auto entry = plugin->library_.get<const taskhost_factory*()>(TASKHOST_ENTRY_NAME);
-    FactoryReading reading = read_factories(entry());
+    const taskhost_factory* const first = entry();
+    end_child();
     if (is_new) renew_exit_handler();
+    FactoryReading reading = read_factories(first);
     loading.problem = std::move(reading.problem);
     plugin->factories_ = std::move(reading.factories);
   } catch (const Shortage& shortage) {

@@ -34,6 +34,10 @@ const struct TakesLong {
     std::this_thread::sleep_for(std::chrono::seconds(2));  // goes on after a signal
   }
 } takes_long;
+#elif defined(EDGE_LOAD_FORKS)
+const struct Forks {
+  Forks() { (void)!::fork(); }
+} forks;
 #elif defined(EDGE_GLOBAL_DESTROYED)
 const struct Global {
   ~Global() { std::fputs("the global is destroyed\n", stderr); }

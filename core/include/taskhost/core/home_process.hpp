@@ -20,4 +20,8 @@ class HomeProcess {
   unsigned forks_at_start_;
 };
 
+// [any thread, async-signal-safe] For a child that has returned into what is its parent's: says on stderr whose it is,
+// such as "task 't'", and ends it.
+[[noreturn]] void end_forked_child(const char* what, const char* name) noexcept;
+
 }  // namespace taskhost
