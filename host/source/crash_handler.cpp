@@ -124,9 +124,12 @@ void on_crash(int number, siginfo_t* info, void* context) {
   const auto crash =
       std::find_if(crashes.begin(), crashes.end(), [number](const Crash& one) { return one.number == number; });
   const struct sigaction& before = former[static_cast<std::size_t>(crash - crashes.begin())];
+  const bool is_ignored = (before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_IGN;
+  // What the system raises for an instruction can't be ignored, and abort() does not let itself be.
+  const bool is_sent = info->si_code <= 0 && !(number == SIGABRT && info->si_pid == ::getpid());
+  if (is_ignored && (is_sent || number == SIGXCPU)) return;
   const int kept_error = errno;
-  const bool is_default =
-      (before.sa_flags & SA_SIGINFO) == 0 && (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN);
+  const bool is_default = is_ignored || ((before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_DFL);
   // A child that a plugin forked has its own crash.
   if (owner.load() == ::getpid() && (is_default || is_of_the_host()) && is_to_be_told(is_default)) {
     flush_process_in_handler();
@@ -148,7 +151,9 @@ void on_crash(int number, siginfo_t* info, void* context) {
     teller.compare_exchange_strong(self, 0);  // it goes on
     return;
   }
-  ::sigaction(number, &before, nullptr);
+  struct sigaction end = before;
+  end.sa_handler = SIG_DFL;
+  ::sigaction(number, &end, nullptr);
   if (!crash->comes_again || info->si_code <= 0) ::raise(number);
 }
 

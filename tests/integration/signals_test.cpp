@@ -86,6 +86,19 @@ TEST_CASE("a signal that was ignored when the host was started stays ignored") {
   CHECK(running.finish().status() == 0);
 }
 
+TEST_CASE("a signal of a crash that was ignored, and that somebody sends, stays ignored") {
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Running running = scene.start(through_shell(scene, "trap '' SEGV"));
+  running.wait_for("task_started", "reader");
+  running.send(SIGSEGV);
+  wait_out_one_request();
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK_FALSE(has_line(run.log(), {"SIGSEGV"}));
+}
+
 TEST_CASE("a signal that was blocked when the host was started stops it all the same") {
   const int signal = GENERATE(SIGTERM, SIGINT, SIGHUP);
   Scene scene;
