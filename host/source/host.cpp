@@ -155,6 +155,10 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
                      std::vector<Fault> faults) {
   if (HostError late = too_late("load a manifest before"); late.code != 0) return late;
   if (loaded_) return state_error("a manifest is loaded already; a host takes one");
+  std::error_code no_directory;
+  if ((void)fs::current_path(no_directory); no_directory && directory.is_relative()) {
+    return manifest_error("the working directory can't be told: " + no_directory.message());
+  }
   environment_.directory = absolute_directory(directory);
   // All paths are settled before anything is loaded, as a library may change the working directory.
   PluginSearch search;

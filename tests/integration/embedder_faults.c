@@ -175,6 +175,7 @@ static void null_hosts(void) {
 }
 
 static void wrong_options(void) {
+  static const char* const no_directory = NULL;
   taskhost_options options;
   taskhost_host* host = (taskhost_host*)&options;
   memset(&options, 0, sizeof options);
@@ -191,6 +192,13 @@ static void wrong_options(void) {
   memset(&options, 0, sizeof options);
   options.struct_size = sizeof options;
   options.flags = 0x80000000u;
+  REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(host == NULL);
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.plugin_dir_count = 1;
+  REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
+  options.plugin_dirs = &no_directory;
   REQUIRE(taskhost_create(&options, &host) == TASKHOST_RESULT_BAD_MANIFEST);
   REQUIRE(host == NULL);
 }

@@ -58,6 +58,7 @@ Result bad_option(const std::string& words) { return {TASKHOST_RESULT_BAD_MANIFE
 Result read_options(const taskhost_verify_options& given, Options& options) {
   if (given.plugin == nullptr) return bad_option("no plugin");
   if (given.test_count != 0 && given.tests == nullptr) return bad_option("no names of tests");
+  if (std::count(given.tests, given.tests + given.test_count, nullptr) != 0) return bad_option("a test without a name");
   options.plugin = given.plugin;
   if (given.task != nullptr) options.task = given.task;
   if (given.config != nullptr) options.config = given.config;
