@@ -78,8 +78,9 @@ extern "C" {
  * before stays so unless a task subscribes to it. A second SIGINT or SIGTERM ends the process with status 4 within a
  * second or so, until the host is destroyed; two within a second are one, but for a terminal's. SIGPIPE does nothing
  * from then on; the other signals have their former actions again when the host is destroyed, whatever threads it
- * leaves behind. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals stay the
- * program's. In a process with the id 1, orphans are the program's to reap.
+ * leaves behind; one that came when no host was to act on it any more, as after a load that has failed or between wait
+ * and destroy, is dropped. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals
+ * stay the program's. In a process with the id 1, orphans are the program's to reap.
  *
  * A plugin that calls exit or quick_exit ends the process with status 1. So does any thread while the host runs that
  * may be a plugin's, and a signal handler on one that is in run or wait. The main thread, and the one that loaded or
@@ -91,7 +92,8 @@ extern "C" {
  * task or the library that is being loaded; then what was set for it before follows. If that is a handler, such as a
  * runtime's, which may recover, a crash outside of tasks, loads and the host's threads is left to it and not told. From
  * create to destroy. The thread that creates the host, and those that it makes later, do not block these signals from
- * then on. TASKHOST_HANDLE_SIGNALS has it, too. */
+ * then on. A thread of a plugin's own that has used up its stack is told only if it has another one (sigaltstack).
+ * TASKHOST_HANDLE_SIGNALS has it, too. */
 #define TASKHOST_NAME_CRASHES 2u
 
 /* States of a host. */
