@@ -1,5 +1,8 @@
 // Where the program's standard streams and its events lead to.
+#include <fcntl.h>
+
 #include <csignal>
+#include <fstream>
 #include <string>
 
 #include "scene.hpp"
@@ -106,6 +109,25 @@ TEST_CASE("events that nobody reads do not end the program") {
   const ProcessEnd end = Process(command).wait();
   INFO(end.summary());
   CHECK(end.status == 1);
+}
+
+TEST_CASE("programs that a task starts do not inherit the descriptor that events go to") {
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  command.arguments[2] = "/dev/fd/3";
+  command.arguments.insert(command.arguments.begin(),
+                           {"-c", "exec \"$0\" \"$@\" 3>" + scene.events_path().string(), command.program.string()});
+  command.program = "/bin/sh";
+  Running running = scene.start(command);
+  running.wait_for("task_started", "reader");
+  std::ifstream file("/proc/" + std::to_string(running.process().id()) + "/fdinfo/3");
+  std::string word;
+  while (file >> word && word != "flags:") continue;
+  REQUIRE(file >> word);
+  CHECK((std::stoul(word, nullptr, 8) & O_CLOEXEC) != 0);
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
 }
 
 TEST_CASE("few descriptors are enough for a few tasks") {

@@ -130,6 +130,8 @@ void EventFile::take_stream(int stream) {
   // Whoever shortens or writes to the file meanwhile gets no hole, and no line in the midst of another.
   if (is_regular_) ::fcntl(descriptor_, F_SETFL, flags | O_APPEND);
   if (stream == STDOUT_FILENO) ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  // A program that a task starts and that lives on would keep the reader from the end.
+  if (stream > STDERR_FILENO) ::fcntl(stream, F_SETFD, FD_CLOEXEC);
 }
 
 bool EventFile::open_path() {
