@@ -1,7 +1,11 @@
 // `taskhost verify`: it finds out each plugin of the collection that breaks a rule, and passes each that breaks none.
 #include <algorithm>
 #include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -326,4 +330,28 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
     CHECK(end.out.empty());
     CHECK(has_line(end.err, {path}));
   }
+}
+
+TEST_CASE("a verification that is ended by a signal leaves none of the plugin's processes behind") {
+  const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
+  const TemporaryDirectory directory;
+  const std::string plugin = (directory / "leaves_child.so").string();  // by this name its processes are known
+  std::filesystem::copy_file(test_plugin_path("leaves_child"), plugin);
+  const auto count = [&] {
+    std::size_t found = 0;
+    for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(process.path() / "cmdline");
+      const std::string words((std::istreambuf_iterator<char>(file)), {});
+      if (words.find(plugin) != std::string::npos) ++found;
+    }
+    return found;
+  };
+  Command command;
+  command.program = program_path();
+  command.arguments = {"verify", "--test", "stop-at-any-time", plugin};
+  Process process(command);
+  CHECK(eventually([&] { return count() > 2; }));  // itself, its test, and what that has left
+  process.send(signal);
+  CHECK(process.wait().signal == signal);
+  CHECK(eventually([&] { return count() == 0; }, std::chrono::seconds(10)));
 }

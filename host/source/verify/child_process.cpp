@@ -71,6 +71,38 @@ void keep_the_end(std::string& output) {
   if (output.size() > 2 * kept_output) output.erase(0, output.size() - kept_output);
 }
 
+// Those that would end this process wait until what the plugin has started is ended, as nobody else does that.
+class HeldSignals {
+ public:
+  HeldSignals() noexcept {
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &former_);
+    ::sigemptyset(&held_);
+    for (const int number : numbers) {
+      struct sigaction action {};
+      const bool ends_us = ::sigaction(number, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
+                           action.sa_handler == SIG_DFL;
+      if (ends_us && ::sigismember(&former_, number) == 0) ::sigaddset(&held_, number);
+    }
+    ::pthread_sigmask(SIG_BLOCK, &held_, nullptr);
+  }
+  ~HeldSignals() { release(); }
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+  void release() const noexcept { ::pthread_sigmask(SIG_SETMASK, &former_, nullptr); }
+  bool one_has_come() const noexcept {
+    sigset_t pending;
+    ::sigpending(&pending);
+    return std::any_of(numbers.begin(), numbers.end(), [&](int number) {
+      return ::sigismember(&held_, number) == 1 && ::sigismember(&pending, number) == 1;
+    });
+  }
+
+ private:
+  static constexpr std::array<int, 4> numbers = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+  sigset_t former_;
+  sigset_t held_;
+};
+
 Progress* progress_of_child = nullptr;
 
 // Handlers run on the thread that called exit.
@@ -79,11 +111,12 @@ void on_process_exit(int status, void* /*unused*/) {
   ::_exit(status);
 }
 
-[[noreturn]] void be_child(Progress& progress, const Pipe& messages, const Pipe& output, pid_t parent,
-                           const std::function<void(const Reporter&)>& body) {
+[[noreturn]] void be_child(const HeldSignals& held, Progress& progress, const Pipe& messages, const Pipe& output,
+                           pid_t parent, const std::function<void(const Reporter&)>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
   ::setpgid(0, 0);  // so that what the plugin starts goes with it
+  held.release();
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::signal(SIGPIPE, SIG_IGN);  // as in the program
@@ -141,11 +174,12 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   new (&progress) Progress;
   Pipe messages;
   Pipe output;
+  const HeldSignals held;
   const auto started = Clock::now();
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) throw std::system_error(errno, std::generic_category(), "no process");
-  if (child == 0) be_child(progress, messages, output, parent, body);
+  if (child == 0) be_child(held, progress, messages, output, parent, body);
   messages.write.close();
   output.write.close();
   for (const Descriptor* end : {&messages.read, &output.read}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
@@ -166,8 +200,8 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     if (!take(output.read, end.output)) output.read.close();
     keep_the_end(end.output);
     if (has_ended) break;
-    if (Clock::now() - started >= limit) {
-      end.was_late = true;
+    end.was_late = Clock::now() - started >= limit;
+    if (end.was_late || held.one_has_come()) {
       ::kill(child, SIGKILL);
       break;
     }
