@@ -2,26 +2,31 @@
  * stopped. For demonstrations of what task types and budgets mean. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
 
-#include "plugin_support/config.h"
-
 typedef struct flaky {
-  uint64_t deadline; /* TASKHOST_NEVER: this execution does not fail */
-  char message[256];
+  uint64_t deadline;   /* TASKHOST_NEVER: this execution does not fail */
+  const char* message; /* the host's */
 } flaky;
 
 static int32_t start(void* state, const taskhost_exec* exec) {
   flaky* self = (flaky*)state;
-  config_reader reader;
-  config_open(&reader, taskhost_config(exec));
-  const uint64_t run_for = config_duration(&reader, "run_for", 2 * TASKHOST_SECOND);
-  const uint64_t fail_first = config_whole(&reader, "fail_first", UINT64_MAX, 0, UINT64_MAX);
-  config_string(&reader, "message", "failed on purpose", self->message, sizeof self->message);
-  if (!config_close(&reader)) return taskhost_fail(exec, reader.problem);
+  const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
+      exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  if (config == NULL) return taskhost_fail(exec, "this host reads no configs (extension taskhost.config)");
+  uint64_t run_for = 2 * TASKHOST_SECOND;
+  int64_t fail_first = INT64_MAX;
+  self->message = "failed on purpose";
+  if (config->keys(exec, "run_for fail_first message") != TASKHOST_OK ||
+      config->duration(exec, "/run_for", &run_for) != TASKHOST_OK ||
+      config->integer(exec, "/fail_first", 0, INT64_MAX, &fail_first) != TASKHOST_OK ||
+      config->text(exec, "/message", &self->message, NULL) != TASKHOST_OK) {
+    return TASKHOST_ERROR; /* the host has said what is wrong */
+  }
 
   const uint64_t number = exec->services->execution_number(exec);
-  const int fails = number <= fail_first;
+  const int fails = number <= (uint64_t)fail_first;
   self->deadline = fails ? taskhost_now(exec) + run_for : TASKHOST_NEVER;
   char line[128];
   snprintf(line, sizeof line, "execution %" PRIu64 " started; this one %s", number,

@@ -1,22 +1,26 @@
 /* Logs a line every second: a polled task, which never blocks and shares its thread with others. */
+#include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
-
-#include "plugin_support/config.h"
 
 typedef struct heartbeat {
   uint64_t interval;
   uint64_t next;
-  char message[256];
+  const char* message; /* the host's */
 } heartbeat;
 
 static int32_t start(void* state, const taskhost_exec* exec) {
   heartbeat* self = (heartbeat*)state;
-  config_reader reader;
-  config_open(&reader, taskhost_config(exec));
-  self->interval = config_duration(&reader, "interval", TASKHOST_SECOND);
-  config_string(&reader, "message", "beat", self->message, sizeof self->message);
-  if (!config_close(&reader)) return taskhost_fail(exec, reader.problem);
-  if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: \"interval\" must be at least 1ms");
+  const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
+      exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  if (config == NULL) return taskhost_fail(exec, "this host reads no configs (extension taskhost.config)");
+  self->interval = TASKHOST_SECOND;
+  self->message = "beat";
+  if (config->keys(exec, "interval message") != TASKHOST_OK ||
+      config->duration(exec, "/interval", &self->interval) != TASKHOST_OK ||
+      config->text(exec, "/message", &self->message, NULL) != TASKHOST_OK) {
+    return TASKHOST_ERROR; /* the host has said what is wrong */
+  }
+  if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: /interval: must be at least 1ms");
   self->next = taskhost_now(exec);
   exec->services->ready(exec);
   return TASKHOST_OK;

@@ -12,8 +12,8 @@
 
 #include "arguments.hpp"
 #include "execution.hpp"
-#include "plugin_support/config.h"
 #include "plugin_support/path.hpp"
+#include "taskhost/sdk/config.hpp"
 
 namespace lua_plugin {
 
@@ -29,26 +29,21 @@ struct Config {
 };
 
 Config read_config(sdk::Context context) {
-  const std::string_view text = context.config();
-  std::string room(text.size() + 1, '\0');  // no value is longer than all of it
-  config_reader reader;
-  config_open(&reader, text.data());
-  Config config;
-  const auto read_text = [&](const char* key) {
-    return std::string(room.data(), config_string(&reader, key, "", room.data(), room.size()));
-  };
-  config.script = read_text("script");
-  config.code = read_text("code");
-  config.memory_limit_mib = config_whole(&reader, "memory_limit_mib", 64, 1, 1048576);
-  const bool has_script = config_has(&reader, "script");
-  const bool has_code = config_has(&reader, "code");
-  const bool has_args = config_has(&reader, "args");
-  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
+  const sdk::Config values(context);
+  values.keys("script code memory_limit_mib args");
+  const std::string_view script = values.text("/script");
+  const std::string_view code = values.text("/code");
+  const bool has_script = script.data() != nullptr;
+  const bool has_code = code.data() != nullptr;
   if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
   if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
-  if (has_script && config.script.empty()) throw sdk::Failure("config: \"script\" must name a file");
-  config.script = plugin_support::located(context.exec(), config.script);
-  if (has_args) config.args = nlohmann::json::parse(text).at("args");
+  if (has_script && !plugin_support::may_be_path(script)) throw sdk::Failure("config: /script: must name a file");
+  Config config;
+  config.script = plugin_support::located(context.exec(), std::string(script));
+  config.code = code;
+  config.memory_limit_mib = static_cast<std::size_t>(values.integer("/memory_limit_mib", 64, 1, 1048576));
+  const nlohmann::json all = nlohmann::json::parse(context.config());
+  if (const auto args = all.find("args"); args != all.end()) config.args = *args;
   return config;
 }
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <thread>
 
-#include "plugin_support/config.h"
+#include "taskhost/sdk/config.hpp"
 #include "taskhost/sdk/task.hpp"
 
 namespace {
@@ -25,39 +25,28 @@ struct Script {
   sdk::Duration silent_after = sdk::Duration::max();  // no heartbeat from then on
 };
 
-sdk::Duration read_duration(config_reader* reader, const char* key) {
-  if (!config_has(reader, key)) return sdk::Duration::max();
-  return sdk::Duration(static_cast<std::int64_t>(config_duration(reader, key, 0)));
-}
-
 End parse_end(std::string_view word) {
   if (word == "ok") return End::ok;
   if (word == "error") return End::error;
   if (word == "throw") return End::exception;
   if (word == "busy") return End::busy;
-  throw sdk::Failure("config: \"end\" must be \"ok\", \"error\", \"throw\" or \"busy\"");
+  throw sdk::Failure("config: /end: must be \"ok\", \"error\", \"throw\" or \"busy\"");
 }
 
 Script read_script(sdk::Context context) {
-  config_reader reader;
-  config_open(&reader, context.config().data());
+  const sdk::Config config(context);
+  config.keys("run_for end message deaf ready_after heartbeat silent_after");
   Script script;
-  script.run_for = read_duration(&reader, "run_for");
-  if (!config_has(&reader, "run_for") && config_has(&reader, "end")) script.run_for = sdk::Duration::zero();
-  script.ready_after = read_duration(&reader, "ready_after");
-  script.heartbeat = read_duration(&reader, "heartbeat");
-  script.silent_after = read_duration(&reader, "silent_after");
-  char end[16];
-  config_string(&reader, "end", "ok", end, sizeof end);
-  char message[8192];
-  const std::size_t size = config_string(&reader, "message", "the probe was told to fail", message, sizeof message);
-  script.deaf = config_boolean(&reader, "deaf", false);
-  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
-  if (script.heartbeat < std::chrono::milliseconds(1)) {
-    throw sdk::Failure("config: \"heartbeat\" must be at least 1ms");
-  }
-  script.end = parse_end(end);
-  if (script.end == End::error || script.end == End::exception) script.message.assign(message, size);
+  const std::string_view end = config.text("/end");
+  const bool ends = end.data() != nullptr;
+  script.run_for = config.duration("/run_for", ends ? sdk::Duration::zero() : sdk::Duration::max());
+  if (ends) script.end = parse_end(end);
+  script.message = config.text("/message", "the probe was told to fail");
+  script.deaf = config.boolean("/deaf", false);
+  script.ready_after = config.duration("/ready_after", sdk::Duration::max());
+  script.heartbeat = config.duration("/heartbeat", sdk::Duration::max());
+  script.silent_after = config.duration("/silent_after", sdk::Duration::max());
+  if (script.heartbeat < std::chrono::milliseconds(1)) throw sdk::Failure("config: /heartbeat: must be at least 1ms");
   return script;
 }
 

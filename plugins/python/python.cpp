@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "interpreter.hpp"
-#include "plugin_support/config.h"
 #include "plugin_support/path.hpp"
+#include "taskhost/sdk/config.hpp"
 
 namespace python_plugin {
 
@@ -25,22 +25,16 @@ namespace sdk = taskhost::sdk;
 
 // What is in the values is looked at by runtime.py.
 void check_config(sdk::Context context) {
-  const std::string_view text = context.config();
-  std::string script(text.size() + 1, '\0');  // no value is longer than all of it
-  config_reader reader;
-  config_open(&reader, text.data());
-  const bool has_code = config_has(&reader, "code");
-  const bool has_script = config_has(&reader, "script");
-  if (has_code) config_string(&reader, "code", "", script.data(), script.size());
-  script.resize(config_string(&reader, "script", "", script.data(), script.size()));
-  config_has(&reader, "args");
-  config_has(&reader, "path");
-  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
+  const sdk::Config config(context);
+  config.keys("script code args path");
+  const std::string_view named = config.text("/script");
+  const bool has_script = named.data() != nullptr;
+  const bool has_code = config.text("/code").data() != nullptr;
   if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
   if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
   if (!has_script) return;
-  if (script.empty()) throw sdk::Failure("config: \"script\" must name a file");
-  script = plugin_support::located(context.exec(), script);
+  if (!plugin_support::may_be_path(named)) throw sdk::Failure("config: /script: must name a file");
+  const std::string script = plugin_support::located(context.exec(), std::string(named));
   struct stat status {};
   std::string problem = "is no file";
   if (::stat(script.c_str(), &status) != 0) {

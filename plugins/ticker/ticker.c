@@ -1,21 +1,25 @@
 /* Logs a line every second: a blocking task, with a thread of its own, written as a plain loop. */
+#include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
-
-#include "plugin_support/config.h"
 
 typedef struct ticker {
   uint64_t interval;
-  char message[256];
+  const char* message; /* the host's */
 } ticker;
 
 static int32_t start(void* state, const taskhost_exec* exec) {
   ticker* self = (ticker*)state;
-  config_reader reader;
-  config_open(&reader, taskhost_config(exec));
-  self->interval = config_duration(&reader, "interval", TASKHOST_SECOND);
-  config_string(&reader, "message", "tick", self->message, sizeof self->message);
-  if (!config_close(&reader)) return taskhost_fail(exec, reader.problem);
-  if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: \"interval\" must be at least 1ms");
+  const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
+      exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  if (config == NULL) return taskhost_fail(exec, "this host reads no configs (extension taskhost.config)");
+  self->interval = TASKHOST_SECOND;
+  self->message = "tick";
+  if (config->keys(exec, "interval message") != TASKHOST_OK ||
+      config->duration(exec, "/interval", &self->interval) != TASKHOST_OK ||
+      config->text(exec, "/message", &self->message, NULL) != TASKHOST_OK) {
+    return TASKHOST_ERROR; /* the host has said what is wrong */
+  }
+  if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: /interval: must be at least 1ms");
   return TASKHOST_OK;
 }
 

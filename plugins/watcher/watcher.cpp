@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-#include "plugin_support/config.h"
+#include "taskhost/sdk/config.hpp"
 #include "taskhost/sdk/task.hpp"
 
 namespace {
@@ -47,14 +47,14 @@ struct Place {
 };
 
 Place read_place(sdk::Context context) {
-  config_reader reader;
-  config_open(&reader, context.config().data());
-  char path[4096];
+  const sdk::Config config(context);
+  config.keys("path create");
   Place place;
-  place.path.assign(path, config_string(&reader, "path", "", path, sizeof path));
-  place.create = config_boolean(&reader, "create", false);
-  if (!config_close(&reader)) throw sdk::Failure(reader.problem);
-  if (place.path.empty()) throw sdk::Failure("config: \"path\" must name a named pipe or a UNIX socket");
+  place.path = config.text("/path");
+  place.create = config.boolean("/create", false);
+  if (place.path.empty() || place.path.find('\0') != std::string::npos) {
+    throw sdk::Failure("config: /path: must name a named pipe or a UNIX socket");
+  }
   return place;
 }
 

@@ -8,9 +8,11 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "plugin/config_extension.hpp"
 #include "taskhost/ext/config.h"
 #include "taskhost/ext/signals.h"
 #include "taskhost/plugin.h"
@@ -52,7 +54,6 @@ class FakeHost : private taskhost_exec {
   bool stop = false;
   bool has_signals = true;
   bool has_config = true;
-  std::map<std::string, std::string> values;     // of the extension taskhost.config by pointer; "wrong" will not do
   std::uint32_t signals = 0;                     // those that have come
   std::uint64_t stop_at = TASKHOST_NEVER;        // wait moves the time, and asks for the stop here
   std::int32_t descriptor_status = TASKHOST_OK;  // what wake_on_fd returns
@@ -162,70 +163,22 @@ class FakeHost : private taskhost_exec {
     return signals;
   }
 
-  // Whether there is a value of this pointer, and whether it will do.
-  static const std::string* find(const taskhost_exec* exec, const char* pointer, std::int32_t& status) {
-    const auto found = of(exec).values.find(pointer);
-    status = TASKHOST_OK;
-    if (found == of(exec).values.end()) return nullptr;
-    if (found->second != "wrong") return &found->second;
-    of(exec).message = "config: " + found->first + ": wrong";
-    status = TASKHOST_ERROR;
-    return nullptr;
-  }
-  template <class Value, class Read>
-  static std::int32_t read(const taskhost_exec* exec, const char* pointer, Value* value, Read read_text) {
-    std::int32_t status = TASKHOST_OK;
-    const std::string* text = find(exec, pointer, status);
-    if (text != nullptr) *value = static_cast<Value>(read_text(*text));
-    return status;
-  }
-
-  // Numbers are decimal, durations whole nanoseconds, true is "1".
+  // The host's own, which also says what the plugin knows.
   static const taskhost_config_reader& config_table() {
     static const taskhost_config_reader reader = [] {
-      taskhost_config_reader made{};
-      made.struct_size = sizeof made;
-      made.revision = TASKHOST_CONFIG_REVISION;
-      made.keys = [](const taskhost_exec* exec, const char* keys) -> std::int32_t {
+      taskhost_config_reader made = taskhost::config_extension<config_values>;
+      made.keys = [](const taskhost_exec* exec, const char* keys) {
         of(exec).known_keys = keys;
-        return TASKHOST_OK;
-      };
-      made.require = [](const taskhost_exec* exec, const char* pointer) -> std::int32_t {
-        if (of(exec).values.count(pointer) != 0) return TASKHOST_OK;
-        of(exec).message = std::string("config: ") + pointer + ": missing";
-        return TASKHOST_ERROR;
-      };
-      made.text = [](const taskhost_exec* exec, const char* pointer, const char** value, std::size_t* size) {
-        std::int32_t status = TASKHOST_OK;
-        const std::string* text = find(exec, pointer, status);
-        if (text == nullptr) return status;
-        *value = text->c_str();
-        if (size != nullptr) *size = text->size();
-        return status;
-      };
-      made.integer = [](const taskhost_exec* exec, const char* pointer, std::int64_t least, std::int64_t most,
-                        std::int64_t* value) {
-        const std::int32_t status =
-            read(exec, pointer, value, [](const std::string& text) { return std::stoll(text); });
-        if (status != TASKHOST_OK || (*value >= least && *value <= most)) return status;
-        of(exec).message = std::string("config: ") + pointer + ": out of range";
-        return TASKHOST_ERROR;
-      };
-      made.number = [](const taskhost_exec* exec, const char* pointer, double* value) {
-        return read(exec, pointer, value, [](const std::string& text) { return std::stod(text); });
-      };
-      made.boolean = [](const taskhost_exec* exec, const char* pointer, std::int32_t* value) {
-        return read(exec, pointer, value, [](const std::string& text) { return text == "1"; });
-      };
-      made.duration = [](const taskhost_exec* exec, const char* pointer, std::uint64_t* value) {
-        return read(exec, pointer, value, [](const std::string& text) { return std::stoull(text); });
-      };
-      made.count = [](const taskhost_exec* exec, const char* pointer, std::size_t* value) {
-        return read(exec, pointer, value, [](const std::string& text) { return std::stoull(text); });
+        return taskhost::config_extension<config_values>.keys(exec, keys);
       };
       return made;
     }();
     return reader;
+  }
+  static const taskhost::ConfigValues& config_values(const taskhost_exec* exec) {
+    FakeHost& host = of(exec);
+    if (!host.values_ || host.read_ != host.config) host.values_.emplace(host.read_ = host.config);
+    return *host.values_;
   }
 
   // Of this object, but needed before the members: the latest host is the one whose clock `now` reads.
@@ -236,4 +189,6 @@ class FakeHost : private taskhost_exec {
   const taskhost_factory* factory_ = nullptr;
   std::unique_ptr<void, Free> state_;
   bool live_ = false;
+  std::string read_;  // the config of values_
+  std::optional<taskhost::ConfigValues> values_;
 };

@@ -358,7 +358,7 @@ TEST_CASE("line_server answers its clients, as many at a time as it may, and end
   Directory directory;
   const std::string path = directory.path + "/socket";
   FakeHost host;
-  host.values = {{"/path", path}, {"/clients", "2"}};
+  host.config = "{\"path\": \"" + path + "\", \"clients\": 2}";
   REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
   CHECK(host.readies == 0);  // nothing of a coroutine runs in start
   CHECK(host.poll() == TASKHOST_PENDING);
@@ -401,7 +401,7 @@ TEST_CASE("line_server ends a connection that sends no end of a line, and one th
   Directory directory;
   const std::string path = directory.path + "/socket";
   FakeHost host;
-  host.values = {{"/path", path}};
+  host.config = "{\"path\": \"" + path + "\"}";
   REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
   host.poll();
   const Client talker(path);
@@ -418,10 +418,11 @@ TEST_CASE("line_server ends a connection that sends no end of a line, and one th
 
 TEST_CASE("line_server needs a place to listen at") {
   Directory directory;
-  for (const std::string& path : {std::string(200, 'x'), directory.path + "/no/socket", std::string("wrong")}) {
+  for (const std::string& path :
+       {'"' + std::string(200, 'x') + '"', '"' + directory.path + "/no/socket\"", std::string("1")}) {
     CAPTURE(path);
     FakeHost host;
-    host.values = {{"/path", path}};
+    host.config = "{\"path\": " + path + "}";
     REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
     CHECK(host.poll() == TASKHOST_ERROR);
     CHECK_FALSE(host.message.empty());

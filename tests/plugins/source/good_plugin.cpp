@@ -13,7 +13,7 @@
 
 #include <cerrno>
 
-#include "plugin_support/config.h"
+#include "taskhost/ext/config.h"
 #endif
 
 namespace {
@@ -143,18 +143,21 @@ void write_line(int file, const char* word, std::uint64_t number) {
 }
 
 std::int32_t start(void* state, const taskhost_exec* exec) {
-  config_reader reader;
-  config_open(&reader, taskhost_config(exec));
-  char path[4096];
-  char end[16];
-  config_string(&reader, "file", "", path, sizeof path);
-  config_string(&reader, "end", "", end, sizeof end);
-  const bool refuse = config_boolean(&reader, "refuse", false);
-  if (!config_close(&reader)) return taskhost_fail(exec, reader.problem);
+  const auto* config = static_cast<const taskhost_config_reader*>(
+      exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION));
+  const char* path = "";
+  const char* end = "";
+  std::int32_t refuse = 0;
+  if (config->keys(exec, "file end refuse") != TASKHOST_OK ||
+      config->text(exec, "/file", &path, nullptr) != TASKHOST_OK ||
+      config->text(exec, "/end", &end, nullptr) != TASKHOST_OK ||
+      config->boolean(exec, "/refuse", &refuse) != TASKHOST_OK) {
+    return TASKHOST_ERROR;
+  }
   const int file = ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return taskhost_fail(exec, "config: \"file\" can't be opened");
+  if (file < 0) return taskhost_fail(exec, "config: /file: can't be opened");
   const std::uint64_t number = exec->services->execution_number(exec);
-  if (refuse) {
+  if (refuse != 0) {
     write_line(file, "refuse", number);
     ::close(file);
     return taskhost_fail(exec, "refused");

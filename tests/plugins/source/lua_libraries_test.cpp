@@ -169,7 +169,8 @@ TEST_CASE("a wrong config, a missing file or a wrong script refuse the start and
   for (const Row& row :
        {Row{Json::object(), "config: \"script\" or \"code\" is missing"},
         Row{{{"script", "a"}, {"code", "b"}}, "config: either \"script\" or \"code\", not both"},
-        Row{{{"script", ""}}, "config: \"script\" must name a file"}, Row{{{"script", 7}}, "\"script\""},
+        Row{{{"script", ""}}, "config: /script: must name a file"},
+        Row{{{"script", 7}}, "config: /script: must be a text"},
         Row{{{"code", ""}, {"memory_limit_mib", 0}}, "memory_limit_mib"},
         Row{{{"code", ""}, {"memory_limit", 5}}, "unknown key \"memory_limit\""},
         Row{{{"script", "no/such.lua"}}, "no/such.lua: No such file or directory (seen from /"},

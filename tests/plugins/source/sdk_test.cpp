@@ -270,11 +270,11 @@ TEST_CASE("times and delays become nanoseconds, and what is too far is never") {
 
 TEST_CASE("a config is read by the host, with defaults for what is not there") {
   FakeHost host;
-  host.values = {{"/text", "words"}, {"/whole", "7"},         {"/half", "0.5"}, {"/yes", "1"},
-                 {"/no", "0"},       {"/delay", "250000000"}, {"/list", "3"},   {"/empty", ""}};
+  host.config = R"({"text": "words", "whole": 7, "half": 0.5, "yes": true, "no": false, "delay": "250ms",
+                    "list": [1, 2, 3], "empty": ""})";
   const sdk::Config config{sdk::Context(host.exec())};
-  config.keys("text whole half");
-  CHECK(host.known_keys == "text whole half");
+  config.keys("text whole half yes no delay list empty");
+  CHECK(host.known_keys == "text whole half yes no delay list empty");
   config.require("/text");
   CHECK(config.text("/text") == "words");
   CHECK(config.text("/empty", "default").empty());
@@ -308,12 +308,12 @@ TEST_CASE("a config that will not do is a failure with the host's text") {
   FakeHost host;
   CHECK(host.start(configured) == TASKHOST_OK);
   host.drop();
-  host.values = {{"/count", "10"}};
+  host.config = R"({"count": 10})";
   CHECK(host.start(configured) == TASKHOST_ERROR);
-  CHECK(host.message == "config: /count: out of range");
-  host.values = {{"/count", "wrong"}};
+  CHECK(host.message == "config: /count: must be a whole number from 1 to 9");
+  host.config = R"({"count": "wrong"})";
   CHECK(host.start(configured) == TASKHOST_ERROR);
-  CHECK(host.message == "config: /count: wrong");
+  CHECK(host.message == "config: /count: must be a whole number from 1 to 9");
   CHECK_THROWS_AS(sdk::Config(sdk::Context(host.exec())).require("/none"), sdk::Failure);
   host.has_config = false;
   CHECK(host.start(configured) == TASKHOST_ERROR);

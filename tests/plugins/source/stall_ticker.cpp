@@ -8,13 +8,13 @@
 #include <new>
 #include <string>
 
-#include "plugin_support/config.h"
+#include "taskhost/ext/config.h"
 #include "taskhost/plugin.h"
 
 namespace {
 
 struct Ticker {
-  const taskhost_exec* exec;
+  const char* file;  // the host's
   std::uint64_t interval;
   std::uint64_t end;
   std::uint64_t ticks;
@@ -25,30 +25,22 @@ struct Ticker {
 // All tickers of the process count in the same span of time, that of the first to start.
 std::atomic<std::uint64_t> first_start{0};
 
-struct Settings {
-  char file[4096];
-  std::uint64_t run_for;
-  std::uint64_t interval;
-};
-
-bool read_settings(const taskhost_exec* exec, Settings& settings) {
-  config_reader reader;
-  config_open(&reader, taskhost_config(exec));
-  config_string(&reader, "file", "", settings.file, sizeof settings.file);
-  settings.run_for = config_duration(&reader, "run_for", 0);
-  settings.interval = config_duration(&reader, "interval", TASKHOST_MILLISECOND);
-  if (config_close(&reader)) return true;
-  taskhost_fail(exec, reader.problem);
-  return false;
-}
-
 std::int32_t start(void* state, const taskhost_exec* exec) {
-  Settings settings;
-  if (!read_settings(exec, settings)) return TASKHOST_ERROR;
+  const auto* config = static_cast<const taskhost_config_reader*>(
+      exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION));
+  const char* file = "";
+  std::uint64_t run_for = 0;
+  std::uint64_t interval = TASKHOST_MILLISECOND;
+  if (config->keys(exec, "file run_for interval") != TASKHOST_OK ||
+      config->text(exec, "/file", &file, nullptr) != TASKHOST_OK ||
+      config->duration(exec, "/run_for", &run_for) != TASKHOST_OK ||
+      config->duration(exec, "/interval", &interval) != TASKHOST_OK) {
+    return TASKHOST_ERROR;
+  }
   const std::uint64_t now = taskhost_now(exec);
   std::uint64_t begin = 0;
   if (first_start.compare_exchange_strong(begin, now)) begin = now;
-  new (state) Ticker{exec, settings.interval, begin + settings.run_for, 0, now, 0};
+  new (state) Ticker{file, interval, begin + run_for, 0, now, 0};
   return TASKHOST_OK;
 }
 
@@ -65,9 +57,7 @@ std::int32_t poll(void* state, const taskhost_exec* exec) {
 
 void drop(void* state) {
   const auto* self = static_cast<Ticker*>(state);
-  Settings settings;
-  if (!read_settings(self->exec, settings)) return;
-  const int file = ::open(settings.file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  const int file = ::open(self->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return;
   const std::string line =
       std::to_string(self->ticks) + ' ' + std::to_string(self->longest / TASKHOST_MICROSECOND) + '\n';

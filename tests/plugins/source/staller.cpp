@@ -3,19 +3,20 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 
-#include "plugin_support/config.h"
 #include "taskhost/plugin.h"
+#include "taskhost/sdk/config.hpp"
 
 namespace {
 
+namespace sdk = taskhost::sdk;
 using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
@@ -27,7 +28,7 @@ struct Staller {
   nanoseconds poll;
   nanoseconds drop;
   std::uint64_t polls_from;  // earlier polls don't block
-  std::uint64_t stalls;      // polls that are still to block
+  std::int64_t stalls;       // polls that are still to block
   Next next;
   End end;
   bool spins;
@@ -82,34 +83,28 @@ struct Staller {
   }
 };
 
-// A number of `words`, or 0 with a complaint.
-int one_of(config_reader& reader, const char* key, const char* absent, std::initializer_list<const char*> words) {
-  char word[16];
-  config_string(&reader, key, absent, word, sizeof word);
+// The number of `word` in `words`.
+int one_of(std::string_view word, std::initializer_list<std::string_view> words) {
   int number = 0;
-  for (const char* candidate : words) {
-    if (std::strcmp(word, candidate) == 0) return number;
+  for (const std::string_view candidate : words) {
+    if (word == candidate) return number;
     ++number;
   }
-  throw std::runtime_error(std::string("config: \"") + key + "\" is unknown: " + word);
+  throw sdk::Failure("config: unknown word: " + std::string(word));
 }
 
 std::int32_t start(void* state, const taskhost_exec* exec) try {
-  config_reader reader;
-  config_open(&reader, taskhost_config(exec));
-  const auto duration = [&reader](const char* key) {
-    return nanoseconds(static_cast<std::int64_t>(config_duration(&reader, key, 0)));
-  };
-  const nanoseconds in_start = duration("start");
-  const nanoseconds in_poll = duration("poll");
-  const nanoseconds in_drop = duration("drop");
-  const nanoseconds calm = duration("calm");
-  const std::uint64_t stalls = config_whole(&reader, "stalls", in_poll > nanoseconds(0) ? 1 : 0, 0, 1'000'000);
-  const auto next = static_cast<Next>(one_of(reader, "next", "", {"", "timer", "wake", "thread", "descriptor"}));
-  const auto end = static_cast<End>(one_of(reader, "end", "ok", {"ok", "error", "throw", "stay"}));
-  const bool spins = config_boolean(&reader, "spins", false);
-  const bool heeds_stop = config_boolean(&reader, "heeds_stop", false);
-  if (!config_close(&reader)) return taskhost_fail(exec, reader.problem);
+  const sdk::Config config{sdk::Context(exec)};
+  config.keys("start poll drop calm stalls next end spins heeds_stop");
+  const nanoseconds in_start = config.duration("/start", nanoseconds(0));
+  const nanoseconds in_poll = config.duration("/poll", nanoseconds(0));
+  const nanoseconds in_drop = config.duration("/drop", nanoseconds(0));
+  const nanoseconds calm = config.duration("/calm", nanoseconds(0));
+  const std::int64_t stalls = config.integer("/stalls", in_poll > nanoseconds(0) ? 1 : 0, 0, 1'000'000);
+  const auto next = static_cast<Next>(one_of(config.text("/next"), {"", "timer", "wake", "thread", "descriptor"}));
+  const auto end = static_cast<End>(one_of(config.text("/end", "ok"), {"ok", "error", "throw", "stay"}));
+  const bool spins = config.boolean("/spins", false);
+  const bool heeds_stop = config.boolean("/heeds_stop", false);
   auto* self = new (state) Staller{.exec = exec,
                                    .poll = in_poll,
                                    .drop = in_drop,
@@ -124,8 +119,9 @@ std::int32_t start(void* state, const taskhost_exec* exec) try {
   }
   self->block(in_start);
   return TASKHOST_OK;
-} catch (const std::exception& error) {
-  return taskhost_fail(exec, error.what());
+} catch (const sdk::Failure& failure) {
+  const bool told = *failure.what() == '\0';  // by the host
+  return told ? TASKHOST_ERROR : taskhost_fail(exec, failure.what());
 }
 
 std::int32_t poll(void* state, const taskhost_exec* exec) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "taskhost/ext/manifest.h"
 
@@ -13,6 +14,9 @@ inline std::string manifest_directory(const taskhost_exec* exec) {
       exec->services->extension(exec, TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION));
   return manifest != nullptr ? manifest->directory(exec) : "";
 }
+
+// A file's name has no NUL.
+inline bool may_be_path(std::string_view text) { return !text.empty() && text.find('\0') == std::string_view::npos; }
 
 // A relative path counts from there, or from the working directory.
 inline std::string located(const taskhost_exec* exec, const std::string& path) {
