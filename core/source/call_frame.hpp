@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "taskhost/core/clock.hpp"
+#include "taskhost/core/words.hpp"
 
 namespace taskhost {
 
@@ -16,7 +17,9 @@ class BlockingCall;
 // Where in its life an execution's code runs; handler: what is left of a coroutine that was dropped is destroyed; none:
 // nowhere.
 enum class Stage : std::uint8_t { start, poll, drop, handler, none };
-std::string_view to_string(Stage stage) noexcept;
+template <>
+inline constexpr auto words_of<Stage> = std::to_array<Word<Stage>>(
+    {{Stage::start, "start"}, {Stage::poll, "poll"}, {Stage::drop, "drop"}, {Stage::handler, "handler"}});
 
 struct CallFrame {
   enum class Timer : std::uint8_t { keep, at, after };

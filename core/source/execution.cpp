@@ -40,22 +40,6 @@ Waker waker_of(std::uint32_t generation, std::uint32_t slot) noexcept { return W
 
 }  // namespace
 
-std::string_view to_string(Stage stage) noexcept {
-  switch (stage) {
-    case Stage::start:
-      return "start";
-    case Stage::poll:
-      return "poll";
-    case Stage::drop:
-      return "drop";
-    case Stage::handler:
-      return "handler";
-    case Stage::none:
-      break;
-  }
-  return "?";
-}
-
 ThreadFrame::ThreadFrame(CallFrame& frame) noexcept : outer_(thread_frame) { thread_frame = &frame; }
 ThreadFrame::~ThreadFrame() { thread_frame = outer_; }
 

@@ -11,6 +11,7 @@
 
 #include "restart_policy.hpp"
 #include "taskhost/core/event.hpp"
+#include "taskhost/core/words.hpp"
 
 namespace taskhost {
 
@@ -18,8 +19,21 @@ enum class TaskState : std::uint8_t { waiting, delayed, starting, running, stopp
 // In the order of SUPERVISION.md: an earlier one replaces a later one.
 enum class StopPurpose : std::uint8_t { host, operator_stop, discard, again, failure };
 
-std::string_view to_string(TaskState state) noexcept;
-std::string_view to_string(StopPurpose purpose) noexcept;
+template <>
+inline constexpr auto words_of<TaskState> = std::to_array<Word<TaskState>>({{TaskState::waiting, "waiting"},
+                                                                            {TaskState::delayed, "delayed"},
+                                                                            {TaskState::starting, "starting"},
+                                                                            {TaskState::running, "running"},
+                                                                            {TaskState::stopping, "stopping"},
+                                                                            {TaskState::stopped, "stopped"},
+                                                                            {TaskState::ended, "ended"}});
+template <>
+inline constexpr auto words_of<StopPurpose> = std::to_array<Word<StopPurpose>>({{StopPurpose::host, "host"},
+                                                                                {StopPurpose::operator_stop,
+                                                                                 "operator"},
+                                                                                {StopPurpose::discard, "discard"},
+                                                                                {StopPurpose::again, "again"},
+                                                                                {StopPurpose::failure, "failure"}});
 
 // It holds an execution.
 constexpr bool is_live(TaskState state) noexcept {
@@ -52,7 +66,10 @@ enum class Fresh : std::uint8_t {
   repeat,    // an exit rule says that its work goes on: no failure, not charged
   cooldown,  // it gave up, and begins anew after a while
 };
-std::string_view to_string(Fresh fresh) noexcept;  // the message of its task_restarting
+// The message of its task_restarting.
+template <>
+inline constexpr auto words_of<Fresh> =
+    std::to_array<Word<Fresh>>({{Fresh::charged, ""}, {Fresh::repeat, "repeat"}, {Fresh::cooldown, "cooldown"}});
 
 // What people are told of a task.
 struct TaskNews {

@@ -14,32 +14,15 @@
 
 namespace {
 
-using taskhost::verify::Judgement;
 using taskhost::verify::Options;
 using taskhost::verify::Result;
 using taskhost::verify::Verdict;
 
 constexpr std::uint64_t shortest_time_limit = 100 * TASKHOST_MILLISECOND;
 
-const char* judgement_word(Judgement judgement) {
-  switch (judgement) {
-    case Judgement::holds:
-      return "holds";
-    case Judgement::broken:
-      return "broken";
-    case Judgement::unproven:
-      return "unproven";
-    case Judgement::inapplicable:
-      return "does_not_apply";
-    case Judgement::note:
-      return "note";
-  }
-  return "";
-}
-
 std::string json_of(const Verdict& verdict) {
   std::string json = "{\"verdict\":";
-  taskhost::append_json_string(json, judgement_word(verdict.judgement));
+  taskhost::append_json_string(json, taskhost::to_string(verdict.judgement));
   if (!verdict.factory.empty()) {
     json += ",\"factory\":";
     taskhost::append_json_string(json, verdict.factory);

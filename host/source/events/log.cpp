@@ -151,24 +151,6 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
   std::string text_;
 };
 
-std::string_view name_of(LogLevel level) noexcept {
-  switch (level) {
-    case LogLevel::trace:
-      return "trace";
-    case LogLevel::debug:
-      return "debug";
-    case LogLevel::info:
-      return "info";
-    case LogLevel::warning:
-      return "warning";
-    case LogLevel::error:
-      return "error";
-    case LogLevel::off:
-      return "off";
-  }
-  return "?";
-}
-
 spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
   return level == LogLevel::off ? spdlog::level::off : static_cast<spdlog::level::level_enum>(level);
 }
@@ -187,7 +169,7 @@ void tell_missing(std::uint64_t lines) noexcept {
 // No time, as the lock of the C library's time zone is one of those that may be held.
 void tell_of_child(LogLevel level, const char* task, std::string_view text) {
   const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
-  last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(name_of(level)) + ": " +
+  last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(to_string(level)) + ": " +
              printable_text(text, line_limit));
 }
 
@@ -223,7 +205,7 @@ std::string lines_of(const char* task, std::string_view text) {
 void append_json_head(std::string& result, LogLevel level) {
   result += "{\"time\":\"";
   append_time(result, now_us());
-  result.append("\",\"level\":\"").append(name_of(level)).append("\"");
+  result.append("\",\"level\":\"").append(to_string(level)).append("\"");
 }
 
 // As text, a record may be several lines.

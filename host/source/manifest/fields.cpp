@@ -47,14 +47,6 @@ constexpr std::array<ObjectKind, 10> object_kinds = {{{"the top object", root_fi
                                                       {"an exit rule", exit_rule_fields},
                                                       {"\"match\"", match_fields}}};
 
-constexpr std::array<TaskType, 3> task_types = {TaskType::shutdown_on_exit, TaskType::mandatory, TaskType::detachable};
-
-std::array<Words, 3> type_words() {
-  std::array<Words, 3> words;
-  std::transform(task_types.begin(), task_types.end(), words.begin(), [](TaskType type) { return to_string(type); });
-  return words;
-}
-
 std::size_t place_of(const ObjectKind& kind, Words field) {
   return static_cast<std::size_t>(std::find(kind.fields.begin(), kind.fields.end(), field) - kind.fields.begin());
 }
@@ -205,26 +197,16 @@ std::optional<double> read_number(const ManifestNode& node, const std::string& p
   return std::nullopt;
 }
 
-std::optional<std::size_t> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
-                                     std::span<const std::string_view> words, ManifestFaults& faults) {
-  if (!expect_kind(node, NodeKind::string, pointer, faults)) {
-    return std::nullopt;
-  }
-  if (const auto found = std::find(words.begin(), words.end(), node.text); found != words.end()) {
-    return static_cast<std::size_t>(found - words.begin());
-  }
+bool expect_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
+                 std::span<const std::string_view> words, ManifestFaults& faults) {
+  if (!expect_kind(node, NodeKind::string, pointer, faults)) return false;
+  if (std::find(words.begin(), words.end(), node.text) != words.end()) return true;
   const Words nearest = nearest_word(node.text, words);
   faults.add(node.offset, pointer,
              "unknown " + std::string(what) + ' ' + quoted_text(node.text) +
                  (nearest.empty() ? "; it is " + quoted_list(words, "or")
                                   : "; did you mean \"" + std::string(nearest) + "\"?"));
-  return std::nullopt;
-}
-
-std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
-  static const std::array<Words, 3> words = type_words();
-  const std::optional<std::size_t> place = read_word(node, pointer, "task type", words, faults);
-  return place ? std::optional(task_types[*place]) : std::nullopt;
+  return false;
 }
 
 std::optional<Restarts> read_restarts(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults) {
@@ -281,17 +263,6 @@ std::optional<std::chrono::nanoseconds> FieldReader::duration(std::string_view f
 std::optional<std::chrono::nanoseconds> FieldReader::positive_duration(std::string_view field) const {
   const ManifestNode* const node = find(field);
   return node == nullptr ? std::nullopt : read_positive_duration(*node, pointer_to(field), faults_);
-}
-
-std::optional<std::size_t> FieldReader::word(std::string_view field, std::string_view what,
-                                             std::span<const std::string_view> words) const {
-  const ManifestNode* const node = find(field);
-  return node == nullptr ? std::nullopt : read_word(*node, pointer_to(field), what, words, faults_);
-}
-
-std::optional<TaskType> FieldReader::task_type(std::string_view field) const {
-  const ManifestNode* const node = find(field);
-  return node == nullptr ? std::nullopt : read_task_type(*node, pointer_to(field), faults_);
 }
 
 void FieldReader::require(std::string_view field, std::string_view hint) const {

@@ -12,6 +12,7 @@
 #include "manifest/node.hpp"
 #include "policy/rules.hpp"
 #include "taskhost/core/task_type.hpp"
+#include "taskhost/core/words.hpp"
 
 namespace taskhost {
 
@@ -64,10 +65,16 @@ std::optional<std::chrono::nanoseconds> read_positive_duration(const ManifestNod
                                                                ManifestFaults& faults);
 std::optional<double> read_number(const ManifestNode& node, const std::string& pointer, double least, double most,
                                   ManifestFaults& faults);
-// Which of these words, from 0; `what` names it: "task type".
-std::optional<std::size_t> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
-                                     std::span<const std::string_view> words, ManifestFaults& faults);
-std::optional<TaskType> read_task_type(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
+// Is it one of these words? `what` names it: "task type".
+bool expect_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
+                 std::span<const std::string_view> words, ManifestFaults& faults);
+// A word of the enum, but for those that an operator can't write.
+template <class Enum, Enum... omitted>
+std::optional<Enum> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
+                              ManifestFaults& faults) {
+  static constexpr auto words = plain_words<Enum, omitted...>();
+  return expect_word(node, pointer, what, words, faults) ? from_word<Enum>(node.text) : std::nullopt;
+}
 // The whole number, or "unlimited".
 struct Restarts {
   std::uint32_t count = 0;
@@ -101,9 +108,11 @@ class FieldReader {
   std::optional<double> number(std::string_view field, double least, double most) const;
   std::optional<std::chrono::nanoseconds> duration(std::string_view field) const;
   std::optional<std::chrono::nanoseconds> positive_duration(std::string_view field) const;
-  std::optional<std::size_t> word(std::string_view field, std::string_view what,
-                                  std::span<const std::string_view> words) const;
-  std::optional<TaskType> task_type(std::string_view field) const;
+  template <class Enum>
+  std::optional<Enum> word(std::string_view field, std::string_view what) const {
+    const ManifestNode* const node = find(field);
+    return node == nullptr ? std::nullopt : read_word<Enum>(*node, pointer_to(field), what, faults_);
+  }
 
   // If it is missing, `hint` says what to write.
   void require(std::string_view field, std::string_view hint) const;

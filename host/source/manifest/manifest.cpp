@@ -2,7 +2,6 @@
 #include "manifest/manifest.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -19,8 +18,6 @@
 
 namespace taskhost {
 namespace {
-
-constexpr std::array<std::string_view, 3> strategy_words = {"one_for_one", "one_for_all", "rest_for_one"};
 
 class ManifestReader final : public ManifestSink {
  public:
@@ -220,10 +217,10 @@ class ManifestReader final : public ManifestSink {
       const bool named = read_text(name, child_pointer, longest_name, faults_).has_value();
       const FieldReader fields(child, child_pointer, group_kind(), faults_);
       if (!fields.is_object()) continue;
-      fields.require("strategy", "it is " + quoted_list(strategy_words, "or"));
-      const std::optional<std::size_t> strategy = fields.word("strategy", "strategy", strategy_words);
+      fields.require("strategy", "it is " + quoted_list(plain_words<Strategy>(), "or"));
+      const std::optional<Strategy> strategy = fields.word<Strategy>("strategy", "strategy");
       if (!named) continue;
-      manifest_.groups.push_back({child.key, static_cast<Strategy>(strategy.value_or(0))});
+      manifest_.groups.push_back({child.key, strategy.value_or(Strategy::one_for_one)});
       group_offsets_.push_back({child.key_offset});
     }
   }

@@ -13,21 +13,11 @@ namespace {
 using std::chrono::nanoseconds;
 using Words = std::string_view;
 
-constexpr Words type_hint = "it is \"shutdown_on_exit\", \"mandatory\" or \"detachable\"";
+// Words of their own for a flag.
+enum class Readiness : std::uint8_t { started, notify };
 
-constexpr std::array<Words, policy_field_count> field_names = {"type",        "restarts",  "window",        "backoff",
-                                                               "reset_after", "ready",     "start_timeout", "watchdog",
-                                                               "on_give_up",  "exit_rules"};
-
-constexpr std::array<Words, 2> ready_words = {"started", "notify"};
-constexpr std::array<Words, 2> watchdog_words = {"log", "restart"};
-constexpr std::array<Words, 3> give_up_words = {"default", "stop_host", "discard"};
-constexpr std::array<Words, 6> action_words = {"restart", "discard", "stop_host", "fail_host", "give_up", "repeat"};
-constexpr std::array<Words, 4> outcome_words = {"ok", "error", "panic", "crashed"};
-
-PolicyField field_named(Words name) {
-  return static_cast<PolicyField>(std::find(field_names.begin(), field_names.end(), name) - field_names.begin());
-}
+// No host-made end is an exit.
+constexpr auto outcome_words = plain_words<Outcome, Outcome::cancelled>();
 
 bool has_restarts(const TaskOptions& options) {
   return options.type != TaskType::shutdown_on_exit &&
@@ -35,6 +25,10 @@ bool has_restarts(const TaskOptions& options) {
 }
 
 }  // namespace
+
+template <>
+inline constexpr auto words_of<Readiness> = std::to_array<Word<Readiness>>({{Readiness::started, "started"},
+                                                                            {Readiness::notify, "notify"}});
 
 template <class Value>
 bool PolicyReader::note(const FieldReader& fields, Words name, PolicyField field, const std::optional<Value>& value,
@@ -49,8 +43,8 @@ bool PolicyReader::note(const FieldReader& fields, Words name, PolicyField field
 
 GivenPolicy PolicyReader::read(const FieldReader& fields, std::size_t first_optional) {
   GivenPolicy policy;
-  fields.require("type", type_hint);
-  const std::optional<TaskType> type = fields.task_type("type");
+  fields.require("type", "it is " + quoted_list(plain_words<TaskType>(), "or"));
+  const std::optional<TaskType> type = fields.word<TaskType>("type", "task type");
   policy.options.type = type.value_or(policy.options.type);
   if (!type) policy.wrong.add(PolicyField::type);
   const std::optional<Restarts> restarts = fields.restarts("restarts");
@@ -92,8 +86,8 @@ void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy)
   note(fields, "backoff", PolicyField::backoff, values.backoff, policy);
   values.reset_after = fields.positive_duration("reset_after");
   note(fields, "reset_after", PolicyField::reset_after, values.reset_after, policy);
-  const std::optional<std::size_t> ready = fields.word("ready", "word", ready_words);
-  if (note(fields, "ready", PolicyField::ready, ready, policy)) values.notify = *ready == 1;
+  const std::optional<Readiness> ready = fields.word<Readiness>("ready", "word");
+  if (note(fields, "ready", PolicyField::ready, ready, policy)) values.notify = *ready == Readiness::notify;
   values.start_timeout = fields.positive_duration("start_timeout");
   note(fields, "start_timeout", PolicyField::start_timeout, values.start_timeout, policy);
   values.watchdog = read_watchdog(fields);
@@ -145,9 +139,9 @@ std::optional<Watchdog> PolicyReader::read_watchdog(const FieldReader& fields) {
   if (!inner.is_object()) return std::nullopt;
   inner.require("interval", "it is the longest time without a heartbeat, such as \"interval\": \"5s\"");
   const std::optional<nanoseconds> interval = inner.positive_duration("interval");
-  const std::optional<std::size_t> action = inner.word("action", "action", watchdog_words);
+  const std::optional<WatchdogAction> action = inner.word<WatchdogAction>("action", "action");
   if (!interval || (inner.find("action") != nullptr && !action)) return std::nullopt;
-  return Watchdog{.interval = *interval, .action = static_cast<WatchdogAction>(action.value_or(0))};
+  return Watchdog{.interval = *interval, .action = action.value_or(WatchdogAction::log)};
 }
 
 std::optional<std::pair<GiveUp, nanoseconds>> PolicyReader::read_give_up(const FieldReader& fields) {
@@ -163,13 +157,13 @@ std::optional<std::pair<GiveUp, nanoseconds>> PolicyReader::read_give_up(const F
   }
   if (node->kind != NodeKind::string) {
     faults_.add(node->offset, pointer,
-                "expected " + quoted_list(give_up_words, "or") +
+                "expected " + quoted_list(plain_words<GiveUp, GiveUp::cooldown>(), "or") +
                     ", or an object such as {\"cooldown\": \"5m\"}, found " + found_words(*node));
     return std::nullopt;
   }
-  const std::optional<std::size_t> word = read_word(*node, pointer, "way to give up", give_up_words, faults_);
+  const auto word = read_word<GiveUp, GiveUp::cooldown>(*node, pointer, "way to give up", faults_);
   if (!word) return std::nullopt;
-  return std::pair(static_cast<GiveUp>(*word), nanoseconds(0));
+  return std::pair(*word, nanoseconds(0));
 }
 
 std::optional<std::vector<ExitRule>> PolicyReader::read_exit_rules(const FieldReader& fields) {
@@ -191,8 +185,8 @@ std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, c
   const FieldReader inner(node, pointer, exit_rule_kind(), faults_);
   if (!inner.is_object()) return std::nullopt;
   inner.require("match", "it says which exits are meant, such as \"match\": {\"outcome\": \"panic\"}; {} means any");
-  inner.require("action", "it is " + quoted_list(action_words, "or"));
-  const std::optional<std::size_t> action = inner.word("action", "action", action_words);
+  inner.require("action", "it is " + quoted_list(plain_words<ExitAction>(), "or"));
+  const std::optional<ExitAction> action = inner.word<ExitAction>("action", "action");
   const ManifestNode* const match = inner.find("match");
   if (match == nullptr) return std::nullopt;
   const std::string match_pointer = inner.pointer_to("match");
@@ -209,21 +203,20 @@ std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, c
     if (message) rule.message = std::move(*message);
   }
   if (!sound) return std::nullopt;
-  rule.action = static_cast<ExitAction>(*action);
+  rule.action = *action;
   return rule;
 }
 
 // One word, or a list of them.
 bool PolicyReader::read_outcomes(const ManifestNode& node, const std::string& pointer, std::vector<Outcome>& outcomes) {
   const auto read_one = [&](const ManifestNode& word, const std::string& its_pointer) {
-    const std::optional<std::size_t> place = read_word(word, its_pointer, "outcome", outcome_words, faults_);
-    if (!place) return false;
-    const auto outcome = static_cast<Outcome>(*place);
-    if (std::find(outcomes.begin(), outcomes.end(), outcome) != outcomes.end()) {
+    const auto outcome = read_word<Outcome, Outcome::cancelled>(word, its_pointer, "outcome", faults_);
+    if (!outcome) return false;
+    if (std::find(outcomes.begin(), outcomes.end(), *outcome) != outcomes.end()) {
       faults_.add(word.offset, its_pointer, quoted_text(word.text) + " is in this list already; remove one of the two");
       return false;
     }
-    outcomes.push_back(outcome);
+    outcomes.push_back(*outcome);
     return true;
   };
   if (node.kind == NodeKind::string) return read_one(node, pointer);
@@ -252,7 +245,7 @@ void PolicyReader::read_isolation(const FieldReader& fields) {
                 "this taskhost can't run a task in a process of its own yet; remove \"isolation\", or say \"none\"");
     return;
   }
-  (void)read_word(*node, fields.pointer_to("isolation"), "isolation", words, faults_);
+  expect_word(*node, fields.pointer_to("isolation"), "isolation", words, faults_);
 }
 
 // --- with defaults ---------------------------------------------------------------------------------------------------
@@ -309,8 +302,8 @@ void PolicyReader::check(const GivenPolicy& policy, const TaskOptions& whole, co
   const std::vector<PolicyProblem> problems = policy_problems(whole);
   if (problems.empty()) last_sound_ = whole;
   for (const PolicyProblem& problem : problems) {
-    const PolicyField field = field_named(problem.field);
-    const PolicyField other = problem.other.empty() ? field : field_named(problem.other);
+    const PolicyField field = from_word<PolicyField>(problem.field).value();
+    const PolicyField other = problem.other.empty() ? field : from_word<PolicyField>(problem.other).value();
     if (policy.wrong.has(field) || policy.wrong.has(other)) continue;  // that is told already
     const bool by_defaults = (defaults_.given.has(field) && !policy.given.has(field)) ||
                              (defaults_.given.has(other) && !policy.given.has(other));
@@ -319,8 +312,7 @@ void PolicyReader::check(const GivenPolicy& policy, const TaskOptions& whole, co
     const bool own = policy.given.has(blamed);
     const std::string message = problem.message + (by_defaults ? " (with what \"defaults\" gives)" : "");
     faults_.add(own ? policy.offsets[static_cast<std::size_t>(blamed)] : offset,
-                own ? pointer + '/' + std::string(field_names[static_cast<std::size_t>(blamed)]) +
-                          (blamed == field ? problem.step : std::string())
+                own ? pointer + '/' + std::string(to_string(blamed)) + (blamed == field ? problem.step : std::string())
                     : pointer,
                 message);
   }

@@ -27,7 +27,18 @@ enum class PolicyField : std::uint8_t {
   on_give_up,
   exit_rules,
 };
-inline constexpr std::size_t policy_field_count = 10;
+template <>
+inline constexpr auto words_of<PolicyField> =
+    std::to_array<Word<PolicyField>>({{PolicyField::type, "type"},
+                                      {PolicyField::restarts, "restarts"},
+                                      {PolicyField::window, "window"},
+                                      {PolicyField::backoff, "backoff"},
+                                      {PolicyField::reset_after, "reset_after"},
+                                      {PolicyField::ready, "ready"},
+                                      {PolicyField::start_timeout, "start_timeout"},
+                                      {PolicyField::watchdog, "watchdog"},
+                                      {PolicyField::on_give_up, "on_give_up"},
+                                      {PolicyField::exit_rules, "exit_rules"}});
 
 class PolicyFields {
  public:
@@ -45,9 +56,9 @@ struct GivenPolicy {
   TaskOptions options;  // what is wrong is left out
   bool has_stop_timeout = false;
   PolicyFields given;
-  PolicyFields wrong;                                     // of these, those with a fault of their own
-  std::array<std::size_t, policy_field_count> offsets{};  // of those given, in the text
-  bool has_optional = false;                              // one of the optional fields, or "unlimited"
+  PolicyFields wrong;                                               // of these, those with a fault of their own
+  std::array<std::size_t, words_of<PolicyField>.size()> offsets{};  // of those given, in the text
+  bool has_optional = false;                                        // one of the optional fields, or "unlimited"
 };
 
 class PolicyReader {

@@ -18,7 +18,7 @@ std::string complaint(std::string_view pointer, std::string_view words) {
   return text.append(words);
 }
 
-std::vector<std::string_view> words_of(std::string_view text) {
+std::vector<std::string_view> split_words(std::string_view text) {
   std::vector<std::string_view> words;
   for (;;) {
     const std::size_t begin = text.find_first_not_of(' ');
@@ -50,7 +50,7 @@ ConfigValues::Found ConfigValues::find(const char* pointer) const {
 ConfigValues::Problem ConfigValues::keys(std::string_view known) const {
   if (!is_json_) return complaint("", "it is no JSON");
   if (!root_.is_object()) return complaint("", "it must be an object, {…}");
-  const std::vector<std::string_view> words = words_of(known);
+  const std::vector<std::string_view> words = split_words(known);
   for (const auto& entry : root_.items()) {
     if (std::find(words.begin(), words.end(), entry.key()) != words.end()) continue;
     const std::string_view near = nearest_word(entry.key(), words);

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "program/event_file.hpp"
@@ -45,11 +46,24 @@ struct Arguments {
   bool explain = false;
 };
 
-const std::map<std::string, int32_t> log_levels = {
+using NumberWords = std::vector<std::pair<std::string, int32_t>>;
+const NumberWords log_levels = {
     {"trace", TASKHOST_LOG_TRACE},  {"debug", TASKHOST_LOG_DEBUG},     {"info", TASKHOST_LOG_INFO},
     {"warn", TASKHOST_LOG_WARNING}, {"warning", TASKHOST_LOG_WARNING}, {"error", TASKHOST_LOG_ERROR},
     {"off", TASKHOST_LOG_OFF},
 };
+const NumberWords log_formats = {{"text", TASKHOST_LOG_FORMAT_TEXT}, {"json", TASKHOST_LOG_FORMAT_JSON}};
+
+std::vector<std::string> words_in(const NumberWords& table) {
+  std::vector<std::string> words;
+  for (const auto& row : table) words.push_back(row.first);
+  return words;
+}
+
+// The word has been checked against the table.
+int32_t number_of(const NumberWords& table, const std::string& word) {
+  return std::find_if(table.begin(), table.end(), [&](const auto& row) { return row.first == word; })->second;
+}
 
 // Results beyond the table of exit statuses: no memory, or a fault of taskhost's own.
 int status_of(int32_t result) { return result > TASKHOST_RESULT_SYSTEM ? TASKHOST_RESULT_SYSTEM : result; }
@@ -65,8 +79,8 @@ class HostHandle {
     options.shards = arguments.shards;
     options.plugin_dirs = dirs.data();
     options.plugin_dir_count = static_cast<uint32_t>(dirs.size());
-    options.log_level_plus_one = log_levels.at(arguments.log_level) + 1;
-    options.log_format = arguments.log_format == "json" ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT;
+    options.log_level_plus_one = number_of(log_levels, arguments.log_level) + 1;
+    options.log_format = number_of(log_formats, arguments.log_format);
     result_ = taskhost_create(&options, &host_);
     if (host_ == nullptr) {
       std::fprintf(stderr, "taskhost: no host could be created: %s\n", taskhost_error(nullptr));
@@ -203,10 +217,10 @@ int inspect(const Arguments& arguments) {
 
 void add_log_options(CLI::App& command, Arguments& arguments) {
   command.add_option("--log-format", arguments.log_format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(CLI::IsMember(words_in(log_formats)))
       ->type_name("FORMAT");
   command.add_option("--log-level", arguments.log_level, "trace, debug, info, warning, error or off")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "warning", "error", "off"}))
+      ->check(CLI::IsMember(words_in(log_levels)))
       ->type_name("LEVEL");
 }
 

@@ -178,7 +178,7 @@ int new_eventfd() {
   return high;
 }
 
-std::string words_of(int number, const struct sigaction& action) {
+std::string handler_words(int number, const struct sigaction& action) {
   const std::string name = signal_name(number);
   const bool plain = (action.sa_flags & SA_SIGINFO) == 0;
   std::string words = "a plugin has set " + name;
@@ -288,7 +288,7 @@ std::vector<std::string> SignalHandler::put_back() {
     }
     const struct sigaction action = own_action();
     ::sigaction(number, &action, nullptr);
-    texts.push_back(words_of(number, now));
+    texts.push_back(handler_words(number, now));
   }
   return texts;
 }

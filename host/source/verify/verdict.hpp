@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "taskhost/core/words.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost::verify {
@@ -16,6 +17,19 @@ enum class Judgement : std::int32_t {
   inapplicable = TASKHOST_VERDICT_DOES_NOT_APPLY,
   note = TASKHOST_VERDICT_NOTE,
 };
+
+}  // namespace taskhost::verify
+
+template <>
+inline constexpr auto taskhost::words_of<taskhost::verify::Judgement> =
+    std::to_array<taskhost::Word<taskhost::verify::Judgement>>({{taskhost::verify::Judgement::holds, "holds"},
+                                                                {taskhost::verify::Judgement::broken, "broken"},
+                                                                {taskhost::verify::Judgement::unproven, "unproven"},
+                                                                {taskhost::verify::Judgement::inapplicable,
+                                                                 "does_not_apply"},
+                                                                {taskhost::verify::Judgement::note, "note"}});
+
+namespace taskhost::verify {
 
 struct Verdict {
   Judgement judgement = Judgement::holds;

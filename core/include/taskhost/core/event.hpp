@@ -9,6 +9,7 @@
 #include "taskhost/core/cause_counts.hpp"
 #include "taskhost/core/outcome.hpp"
 #include "taskhost/core/task_type.hpp"
+#include "taskhost/core/words.hpp"
 
 namespace taskhost {
 
@@ -40,8 +41,32 @@ enum class StopReason : std::uint8_t {
   not_stopped,  // an execution could not be ended
 };
 
-std::string_view to_string(EventKind kind) noexcept;
-std::string_view to_string(StopReason reason) noexcept;
+template <>
+inline constexpr auto words_of<EventKind> =
+    std::to_array<Word<EventKind>>({{EventKind::host_started, "host_started"},
+                                    {EventKind::plugin_loaded, "plugin_loaded"},
+                                    {EventKind::task_started, "task_started"},
+                                    {EventKind::task_ready, "task_ready"},
+                                    {EventKind::task_exited, "task_exited"},
+                                    {EventKind::task_restarting, "task_restarting"},
+                                    {EventKind::task_discarded, "task_discarded"},
+                                    {EventKind::task_gave_up, "task_gave_up"},
+                                    {EventKind::task_stopping, "task_stopping"},
+                                    {EventKind::task_stopped, "task_stopped"},
+                                    {EventKind::task_abandoned, "task_abandoned"},
+                                    {EventKind::task_stalled, "task_stalled"},
+                                    {EventKind::host_stopping, "host_stopping"},
+                                    {EventKind::host_stopped, "host_stopped"}});
+template <>
+inline constexpr auto words_of<StopReason> =
+    std::to_array<Word<StopReason>>({{StopReason::task_exit, "task_exit"},
+                                     {StopReason::budget_exhausted, "budget_exhausted"},
+                                     {StopReason::signal, "signal"},
+                                     {StopReason::all_done, "all_done"},
+                                     {StopReason::request, "request"},
+                                     {StopReason::skipped, "skipped"},
+                                     {StopReason::group, "group"},
+                                     {StopReason::not_stopped, "not_stopped"}});
 
 // Fields that an event of its kind does not have stay at their defaults.
 struct Event {
@@ -63,6 +88,13 @@ struct Event {
 };
 
 enum class LogLevel : std::int32_t { trace, debug, info, warning, error, off };
+template <>
+inline constexpr auto words_of<LogLevel> = std::to_array<Word<LogLevel>>({{LogLevel::trace, "trace"},
+                                                                          {LogLevel::debug, "debug"},
+                                                                          {LogLevel::info, "info"},
+                                                                          {LogLevel::warning, "warning"},
+                                                                          {LogLevel::error, "error"},
+                                                                          {LogLevel::off, "off"}});
 
 // A task_discarded that is not the good end of a task: it failed, gave up, was skipped, went with its group, or could
 // not be ended. For the event, and for the news of which one is made.

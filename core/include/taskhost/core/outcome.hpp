@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "taskhost/core/words.hpp"
+
 namespace taskhost {
 
 // What start, poll or run returned. The numbers are those of the C ABI (a test holds them together).
@@ -18,6 +20,11 @@ enum class Outcome : std::uint8_t {
   cancelled,  // the host asked for the end
 };
 
-std::string_view to_string(Outcome outcome) noexcept;
+template <>
+inline constexpr auto words_of<Outcome> = std::to_array<Word<Outcome>>({{Outcome::ok, "ok"},
+                                                                        {Outcome::error, "error"},
+                                                                        {Outcome::panic, "panic"},
+                                                                        {Outcome::crashed, "crashed"},
+                                                                        {Outcome::cancelled, "cancelled"}});
 
 }  // namespace taskhost

@@ -11,6 +11,7 @@
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/outcome.hpp"
+#include "taskhost/core/words.hpp"
 
 namespace taskhost {
 
@@ -34,7 +35,13 @@ enum class ExitAction : std::uint8_t {
   give_up,    // as if the budget were used up
   repeat,     // begin again after the backoff's first delay, uncharged; needs a backoff
 };
-std::string_view to_string(ExitAction action) noexcept;
+template <>
+inline constexpr auto words_of<ExitAction> = std::to_array<Word<ExitAction>>({{ExitAction::restart, "restart"},
+                                                                              {ExitAction::discard, "discard"},
+                                                                              {ExitAction::stop_host, "stop_host"},
+                                                                              {ExitAction::fail_host, "fail_host"},
+                                                                              {ExitAction::give_up, "give_up"},
+                                                                              {ExitAction::repeat, "repeat"}});
 
 // What an exit of this kind means, instead of what the task's type says.
 struct ExitRule {
@@ -52,10 +59,16 @@ enum class GiveUp : std::uint8_t {
   discard,
   cooldown,  // wait, then begin anew
 };
-std::string_view to_string(GiveUp action) noexcept;
+template <>
+inline constexpr auto words_of<GiveUp> = std::to_array<Word<GiveUp>>({{GiveUp::by_type, "default"},
+                                                                      {GiveUp::stop_host, "stop_host"},
+                                                                      {GiveUp::discard, "discard"},
+                                                                      {GiveUp::cooldown, "cooldown"}});
 
 enum class WatchdogAction : std::uint8_t { log, restart };
-std::string_view to_string(WatchdogAction action) noexcept;
+template <>
+inline constexpr auto words_of<WatchdogAction> =
+    std::to_array<Word<WatchdogAction>>({{WatchdogAction::log, "log"}, {WatchdogAction::restart, "restart"}});
 
 struct Watchdog {
   std::chrono::nanoseconds interval{0};
@@ -81,6 +94,9 @@ struct SupervisionOptions {
 
 // How the members of a group stand by each other: Erlang/OTP's strategies.
 enum class Strategy : std::uint8_t { one_for_one, one_for_all, rest_for_one };
-std::string_view to_string(Strategy strategy) noexcept;
+template <>
+inline constexpr auto words_of<Strategy> = std::to_array<Word<Strategy>>({{Strategy::one_for_one, "one_for_one"},
+                                                                          {Strategy::one_for_all, "one_for_all"},
+                                                                          {Strategy::rest_for_one, "rest_for_one"}});
 
 }  // namespace taskhost

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "taskhost/core/supervision_options.hpp"
+#include "taskhost/core/words.hpp"
 
 namespace taskhost {
 
@@ -16,11 +17,18 @@ enum class TaskType : std::uint8_t {
   detachable,        // restarted while budget remains; the host goes on without it
 };
 
-std::string_view to_string(TaskType type) noexcept;
+template <>
+inline constexpr auto words_of<TaskType> = std::to_array<Word<TaskType>>({{TaskType::shutdown_on_exit,
+                                                                           "shutdown_on_exit"},
+                                                                          {TaskType::mandatory, "mandatory"},
+                                                                          {TaskType::detachable, "detachable"}});
 
 // What an operator wants of one task.
 enum class Operation : std::uint8_t { stop, start, restart };
-std::string_view to_string(Operation operation) noexcept;
+template <>
+inline constexpr auto words_of<Operation> = std::to_array<Word<Operation>>({{Operation::stop, "stop"},
+                                                                            {Operation::start, "start"},
+                                                                            {Operation::restart, "restart"}});
 
 // The policy of one task. Shared by all tasks that have the same one.
 struct TaskOptions {
