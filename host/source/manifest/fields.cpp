@@ -15,42 +15,19 @@ namespace {
 
 using Words = std::string_view;
 
-constexpr auto root_fields = std::to_array<Words>(
-    {"$schema", "plugin_dirs", "shards", "shutdown_timeout", "stall_limit", "stall_threads", "blocking_threads",
-     "blocking_stack_kib", "poll_stack_kib", "seed", "defaults", "autoload", "groups", "tasks"});
-constexpr auto defaults_fields =
-    std::to_array<Words>({"stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog",
-                          "on_give_up", "exit_rules", "isolation"});
-constexpr auto autoload_fields =
-    std::to_array<Words>({"type", "restarts", "stop_timeout", "window", "backoff", "reset_after", "ready",
-                          "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation"});
-constexpr auto task_fields = std::to_array<Words>(
-    {"name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after",
-     "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation", "after", "group"});
-static_assert(task_fields[optional_task_fields] == "window" && autoload_fields[optional_autoload_fields] == "window" &&
-              defaults_fields[optional_defaults_fields] == "window");
-constexpr auto group_fields = std::to_array<Words>({"strategy"});
-constexpr auto backoff_fields = std::to_array<Words>({"initial", "factor", "max", "jitter"});
-constexpr auto watchdog_fields = std::to_array<Words>({"interval", "action"});
-constexpr auto give_up_fields = std::to_array<Words>({"cooldown"});
-constexpr auto exit_rule_fields = std::to_array<Words>({"match", "action"});
-constexpr auto match_fields = std::to_array<Words>({"outcome", "message"});
-
-constexpr std::array<ObjectKind, 10> object_kinds = {{{"the top object", root_fields},
-                                                      {"\"defaults\"", defaults_fields},
-                                                      {"\"autoload\"", autoload_fields},
-                                                      {"a task", task_fields},
-                                                      {"a group", group_fields},
-                                                      {"\"backoff\"", backoff_fields},
-                                                      {"\"watchdog\"", watchdog_fields},
-                                                      {"\"on_give_up\"", give_up_fields},
-                                                      {"an exit rule", exit_rule_fields},
-                                                      {"\"match\"", match_fields}}};
-
-std::size_t place_of(const ObjectKind& kind, Words field) {
-  return static_cast<std::size_t>(std::find(kind.fields.begin(), kind.fields.end(), field) - kind.fields.begin());
+const ManifestField* find_field(ManifestObject object, Words key) {
+  const auto found = std::find_if(manifest_fields.begin(), manifest_fields.end(),
+                                  [&](const ManifestField& field) { return field.key == key && field.is_in(object); });
+  return found == manifest_fields.end() ? nullptr : &*found;
 }
-bool has_field(const ObjectKind& kind, Words field) { return place_of(kind, field) < kind.fields.size(); }
+
+std::vector<Words> keys_of(ManifestObject object) {
+  std::vector<Words> keys;
+  for (const ManifestField& field : manifest_fields) {
+    if (field.is_in(object)) keys.push_back(field.key);
+  }
+  return keys;
+}
 
 // As JSON Schema has it, 3.0 is a whole number.
 bool is_whole_number(const ManifestNode& node, std::uint32_t least, std::uint32_t most) {
@@ -61,26 +38,13 @@ bool is_whole_number(const ManifestNode& node, std::uint32_t least, std::uint32_
 // The objects that do have this field: it may simply stand in the wrong place.
 std::string homes_of(Words field) {
   std::vector<std::string> homes;
-  for (const ObjectKind& kind : object_kinds) {
-    if (has_field(kind, field)) {
-      homes.emplace_back(kind.words);
-    }
+  for (const Word<ManifestObject>& object : words_of<ManifestObject>) {
+    if (find_field(object.value, field) != nullptr) homes.emplace_back(object.text);
   }
   return word_list(homes, "or");
 }
 
 }  // namespace
-
-const ObjectKind& root_kind() noexcept { return object_kinds[0]; }
-const ObjectKind& defaults_kind() noexcept { return object_kinds[1]; }
-const ObjectKind& autoload_kind() noexcept { return object_kinds[2]; }
-const ObjectKind& task_kind() noexcept { return object_kinds[3]; }
-const ObjectKind& group_kind() noexcept { return object_kinds[4]; }
-const ObjectKind& backoff_kind() noexcept { return object_kinds[5]; }
-const ObjectKind& watchdog_kind() noexcept { return object_kinds[6]; }
-const ObjectKind& give_up_kind() noexcept { return object_kinds[7]; }
-const ObjectKind& exit_rule_kind() noexcept { return object_kinds[8]; }
-const ObjectKind& match_kind() noexcept { return object_kinds[9]; }
 
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults) {
   if (node.kind != kind) {
@@ -95,18 +59,19 @@ bool expect_text_list(const ManifestNode& node, const std::string& pointer, Mani
   return false;
 }
 
-void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, const ObjectKind& kind,
+void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, ManifestObject object,
                           ManifestFaults& faults) {
-  const Words nearest = nearest_word(field.key, kind.fields);
+  const std::vector<Words> keys = keys_of(object);
+  const Words nearest = nearest_word(field.key, keys);
   const std::string homes = homes_of(field.key);
   std::string message = "unknown field " + quoted_text(field.key);
   if (!nearest.empty()) {
     message += "; did you mean \"" + std::string(nearest) + "\"?";
     message += homes.empty() ? "" : " (as it is, it belongs in " + homes + ')';
   } else if (!homes.empty()) {
-    message += " in " + std::string(kind.words) + "; it belongs in " + homes;
+    message += " in " + std::string(to_string(object)) + "; it belongs in " + homes;
   } else {
-    message += "; " + std::string(kind.words) + " may have " + quoted_list(kind.fields, "and");
+    message += "; " + std::string(to_string(object)) + " may have " + quoted_list(keys, "and");
   }
   faults.add(field.key_offset, pointer, std::move(message));
 }
@@ -222,18 +187,18 @@ std::optional<Restarts> read_restarts(const ManifestNode& node, const std::strin
   return std::nullopt;
 }
 
-FieldReader::FieldReader(const ManifestNode& node, const std::string& pointer, const ObjectKind& kind,
+FieldReader::FieldReader(const ManifestNode& node, const std::string& pointer, ManifestObject object,
                          ManifestFaults& faults)
     : node_(node), pointer_(pointer), faults_(faults) {
   if (!expect_kind(node, NodeKind::object, pointer, faults)) {
     return;
   }
   for (const ManifestNode& field : node.children) {
-    const std::size_t place = place_of(kind, field.key);
-    if (place == kind.fields.size()) {
-      refuse_unknown_field(field, pointer_to(field.key), kind, faults);
+    const ManifestField* const known = find_field(object, field.key);
+    if (known == nullptr) {
+      refuse_unknown_field(field, pointer_to(field.key), object, faults);
     } else {
-      last_place_ = std::max(last_place_, place);
+      has_optional_ = has_optional_ || known->is_optional;
     }
   }
 }

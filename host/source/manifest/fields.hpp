@@ -1,6 +1,7 @@
 // The fields of one object of the manifest: their names, types and ranges. A view; lives while one object is read.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -16,32 +17,108 @@
 
 namespace taskhost {
 
-// An object of the manifest and the fields it may have.
-struct ObjectKind {
-  std::string_view words;  // "a task"
-  std::span<const std::string_view> fields;
+// The objects of a manifest.
+enum class ManifestObject : std::uint8_t {
+  root,
+  defaults,
+  autoload,
+  task,
+  group,
+  backoff,
+  watchdog,
+  on_give_up,
+  exit_rule,
+  match,
+};
+template <>
+inline constexpr auto words_of<ManifestObject> = std::to_array<Word<ManifestObject>>({
+    {ManifestObject::root, "the top object"},
+    {ManifestObject::defaults, "\"defaults\""},
+    {ManifestObject::autoload, "\"autoload\""},
+    {ManifestObject::task, "a task"},
+    {ManifestObject::group, "a group"},
+    {ManifestObject::backoff, "\"backoff\""},
+    {ManifestObject::watchdog, "\"watchdog\""},
+    {ManifestObject::on_give_up, "\"on_give_up\""},
+    {ManifestObject::exit_rule, "an exit rule"},
+    {ManifestObject::match, "\"match\""},
+});
+
+// A field, and the objects that may have it.
+struct ManifestField {
+  // Most tasks have none of the optional ones, and are read faster.
+  enum class Use : std::uint8_t { plain, optional };
+
+  template <class... Objects>
+  constexpr ManifestField(std::string_view name, Use use, Objects... objects)
+      : key(name), is_optional(use == Use::optional), objects_((bit(objects) | ...)) {}
+
+  constexpr bool is_in(ManifestObject object) const { return (objects_ & bit(object)) != 0; }
+
+  std::string_view key;
+  bool is_optional;
+
+ private:
+  static constexpr unsigned bit(ManifestObject object) { return 1u << static_cast<unsigned>(object); }
+  unsigned objects_;
 };
 
-const ObjectKind& root_kind() noexcept;
-const ObjectKind& defaults_kind() noexcept;
-const ObjectKind& autoload_kind() noexcept;
-const ObjectKind& task_kind() noexcept;
-const ObjectKind& group_kind() noexcept;
-const ObjectKind& backoff_kind() noexcept;
-const ObjectKind& watchdog_kind() noexcept;
-const ObjectKind& give_up_kind() noexcept;
-const ObjectKind& exit_rule_kind() noexcept;
-const ObjectKind& match_kind() noexcept;
+// In the order in which messages list them.
+inline constexpr auto manifest_fields = [] {
+  using enum ManifestObject;
+  using enum ManifestField::Use;
+  return std::to_array<ManifestField>({
+      {"name", plain, task},
+      {"plugin", plain, task},
+      {"task", plain, task},
+      {"type", plain, autoload, task},
+      {"restarts", plain, autoload, task},
+      {"stop_timeout", plain, defaults, autoload, task},
+      {"config", plain, task},
+      {"window", optional, defaults, autoload, task},
+      {"backoff", optional, defaults, autoload, task},
+      {"reset_after", optional, defaults, autoload, task},
+      {"ready", optional, defaults, autoload, task},
+      {"start_timeout", optional, defaults, autoload, task},
+      {"watchdog", optional, defaults, autoload, task},
+      {"on_give_up", optional, defaults, autoload, task},
+      {"exit_rules", optional, defaults, autoload, task},
+      {"isolation", optional, defaults, autoload, task},
+      {"after", optional, task},
+      {"group", optional, task},
+      {"$schema", plain, root},
+      {"plugin_dirs", plain, root},
+      {"shards", plain, root},
+      {"shutdown_timeout", plain, root},
+      {"stall_limit", plain, root},
+      {"stall_threads", plain, root},
+      {"blocking_threads", plain, root},
+      {"blocking_stack_kib", plain, root},
+      {"poll_stack_kib", plain, root},
+      {"seed", plain, root},
+      {"defaults", plain, root},
+      {"autoload", plain, root},
+      {"groups", plain, root},
+      {"tasks", plain, root},
+      {"strategy", plain, group},
+      {"initial", plain, backoff},
+      {"factor", plain, backoff},
+      {"max", plain, backoff},
+      {"jitter", plain, backoff},
+      {"interval", plain, watchdog},
+      {"cooldown", plain, on_give_up},
+      {"match", plain, exit_rule},
+      {"action", plain, watchdog, exit_rule},
+      {"outcome", plain, match},
+      {"message", plain, match},
+  });
+}();
 
 // Names and texts of plugins and tasks are at most this long, in bytes.
 inline constexpr std::size_t longest_name = 128;
 inline constexpr std::size_t longest_path = 4096;
 inline constexpr std::size_t most_message_bytes = 4096;  // of an exit rule
 inline constexpr std::uint32_t most_seed = 4'294'967'295;
-// Where the optional fields of a policy begin, in the lists of a task's fields, of autoload's and of those of defaults.
-inline constexpr std::size_t optional_task_fields = 7;
-inline constexpr std::size_t optional_autoload_fields = 3;
-inline constexpr std::size_t optional_defaults_fields = 1;
 inline constexpr std::uint32_t most_shards = 256;
 inline constexpr std::chrono::milliseconds least_stall_limit{10};
 inline constexpr std::chrono::hours most_stall_limit{1};
@@ -87,17 +164,16 @@ bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& poi
 bool expect_text_list(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
 
 // A key that the object may not have.
-void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, const ObjectKind& kind,
+void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, ManifestObject object,
                           ManifestFaults& faults);
 
 class FieldReader {
  public:
-  // Refuses what is not an object, and the fields that `kind` doesn't have.
-  FieldReader(const ManifestNode& node, const std::string& pointer, const ObjectKind& kind, ManifestFaults& faults);
+  // Refuses what is not an object, and the fields that `object` doesn't have.
+  FieldReader(const ManifestNode& node, const std::string& pointer, ManifestObject object, ManifestFaults& faults);
 
   bool is_object() const noexcept { return node_.kind == NodeKind::object; }
-  // Whether it has a field of those that stand at this place of the kind's list, or behind it.
-  bool has_from(std::size_t place) const noexcept { return last_place_ >= place; }
+  bool has_optional() const noexcept { return has_optional_; }
   const ManifestNode& node() const noexcept { return node_; }
   const std::string& pointer() const noexcept { return pointer_; }
   const ManifestNode* find(std::string_view field) const noexcept { return node_.find(field); }
@@ -121,7 +197,7 @@ class FieldReader {
   const ManifestNode& node_;
   const std::string& pointer_;
   ManifestFaults& faults_;
-  std::size_t last_place_ = 0;  // in the kind's list, of the fields that it has
+  bool has_optional_ = false;
 };
 
 }  // namespace taskhost

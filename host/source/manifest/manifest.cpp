@@ -43,7 +43,7 @@ class ManifestReader final : public ManifestSink {
     ManifestTask task;
     task.pointer = "/tasks/" + std::to_string(index);
     task.line = line_of_next_task(node.offset);
-    const FieldReader fields(node, task.pointer, task_kind(), faults_);
+    const FieldReader fields(node, task.pointer, ManifestObject::task, faults_);
     if (fields.is_object()) {
       task.name = fields.text("name", longest_name).value_or("");
       task.plugin = fields.text("plugin", longest_path).value_or("");
@@ -52,11 +52,11 @@ class ManifestReader final : public ManifestSink {
         task.config = compact_json(*config);
       }
       fields.require("plugin", "it names the library, such as \"plugin\": \"feed\"");
-      GivenPolicy policy = policies_.read(fields, optional_task_fields);
+      GivenPolicy policy = policies_.read(fields);
       task.options = policy.options;
       if (!policy.has_stop_timeout) default_stop_timeouts_.push_back(short_number(manifest_.tasks.size()));
       if (policy.has_optional) special_policies_.push_back({manifest_.tasks.size(), std::move(policy)});
-      if (fields.has_from(optional_task_fields)) read_relation(fields);
+      if (fields.has_optional()) read_relation(fields);
     }
     offsets_.push_back(short_number(node.offset));
     manifest_.tasks.push_back(std::move(task));
@@ -64,42 +64,66 @@ class ManifestReader final : public ManifestSink {
   }
 
   void take_field(ManifestNode& node) override {
+    // Which reads the field of this name.
+    struct Row {
+      std::string_view key;
+      void (*read)(ManifestReader& self, const ManifestNode& node, const std::string& pointer);
+    };
+    using Self = ManifestReader;
+    using Node = ManifestNode;
+    using Pointer = std::string;
+    static constexpr auto rows = std::to_array<Row>({
+        {"$schema", [](Self& self, const Node& node,
+                       const Pointer& pointer) { expect_kind(node, NodeKind::string, pointer, self.faults_); }},
+        {"plugin_dirs",
+         [](Self& self, const Node& node, const Pointer& pointer) { self.read_plugin_dirs(node, pointer); }},
+        {"shards", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.shards = read_whole_number(node, pointer, 1, most_shards, self.faults_);
+         }},
+        {"shutdown_timeout", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.shutdown_timeout = read_duration(node, pointer, self.faults_);
+         }},
+        {"stall_limit", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.stall_limit =
+               read_duration(node, pointer, least_stall_limit, most_stall_limit, self.faults_).value_or(least_stall_limit);
+         }},
+        {"stall_threads", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.stall_threads =
+               read_whole_number(node, pointer, 0, most_stall_threads, self.faults_).value_or(0);
+         }},
+        {"blocking_threads", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.blocking_threads =
+               read_whole_number(node, pointer, 1, most_blocking_threads, self.faults_).value_or(1);
+         }},
+        {"blocking_stack_kib", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.blocking_stack_kib = self.read_stack(node, pointer);
+         }},
+        {"poll_stack_kib", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.poll_stack_kib = self.read_stack(node, pointer);
+         }},
+        {"seed", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.seed = read_whole_number(node, pointer, 1, most_seed, self.faults_).value_or(1);
+         }},
+        {"defaults", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.policies_.read_defaults(FieldReader(node, pointer, ManifestObject::defaults, self.faults_));
+         }},
+        {"groups", [](Self& self, const Node& node, const Pointer& pointer) { self.read_groups(node, pointer); }},
+        {"autoload", [](Self& self, const Node& node, const Pointer& pointer) { self.read_autoload(node, pointer); }},
+        {"tasks", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.tasks_offset_ = node.offset;
+           self.tasks_is_no_array_ = !expect_kind(node, NodeKind::array, pointer, self.faults_);
+         }},
+    });
+    static_assert(std::all_of(manifest_fields.begin(), manifest_fields.end(), [](const ManifestField& field) {
+      return std::any_of(rows.begin(), rows.end(), [&](const Row& row) { return row.key == field.key; }) ==
+             field.is_in(ManifestObject::root);
+    }));
     const std::string pointer = pointer_step(node.key);
-    if (node.key == "$schema") {
-      expect_kind(node, NodeKind::string, pointer, faults_);
-    } else if (node.key == "plugin_dirs") {
-      read_plugin_dirs(node, pointer);
-    } else if (node.key == "shards") {
-      manifest_.shards = read_whole_number(node, pointer, 1, most_shards, faults_);
-    } else if (node.key == "shutdown_timeout") {
-      manifest_.shutdown_timeout = read_duration(node, pointer, faults_);
-    } else if (node.key == "stall_limit") {
-      manifest_.stall_limit =
-          read_duration(node, pointer, least_stall_limit, most_stall_limit, faults_).value_or(least_stall_limit);
-    } else if (node.key == "stall_threads") {
-      manifest_.stall_threads = read_whole_number(node, pointer, 0, most_stall_threads, faults_).value_or(0);
-    } else if (node.key == "blocking_threads") {
-      manifest_.blocking_threads = read_whole_number(node, pointer, 1, most_blocking_threads, faults_).value_or(1);
-    } else if (node.key == "blocking_stack_kib") {
-      manifest_.blocking_stack_kib =
-          read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
-    } else if (node.key == "poll_stack_kib") {
-      manifest_.poll_stack_kib =
-          read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
-    } else if (node.key == "seed") {
-      manifest_.seed = read_whole_number(node, pointer, 1, most_seed, faults_).value_or(1);
-    } else if (node.key == "defaults") {
-      const FieldReader fields(node, pointer, defaults_kind(), faults_);
-      policies_.read_defaults(fields);
-    } else if (node.key == "groups") {
-      read_groups(node, pointer);
-    } else if (node.key == "autoload") {
-      read_autoload(node, pointer);
-    } else if (node.key == "tasks") {
-      tasks_offset_ = node.offset;
-      tasks_is_no_array_ = !expect_kind(node, NodeKind::array, pointer, faults_);
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& known) { return known.key == node.key; });
+    if (row != rows.end()) {
+      row->read(*this, node, pointer);
     } else {
-      refuse_unknown_field(node, pointer, root_kind(), faults_);
+      refuse_unknown_field(node, pointer, ManifestObject::root, faults_);
     }
   }
 
@@ -168,10 +192,14 @@ class ManifestReader final : public ManifestSink {
     }
   }
 
+  std::uint32_t read_stack(const ManifestNode& node, const std::string& pointer) {
+    return read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
+  }
+
   void read_autoload(const ManifestNode& node, const std::string& pointer) {
-    const FieldReader fields(node, pointer, autoload_kind(), faults_);
+    const FieldReader fields(node, pointer, ManifestObject::autoload, faults_);
     autoload_is_wrong_ = !fields.is_object();
-    if (fields.is_object()) autoload_ = {policies_.read(fields, optional_autoload_fields), node.offset};
+    if (fields.is_object()) autoload_ = {policies_.read(fields), node.offset};
   }
 
   // Of the task that is read.
@@ -215,7 +243,7 @@ class ManifestReader final : public ManifestSink {
       name.offset = child.key_offset;
       name.text = child.key;
       const bool named = read_text(name, child_pointer, longest_name, faults_).has_value();
-      const FieldReader fields(child, child_pointer, group_kind(), faults_);
+      const FieldReader fields(child, child_pointer, ManifestObject::group, faults_);
       if (!fields.is_object()) continue;
       fields.require("strategy", "it is " + quoted_list(plain_words<Strategy>(), "or"));
       const std::optional<Strategy> strategy = fields.word<Strategy>("strategy", "strategy");

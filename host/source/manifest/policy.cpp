@@ -30,18 +30,15 @@ template <>
 inline constexpr auto words_of<Readiness> = std::to_array<Word<Readiness>>({{Readiness::started, "started"},
                                                                             {Readiness::notify, "notify"}});
 
-template <class Value>
-bool PolicyReader::note(const FieldReader& fields, Words name, PolicyField field, const std::optional<Value>& value,
-                        GivenPolicy& policy) {
-  const ManifestNode* const node = fields.find(name);
-  if (node == nullptr) return false;
+void PolicyReader::note(const FieldReader& fields, PolicyField field, bool is_right, GivenPolicy& policy) {
+  const ManifestNode* const node = fields.find(to_string(field));
+  if (node == nullptr) return;
   policy.given.add(field);
   policy.offsets[static_cast<std::size_t>(field)] = node->key_offset;
-  if (!value) policy.wrong.add(field);
-  return value.has_value();
+  if (!is_right) policy.wrong.add(field);
 }
 
-GivenPolicy PolicyReader::read(const FieldReader& fields, std::size_t first_optional) {
+GivenPolicy PolicyReader::read(const FieldReader& fields) {
   GivenPolicy policy;
   fields.require("type", "it is " + quoted_list(plain_words<TaskType>(), "or"));
   const std::optional<TaskType> type = fields.word<TaskType>("type", "task type");
@@ -49,7 +46,7 @@ GivenPolicy PolicyReader::read(const FieldReader& fields, std::size_t first_opti
   if (!type) policy.wrong.add(PolicyField::type);
   const std::optional<Restarts> restarts = fields.restarts("restarts");
   const bool has_restarts_field = fields.find("restarts") != nullptr;
-  note(fields, "restarts", PolicyField::restarts, restarts, policy);
+  note(fields, PolicyField::restarts, restarts.has_value(), policy);
   if (has_restarts_field && type == TaskType::shutdown_on_exit) {
     faults_.add(policy.offsets[static_cast<std::size_t>(PolicyField::restarts)], fields.pointer_to("restarts"),
                 "a \"shutdown_on_exit\" task is never restarted; remove \"restarts\" or choose another type");
@@ -61,7 +58,7 @@ GivenPolicy PolicyReader::read(const FieldReader& fields, std::size_t first_opti
   policy.options.stop_timeout = stop_timeout.value_or(policy.options.stop_timeout);
 
   const bool unlimited = restarts && restarts->unlimited && type != TaskType::shutdown_on_exit;
-  policy.has_optional = unlimited || fields.has_from(first_optional);
+  policy.has_optional = unlimited || fields.has_optional();
   if (policy.has_optional) {
     read_optional(fields, policy);
     if (unlimited) {
@@ -75,29 +72,57 @@ GivenPolicy PolicyReader::read(const FieldReader& fields, std::size_t first_opti
 
 void PolicyReader::read_defaults(const FieldReader& fields) {
   default_stop_timeout_ = fields.duration("stop_timeout").value_or(default_stop_timeout_);
-  if (fields.has_from(optional_defaults_fields)) read_optional(fields, defaults_);
+  if (fields.has_optional()) read_optional(fields, defaults_);
 }
 
 void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy) {
+  // Which reads the field, if it is there: whether there is a value.
+  struct Row {
+    PolicyField field;
+    bool (*read)(PolicyReader& self, const FieldReader& fields, Words key, SupervisionOptions& values);
+  };
+  using Self = PolicyReader;
+  using Fields = FieldReader;
+  using Values = SupervisionOptions;
+  static constexpr auto rows = std::to_array<Row>({
+      {PolicyField::window, [](Self&, const Fields& fields, Words key,
+                               Values& values) { return (values.window = fields.positive_duration(key)).has_value(); }},
+      {PolicyField::backoff, [](Self& self, const Fields& fields, Words,
+                                Values& values) { return (values.backoff = self.read_backoff(fields)).has_value(); }},
+      {PolicyField::reset_after,
+       [](Self&, const Fields& fields, Words key, Values& values) {
+         return (values.reset_after = fields.positive_duration(key)).has_value();
+       }},
+      {PolicyField::ready,
+       [](Self&, const Fields& fields, Words key, Values& values) {
+         const std::optional<Readiness> ready = fields.word<Readiness>(key, "word");
+         values.notify = ready == Readiness::notify;
+         return ready.has_value();
+       }},
+      {PolicyField::start_timeout,
+       [](Self&, const Fields& fields, Words key, Values& values) {
+         return (values.start_timeout = fields.positive_duration(key)).has_value();
+       }},
+      {PolicyField::watchdog,
+       [](Self& self, const Fields& fields, Words, Values& values) {
+         return (values.watchdog = self.read_watchdog(fields)).has_value();
+       }},
+      {PolicyField::on_give_up,
+       [](Self& self, const Fields& fields, Words, Values& values) {
+         const auto give_up = self.read_give_up(fields);
+         if (give_up) std::tie(values.on_give_up, values.cooldown) = *give_up;
+         return give_up.has_value();
+       }},
+      {PolicyField::exit_rules,
+       [](Self& self, const Fields& fields, Words, Values& values) {
+         auto rules = self.read_exit_rules(fields);
+         if (rules) values.exit_rules = std::move(*rules);
+         return rules.has_value();
+       }},
+  });
+  static_assert(rows.size() + 2 == words_of<PolicyField>.size());  // all but type and restarts
   SupervisionOptions values;
-  values.window = fields.positive_duration("window");
-  note(fields, "window", PolicyField::window, values.window, policy);
-  values.backoff = read_backoff(fields);
-  note(fields, "backoff", PolicyField::backoff, values.backoff, policy);
-  values.reset_after = fields.positive_duration("reset_after");
-  note(fields, "reset_after", PolicyField::reset_after, values.reset_after, policy);
-  const std::optional<Readiness> ready = fields.word<Readiness>("ready", "word");
-  if (note(fields, "ready", PolicyField::ready, ready, policy)) values.notify = *ready == Readiness::notify;
-  values.start_timeout = fields.positive_duration("start_timeout");
-  note(fields, "start_timeout", PolicyField::start_timeout, values.start_timeout, policy);
-  values.watchdog = read_watchdog(fields);
-  note(fields, "watchdog", PolicyField::watchdog, values.watchdog, policy);
-  const auto give_up = read_give_up(fields);
-  if (note(fields, "on_give_up", PolicyField::on_give_up, give_up, policy)) {
-    std::tie(values.on_give_up, values.cooldown) = *give_up;
-  }
-  auto rules = read_exit_rules(fields);
-  if (note(fields, "exit_rules", PolicyField::exit_rules, rules, policy)) values.exit_rules = std::move(*rules);
+  for (const Row& row : rows) note(fields, row.field, row.read(*this, fields, to_string(row.field), values), policy);
   read_isolation(fields);
   policy.options.optional = share(std::move(values));
 }
@@ -106,7 +131,7 @@ std::optional<Backoff> PolicyReader::read_backoff(const FieldReader& fields) {
   const ManifestNode* const node = fields.find("backoff");
   if (node == nullptr) return std::nullopt;
   const std::string pointer = fields.pointer_to("backoff");
-  const FieldReader inner(*node, pointer, backoff_kind(), faults_);
+  const FieldReader inner(*node, pointer, ManifestObject::backoff, faults_);
   if (!inner.is_object()) return std::nullopt;
   inner.require("initial", "it is the delay before the first restart, such as \"initial\": \"100ms\"");
   const std::optional<nanoseconds> initial = inner.duration("initial");
@@ -135,7 +160,7 @@ std::optional<Watchdog> PolicyReader::read_watchdog(const FieldReader& fields) {
   const ManifestNode* const node = fields.find("watchdog");
   if (node == nullptr) return std::nullopt;
   const std::string pointer = fields.pointer_to("watchdog");
-  const FieldReader inner(*node, pointer, watchdog_kind(), faults_);
+  const FieldReader inner(*node, pointer, ManifestObject::watchdog, faults_);
   if (!inner.is_object()) return std::nullopt;
   inner.require("interval", "it is the longest time without a heartbeat, such as \"interval\": \"5s\"");
   const std::optional<nanoseconds> interval = inner.positive_duration("interval");
@@ -149,7 +174,7 @@ std::optional<std::pair<GiveUp, nanoseconds>> PolicyReader::read_give_up(const F
   if (node == nullptr) return std::nullopt;
   const std::string pointer = fields.pointer_to("on_give_up");
   if (node->kind == NodeKind::object) {
-    const FieldReader inner(*node, pointer, give_up_kind(), faults_);
+    const FieldReader inner(*node, pointer, ManifestObject::on_give_up, faults_);
     inner.require("cooldown", "it is the time until the task begins anew, such as \"cooldown\": \"5m\"");
     const std::optional<nanoseconds> cooldown = inner.positive_duration("cooldown");
     if (!cooldown) return std::nullopt;
@@ -182,7 +207,7 @@ std::optional<std::vector<ExitRule>> PolicyReader::read_exit_rules(const FieldRe
 }
 
 std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, const std::string& pointer) {
-  const FieldReader inner(node, pointer, exit_rule_kind(), faults_);
+  const FieldReader inner(node, pointer, ManifestObject::exit_rule, faults_);
   if (!inner.is_object()) return std::nullopt;
   inner.require("match", "it says which exits are meant, such as \"match\": {\"outcome\": \"panic\"}; {} means any");
   inner.require("action", "it is " + quoted_list(plain_words<ExitAction>(), "or"));
@@ -190,7 +215,7 @@ std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, c
   const ManifestNode* const match = inner.find("match");
   if (match == nullptr) return std::nullopt;
   const std::string match_pointer = inner.pointer_to("match");
-  const FieldReader match_fields(*match, match_pointer, match_kind(), faults_);
+  const FieldReader match_fields(*match, match_pointer, ManifestObject::match, faults_);
   if (!match_fields.is_object()) return std::nullopt;
   ExitRule rule;
   bool sound = action.has_value();

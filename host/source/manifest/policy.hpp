@@ -65,8 +65,8 @@ class PolicyReader {
  public:
   explicit PolicyReader(ManifestFaults& faults) : faults_(faults) {}
 
-  // Of a task, or of autoload. `first_optional`: where the optional fields begin in the kind's list.
-  GivenPolicy read(const FieldReader& fields, std::size_t first_optional);
+  // Of a task, or of autoload.
+  GivenPolicy read(const FieldReader& fields);
   void read_defaults(const FieldReader& fields);
 
   // Once `defaults` has been read, if there is any.
@@ -80,9 +80,7 @@ class PolicyReader {
  private:
   void read_optional(const FieldReader& fields, GivenPolicy& policy);
   // Notes that the field is given, and whether it is wrong.
-  template <class Value>
-  bool note(const FieldReader& fields, std::string_view name, PolicyField field, const std::optional<Value>& value,
-            GivenPolicy& policy);
+  static void note(const FieldReader& fields, PolicyField field, bool is_right, GivenPolicy& policy);
   std::optional<Backoff> read_backoff(const FieldReader& fields);
   std::optional<Watchdog> read_watchdog(const FieldReader& fields);
   std::optional<std::pair<GiveUp, std::chrono::nanoseconds>> read_give_up(const FieldReader& fields);

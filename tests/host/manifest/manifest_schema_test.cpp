@@ -1,6 +1,7 @@
 // The shipped JSON Schema and the parser accept and refuse the same manifests.
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -8,6 +9,7 @@
 #include <valijson/validator.hpp>
 #include <vector>
 
+#include "manifest/fields.hpp"
 #include "manifest/manifest.hpp"
 #include "support/catch.hpp"
 
@@ -15,14 +17,18 @@ namespace {
 
 using Adapter = valijson::adapters::NlohmannJsonAdapter;
 
-bool schema_accepts(const std::string& text) {
+const nlohmann::json& schema_document() {
   static const nlohmann::json document = [] {
     std::ifstream file(TASKHOST_SCHEMA);
     return nlohmann::json::parse(file);
   }();
+  return document;
+}
+
+bool schema_accepts(const std::string& text) {
   valijson::Schema schema;
   valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
-  parser.populateSchema(Adapter(document), schema);
+  parser.populateSchema(Adapter(schema_document()), schema);
   const nlohmann::json manifest = nlohmann::json::parse(text, nullptr, true, true);
   valijson::Validator validator(valijson::Validator::kStrongTypes);
   return validator.validate(schema, Adapter(manifest), nullptr);
@@ -277,6 +283,46 @@ TEST_CASE("schema and parser refuse the same manifests") {
     CHECK_FALSE(schema_accepts(manifest));
     CHECK_FALSE(parser_accepts(manifest));
   }
+}
+
+TEST_CASE("the schema has the fields of each object, and no others") {
+  struct Row {
+    taskhost::ManifestObject object;
+    const char* pointer;
+  };
+  using enum taskhost::ManifestObject;
+  for (const Row& row :
+       {Row{root, ""}, Row{defaults, "/properties/defaults"}, Row{autoload, "/properties/autoload"},
+        Row{taskhost::ManifestObject::task, "/definitions/task"}, Row{group, "/properties/groups/additionalProperties"},
+        Row{backoff, "/definitions/backoff"}, Row{watchdog, "/definitions/watchdog"},
+        Row{on_give_up, "/definitions/on_give_up/anyOf/1"}, Row{exit_rule, "/definitions/exit_rules/items"},
+        Row{match, "/definitions/exit_rules/items/properties/match"}}) {
+    CAPTURE(row.pointer);
+    std::set<std::string> in_schema;
+    for (const auto& field :
+         schema_document().at(nlohmann::json::json_pointer(row.pointer + std::string("/properties"))).items()) {
+      in_schema.insert(field.key());
+    }
+    std::set<std::string> in_parser;
+    for (const taskhost::ManifestField& field : taskhost::manifest_fields) {
+      if (field.is_in(row.object)) in_parser.emplace(field.key);
+    }
+    CHECK(in_schema == in_parser);
+  }
+}
+
+TEST_CASE("the schema has the words of each enum") {
+  const auto words_at = [](const char* pointer) {
+    return schema_document().at(nlohmann::json::json_pointer(pointer)).get<std::vector<std::string>>();
+  };
+  const auto texts = [](const auto& words) { return std::vector<std::string>(words.begin(), words.end()); };
+  using namespace taskhost;
+  CHECK(words_at("/definitions/type/enum") == texts(plain_words<TaskType>()));
+  CHECK(words_at("/definitions/outcome/enum") == texts(plain_words<Outcome, Outcome::cancelled>()));
+  CHECK(words_at("/definitions/on_give_up/anyOf/0/enum") == texts(plain_words<GiveUp, GiveUp::cooldown>()));
+  CHECK(words_at("/definitions/watchdog/properties/action/enum") == texts(plain_words<WatchdogAction>()));
+  CHECK(words_at("/definitions/exit_rules/items/properties/action/enum") == texts(plain_words<ExitAction>()));
+  CHECK(words_at("/properties/groups/additionalProperties/properties/strategy/enum") == texts(plain_words<Strategy>()));
 }
 
 // All that a JSON Schema can't say. Whatever is not in this list is a bug in one of the two.
