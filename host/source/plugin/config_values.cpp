@@ -29,10 +29,20 @@ std::vector<std::string_view> split_words(std::string_view text) {
   }
 }
 
+// From the leaves up: the destructor of what has leaves needs memory, and ends the process without.
+void dismantle(nlohmann::json& value, int depth) noexcept {
+  constexpr int most_nesting = 1000;  // of what a manifest may have; beyond it the destructor has to do it
+  if (depth == most_nesting || !value.is_structured()) return;
+  for (nlohmann::json& child : value) dismantle(child, depth + 1);
+  value.clear();
+}
+
 }  // namespace
 
 ConfigValues::ConfigValues(std::string_view text)
     : root_(nlohmann::json::parse(text, nullptr, false)), is_json_(!root_.is_discarded()) {}
+
+ConfigValues::~ConfigValues() { dismantle(root_, 0); }
 
 ConfigValues::Found ConfigValues::find(const char* pointer) const {
   if (!is_json_) return {nullptr, complaint("", "it is no JSON")};

@@ -20,6 +20,9 @@ class ConfigValues {
 
   // `text` is JSON; what is none is a problem of each function.
   explicit ConfigValues(std::string_view text);
+  ~ConfigValues();
+  ConfigValues(const ConfigValues&) = delete;
+  ConfigValues& operator=(const ConfigValues&) = delete;
 
   // `known` are keys of the top level, separated by blanks.
   Problem keys(std::string_view known) const;
