@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "taskhost/core/duration.hpp"
+
 namespace taskhost {
 
 namespace {
@@ -34,13 +36,6 @@ std::size_t count_within(std::vector<Nanoseconds>& times, Nanoseconds window, Na
 std::uint32_t charged_at(RestartLedger& ledger, const SupervisionOptions& optional, Nanoseconds now) noexcept {
   if (!optional.window) return ledger.charged;
   return static_cast<std::uint32_t>(count_within(ledger.times, to_nanoseconds(*optional.window), now));
-}
-
-std::string duration_text(std::chrono::nanoseconds duration) {
-  const auto count = duration.count();
-  if (count % 1'000'000'000 == 0) return std::to_string(count / 1'000'000'000) + " s";
-  if (count % 1'000'000 == 0) return std::to_string(count / 1'000'000) + " ms";
-  return std::to_string(count) + " ns";
 }
 
 ExitAction action_by_type(TaskType type, Outcome outcome) noexcept {
@@ -95,9 +90,11 @@ ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::stri
 }
 
 std::string lateness_message(std::chrono::nanoseconds start_timeout) {
-  return "was not ready within " + duration_text(start_timeout);
+  return "was not ready within " + print_duration(start_timeout);
 }
-std::string silence_message(std::chrono::nanoseconds interval) { return "no heartbeat for " + duration_text(interval); }
+std::string silence_message(std::chrono::nanoseconds interval) {
+  return "no heartbeat for " + print_duration(interval);
+}
 
 Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
                      Nanoseconds now, double random) {

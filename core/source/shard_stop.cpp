@@ -4,6 +4,7 @@
 #include <string>
 
 #include "shard.hpp"
+#include "taskhost/core/duration.hpp"
 
 namespace taskhost {
 
@@ -295,7 +296,7 @@ Shard::Call Shard::take_back(Stall stall) {
   if (stall.tenure->told()) {
     sink_.log(LogLevel::info, cell.name(),
               "its " + std::string(to_string(stage)) + " returned after " +
-                  std::to_string((clock_.now() - stall.since) / 1'000'000) + " ms");
+                  print_duration(std::chrono::milliseconds((clock_.now() - stall.since) / 1'000'000)));
   }
   for (auto& work : stall.deferred) boost::asio::post(context_, std::move(work));
   if (stall.woken) wake(cell);

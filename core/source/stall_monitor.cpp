@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <string>
 
+#include "taskhost/core/duration.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -25,7 +26,7 @@ int new_timer() {
   return descriptor;
 }
 
-std::string milliseconds(std::chrono::nanoseconds duration) { return std::to_string(duration / 1ms) + " ms"; }
+std::string milliseconds(std::chrono::nanoseconds duration) { return print_duration(duration / 1ms * 1ms); }
 
 }  // namespace
 

@@ -152,9 +152,9 @@ TEST_CASE("what start_timeout and the watchdog say is in the exit, in whole unit
   scene.said_ready(1);
   scene.seconds_pass(2);
   scene.ends(0, ok);
-  CHECK(scene.last_news.message == "was not ready within 1500 ms");
+  CHECK(scene.last_news.message == "was not ready within 1.5s");
   scene.ends(1, dropped);
-  CHECK(scene.last_news.message == "no heartbeat for 2 s");
+  CHECK(scene.last_news.message == "no heartbeat for 2s");
 }
 
 TEST_CASE("the watchdog counts from readiness and from each heartbeat") {

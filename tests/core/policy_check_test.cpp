@@ -101,7 +101,7 @@ TEST_CASE("a watchdog whose every restart would give the budget back is refused"
   const auto with = [](Watchdog watchdog, std::vector<ExitRule> rules = {}) {
     return Options{.reset_after = 5s, .watchdog = watchdog, .exit_rules = std::move(rules)};
   };
-  const auto matches_silence = rule("no heartbeat for 5 s", ExitAction::give_up);
+  const auto matches_silence = rule("no heartbeat for 5s", ExitAction::give_up);
   check({
       {3, with(restarting(5s)), silent},
       {3, with(restarting(5s - 1ns)), ""},
@@ -181,7 +181,7 @@ TEST_CASE("a window in which failures that take their time find no room is refus
        {.window = 15s,
         .notify = true,
         .start_timeout = 5s,
-        .exit_rules = {rule("not ready within 5 s", ExitAction::discard)}},
+        .exit_rules = {rule("not ready within 5s", ExitAction::discard)}},
        ""},
       {65'536,
        {.window = 15s, .watchdog = restarting(std::chrono::nanoseconds::max())},

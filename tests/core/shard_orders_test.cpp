@@ -330,7 +330,7 @@ TEST_CASE("a task that is not ready in time, or is silent for too long, is stopp
       }
       CHECK(scene.sink.lines() ==
             Lines{"t started 1", "t stopping 1", "t exited 1 error", "t restarting", "t started 2"});
-      CHECK(scene.sink.told("t", starting ? "was not ready within 3 s" : "no heartbeat for 3 s"));
+      CHECK(scene.sink.told("t", starting ? "was not ready within 3s" : "no heartbeat for 3s"));
     }
   }
 }
@@ -351,7 +351,7 @@ TEST_CASE("a heartbeat puts the watchdog off, and a silence is warned of once") 
   scene.sleep(1min);
   REQUIRE(scene.sink.count(EventKind::task_stalled) == 1);
   CHECK(scene.sink.records().back().event.stalled_ms >= 3000);
-  CHECK(scene.sink.records().back().event.message == "no heartbeat for 3 s");
+  CHECK(scene.sink.records().back().event.message == "no heartbeat for 3s");
 }
 
 TEST_CASE("a standstill of the process charges no task: its timer is armed anew, once") {

@@ -81,7 +81,7 @@ TEST_CASE("the log tells how long it took until a stalled call came back") {
               return Status::ok;
             }));
   lose_and_go_on(scene);
-  CHECK(scene.sink.logged("t: its poll returned after 150 ms"));
+  CHECK(scene.sink.logged("t: its poll returned after 150ms"));
 }
 
 TEST_CASE("the others go on while one is stalled, with their timers") {

@@ -332,8 +332,8 @@ TEST_CASE("a task that does not become ready in time, or is silent for too long,
   CHECK(scene.sink->lines("slow") == Lines{"slow started 1", "slow stopping 1", "slow exited 1 error",
                                            "slow restarting", "slow started 2", "slow stopping 2",
                                            "slow exited 2 error", "slow gave_up", "slow discarded"});
-  CHECK(scene.sink->told("slow", "was not ready within 5 ms"));
-  CHECK(scene.sink->told("silent", "no heartbeat for 5 ms"));
+  CHECK(scene.sink->told("slow", "was not ready within 5ms"));
+  CHECK(scene.sink->told("silent", "no heartbeat for 5ms"));
 }
 
 TEST_CASE("the report of a stop that ran out of time says who did not stop, where, and who waited for it") {

@@ -243,7 +243,7 @@ TEST_CASE("a task that is not ready in time is stopped, and that is a failure") 
         "task_started task_stopping task_exited task_restarting task_started task_stopping task_exited task_gave_up "
         "task_discarded");
   CHECK(run.first("task_exited", "slow").outcome == "error");
-  CHECK(run.first("task_exited", "slow").message == "was not ready within 10 ms");
+  CHECK(run.first("task_exited", "slow").message == "was not ready within 10ms");
   CHECK(run.events.count("task_ready") == 0);
 }
 
@@ -265,9 +265,9 @@ TEST_CASE("a watchdog that logs says so once for each silence, and the task goes
   const Run run = scene.run();
   CHECK(run.status() == 0);
   CHECK(run.events.count("task_stalled", "silent") == 1);
-  CHECK(run.first("task_stalled", "silent").message == "no heartbeat for 20 ms");
+  CHECK(run.first("task_stalled", "silent").message == "no heartbeat for 20ms");
   CHECK(run.events.story("silent") == "task_started task_stopping task_stopped");
-  CHECK(has_line(run.log(), {"[silent]", "stalled: no heartbeat for 20 ms"}));
+  CHECK(has_line(run.log(), {"[silent]", "stalled: no heartbeat for 20ms"}));
 }
 
 TEST_CASE("a watchdog that restarts ends a task that has fallen silent") {
@@ -282,7 +282,7 @@ TEST_CASE("a watchdog that restarts ends a task that has fallen silent") {
   CHECK(run.status() == 1);
   CHECK(run.stopping_reason() == "budget_exhausted");
   CHECK(run.events.count("task_exited", "silent") == 2);
-  CHECK(run.first("task_exited", "silent").message == "no heartbeat for 300 ms");
+  CHECK(run.first("task_exited", "silent").message == "no heartbeat for 300ms");
   // It was not ended while it gave heartbeats.
   CHECK(run.first("task_exited", "silent").uptime_ms.value_or(0) >= 500);
 }

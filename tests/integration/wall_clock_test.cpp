@@ -50,6 +50,6 @@ TEST_CASE(
   CHECK(delays == std::vector<double>{10, 20, 40});
   CHECK(run.events.count("task_started", "fails") == 4);
   CHECK(run.events.count("task_started", "slow") == 1);
-  CHECK(run.first("task_exited", "slow").message == "was not ready within 20 ms");
+  CHECK(run.first("task_exited", "slow").message == "was not ready within 20ms");
   CHECK(run.events.story("healthy") == "task_started task_stopping task_stopped");
 }
