@@ -20,6 +20,7 @@
 #include "taskhost/core/wake_port.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
+#include "text/counted.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -373,8 +374,7 @@ void Host::settle_stop_timeouts() {
 void Host::announce() {
   Event started;
   started.kind = EventKind::host_started;
-  started.message = "taskhost " TASKHOST_VERSION ", " + std::to_string(supervisor_->task_count()) +
-                    (supervisor_->task_count() == 1 ? " task" : " tasks");
+  started.message = "taskhost " TASKHOST_VERSION ", " + counted(supervisor_->task_count(), "task");
   events_->publish(std::move(started));
   for (const auto& library : libraries_) {
     Event loaded;

@@ -294,6 +294,12 @@ TEST_CASE("the text names the factory, the test, the rules and the seed, and say
   CHECK(has_line(end.out, {"verify: ", "start_fails.so: ", "0 broken", "(seed 42)"}));
 }
 
+TEST_CASE("a wrong time limit is told with the right one") {
+  const ProcessEnd end = run_program({"verify", test_plugin_path("start_fails").string(), "--time-limit", "10 s"});
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"--time-limit: must be a duration", "remove the space: \"10s\""}));
+}
+
 TEST_CASE("one test, and one factory, can be chosen") {
   const Verification result = verify(test_plugin_path("three_factories"),
                                      {"--task", "second", "--test", "start, then drop", "--test", "many-executions"});

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "text/counted.hpp"
 #include "text/duration.hpp"
 
 namespace taskhost {
 
 namespace {
-
-std::string counted(std::uint64_t count, std::string_view thing) {
-  return std::to_string(count) + ' ' + std::string(thing) + (count == 1 ? "" : "s");
-}
 
 std::string after_uptime(const Event& event) {
   return " after " + print_duration(std::chrono::milliseconds(event.uptime_ms));

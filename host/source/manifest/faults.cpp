@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "text/counted.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -43,8 +44,7 @@ std::vector<Fault> ManifestFaults::take() {
     }
   }
   if (count_ > most_faults) {
-    const std::size_t more = count_ - most_faults;
-    faults.push_back({file_, {}, "and " + std::to_string(more) + (more == 1 ? " more fault" : " more faults")});
+    faults.push_back({file_, {}, "and " + counted(count_ - most_faults, "more fault")});
   }
   found_.clear();
   count_ = 0;

@@ -44,6 +44,16 @@ std::string homes_of(Words field) {
   return word_list(homes, "or");
 }
 
+// What to write instead of a value that is no object: that value in its place, if it is a duration.
+std::string object_hint(ManifestObject object, const ManifestNode& node) {
+  const bool is_backoff = object == ManifestObject::backoff;
+  if (!is_backoff && object != ManifestObject::watchdog) return {};
+  const DurationReading reading = parse_duration(node.kind == NodeKind::string ? node.text : "");
+  const std::string duration = reading.value ? node.text : reading.meant.empty() ? "5s" : reading.meant;
+  return std::string("; write it as an object: {\"") + (is_backoff ? "initial" : "interval") +
+         "\": " + quoted_text(duration) + '}';
+}
+
 }  // namespace
 
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults) {
@@ -190,7 +200,8 @@ std::optional<Restarts> read_restarts(const ManifestNode& node, const std::strin
 FieldReader::FieldReader(const ManifestNode& node, const std::string& pointer, ManifestObject object,
                          ManifestFaults& faults)
     : node_(node), pointer_(pointer), faults_(faults) {
-  if (!expect_kind(node, NodeKind::object, pointer, faults)) {
+  if (node.kind != NodeKind::object) {
+    faults.add(node.offset, pointer, "expected an object, found " + found_words(node) + object_hint(object, node));
     return;
   }
   for (const ManifestNode& field : node.children) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plugin/neighbours.hpp"
+#include "text/counted.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -38,8 +39,8 @@ std::string neighbour_text(const LibraryContents& contents) {
 
 std::string inspection_text(const PluginLibrary& library) {
   std::string text = printable_path(library.path()) + "\n";
-  text += "  plugin '" + printable_path(library.name()) + "', " + std::to_string(library.factories().size()) +
-          (library.factories().size() == 1 ? " factory\n" : " factories\n");
+  text += "  plugin '" + printable_path(library.name()) + "', " +
+          counted(library.factories().size(), "factory", "factories") + "\n";
   if (library.stays_loaded()) text += "  stays loaded: marked NODELETE, as libraries with a runtime of their own are\n";
   for (const taskhost_factory& factory : library.factories()) {
     text += "  " + std::string(factory.name);

@@ -1,10 +1,10 @@
 #include "policy/rules.hpp"
 
+#include "text/printable.hpp"
+
 namespace taskhost {
 
 namespace {
-
-std::string quoted(std::string_view word) { return '"' + std::string(word) + '"'; }
 
 class PolicyCheck {
  public:
@@ -41,7 +41,7 @@ class PolicyCheck {
   void check_without_restarts_ever() {
     const auto refuse = [this](std::string_view field) {
       add(field, "type",
-          "a \"shutdown_on_exit\" task is never restarted; remove " + quoted(field) + " or choose another type");
+          "a \"shutdown_on_exit\" task is never restarted; remove " + quoted_text(field) + " or choose another type");
     };
     if (options_.restarts != 0 || optional_.unlimited) refuse("restarts");
     if (optional_.window) refuse("window");
@@ -56,7 +56,8 @@ class PolicyCheck {
   void check_without_restarts() {
     const auto refuse = [this](std::string_view field) {
       add(field, "restarts",
-          quoted(field) + " needs restarts, and the task has none; give \"restarts\", or remove " + quoted(field));
+          quoted_text(field) + " needs restarts, and the task has none; give \"restarts\", or remove " +
+              quoted_text(field));
     };
     if (optional_.window) refuse("window");
     if (optional_.backoff && !optional_.repeats()) refuse("backoff");
@@ -68,7 +69,7 @@ class PolicyCheck {
   void check_unlimited() {
     const auto refuse = [this](std::string_view field) {
       add(field, "restarts",
-          "\"unlimited\" restarts are never used up; remove " + quoted(field) + " or give \"restarts\" a number");
+          "\"unlimited\" restarts are never used up; remove " + quoted_text(field) + " or give \"restarts\" a number");
     };
     if (optional_.window) refuse("window");
     if (optional_.on_give_up != GiveUp::by_type) refuse("on_give_up");

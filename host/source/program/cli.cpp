@@ -28,6 +28,7 @@
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"
 #include "taskhost/taskhost.h"
+#include "text/counted.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
 
@@ -195,9 +196,8 @@ int check(const Arguments& arguments) {
     print_out("%s", text);
     return 0;
   }
-  const std::size_t count = taskhost_task_count(host.get());
-  print_out("%s: in order, %zu %s\n", arguments.path == "-" ? "stdin" : printable_path(arguments.path).c_str(), count,
-            count == 1 ? "task" : "tasks");
+  print_out("%s: in order, %s\n", arguments.path == "-" ? "stdin" : printable_path(arguments.path).c_str(),
+            counted(taskhost_task_count(host.get()), "task").c_str());
   print_out(
       "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
       "named there\n");
@@ -278,9 +278,9 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
     const auto is_option = [](const std::string& word) { return word.starts_with('-'); };
     const auto option = std::find_if(unexpected.begin(), unexpected.end(), is_option);
     if (option == unexpected.end()) {
-      words = "\"" + printable_text(unexpected.front()) + "\" is one word too many";
+      words = quoted_text(unexpected.front()) + " is one word too many";
     } else {
-      words = "there is no option \"" + printable_text(*option) + '"';
+      words = "there is no option " + quoted_text(*option);
       std::vector<std::string> names;
       for (const CLI::Option* known : command.get_options()) {
         for (const std::string& its : known->get_lnames()) names.push_back("--" + its);

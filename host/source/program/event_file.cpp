@@ -16,6 +16,7 @@
 #include "system/background_write.hpp"
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"
+#include "text/counted.hpp"
 
 namespace taskhost {
 
@@ -282,7 +283,7 @@ std::size_t EventFile::end_of_whole_lines() const {
 // After the last event.
 void EventFile::finish() {
   if (lost_ != 0) {
-    tell(TASKHOST_LOG_ERROR, std::to_string(lost_) + (lost_ == 1 ? " event was" : " events were") + " not written");
+    tell(TASKHOST_LOG_ERROR, counted(lost_, "event was", "events were") + " not written");
   }
   if (const std::uint64_t unread = take_back_unread(0); unread != 0) {
     tell(TASKHOST_LOG_ERROR, "nobody reads the events: the last " + std::to_string(unread) + " events are lost");

@@ -12,6 +12,8 @@
 
 #include "program/printed.hpp"
 #include "taskhost/taskhost.h"
+#include "text/counted.hpp"
+#include "text/duration.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -19,21 +21,6 @@ namespace taskhost {
 namespace {
 
 constexpr std::size_t judgement_count = TASKHOST_VERDICT_NOTE + 1;
-
-// The units of a manifest's durations. Here without the library's reader, which its interface does not offer.
-const std::map<std::string, std::uint64_t> units = {
-    {"ms", TASKHOST_MILLISECOND}, {"s", TASKHOST_SECOND}, {"m", 60 * TASKHOST_SECOND}, {"h", 3600 * TASKHOST_SECOND}};
-
-std::optional<std::uint64_t> read_duration(const std::string& text) {
-  std::size_t digits = 0;
-  std::uint64_t number = 0;
-  for (; digits < text.size() && digits < 9 && text[digits] >= '0' && text[digits] <= '9'; ++digits) {
-    number = number * 10 + static_cast<std::uint64_t>(text[digits] - '0');
-  }
-  const auto unit = units.find(text.substr(digits));
-  if (digits == 0 || unit == units.end()) return std::nullopt;
-  return number * unit->second;
-}
 
 std::optional<std::string> read_config(const std::string& argument) {
   if (!argument.starts_with('@')) return argument;
@@ -75,7 +62,7 @@ class Printer {
       constexpr std::size_t short_enough = 60;
       const auto [said, is_new] = is_good || text.size() < short_enough ? std::pair(said_.end(), true)
                                                                         : said_.emplace(factory + text, verdict.test);
-      if (!is_new) text = "the same as for \"" + said->second + '"';
+      if (!is_new) text = "the same as for " + quoted_text(said->second);
       const bool is_one = std::string_view(verdict.rules).find_first_of(",-") == std::string_view::npos;
       print_out("  %-8s  %s (%s %s): %s\n", word(verdict.judgement), verdict.test, is_one ? "rule" : "rules",
                 verdict.rules, text.c_str());
@@ -97,8 +84,7 @@ class Printer {
     print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", printable_path(plugin).c_str(),
               count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_HOLDS) == 1 ? "holds" : "hold",
               count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
-              notes == 0 ? "" : (", " + std::to_string(notes) + (notes == 1 ? " note" : " notes")).c_str(),
-              seed_to_print);
+              notes == 0 ? "" : (", " + counted(notes, "note")).c_str(), seed_to_print);
   }
 
  private:
@@ -133,10 +119,12 @@ void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
 }
 
 int verify(const VerifyArguments& arguments) {
-  const std::optional<std::uint64_t> time_limit = read_duration(arguments.time_limit);
-  if (!time_limit || *time_limit == 0) {
-    return wrong("--time-limit: must be a duration such as \"1500ms\", \"10s\" or \"2m\"");
+  const DurationReading time_limit = parse_duration(arguments.time_limit);
+  if (!time_limit.value) {
+    return wrong("--time-limit: must be a duration such as " + std::string(duration_examples) + "; " +
+                 time_limit.problem);
   }
+  if (time_limit.value->count() == 0) return wrong("--time-limit: must be longer than 0s");
   const std::optional<std::string> config = read_config(arguments.config);
   if (!config) return wrong("--config: " + arguments.config.substr(1) + ": can't be read");
   const std::uint64_t seed = arguments.seed ? *arguments.seed : std::random_device()() % 1'000'000 + 1;
@@ -151,7 +139,7 @@ int verify(const VerifyArguments& arguments) {
   options.tests = tests.data();
   options.test_count = static_cast<uint32_t>(tests.size());
   options.seed = seed;
-  options.time_limit = *time_limit;
+  options.time_limit = static_cast<std::uint64_t>(time_limit.value->count());
   std::signal(SIGCHLD, SIG_DFL);  // ignored, as some shells leave it, it would hide how the tests' processes end
   Printer printer(arguments.json);
   std::array<char, 1000> error{};

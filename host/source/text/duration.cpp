@@ -17,7 +17,7 @@ std::size_t count_digits(std::string_view text) {
   return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
 }
 
-DurationReading refuse(std::string problem) { return {std::nullopt, std::move(problem)}; }
+DurationReading refuse(std::string problem) { return {std::nullopt, std::move(problem), {}}; }
 
 DurationReading refuse_too_long() { return refuse("write 365 days (\"8760h\") at most"); }
 
@@ -68,11 +68,11 @@ DurationReading read(std::string_view text) {
   if (sum > longest) {
     return refuse_too_long();
   }
-  return {std::chrono::nanoseconds(static_cast<std::int64_t>(sum)), {}};
+  return {std::chrono::nanoseconds(static_cast<std::int64_t>(sum)), {}, {}};
 }
 
 // What to do about what is no duration: best of all, the right one.
-std::string advice(std::string_view text) {
+DurationReading advise(std::string_view text) {
   struct Slip {
     const char* what_to_do;
     std::string right;
@@ -89,18 +89,19 @@ std::string advice(std::string_view text) {
                            Slip{"begin with a digit: ", text.starts_with('.') ? '0' + pointed : ""},
                            Slip{"leave out the sign: ", text.starts_with('+') ? rest : ""},
                            Slip{"add a unit (ns, us, ms, s, m or h), as in ", pointed + 's'}}) {
-    if (read(slip.right).value) return slip.what_to_do + ('"' + slip.right + '"');
+    if (read(slip.right).value) {
+      return {std::nullopt, slip.what_to_do + quoted_text(slip.right), slip.right};
+    }
   }
-  if (text.starts_with('-')) return "a duration can't be negative";
-  return "write a number and a unit (ns, us, ms, s, m or h), such as \"10s\"";
+  if (text.starts_with('-')) return refuse("a duration can't be negative");
+  return refuse("write a number and a unit (ns, us, ms, s, m or h), such as \"10s\"");
 }
 
 }  // namespace
 
 DurationReading parse_duration(std::string_view text) {
   DurationReading reading = read(text);
-  if (!reading.value && reading.problem.empty()) reading.problem = advice(text);
-  return reading;
+  return reading.value || !reading.problem.empty() ? reading : advise(text);
 }
 
 }  // namespace taskhost

@@ -14,6 +14,7 @@ namespace taskhost {
 struct DurationReading {
   std::optional<std::chrono::nanoseconds> value;
   std::string problem;  // if there is no value: what is wrong with the text, in words that follow a semicolon
+  std::string meant;    // if there is no value: the duration that was probably meant, such as "10s" for "10 s"
 };
 
 inline constexpr std::chrono::nanoseconds longest_duration = std::chrono::hours(365 * 24);

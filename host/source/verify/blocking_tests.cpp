@@ -120,8 +120,8 @@ Verdict conclude_stops(TestContext& context, std::uint64_t stopped, nanoseconds 
     }
     return inapplicable("it ends at once by itself");
   }
-  return context.conclude(
-      holds(count_words(stopped, "execution") + ", the slowest ended after " + duration_words(worst)), false);
+  return context.conclude(holds(counted(stopped, "execution") + ", the slowest ended after " + duration_words(worst)),
+                          false);
 }
 
 }  // namespace
@@ -146,7 +146,7 @@ Verdict blocking_runs_to_its_end(TestContext& context) {
     if (result.ended_by_itself) ++by_itself;
   }
   if (context.tally().failed_ends > 0 && only_fails(context)) return conclude_stops(context, 0, {});
-  return context.conclude(holds(count_words(executions, "execution") + ", " + std::to_string(by_itself) +
+  return context.conclude(holds(counted(executions, "execution") + ", " + std::to_string(by_itself) +
                                 " ended by themselves, the others when they were stopped"),
                           false);
 }
@@ -201,7 +201,7 @@ Verdict blocking_spurious_wakes(TestContext& context) {
                         result.failure);
     }
   }
-  return context.conclude(holds(count_words(wakes, "wake") + " for which nothing had happened"), false);
+  return context.conclude(holds(counted(wakes, "wake") + " for which nothing had happened"), false);
 }
 
 Verdict blocking_on_other_threads(TestContext& context) {
@@ -222,8 +222,7 @@ Verdict blocking_on_other_threads(TestContext& context) {
     std::thread([&] { execution->drop(); }).join();
     calls += 2;
   }
-  return context.conclude(holds(count_words(calls, "call") + ", start, run and drop on a thread of its own each"),
-                          false);
+  return context.conclude(holds(counted(calls, "call") + ", start, run and drop on a thread of its own each"), false);
 }
 
 Verdict blocking_two_at_once(TestContext& context) {
@@ -260,7 +259,7 @@ Verdict blocking_two_at_once(TestContext& context) {
     other->drop();
     ++pairs;
   }
-  return context.conclude(holds(count_words(pairs, "pair") + " of executions on two threads"), false);
+  return context.conclude(holds(counted(pairs, "pair") + " of executions on two threads"), false);
 }
 
 }  // namespace taskhost::verify

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "text/counted.hpp"
 #include "verify/progress.hpp"
 
 namespace taskhost::verify {
@@ -42,11 +43,6 @@ inline std::string duration_words(std::chrono::nanoseconds duration) {
     std::snprintf(text.data(), text.size(), "%.3g us", seconds * 1e6);
   }
   return text.data();
-}
-
-// "1 execution", "7 executions"
-inline std::string count_words(std::uint64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 }  // namespace taskhost::verify

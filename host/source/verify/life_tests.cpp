@@ -121,8 +121,7 @@ Verdict start_then_drop(TestContext& context) {
     ++executions;
     if (context.start(execution)) execution.drop();
   }
-  return context.conclude(holds(count_words(executions, "execution") + ", dropped before anything else was called"),
-                          false);
+  return context.conclude(holds(counted(executions, "execution") + ", dropped before anything else was called"), false);
 }
 
 Verdict failing_starts(TestContext& context) {
@@ -155,13 +154,13 @@ Verdict failing_starts(TestContext& context) {
   const LeftBehind left =
       judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "5.2", "5.3");
   if (!left.broken_rules.empty()) {
-    return broken(left.broken_rules, "after " + count_words(tried, "start") + " with wrong configs, of which " +
+    return broken(left.broken_rules, "after " + counted(tried, "start") + " with wrong configs, of which " +
                                          std::to_string(failed) + " failed, " + left.broken_words);
   }
-  std::string text = count_words(tried, "start") + " with wrong configs: " + std::to_string(failed) +
-                     " failed, and left nothing behind";
+  std::string text =
+      counted(tried, "start") + " with wrong configs: " + std::to_string(failed) + " failed, and left nothing behind";
   if (failed == 0) {
-    text = count_words(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
+    text = counted(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
   }
   if (is_silent) text += "; no text was given why";
   return holds(text);
@@ -184,7 +183,7 @@ Verdict many_executions(TestContext& context) {
   const auto affordable = static_cast<std::uint64_t>(limit / std::max<nanoseconds>(each, nanoseconds(1)));
   const std::uint64_t count = std::clamp(affordable, fewest, most) / 4 * 4;
   if (done < warm_up && affordable < fewest) {
-    return context.conclude(unproven("only " + count_words(done, "execution") + " in " +
+    return context.conclude(unproven("only " + counted(done, "execution") + " in " +
                                      duration_words(std::chrono::steady_clock::now() - begin) +
                                      ": too few to see growth; try a longer --time-limit"),
                             false);
@@ -227,7 +226,7 @@ Verdict many_executions(TestContext& context) {
                              "start and the others took");
   }
   return context.conclude(
-      holds(count_words(count, "execution") + ", no growth in " + (memory_can_be_judged ? "memory, " : "") +
+      holds(counted(count, "execution") + ", no growth in " + (memory_can_be_judged ? "memory, " : "") +
             "descriptors or threads" + (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)")),
       false);
 }

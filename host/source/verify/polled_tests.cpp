@@ -82,16 +82,16 @@ struct WorstStop {
     worst.polls = std::max(worst.polls, taken.polls);
   }
   std::string words() const {
-    std::string text = count_words(executions, "execution") + ", the slowest ended after " + duration_words(worst.real);
+    std::string text = counted(executions, "execution") + ", the slowest ended after " + duration_words(worst.real);
     if (worst.simulated > milliseconds(1)) text += " (" + duration_words(worst.simulated) + " by its clock)";
-    return text + ", up to " + count_words(worst.polls, "poll");
+    return text + ", up to " + counted(worst.polls, "poll");
   }
 };
 
 }  // namespace
 
 std::string deaf_words(const StopTaken& taken) {
-  return "asked to stop, it went on: after " + count_words(taken.polls, "poll") + " and " + duration_words(taken.real) +
+  return "asked to stop, it went on: after " + counted(taken.polls, "poll") + " and " + duration_words(taken.real) +
          " (" + duration_words(std::max(taken.real, taken.simulated)) +
          " by its clock) it had not ended. Look at stop_requested in each poll";
 }
@@ -144,7 +144,7 @@ Verdict polled_runs_to_its_end(TestContext& context) {
     if (outcome == Outcome::pending) ++asleep;
     polls += execution.polls();
   }
-  std::string text = count_words(executions, "execution") + ", " + count_words(polls, "poll") + "; ";
+  std::string text = counted(executions, "execution") + ", " + counted(polls, "poll") + "; ";
   if (ended > 0) text += std::to_string(ended) + " ended by " + (ended == 1 ? "itself" : "themselves");
   if (asleep > 0) text += (ended > 0 ? ", " : "") + std::to_string(asleep) + " went on until dropped";
   return context.conclude(holds(text), false);
@@ -170,9 +170,9 @@ Verdict drop_at_every_pending_poll(TestContext& context) {
     deepest = std::max(deepest, pending);
     if (pending < target && target > 3) break;  // it ended, or sleeps: there is no later pending poll
   }
-  return context.conclude(holds(count_words(dropped, "execution") + ", dropped after each of the first " +
-                                count_words(deepest, "pending poll")),
-                          true);
+  return context.conclude(
+      holds(counted(dropped, "execution") + ", dropped after each of the first " + counted(deepest, "pending poll")),
+      true);
 }
 
 Verdict polled_stop_before_first(TestContext& context) {
@@ -213,7 +213,7 @@ Verdict polled_stop_at_any_time(TestContext& context) {
     const StopTaken taken = stop_polled(context, execution);
     if (!taken.has_ended) {
       return broken("3.10",
-                    "stopped after " + count_words(execution.polls() - taken.polls, "poll") + ": " + deaf_words(taken));
+                    "stopped after " + counted(execution.polls() - taken.polls, "poll") + ": " + deaf_words(taken));
     }
     worst.add(taken);
   }
@@ -236,7 +236,7 @@ Verdict spurious_wakes(TestContext& context) {
       return failed_only_here(execution, "4.3", "when it was polled though nothing had happened");
     }
   }
-  return context.conclude(holds(count_words(polls, "poll") + " for which nothing had happened"), true);
+  return context.conclude(holds(counted(polls, "poll") + " for which nothing had happened"), true);
 }
 
 Verdict late_wakes(TestContext& context) {
@@ -257,7 +257,7 @@ Verdict late_wakes(TestContext& context) {
       return failed_only_here(execution, "4.4", "when its timer came late");
     }
   }
-  return context.conclude(holds(count_words(polls, "poll") + " that came up to 36 minutes late"), true);
+  return context.conclude(holds(counted(polls, "poll") + " that came up to 36 minutes late"), true);
 }
 
 Verdict double_wakes(TestContext& context) {
@@ -295,8 +295,8 @@ Verdict double_wakes(TestContext& context) {
       return failed_only_here(execution, "4.3", "when it was woken twice and more for each poll");
     }
   }
-  return context.conclude(
-      holds(count_words(polls, "poll") + " while a thread woke it all the time, also after its end"), false);
+  return context.conclude(holds(counted(polls, "poll") + " while a thread woke it all the time, also after its end"),
+                          false);
 }
 
 Verdict polled_on_other_threads(TestContext& context) {
@@ -325,7 +325,7 @@ Verdict polled_on_other_threads(TestContext& context) {
     run_on_a_new_thread([&] { execution.drop(); });
     ++calls;
   }
-  return context.conclude(holds(count_words(calls, "call") + ", each on a thread of its own"), false);
+  return context.conclude(holds(counted(calls, "call") + ", each on a thread of its own"), false);
 }
 
 Verdict polled_two_at_once(TestContext& context) {
@@ -367,7 +367,7 @@ Verdict polled_two_at_once(TestContext& context) {
   std::thread other([&] { play(1); });
   play(0);
   other.join();
-  const std::string text = count_words(executions, "execution") + " on two threads";
+  const std::string text = counted(executions, "execution") + " on two threads";
   for (std::size_t which = 0; which < 2; ++which) {
     if (failures[which].empty() || fails_by_itself) continue;
     if (failed_start[which]) {

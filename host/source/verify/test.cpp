@@ -67,7 +67,7 @@ Verdict TestContext::conclude(Verdict good, bool needs_pending) {
     return unproven("no execution stayed pending long enough; give it a config with which it does: --config");
   }
   if (tally_.failed_starts > 0) {
-    good.text += "; " + std::to_string(tally_.failed_starts) + " of " + count_words(tally_.starts, "start") +
+    good.text += "; " + std::to_string(tally_.failed_starts) + " of " + counted(tally_.starts, "start") +
                  " failed: " + tally_.start_failure;
   }
   return good;

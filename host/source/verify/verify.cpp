@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "plugin/elf_file.hpp"
+#include "text/counted.hpp"
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
 #include "verify/child_process.hpp"
@@ -134,7 +135,7 @@ bool Verification::find_factories() {
       list.push_back({{"name", factory.name}, {"blocking", factory.run != nullptr}});
     }
     reporter.send({{"type", "factories"}, {"list", list}});
-    reporter.send(to_json(holds(list.size() == 1 ? "1 factory" : std::to_string(list.size()) + " factories")));
+    reporter.send(to_json(holds(counted(list.size(), "factory", "factories"))));
   });
   for (const Json& message : end.messages) {
     if (message.value("type", "") != "factories") continue;

@@ -247,6 +247,18 @@ TEST_CASE("a task that is never restarted has nothing that is about restarts") {
   });
 }
 
+TEST_CASE("a duration where an object is expected is told the object") {
+  const auto wants = [](const std::string& field, const std::string& found, const std::string& hint) {
+    return at(field, "expected an object, found " + found + "; write it as an object: " + hint);
+  };
+  check({
+      {restarted(R"("backoff": "10 s")"), {wants("/backoff", R"(a string ("10 s"))", R"({"initial": "10s"})")}},
+      {restarted(R"("backoff": "2m")"), {wants("/backoff", R"(a string ("2m"))", R"({"initial": "2m"})")}},
+      {restarted(R"("backoff": "soon")"), {wants("/backoff", R"(a string ("soon"))", R"({"initial": "5s"})")}},
+      {mandatory(R"("watchdog": 5)"), {wants("/watchdog", "a number (5)", R"({"interval": "5s"})")}},
+  });
+}
+
 TEST_CASE("fields that would be of no use without restarts are refused") {
   const auto refused = [](const std::string& field) {
     return at('/' + field,

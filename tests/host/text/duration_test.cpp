@@ -78,6 +78,8 @@ TEST_CASE("what to do about a text that is no duration is said in words, with th
   CHECK(problem("1s ") == "remove the space: \"1s\"");
   CHECK(problem("1,5s") == "write a point for the comma: \"1.5s\"");
   CHECK(problem("1S") == "write the unit in lower case: \"1s\"");
+  CHECK(parse_duration("10 s").meant == "10s");
+  CHECK(parse_duration("soon").meant.empty());
   for (const char* text : {"", "s", "1.s", "1sec", "1d", "1h30m", "1e3s", "0x1s", "1.5.5s", "+-1s"}) {
     CAPTURE(text);
     CHECK(problem(text) == any);
