@@ -96,25 +96,25 @@ std::string silence_message(std::chrono::nanoseconds interval) {
   return "no heartbeat for " + print_duration(interval);
 }
 
-Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
-                     Nanoseconds now, double random) {
+Consequence judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
+                       Nanoseconds now, double random) {
   const SupervisionOptions& optional = optional_of(options);
   switch (action_on_exit(options, outcome, message)) {
     case ExitAction::discard:
-      return {Judgement::Kind::discard};
+      return {Consequence::Kind::discard};
     case ExitAction::stop_host:
-      return {Judgement::Kind::stop_host_success};
+      return {Consequence::Kind::stop_host_success};
     case ExitAction::fail_host:
-      return {Judgement::Kind::stop_host_failure};
+      return {Consequence::Kind::stop_host_failure};
     case ExitAction::give_up:
-      return {Judgement::Kind::give_up};
+      return {Consequence::Kind::give_up};
     case ExitAction::repeat:
       ++ledger.lifetime;
-      return {Judgement::Kind::repeat, optional.backoff ? optional.backoff->delay(1, random) : 0};
+      return {Consequence::Kind::repeat, optional.backoff ? optional.backoff->delay(1, random) : 0};
     case ExitAction::restart:
       break;
   }
-  if (!optional.unlimited && charged_at(ledger, optional, now) >= options.restarts) return {Judgement::Kind::give_up};
+  if (!optional.unlimited && charged_at(ledger, optional, now) >= options.restarts) return {Consequence::Kind::give_up};
   if (optional.window && !optional.unlimited) {
     ledger.times.push_back(now);
   } else if (!optional.unlimited) {
@@ -122,7 +122,7 @@ Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome 
   }
   ++ledger.in_a_row;
   ++ledger.lifetime;
-  return {Judgement::Kind::restart, optional.backoff ? optional.backoff->delay(ledger.in_a_row, random) : 0};
+  return {Consequence::Kind::restart, optional.backoff ? optional.backoff->delay(ledger.in_a_row, random) : 0};
 }
 
 double chance(std::uint64_t seed, std::uint64_t task, std::uint64_t restart) noexcept {

@@ -24,7 +24,8 @@ struct RestartLedger {
   void give_back() noexcept;
 };
 
-struct Judgement {
+// What follows from an exit.
+struct Consequence {
   enum class Kind : std::uint8_t { restart, repeat, discard, stop_host_success, stop_host_failure, give_up };
   Kind kind = Kind::discard;
   Nanoseconds delay = 0;  // of a restart or repeat
@@ -34,8 +35,8 @@ struct Judgement {
 void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseconds uptime) noexcept;
 
 // Then, the exit at `now`. A restart is charged; `random`, in [0, 1), is for its jitter.
-Judgement judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
-                     Nanoseconds now, double random);
+Consequence judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
+                       Nanoseconds now, double random);
 
 // What the first exit rule that matches says, else the type.
 ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::string_view message) noexcept;

@@ -120,36 +120,36 @@ TaskMachine::Next TaskMachine::exit(const End& end, HostPhase host, Nanoseconds 
               .outcome = end.outcome,
               .uptime = was_up ? end.uptime : 0,
               .message = end.message});
-  const Judgement judgement = judge(end, now, random);
+  const Consequence consequence = judge(end, now, random);
   const bool well = end.outcome == Outcome::ok;
-  switch (judgement.kind) {
-    case Judgement::Kind::restart:
-      return restart(judgement.delay, Fresh::charged, host, now, voice);
-    case Judgement::Kind::repeat:
-      return restart(judgement.delay, Fresh::repeat, host, now, voice);
-    case Judgement::Kind::discard:
+  switch (consequence.kind) {
+    case Consequence::Kind::restart:
+      return restart(consequence.delay, Fresh::charged, host, now, voice);
+    case Consequence::Kind::repeat:
+      return restart(consequence.delay, Fresh::repeat, host, now, voice);
+    case Consequence::Kind::discard:
       voice.tell(
           {.kind = EventKind::task_discarded, .outcome = end.outcome, .message = well ? "it ended well" : end.message});
       return {.well = well};
-    case Judgement::Kind::stop_host_success:
-    case Judgement::Kind::stop_host_failure:
-      voice.stop_host(StopReason::task_exit, judgement.kind == Judgement::Kind::stop_host_failure, end.message);
+    case Consequence::Kind::stop_host_success:
+    case Consequence::Kind::stop_host_failure:
+      voice.stop_host(StopReason::task_exit, consequence.kind == Consequence::Kind::stop_host_failure, end.message);
       return {.well = well};
-    case Judgement::Kind::give_up:
+    case Consequence::Kind::give_up:
       return give_up(end, host, now, voice);
   }
   return {};
 }
 
-Judgement TaskMachine::judge(const End& end, Nanoseconds now, double random) {
+Consequence TaskMachine::judge(const End& end, Nanoseconds now, double random) {
   if (supervision_ != nullptr) {
     return judge_exit(options_, supervision_->ledger, end.outcome, end.message, now, random);
   }
   RestartLedger ledger;
   ledger.charged = life_.charged;
-  const Judgement judgement = judge_exit(options_, ledger, end.outcome, end.message, now, random);
+  const Consequence consequence = judge_exit(options_, ledger, end.outcome, end.message, now, random);
   life_.charged = ledger.charged;
-  return judgement;
+  return consequence;
 }
 
 TaskMachine::Next TaskMachine::restart(Nanoseconds delay, Fresh fresh, HostPhase host, Nanoseconds now,

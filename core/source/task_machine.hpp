@@ -165,7 +165,7 @@ class TaskMachine {
  private:
   const SupervisionOptions& optional() const noexcept;
   Next exit(const End& end, HostPhase host, Nanoseconds now, double random, TaskVoice& voice);
-  Judgement judge(const End& end, Nanoseconds now, double random);
+  Consequence judge(const End& end, Nanoseconds now, double random);
   Next restart(Nanoseconds delay, Fresh fresh, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next could_not_stop(const End& end, HostPhase host, TaskVoice& voice);

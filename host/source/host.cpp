@@ -312,7 +312,7 @@ bool Host::take_signals() {
   try {
     signals_ = std::make_unique<Signals>(
         [this] { return events_->stopping(); },
-        [this](Signals::Verdict verdict, SignalHandler::Arrival arrival) { on_signal(verdict, arrival); });
+        [this](Signals::Fate fate, SignalHandler::Arrival arrival) { on_signal(fate, arrival); });
   } catch (...) {
     release_process(*this);
     throw;
@@ -434,21 +434,21 @@ void Host::listen_for_requests() {
                         });
 }
 
-void Host::on_signal(Signals::Verdict verdict, SignalHandler::Arrival arrival) {
+void Host::on_signal(Signals::Fate fate, SignalHandler::Arrival arrival) {
   const std::string name = signal_name(arrival.number);
   const std::string sender = arrival.sender != 0 ? ", from process " + std::to_string(arrival.sender) : std::string();
   const std::string aside = sender.empty() ? sender : sender + ",";
-  switch (verdict) {
-    case Signals::Verdict::taken_by_task:
+  switch (fate) {
+    case Signals::Fate::taken_by_task:
       log_->write(LogLevel::info, nullptr, name + aside + " goes to the tasks that subscribe to it");
       return;
-    case Signals::Verdict::unwanted:
+    case Signals::Fate::unwanted:
       log_->write(LogLevel::info, nullptr, name + aside + " came, and no task wants it now");
       return;
-    case Signals::Verdict::stop:
+    case Signals::Fate::stop:
       supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name + sender});
       return;
-    case Signals::Verdict::stop_at_once:
+    case Signals::Fate::stop_at_once:
       log_->write(LogLevel::error, nullptr, "a second signal, " + name + sender + ": stopping at once");
       if (!events_->stopping()) {
         supervisor_->request_stop({StopReason::signal, false, {}, "a second signal, " + name});

@@ -108,7 +108,7 @@ class Host {
   bool take_signals();
   void tell_lost_signals();
   void look_after_signals(std::chrono::seconds after);
-  void on_signal(Signals::Verdict verdict, SignalHandler::Arrival arrival);
+  void on_signal(Signals::Fate fate, SignalHandler::Arrival arrival);
 
   const HostOptions options_;
   const HomeProcess home_;

@@ -12,7 +12,7 @@ using namespace taskhost;
 
 namespace {
 
-using Kind = Judgement::Kind;
+using Kind = Consequence::Kind;
 
 constexpr Nanoseconds second = 1'000'000'000;
 constexpr Nanoseconds begin = 1'000 * second;
@@ -206,9 +206,9 @@ TEST_CASE("a repeat takes the backoff's first delay, and charges neither budget 
   };
   CHECK(judge(Outcome::error, 0).delay == second);
   for (std::uint64_t repeats = 1; repeats <= 5; ++repeats) {
-    const Judgement judgement = judge(Outcome::ok, 0.5);
-    CHECK(judgement.kind == Kind::repeat);
-    CHECK(judgement.delay == 1'250'000'000);
+    const Consequence consequence = judge(Outcome::ok, 0.5);
+    CHECK(consequence.kind == Kind::repeat);
+    CHECK(consequence.delay == 1'250'000'000);
     CHECK(remaining_restarts(options, ledger, begin) == 1u);
     CHECK(ledger.lifetime == 1 + repeats);  // so that each has a jitter of its own
   }
@@ -290,7 +290,7 @@ TEST_CASE("a task without optional fields is judged by type and budget, at once"
   options.type = TaskType::mandatory;
   options.restarts = 1;
   RestartLedger ledger;
-  const Judgement first = judge_exit(options, ledger, Outcome::ok, {}, begin, 0.5);
+  const Consequence first = judge_exit(options, ledger, Outcome::ok, {}, begin, 0.5);
   CHECK(first.kind == Kind::restart);
   CHECK(first.delay == 0);
   CHECK(judged(options, ledger, begin) == Kind::give_up);

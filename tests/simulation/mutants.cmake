@@ -56,8 +56,8 @@ mutant(repeat_charged restart_policy text [[case ExitAction::repeat:
       ++ledger.lifetime;]] [[case ExitAction::repeat:
       if (ACTIVE) ++ledger.charged;
       ++ledger.lifetime;]] "a repeat is charged")
-mutant(repeat_in_a_row restart_policy text [[return {Judgement::Kind::repeat,]] [[if (ACTIVE) ++ledger.in_a_row;
-      return {Judgement::Kind::repeat,]] "a repeat makes the next delay longer")
+mutant(repeat_in_a_row restart_policy text [[return {Consequence::Kind::repeat,]] [[if (ACTIVE) ++ledger.in_a_row;
+      return {Consequence::Kind::repeat,]] "a repeat makes the next delay longer")
 mutant(repeat_grows restart_policy expression [[optional.backoff->delay(1, random)]]
        [[optional.backoff->delay(ledger.in_a_row + 1, random)]] "a repeat waits as long as a restart would")
 mutant(window_edge restart_policy expression [[later(charged, window) < now]] [[later(charged, window) <= now]]

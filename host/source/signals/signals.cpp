@@ -35,7 +35,7 @@ constexpr std::uint32_t known_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIG
 
 }  // namespace
 
-Signals::Signals(std::function<bool()> stopping, std::function<void(Verdict, SignalHandler::Arrival)> act)
+Signals::Signals(std::function<bool()> stopping, std::function<void(Fate, SignalHandler::Arrival)> act)
     : stopping_(std::move(stopping)), act_(std::move(act)) {}
 
 void Signals::listen(boost::asio::io_context& context) {
@@ -100,7 +100,7 @@ void Signals::close() {
 
 void Signals::release() { handler_.reset(); }
 
-Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
+Signals::Fate Signals::deliver(SignalHandler::Arrival arrival) {
   const std::uint32_t bit = contract_bit(arrival.number);
   const std::lock_guard lock(mutex_);
   const bool asks_to_end = (bit & (TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE)) != 0;
@@ -109,7 +109,7 @@ Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
     const bool dealt_with =
         !stopping_() && (first_unwanted_ || !takers_.empty()) &&
         std::none_of(takers_.begin(), takers_.end(), [](Waker taker) { return WakePort::current(taker); });
-    if (!dealt_with) return Verdict::stop_at_once;
+    if (!dealt_with) return Fate::stop_at_once;
     handler_->begin_again();
   }
   if (asks_to_end) {
@@ -125,13 +125,13 @@ Signals::Verdict Signals::deliver(SignalHandler::Arrival arrival) {
     if (asks_to_end) takers_.push_back(waker);
     Execution::wake(waker);
   }
-  if (taken) return Verdict::taken_by_task;
+  if (taken) return Fate::taken_by_task;
   if (SignalHandler::was_ignored(arrival.number)) {
     first_unwanted_ = first_unwanted_ || asks_to_end;
-    return Verdict::unwanted;
+    return Fate::unwanted;
   }
-  if (asks_to_end) return Verdict::stop;
-  return arrival.number == SIGHUP && (ever_wanted_ & bit) == 0 ? Verdict::stop : Verdict::unwanted;
+  if (asks_to_end) return Fate::stop;
+  return arrival.number == SIGHUP && (ever_wanted_ & bit) == 0 ? Fate::stop : Fate::unwanted;
 }
 
 }  // namespace taskhost

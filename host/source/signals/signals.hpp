@@ -19,7 +19,8 @@ namespace taskhost {
 
 class Signals {
  public:
-  enum class Verdict : std::uint8_t {
+  // What becomes of a signal.
+  enum class Fate : std::uint8_t {
     taken_by_task,
     stop,
     stop_at_once,
@@ -28,7 +29,7 @@ class Signals {
 
   // `act` is told what to do, and the signal; `stopping` says whether the host stops already. Throws
   // std::system_error if the system refuses.
-  Signals(std::function<bool()> stopping, std::function<void(Verdict, SignalHandler::Arrival)> act);
+  Signals(std::function<bool()> stopping, std::function<void(Fate, SignalHandler::Arrival)> act);
 
   // From now on `act` is called on the context's thread. Before, deliver_all does it.
   void listen(boost::asio::io_context& context);
@@ -46,7 +47,7 @@ class Signals {
   void release();
 
   // What happens when the signal comes; apart from the system, so that tests need no signal.
-  Verdict deliver(SignalHandler::Arrival arrival);
+  Fate deliver(SignalHandler::Arrival arrival);
 
  private:
   struct Subscription {
@@ -59,7 +60,7 @@ class Signals {
   const HomeProcess home_;
   std::optional<SignalHandler> handler_{std::in_place};
   const std::function<bool()> stopping_;
-  const std::function<void(Verdict, SignalHandler::Arrival)> act_;
+  const std::function<void(Fate, SignalHandler::Arrival)> act_;
   std::optional<boost::asio::posix::stream_descriptor> arrivals_;
 
   std::mutex mutex_;

@@ -24,7 +24,7 @@ class Running {
   explicit Running(std::shared_ptr<DrivenExecution> execution) : shared_(std::make_shared<Shared>()) {
     shared_->execution = std::move(execution);
     thread_ = std::thread([shared = shared_] {
-      const Outcome outcome = shared->execution->run();
+      const Status outcome = shared->execution->run();
       const std::lock_guard lock(shared->mutex);
       shared->outcome = outcome;
       shared->ended.notify_all();
@@ -44,7 +44,7 @@ class Running {
   bool has_ended() { return wait(nanoseconds(0)).has_value(); }
 
   // The outcome, once it has ended; nothing if it does not within `limit`.
-  std::optional<Outcome> wait(nanoseconds limit) {
+  std::optional<Status> wait(nanoseconds limit) {
     std::unique_lock lock(shared_->mutex);
     shared_->ended.wait_for(lock, limit, [this] { return shared_->outcome.has_value(); });
     return shared_->outcome;
@@ -55,7 +55,7 @@ class Running {
     std::shared_ptr<DrivenExecution> execution;
     std::mutex mutex;
     std::condition_variable ended;
-    std::optional<Outcome> outcome;
+    std::optional<Status> outcome;
   };
   std::shared_ptr<Shared> shared_;
   std::thread thread_;
@@ -65,7 +65,7 @@ struct Play {
   bool is_started = false;
   bool has_ended = false;  // else it is deaf, and can't be dropped
   bool ended_by_itself = false;
-  Outcome outcome = Outcome::error;
+  Status outcome = Status::error;
   nanoseconds stop_taken{};
   std::string failure;
 };
@@ -84,7 +84,7 @@ Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile)
   const auto asked = Clock::now();
   const std::uint64_t simulated = context.host().now();
   execution->request_stop();
-  const std::optional<Outcome> outcome = running.wait(context.stop_limit());
+  const std::optional<Status> outcome = running.wait(context.stop_limit());
   result.stop_taken = std::max<nanoseconds>(Clock::now() - asked,
                                             nanoseconds(static_cast<std::int64_t>(context.host().now() - simulated)));
   if (!outcome) return result;  // the thread keeps the execution
@@ -193,9 +193,9 @@ Verdict blocking_spurious_wakes(TestContext& context) {
     });
     if (!result.is_started) continue;
     if (!result.has_ended) return unproven("it did not end when it was asked to: see \"stop at any time\"");
-    if (result.outcome == Outcome::ok) continue;
+    if (result.outcome == Status::ok) continue;
     const Play calm = play(context, milliseconds(20));
-    if (calm.is_started && calm.has_ended && calm.outcome == Outcome::ok) {
+    if (calm.is_started && calm.has_ended && calm.outcome == Status::ok) {
       return broken("4.3",
                     "run failed when it was woken though nothing had happened, and does not when it is left alone: " +
                         result.failure);
@@ -216,7 +216,7 @@ Verdict blocking_on_other_threads(TestContext& context) {
     Running running(execution);
     running.wait(milliseconds(context.choose(0, 5)));
     execution->request_stop();
-    const std::optional<Outcome> outcome = running.wait(context.stop_limit());
+    const std::optional<Status> outcome = running.wait(context.stop_limit());
     if (!outcome) return unproven("it did not end when it was asked to: see \"stop at any time\"");
     context.count_end(*execution, *outcome);
     std::thread([&] { execution->drop(); }).join();
@@ -244,10 +244,10 @@ Verdict blocking_two_at_once(TestContext& context) {
     Running second(other);
     second.wait(milliseconds(context.choose(0, 5)));
     one->request_stop();
-    const std::optional<Outcome> first_outcome = first.wait(context.stop_limit() / 2);
+    const std::optional<Status> first_outcome = first.wait(context.stop_limit() / 2);
     if (first_outcome) one->drop();
     other->request_stop();
-    const std::optional<Outcome> second_outcome = second.wait(context.stop_limit() / 2);
+    const std::optional<Status> second_outcome = second.wait(context.stop_limit() / 2);
     if (!first_outcome || !second_outcome) {
       if (i == 0 && !play(context, milliseconds(5)).has_ended) {
         return unproven("it did not end when it was asked to: see \"stop at any time\"");

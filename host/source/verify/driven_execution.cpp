@@ -134,21 +134,21 @@ void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds wai
   host_.findings().broken("3.4", std::string("slow ") + function_name(phase), words);
 }
 
-Outcome DrivenExecution::outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending) {
+Status DrivenExecution::outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending) {
   switch (result) {
     case TASKHOST_OK:
-      return Outcome::ok;
+      return Status::ok;
     case TASKHOST_PENDING:
-      if (may_be_pending) return Outcome::pending;
+      if (may_be_pending) return Status::pending;
       break;
     case TASKHOST_ERROR:
       if (cell_.failure().empty()) {
         host_.findings().note(rule, std::string("silent ") + function,
                               std::string(function) + " returned TASKHOST_ERROR, and fail was not called to say why");
       }
-      return Outcome::error;
+      return Status::error;
     case TASKHOST_PANIC:
-      return Outcome::panic;
+      return Status::panic;
     default:
       break;
   }
@@ -157,14 +157,14 @@ Outcome DrivenExecution::outcome_of(std::int32_t result, const char* function, c
                               (result == TASKHOST_PENDING ? "TASKHOST_PENDING" : std::to_string(result)) +
                               ", which means nothing there");
   cell_.fail(std::string(function) + " returned " + std::to_string(result));
-  return Outcome::error;
+  return Status::error;
 }
 
-Outcome DrivenExecution::start() {
+Status DrivenExecution::start() {
   const std::int32_t result = call(
       Phase::start, [&] { return factory_.start != nullptr ? factory_.start(state_.get(), &cell_) : TASKHOST_OK; });
-  const Outcome outcome = outcome_of(result, "start", "3.1", false);
-  is_started_ = outcome == Outcome::ok;
+  const Status outcome = outcome_of(result, "start", "3.1", false);
+  is_started_ = outcome == Status::ok;
   if (!is_started_) {
     end();
     state_.wall();
@@ -172,12 +172,12 @@ Outcome DrivenExecution::start() {
   return outcome;
 }
 
-Outcome DrivenExecution::poll() {
+Status DrivenExecution::poll() {
   ++polls_;
   cell_.begin_poll();
-  const Outcome outcome =
+  const Status outcome =
       outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
-  if (outcome != Outcome::pending) return outcome;
+  if (outcome != Status::pending) return outcome;
   for (const int descriptor : cell_.closed_descriptors()) {
     host_.findings().broken("4.5", "closed watched fd",
                             "descriptor " + std::to_string(descriptor) +
@@ -191,7 +191,7 @@ Outcome DrivenExecution::poll() {
   return outcome;
 }
 
-Outcome DrivenExecution::run() {
+Status DrivenExecution::run() {
   return outcome_of(call(Phase::run, [&] { return factory_.run(state_.get(), &cell_); }), "run", "3.3", false);
 }
 

@@ -7,12 +7,11 @@
 #include <memory>
 #include <string>
 
+#include "taskhost/core/outcome.hpp"
 #include "verify/simulated_host.hpp"
 #include "verify/state_block.hpp"
 
 namespace taskhost::verify {
-
-enum class Outcome : std::uint8_t { ok, pending, error, panic };
 
 class DrivenExecution {
  public:
@@ -22,9 +21,9 @@ class DrivenExecution {
   DrivenExecution(const DrivenExecution&) = delete;
   DrivenExecution& operator=(const DrivenExecution&) = delete;
 
-  Outcome start();
-  Outcome poll();
-  Outcome run();
+  Status start();
+  Status poll();
+  Status run();
   void drop();  // once, if start went well
 
   // Until a wake; 0 if none came within `patience`, or nothing is arranged that could wake it.
@@ -43,7 +42,7 @@ class DrivenExecution {
   void end();
   template <class Function>
   std::int32_t call(Phase phase, const Function& function);
-  Outcome outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
+  Status outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
   void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
 
   SimulatedHost& host_;

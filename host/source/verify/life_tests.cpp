@@ -32,12 +32,12 @@ bool live(TestContext& context, std::uint64_t number) {
   if (context.is_blocking()) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
   if (!context.start(execution)) return true;
-  Outcome outcome = Outcome::pending;
-  for (std::uint64_t polls = 0; polls < 1 + number % 3 && outcome == Outcome::pending; ++polls) {
+  Status outcome = Status::pending;
+  for (std::uint64_t polls = 0; polls < 1 + number % 3 && outcome == Status::pending; ++polls) {
     outcome = context.poll(execution);
-    if (outcome == Outcome::pending) execution.rest(nanoseconds(0));
+    if (outcome == Status::pending) execution.rest(nanoseconds(0));
   }
-  if (outcome == Outcome::pending && number % 2 == 0) stop_polled(context, execution);
+  if (outcome == Status::pending && number % 2 == 0) stop_polled(context, execution);
   return true;
 }
 
@@ -132,7 +132,7 @@ Verdict failing_starts(TestContext& context) {
     const std::uint64_t before = context.tally().failed_starts;
     DrivenExecution execution(host, context.factory(), context.next_number());
     if (context.start(execution) && !context.is_blocking()) {
-      for (int polls = 0; polls < 3 && context.poll(execution) == Outcome::pending; ++polls) {
+      for (int polls = 0; polls < 3 && context.poll(execution) == Status::pending; ++polls) {
         execution.rest(nanoseconds(0));
       }
     }

@@ -25,11 +25,11 @@ constexpr nanoseconds busy_poll_time = std::chrono::microseconds(20);
 void run_on_a_new_thread(const std::function<void()>& function) { std::thread(function).join(); }
 
 // Polls on for as long as each poll does nothing but ask for the next one. Judges such an execution; says how it ended.
-Outcome follow_busy_polls(TestContext& context, DrivenExecution& execution, const Budget& budget) {
+Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const Budget& budget) {
   nanoseconds taken{};
   std::uint64_t polls = 0;
-  Outcome outcome = Outcome::pending;
-  while (polls < busy_polls && !budget.is_over() && outcome == Outcome::pending &&
+  Status outcome = Status::pending;
+  while (polls < busy_polls && !budget.is_over() && outcome == Status::pending &&
          execution.cell().asked_for_itself_only()) {
     execution.rest(nanoseconds(0));
     outcome = context.poll(execution);
@@ -47,9 +47,9 @@ Outcome follow_busy_polls(TestContext& context, DrivenExecution& execution, cons
 }
 
 // Polls up to so many times, with a rest between two polls. The last outcome.
-Outcome poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
-  Outcome outcome = Outcome::pending;
-  for (std::uint64_t i = 0; i < polls && outcome == Outcome::pending; ++i) {
+Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
+  Status outcome = Status::pending;
+  for (std::uint64_t i = 0; i < polls && outcome == Status::pending; ++i) {
     if (i > 0 && context.rest(execution) == 0) break;  // nothing more comes by itself
     outcome = context.poll(execution);
   }
@@ -61,8 +61,8 @@ Outcome poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t 
 bool fails_anyway(TestContext& context, std::uint64_t polls) {
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
   if (!context.start(execution)) return true;
-  const Outcome outcome = poll_on(context, execution, polls);
-  return outcome == Outcome::error || outcome == Outcome::panic;
+  const Status outcome = poll_on(context, execution, polls);
+  return outcome == Status::error || outcome == Status::panic;
 }
 
 Verdict failed_only_here(DrivenExecution& execution, const char* rule, const std::string& when) {
@@ -70,7 +70,7 @@ Verdict failed_only_here(DrivenExecution& execution, const char* rule, const std
   return broken(rule, "it failed " + when + ", and does not when it is left alone: " + (why.empty() ? "no text" : why));
 }
 
-bool has_failed(Outcome outcome) { return outcome == Outcome::error || outcome == Outcome::panic; }
+bool has_failed(Status outcome) { return outcome == Status::error || outcome == Status::panic; }
 
 struct WorstStop {
   StopTaken worst;
@@ -106,12 +106,12 @@ StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
   const std::uint64_t simulated_begin = context.host().now();
   execution.request_stop();
   for (;;) {
-    const Outcome outcome = context.poll(execution);
+    const Status outcome = context.poll(execution);
     ++taken.polls;
     taken.real = Clock::now() - begin;
     const auto simulated = nanoseconds(static_cast<std::int64_t>(context.host().now() - simulated_begin));
     taken.simulated = simulated > taken.real ? simulated - taken.real : nanoseconds(0);
-    if (outcome != Outcome::pending) {
+    if (outcome != Status::pending) {
       taken.has_ended = simulated <= std::max(stop_timeout, taken.real);
       return taken;
     }
@@ -133,15 +133,15 @@ Verdict polled_runs_to_its_end(TestContext& context) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     ++executions;
     if (!context.start(execution)) continue;
-    Outcome outcome = poll_on(context, execution, most_polls);
-    if (outcome == Outcome::pending && execution.cell().asked_for_itself_only()) {
+    Status outcome = poll_on(context, execution, most_polls);
+    if (outcome == Status::pending && execution.cell().asked_for_itself_only()) {
       outcome = follow_busy_polls(context, execution, budget);
     }
-    if (outcome == Outcome::pending && execution.cell().send_signal()) {
+    if (outcome == Status::pending && execution.cell().send_signal()) {
       outcome = poll_on(context, execution, most_polls);
     }
-    if (outcome != Outcome::pending) ++ended;
-    if (outcome == Outcome::pending) ++asleep;
+    if (outcome != Status::pending) ++ended;
+    if (outcome == Status::pending) ++asleep;
     polls += execution.polls();
   }
   std::string text = counted(executions, "execution") + ", " + counted(polls, "poll") + "; ";
@@ -160,7 +160,7 @@ Verdict drop_at_every_pending_poll(TestContext& context) {
     if (!context.start(execution)) continue;
     std::uint64_t pending = 0;
     bool is_asleep = false;
-    while (context.poll(execution) == Outcome::pending) {
+    while (context.poll(execution) == Status::pending) {
       ++pending;
       if (pending == target) break;
       is_asleep = context.rest(execution) == 0;
@@ -194,7 +194,7 @@ Verdict polled_stop_at_any_time(TestContext& context) {
   for (int i = 0; i < 40 && (i < 1 || !budget.is_over()); ++i) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
-    if (poll_on(context, execution, i % 4 == 0 ? 1 : context.choose(1, 12)) != Outcome::pending) continue;
+    if (poll_on(context, execution, i % 4 == 0 ? 1 : context.choose(1, 12)) != Status::pending) continue;
     // Now and then from another thread, so that it comes in the middle of a poll.
     const std::uint64_t delay_us = context.choose(0, 200);
     std::thread asker;
@@ -204,12 +204,12 @@ Verdict polled_stop_at_any_time(TestContext& context) {
         execution.cell().request_stop();
       });
     }
-    Outcome outcome = Outcome::pending;
-    while (asker.joinable() && outcome == Outcome::pending && !execution.cell().stop_requested()) {
+    Status outcome = Status::pending;
+    while (asker.joinable() && outcome == Status::pending && !execution.cell().stop_requested()) {
       outcome = context.poll(execution);
     }
     if (asker.joinable()) asker.join();
-    if (outcome != Outcome::pending) continue;
+    if (outcome != Status::pending) continue;
     const StopTaken taken = stop_polled(context, execution);
     if (!taken.has_ended) {
       return broken("3.10",
@@ -227,8 +227,8 @@ Verdict spurious_wakes(TestContext& context) {
   for (int i = 0; i < executions && (i < 1 || !budget.is_over()); ++i) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
-    Outcome outcome = poll_on(context, execution, i % 2 == 0 ? 1 : context.choose(1, 4));
-    for (std::uint64_t spurious = 0; spurious < most_polls && outcome == Outcome::pending; ++spurious) {
+    Status outcome = poll_on(context, execution, i % 2 == 0 ? 1 : context.choose(1, 4));
+    for (std::uint64_t spurious = 0; spurious < most_polls && outcome == Status::pending; ++spurious) {
       outcome = context.poll(execution);
       ++polls;
     }
@@ -245,15 +245,15 @@ Verdict late_wakes(TestContext& context) {
   for (int i = 0; i < 10 && (i < 1 || !budget.is_over()); ++i) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
-    Outcome outcome = context.poll(execution);
-    for (int wakes = 0; wakes < 10 && outcome == Outcome::pending; ++wakes) {
+    Status outcome = context.poll(execution);
+    for (int wakes = 0; wakes < 10 && outcome == Status::pending; ++wakes) {
       // From a little to an hour; and the clock goes on though no timer is set.
       const auto late = nanoseconds(static_cast<std::int64_t>(TASKHOST_MICROSECOND << context.choose(0, 31)));
       if (execution.rest(milliseconds(5), late) == 0) context.host().advance_by(late);
       outcome = context.poll(execution);
       ++polls;
     }
-    if (outcome == Outcome::panic && !fails_anyway(context, 5)) {
+    if (outcome == Status::panic && !fails_anyway(context, 5)) {
       return failed_only_here(execution, "4.4", "when its timer came late");
     }
   }
@@ -275,16 +275,16 @@ Verdict double_wakes(TestContext& context) {
         std::this_thread::yield();
       }
     });
-    Outcome outcome = Outcome::error;
+    Status outcome = Status::error;
     if (context.start(execution)) {
-      outcome = Outcome::pending;
-      for (std::uint64_t turn = 0; turn < most_polls && outcome == Outcome::pending; ++turn) {
+      outcome = Status::pending;
+      for (std::uint64_t turn = 0; turn < most_polls && outcome == Status::pending; ++turn) {
         outcome = context.poll(execution);
         ++polls;
-        if (outcome == Outcome::pending) execution.rest(milliseconds(1));
+        if (outcome == Status::pending) execution.rest(milliseconds(1));
       }
-      if (outcome == Outcome::pending) {
-        outcome = stop_polled(context, execution).has_ended ? Outcome::ok : Outcome::pending;
+      if (outcome == Status::pending) {
+        outcome = stop_polled(context, execution).has_ended ? Status::ok : Status::pending;
       }
       execution.drop();
     }
@@ -308,16 +308,16 @@ Verdict polled_on_other_threads(TestContext& context) {
     run_on_a_new_thread([&] { is_started = context.start(execution); });
     ++calls;
     if (!is_started) continue;
-    Outcome outcome = Outcome::pending;
-    for (int polls = 0; polls < 20 && outcome == Outcome::pending; ++polls) {
+    Status outcome = Status::pending;
+    for (int polls = 0; polls < 20 && outcome == Status::pending; ++polls) {
       run_on_a_new_thread([&] { outcome = context.poll(execution); });
       ++calls;
-      if (outcome == Outcome::pending && context.rest(execution) == 0) break;
+      if (outcome == Status::pending && context.rest(execution) == 0) break;
     }
     if (has_failed(outcome) && execution.polls() > 1 && !fails_anyway(context, 20)) {
       return failed_only_here(execution, "3.13", "when each call came on another thread");
     }
-    if (outcome == Outcome::pending) {
+    if (outcome == Status::pending) {
       execution.request_stop();
       run_on_a_new_thread([&] { context.poll(execution); });
       ++calls;
@@ -344,18 +344,18 @@ Verdict polled_two_at_once(TestContext& context) {
         return;
       }
       ++executions;
-      Outcome outcome = Outcome::pending;
-      for (std::uint64_t polls = 0; polls < 1 + (i + which) % 8 && outcome == Outcome::pending; ++polls) {
+      Status outcome = Status::pending;
+      for (std::uint64_t polls = 0; polls < 1 + (i + which) % 8 && outcome == Status::pending; ++polls) {
         outcome = context.poll(execution);
-        if (outcome == Outcome::pending && execution.rest(milliseconds(2)) == 0) break;
+        if (outcome == Status::pending && execution.rest(milliseconds(2)) == 0) break;
       }
-      if (outcome == Outcome::pending && i % 2 == which && context.heeds_stop()) {
+      if (outcome == Status::pending && i % 2 == which && context.heeds_stop()) {
         execution.request_stop();
         const Budget patience(context.stop_limit() / 2);
-        while ((outcome = context.poll(execution)) == Outcome::pending && !patience.is_over()) {
+        while ((outcome = context.poll(execution)) == Status::pending && !patience.is_over()) {
           execution.rest(milliseconds(50));
         }
-        if (outcome == Outcome::pending) {
+        if (outcome == Status::pending) {
           ++deaf;
           return;
         }

@@ -7,7 +7,7 @@
 namespace taskhost::verify {
 
 bool TestContext::start(DrivenExecution& execution) {
-  const bool is_started = execution.start() == Outcome::ok;
+  const bool is_started = execution.start() == Status::ok;
   const std::lock_guard lock(mutex_);
   ++tally_.starts;
   if (is_started) return true;
@@ -16,8 +16,8 @@ bool TestContext::start(DrivenExecution& execution) {
   return false;
 }
 
-Outcome TestContext::poll(DrivenExecution& execution) {
-  const Outcome outcome = execution.poll();
+Status TestContext::poll(DrivenExecution& execution) {
+  const Status outcome = execution.poll();
   count_end(execution, outcome);
   return outcome;
 }
@@ -32,17 +32,17 @@ unsigned TestContext::rest(DrivenExecution& execution) {
   return causes;
 }
 
-void TestContext::count_end(DrivenExecution& execution, Outcome outcome) {
+void TestContext::count_end(DrivenExecution& execution, Status outcome) {
   const std::lock_guard lock(mutex_);
   switch (outcome) {
-    case Outcome::pending:
+    case Status::pending:
       ++tally_.pending_polls;
       return;
-    case Outcome::ok:
+    case Status::ok:
       ++tally_.good_ends;
       return;
-    case Outcome::error:
-    case Outcome::panic:
+    case Status::error:
+    case Status::panic:
       ++tally_.failed_ends;
       if (tally_.end_failure.empty()) tally_.end_failure = execution.cell().failure();
       return;

@@ -64,10 +64,10 @@ class TestContext {
 
   // The execution's own, and counted. Any thread.
   bool start(DrivenExecution& execution);
-  Outcome poll(DrivenExecution& execution);
+  Status poll(DrivenExecution& execution);
   // Until it wakes by itself; 0 if it sleeps on. Less patient once it has slept on several times.
   unsigned rest(DrivenExecution& execution);
-  void count_end(DrivenExecution& execution, Outcome outcome);
+  void count_end(DrivenExecution& execution, Status outcome);
 
   // `good`, unless no execution lived long enough to show anything. `needs_pending`: those that ended at once show
   // nothing either.

@@ -16,7 +16,7 @@
 #include "taskhost/ext/signals.h"
 
 using namespace taskhost;
-using Verdict = Signals::Verdict;
+using Fate = Signals::Fate;
 
 namespace {
 
@@ -44,7 +44,7 @@ struct Scene {
   Wakers wakers;
   int acts = 0;
   bool stopping = false;
-  Signals signals{[this] { return stopping; }, [this](Verdict, SignalHandler::Arrival) { ++acts; }};
+  Signals signals{[this] { return stopping; }, [this](Fate, SignalHandler::Arrival) { ++acts; }};
 };
 
 // As two of a terminal's, which are never one.
@@ -112,8 +112,8 @@ TEST_CASE("a signal goes to all tasks that subscribe to it, and each takes it on
   CHECK(scene.signals.subscribe(first, TASKHOST_SIGNAL_HANGUP));
   CHECK(scene.signals.subscribe(second, TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER1));
   CHECK_FALSE(is_default(SIGHUP));
-  CHECK(scene.signals.deliver({SIGHUP}) == Verdict::taken_by_task);
-  CHECK(scene.signals.deliver({SIGUSR1}) == Verdict::taken_by_task);
+  CHECK(scene.signals.deliver({SIGHUP}) == Fate::taken_by_task);
+  CHECK(scene.signals.deliver({SIGUSR1}) == Fate::taken_by_task);
   CHECK(scene.signals.take(first) == TASKHOST_SIGNAL_HANGUP);
   CHECK(scene.signals.take(second) == (TASKHOST_SIGNAL_HANGUP | TASKHOST_SIGNAL_USER1));
   CHECK(scene.signals.take(first) == 0);
@@ -129,8 +129,8 @@ TEST_CASE("a signal whose last subscriber is gone is the host's and does nothing
     } else {
       CHECK(scene.signals.subscribe(waker, 0));
     }
-    CHECK(scene.signals.deliver({SIGHUP}) == Verdict::unwanted);
-    CHECK(scene.signals.deliver({SIGUSR2}) == Verdict::unwanted);
+    CHECK(scene.signals.deliver({SIGHUP}) == Fate::unwanted);
+    CHECK(scene.signals.deliver({SIGUSR2}) == Fate::unwanted);
     CHECK_FALSE(is_default(SIGHUP));
     CHECK_FALSE(is_default(SIGUSR2));
   }
@@ -141,20 +141,20 @@ TEST_CASE("a signal that a subscriber changed its mind about does nothing") {
   const Waker waker = scene.wakers.make();
   CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_USER1));
   CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_USER2));
-  CHECK(scene.signals.deliver({SIGUSR1}) == Verdict::unwanted);
-  CHECK(scene.signals.deliver({SIGUSR2}) == Verdict::taken_by_task);
+  CHECK(scene.signals.deliver({SIGUSR1}) == Fate::unwanted);
+  CHECK(scene.signals.deliver({SIGUSR2}) == Fate::taken_by_task);
 }
 
 TEST_CASE("SIGHUP that no task ever wanted is a request to stop, but never the first or second of two") {
   Scene scene;
-  CHECK(scene.signals.deliver({SIGHUP}) == Verdict::stop);
-  CHECK(scene.signals.deliver({SIGHUP}) == Verdict::stop);
+  CHECK(scene.signals.deliver({SIGHUP}) == Fate::stop);
+  CHECK(scene.signals.deliver({SIGHUP}) == Fate::stop);
 }
 
 TEST_CASE("a signal to stop that nobody takes stops the host, and a second one at once") {
   Scene scene;
-  CHECK(scene.signals.deliver({SIGTERM}) == Verdict::stop);
-  CHECK(scene.signals.deliver({SIGINT, true}) == Verdict::stop_at_once);
+  CHECK(scene.signals.deliver({SIGTERM}) == Fate::stop);
+  CHECK(scene.signals.deliver({SIGINT, true}) == Fate::stop_at_once);
   CHECK_FALSE(is_default(SIGTERM));
 }
 
@@ -162,18 +162,18 @@ TEST_CASE("a signal to stop may be taken by a task; while that lives, the second
   Scene scene;
   const Waker waker = scene.wakers.make();
   CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_TERMINATE));
-  CHECK(scene.signals.deliver({SIGTERM}) == Verdict::taken_by_task);
-  CHECK(scene.signals.deliver({SIGTERM, true}) == Verdict::stop_at_once);
+  CHECK(scene.signals.deliver({SIGTERM}) == Fate::taken_by_task);
+  CHECK(scene.signals.deliver({SIGTERM, true}) == Fate::stop_at_once);
 }
 
 TEST_CASE("a signal that a task took which has ended since was not the first of two, unless the host stops") {
   for (const bool stopping : {false, true}) {
     Scene scene;
     CHECK(scene.signals.subscribe(scene.wakers.make(), TASKHOST_SIGNAL_TERMINATE));
-    CHECK(scene.signals.deliver({SIGTERM}) == Verdict::taken_by_task);
+    CHECK(scene.signals.deliver({SIGTERM}) == Fate::taken_by_task);
     scene.wakers.expire_all();
     scene.stopping = stopping;
-    CHECK(scene.signals.deliver({SIGTERM, true}) == (stopping ? Verdict::stop_at_once : Verdict::stop));
+    CHECK(scene.signals.deliver({SIGTERM, true}) == (stopping ? Fate::stop_at_once : Fate::stop));
   }
 }
 
@@ -187,9 +187,9 @@ TEST_CASE("a request to end that was ignored and that no task took was not the f
       Scene scene;
       CHECK(scene.signals.subscribe(scene.wakers.make(), TASKHOST_SIGNAL_INTERRUPT));
       scene.wakers.expire_all();
-      CHECK(scene.signals.deliver({SIGINT}) == Verdict::unwanted);
+      CHECK(scene.signals.deliver({SIGINT}) == Fate::unwanted);
       scene.stopping = stopping;
-      CHECK(scene.signals.deliver({SIGTERM, true}) == (stopping ? Verdict::stop_at_once : Verdict::stop));
+      CHECK(scene.signals.deliver({SIGTERM, true}) == (stopping ? Fate::stop_at_once : Fate::stop));
     }
     REQUIRE(::sigaction(SIGINT, &before, nullptr) == 0);
   }
@@ -212,7 +212,7 @@ TEST_CASE("once closed, a signal does nothing and tasks that still call in get n
     Scene scene;
     const Waker waker = scene.wakers.make();
     CHECK(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));
-    CHECK(scene.signals.deliver({SIGHUP}) == Verdict::taken_by_task);
+    CHECK(scene.signals.deliver({SIGHUP}) == Fate::taken_by_task);
     scene.signals.close();
     CHECK(scene.signals.take(waker) == 0);
     CHECK_FALSE(scene.signals.subscribe(waker, TASKHOST_SIGNAL_HANGUP));

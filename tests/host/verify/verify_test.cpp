@@ -15,6 +15,7 @@
 #include "verify/simulated_host.hpp"
 #include "verify/state_block.hpp"
 
+using taskhost::Status;
 using namespace taskhost::verify;
 using std::chrono::hours;
 using std::chrono::milliseconds;
@@ -59,8 +60,8 @@ TEST_CASE("an hour's sleep on a timer is over at once, and the clock says that i
     return TASKHOST_PENDING;
   });
   DrivenExecution execution(world().host, sleeper, 1);
-  REQUIRE(execution.start() == Outcome::ok);
-  REQUIRE(execution.poll() == Outcome::pending);
+  REQUIRE(execution.start() == Status::ok);
+  REQUIRE(execution.poll() == Status::pending);
   const std::uint64_t before = services().now();
   CHECK((execution.rest(hours(1)) & by_timer) != 0);
   CHECK(services().now() - before >= 3590 * TASKHOST_SECOND);
@@ -72,8 +73,8 @@ TEST_CASE("a wake goes before a timer, merges with others, and is seen once") {
     return TASKHOST_PENDING;
   });
   DrivenExecution execution(world().host, waiting, 1);
-  REQUIRE(execution.start() == Outcome::ok);
-  REQUIRE(execution.poll() == Outcome::pending);
+  REQUIRE(execution.start() == Status::ok);
+  REQUIRE(execution.poll() == Status::pending);
   services().wake(execution.cell().waker());
   services().wake(execution.cell().waker());
   CHECK(execution.rest(hours(1)) == by_wake);
@@ -101,7 +102,7 @@ TEST_CASE("a descriptor wakes once, and must be asked for again") {
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
   const taskhost_factory good = factory([](void*, const taskhost_exec*) -> std::int32_t { return TASKHOST_PENDING; });
   DrivenExecution execution(world().host, good, 1);
-  REQUIRE(execution.start() == Outcome::ok);
+  REQUIRE(execution.start() == Status::ok);
   CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE));
   CHECK(execution.rest(milliseconds(0)) == 0);
   REQUIRE(::write(ends[1], "x", 1) == 1);
@@ -121,8 +122,8 @@ TEST_CASE("a service that is for the execution's own calls is not for other thre
     return TASKHOST_PENDING;
   });
   DrivenExecution execution(world().host, good, 1);
-  REQUIRE(execution.start() == Outcome::ok);
-  REQUIRE(execution.poll() == Outcome::pending);
+  REQUIRE(execution.start() == Status::ok);
+  REQUIRE(execution.poll() == Status::pending);
   CHECK_FALSE(has_finding("4.2", "wake_after"));
   std::thread([] { taskhost_wake_after(exec_kept, TASKHOST_SECOND); }).join();
   CHECK(has_finding("4.2", "wake_after"));
@@ -142,9 +143,9 @@ TEST_CASE("what a poll returns, throws and writes is looked at") {
     return taskhost_fail(exec, "done");
   });
   for (const auto& [bad, outcome] :
-       {std::pair(nonsense, Outcome::error), {throwing, Outcome::panic}, {writing, Outcome::error}}) {
+       {std::pair(nonsense, Status::error), {throwing, Status::panic}, {writing, Status::error}}) {
     DrivenExecution execution(world().host, bad, 1);
-    REQUIRE(execution.start() == Outcome::ok);
+    REQUIRE(execution.start() == Status::ok);
     CHECK(execution.poll() == outcome);
   }
   CHECK(has_finding("3.2", "17"));
@@ -159,8 +160,8 @@ TEST_CASE("texts are judged: not UTF-8 breaks rule 4.6, too long is a note") {
     return taskhost_fail(exec, "\xff");
   });
   DrivenExecution execution(world().host, talking, 1);
-  REQUIRE(execution.start() == Outcome::ok);
-  CHECK(execution.poll() == Outcome::error);
+  REQUIRE(execution.start() == Status::ok);
+  CHECK(execution.poll() == Status::error);
   CHECK(has_finding("4.6", "fail got a text that is not UTF-8"));
   CHECK(has_finding("4.6", "log got a text of 5000 bytes"));
   CHECK(execution.cell().failure() == "\\xff");
@@ -176,20 +177,20 @@ TEST_CASE("wait sleeps until the stop, and answers 0 at once to a poll") {
     return slept && stopped ? TASKHOST_OK : TASKHOST_ERROR;
   };
   DrivenExecution execution(world().host, blocking, 1);
-  REQUIRE(execution.start() == Outcome::ok);
-  Outcome outcome = Outcome::pending;
+  REQUIRE(execution.start() == Status::ok);
+  Status outcome = Status::pending;
   std::thread running([&] { outcome = execution.run(); });
   std::this_thread::sleep_for(milliseconds(20));  // most likely in its second wait; right either way but for the first
   execution.request_stop();
   running.join();
-  CHECK(outcome == Outcome::ok);
+  CHECK(outcome == Status::ok);
 
   const taskhost_factory polled = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
     return exec->services->wait(exec, TASKHOST_NEVER) == 0 ? TASKHOST_OK : TASKHOST_ERROR;
   });
   DrivenExecution other(world().host, polled, 1);
-  REQUIRE(other.start() == Outcome::ok);
-  CHECK(other.poll() == Outcome::ok);
+  REQUIRE(other.start() == Status::ok);
+  CHECK(other.poll() == Status::ok);
   CHECK(has_finding("4.7", "in poll"));
 }
 
