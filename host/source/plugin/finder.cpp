@@ -91,7 +91,8 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
             (is_file ? "" : " (" + plugin + ".so or lib" + plugin + ".so)") + " in " + word_list(places, "or") +
             absence_words(directories, is_file ? plugin : plugin + ".so");
   const std::string script = script_hint(plugin);
-  const std::string nearest = script.empty() ? nearest_plugin(undecorated_library_name(plugin), directories) : std::string();
+  const std::string nearest =
+      script.empty() ? nearest_plugin(undecorated_library_name(plugin), directories) : std::string();
   if (!nearest.empty()) {
     problem += "; did you mean " + quoted_text(nearest) + "?";
   } else if (!script.empty()) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -168,11 +169,13 @@ TEST_CASE("texts are judged: not UTF-8 breaks rule 4.6, too long is a note") {
 }
 
 TEST_CASE("wait sleeps until the stop, and answers 0 at once to a poll") {
+  static std::atomic<bool> has_slept = false;
   taskhost_factory blocking{};
   blocking.struct_size = sizeof blocking;
   blocking.name = "blocking";
   blocking.run = [](void*, const taskhost_exec* exec) -> std::int32_t {
     const bool slept = taskhost_wait_for(exec, 60 * TASKHOST_SECOND) == TASKHOST_WAIT_TIME;
+    has_slept = true;
     const bool stopped = (exec->services->wait(exec, TASKHOST_NEVER) & TASKHOST_WAIT_STOP) != 0;
     return slept && stopped ? TASKHOST_OK : TASKHOST_ERROR;
   };
@@ -180,7 +183,7 @@ TEST_CASE("wait sleeps until the stop, and answers 0 at once to a poll") {
   REQUIRE(execution.start() == Status::ok);
   Status outcome = Status::pending;
   std::thread running([&] { outcome = execution.run(); });
-  std::this_thread::sleep_for(milliseconds(20));  // most likely in its second wait; right either way but for the first
+  while (!has_slept) std::this_thread::yield();
   execution.request_stop();
   running.join();
   CHECK(outcome == Status::ok);

@@ -17,8 +17,8 @@
 
 namespace lua_test {
 
-using taskhost::test::contains_text;
 using Catch::Matchers::StartsWith;
+using taskhost::test::contains_text;
 using Json = nlohmann::json;
 using Lines = std::vector<std::string>;
 
