@@ -264,9 +264,8 @@ int32_t taskhost_explain(taskhost_host* host, int32_t format, const char** text)
 }
 
 void taskhost_log_line(taskhost_host* host, int32_t level, const char* text) {
-  if (host == nullptr || host->host.is_elsewhere() || text == nullptr || level < TASKHOST_LOG_TRACE ||
-      level > TASKHOST_LOG_ERROR)
-    return;
+  if (host == nullptr || host->host.is_elsewhere() || text == nullptr) return;
+  if (level < TASKHOST_LOG_TRACE || level > TASKHOST_LOG_ERROR) return;
   host->host.log().write(taskhost::LogLevel{level}, nullptr, text);
 }
 

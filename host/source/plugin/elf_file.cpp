@@ -15,7 +15,7 @@
 #include <system_error>
 #include <vector>
 
-#include "plugin/finder.hpp"
+#include "plugin/script_hint.hpp"
 
 #include "taskhost/core/system_failure.hpp"
 
@@ -276,7 +276,7 @@ std::string library_file_problem(const std::string& path) {
   if (!file.status(status)) return "it can't be read: " + system_words();
   if (S_ISDIR(status.st_mode)) return "it is a directory: name the library in it";
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
-  const std::string problem = content_problem(file, static_cast<std::size_t>(status.st_size));
+  std::string problem = content_problem(file, static_cast<std::size_t>(status.st_size));
   if (problem.empty() || !script_hint(path).empty()) return problem;  // which the caller gives
   return problem + "; remove it, or install a plugin for this machine in its place";
 }

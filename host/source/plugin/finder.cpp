@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "plugin/library.hpp"
+#include "plugin/script_hint.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
 
@@ -124,13 +125,6 @@ fs::path installed_plugin_directory() {
   std::error_code error;
   fs::path directory = fs::canonical(library.dli_fname, error).parent_path() / "taskhost/plugins";
   return !error && fs::is_directory(directory, error) ? directory : fs::path();
-}
-
-std::string script_hint(const std::string& plugin) {
-  const char* const interpreter = plugin.ends_with(".lua") ? "lua" : plugin.ends_with(".py") ? "python" : nullptr;
-  if (interpreter == nullptr) return {};
-  return "; a script is run by the plugin " + quoted_text(interpreter) + ": \"plugin\": " + quoted_text(interpreter) +
-         ", \"config\": {\"script\": " + quoted_path(plugin) + "}";
 }
 
 std::string canonical_path(const fs::path& path) {

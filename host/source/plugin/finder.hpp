@@ -25,9 +25,6 @@ struct PluginSearch {
 // Where an installation has the bundled plugins, beside libtaskhost; empty if there is no such directory.
 std::filesystem::path installed_plugin_directory();
 
-// Which plugin runs this file, if it is a script; "" if it is none.
-std::string script_hint(const std::string& plugin);
-
 // One text for one file, whatever name led to it.
 std::string canonical_path(const std::filesystem::path& path);
 

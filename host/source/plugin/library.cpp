@@ -16,6 +16,7 @@
 #include "plugin/factory_rules.hpp"
 #include "plugin/finder.hpp"
 #include "plugin/neighbours.hpp"
+#include "plugin/script_hint.hpp"
 #include "system/exit_handler.hpp"
 #include "taskhost/core/home_process.hpp"
 #include "taskhost/core/system_failure.hpp"

@@ -19,7 +19,7 @@
 #include "taskhost/taskhost.h"
 
 // at_quick_exit, but for no library's sake: the program's own handlers are taken off the list as its destructors run.
-extern "C" int __cxa_at_quick_exit(void (*handler)(void*), void* library);  // NOLINT(bugprone-reserved-identifier)
+extern "C" int __cxa_at_quick_exit(void (*handler)(void*), void* library);  // NOLINT(readability-identifier-naming)
 
 namespace taskhost {
 
