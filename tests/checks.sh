@@ -120,7 +120,7 @@ check_debian13() {
   if [ ! -x "$debian13_root/usr/bin/apt-get" ]; then
     rm -rf "$debian13_root"
     step debian13-root "Fetching Debian 13 into $debian13_root" \
-      debootstrap --variant=minbase trixie "$debian13_root" http://deb.debian.org/debian || return
+      debootstrap --variant=minbase trixie "$debian13_root" || return
   fi
   step debian13 "Building and testing in it (takes a quarter of an hour)" \
     unshare --mount --propagation private --pid --fork --kill-child bash -c "$(declare -f inside_debian13 tracked); inside_debian13 $debian13_root"
