@@ -42,7 +42,7 @@ command(["open", Strategy, Intensity, Period | Children], none, Rec) ->
     case supervisor:start_link(?MODULE, {Flags, [spec(C, Rec) || C <- Children]}) of
         {ok, Sup} -> {"up", Sup};
         {error, Reason} ->
-            receive {'EXIT', _, Reason} -> ok end,
+            receive {'EXIT', _, Reason} -> ok after 200 -> ok end, % from OTP 26 on start_link takes it itself
             ask(Rec, forget_failures),
             {"failed " ++ text(Reason), none}
     end;
