@@ -86,7 +86,7 @@ void name_the_place(Line& line) noexcept {
   }
 }
 
-// Of what was read, written or executed.
+// The address is that of what was read or written, or of the instruction that failed.
 void name_the_address(Line& line, int number, const siginfo_t& info) noexcept {
   const bool has_address = number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
   if (!has_address || info.si_code <= 0) return;  // sent by somebody

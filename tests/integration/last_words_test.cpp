@@ -56,6 +56,16 @@ TEST_CASE("who calls exit is named before anything is destroyed that other tasks
   CHECK(end.lifetime < std::chrono::seconds(5));
 }
 
+TEST_CASE("a child that is forked at the end has a status of its own") {
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("global_forks").string(), "mandatory"));
+  Running running = scene.start();
+  stop_once_started(running);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"the child's status: 3"}));
+}
+
 TEST_CASE("a plugin's destructors that call exit do not change the status") {
   const char* plugin = GENERATE("global_exits", "destructor_quick_exits");
   Scene scene;

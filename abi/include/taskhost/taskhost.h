@@ -229,7 +229,7 @@ TASKHOST_API int32_t taskhost_load_directory(taskhost_host *host, const char *pa
 /* [owner] Admits a task from a factory in the calling program. Before start. */
 TASKHOST_API int32_t taskhost_add_task(taskhost_host *host, const taskhost_task_options *task);
 
-/* [owner] The same for `count` tasks that differ in their names only, ten times as quickly. task->name is NULL; all
+/* [owner] The same for `count` tasks that differ in their names only, in much less time. task->name is NULL; all
  * that the task has besides, what it comes after and its group too, goes for each. All are admitted, or none. */
 TASKHOST_API int32_t taskhost_add_tasks(taskhost_host *host, const taskhost_task_options *task,
                                         const char *const *names, size_t count);

@@ -32,11 +32,12 @@ bool ready = false;
 sem_t leaving;  // what is written before is read after it
 constexpr int undecided = -1;
 std::atomic<int> final_status{undecided};
+pid_t final_process = 0;  // written before the status; its children end as they like
 int steps = 0;
 
 // Destructors, exit handlers and threads that plugins have left may call exit, too: that changes nothing.
 void keep_status() {
-  if (final_status == undecided) return;
+  if (final_status == undecided || final_process != ::getpid()) return;
   std::fflush(nullptr);
   ::_exit(final_status);
 }
@@ -101,6 +102,7 @@ void prepare_exit() {
 }
 
 void exit_in_time(int status) {
+  final_process = ::getpid();
   final_status = status;
   if (status == TASKHOST_RESULT_STOP_TIMEOUT) {
     end_after(flush_patience_s);

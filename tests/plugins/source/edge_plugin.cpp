@@ -46,6 +46,16 @@ const struct Global {
 const struct Exits {
   ~Exits() { std::exit(0); }
 } exits;
+#elif defined(EDGE_GLOBAL_FORKS)
+const struct Forks {
+  ~Forks() {
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(3);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    std::fprintf(stderr, "the child's status: %d\n", WEXITSTATUS(status));
+  }
+} forks;
 #elif defined(EDGE_DESTRUCTOR_QUICK_EXITS)
 [[gnu::destructor]] void leave() { std::quick_exit(0); }
 #elif defined(EDGE_EXIT_TAKES_A_SECOND)
