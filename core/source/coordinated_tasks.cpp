@@ -117,16 +117,16 @@ bool CoordinatedTasks::live_on(const Shard& shard) const {
 std::string CoordinatedTasks::held_up_by(std::uint32_t index) const {
   const auto found = places_.find(index);
   if (found == places_.end()) return {};
-  constexpr std::size_t most_named = 8;
-  constexpr std::size_t most_counted = 1000;  // so that many stragglers do not count all tasks each
-  const std::vector<Place> places = coordinator_->held_up_by(found->second, most_counted);
+  constexpr std::size_t max_named = 8;
+  constexpr std::size_t max_counted = 1000;  // so that many stragglers do not count all tasks each
+  const std::vector<Place> places = coordinator_->held_up_by(found->second, max_counted);
   std::string names;
-  for (std::size_t i = 0; i < std::min(places.size(), most_named); ++i) {
+  for (std::size_t i = 0; i < std::min(places.size(), max_named); ++i) {
     names += (names.empty() ? "'" : ", '") + std::string(members_[places[i]].cell->name()) + "'";
   }
-  if (places.size() > most_named) {
-    names += places.size() == most_counted ? " and at least " : " and ";
-    names += std::to_string(places.size() - most_named) + " more";
+  if (places.size() > max_named) {
+    names += places.size() == max_counted ? " and at least " : " and ";
+    names += std::to_string(places.size() - max_named) + " more";
   }
   return names;
 }

@@ -30,10 +30,10 @@ CallFrame* frame_of(const Execution& execution) noexcept {
 
 bool is_here(const TaskCell& cell) noexcept { return cell.kind->shard.port().home().is_here(); }
 
-std::string_view cut(std::string_view text) noexcept { return text.substr(0, message_limit); }
+std::string_view cut(std::string_view text) noexcept { return text.substr(0, max_message_bytes); }
 
 std::string watch_limit_words() {
-  return "watches " + std::to_string(watched_descriptor_limit) + " descriptors, and may watch no more at a time";
+  return "watches " + std::to_string(max_watched_descriptors) + " descriptors, and may watch no more at a time";
 }
 
 Waker waker_of(std::uint32_t generation, std::uint32_t slot) noexcept { return Waker{generation} << 32 | slot; }
@@ -168,7 +168,7 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
         if (cell.execution != number || cell.extra == nullptr || cell.extra->call == nullptr) return;
         const TaskExtra& extra = *cell.extra;
         try {
-          if (interests == 0 || extra.watches.size() < watched_descriptor_limit || is_watched(extra)) {
+          if (interests == 0 || extra.watches.size() < max_watched_descriptors || is_watched(extra)) {
             shard.watch(cell, descriptor, duplicate.release(), interests);
             return;
           }
@@ -185,7 +185,7 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
       shard.watch(cell, descriptor, -1, interests);
       return true;
     }
-    if (extra.watches.size() >= watched_descriptor_limit) {
+    if (extra.watches.size() >= max_watched_descriptors) {
       if (!std::exchange(extra.told_of_watch_limit, true)) cell.log(LogLevel::error, watch_limit_words());
       return false;
     }

@@ -60,7 +60,6 @@ class LogGate {
         ++held_.stalls;
         return false;
       case EventKind::host_started:
-      case EventKind::plugin_loaded:
       case EventKind::task_ready:
       case EventKind::task_discarded:
       case EventKind::task_gave_up:

@@ -5,6 +5,7 @@
 
 #include "restart_policy.hpp"
 #include "taskhost/core/duration.hpp"
+#include "taskhost/core/limits.hpp"
 
 namespace taskhost {
 
@@ -19,9 +20,9 @@ class Check {
   std::vector<PolicyProblem> run() {
     check_durations();
     check_backoff();
-    if (optional_.window && options_.restarts > most_restarts_in_window) {
+    if (optional_.window && options_.restarts > max_restarts_in_window) {
       add("restarts", "window",
-          "with a \"window\" there are at most " + std::to_string(most_restarts_in_window) + " restarts, found " +
+          "with a \"window\" there are at most " + std::to_string(max_restarts_in_window) + " restarts, found " +
               std::to_string(options_.restarts));
     }
     const bool restarted = options_.type != TaskType::shutdown_on_exit;
@@ -99,11 +100,11 @@ class Check {
   // An execution that fails has to be able to live for less. One that is late has not lived at all.
   void check_reset_after() {
     const nanoseconds reset_after = *optional_.reset_after;
-    if (reset_after < shortest_execution) {
+    if (reset_after < min_execution_time) {
       add("reset_after", {},
           "every execution lives for " + print_duration(reset_after) +
               " and gives the restarts back, so they could never be used up; raise \"reset_after\" to " +
-              print_duration(shortest_execution) + " or more");
+              print_duration(min_execution_time) + " or more");
     } else if (restarts_silent_ones() && optional_.watchdog->interval >= reset_after) {
       add("reset_after", "watchdog",
           "a task that falls silent has lived for the watchdog's interval of " +
@@ -127,7 +128,7 @@ class Check {
                   delays, "shorten the delays");
       return;
     }
-    if (const nanoseconds time = least_time(delays, shortest_execution); time >= *optional_.window) {
+    if (const nanoseconds time = min_time(delays, min_execution_time); time >= *optional_.window) {
       tell_window("restarts", one ? "a restart takes longer" : count + " restarts take longer", time,
                   "give fewer \"restarts\"");
       return;
@@ -136,14 +137,14 @@ class Check {
     const std::string so_often = (one ? "an execution" : count + " executions") + with_delays +
                                  (one && with_delays.empty() ? " takes " : " take ");
     if (restarts_silent_ones()) {
-      const nanoseconds time = least_time(delays, optional_.watchdog->interval);
+      const nanoseconds time = min_time(delays, optional_.watchdog->interval);
       if (time >= *optional_.window) {
         tell_window("watchdog", "up to the watchdog's restart, " + so_often + print_duration(time), time,
                     "lower the interval");
       }
     }
     if (restarts_late_ones()) {
-      const nanoseconds time = least_time(delays, *optional_.start_timeout);
+      const nanoseconds time = min_time(delays, *optional_.start_timeout);
       if (time >= *optional_.window) {
         tell_window("start_timeout", "up to the start_timeout, " + so_often + print_duration(time), time,
                     "lower \"start_timeout\"");
@@ -151,7 +152,7 @@ class Check {
     }
   }
 
-  nanoseconds least_time(nanoseconds delays, nanoseconds execution) const {
+  nanoseconds min_time(nanoseconds delays, nanoseconds execution) const {
     const nanoseconds most = (nanoseconds::max() - delays) / options_.restarts;
     return execution > most ? nanoseconds::max() : delays + execution * options_.restarts;
   }
@@ -180,11 +181,11 @@ std::string backoff_order_problem(const Backoff& backoff) {
 
 nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts) {
   // Beyond it the nanoseconds don't matter, and adding them one by one would take too long.
-  constexpr std::uint64_t most_added = most_restarts_in_window;
+  constexpr std::uint64_t max_added = max_restarts_in_window;
   if (backoff.initial.count() <= 0) return nanoseconds(0);
   double sum = 0;
   std::uint64_t restart = 1;
-  for (; restart <= std::min(restarts, most_added); ++restart) {
+  for (; restart <= std::min(restarts, max_added); ++restart) {
     const Nanoseconds delay = backoff.delay(restart, 0);
     if (delay >= to_nanoseconds(backoff.max) || backoff.factor == 1) break;  // from here on all are the same
     sum += static_cast<double>(delay);

@@ -13,7 +13,7 @@ namespace {
 // A turn ends after so many calls, or so long, so that I/O, timers and messages get their turn.
 constexpr unsigned calls_a_turn = 1024;
 constexpr unsigned calls_a_clock_reading = 64;
-constexpr Nanoseconds turn_limit = 200'000;
+constexpr Nanoseconds max_turn_time = 200'000;
 constexpr Nanoseconds short_of_memory = 10'000'000;  // until what there was no memory for is tried again
 
 Outcome outcome_of(Status status) noexcept {
@@ -238,7 +238,7 @@ Shard::Turn Shard::turn() {
   rouse();
   const ThreadFrame frame(tenure_->frame);
   now_ = clock_.now();
-  const Nanoseconds turn_end = now_ + turn_limit;
+  const Nanoseconds turn_end = now_ + max_turn_time;
   if (round_calls_ == 0) round_began_ = now_;
   port_.drain([this](TaskCell& cell) {
     // A waker that outlived its execution by a moment must not hurry a restart.
@@ -529,7 +529,8 @@ Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& 
   event.delay_ms = news.delay / 1'000'000;
   event.uptime_ms = news.uptime / 1'000'000;
   event.stalled_ms = news.silence / 1'000'000;
-  event.message = news.fresh == Fresh::charged ? std::move(news.message) : std::string(to_string(news.fresh));
+  event.restart_kind = news.restart_kind;
+  event.message = std::move(news.message);
   return event;
 }
 

@@ -17,8 +17,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::nanoseconds stop_interval = 20ms;  // between two looks while a stop is under way
-constexpr int looks_a_limit = 4;
-constexpr std::chrono::nanoseconds shortest_interval = 1ms;
+constexpr int looks_per_limit = 4;
+constexpr std::chrono::nanoseconds min_interval = 1ms;
 
 int new_timer() {
   const int descriptor = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -44,16 +44,16 @@ StallMonitor::~StallMonitor() = default;
 
 void StallMonitor::listen() {
   armed_.store(true);
-  set_timer(limit_ / looks_a_limit);
+  set_timer(limit_ / looks_per_limit);
   wait();
 }
 
 void StallMonitor::arm() noexcept {
-  if (!armed_.exchange(true, std::memory_order_acq_rel)) set_timer(limit_ / looks_a_limit);
+  if (!armed_.exchange(true, std::memory_order_acq_rel)) set_timer(limit_ / looks_per_limit);
 }
 
 void StallMonitor::set_timer(std::chrono::nanoseconds delay) noexcept {
-  delay = std::max(delay, shortest_interval);
+  delay = std::max(delay, min_interval);
   itimerspec time{};
   time.it_value.tv_sec = static_cast<time_t>(delay / 1s);
   time.it_value.tv_nsec = static_cast<long>((delay % 1s).count());
@@ -108,12 +108,12 @@ void StallMonitor::look() {
   }
   tell_untold(now);
 
-  std::chrono::nanoseconds interval = limit_ / looks_a_limit;
+  std::chrono::nanoseconds interval = limit_ / looks_per_limit;
   for (const Member& member : members_) {
-    interval = std::min(interval, member.watch.patience(now) / looks_a_limit);
+    interval = std::min(interval, member.watch.patience(now) / looks_per_limit);
   }
   if (stop_.begun()) interval = std::min(interval, stop_interval);
-  interval = std::max(interval, shortest_interval);
+  interval = std::max(interval, min_interval);
   const auto busy = [this] {
     return stop_.begun() || !untold_.empty() || log_gate_.holds_back() ||
            std::any_of(members_.begin(), members_.end(),

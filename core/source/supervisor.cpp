@@ -95,7 +95,7 @@ class Supervisor::Implementation final : public ShardOwner {
   void prepare() {
     if (prepared_) return;
     if (cancelled_) throw std::logic_error("this supervisor can't be prepared any more");
-    if (tasks_.size() > task_limit) throw std::length_error("more than 4294967295 tasks");
+    if (tasks_.size() > max_tasks) throw std::length_error("more than 4294967295 tasks");
     check_policies();
     coordinated_.plan(tasks_, seed());
     std::size_t made = 0;
@@ -258,7 +258,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
  private:
-  static constexpr std::size_t task_limit = ~std::uint32_t{0};
+  static constexpr std::size_t max_tasks = ~std::uint32_t{0};
 
   struct Member {
     std::unique_ptr<ShardThread> thread;
@@ -267,10 +267,10 @@ class Supervisor::Implementation final : public ShardOwner {
   };
 
   static const SupervisorOptions& checked(const SupervisorOptions& options) {
-    if (options.shards == 0 || options.shards > shard_limit) {
-      throw std::invalid_argument("shards must be between 1 and " + std::to_string(shard_limit));
+    if (options.shards == 0 || options.shards > max_shards) {
+      throw std::invalid_argument("shards must be between 1 and " + std::to_string(max_shards));
     }
-    if (options.stall_limit < shortest_stall_limit) throw std::invalid_argument("stall_limit is shorter than 10 ms");
+    if (options.stall_limit < min_stall_limit) throw std::invalid_argument("stall_limit is shorter than 10 ms");
     return options;
   }
 

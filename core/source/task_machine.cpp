@@ -124,9 +124,9 @@ TaskMachine::Next TaskMachine::exit(const End& end, HostPhase host, Nanoseconds 
   const bool well = end.outcome == Outcome::ok;
   switch (consequence.kind) {
     case Consequence::Kind::restart:
-      return restart(consequence.delay, Fresh::charged, host, now, voice);
+      return restart(consequence.delay, RestartKind::charged, host, now, voice);
     case Consequence::Kind::repeat:
-      return restart(consequence.delay, Fresh::repeat, host, now, voice);
+      return restart(consequence.delay, RestartKind::repeat, host, now, voice);
     case Consequence::Kind::discard:
       voice.tell(
           {.kind = EventKind::task_discarded, .outcome = end.outcome, .message = well ? "it ended well" : end.message});
@@ -152,11 +152,11 @@ Consequence TaskMachine::judge(const End& end, Nanoseconds now, double random) {
   return consequence;
 }
 
-TaskMachine::Next TaskMachine::restart(Nanoseconds delay, Fresh fresh, HostPhase host, Nanoseconds now,
+TaskMachine::Next TaskMachine::restart(Nanoseconds delay, RestartKind restart_kind, HostPhase host, Nanoseconds now,
                                        TaskVoice& voice) {
   if (host != HostPhase::running) return {};
-  voice.tell({.kind = EventKind::task_restarting, .delay = delay, .fresh = fresh});
-  const bool with_group = fresh != Fresh::repeat;
+  voice.tell({.kind = EventKind::task_restarting, .delay = delay, .restart_kind = restart_kind});
+  const bool with_group = restart_kind != RestartKind::repeat;
   if (delay == 0) return {.state = TaskState::waiting, .restarts = true, .with_group = with_group};
   supervision_->deadline = later(now, delay);
   return {.state = TaskState::delayed, .restarts = true, .with_group = with_group};
@@ -177,7 +177,7 @@ TaskMachine::Next TaskMachine::give_up(const End& end, HostPhase host, Nanosecon
       return {.is_given_up = true};
     case GiveUp::cooldown:
       give_back();
-      return restart(to_nanoseconds(optional().cooldown), Fresh::cooldown, host, now, voice);
+      return restart(to_nanoseconds(optional().cooldown), RestartKind::cooldown, host, now, voice);
   }
   return {};
 }

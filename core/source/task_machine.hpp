@@ -60,30 +60,19 @@ struct End {
 // One of the coordinator's tasks, by its place in its list, from 0.
 using Place = std::uint32_t;
 
-// Why there is to be a fresh execution.
-enum class Fresh : std::uint8_t {
-  charged,   // a restart
-  repeat,    // an exit rule says that its work goes on: no failure, not charged
-  cooldown,  // it gave up, and begins anew after a while
-};
-// The message of its task_restarting.
-template <>
-inline constexpr auto words_of<Fresh> =
-    std::to_array<Word<Fresh>>({{Fresh::charged, ""}, {Fresh::repeat, "repeat"}, {Fresh::cooldown, "cooldown"}});
-
 // What people are told of a task.
 struct TaskNews {
   EventKind kind = EventKind::task_started;
   Place task = 0;  // of the coordinator's; like execution and remaining, its owner's to fill in
   std::uint64_t execution = 0;
   Outcome outcome = Outcome::ok;
-  StopReason reason = StopReason::task_exit;  // task_discarded
-  Nanoseconds delay = 0;                      // task_restarting
-  Nanoseconds uptime = 0;                     // task_exited, task_stopped, task_abandoned
-  Nanoseconds silence = 0;                    // task_stalled: since the last sign of life
-  std::optional<std::uint32_t> remaining{};   // absent: unlimited
-  std::optional<Place> because{};             // task_discarded: the task without which it can't be
-  Fresh fresh = Fresh::charged;               // task_restarting
+  StopReason reason = StopReason::task_exit;        // task_discarded
+  Nanoseconds delay = 0;                            // task_restarting
+  Nanoseconds uptime = 0;                           // task_exited, task_stopped, task_abandoned
+  Nanoseconds silence = 0;                          // task_stalled: since the last sign of life
+  std::optional<std::uint32_t> remaining{};         // absent: unlimited
+  std::optional<Place> because{};                   // task_discarded: the task without which it can't be
+  RestartKind restart_kind = RestartKind::charged;  // task_restarting
   std::string message{};
 };
 
@@ -166,7 +155,7 @@ class TaskMachine {
   const SupervisionOptions& optional() const noexcept;
   Next exit(const End& end, HostPhase host, Nanoseconds now, double random, TaskVoice& voice);
   Consequence judge(const End& end, Nanoseconds now, double random);
-  Next restart(Nanoseconds delay, Fresh fresh, HostPhase host, Nanoseconds now, TaskVoice& voice);
+  Next restart(Nanoseconds delay, RestartKind restart_kind, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next could_not_stop(const End& end, HostPhase host, TaskVoice& voice);
   void arm_anew(std::chrono::nanoseconds duration, Nanoseconds now) noexcept;

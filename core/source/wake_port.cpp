@@ -15,7 +15,7 @@
 namespace taskhost {
 
 inline constexpr std::uint32_t slots_per_chunk = 1024;
-inline constexpr std::uint32_t chunk_limit = 1u << 18;  // 268 million slots
+inline constexpr std::uint32_t max_chunks = 1u << 18;  // 268 million slots
 
 struct WakeChunk {
   explicit WakeChunk(WakePort& owner) : port(owner) {}
@@ -26,7 +26,7 @@ struct WakeChunk {
 namespace {
 
 // The type-stable table; see the header. Reachable for ever, so leak checkers are content. Zero pages until used.
-std::array<std::atomic<WakeChunk*>, chunk_limit> chunks;
+std::array<std::atomic<WakeChunk*>, max_chunks> chunks;
 
 struct Pool {
   std::mutex mutex;
@@ -51,7 +51,7 @@ constexpr std::uint32_t generation_of(Waker waker) noexcept { return static_cast
 
 WakeChunk* chunk_of(std::uint32_t index) noexcept {
   const std::uint32_t chunk = index / slots_per_chunk;
-  return chunk < chunk_limit ? chunks[chunk].load(std::memory_order_acquire) : nullptr;
+  return chunk < max_chunks ? chunks[chunk].load(std::memory_order_acquire) : nullptr;
 }
 
 }  // namespace
@@ -98,7 +98,7 @@ std::uint32_t WakePort::add(TaskCell* cell, std::atomic<std::uint32_t>& slot) {
     free_.reserve(slot_count_ + slots_per_chunk);
     Pool& all = pool();
     const std::lock_guard pool_lock(all.mutex);
-    if (all.chunk_count == chunk_limit) throw std::bad_alloc();
+    if (all.chunk_count == max_chunks) throw std::bad_alloc();
     const std::uint32_t first = all.chunk_count * slots_per_chunk;
     chunks[all.chunk_count++].store(chunk.release(), std::memory_order_release);
     slot_count_ += slots_per_chunk;

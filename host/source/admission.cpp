@@ -205,9 +205,9 @@ class Admitter {
   }
 
   std::string hint_for(const std::string& name) const {
-    constexpr std::size_t most_names = 10'000;  // to look for a near one among
+    constexpr std::size_t max_names = 10'000;  // to look for a near one among
     std::vector<std::string_view> names;
-    for (std::size_t i = 0; i < std::min(most_names, tasks_.size()); ++i) names.push_back(tasks_.tasks().name(i));
+    for (std::size_t i = 0; i < std::min(max_names, tasks_.size()); ++i) names.push_back(tasks_.tasks().name(i));
     std::sort(names.begin(), names.end());
     const std::string_view nearest = nearest_word(name, names);
     return nearest.empty() ? "; \"after\" lists names of tasks" : "; did you mean " + quoted_text(nearest) + "?";
@@ -262,13 +262,13 @@ class Admitter {
   };
 
   void tell_cycle(const std::vector<std::string_view>& cycle, const Related& last, std::size_t number) {
-    constexpr std::size_t most_names = 10;
-    constexpr std::size_t most_cycles = 100;  // who has more mends these first
-    if (++cycles_ > most_cycles) return;
+    constexpr std::size_t max_names = 10;
+    constexpr std::size_t max_cycles = 100;  // who has more mends these first
+    if (++cycles_ > max_cycles) return;
     std::string words = "these tasks wait for each other: ";
     for (std::size_t i = 0; i < cycle.size(); ++i) {
-      if (i == most_names && cycle.size() > most_names + 1) {
-        words += "… (" + std::to_string(cycle.size() - most_names) + " more) → ";
+      if (i == max_names && cycle.size() > max_names + 1) {
+        words += "… (" + std::to_string(cycle.size() - max_names) + " more) → ";
         break;
       }
       words += quoted_text(cycle[i]) + " → ";

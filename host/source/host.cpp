@@ -251,9 +251,9 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
 }
 
 HostError Host::subscribe(EventLog::Subscriber subscriber) {
-  constexpr std::size_t subscriber_limit = 16;
+  constexpr std::size_t max_subscribers = 16;
   if (HostError late = too_late("subscribe before"); late.code != 0) return late;
-  if (events_->subscriber_count() == subscriber_limit) return manifest_error("more than 16 subscribers");
+  if (events_->subscriber_count() == max_subscribers) return manifest_error("more than 16 subscribers");
   events_->subscribe(std::move(subscriber));
   return {};
 }
@@ -271,7 +271,7 @@ unsigned Host::shard_count() const {
   if (options_.shards != 0) return options_.shards;
   if (manifest_.shards) return *manifest_.shards;
   // A loop for each processor, but none that would have nothing to do.
-  const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, shard_limit);
+  const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, max_shards);
   return std::max(1u, static_cast<unsigned>(std::min<std::size_t>(processors, tasks_.size())));
 }
 
@@ -376,13 +376,7 @@ void Host::announce() {
   started.kind = EventKind::host_started;
   started.message = "taskhost " TASKHOST_VERSION ", " + counted(supervisor_->task_count(), "task");
   events_->publish(std::move(started));
-  for (const auto& library : libraries_) {
-    Event loaded;
-    loaded.kind = EventKind::plugin_loaded;
-    loaded.task = library->name().c_str();
-    loaded.message = library->path();
-    events_->publish(std::move(loaded));
-  }
+  for (const auto& library : libraries_) events_->publish(PluginLoaded{library->name(), library->path()});
 }
 
 int Host::wait() {

@@ -19,7 +19,7 @@ namespace {
 
 namespace sdk = taskhost::sdk;
 
-constexpr std::size_t line_limit = 1024;  // bytes of a line with its end; a longer one ends the connection
+constexpr std::size_t max_line_bytes = 1024;  // bytes of a line with its end; a longer one ends the connection
 
 sdk::Failure failure(const std::string& what, int error) {
   return sdk::Failure(what + ": " + std::generic_category().message(error));
@@ -90,9 +90,9 @@ class Connection {
         received_.erase(0, end + 1);
         co_return line;
       }
-      if (received_.size() >= line_limit) co_return std::string();
+      if (received_.size() >= max_line_bytes) co_return std::string();
       co_await sdk::readable(socket_.get());
-      char bytes[line_limit];
+      char bytes[max_line_bytes];
       const ssize_t size = ::read(socket_.get(), bytes, sizeof bytes - received_.size());
       if (size > 0) {
         received_.append(bytes, static_cast<std::size_t>(size));

@@ -20,7 +20,7 @@ namespace {
 
 namespace sdk = taskhost::sdk;
 
-constexpr std::size_t line_limit = 2048;       // bytes of a line; the rest of a longer one is left out
+constexpr std::size_t max_line_bytes = 2048;   // bytes of a line; the rest of a longer one is left out
 constexpr std::size_t bytes_per_poll = 65536;  // then the other tasks get their turn
 
 sdk::Failure failure(const std::string& what, int error) {
@@ -88,7 +88,7 @@ FileDescriptor open_place(const Place& place) {
 class Watcher {
  public:
   explicit Watcher(sdk::Context context) : context_(context), source_(open_place(read_place(context))) {
-    line_.reserve(line_limit);
+    line_.reserve(max_line_bytes);
     context_.ready();
   }
 
@@ -122,7 +122,7 @@ class Watcher {
     while (!bytes.empty()) {
       const std::size_t end = bytes.find('\n');
       const std::string_view part = bytes.substr(0, end);
-      const std::size_t room = line_limit - line_.size();
+      const std::size_t room = max_line_bytes - line_.size();
       cut_ = cut_ || part.size() > room;
       line_.append(part.substr(0, room));
       if (end == std::string_view::npos) return;

@@ -14,7 +14,7 @@ namespace bench {
 
 namespace {
 
-constexpr double growth_limit = .10;
+constexpr double max_growth = .10;
 constexpr double patience_s = 300;
 
 struct Count {
@@ -93,8 +93,8 @@ int check_instructions(const std::string& recorded_file, bool record) {
       } else {
         const double change = now_counted / before - 1;
         std::printf("%-20s %12.1f %12.1f %+9.1f%%\n", name.c_str(), before, now_counted, 100 * change);
-        if (change < -growth_limit) fallen = true;
-        if (change > growth_limit) {
+        if (change < -max_growth) fallen = true;
+        if (change > max_growth) {
           char text[120];
           std::snprintf(text, sizeof text, "%s: %.1f instructions instead of %.1f, %+.1f%%", name.c_str(), now_counted,
                         before, 100 * change);
@@ -113,7 +113,7 @@ int check_instructions(const std::string& recorded_file, bool record) {
   }
   if (fallen) std::puts("Some have fallen: record them, so that they stay there: ./dev check instructions --record");
   for (const std::string& text : grown) {
-    std::printf("Grown by more than %.0f%%: %s\n", 100 * growth_limit, text.c_str());
+    std::printf("Grown by more than %.0f%%: %s\n", 100 * max_growth, text.c_str());
   }
   if (!grown.empty()) std::puts("If that is as it must be, record the new counts: ./dev check instructions --record");
   return grown.empty() ? 0 : 1;

@@ -114,8 +114,9 @@ class CoordinatorScene final : public CoordinatorPort {
       case EventKind::task_exited:
         return note("exited", news.task, std::string(to_string(news.outcome)));
       case EventKind::task_restarting:
-        return note(news.fresh == Fresh::charged ? "restarting" : std::string(to_string(news.fresh)), news.task,
-                    "in " + std::to_string(news.delay / second));
+        return note(
+            news.restart_kind == RestartKind::charged ? "restarting" : std::string(to_string(news.restart_kind)),
+            news.task, "in " + std::to_string(news.delay / second));
       case EventKind::task_gave_up:
         return note("gave up", news.task);
       case EventKind::task_discarded:

@@ -118,8 +118,7 @@ class RecordingSink final : public EventSink {
   }
 
   static bool is_of_task(EventKind kind) {
-    return kind != EventKind::host_started && kind != EventKind::plugin_loaded && kind != EventKind::host_stopping &&
-           kind != EventKind::host_stopped;
+    return kind != EventKind::host_started && kind != EventKind::host_stopping && kind != EventKind::host_stopped;
   }
 
   static std::string line_of(const Event& event) {
@@ -145,7 +144,6 @@ class RecordingSink final : public EventSink {
                (event.task != nullptr ? " by " + std::string(event.task) : "");
         break;
       case EventKind::host_started:
-      case EventKind::plugin_loaded:
       case EventKind::task_restarting:
       case EventKind::task_discarded:
       case EventKind::task_gave_up:

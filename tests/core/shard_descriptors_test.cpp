@@ -161,7 +161,7 @@ TEST_CASE("a further call of a blocking execution adds interests to those that a
 
 TEST_CASE("a blocking execution may add interests to a watch when it has as many as it may have") {
   ShardScene scene;
-  std::deque<Connection> connections(watched_descriptor_limit);
+  std::deque<Connection> connections(max_watched_descriptors);
   scene.add("t", blocking([&](Execution& execution) {
               for (const Connection& connection : connections) {
                 CHECK(execution.wake_on_descriptor(connection.own(), readable));
@@ -176,10 +176,10 @@ TEST_CASE("a blocking execution may add interests to a watch when it has as many
 
 TEST_CASE("a polled execution that watches as many descriptors as it may is told how many") {
   ShardScene scene;
-  std::deque<Connection> connections(watched_descriptor_limit + 2);
+  std::deque<Connection> connections(max_watched_descriptors + 2);
   scene.add("t", stepping([&](Execution& execution) {
               for (std::size_t i = 0; i < connections.size(); ++i) {
-                CHECK(execution.wake_on_descriptor(connections[i].own(), readable) == (i < watched_descriptor_limit));
+                CHECK(execution.wake_on_descriptor(connections[i].own(), readable) == (i < max_watched_descriptors));
               }
               return Status::ok;
             }));

@@ -175,7 +175,7 @@ TEST_CASE("a message is cut at its limit") {
   scene.add("t", stepping([](Execution& execution) { return fail(execution, std::string(10'000, 'x')); }),
             options_of(ends_host));
   scene.run();
-  CHECK(scene.owner.causes.at(0).detail == std::string(message_limit, 'x'));
+  CHECK(scene.owner.causes.at(0).detail == std::string(max_message_bytes, 'x'));
 }
 
 TEST_CASE("a start that says neither ok nor failed has failed, and is not dropped") {
@@ -447,7 +447,7 @@ TEST_CASE(
   for (std::size_t starts = 1; starts <= 5; ++starts) {
     CHECK(scene.sink.count(EventKind::task_started) == starts);
     CHECK(scene.sink.records().back().event.kind == EventKind::task_restarting);
-    CHECK(scene.sink.records().back().event.message == "repeat");
+    CHECK(scene.sink.records().back().event.restart_kind == RestartKind::repeat);
     CHECK(scene.sink.records().back().event.remaining == 0);
     CHECK(scene.sink.records().back().event.delay_ms == 1'000);
     scene.sleep(1s + 1ms);

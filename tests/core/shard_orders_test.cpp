@@ -299,7 +299,7 @@ TEST_CASE("a task with a backoff waits for its delays, and gives up when its bud
   scene.sleep(2s + 1ms);
   CHECK(scene.sink.count(EventKind::task_started) == 3);
   CHECK(scene.sink.count(EventKind::task_gave_up) == 1);
-  CHECK(scene.sink.records().back().event.message == "cooldown");
+  CHECK(scene.sink.records().back().event.restart_kind == RestartKind::cooldown);
   CHECK(scene.sink.records().back().event.remaining == 2);
   scene.sleep(1min + 1ms);
   CHECK(scene.sink.count(EventKind::task_started) == 4);

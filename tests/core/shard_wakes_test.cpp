@@ -516,9 +516,9 @@ TEST_CASE("what can't be waited for is refused") {
 
 TEST_CASE("an execution watches so many descriptors and no more") {
   ShardScene scene;
-  std::deque<Pipe> pipes(watched_descriptor_limit + 1);
+  std::deque<Pipe> pipes(max_watched_descriptors + 1);
   Stepper stepper(scene, [&pipes](Execution& execution, int) {
-    for (std::size_t i = 0; i < watched_descriptor_limit; ++i) {
+    for (std::size_t i = 0; i < max_watched_descriptors; ++i) {
       CHECK(execution.wake_on_descriptor(pipes[i].reader(), readable));
     }
     CHECK_FALSE(execution.wake_on_descriptor(pipes.back().reader(), readable));
@@ -533,7 +533,7 @@ TEST_CASE("an execution watches so many descriptors and no more") {
 
 TEST_CASE("a blocking execution that watches too many descriptors is told so in the log, and woken") {
   ShardScene scene;
-  std::deque<Pipe> pipes(watched_descriptor_limit + 1);
+  std::deque<Pipe> pipes(max_watched_descriptors + 1);
   unsigned why = 0;
   Script script;
   script.blocking = true;

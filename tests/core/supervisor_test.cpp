@@ -203,7 +203,7 @@ TEST_CASE("a supervisor that is destroyed without a start leaves nothing behind"
 TEST_CASE("a number of shards that makes no sense is refused") {
   RecordingSink sink;
   const SteadyClock clock;
-  for (const unsigned shards : {0u, shard_limit + 1}) {
+  for (const unsigned shards : {0u, max_shards + 1}) {
     SupervisorOptions options;
     options.shards = shards;
     CHECK_THROWS_AS(Supervisor(options, sink, clock), std::invalid_argument);
@@ -540,7 +540,7 @@ TEST_CASE("a supervisor for which there is no descriptor says which limit to rai
   std::string message;
   try {
     SupervisorOptions options;
-    options.shards = shard_limit;  // more than other tests left descriptors for
+    options.shards = max_shards;  // more than other tests left descriptors for
     const Scene scene(options);
   } catch (const std::system_error& error) {
     message = error.what();

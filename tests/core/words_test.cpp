@@ -12,7 +12,7 @@ using namespace taskhost;
 
 TEMPLATE_TEST_CASE("the words of an enum are different, and lead back to its values", "", TaskType, Operation, Outcome,
                    ExitAction, GiveUp, WatchdogAction, Strategy, EventKind, StopReason, LogLevel, TaskState,
-                   StopPurpose, Fresh) {
+                   StopPurpose, RestartKind) {
   std::set<std::string_view> seen;
   for (const Word<TestType>& word : words_of<TestType>) {
     CAPTURE(word.text);

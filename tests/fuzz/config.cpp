@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   judge(values.boolean(pointer.c_str(), flag));
   std::chrono::nanoseconds duration{0};
   judge(values.duration(pointer.c_str(), duration));
-  fuzz::require(duration.count() >= 0 && duration <= longest_duration, "a duration lies in its bounds");
+  fuzz::require(duration.count() >= 0 && duration <= max_duration, "a duration lies in its bounds");
   std::size_t count = 0;
   judge(values.count(pointer.c_str(), count));
   fuzz::require(count <= size, "an array has no more elements than its text bytes");

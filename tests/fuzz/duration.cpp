@@ -26,10 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::require(reading.value.has_value() == reading.problem.empty(), "a value or a problem", input.rest());
   fuzz::require(fuzz::is_one_printable_line(reading.problem), "a problem is a line", reading.problem);
   if (reading.value) {
-    fuzz::require(reading.value->count() >= 0 && *reading.value <= longest_duration, "a duration has bounds");
+    fuzz::require(reading.value->count() >= 0 && *reading.value <= max_duration, "a duration has bounds");
     fuzz::judge_round_trip(*reading.value);
   }
   const auto any = input.number<std::uint64_t>();
-  fuzz::judge_round_trip(std::chrono::nanoseconds(any % (longest_duration.count() + 1)));
+  fuzz::judge_round_trip(std::chrono::nanoseconds(any % (max_duration.count() + 1)));
   return 0;
 }

@@ -29,10 +29,10 @@ std::string text_of(const fs::path& file) {
 }
 
 // As a shell's 2>, which does not append.
-std::unique_ptr<Process> process_with_log_in(Scene& scene, const fs::path& file, rlim_t size_limit = 0) {
+std::unique_ptr<Process> process_with_log_in(Scene& scene, const fs::path& file, rlim_t max_file_size = 0) {
   Command command = scene.command({"--log-level", "debug"});
   command.out = Wiring::null_device;
-  if (size_limit != 0) command.limits.emplace_back(RLIMIT_FSIZE, size_limit);
+  if (max_file_size != 0) command.limits.emplace_back(RLIMIT_FSIZE, max_file_size);
   command.arguments[2] = "/dev/null";
   command.err_descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   auto process = std::make_unique<Process>(command);

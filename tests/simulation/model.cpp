@@ -398,7 +398,7 @@ void Model::exit(Place task, Outcome outcome, const std::string& message, const 
       return give_up(task, outcome, message, now);
     case ExitAction::repeat:
       if (closing_) return finish(task, false);
-      return delay(task, delay_before(task, 1), Fresh::repeat, now);
+      return delay(task, delay_before(task, 1), RestartKind::repeat, now);
     case ExitAction::give_up:
       return give_up(task, outcome, message, now);
     case ExitAction::discard:
@@ -416,7 +416,7 @@ void Model::restart(Place task, Nanoseconds now) {
   Task& it = tasks_[task];
   it.charges.push_back(now);
   ++it.in_a_row;
-  delay(task, delay_before(task, it.in_a_row), Fresh::charged, now);
+  delay(task, delay_before(task, it.in_a_row), RestartKind::charged, now);
 }
 
 Nanoseconds Model::delay_before(Place task, std::uint64_t restart) {
@@ -433,12 +433,15 @@ Nanoseconds Model::delay_before(Place task, std::uint64_t restart) {
 }
 
 // It is started again, after a while; its group with it, unless it only repeats.
-void Model::delay(Place task, Nanoseconds delay, Fresh fresh, Nanoseconds now) {
+void Model::delay(Place task, Nanoseconds delay, RestartKind restart_kind, Nanoseconds now) {
   Task& it = tasks_[task];
-  tell(task, {.event = EventKind::task_restarting, .fresh = fresh, .delay = delay, .remaining = remaining(task, now)});
+  tell(task, {.event = EventKind::task_restarting,
+              .restart_kind = restart_kind,
+              .delay = delay,
+              .remaining = remaining(task, now)});
   it.state = delay == 0 ? State::waiting : State::delayed;
   it.delayed_until = later(now, delay);
-  if (fresh == Fresh::repeat) return;
+  if (restart_kind == RestartKind::repeat) return;
   const std::vector<Place> others = others_concerned(task);
   it.held = it.held || !others.empty();
   for (const Place other : others) {
@@ -464,7 +467,7 @@ void Model::give_up(Place task, Outcome outcome, const std::string& message, Nan
     finish(task, false);
   } else {
     give_back(task);
-    delay(task, to_nanoseconds(optional_of(task).cooldown), Fresh::cooldown, now);
+    delay(task, to_nanoseconds(optional_of(task).cooldown), RestartKind::cooldown, now);
   }
 }
 

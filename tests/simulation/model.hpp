@@ -109,7 +109,7 @@ class Model {
   void exit(Place task, Outcome outcome, const std::string& message, const End& end, Nanoseconds now);
   void restart(Place task, Nanoseconds now);
   Nanoseconds delay_before(Place task, std::uint64_t restart);
-  void delay(Place task, Nanoseconds delay, Fresh fresh, Nanoseconds now);
+  void delay(Place task, Nanoseconds delay, RestartKind restart_kind, Nanoseconds now);
   void give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now);
   void discard(Place task, StopReason reason, std::optional<Place> because = {});
   void discard_group_of(Place task);

@@ -153,7 +153,7 @@ mutant(siblings_charged task_machine text [[case StopPurpose::again:
       return]] [[case StopPurpose::again:
       if (ACTIVE && supervision_ != nullptr) ++supervision_->ledger.charged;
       return]] "what the group restarts is charged")
-mutant(repeat_takes_group task_machine expression [[fresh != Fresh::repeat]] [[true]]
+mutant(repeat_takes_group task_machine expression [[restart_kind != RestartKind::repeat]] [[true]]
        "a repeat takes its group along")
 mutant(rest_is_the_others coordinator_state expression [[member < task]] [[member > task]]
        "rest_for_one concerns those before the task")

@@ -23,8 +23,8 @@ std::string to_text(const Output& output, Nanoseconds unit) {
   add(output.kind == Output::Kind::stop_host || output.event == EventKind::task_discarded,
       std::string(to_string(output.reason)));
   add(output.kind == Output::Kind::stop_host, output.failure ? "failure" : "success");
-  add(output.fresh == Fresh::cooldown, "cooldown");
-  add(output.fresh == Fresh::repeat, "repeat");
+  add(output.restart_kind == RestartKind::cooldown, "cooldown");
+  add(output.restart_kind == RestartKind::repeat, "repeat");
   add(output.event == EventKind::task_restarting, "delay " + time(output.delay));
   add(output.uptime != 0, "uptime " + time(output.uptime));
   add(output.silence != 0, "silence " + time(output.silence));
@@ -59,7 +59,7 @@ Output to_output(const TaskNews& news) {
       output.message = fixed_part(news.message);
       break;
     case EventKind::task_restarting:
-      output.fresh = news.fresh;
+      output.restart_kind = news.restart_kind;
       output.delay = news.delay;
       output.remaining = news.remaining;
       break;

@@ -18,8 +18,8 @@ struct Output {
   std::uint64_t execution = 0;
   Outcome outcome = Outcome::ok;
   StopReason reason = StopReason::task_exit;
-  bool failure = false;          // stop_host
-  Fresh fresh = Fresh::charged;  // task_restarting
+  bool failure = false;                             // stop_host
+  RestartKind restart_kind = RestartKind::charged;  // task_restarting
   Nanoseconds delay = 0;
   Nanoseconds uptime = 0;
   Nanoseconds silence = 0;

@@ -16,11 +16,6 @@ Output rounded(Output output) {
   return output;
 }
 
-Fresh fresh_of(const Event& event) {
-  if (event.kind != EventKind::task_restarting || event.message.empty()) return Fresh::charged;
-  return event.message == "repeat" ? Fresh::repeat : Fresh::cooldown;
-}
-
 std::optional<std::uint32_t> remaining_of(const Event& event) {
   return event.unlimited ? std::nullopt : std::optional(event.remaining);
 }
@@ -34,7 +29,7 @@ Output to_output(const Event& event) {
                       .uptime = event.uptime_ms * millisecond,
                       .silence = event.stalled_ms * millisecond,
                       .remaining = remaining_of(event),
-                      .fresh = fresh_of(event),
+                      .restart_kind = event.restart_kind,
                       .message = event.message};
   return simulation::to_output(news);
 }

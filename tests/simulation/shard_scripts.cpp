@@ -10,7 +10,7 @@ namespace taskhost::simulation {
 
 namespace {
 
-constexpr unsigned most_stuck = 5;  // one in the other
+constexpr unsigned max_stuck = 5;  // one in the other
 
 }  // namespace
 
@@ -210,7 +210,7 @@ void ShardSimulation::stick(ShardTask& task) {
   if (task.random.percent(task.character.slow)) {
     now_ += task.random.below(3) * scenario_.unit / 2 / shard_tick * shard_tick;
   }
-  if (depth_ == most_stuck || !task.random.percent(task.character.gets_stuck)) return;
+  if (depth_ == max_stuck || !task.random.percent(task.character.gets_stuck)) return;
   Tenure& tenure = shard_.tenure();
   if (!tenure.pin(tenure.look())) return complain(task, "is in a call that can't be pinned");
   for (ShardTask& other : tasks_) {

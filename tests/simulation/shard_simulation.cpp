@@ -7,8 +7,8 @@ namespace taskhost::simulation {
 
 namespace {
 
-constexpr std::uint64_t most_steps = 20'000;
-constexpr int most_turns = 2'000;  // at one moment
+constexpr std::uint64_t max_steps = 20'000;
+constexpr int max_turns = 2'000;  // at one moment
 
 class ScriptedRecipe final : public Recipe {
  public:
@@ -74,7 +74,7 @@ void ShardSimulation::drive(Nanoseconds until) {
   while (true) {
     settle();
     if (!run_.fault.empty() || is_over()) return;
-    if (++run_.steps > most_steps) return complain(tasks_[0], "(or another): does not come to rest");
+    if (++run_.steps > max_steps) return complain(tasks_[0], "(or another): does not come to rest");
     if (run_.steps > scenario_.stop_after) announce();
     const Nanoseconds planned = agenda_.empty() ? never : agenda_.front().time;
     const Nanoseconds next = std::min(planned, last_.deadline);
@@ -112,7 +112,7 @@ void ShardSimulation::put(Step step) {
 
 // Turns, and what is ready in the loop, until nothing is left to do at this moment.
 void ShardSimulation::settle() {
-  for (int turns = 0; turns < most_turns; ++turns) {
+  for (int turns = 0; turns < max_turns; ++turns) {
     const bool kept = turn();
     if (!run_.fault.empty() || is_over()) return;
     if (!kept) continue;

@@ -13,8 +13,8 @@ namespace taskhost::simulation {
 
 namespace {
 
-constexpr std::uint64_t most_steps = 20'000;
-constexpr std::size_t most_outputs = 2'000;  // in one step
+constexpr std::uint64_t max_steps = 20'000;
+constexpr std::size_t max_outputs = 2'000;  // in one step
 
 class Simulation final : CoordinatorPort, World {
  public:
@@ -31,7 +31,7 @@ class Simulation final : CoordinatorPort, World {
     try {
       step({.kind = Input::Kind::begin, .time = now_});
       while (run_.fault.empty() && !is_over()) {
-        if (++run_.steps > most_steps) {
+        if (++run_.steps > max_steps) {
           run_.fault = "it does not come to rest";
           break;
         }
@@ -75,7 +75,7 @@ class Simulation final : CoordinatorPort, World {
   }
 
   void did(Output output) {
-    if (outputs_.size() == most_outputs) throw std::runtime_error("it does not come to an end");
+    if (outputs_.size() == max_outputs) throw std::runtime_error("it does not come to an end");
     outputs_.push_back(std::move(output));
   }
 

@@ -129,12 +129,12 @@ void Witness::saw_news(const Output& news, Task& task, Nanoseconds now) {
     case EventKind::task_restarting: {
       if (host_stops_) complain(news.task, "is to be restarted though the host stops");
       for (Task& other : tasks_) {  // its delay takes the place of theirs
-        if (news.fresh == Fresh::repeat) break;
+        if (news.restart_kind == RestartKind::repeat) break;
         if (other.recipe.group && other.recipe.group == task.recipe.group) other.not_before.reset();
       }
       task.not_before = later(now, news.delay);
-      if (news.fresh == Fresh::cooldown) task.charges.clear();
-      if (news.fresh != Fresh::charged) break;
+      if (news.restart_kind == RestartKind::cooldown) task.charges.clear();
+      if (news.restart_kind != RestartKind::charged) break;
       task.charges.push_back(now);
       const auto counts = std::count_if(task.charges.begin(), task.charges.end(), [&](Nanoseconds charged) {
         return !optional.window || now <= later(charged, to_nanoseconds(*optional.window));

@@ -73,7 +73,7 @@ HostError bad_argument(const std::string& words) { return {TASKHOST_RESULT_BAD_M
 bool known_level(int32_t level_plus_one) { return level_plus_one >= 0 && level_plus_one <= TASKHOST_LOG_OFF + 1; }
 
 int32_t read_options(const taskhost_options& given, taskhost::HostOptions& options) {
-  if ((given.flags & ~(TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0 || given.shards > taskhost::shard_limit ||
+  if ((given.flags & ~(TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0 || given.shards > taskhost::max_shards ||
       !known_level(given.log_level_plus_one) || (given.plugin_dir_count != 0 && given.plugin_dirs == nullptr) ||
       std::count(given.plugin_dirs, given.plugin_dirs + given.plugin_dir_count, nullptr) != 0 ||
       (given.log_format != TASKHOST_LOG_FORMAT_TEXT && given.log_format != TASKHOST_LOG_FORMAT_JSON)) {

@@ -66,7 +66,6 @@ constexpr Fields fields_of(EventKind kind) noexcept {
     case EventKind::task_restarting:
       return {.delay = true};
     case EventKind::host_started:
-    case EventKind::plugin_loaded:
     case EventKind::task_started:
     case EventKind::task_ready:
     case EventKind::task_stopping:
@@ -96,6 +95,7 @@ void append_task_fields(std::string& line, const Event& event) {
   if (event.kind == EventKind::task_discarded) {
     append_word(line, "reason", event.reason == StopReason::task_exit ? "ended" : to_string(event.reason));
   }
+  if (event.restart_kind != RestartKind::charged) append_word(line, "message", to_string(event.restart_kind));
   if (!event.message.empty()) append_text(line, "message", event.message);
 }
 
@@ -139,10 +139,6 @@ void append_event_json(std::string& line, const Event& event, std::uint64_t sequ
     case EventKind::host_started:
       if (!event.message.empty()) append_text(line, "message", event.message);
       break;
-    case EventKind::plugin_loaded:
-      append_text(line, "plugin", event.task);
-      append_text(line, "path", event.message);
-      break;
     case EventKind::host_stopping:
       append_word(line, "reason", to_string(event.reason));
       if (event.task != nullptr) append_text(line, "task", event.task);
@@ -169,9 +165,16 @@ void append_event_json(std::string& line, const Event& event, std::uint64_t sequ
   line.append("}");
 }
 
-void append_events_lost_json(std::string& line, std::uint64_t count, std::uint64_t sequence, std::int64_t time_us) {
-  append_head(line, "events_lost", sequence, time_us);
-  append_field(line, "count", count);
+void append_event_json(std::string& line, const PluginLoaded& loaded, std::uint64_t sequence, std::int64_t time_us) {
+  append_head(line, loaded.kind, sequence, time_us);
+  append_text(line, "plugin", loaded.name);
+  append_text(line, "path", loaded.path);
+  line.append("}");
+}
+
+void append_event_json(std::string& line, const EventsLost& lost, std::uint64_t sequence, std::int64_t time_us) {
+  append_head(line, lost.kind, sequence, time_us);
+  append_field(line, "count", lost.count);
   line.append("}");
 }
 

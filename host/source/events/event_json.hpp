@@ -4,16 +4,17 @@
 #include <cstdint>
 #include <string>
 
+#include "events/host_event.hpp"
 #include "taskhost/core/event.hpp"
 
 namespace taskhost {
 
-// Appends the object, without a line end. `time_us`: microseconds since 1970, UTC. For plugin_loaded, `task` is the
-// plugin's name and `message` its path.
+// Appends the object, without a line end. `time_us`: microseconds since 1970, UTC.
 void append_event_json(std::string& line, const Event& event, std::uint64_t sequence, std::int64_t time_us);
-
+// {"time":…,"seq":…,"event":"plugin_loaded","plugin":…,"path":…}
+void append_event_json(std::string& line, const PluginLoaded& loaded, std::uint64_t sequence, std::int64_t time_us);
 // {"time":…,"seq":…,"event":"events_lost","count":…}
-void append_events_lost_json(std::string& line, std::uint64_t count, std::uint64_t sequence, std::int64_t time_us);
+void append_event_json(std::string& line, const EventsLost& lost, std::uint64_t sequence, std::int64_t time_us);
 
 // Microseconds since 1970, by the wall clock.
 std::int64_t now_us() noexcept;

@@ -20,6 +20,16 @@ namespace {
 
 constexpr std::size_t batch = 1024;  // that are handed out at once, so that room comes in small steps
 
+std::string_view name_of(const Event& event) { return to_string(event.kind); }
+template <class HostEvent>
+std::string_view name_of(const HostEvent&) {
+  return HostEvent::kind;
+}
+
+const char* task_of(const Event& event) { return event.task; }
+const char* task_of(const PluginLoaded& loaded) { return loaded.name.c_str(); }
+const char* task_of(const EventsLost&) { return nullptr; }
+
 }  // namespace
 
 EventLog::~EventLog() {
@@ -103,7 +113,9 @@ bool EventLog::publish(Event&& event) noexcept {
     const EventText text = event.for_log ? event_text(event, stopping()) : EventText{};
     {
       std::unique_lock lock(mutex_);
-      const bool room = wait_for_room(lock, event.kind);
+      // The few of the host itself always get in: how it ended must not be lost.
+      const bool is_end = event.kind == EventKind::host_stopping || event.kind == EventKind::host_stopped;
+      const bool has_room = is_end || wait_for_room(lock);
       // From here on the lock is not let go: what is refused, and what got in before the stop, is one order.
       if (stopped_) return false;
       if (event.kind == EventKind::task_started && stopping_.load(std::memory_order_relaxed)) return false;
@@ -113,11 +125,7 @@ bool EventLog::publish(Event&& event) noexcept {
         last_words = lost_words();
       }
       remember_lost(event);
-      if (!room) {
-        ++lost_;
-      } else if (!worker_done_) {
-        push(std::move(event));
-      }
+      enqueue(std::move(event), has_room);
     }
     if (!last_words.empty()) log_.write(LogLevel::warning, nullptr, last_words);
     if (!text.words.empty()) log_.write(text.level, text.task, text.words);
@@ -126,6 +134,21 @@ bool EventLog::publish(Event&& event) noexcept {
     ++lost_;  // no memory for it: counted, as if the queue had been full
   }
   return true;
+}
+
+void EventLog::publish(PluginLoaded&& loaded) noexcept {
+  try {
+    const EventText text = event_text(loaded);
+    {
+      std::unique_lock lock(mutex_);
+      const bool has_room = wait_for_room(lock);
+      enqueue(std::move(loaded), has_room);
+    }
+    log_.write(text.level, text.task, text.words);
+  } catch (const std::exception&) {
+    const std::lock_guard lock(mutex_);
+    ++lost_;
+  }
 }
 
 void EventLog::remember_lost(const Event& event) {
@@ -137,24 +160,23 @@ void EventLog::remember_lost(const Event& event) {
 
 // Work that is dead shall not look healthy at the end.
 std::string EventLog::lost_words() const {
-  constexpr std::size_t most_named = 8;
+  constexpr std::size_t max_named = 8;
   std::vector<std::pair<std::uint64_t, const char*>> in_order;
   for (const auto& [task, place] : lost_tasks_) in_order.emplace_back(place, task);
   std::sort(in_order.begin(), in_order.end());
   std::string names;
-  for (std::size_t i = 0; i < std::min(most_named, in_order.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(max_named, in_order.size()); ++i) {
     names += (names.empty() ? "'" : ", '") + std::string(in_order[i].second) + "'";
   }
-  if (in_order.size() > most_named) names += " and " + std::to_string(in_order.size() - most_named) + " more";
+  if (in_order.size() > max_named) names += " and " + std::to_string(in_order.size() - max_named) + " more";
   if (names.empty()) return names;
   const std::string causes = gave_up_causes_.empty() ? "" : "; gave up: " + causes_text(gave_up_causes_);
   return "over before the end, and not well: " + names + causes;
 }
 
 // The one place where a reader may slow the host down.
-bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind) {
-  // The few of the host itself always get in: how it ended must not be lost.
-  if (kind == EventKind::host_stopping || kind == EventKind::host_stopped || worker_done_) return true;
+bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock) {
+  if (worker_done_) return true;
   if (skipping_) {
     skipping_ = queue_.size() > limits_.queue / 2;
     return !skipping_;
@@ -169,14 +191,19 @@ bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind)
   return true;
 }
 
-void EventLog::push(Event&& event) {
+void EventLog::enqueue(AnyEvent&& event, bool has_room) {
+  if (!has_room) {
+    ++lost_;
+    return;
+  }
+  if (worker_done_) return;
   const std::int64_t time_us = now_us();
   if (lost_ != 0) {
-    queue_.push_back({Event{}, time_us, lost_});
+    queue_.push_back({EventsLost{lost_}, time_us});
     published_ += lost_;
     lost_ = 0;
   }
-  queue_.push_back({std::move(event), time_us, 0});
+  queue_.push_back({std::move(event), time_us});
   ++published_;
   filled_.notify_one();
 }
@@ -215,7 +242,7 @@ std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
     const bool is_last = !more && i + 1 == entries.size();
     try {
       if (unmade_ != 0) {
-        hand_out(line, {Event{}, entries[i].time_us, unmade_}, false);
+        hand_out(line, {EventsLost{unmade_}, entries[i].time_us}, false);
         unmade_ = 0;
       }
       hand_out(line, entries[i], is_last);
@@ -228,14 +255,10 @@ std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
 
 void EventLog::hand_out(std::string& line, const Entry& entry, bool is_last) {
   line.clear();
-  if (entry.lost != 0) {
-    append_events_lost_json(line, entry.lost, sequence_ + 1, entry.time_us);
-  } else {
-    append_event_json(line, entry.event, sequence_ + 1, entry.time_us);
-  }
+  std::visit([&](const auto& event) { append_event_json(line, event, sequence_ + 1, entry.time_us); }, entry.event);
   ++sequence_;
-  const Record record{sequence_, entry.lost != 0 ? "events_lost" : to_string(entry.event.kind),
-                      entry.lost != 0 ? nullptr : entry.event.task, line, !is_last};
+  const Record record{sequence_, std::visit([](const auto& event) { return name_of(event); }, entry.event),
+                      std::visit([](const auto& event) { return task_of(event); }, entry.event), line, !is_last};
   for (const Subscriber& subscriber : subscribers_) subscriber(record);
   handed_out_.fetch_add(entry.weight(), std::memory_order_relaxed);
 }
@@ -249,7 +272,7 @@ void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed
   std::uint64_t lost = 0;
   for (const Entry& entry : queue_) lost += entry.weight();
   queue_.clear();
-  if (lost != 0) queue_.push_back({Event{}, now_us(), lost});
+  if (lost != 0) queue_.push_back({EventsLost{lost}, now_us()});
   queue_.push_back(std::move(last));
 }
 

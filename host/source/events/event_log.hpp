@@ -12,8 +12,10 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
+#include "events/host_event.hpp"
 #include "events/log.hpp"
 #include "taskhost/core/event.hpp"
 
@@ -58,6 +60,7 @@ class EventLog final : public EventSink {
   void flush() noexcept;
 
   bool publish(Event&& event) noexcept override;
+  void publish(PluginLoaded&& loaded) noexcept;
   LogLevel log_level() const noexcept override { return log_.level(); }
   void summarize(const LogSummary& summary) noexcept override;
   void log(LogLevel level, const char* task, std::string_view text) noexcept override { log_.write(level, task, text); }
@@ -65,16 +68,20 @@ class EventLog final : public EventSink {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
  private:
+  using AnyEvent = std::variant<Event, PluginLoaded, EventsLost>;
   struct Entry {
-    Event event;
+    AnyEvent event;
     std::int64_t time_us = 0;
-    std::uint64_t lost = 0;  // not zero: an events_lost instead of the event
 
-    std::uint64_t weight() const noexcept { return lost != 0 ? lost : 1; }
+    // Of events that it stands for.
+    std::uint64_t weight() const noexcept {
+      const auto* const lost = std::get_if<EventsLost>(&event);
+      return lost != nullptr ? lost->count : 1;
+    }
   };
 
-  bool wait_for_room(std::unique_lock<std::mutex>& lock, EventKind kind);
-  void push(Event&& event);
+  bool wait_for_room(std::unique_lock<std::mutex>& lock);
+  void enqueue(AnyEvent&& event, bool has_room);
   std::uint64_t give_up();
   void tell_missing(std::uint64_t missing) noexcept;
   void remember_lost(const Event& event);

@@ -70,9 +70,9 @@ std::string stopping_words(const Event& event) {
 std::string restarting_words(const Event& event) {
   const std::string delay =
       event.delay_ms != 0 ? " in " + print_duration(std::chrono::milliseconds(event.delay_ms)) : std::string();
-  if (event.message == "repeat") return "repeats" + delay;
+  if (event.restart_kind == RestartKind::repeat) return "repeats" + delay;
   const std::string left = event.unlimited ? "" : "; " + counted(event.remaining, "restart") + " left";
-  return (event.message == "cooldown" ? "begins anew" : "restarting") + delay + left;
+  return (event.restart_kind == RestartKind::cooldown ? "begins anew" : "restarting") + delay + left;
 }
 
 std::string gave_up_words(const Event& event) {
@@ -114,14 +114,16 @@ std::string status_words(std::int32_t status) {
 
 }  // namespace
 
+EventText event_text(const PluginLoaded& loaded) {
+  return {LogLevel::debug, nullptr, "loaded plugin '" + loaded.name + "' from " + loaded.path};
+}
+
 EventText event_text(const Event& event, bool host_stops) {
   const LogLevel level = log_level(event, host_stops);
   const LogLevel of_host = event.status == 0 ? LogLevel::info : LogLevel::error;
   switch (event.kind) {
     case EventKind::host_started:
       return {level, nullptr, with_message("started", event)};
-    case EventKind::plugin_loaded:
-      return {level, nullptr, "loaded plugin '" + std::string(event.task) + "' from " + event.message};
     case EventKind::task_started:
       return {level, event.task, "started" + which(event)};
     case EventKind::task_ready:

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "events/host_event.hpp"
 #include "taskhost/core/event.hpp"
 
 namespace taskhost {
@@ -15,6 +16,7 @@ struct EventText {
 
 // `host_stops`: it has begun to.
 EventText event_text(const Event& event, bool host_stops);
+EventText event_text(const PluginLoaded& loaded);
 std::string summary_text(const LogSummary& summary);
 // `3 times "no route", once "no disk", 2 others`, the most frequent first.
 std::string causes_text(const CauseCounts& causes);

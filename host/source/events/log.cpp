@@ -34,13 +34,13 @@ namespace taskhost {
 
 namespace {
 
-constexpr std::size_t queue_size = 8192;        // lines
-constexpr std::size_t line_limit = 4096 + 512;  // bytes: a task's longest message, and what we say around it
+constexpr std::size_t queue_size = 8192;            // lines
+constexpr std::size_t max_line_bytes = 4096 + 512;  // bytes: a task's longest message, and what we say around it
 constexpr std::string_view continuation = "  | ";
 constexpr std::size_t chunk = 4096;  // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
 constexpr int retry_ms = 100;        // with a full disk
 constexpr std::chrono::seconds reader_patience{1};    // with a reader that does not read
-constexpr std::chrono::seconds flush_limit{5};        // with one that is slow
+constexpr std::chrono::seconds max_flush_time{5};     // with one that is slow
 constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
 constexpr std::size_t gap_room = 256;                 // bytes of the line that says how many are missing
 constexpr std::size_t prefix = 64;                    // bytes of a line besides its text: time, level and colour
@@ -53,7 +53,7 @@ class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null
   void close() {
     std::unique_lock lock(call_mutex_);
     closed_ = true;
-    Patience left(flush_limit, flush_limit);
+    Patience left(max_flush_time, max_flush_time);
     while (!returned_.wait_until(lock, left.next(), [this] { return !calling_; }) && left.stood_still()) continue;
   }
 
@@ -170,31 +170,31 @@ void tell_missing(std::uint64_t lines) noexcept {
 void tell_of_child(LogLevel level, const char* task, std::string_view text) {
   const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
   last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(to_string(level)) + ": " +
-             printable_text(text, line_limit));
+             printable_text(text, max_line_bytes));
 }
 
 // A message of several lines stays so, but each is a line of its own with time, level and task, and all but the first
 // are marked: whoever searches finds them, and no message can pass for a line of somebody else. Of many lines the first
 // and the last are kept.
 std::string lines_of(const char* task, std::string_view text) {
-  constexpr std::size_t most_first = 30;
-  constexpr std::size_t most_last = 10;
+  constexpr std::size_t max_first = 30;
+  constexpr std::size_t max_last = 10;
   const std::string head = task != nullptr ? "[" + printable_text(task, 128) + "] " : std::string();
   while (text.ends_with('\n')) text.remove_suffix(1);
-  const bool is_cut = text.size() > line_limit;
-  if (is_cut) text = text.substr(0, line_limit + 1);  // one more, so that the last line shows it
+  const bool is_cut = text.size() > max_line_bytes;
+  if (is_cut) text = text.substr(0, max_line_bytes + 1);  // one more, so that the last line shows it
   const auto count = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
 
   std::string result;
-  for (std::size_t number = 0, left = line_limit; number < count; ++number) {
+  for (std::size_t number = 0, left = max_line_bytes; number < count; ++number) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
-    if (number < most_first || number + most_last >= count) {
+    if (number < max_first || number + max_last >= count) {
       result.append(number == 0 ? "" : "\n").append(head).append(number == 0 ? "" : continuation);
       result += printable_text(line, left);
-    } else if (number == most_first) {
+    } else if (number == max_first) {
       result.append("\n").append(head).append(continuation);
-      result += "… " + std::to_string(count - most_first - most_last) + " more lines";
+      result += "… " + std::to_string(count - max_first - max_last) + " more lines";
     }
     left -= std::min(left, line.size() + 1);
   }
@@ -341,7 +341,7 @@ struct Log::Writer {
   bool await() {
     std::unique_lock lock(mutex);
     const std::uint64_t all = taken_in;
-    Patience left(reader_patience, flush_limit);
+    Patience left(reader_patience, max_flush_time);
     while (done < all) {
       if (thrown_away || left.is_over()) return false;
       const std::uint64_t seen = done;

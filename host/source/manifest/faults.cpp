@@ -43,8 +43,8 @@ std::vector<Fault> ManifestFaults::take() {
       faults.push_back({file_, std::move(found.pointer), std::move(found.message), position.line});
     }
   }
-  if (count_ > most_faults) {
-    faults.push_back({file_, {}, "and " + counted(count_ - most_faults, "more fault")});
+  if (count_ > max_faults) {
+    faults.push_back({file_, {}, "and " + counted(count_ - max_faults, "more fault")});
   }
   found_.clear();
   count_ = 0;
@@ -57,7 +57,7 @@ void ManifestFaults::keep(Found found) {
     return;
   }
   found_.push_back(std::move(found));
-  if (found_.size() >= 2 * most_faults) {
+  if (found_.size() >= 2 * max_faults) {
     sort_and_cut();
   }
 }
@@ -65,8 +65,8 @@ void ManifestFaults::keep(Found found) {
 void ManifestFaults::sort_and_cut() {
   std::stable_sort(found_.begin(), found_.end(),
                    [](const Found& left, const Found& right) { return left.offset < right.offset; });
-  if (found_.size() > most_faults) {
-    found_.erase(found_.begin() + most_faults, found_.end());
+  if (found_.size() > max_faults) {
+    found_.erase(found_.begin() + max_faults, found_.end());
     cut_offset_ = found_.back().offset;
   }
 }

@@ -13,7 +13,7 @@ namespace taskhost {
 
 class ManifestFaults {
  public:
-  static constexpr std::size_t most_faults = 100;
+  static constexpr std::size_t max_faults = 100;
 
   // `text` is read until take().
   ManifestFaults(std::string_view text, std::string file) : text_(text), file_(std::move(file)) {}

@@ -86,7 +86,7 @@ void refuse_unknown_field(const ManifestNode& field, const std::string& pointer,
   faults.add(field.key_offset, pointer, std::move(message));
 }
 
-std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t most_bytes,
+std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t max_bytes,
                                      ManifestFaults& faults) {
   if (!expect_kind(node, NodeKind::string, pointer, faults)) {
     return std::nullopt;
@@ -95,9 +95,9 @@ std::optional<std::string> read_text(const ManifestNode& node, const std::string
     faults.add(node.offset, pointer, "expected a string with at least one character, found an empty one");
     return std::nullopt;
   }
-  if (node.text.size() > most_bytes) {
+  if (node.text.size() > max_bytes) {
     faults.add(node.offset, pointer,
-               "expected at most " + std::to_string(most_bytes) + " bytes, found " + std::to_string(node.text.size()) +
+               "expected at most " + std::to_string(max_bytes) + " bytes, found " + std::to_string(node.text.size()) +
                    " (" + quoted_text(node.text) + ')');
     return std::nullopt;
   }
@@ -188,11 +188,11 @@ std::optional<Restarts> read_restarts(const ManifestNode& node, const std::strin
   if (node.kind == NodeKind::string && node.text == "unlimited") {
     return Restarts{.count = 0, .unlimited = true};
   }
-  if (is_whole_number(node, 0, most_restarts)) {
+  if (is_whole_number(node, 0, max_restarts)) {
     return Restarts{.count = static_cast<std::uint32_t>(node.number), .unlimited = false};
   }
   faults.add(node.offset, pointer,
-             "expected a whole number from 0 to " + std::to_string(most_restarts) + " or \"unlimited\", found " +
+             "expected a whole number from 0 to " + std::to_string(max_restarts) + " or \"unlimited\", found " +
                  found_words(node));
   return std::nullopt;
 }
@@ -216,9 +216,9 @@ FieldReader::FieldReader(const ManifestNode& node, const std::string& pointer, M
 
 std::string FieldReader::pointer_to(std::string_view field) const { return pointer_ + pointer_step(field); }
 
-std::optional<std::string> FieldReader::text(std::string_view field, std::size_t most_bytes) const {
+std::optional<std::string> FieldReader::text(std::string_view field, std::size_t max_bytes) const {
   const ManifestNode* const node = find(field);
-  return node == nullptr ? std::nullopt : read_text(*node, pointer_to(field), most_bytes, faults_);
+  return node == nullptr ? std::nullopt : read_text(*node, pointer_to(field), max_bytes, faults_);
 }
 
 std::optional<Restarts> FieldReader::restarts(std::string_view field) const {

@@ -12,6 +12,7 @@
 #include "manifest/faults.hpp"
 #include "manifest/node.hpp"
 #include "policy/rules.hpp"
+#include "taskhost/core/limits.hpp"
 #include "taskhost/core/task_type.hpp"
 #include "taskhost/core/words.hpp"
 
@@ -115,20 +116,17 @@ inline constexpr auto manifest_fields = [] {
 }();
 
 // Names and texts of plugins and tasks are at most this long, in bytes.
-inline constexpr std::size_t longest_name = 128;
-inline constexpr std::size_t longest_path = 4096;
-inline constexpr std::size_t most_message_bytes = 4096;  // of an exit rule
-inline constexpr std::uint32_t most_seed = 4'294'967'295;
-inline constexpr std::uint32_t most_shards = 256;
-inline constexpr std::chrono::milliseconds least_stall_limit{10};
-inline constexpr std::chrono::hours most_stall_limit{1};
-inline constexpr std::uint32_t most_stall_threads = 1024;
-inline constexpr std::uint32_t most_blocking_threads = 65'536;
-inline constexpr std::uint32_t least_stack_kib = 64;
-inline constexpr std::uint32_t most_stack_kib = 1'048'576;
+inline constexpr std::size_t max_name_bytes = 128;
+inline constexpr std::size_t max_path_bytes = 4096;
+inline constexpr std::uint32_t max_seed = 4'294'967'295;
+inline constexpr std::chrono::hours max_stall_limit{1};
+inline constexpr std::uint32_t max_stall_threads = 1024;
+inline constexpr std::uint32_t max_blocking_threads = 65'536;
+inline constexpr std::uint32_t min_stack_kib = 64;
+inline constexpr std::uint32_t max_stack_kib = 1'048'576;
 
 // Values of one node. Each has no value if there is a fault, and then the fault is in the list.
-std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t most_bytes,
+std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t max_bytes,
                                      ManifestFaults& faults);
 std::optional<std::uint32_t> read_whole_number(const ManifestNode& node, const std::string& pointer,
                                                std::uint32_t least, std::uint32_t most, ManifestFaults& faults);
@@ -179,7 +177,7 @@ class FieldReader {
   const ManifestNode* find(std::string_view field) const noexcept { return node_.find(field); }
   std::string pointer_to(std::string_view field) const;
 
-  std::optional<std::string> text(std::string_view field, std::size_t most_bytes) const;
+  std::optional<std::string> text(std::string_view field, std::size_t max_bytes) const;
   std::optional<Restarts> restarts(std::string_view field) const;
   std::optional<double> number(std::string_view field, double least, double most) const;
   std::optional<std::chrono::nanoseconds> duration(std::string_view field) const;

@@ -18,7 +18,7 @@ namespace taskhost {
 
 namespace {
 
-constexpr std::size_t size_limit = std::size_t{1} << 30;
+constexpr std::size_t max_file_size = std::size_t{1} << 30;
 
 std::string cannot_be(const char* what, int error) {
   return std::string("it can't be ") + what + ": " + std::generic_category().message(error);
@@ -41,8 +41,8 @@ void read_to_end(int descriptor, ManifestFile& file) {
     }
     file.text.append(part.data(), static_cast<std::size_t>(size));
     if (std::memchr(part.data(), 0, static_cast<std::size_t>(size)) != nullptr) return;  // no text: enough to say so
-    if (file.text.size() > size_limit) {
-      file.problem = "it is larger than " + std::to_string(size_limit) + " bytes";
+    if (file.text.size() > max_file_size) {
+      file.problem = "it is larger than " + std::to_string(max_file_size) + " bytes";
       return;
     }
   }

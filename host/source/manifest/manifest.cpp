@@ -45,9 +45,9 @@ class ManifestReader final : public ManifestSink {
     task.line = line_of_next_task(node.offset);
     const FieldReader fields(node, task.pointer, ManifestObject::task, faults_);
     if (fields.is_object()) {
-      task.name = fields.text("name", longest_name).value_or("");
-      task.plugin = fields.text("plugin", longest_path).value_or("");
-      task.factory = fields.text("task", longest_name).value_or("");
+      task.name = fields.text("name", max_name_bytes).value_or("");
+      task.plugin = fields.text("plugin", max_path_bytes).value_or("");
+      task.factory = fields.text("task", max_name_bytes).value_or("");
       if (const ManifestNode* const config = fields.find("config")) {
         task.config = compact_json(*config);
       }
@@ -78,22 +78,22 @@ class ManifestReader final : public ManifestSink {
         {"plugin_dirs",
          [](Self& self, const Node& node, const Pointer& pointer) { self.read_plugin_dirs(node, pointer); }},
         {"shards", [](Self& self, const Node& node, const Pointer& pointer) {
-           self.manifest_.shards = read_whole_number(node, pointer, 1, most_shards, self.faults_);
+           self.manifest_.shards = read_whole_number(node, pointer, 1, max_shards, self.faults_);
          }},
         {"shutdown_timeout", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.shutdown_timeout = read_duration(node, pointer, self.faults_);
          }},
         {"stall_limit", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.stall_limit =
-               read_duration(node, pointer, least_stall_limit, most_stall_limit, self.faults_).value_or(least_stall_limit);
+               read_duration(node, pointer, min_stall_limit, max_stall_limit, self.faults_).value_or(min_stall_limit);
          }},
         {"stall_threads", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.stall_threads =
-               read_whole_number(node, pointer, 0, most_stall_threads, self.faults_).value_or(0);
+               read_whole_number(node, pointer, 0, max_stall_threads, self.faults_).value_or(0);
          }},
         {"blocking_threads", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.blocking_threads =
-               read_whole_number(node, pointer, 1, most_blocking_threads, self.faults_).value_or(1);
+               read_whole_number(node, pointer, 1, max_blocking_threads, self.faults_).value_or(1);
          }},
         {"blocking_stack_kib", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.blocking_stack_kib = self.read_stack(node, pointer);
@@ -102,7 +102,7 @@ class ManifestReader final : public ManifestSink {
            self.manifest_.poll_stack_kib = self.read_stack(node, pointer);
          }},
         {"seed", [](Self& self, const Node& node, const Pointer& pointer) {
-           self.manifest_.seed = read_whole_number(node, pointer, 1, most_seed, self.faults_).value_or(1);
+           self.manifest_.seed = read_whole_number(node, pointer, 1, max_seed, self.faults_).value_or(1);
          }},
         {"defaults", [](Self& self, const Node& node, const Pointer& pointer) {
            self.policies_.read_defaults(FieldReader(node, pointer, ManifestObject::defaults, self.faults_));
@@ -193,7 +193,7 @@ class ManifestReader final : public ManifestSink {
   }
 
   std::uint32_t read_stack(const ManifestNode& node, const std::string& pointer) {
-    return read_whole_number(node, pointer, least_stack_kib, most_stack_kib, faults_).value_or(least_stack_kib);
+    return read_whole_number(node, pointer, min_stack_kib, max_stack_kib, faults_).value_or(min_stack_kib);
   }
 
   void read_autoload(const ManifestNode& node, const std::string& pointer) {
@@ -209,7 +209,7 @@ class ManifestReader final : public ManifestSink {
       read_after(*after, fields.pointer_to("after"), relation.after);
     }
     const ManifestNode* const group = fields.find("group");
-    if (std::optional<std::string> name = fields.text("group", longest_name)) {
+    if (std::optional<std::string> name = fields.text("group", max_name_bytes)) {
       group_uses_.push_back({manifest_.relations.size(), group->offset, std::move(*name)});
     } else if (relation.after.empty()) {
       return;
@@ -222,7 +222,7 @@ class ManifestReader final : public ManifestSink {
     std::unordered_set<std::string> seen;
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       const std::string element_pointer = pointer + '/' + std::to_string(index);
-      std::optional<std::string> name = read_text(node.children[index], element_pointer, longest_name, faults_);
+      std::optional<std::string> name = read_text(node.children[index], element_pointer, max_name_bytes, faults_);
       if (!name) continue;
       if (!seen.insert(*name).second) {
         faults_.add(node.children[index].offset, element_pointer,
@@ -242,7 +242,7 @@ class ManifestReader final : public ManifestSink {
       name.kind = NodeKind::string;
       name.offset = child.key_offset;
       name.text = child.key;
-      const bool named = read_text(name, child_pointer, longest_name, faults_).has_value();
+      const bool named = read_text(name, child_pointer, max_name_bytes, faults_).has_value();
       const FieldReader fields(child, child_pointer, ManifestObject::group, faults_);
       if (!fields.is_object()) continue;
       fields.require("strategy", "it is " + quoted_list(plain_words<Strategy>(), "or"));
@@ -296,7 +296,7 @@ class ManifestReader final : public ManifestSink {
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       const std::string element_pointer = pointer + '/' + std::to_string(index);
       if (std::optional<std::string> directory =
-              read_text(node.children[index], element_pointer, longest_path, faults_)) {
+              read_text(node.children[index], element_pointer, max_path_bytes, faults_)) {
         manifest_.plugin_dirs.push_back(std::move(*directory));
       }
     }

@@ -170,8 +170,8 @@ class NodeBuilder {
     if (open_.empty() && kind != NodeKind::object) {
       return refuse_root(node);
     }
-    if (open_.size() == most_nesting) {
-      faults_.add_syntax(node.offset, "arrays and objects are nested more than " + std::to_string(most_nesting) +
+    if (open_.size() == max_nesting) {
+      faults_.add_syntax(node.offset, "arrays and objects are nested more than " + std::to_string(max_nesting) +
                                           " levels deep; nothing behind this place was read");
       return false;
     }

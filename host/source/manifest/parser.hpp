@@ -10,7 +10,7 @@
 
 namespace taskhost {
 
-inline constexpr std::size_t most_nesting = 256;
+inline constexpr std::size_t max_nesting = 256;
 
 // Who takes the pieces, in the order of the text. Nodes may be moved from.
 class ManifestSink {

@@ -223,7 +223,7 @@ std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, c
     sound = read_outcomes(*outcome, match_fields.pointer_to("outcome"), rule.outcomes) && sound;
   }
   if (match_fields.find("message") != nullptr) {
-    std::optional<std::string> message = match_fields.text("message", most_message_bytes);
+    std::optional<std::string> message = match_fields.text("message", max_message_bytes);
     sound = sound && message.has_value();
     if (message) rule.message = std::move(*message);
   }

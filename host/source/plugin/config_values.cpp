@@ -31,8 +31,8 @@ std::vector<std::string_view> split_words(std::string_view text) {
 
 // From the leaves up: the destructor of what has leaves needs memory, and ends the process without.
 void dismantle(nlohmann::json& value, int depth) noexcept {
-  constexpr int most_nesting = 1000;  // of what a manifest may have; beyond it the destructor has to do it
-  if (depth == most_nesting || !value.is_structured()) return;
+  constexpr int max_nesting = 1000;  // of what a manifest may have; beyond it the destructor has to do it
+  if (depth == max_nesting || !value.is_structured()) return;
   for (nlohmann::json& child : value) dismantle(child, depth + 1);
   value.clear();
 }

@@ -126,8 +126,8 @@ const ElfW(Phdr) * dynamic_segment(const Segments& segments) {
 // Calls visit(entry) for each before the end. False if there is no end.
 template <class Visit>
 bool for_each_dynamic_entry(const File& file, const ElfW(Phdr) & dynamic, const Visit& visit) {
-  constexpr std::size_t most_entries = 65536;
-  const std::size_t count = std::min<std::size_t>(dynamic.p_filesz / sizeof(ElfW(Dyn)), most_entries);
+  constexpr std::size_t max_entries = 65536;
+  const std::size_t count = std::min<std::size_t>(dynamic.p_filesz / sizeof(ElfW(Dyn)), max_entries);
   for (std::size_t i = 0; i < count; ++i) {
     ElfW(Dyn) entry{};
     if (!file.read(entry, dynamic.p_offset + i * sizeof entry)) return false;

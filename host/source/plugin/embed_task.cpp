@@ -19,7 +19,7 @@ class WrongField : public std::invalid_argument {
 };
 
 nanoseconds read_time(std::uint64_t given, const char* field) {
-  if (given > static_cast<std::uint64_t>(longest_duration.count())) {
+  if (given > static_cast<std::uint64_t>(max_duration.count())) {
     throw WrongField(std::string(field) + " is longer than 365 days");
   }
   return nanoseconds(static_cast<std::int64_t>(given));

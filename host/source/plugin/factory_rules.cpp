@@ -15,10 +15,10 @@ namespace {
 
 // The struct of version 1.0; later versions only append. A plugin's may be longer than ours.
 constexpr std::size_t first_version_size = offsetof(taskhost_factory, next) + sizeof(void*);
-constexpr std::size_t struct_size_limit = 65'536;
-constexpr std::size_t name_limit = 128;
-constexpr std::size_t version_limit = 64;
-constexpr std::size_t description_limit = 1024;
+constexpr std::size_t max_struct_size = 65'536;
+constexpr std::size_t max_factory_name_bytes = 128;
+constexpr std::size_t max_version_bytes = 64;
+constexpr std::size_t max_description_bytes = 1024;
 
 std::string rule(std::string_view number, const std::string& words) {
   return words + " (rule " + std::string(number) + ")";
@@ -40,18 +40,18 @@ std::string text_problem(const char* text, std::size_t limit) {
 
 std::string texts_problem(const taskhost_factory& factory) {
   if (factory.name == nullptr) return rule("2.3", "a factory's name is NULL");
-  if (const auto problem = text_problem(factory.name, name_limit); !problem.empty()) {
+  if (const auto problem = text_problem(factory.name, max_factory_name_bytes); !problem.empty()) {
     return rule("2.3", "a factory's name " + problem);
   }
   if (*factory.name == '\0') return rule("2.3", "a factory's name is empty");
   const std::string whose = "factory " + quoted_text(factory.name);
   if (factory.version != nullptr) {
-    if (const auto problem = text_problem(factory.version, version_limit); !problem.empty()) {
+    if (const auto problem = text_problem(factory.version, max_version_bytes); !problem.empty()) {
       return rule("2.4", whose + ": the version " + problem);
     }
   }
   if (factory.description != nullptr) {
-    if (const auto problem = text_problem(factory.description, description_limit); !problem.empty()) {
+    if (const auto problem = text_problem(factory.description, max_description_bytes); !problem.empty()) {
       return rule("2.4", whose + ": the description " + problem);
     }
   }
@@ -60,14 +60,14 @@ std::string texts_problem(const taskhost_factory& factory) {
 
 std::string numbers_problem(const taskhost_factory& factory) {
   const std::string whose = "factory " + quoted_text(factory.name) + ": ";
-  if (factory.state_size > state_size_limit) {
+  if (factory.state_size > max_state_size) {
     return rule("2.5", whose + "state_size is " + std::to_string(factory.state_size) + ", more than " +
-                           std::to_string(state_size_limit) + " bytes");
+                           std::to_string(max_state_size) + " bytes");
   }
   if (factory.state_align != 0 &&
-      (!std::has_single_bit(factory.state_align) || factory.state_align > state_align_limit)) {
+      (!std::has_single_bit(factory.state_align) || factory.state_align > max_state_align)) {
     return rule("2.6", whose + "state_align is " + std::to_string(factory.state_align) + ", not a power of two up to " +
-                           std::to_string(state_align_limit));
+                           std::to_string(max_state_align));
   }
   if ((factory.poll == nullptr) == (factory.run == nullptr)) {
     return rule("2.7", whose + (factory.poll == nullptr ? "neither poll nor run is set" : "both poll and run are set") +
@@ -81,9 +81,9 @@ std::string numbers_problem(const taskhost_factory& factory) {
 
 std::optional<taskhost_factory> copy_checked(const taskhost_factory& factory, std::string& problem) {
   const std::size_t size = factory.struct_size;
-  if (size < first_version_size || size > struct_size_limit) {
+  if (size < first_version_size || size > max_struct_size) {
     problem = rule("2.1", "struct_size is " + std::to_string(size) + ", not between " +
-                              std::to_string(first_version_size) + " and " + std::to_string(struct_size_limit));
+                              std::to_string(first_version_size) + " and " + std::to_string(max_struct_size));
     return std::nullopt;
   }
   if (factory.required_minor > TASKHOST_ABI_MINOR) {
@@ -116,8 +116,8 @@ FactoryReading read_factories(const taskhost_factory* first) {
   }
   std::unordered_set<std::string_view> names;
   for (const taskhost_factory* factory = first; factory != nullptr; factory = reading.factories.back().next) {
-    if (reading.factories.size() == factory_limit) {
-      reading.problem = rule("2.10", "the chain of factories does not end within " + std::to_string(factory_limit));
+    if (reading.factories.size() == max_factories) {
+      reading.problem = rule("2.10", "the chain of factories does not end within " + std::to_string(max_factories));
       break;
     }
     const auto copy = copy_checked(*factory, reading.problem);

@@ -9,9 +9,9 @@
 
 namespace taskhost {
 
-inline constexpr std::size_t state_size_limit = std::size_t{1} << 30;
-inline constexpr std::size_t state_align_limit = 4096;
-inline constexpr std::size_t factory_limit = 1024;  // of one plugin
+inline constexpr std::size_t max_state_size = std::size_t{1} << 30;
+inline constexpr std::size_t max_state_align = 4096;
+inline constexpr std::size_t max_factories = 1024;  // of one plugin
 
 struct FactoryReading {
   // Copies of this host's version of the struct: fields that the plugin's version does not have are zero, those that

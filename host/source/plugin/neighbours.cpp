@@ -152,12 +152,12 @@ std::vector<std::string> exported_beyond_entry(const LibraryContents& contents) 
 }
 
 std::string symbol_words(const std::vector<std::string>& symbols) {
-  constexpr std::size_t most_named = 3;
+  constexpr std::size_t max_named = 3;
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < std::min(most_named, symbols.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(max_named, symbols.size()); ++i) {
     names.push_back(printable_text(readable_symbol(symbols[i]), 120));
   }
-  if (symbols.size() > most_named) names.push_back(std::to_string(symbols.size() - most_named) + " more");
+  if (symbols.size() > max_named) names.push_back(std::to_string(symbols.size() - max_named) + " more");
   return word_list(names, "and");
 }
 

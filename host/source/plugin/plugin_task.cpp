@@ -71,7 +71,7 @@ const ConfigValues& values_of(const taskhost_exec* exec) { return recipe_of(exec
 // The services. None lets an exception out: they only call noexcept functions, or catch.
 
 std::string_view view(const char* text, std::size_t size) noexcept {
-  return text != nullptr ? std::string_view(text, std::min(size, message_limit)) : std::string_view();
+  return text != nullptr ? std::string_view(text, std::min(size, max_message_bytes)) : std::string_view();
 }
 
 const taskhost_signals signals_extension = {

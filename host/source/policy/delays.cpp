@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr std::size_t most_listed = 12;
+constexpr std::size_t max_listed = 12;
 
 // The sums of floating-point numbers, to the microsecond: nobody waits for less.
 nanoseconds rounded(Nanoseconds delay) {
@@ -41,7 +41,7 @@ RestartDelays restart_delays(const TaskOptions& options) {
       delays.rest = range;
       break;
     }
-    if (delays.first.size() == most_listed) {
+    if (delays.first.size() == max_listed) {
       delays.left_out = restarts - restart + 1;
       break;
     }

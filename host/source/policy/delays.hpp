@@ -17,7 +17,7 @@ struct DelayRange {
 };
 
 struct RestartDelays {
-  std::vector<DelayRange> first;   // those that differ from the one before, up to most_listed
+  std::vector<DelayRange> first;   // those that differ from the one before, up to max_listed
   std::optional<DelayRange> rest;  // of all behind them, if they are the same
   std::uint64_t left_out = 0;      // behind them, each longer than the one before
   // From the first failure, if every execution fails at once: the delays alone. Absent: never.

@@ -14,15 +14,15 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr std::size_t most_names = 8;
+constexpr std::size_t max_names = 8;
 
 std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + std::string(tasks.name(task)) + "'"; }
 
 std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& places) {
   std::vector<std::string> names;
   for (const std::uint32_t place : places) {
-    if (names.size() == most_names && places.size() > most_names + 1) {
-      names.push_back(std::to_string(places.size() - most_names) + " more");
+    if (names.size() == max_names && places.size() > max_names + 1) {
+      names.push_back(std::to_string(places.size() - max_names) + " more");
       break;
     }
     names.push_back(name_of(tasks, place));
@@ -237,8 +237,8 @@ std::string order_text(const ExplainedTasks& explained) {
   if (plan.longest_stop.size() > 1) {
     std::string sum;
     for (std::size_t i = 0; i < plan.longest_stop.size(); ++i) {
-      if (i == most_names && plan.longest_stop.size() > most_names + 1) {
-        sum += " and " + std::to_string(plan.longest_stop.size() - most_names) + " more";
+      if (i == max_names && plan.longest_stop.size() > max_names + 1) {
+        sum += " and " + std::to_string(plan.longest_stop.size() - max_names) + " more";
         break;
       }
       const std::uint32_t task = plan.longest_stop[i];

@@ -23,7 +23,7 @@ namespace taskhost {
 namespace {
 
 constexpr int page = 4096;  // of a pipe, and PIPE_BUF: goes in whole or not at all
-constexpr std::size_t file_limit = 64 * 1024;
+constexpr std::size_t max_buffer_bytes = 64 * 1024;
 constexpr int retry_ms = 100;
 
 std::string words_of(int error) { return std::generic_category().message(error); }
@@ -45,10 +45,10 @@ int descriptor_named(std::string_view path) {
 // The same for a link that leads to such a name (a container's log file is one to /dev/stdout), and for another name of
 // the FIFO or socket that stdout or stderr is. -1: it is a path.
 int stream_of(const std::string& path) {
-  constexpr int most_links = 40;
+  constexpr int max_links = 40;
   std::error_code error;
   std::filesystem::path name = path;
-  for (int links = 0; links < most_links && !error; ++links) {
+  for (int links = 0; links < max_links && !error; ++links) {
     name = name.lexically_normal();
     if (const int descriptor = descriptor_named(name.native()); descriptor >= 0) return descriptor;
     const auto target = std::filesystem::read_symlink(name, error);
@@ -191,7 +191,7 @@ void EventFile::subscribe(taskhost_host* host) {
 
 void EventFile::write(const taskhost_event& event) try {
   const std::size_t size = event.json_size + 1;
-  if (!buffer_.empty() && buffer_.size() + size > (is_regular_ ? file_limit : page)) flush();
+  if (!buffer_.empty() && buffer_.size() + size > (is_regular_ ? max_buffer_bytes : page)) flush();
   if (buffer_.empty() && !is_regular_) wait_for_reader(size);
   buffer_.append(event.json, event.json_size).push_back('\n');
   if (event.more == 0) flush();

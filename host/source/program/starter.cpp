@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t longest_name = 64;
+constexpr std::size_t max_name_bytes = 64;
 
 int wrong(const std::string& text) {
   std::fprintf(stderr, "taskhost: %s\n", text.c_str());
@@ -39,7 +39,7 @@ bool is_name_character(char character) {
   return is_letter(character) || (character >= '0' && character <= '9') || character == '_';
 }
 bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= longest_name && is_letter(name.front()) &&
+  return !name.empty() && name.size() <= max_name_bytes && is_letter(name.front()) &&
          std::all_of(name.begin(), name.end(), is_name_character);
 }
 

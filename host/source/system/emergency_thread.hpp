@@ -11,8 +11,8 @@ namespace taskhost {
 
 // Detached, with a small stack and these signals blocked. An errno; 0: it is there.
 inline int make_emergency_thread(void* (*function)(void*), const sigset_t& blocked) noexcept {
-  constexpr std::size_t smallest_stack = std::size_t{64} << 10;
-  constexpr std::size_t largest_stack = std::size_t{8} << 20;
+  constexpr std::size_t min_stack = std::size_t{64} << 10;
+  constexpr std::size_t max_stack = std::size_t{8} << 20;
   sigset_t mask;
   ::pthread_sigmask(SIG_SETMASK, &blocked, &mask);
   pthread_attr_t attributes;
@@ -20,7 +20,7 @@ inline int make_emergency_thread(void* (*function)(void*), const sigset_t& block
   ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t thread{};
   int error = EINVAL;  // as long as it is too small for all libraries' thread-local data
-  for (std::size_t size = smallest_stack; error == EINVAL && size <= largest_stack; size *= 2) {
+  for (std::size_t size = min_stack; error == EINVAL && size <= max_stack; size *= 2) {
     ::pthread_attr_setstacksize(&attributes, size);
     error = ::pthread_create(&thread, &attributes, function, nullptr);
   }

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int patience_ms = 100;
 // What a pipe that poll calls writable takes at once. (PIPE_BUF)
-constexpr std::size_t line_limit = 4096;
+constexpr std::size_t max_line_bytes = 4096;
 
 std::atomic<int> kept_stderr{STDERR_FILENO};
 std::atomic<bool> is_within_line{false};
@@ -86,7 +86,7 @@ class LastLine {
     add("Z");
   }
 
-  std::array<char, line_limit> line_;
+  std::array<char, max_line_bytes> line_;
   std::size_t size_ = 0;
 };
 

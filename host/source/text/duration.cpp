@@ -10,8 +10,8 @@
 namespace taskhost {
 namespace {
 
-constexpr std::uint64_t longest = static_cast<std::uint64_t>(longest_duration.count());
-constexpr std::size_t most_decimals = 9;
+constexpr std::uint64_t longest = static_cast<std::uint64_t>(max_duration.count());
+constexpr std::size_t max_decimals = 9;
 
 std::size_t count_digits(std::string_view text) {
   return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
@@ -48,7 +48,7 @@ DurationReading read(std::string_view text) {
   if (unit == duration_units.end()) {
     return {};
   }
-  if (decimals.size() > most_decimals) {
+  if (decimals.size() > max_decimals) {
     return refuse("write nine decimals at most");
   }
 

@@ -17,7 +17,7 @@ struct DurationReading {
   std::string meant;    // if there is no value: the duration that was probably meant, such as "10s" for "10 s"
 };
 
-inline constexpr std::chrono::nanoseconds longest_duration = std::chrono::hours(365 * 24);
+inline constexpr std::chrono::nanoseconds max_duration = std::chrono::hours(365 * 24);
 
 // What a duration looks like, for messages.
 inline constexpr std::string_view duration_examples = "\"250ms\", \"10s\" or \"1.5h\"";

@@ -11,7 +11,7 @@ namespace taskhost {
 namespace {
 
 // Longer words are nobody's slip; the bound keeps hostile input cheap and the table below on the stack.
-constexpr std::size_t longest_word = 64;
+constexpr std::size_t max_word_bytes = 64;
 
 std::string normalised(std::string_view word) {
   std::string result(word);
@@ -27,7 +27,7 @@ std::string normalised(std::string_view word) {
 
 // Edits that turn one into the other, a swap of neighbours being one (optimal string alignment).
 std::size_t slips_between(std::string_view left, std::string_view right) {
-  using Row = std::array<std::size_t, longest_word + 1>;
+  using Row = std::array<std::size_t, max_word_bytes + 1>;
   Row before_previous{};
   Row previous{};
   Row current{};
@@ -69,10 +69,10 @@ bool has_same_parts(std::string_view left, std::string_view right) {
 
 // "timeout" for "stop_timeout", if nothing else has it.
 std::string_view only_word_with(std::string_view part, std::span<const std::string_view> known_words) {
-  constexpr std::size_t shortest_part = 4;
+  constexpr std::size_t min_part_bytes = 4;
   std::string_view found;
   for (const std::string_view known : known_words) {
-    if (part.size() >= shortest_part && normalised(known).find(part) != std::string::npos) {
+    if (part.size() >= min_part_bytes && normalised(known).find(part) != std::string::npos) {
       if (!found.empty()) {
         return {};
       }
@@ -85,14 +85,14 @@ std::string_view only_word_with(std::string_view part, std::span<const std::stri
 }  // namespace
 
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> known_words) {
-  if (word.empty() || word.size() > longest_word) {
+  if (word.empty() || word.size() > max_word_bytes) {
     return {};
   }
   const std::string wanted = normalised(word);
   std::string_view nearest;
   std::optional<std::size_t> fewest;
   for (const std::string_view known : known_words) {
-    if (known.empty() || known.size() > longest_word) {
+    if (known.empty() || known.size() > max_word_bytes) {
       continue;
     }
     const std::string known_form = normalised(known);

@@ -59,11 +59,11 @@ std::size_t character_size(std::string_view text, std::size_t offset) noexcept {
   return 0;
 }
 
-std::string printable_text(std::string_view text, std::size_t most_bytes) {
+std::string printable_text(std::string_view text, std::size_t max_bytes) {
   std::string result;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t size = character_size(text, at);
-    if (at + std::max<std::size_t>(size, 1) > most_bytes) {
+    if (at + std::max<std::size_t>(size, 1) > max_bytes) {
       return result + "…";
     }
     const std::string_view character = text.substr(at, size);

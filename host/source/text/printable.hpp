@@ -14,9 +14,9 @@ std::size_t character_size(std::string_view text, std::size_t offset) noexcept;
 // ASCII's, whatever the locale.
 constexpr bool is_digit(char character) noexcept { return character >= '0' && character <= '9'; }
 
-// Control characters as \u00XX, bytes that are not UTF-8 as \xXX, never more than `most_bytes` of the text, "…" where
+// Control characters as \u00XX, bytes that are not UTF-8 as \xXX, never more than `max_bytes` of the text, "…" where
 // some was left out.
-std::string printable_text(std::string_view text, std::size_t most_bytes = 60);
+std::string printable_text(std::string_view text, std::size_t max_bytes = 60);
 
 // The same between double quotes.
 std::string quoted_text(std::string_view text);

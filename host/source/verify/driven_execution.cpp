@@ -18,9 +18,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // The host's stall limit where the manifest gives none.
-constexpr nanoseconds call_limit = std::chrono::milliseconds(100);
+constexpr nanoseconds max_call_time = std::chrono::milliseconds(100);
 // A runtime that wakes up with the first start of all is told from a start that blocks each time.
-constexpr nanoseconds first_start_limit = std::chrono::seconds(1);
+constexpr nanoseconds max_first_start_time = std::chrono::seconds(1);
 
 // How long this thread has waited for a processor so far: a busy machine is not the plugin's fault.
 nanoseconds read_waited_for_processor() {
@@ -110,7 +110,7 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
     }
   }
   last_call_ = Clock::now() - begin;
-  if (phase != Phase::run && last_call_ >= call_limit) {
+  if (phase != Phase::run && last_call_ >= max_call_time) {
     judge_time(phase, last_call_, read_waited_for_processor() - waited_before);
   }
   progress.phase = Phase::none;
@@ -123,10 +123,10 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
 }
 
 void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds waited) {
-  if (taken - waited < call_limit) return;
+  if (taken - waited < max_call_time) return;
   const std::string words =
       std::string(function_name(phase)) + " took " + duration_words(taken) + "; it shares its thread with other tasks";
-  if (phase == Phase::start && cell_.number() == 1 && taken < first_start_limit) {
+  if (phase == Phase::start && cell_.number() == 1 && taken < max_first_start_time) {
     host_.findings().note("3.4", "slow first start",
                           words + " (only the first start of the process was judged mildly)");
     return;

@@ -92,15 +92,15 @@ struct Sample {
 std::string memory_growth(const std::array<Sample, 4>& samples, std::uint64_t executions) {
   if (!memory_can_be_judged) return {};
   const double quarter = static_cast<double>(executions) / 4;
-  const auto grows = [&](std::size_t Memory::*what, double least_each, double least_in_all) {
+  const auto grows = [&](std::size_t Memory::*what, double min_each, double min_total) {
     double total = 0;
     for (std::size_t i = 1; i < samples.size(); ++i) {
       const double more =
           static_cast<double>(samples[i].memory.*what) - static_cast<double>(samples[i - 1].memory.*what);
-      if (more < least_each * quarter) return 0.0;
+      if (more < min_each * quarter) return 0.0;
       total += more;
     }
-    return total >= least_in_all ? total / (3 * quarter) : 0.0;
+    return total >= min_total ? total / (3 * quarter) : 0.0;
   };
   if (const double each = grows(&Memory::allocated, 8, 4096); each > 0) {
     return std::to_string(std::lround(each)) + " bytes of memory that was allocated and not freed";

@@ -15,7 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t most_polls = 200;  // of one execution, where a test wants many
+constexpr std::uint64_t max_polls = 200;  // of one execution, where a test wants many
 constexpr nanoseconds stop_timeout = std::chrono::seconds(10);
 
 // An execution that does nothing but ask for its next poll.
@@ -97,7 +97,7 @@ std::string deaf_words(const StopTaken& taken) {
 }
 
 StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
-  constexpr std::uint64_t poll_limit = 100'000;
+  constexpr std::uint64_t max_stop_polls = 100'000;
   const nanoseconds limit = context.stop_limit();
   StopTaken taken;
   taken.has_ended = !context.heeds_stop();
@@ -115,7 +115,7 @@ StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
       taken.has_ended = simulated <= std::max(stop_timeout, taken.real);
       return taken;
     }
-    if (taken.real >= limit || simulated >= stop_timeout || taken.polls >= poll_limit) return taken;
+    if (taken.real >= limit || simulated >= stop_timeout || taken.polls >= max_stop_polls) return taken;
     if (execution.rest(limit - taken.real) == 0) {
       taken.real = Clock::now() - begin;
       return taken;
@@ -133,12 +133,12 @@ Verdict polled_runs_to_its_end(TestContext& context) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     ++executions;
     if (!context.start(execution)) continue;
-    Status outcome = poll_on(context, execution, most_polls);
+    Status outcome = poll_on(context, execution, max_polls);
     if (outcome == Status::pending && execution.cell().asked_for_itself_only()) {
       outcome = follow_busy_polls(context, execution, budget);
     }
     if (outcome == Status::pending && execution.cell().send_signal()) {
-      outcome = poll_on(context, execution, most_polls);
+      outcome = poll_on(context, execution, max_polls);
     }
     if (outcome != Status::pending) ++ended;
     if (outcome == Status::pending) ++asleep;
@@ -228,7 +228,7 @@ Verdict spurious_wakes(TestContext& context) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
     Status outcome = poll_on(context, execution, i % 2 == 0 ? 1 : context.choose(1, 4));
-    for (std::uint64_t spurious = 0; spurious < most_polls && outcome == Status::pending; ++spurious) {
+    for (std::uint64_t spurious = 0; spurious < max_polls && outcome == Status::pending; ++spurious) {
       outcome = context.poll(execution);
       ++polls;
     }
@@ -278,7 +278,7 @@ Verdict double_wakes(TestContext& context) {
     Status outcome = Status::error;
     if (context.start(execution)) {
       outcome = Status::pending;
-      for (std::uint64_t turn = 0; turn < most_polls && outcome == Status::pending; ++turn) {
+      for (std::uint64_t turn = 0; turn < max_polls && outcome == Status::pending; ++turn) {
         outcome = context.poll(execution);
         ++polls;
         if (outcome == Status::pending) execution.rest(milliseconds(1));

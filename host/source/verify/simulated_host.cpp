@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "taskhost/core/limits.hpp"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost::verify {
@@ -19,7 +20,6 @@ namespace taskhost::verify {
 namespace {
 
 constexpr unsigned cell_count = 40;
-constexpr std::size_t watch_limit = 64;
 
 // A waker: 16 bits that no counter has by chance, 40 of the generation, 8 of the cell's index from 1. The high bits
 // are there so that a language whose numbers are doubles, which lose the low ones, is found out.
@@ -158,7 +158,7 @@ bool Cell::watch(int descriptor, std::uint32_t interests) {
     found->interests |= interests;
     return true;
   }
-  if (watches_.size() == watch_limit || !host_->can_wait_for(descriptor)) return false;
+  if (watches_.size() == max_watched_descriptors || !host_->can_wait_for(descriptor)) return false;
   const int duplicate = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) return false;
   watches_.push_back({descriptor, duplicate, interests});

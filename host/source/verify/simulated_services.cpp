@@ -18,7 +18,7 @@ namespace taskhost::verify {
 
 namespace {
 
-constexpr std::size_t text_limit = 4096;
+constexpr std::size_t max_text_bytes = 4096;
 
 std::string caller_words(const CurrentCall& call, const Cell* cell) {
   if (call.phase == Phase::none) return "on a thread of the plugin's own, outside of start, poll and run";
@@ -67,12 +67,12 @@ std::string_view judged_text(Cell& cell, const char* service, const char* text, 
     return {};
   }
   const std::string_view whole(text, size);
-  if (size > text_limit) {
+  if (size > max_text_bytes) {
     findings.note("4.6", std::string(service) + " long",
                   std::string(service) + " got a text of " + std::to_string(size) + " bytes; the host cuts at " +
-                      std::to_string(text_limit));
+                      std::to_string(max_text_bytes));
   }
-  const std::string_view view = whole.substr(0, std::min(size, text_limit));
+  const std::string_view view = whole.substr(0, std::min(size, max_text_bytes));
   for (std::size_t i = 0; i < view.size();) {
     const std::size_t character = character_size(whole, i);
     if (character == 0) {

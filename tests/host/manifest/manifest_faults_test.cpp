@@ -407,9 +407,9 @@ TEST_CASE("texts are made for few more faults than are told, however many there 
       return taskhost::ManifestFaults::Texts{"/a", "message"};
     });
   }
-  CHECK(made <= 2 * taskhost::ManifestFaults::most_faults);
+  CHECK(made <= 2 * taskhost::ManifestFaults::max_faults);
   const auto told = faults.take();
-  REQUIRE(told.size() == taskhost::ManifestFaults::most_faults + 1);
+  REQUIRE(told.size() == taskhost::ManifestFaults::max_faults + 1);
   CHECK(told.back().message == "and 99900 more faults");
 }
 

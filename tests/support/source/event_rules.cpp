@@ -10,7 +10,7 @@ namespace taskhost::test {
 
 namespace {
 
-constexpr std::size_t most_complaints = 20;
+constexpr std::size_t max_complaints = 20;
 constexpr double uptime_slack = 500;  // ms; a busy machine may come between a clock's reading and the event's
 
 constexpr std::array<std::string_view, 15> known_events{
@@ -121,7 +121,7 @@ class Judge {
 };
 
 void Judge::complain(const Event& event, const std::string& what) {
-  if (++complaint_count_ <= most_complaints) {
+  if (++complaint_count_ <= max_complaints) {
     complaints_ += "seq " + std::to_string(event.seq) + " " + event.name +
                    (event.task.empty() ? "" : " of " + event.task) + ": " + what + "\n";
   }

@@ -6,7 +6,7 @@ namespace taskhost::test {
 
 namespace {
 
-constexpr std::size_t most_faults = 20;
+constexpr std::size_t max_faults = 20;
 
 using Json = nlohmann::json;
 
@@ -115,7 +115,7 @@ void EventStream::append_line(std::string_view line) {
 }
 
 void EventStream::fault(std::string_view line, const std::string& what) {
-  if (faults_.size() < most_faults) {
+  if (faults_.size() < max_faults) {
     faults_.push_back("line " + std::to_string(events_.size() + 1) + ": " + what + ": " +
                       std::string(line.substr(0, 300)));
   }

@@ -12,7 +12,7 @@ namespace taskhost {
 
 class CauseCounts {
  public:
-  static constexpr std::size_t most_named = 4;
+  static constexpr std::size_t max_named = 4;
   static constexpr std::size_t longest = 160;  // bytes that are kept of each: of its first line
 
   struct Cause {
@@ -39,7 +39,7 @@ class CauseCounts {
 
   bool empty() const noexcept { return causes_.front().count == 0; }
   // In the order in which they came; those without a count are not in use.
-  const std::array<Cause, most_named>& causes() const noexcept { return causes_; }
+  const std::array<Cause, max_named>& causes() const noexcept { return causes_; }
   std::uint64_t others() const noexcept { return others_; }
 
  private:
@@ -51,7 +51,7 @@ class CauseCounts {
     return text.substr(0, size);
   }
 
-  std::array<Cause, most_named> causes_{};
+  std::array<Cause, max_named> causes_{};
   std::uint64_t others_ = 0;
 };
 

@@ -15,7 +15,6 @@ namespace taskhost {
 
 enum class EventKind : std::uint8_t {
   host_started,
-  plugin_loaded,
   task_started,
   task_ready,
   task_exited,
@@ -41,10 +40,16 @@ enum class StopReason : std::uint8_t {
   not_stopped,  // an execution could not be ended
 };
 
+// Why a task starts again, and what that takes from its budget.
+enum class RestartKind : std::uint8_t {
+  charged,   // a restart of its budget
+  repeat,    // an exit rule repeats it: free
+  cooldown,  // it had given up; after its cooldown it begins anew, with its whole budget
+};
+
 template <>
 inline constexpr auto words_of<EventKind> =
     std::to_array<Word<EventKind>>({{EventKind::host_started, "host_started"},
-                                    {EventKind::plugin_loaded, "plugin_loaded"},
                                     {EventKind::task_started, "task_started"},
                                     {EventKind::task_ready, "task_ready"},
                                     {EventKind::task_exited, "task_exited"},
@@ -68,15 +73,21 @@ inline constexpr auto words_of<StopReason> =
                                      {StopReason::group, "group"},
                                      {StopReason::not_stopped, "not_stopped"}});
 
+template <>
+inline constexpr auto words_of<RestartKind> = std::to_array<Word<RestartKind>>({{RestartKind::charged, "charged"},
+                                                                                {RestartKind::repeat, "repeat"},
+                                                                                {RestartKind::cooldown, "cooldown"}});
+
 // Fields that an event of its kind does not have stay at their defaults.
 struct Event {
   EventKind kind = EventKind::host_started;
   TaskType type = TaskType::detachable;
   Outcome outcome = Outcome::ok;
-  StopReason reason = StopReason::request;  // host_stopping, host_stopped
-  bool for_log = true;                      // false: the log does not show it, or it is summed up there
-  std::int32_t status = 0;                  // host_stopped: the exit status
-  const char* task = nullptr;               // its name; lives as long as the supervisor. Null: the host's own event
+  StopReason reason = StopReason::request;          // host_stopping, host_stopped
+  RestartKind restart_kind = RestartKind::charged;  // task_restarting
+  bool for_log = true;                              // false: the log does not show it, or it is summed up there
+  std::int32_t status = 0;                          // host_stopped: the exit status
+  const char* task = nullptr;  // its name; lives as long as the supervisor. Null: the host's own event
   boost::uuids::uuid id{};
   std::uint64_t execution = 0;
   std::uint32_t remaining = 0;   // budget left
@@ -123,8 +134,6 @@ LogLevel log_level(const News& news, bool host_stops) noexcept {
       return routine;
     case EventKind::task_stopped:
       return news.message.empty() ? routine : LogLevel::warning;
-    case EventKind::plugin_loaded:
-      return LogLevel::debug;
     case EventKind::host_started:
     case EventKind::task_started:
     case EventKind::task_ready:

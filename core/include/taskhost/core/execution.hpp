@@ -13,15 +13,13 @@
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/event.hpp"
+#include "taskhost/core/limits.hpp"
 #include "taskhost/core/outcome.hpp"
 #include "taskhost/core/wake_port.hpp"
 
 namespace taskhost {
 
 class Recipe;
-
-inline constexpr std::size_t message_limit = 4096;           // bytes of a fail or log text; the rest is cut
-inline constexpr std::size_t watched_descriptor_limit = 64;  // an execution
 
 enum Interest : unsigned { readable = 1, writable = 2 };
 enum WaitResult : unsigned { wait_stop = 1, wait_wake = 2, wait_time = 4 };

@@ -12,10 +12,8 @@
 
 namespace taskhost {
 
-inline constexpr std::uint32_t most_restarts_in_window = 65'536;  // the time of each is kept
-
 // No execution is started, fails and is judged in less, or hardly one: a time that is shorter was mistyped.
-inline constexpr std::chrono::nanoseconds shortest_execution = std::chrono::microseconds(1);
+inline constexpr std::chrono::nanoseconds min_execution_time = std::chrono::microseconds(1);
 
 struct PolicyProblem {
   std::string_view field;  // that is wrong, by its name in a manifest

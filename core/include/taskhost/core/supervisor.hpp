@@ -15,20 +15,19 @@
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/event.hpp"
+#include "taskhost/core/limits.hpp"
 #include "taskhost/core/task_list.hpp"
 
 namespace taskhost {
 
-inline constexpr unsigned shard_limit = 256;
 inline constexpr std::size_t default_stack_size = std::size_t{8} * 1024 * 1024;
-inline constexpr std::chrono::milliseconds shortest_stall_limit{10};
 
 struct SupervisorOptions {
-  unsigned shards = 1;  // 1 to shard_limit
+  unsigned shards = 1;  // 1 to max_shards
   // Of a whole stop. Absent: as long as the tasks' own stop_timeouts take.
   std::optional<std::chrono::nanoseconds> shutdown_timeout;
   // How long a call into a polled task may take until it counts as stalled, and another thread goes on with the other
-  // tasks of its shard; at least shortest_stall_limit. And how many threads there may be for that, beyond one a shard.
+  // tasks of its shard; at least min_stall_limit. And how many threads there may be for that, beyond one a shard.
   std::chrono::nanoseconds stall_limit = std::chrono::milliseconds(100);
   unsigned stall_threads = 64;
   unsigned blocking_threads = 4096;  // so many blocking executions at once
