@@ -1,12 +1,12 @@
 /*
  * taskhost/plugin.h: what a task plugin implements, and what it may call.
  *
- * A plugin is a shared library that exports one function, taskhost_plugin_v1. It returns a factory: the recipe of one
+ * A plugin is a shared library that exports one function, taskhost_plugin_v1. It returns a factory: the recipe for one
  * kind of task. The host makes executions from it, one at a time for each task, and a fresh one for each restart.
  *
- * CONTRACT.md, beside this folder, numbers the rules; "rule 3.2" in a comment or in a message of the host means that
- * page. Durations and times are nanoseconds in uint64_t; times count from an arbitrary point on a monotonic clock.
- * Texts are UTF-8. Threads are named like this:
+ * "Rule 3.2" in a comment or in a message of the host refers to abi/CONTRACT.md. Durations and times are nanoseconds
+ * in uint64_t; times count from an arbitrary point on a monotonic clock. Texts are UTF-8. A tag says where a function
+ * may be called:
  *   [execution]  only from within this execution's own start, poll or run, on the thread that called it
  *   [any-thread] from any thread, from start until drop returns
  *   [anywhere]   from any thread at any time, for ever
@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-/* The symbol carries the major version. A minor version only appends: to the end of structs, and new constants. */
+/* The symbol's name contains the major version. A minor version only appends fields to structs, and adds constants. */
 #define TASKHOST_ABI_MAJOR 1
 #define TASKHOST_ABI_MINOR 0
 #define TASKHOST_ENTRY_NAME "taskhost_plugin_v1"
@@ -32,8 +32,8 @@ extern "C" {
 /* How a call ended. start: OK, ERROR, PANIC. poll: any of the four. run: OK, ERROR, PANIC. Rules 3.1 to 3.3. */
 #define TASKHOST_OK 0      /* start: started. poll, run: the execution ended well */
 #define TASKHOST_PENDING 1 /* poll only: not done; poll again after a wake */
-#define TASKHOST_ERROR 2   /* the execution failed; say why with fail() before */
-#define TASKHOST_PANIC 3   /* an exception or panic was caught; for SDKs, say what with fail() before */
+#define TASKHOST_ERROR 2   /* the execution failed; give the reason to fail() first */
+#define TASKHOST_PANIC 3   /* for SDKs: an exception or panic was caught; give its text to fail() first */
 
 #define TASKHOST_LOG_TRACE 0
 #define TASKHOST_LOG_DEBUG 1
@@ -44,8 +44,8 @@ extern "C" {
 #define TASKHOST_READABLE 1u /* interests of wake_on_fd */
 #define TASKHOST_WRITABLE 2u
 
-#define TASKHOST_WAIT_STOP 1u /* bits that wait returns: the host asks for the end */
-#define TASKHOST_WAIT_WAKE 2u /* a waker, a timer or a descriptor woke it */
+#define TASKHOST_WAIT_STOP 1u /* bits that wait returns: the host asks the execution to end */
+#define TASKHOST_WAIT_WAKE 2u /* a waker, the timer or a descriptor woke it */
 #define TASKHOST_WAIT_TIME 4u /* the time has come */
 
 #define TASKHOST_MICROSECOND ((uint64_t)1000)
@@ -58,20 +58,20 @@ typedef struct taskhost_services taskhost_services;
 typedef struct taskhost_factory taskhost_factory;
 
 /*
- * A waker wakes one execution. It is a value: copy it, keep it, use it from any thread, even after the execution has
- * ended or the host is gone: then it does nothing. There is nothing to free. 0 is never a waker and may be woken.
+ * A waker wakes one execution. It is a value: copy it, keep it, use it from any thread. Once the execution has ended or
+ * the host is gone, it does nothing. There is nothing to free. 0 is never a waker; waking it is allowed.
  */
 typedef uint64_t taskhost_waker;
 
-/* One execution as its task sees it. The host's; valid from the call of start until drop returns (rule 4.1). */
+/* One execution as its task sees it. Owned by the host; valid from the call of start until drop returns (rule 4.1). */
 struct taskhost_exec {
   const taskhost_services *services;
-  /* What follows is the host's. */
+  /* Further fields are private to the host. */
 };
 
 /*
  * What the host does for an execution. The table and its functions stay valid as long as the process lives.
- * A function appended by a later minor version is there only if struct_size covers it (rule 4.8).
+ * A function that a later minor version appended exists only if struct_size covers it (rule 4.8).
  */
 struct taskhost_services {
   uint32_t struct_size;
@@ -80,18 +80,18 @@ struct taskhost_services {
   /* [any-thread] Writes a line to the host's log under the task's name. Copied at once; cut at 4096 bytes. */
   void (*log)(const taskhost_exec *exec, int32_t level, const char *text, size_t size);
 
-  /* [execution] Says why this execution is about to fail. Copied at once; cut at 4096 bytes; the last one counts.
-   * Returns TASKHOST_ERROR, so that `return services->fail(...)` reads well. Only a return ends the execution. */
+  /* [execution] Gives the reason why this execution is about to fail. Copied at once; cut at 4096 bytes; the last call
+   * counts. It does not end the execution; it returns TASKHOST_ERROR, so that you can `return services->fail(...)`. */
   int32_t (*fail)(const taskhost_exec *exec, const char *text, size_t size);
 
-  /* [any-thread] The task's config from the manifest: JSON text, NUL-terminated, "{}" if there is none. *size, if not
-   * NULL, is its length. The host's, valid until drop returns. Never fails. */
+  /* [any-thread] The task's config from the manifest: JSON text, NUL-terminated, "{}" if there is none. *size receives
+   * its length, unless `size` is NULL. Owned by the host, valid until drop returns. Never fails. */
   const char *(*config)(const taskhost_exec *exec, size_t *size);
 
-  /* [any-thread] Name of the task in the manifest, NUL-terminated. The host's, valid until drop returns. */
+  /* [any-thread] Name of the task in the manifest, NUL-terminated. Owned by the host, valid until drop returns. */
   const char *(*task_name)(const taskhost_exec *exec);
 
-  /* [any-thread] Number of this execution within its task, from 1. */
+  /* [any-thread] Number of this execution within its task, starting at 1. */
   uint64_t (*execution_number)(const taskhost_exec *exec);
 
   /* [any-thread] Non-zero once the host asks this execution to end. The execution is woken when that happens. */
@@ -103,67 +103,68 @@ struct taskhost_services {
   /* [execution] This execution's waker. Never 0. */
   taskhost_waker (*waker)(const taskhost_exec *exec);
 
-  /* [anywhere] Has the waker's execution polled again soon, or ends its wait. Wakes merge; one may be spurious. Never
-   * blocks, never calls back. The table outlives its host, so a thread may keep a pointer to it beside a waker. */
+  /* [anywhere] Has the waker's execution polled again soon, or ends its wait. Wakes merge, and may be spurious. Never
+   * blocks, never calls back. The table outlives its host, so a thread may keep a pointer to it together with a waker.
+   */
   void (*wake)(taskhost_waker waker);
 
-  /* [execution] Wakes this execution at a time, never before. One timer an execution: a new time replaces the old,
-   * TASKHOST_NEVER clears it. It ends with the execution. */
+  /* [execution] Wakes this execution at a time, never earlier. Each execution has one timer: a new time replaces the
+   * old one, TASKHOST_NEVER clears it. It ends with the execution. */
   void (*wake_at)(const taskhost_exec *exec, uint64_t time);
 
-  /* [execution] The same, so long from now; cheaper than wake_at(now() + delay), since the host reads the clock once
-   * for many. Never early. TASKHOST_NEVER clears the timer. */
+  /* [execution] The same after a delay. Cheaper than wake_at(now() + delay), since the host reads the clock once for
+   * many calls. Never early. TASKHOST_NEVER clears the timer. */
   void (*wake_after)(const taskhost_exec *exec, uint64_t delay);
 
   /* [execution] Wakes this execution once when a file descriptor is ready for one of `interests`. Ask again after each
-   * wake. Up to 64 descriptors at once; a further call for the same one adds interests, 0 interests forgets it. The
-   * descriptor stays the plugin's: forget it before closing it. The host forgets all of them before drop. Returns
-   * TASKHOST_OK, or TASKHOST_ERROR for a descriptor that can't be waited for (a regular file, a closed one, too many).
+   * wake. Up to 64 descriptors at once; a further call for the same one adds interests, 0 interests cancels the wait.
+   * The descriptor remains the plugin's: cancel before closing it. The host cancels all waits before drop. Returns
+   * TASKHOST_OK, or TASKHOST_ERROR for a descriptor that cannot be waited for (a regular file, a closed one, too many).
    */
   int32_t (*wake_on_fd)(const taskhost_exec *exec, int32_t fd, uint32_t interests);
 
-  /* [execution, run only] Sleeps until `time`, a wake, or the stop; returns TASKHOST_WAIT_* bits. Once a stop is
-   * requested it returns at once. Called from poll it returns 0 at once (rule 4.7). */
+  /* [execution, run only] Sleeps until `time`, a wake, or the stop; returns TASKHOST_WAIT_* bits. Returns at once if a
+   * stop has been requested. Called from poll it returns 0 at once (rule 4.7). */
   uint32_t (*wait)(const taskhost_exec *exec, uint64_t time);
 
-  /* [any-thread] This execution is ready for what it is there for. Again: no effect. */
+  /* [any-thread] Reports that this execution is ready to do its job. Further calls have no effect. */
   void (*ready)(const taskhost_exec *exec);
 
   /* [any-thread] A sign of life, for the task's watchdog. */
   void (*heartbeat)(const taskhost_exec *exec);
 
-  /* [any-thread] A table of further functions by string id (see taskhost/ext/), or NULL if this host has none of that
-   * id and revision. Valid as long as the process lives. */
+  /* [any-thread] The table of further functions with this id and revision (see taskhost/ext/), or NULL if this host has
+   * none. Valid as long as the process lives. */
   const void *(*extension)(const taskhost_exec *exec, const char *id, uint32_t revision);
 };
 
 /*
- * The recipe of one kind of task. The plugin's; unchanged and valid as long as the library is loaded. Fields left zero
- * mean absent. The three or four functions of one execution are never called concurrently, may be called on different
- * threads, and never from within a service. None of them lets an exception or panic out (rule 3.6).
+ * The recipe for one kind of task. Owned by the plugin; unchanged and valid as long as the library is loaded. A field
+ * that is zero counts as absent. The functions of one execution are never called concurrently, nor from within a
+ * service; they may be called on different threads. None of them lets an exception or panic out (rule 3.6).
  */
 struct taskhost_factory {
   uint32_t struct_size;    /* sizeof(taskhost_factory) */
-  uint32_t required_minor; /* oldest minor version of the host that will do; mostly 0 */
+  uint32_t required_minor; /* oldest minor version of the host that is good enough; usually 0 */
   const char *name;        /* 1 to 128 bytes without control characters (rule 2.3) */
   const char *version;     /* the plugin's own, up to 64 bytes, or NULL */
   const char *description; /* one line, up to 1024 bytes, or NULL */
   size_t state_size;       /* bytes that the host provides for each execution, up to 1 GiB (rule 2.5) */
-  size_t state_align;      /* a power of two up to 4096; 0: as malloc (rule 2.6) */
+  size_t state_align;      /* a power of two up to 4096; 0: as malloc aligns (rule 2.6) */
   uint32_t flags;          /* 0 (rule 2.8) */
   uint32_t reserved;       /* 0 (rule 2.8) */
 
-  /* Makes a fresh execution in `state`: state_size bytes, zeroed, that stay in place until drop. TASKHOST_OK, or
-   * ERROR or PANIC: then nothing was made and drop is not called. NULL: nothing to do. */
+  /* Sets up a fresh execution in `state`: state_size bytes, zeroed, that stay in place until drop. Returns TASKHOST_OK;
+   * or ERROR or PANIC if it has set up nothing: then drop is not called. NULL: nothing to do. */
   int32_t (*start)(void *state, const taskhost_exec *exec);
 
-  /* Exactly one of these two (rule 2.7). poll goes as far as it can without blocking; the host calls it first after
-   * start and then after each wake. run may block; it has a thread of its own. */
+  /* Exactly one of these two is set (rule 2.7). poll goes as far as it can without blocking; the host calls it once
+   * after start, and then after each wake. run may block; it has a thread of its own. */
   int32_t (*poll)(void *state, const taskhost_exec *exec);
   int32_t (*run)(void *state, const taskhost_exec *exec);
 
-  /* Gives back what start and the others took; called exactly once for each start that succeeded, after the end and
-   * when the host cancels. NULL: nothing to give back. */
+  /* Releases what start and the others acquired; called exactly once for each start that succeeded, after the end or
+   * when the host cancels the execution. NULL: nothing to release. */
   void (*drop)(void *state);
 
   const taskhost_factory *next; /* the plugin's next factory, or NULL */
@@ -177,16 +178,16 @@ struct taskhost_factory {
 #define TASKHOST_EXPORT
 #endif
 
-/* The one exported function: taskhost_plugin_v1. Returns the first factory. Called at least once after loading, from
- * any thread; each call returns the same. */
+/* The plugin's entry, and all that it needs to export. Returns the first factory. Called at least once after loading,
+ * from any thread; every call returns the same pointer. */
 TASKHOST_EXPORT const taskhost_factory *taskhost_plugin_v1(void);
 
-/* Defines it: TASKHOST_PLUGIN(first_factory) */
+/* Defines the entry: TASKHOST_PLUGIN(first_factory) */
 #define TASKHOST_PLUGIN(first_factory) \
   TASKHOST_EXPORT const taskhost_factory *taskhost_plugin_v1(void) { return &(first_factory); }
 
 /*
- * Shorter names for the services, for NUL-terminated texts. Same rules as the services.
+ * Shorter calls of the services, for NUL-terminated texts. The rules of the services apply.
  */
 #if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L)
 #define TASKHOST_INLINE static inline

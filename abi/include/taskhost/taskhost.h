@@ -1,15 +1,15 @@
 /*
- * taskhost/taskhost.h: to embed a task host in a program of any language with a C ABI. Library: libtaskhost.
+ * taskhost/taskhost.h: embeds a task host in a program, in any language with a C ABI. Library: libtaskhost.
  *
  * Conventions, for every function unless it says otherwise:
- *   1. Those tagged [owner] are called by one thread at a time; those tagged [any-thread] at any time, also meanwhile.
- *   2. A function that can fail returns a TASKHOST_RESULT_* code; taskhost_error gives the text.
+ *   1. [owner]: call it from one thread at a time. [any-thread]: call it at any time, also during an [owner] call.
+ *   2. A function that can fail returns a TASKHOST_RESULT_* code; taskhost_error has the text.
  *   3. Texts passed in are UTF-8, NUL-terminated unless a size goes with them, and copied before the call returns.
- *   4. Texts given out belong to the host and stay valid until the next [owner] call on that host.
+ *   4. Texts returned belong to the host and stay valid until the next [owner] call on that host.
  *   5. Structs begin with struct_size, set by the caller; fields beyond it count as zero, and zero means the default.
  *   6. No C++ exception leaves a function.
  *
- * A host runs once: create, load or add, subscribe, run, destroy. Several hosts may live in one process.
+ * A host runs once: create, load or add, subscribe, run, destroy. A process may have several hosts.
  */
 #ifndef TASKHOST_TASKHOST_H
 #define TASKHOST_TASKHOST_H
@@ -28,25 +28,25 @@ extern "C" {
 #define TASKHOST_API
 #endif
 
-/* Results. 0 to 5 are the program's exit statuses; it ends with 5 for NO_MEMORY and INTERNAL, too. */
-#define TASKHOST_RESULT_OK 0           /* done; of run and wait: stopped well */
+/* Results. 0 to 5 are the program's exit statuses; NO_MEMORY and INTERNAL also make it end with 5. */
+#define TASKHOST_RESULT_OK 0           /* done; from run and wait: stopped well */
 #define TASKHOST_RESULT_TASK_FAILED 1  /* run, wait: a task's policy stopped the host with failure */
 #define TASKHOST_RESULT_BAD_MANIFEST 2 /* a wrong manifest or argument; nothing was started */
 #define TASKHOST_RESULT_BAD_PLUGIN 3   /* a plugin could not be loaded; nothing was started */
 #define TASKHOST_RESULT_STOP_TIMEOUT 4 /* run, wait: some task did not stop in time */
-#define TASKHOST_RESULT_SYSTEM 5       /* the system refused a descriptor, a thread, memory: the text names the limit */
+#define TASKHOST_RESULT_SYSTEM 5       /* the system refused a descriptor, thread or memory: the text names the limit */
 #define TASKHOST_RESULT_NO_MEMORY 6
-#define TASKHOST_RESULT_INTERNAL 7 /* a fault of taskhost itself; please report the text */
+#define TASKHOST_RESULT_INTERNAL 7 /* a bug in taskhost; please report the text */
 #define TASKHOST_RESULT_UNKNOWN_TASK 8
-#define TASKHOST_RESULT_WRONG_STATE 9 /* not now: already started, not started, already loaded */
+#define TASKHOST_RESULT_WRONG_STATE 9 /* not allowed now: already started, not started, already loaded */
 
 /* Task types, as in the manifest. */
 #define TASKHOST_SHUTDOWN_ON_EXIT 1
 #define TASKHOST_MANDATORY 2
 #define TASKHOST_DETACHABLE 3
 
-/* Optional fields of a task's policy, with the meanings that they have in the manifest. Zero is what is so without. */
-#define TASKHOST_UNLIMITED 0xffffffffu /* restarts without end; needs a backoff */
+/* Optional fields of a task's policy, with the same meanings as in the manifest. Zero is the default. */
+#define TASKHOST_UNLIMITED 0xffffffffu /* unlimited restarts; needs a backoff */
 #define TASKHOST_READY_STARTED 0
 #define TASKHOST_READY_NOTIFY 1
 #define TASKHOST_WATCHDOG_LOG 0
@@ -55,7 +55,7 @@ extern "C" {
 #define TASKHOST_GIVE_UP_STOP_HOST 1
 #define TASKHOST_GIVE_UP_DISCARD 2
 #define TASKHOST_GIVE_UP_COOLDOWN 3
-#define TASKHOST_ON_OK 1u /* outcomes, to be combined */
+#define TASKHOST_ON_OK 1u /* outcomes; combine them with | */
 #define TASKHOST_ON_ERROR 2u
 #define TASKHOST_ON_PANIC 4u
 #define TASKHOST_ON_CRASHED 8u
@@ -64,36 +64,37 @@ extern "C" {
 #define TASKHOST_EXIT_STOP_HOST 3
 #define TASKHOST_EXIT_FAIL_HOST 4
 #define TASKHOST_EXIT_GIVE_UP 5
-#define TASKHOST_EXIT_REPEAT 6 /* begin again after backoff_initial, uncharged; needs a backoff */
+#define TASKHOST_EXIT_REPEAT 6 /* start again after backoff_initial, without using up a restart; needs a backoff */
 #define TASKHOST_ONE_FOR_ONE 1
 #define TASKHOST_ONE_FOR_ALL 2
 #define TASKHOST_REST_FOR_ONE 3
 
-#define TASKHOST_LOG_OFF 5 /* beyond the levels of plugin.h */
+#define TASKHOST_LOG_OFF 5 /* logs nothing; the levels are in plugin.h */
 #define TASKHOST_LOG_FORMAT_TEXT 0
 #define TASKHOST_LOG_FORMAT_JSON 1
 
 /* The host reacts to SIGINT, SIGTERM and SIGHUP from the first load or the start until it has stopped, and plugins may
- * subscribe to signals. One that comes before the start is a stop at the start: nothing is started. What was ignored
- * before stays so unless a task subscribes to it. A second SIGINT or SIGTERM ends the process with status 4 within a
- * second or so, until the host is destroyed; two within a second are one, but for a terminal's. SIGPIPE does nothing
- * from then on; the other signals have their former actions again when the host is destroyed, whatever threads it
- * leaves behind; one that came when no host was to act on it any more, as after a load that has failed or between wait
- * and destroy, is dropped. One such host of a process at a time: start of another is WRONG_STATE. Without it, signals
- * stay the program's. In a process with the id 1, orphans are the program's to reap.
+ * subscribe to signals. After a signal that comes before the start, the host stops at the start, and starts no task. A
+ * signal that was ignored before stays ignored unless a task subscribes to it. Until the host is destroyed, a second
+ * SIGINT or SIGTERM ends the process with status 4 within about a second; two within a second count as one, unless they
+ * come from the terminal. SIGPIPE has no effect from then on; destroying the host restores the former actions of the
+ * other signals, whatever threads it leaves behind. A signal that comes when no host can act on it any more, such as
+ * after a failed load or between wait and destroy, is dropped. Only one host in a process can have this flag at a time:
+ * starting another is WRONG_STATE. Without the flag, signals are left to the program. If the process has the id 1, the
+ * program must reap orphans itself.
  *
- * A plugin that calls exit or quick_exit ends the process with status 1. So does any thread while the host runs that
- * may be a plugin's, and a signal handler on one that is in run or wait. The main thread, and the one that loaded or
- * started the host, keep their status, and a line on stderr says that the host was running: its tasks are not stopped,
- * and after exit (not quick_exit) no further exit handlers run and stdio is not flushed. So call taskhost_destroy
- * first. */
+ * A plugin that calls exit or quick_exit ends the process with status 1. So does such a call, while the host runs, on
+ * any thread that may be a plugin's, and in a signal handler on a thread that is in run or wait. On the main thread,
+ * and on the one that loaded or started the host, the call keeps its status, and a line on stderr says that the host
+ * was running: its tasks are not stopped, and after exit (not quick_exit) no further exit handlers run and stdio is not
+ * flushed. So call taskhost_destroy first. */
 #define TASKHOST_HANDLE_SIGNALS 1u
-/* A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is told on stderr in one line, with the
- * task or the library that is being loaded; then what was set for it before follows. If that is a handler, such as a
- * runtime's, which may recover, a crash outside of tasks, loads and the host's threads is left to it and not told. From
- * create to destroy. The thread that creates the host, and those that it makes later, do not block these signals from
- * then on. A thread of a plugin's own that has used up its stack is told only if it has another one (sigaltstack).
- * TASKHOST_HANDLE_SIGNALS has it, too. */
+/* From create to destroy, a crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU, SIGABRT) is reported on
+ * stderr in one line, with the task or the library that is being loaded; then the signal's previous action follows. If
+ * that is a handler, such as a runtime's, which may recover, crashes outside of tasks, loads and the host's threads are
+ * left to it and not reported. The thread that creates the host, and those that it creates later, do not block these
+ * signals from then on. A stack overflow on a plugin's own thread is reported only if the thread has an alternate stack
+ * (sigaltstack). TASKHOST_HANDLE_SIGNALS includes this flag. */
 #define TASKHOST_NAME_CRASHES 2u
 
 /* States of a host. */
@@ -102,11 +103,11 @@ extern "C" {
 #define TASKHOST_STATE_STOPPING 2
 #define TASKHOST_STATE_STOPPED 3
 
-/* What taskhost_verify says about a rule of the contract (abi/CONTRACT.md). */
+/* Verdicts of taskhost_verify on rules of the contract (abi/CONTRACT.md). */
 #define TASKHOST_VERDICT_HOLDS 0          /* the test found nothing wrong */
 #define TASKHOST_VERDICT_BROKEN 1         /* a rule is broken */
-#define TASKHOST_VERDICT_UNPROVEN 2       /* it could not be shown: the text says why, and what to do */
-#define TASKHOST_VERDICT_DOES_NOT_APPLY 3 /* there is nothing to show */
+#define TASKHOST_VERDICT_UNPROVEN 2       /* the test could not decide: the text says why, and what to do */
+#define TASKHOST_VERDICT_DOES_NOT_APPLY 3 /* the test has nothing to check in this plugin */
 #define TASKHOST_VERDICT_NOTE 4           /* allowed, but worth a look */
 
 typedef struct taskhost_host taskhost_host;
@@ -115,44 +116,44 @@ typedef struct taskhost_host taskhost_host;
 typedef struct taskhost_options {
   uint32_t struct_size;
   uint32_t flags;                 /* TASKHOST_HANDLE_SIGNALS, TASKHOST_NAME_CRASHES */
-  uint32_t shards;                /* event loops; 0: the manifest's, or one for each processor. Up to 256 */
+  uint32_t shards;                /* event loops, up to 256; 0: as in the manifest, or one for each processor */
   uint32_t plugin_dir_count;      /* entries of plugin_dirs */
-  const char *const *plugin_dirs; /* searched before the manifest's; relative to the working directory */
+  const char *const *plugin_dirs; /* searched before those of the manifest; relative to the working directory */
   int32_t log_level_plus_one;     /* 1 + TASKHOST_LOG_*; 0: info */
   int32_t log_format;             /* TASKHOST_LOG_FORMAT_* */
-  /* Receives each line of the log, without a line end, instead of stderr. [called on any thread, one at a time] The
-   * text is valid during the call. It calls no taskhost function. */
+  /* Receives each line of the log, without a line end, instead of stderr. Called on any thread, one call at a time. The
+   * text is valid during the call. Must not call taskhost functions. */
   void (*log)(void *user, int32_t level, const char *line, size_t size);
   void *log_user;
-  uint64_t seed; /* of the chance in backoffs; 0: the manifest's, or another one each time */
+  uint64_t seed; /* random seed for backoff jitter; 0: as in the manifest, or a different one each time */
 } taskhost_options;
 
 /* What an exit means, instead of what the task's type says. */
 typedef struct taskhost_exit_rule {
-  uint32_t struct_size; /* the same for all of an array */
+  uint32_t struct_size; /* the same for all elements of an array */
   uint32_t outcomes;    /* TASKHOST_ON_*; 0: any */
-  const char *message;  /* a part of the exit's message, or NULL: any */
+  const char *message;  /* a part of the exit's message; NULL: any */
   int32_t action;       /* TASKHOST_EXIT_* */
   uint32_t reserved;    /* 0 */
 } taskhost_exit_rule;
 
-/* A task of the calling program's own. */
+/* A task that the calling program provides itself. */
 typedef struct taskhost_task_options {
   uint32_t struct_size;
   int32_t type;                    /* TASKHOST_SHUTDOWN_ON_EXIT, TASKHOST_MANDATORY, TASKHOST_DETACHABLE */
   const char *name;                /* unique in this host; NULL: the factory's */
-  const taskhost_factory *factory; /* the caller's; valid and unchanged until destroy. `next` is ignored */
+  const taskhost_factory *factory; /* owned by the caller; valid and unchanged until destroy. `next` is ignored */
   const char *config;              /* JSON text, or NULL */
   uint32_t restarts;               /* budget; must be 0 for TASKHOST_SHUTDOWN_ON_EXIT */
   uint32_t reserved;               /* 0 */
   uint64_t stop_timeout;           /* nanoseconds; 0: the manifest's default, or 10 seconds */
 
-  /* Optional from here on: zero means that the field is not given. Times are nanoseconds. The manifest's "defaults" do
-   * not concern these. */
+  /* The rest is optional: zero means that the field is not given. Times are nanoseconds. The manifest's "defaults" do
+   * not apply to these fields. */
   uint64_t window;
   uint64_t backoff_initial; /* 0: no backoff */
   uint64_t backoff_max;     /* 0: an hour */
-  uint32_t backoff_factor;  /* in thousandths; 0: 2000, which is twice as long each time */
+  uint32_t backoff_factor;  /* in thousandths; 0: 2000, which doubles the delay each time */
   uint32_t backoff_jitter;  /* in thousandths, up to 1000 */
   uint64_t reset_after;
   uint64_t start_timeout;
@@ -161,9 +162,9 @@ typedef struct taskhost_task_options {
   int32_t watchdog_action;  /* TASKHOST_WATCHDOG_* */
   uint64_t cooldown;        /* for TASKHOST_GIVE_UP_COOLDOWN */
   int32_t on_give_up;       /* TASKHOST_GIVE_UP_* */
-  int32_t strategy;         /* TASKHOST_ONE_FOR_ONE, …: of the group; 0: as the group has it already */
-  const char *group;        /* the first task that names a group makes it; a manifest's are there once it is loaded */
-  const char *const *after; /* names of tasks that have been admitted before */
+  int32_t strategy;         /* the group's: TASKHOST_ONE_FOR_ONE, …; 0: the one that the group already has */
+  const char *group;        /* the first task that names a group creates it; loading a manifest creates its groups */
+  const char *const *after; /* names of tasks that have already been admitted */
   const taskhost_exit_rule *exit_rules; /* the first that matches counts */
   size_t after_count;
   size_t exit_rule_count;
@@ -172,95 +173,97 @@ typedef struct taskhost_task_options {
 /* One event; host/README.md lists them. Valid during the callback. */
 typedef struct taskhost_event {
   uint32_t struct_size;
-  uint32_t more;     /* non-zero: the next event follows at once; a writer may put off its flush */
+  uint32_t more;     /* non-zero: the next event follows at once, so a writer may postpone flushing */
   uint64_t sequence; /* from 1, without gaps */
   const char *name;  /* "task_started" */
-  const char *task;  /* its task's name, or NULL */
+  const char *task;  /* name of the task that it is about, or NULL */
   const char *json;  /* the whole event as one line of JSON, without the line end */
   size_t json_size;
 } taskhost_event;
 
-/* What to verify, and how. All but `plugin` may be zero. */
+/* What to verify, and how. All fields but `plugin` may be zero. */
 typedef struct taskhost_verify_options {
   uint32_t struct_size;
   uint32_t test_count;      /* entries of tests */
-  const char *plugin;       /* path of its library */
-  const char *task;         /* the factory; NULL: each of the plugin's */
+  const char *plugin;       /* path of the library */
+  const char *task;         /* name of a factory; NULL: all factories of the plugin */
   const char *config;       /* JSON text for the executions; NULL: "{}" */
-  const char *const *tests; /* only these, by name: "drop at every pending poll", with blanks or hyphens */
-  uint64_t seed;            /* for what the tests choose at random; 0 counts as 1 */
-  uint64_t time_limit;      /* nanoseconds for each test; 0: 10 seconds; at least 100 milliseconds */
+  const char *const *tests; /* run only these, by name: "drop at every pending poll", with blanks or hyphens */
+  uint64_t seed;            /* random seed for the tests; 0 counts as 1 */
+  uint64_t time_limit;      /* nanoseconds for each test, at least 100 milliseconds; 0: 10 seconds */
 } taskhost_verify_options;
 
 /* One verdict of taskhost_verify. Valid during the callback. */
 typedef struct taskhost_verdict {
   uint32_t struct_size;
   int32_t judgement;   /* TASKHOST_VERDICT_* */
-  const char *factory; /* whose it is, or NULL: the plugin's as a whole */
+  const char *factory; /* the factory that was tested; NULL: the plugin as a whole */
   const char *test;    /* "drop at every pending poll" */
-  const char *rules;   /* of the contract: "3.5, 5.3"; of a broken one those that are broken */
-  const char *text;    /* what was seen, on one line */
+  const char *rules;   /* the rules that were tested: "3.5, 5.3"; if the verdict is BROKEN, those that are broken */
+  const char *text;    /* what was observed, on one line */
   const char *json;    /* the whole verdict as one line of JSON, without the line end */
 } taskhost_verdict;
 
 /* [any-thread] "1.2.3". Valid for ever. */
 TASKHOST_API const char *taskhost_version(void);
 
-/* [any-thread] A new host in *host, to be given to taskhost_destroy. `options` may be NULL. On failure *host is NULL;
- * BAD_MANIFEST for a wrong option, SYSTEM, NO_MEMORY; taskhost_error(NULL) has the text. Of the descriptors 0 to 2,
- * create and start make those that are closed /dev/null: what is printed there must not reach the host's own. */
+/* [any-thread] Creates a host in *host; destroy it with taskhost_destroy. `options` may be NULL. On failure *host is
+ * NULL; BAD_MANIFEST for a wrong option, SYSTEM, NO_MEMORY; taskhost_error(NULL) has the text. create and start open
+ * /dev/null for any of the descriptors 0 to 2 that is closed, so that nothing printed there reaches the host's own
+ * descriptors. */
 TASKHOST_API int32_t taskhost_create(const taskhost_options *options, taskhost_host **host);
 
-/* [owner] What the last failed call on this host found wrong: one fault a line, "" if nothing. Never NULL. For a NULL
- * host: what the calling thread's last taskhost_create found wrong, valid until its next one. */
+/* [owner] What the last failed call on this host found wrong, one fault per line; "" if no call has failed. Never NULL.
+ * With host NULL: what the calling thread's last taskhost_create found wrong, valid until its next one. */
 TASKHOST_API const char *taskhost_error(const taskhost_host *host);
 
-/* [owner] Reads a manifest, loads and checks its plugins, and admits its tasks. Starts nothing. All faults are found in
- * one go. At most one manifest or directory a host; if it fails the host is as before.
- * load_file takes "-" for stdin; relative paths in it, and in a file below /dev or /proc such as a pipe of the shell's,
- * count from the working directory. SYSTEM: a file could not be opened for lack of descriptors or memory.
- * load_text takes `size` bytes; relative paths in it count from `directory` (NULL: the working directory). */
+/* [owner] Reads a manifest, loads and checks its plugins, and admits its tasks. Starts nothing. One call reports all
+ * faults. A host takes at most one manifest or directory; a failed call leaves the host as it was.
+ * load_file: "-" is stdin; relative paths in stdin, and in a file under /dev or /proc such as a shell's pipe, count
+ * from the working directory. SYSTEM: a file could not be opened for lack of descriptors or memory.
+ * load_text reads `size` bytes; relative paths in it count from `directory` (NULL: the working directory). */
 TASKHOST_API int32_t taskhost_load_file(taskhost_host *host, const char *path);
 TASKHOST_API int32_t taskhost_load_text(taskhost_host *host, const char *text, size_t size, const char *directory);
 
-/* [owner] The same for a directory of plugins without a manifest: every task detachable with 3 restarts. */
+/* [owner] The same for a directory of plugins without a manifest: every task is detachable and has 3 restarts. */
 TASKHOST_API int32_t taskhost_load_directory(taskhost_host *host, const char *path);
 
-/* [owner] Admits a task from a factory in the calling program. Before start. */
+/* [owner] Admits a task from a factory in the calling program. Call before start. */
 TASKHOST_API int32_t taskhost_add_task(taskhost_host *host, const taskhost_task_options *task);
 
-/* [owner] The same for `count` tasks that differ in their names only, in much less time. task->name is NULL; all
- * that the task has besides, what it comes after and its group too, goes for each. All are admitted, or none. */
+/* [owner] The same for `count` tasks that differ only in their names; much faster than single calls. task->name is
+ * NULL; all other fields, including `after` and `group`, apply to each task. Either all are admitted or none. */
 TASKHOST_API int32_t taskhost_add_tasks(taskhost_host *host, const taskhost_task_options *task,
                                         const char *const *names, size_t count);
 
-/* [owner] How many tasks are admitted. */
+/* [owner] The number of tasks that have been admitted. */
 TASKHOST_API size_t taskhost_task_count(const taskhost_host *host);
 
-/* [owner] Receives every event, in order, from a thread of the host's, one at a time. Before start; up to 16
- * subscribers. 65,536 events may wait. Then a subscriber that takes about 1,000 events a second or more slows the host
- * down; behind a slower one some are lost, and an "events_lost" event says how many. The last call comes before run or
- * wait returns. Once all has stopped, a call may take a second, and all that are left five; then those in the queue are
- * lost and counted, and "host_stopped" comes last. If a call does not return, run and wait do so without it, the log
- * says it, and the program has to leave user's memory alone until its end. It may call [any-thread] functions only. */
+/* [owner] Subscribes a callback to all events. A thread of the host calls it for each event, in order, one call at a
+ * time. Call before start; up to 16 subscribers. Up to 65,536 events are queued. If the queue is full, a subscriber
+ * that takes about 1,000 events a second or more slows the host down; a slower one loses some, and an "events_lost"
+ * event says how many. The last call comes before run or wait returns. Once everything has stopped, one call may take a
+ * second, and all remaining ones five; then the events in the queue are lost and counted, and "host_stopped" comes
+ * last. If a call does not return, run and wait return without it, the log reports it, and the program must keep the
+ * memory that `user` points to until the process ends. The callback may call [any-thread] functions only. */
 TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(void *user, const taskhost_event *event),
                                        void *user);
 
-/* [owner] start returns at once, the host's own threads do the work; wait returns when all has stopped; run is both.
- * wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. start and run: SYSTEM if the system gives not
- * what the tasks need; nothing was started then, and never will be: all but destroy is WRONG_STATE from then on. */
+/* [owner] start returns at once, and the host's own threads do the work; wait returns when everything has stopped; run
+ * does both. wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. start and run return SYSTEM if the
+ * system refuses what the tasks need; then nothing was started, and every later call but destroy is WRONG_STATE. */
 TASKHOST_API int32_t taskhost_start(taskhost_host *host);
 TASKHOST_API int32_t taskhost_wait(taskhost_host *host);
 TASKHOST_API int32_t taskhost_run(taskhost_host *host);
 
-/* [any-thread, async-signal-safe] Asks the host to stop; it ends with success unless a task stopped it before. A
- * request before start stops it as soon as it has started. Again: no effect. */
+/* [any-thread, async-signal-safe] Asks the host to stop; it ends with success unless a task has stopped it before. A
+ * request before start stops it as soon as it has started. Further requests have no effect. */
 TASKHOST_API void taskhost_request_stop(taskhost_host *host);
 
-/* [any-thread] An operator's wish for one task, by its name: to stop it, to start it again, to have a fresh execution.
- * They charge no budget; what comes of them is told by events. A stopped task keeps the host running. The first such
- * call on a host makes an index of its tasks. UNKNOWN_TASK; WRONG_STATE before start and once the host stops;
- * NO_MEMORY. taskhost_error has no text for them. */
+/* [any-thread] An operator's requests for one task, by its name: stop it, start it again, replace its execution with a
+ * fresh one. They use up no restarts; events report the results. A stopped task keeps the host running. The first such
+ * call on a host builds an index of its tasks. UNKNOWN_TASK; WRONG_STATE before start and once the host is stopping;
+ * NO_MEMORY. taskhost_error has no text for these. */
 TASKHOST_API int32_t taskhost_stop_task(taskhost_host *host, const char *name);
 TASKHOST_API int32_t taskhost_start_task(taskhost_host *host, const char *name);
 TASKHOST_API int32_t taskhost_restart_task(taskhost_host *host, const char *name);
@@ -268,37 +271,37 @@ TASKHOST_API int32_t taskhost_restart_task(taskhost_host *host, const char *name
 /* [any-thread] TASKHOST_STATE_*. */
 TASKHOST_API int32_t taskhost_state(const taskhost_host *host);
 
-/* [any-thread] Once stopped: what run or wait returned. Before: WRONG_STATE. */
+/* [any-thread] What run or wait returned, once the host has stopped; WRONG_STATE before that. */
 TASKHOST_API int32_t taskhost_status(const taskhost_host *host);
 
-/* [owner] Loads a plugin, checks it, and describes what it exports, in TASKHOST_LOG_FORMAT_TEXT or _JSON, in *text.
- * BAD_PLUGIN with the reason in taskhost_error. */
+/* [owner] Loads a plugin, checks it, and describes what it exports in *text, as TASKHOST_LOG_FORMAT_TEXT or _JSON.
+ * BAD_PLUGIN: taskhost_error has the reason. */
 TASKHOST_API int32_t taskhost_inspect(taskhost_host *host, const char *path, int32_t format, const char **text);
 
-/* [owner] Describes what the supervision of the admitted tasks comes to, in plain words and exact numbers: delays, when
- * a task gives up, the order of start and stop. In TASKHOST_LOG_FORMAT_TEXT or _JSON, in *text. Before start. */
+/* [owner] Explains the combined effect of the admitted tasks' policies in *text, in plain words and exact numbers:
+ * delays, when a task gives up, start and stop order. As TASKHOST_LOG_FORMAT_TEXT or _JSON. Call before start. */
 TASKHOST_API int32_t taskhost_explain(taskhost_host *host, int32_t format, const char **text);
 
-/* [any-thread] Writes a line to the host's log, for programs that have no log of their own. */
+/* [any-thread] Writes a line to the host's log, for programs without a log of their own. */
 TASKHOST_API void taskhost_log_line(taskhost_host *host, int32_t level, const char *text);
 
-/* [any-thread] Does a plugin keep the contract (abi/CONTRACT.md)? Runs its executions in ways that a host does rarely,
- * each test in a child process with a time limit, and calls back with each verdict on the calling thread, between the
- * tests. It forks, so the process has no other threads at that time; and it reaps its children by their ids, so SIGCHLD
- * is not ignored. Nothing of the plugin is loaded into the calling process.
- * OK: all rules hold. TASK_FAILED: some are broken or unproven, a plugin that is refused when it is loaded included.
- * BAD_MANIFEST: a wrong option. BAD_PLUGIN: no such file, or no library of this machine. NO_MEMORY, INTERNAL.
- * `error`, if not NULL, is the caller's, and gets up to error_size bytes of text with a NUL: what was wrong, "" for the
- * first two. */
+/* [any-thread] Checks whether a plugin keeps the contract (abi/CONTRACT.md). Runs its executions in ways that are rare
+ * under a host, each test in a child process with a time limit, and calls back with each verdict on the calling thread,
+ * between the tests. It forks, so the process must have no other threads at that time; and it reaps its children by
+ * their ids, so SIGCHLD must not be ignored. Nothing of the plugin is loaded into the calling process.
+ * OK: all rules hold. TASK_FAILED: some are broken or unproven, or the plugin was rejected when it was loaded.
+ * BAD_MANIFEST: a wrong option. BAD_PLUGIN: no such file, or not a library for this machine. NO_MEMORY, INTERNAL.
+ * `error`, if not NULL, is a buffer of the caller's that receives up to error_size bytes of text, including the NUL:
+ * what was wrong, or "" for OK and TASK_FAILED. */
 TASKHOST_API int32_t taskhost_verify(const taskhost_verify_options *options,
                                      void (*on_verdict)(void *user, const taskhost_verdict *verdict), void *user,
                                      char *error, size_t error_size);
 
-/* [owner] Stops a running host first, and waits for it. NULL: no effect. Where tasks were abandoned, or a callback has
- * not returned, the host stays in memory, and their threads may still call it. The log's receiver is not called any
- * more after it: a call that is going on has five seconds to return; if it does not, the program has to leave
- * log_user's memory alone until its end. It waits for the destructors of thread-local data that plugins left in the
- * host's threads, however long they take (rule 5.4). */
+/* [owner] Destroys a host; stops it first if it is running, and waits for that. NULL: no effect. If tasks were
+ * abandoned, or a callback has not returned, the host stays in memory, and their threads may still call it. The log's
+ * receiver is not called afterwards: a call in progress has five seconds to return; if it does not, the program must
+ * keep the memory that log_user points to until the process ends. destroy waits for the destructors of thread-local
+ * data that plugins left in the host's threads, however long they take (rule 5.4). */
 TASKHOST_API void taskhost_destroy(taskhost_host *host);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /*
- * taskhost/ext/config.h: values of a task's config, read by the host: for languages and plugins without a JSON reader.
+ * taskhost/ext/config.h: the host reads values of a task's config, for languages and plugins without a JSON parser.
  *
  *   const taskhost_config_reader *config = (const taskhost_config_reader *)exec->services->extension(
  *       exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
@@ -8,9 +8,9 @@
  *   if (config->duration(exec, "/every", &every) != TASKHOST_OK) return TASKHOST_ERROR;
  *
  * `pointer` names a value by its JSON pointer (RFC 6901): "/every", "/pins/0". Each function returns TASKHOST_OK and
- * puts the value into *value; where there is none it leaves *value as it is. A value that will not do is an error: then
- * fail() has been called with a text that names it and says what it should be, such as `config: /every: must be a
- * duration such as "250ms", "10s" or "1.5h"`. So a plugin that gets TASKHOST_ERROR returns it, and is done.
+ * stores the value in *value; if there is none it leaves *value as it is. For a wrong value it returns TASKHOST_ERROR,
+ * after calling fail() with a text that names the value and says what it should be, such as `config: /every: must be a
+ * duration such as "250ms", "10s" or "1.5h"`. So a plugin that gets TASKHOST_ERROR only has to return it.
  */
 #ifndef TASKHOST_EXT_CONFIG_H
 #define TASKHOST_EXT_CONFIG_H
@@ -28,16 +28,16 @@ typedef struct taskhost_config_reader {
   uint32_t struct_size;
   uint32_t revision;
 
-  /* [execution] Is everything in the config known? `keys` are the keys of its top level that the plugin understands,
-   * separated by blanks: "every greeting". An error names the first that is not, mostly a misspelt one, and the key
-   * that was probably meant. */
+  /* [execution] Rejects unknown keys. `keys` lists the top-level keys that the plugin understands, separated by blanks:
+   * "every greeting". The error names the first unknown key, usually a misspelt one, and the key that was probably
+   * meant. */
   int32_t (*keys)(const taskhost_exec *exec, const char *keys);
 
-  /* [execution] Is there a value, of whatever kind? An error if not: for values that have no default. */
+  /* [execution] An error if there is no value, of whatever type: for values that have no default. */
   int32_t (*require)(const taskhost_exec *exec, const char *pointer);
 
-  /* [execution] A text. *value is UTF-8 and NUL-terminated, the host's, valid until drop returns; *size, if `size` is
-   * not NULL, its length in bytes. A text with a NUL in it is an error if `size` is NULL. */
+  /* [execution] A string. *value is UTF-8, NUL-terminated, owned by the host, and valid until drop returns. *size
+   * receives its length in bytes; if `size` is NULL, a string that contains a NUL is an error. */
   int32_t (*text)(const taskhost_exec *exec, const char *pointer, const char **value, size_t *size);
 
   /* [execution] A whole number from `least` to `most`. */
@@ -52,7 +52,7 @@ typedef struct taskhost_config_reader {
   /* [execution] A duration such as "250ms", "10s" or "1.5h", in nanoseconds; at most 365 days. */
   int32_t (*duration)(const taskhost_exec *exec, const char *pointer, uint64_t *value);
 
-  /* [execution] How many elements an array has. */
+  /* [execution] The number of elements of an array. */
   int32_t (*count)(const taskhost_exec *exec, const char *pointer, size_t *value);
 } taskhost_config_reader;
 

@@ -4,12 +4,12 @@
  *   const taskhost_signals *signals = (const taskhost_signals *)exec->services->extension(
  *       exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION);
  *
- * NULL where the program around the host keeps its signals to itself.
- * While an execution subscribes to INTERRUPT or TERMINATE, the first of them is that task's business and the host does
- * not stop because of it; a second one ends the program at once, whoever subscribed, unless the executions that got the
- * first have ended since and the host goes on. Two within a second are one, but for a terminal's.
- * A signal that any execution has subscribed to stays the host's: HANGUP, USER1 and USER2 do nothing while no execution
- * subscribes to them. HANGUP that none ever wanted stops the host in order.
+ * The extension is NULL if the embedding program handles signals itself.
+ * While an execution is subscribed to INTERRUPT or TERMINATE, the first of them is left to that task and does not stop
+ * the host. A second one ends the program at once, whoever has subscribed, unless the executions that got the first one
+ * have ended since and the host goes on. Two within a second count as one, unless they come from the terminal.
+ * Once any execution has subscribed to a signal, the host keeps it: HANGUP, USER1 and USER2 then do nothing while no
+ * execution is subscribed to them. A HANGUP that nobody has ever subscribed to stops the host in order.
  */
 #ifndef TASKHOST_EXT_SIGNALS_H
 #define TASKHOST_EXT_SIGNALS_H
@@ -33,12 +33,13 @@ typedef struct taskhost_signals {
   uint32_t struct_size;
   uint32_t revision;
 
-  /* [execution] This execution wants to be woken by these signals (TASKHOST_SIGNAL_* bits); replaces an earlier call;
-   * 0 ends it, as the execution's end does. TASKHOST_OK, or TASKHOST_ERROR for a bit this revision does not know. */
+  /* [execution] Subscribes this execution to signals (TASKHOST_SIGNAL_* bits), which then wake it. A further call
+   * replaces the subscription; 0 ends it, as does the execution's end. Returns TASKHOST_OK, or TASKHOST_ERROR for a bit
+   * that this revision does not know. */
   int32_t (*subscribe)(const taskhost_exec *exec, uint32_t signals);
 
-  /* [execution] Those that have come since the last call, as bits; repeated ones merge. Only those of this execution's
-   * own subscription: a fresh execution begins with none. */
+  /* [execution] The signals that have come since the last call, as bits; repeated ones merge. Only those that this
+   * execution has subscribed to: a fresh execution begins with none. */
   uint32_t (*take)(const taskhost_exec *exec);
 } taskhost_signals;
 
