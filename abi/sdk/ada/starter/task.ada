@@ -1,4 +1,4 @@
---  @NAME@: greets at an interval, until it is stopped or has done so often enough.
+--  @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 
 package Greeter is
    pragma Elaborate_Body;
@@ -13,11 +13,11 @@ package body Greeter is
 
    type Ending is (Well, Failing, Raising);
 
-   --  One execution; the host gives the memory.
+   --  One execution; the host provides the memory.
    type State is limited record
       Greeting : Unbounded_String;
       Every    : Duration;
-      Times    : Long_Long_Integer;  --  0: for ever
+      Times    : Long_Long_Integer;  --  0: unlimited
       Finish   : Ending := Well;
       Done     : Long_Long_Integer := 0;
       Next     : Time := 0;  --  of the next greeting
@@ -25,7 +25,7 @@ package body Greeter is
 
    procedure Start (Self : in out State; Host : Execution) is
    begin
-      --  A value that will not do raises an exception, and the host knows why.
+      --  A wrong value raises an exception; the host already knows the reason.
       Config.Keys (Host, "greeting every times end");
       Self.Greeting := To_Unbounded_String (Config.Text (Host, "/greeting", "hello from Ada"));
       Self.Every := Config.Span (Host, "/every", 1.0);
@@ -43,7 +43,7 @@ package body Greeter is
       end;
    end Start;
 
-   --  Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all.
+   --  Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all.
    function Poll (Self : in out State; Host : Execution) return Progress is
       Moment : constant Time := Now (Host);
    begin

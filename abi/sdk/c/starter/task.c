@@ -1,14 +1,14 @@
-/* @NAME@: greets at an interval, until it is stopped or has done so often enough. */
+/* @NAME@: greets at an interval, until it is stopped or has greeted "times" times. */
 #include <string.h>
 #include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
 
-/* One execution; the host gives it zeroed. */
+/* One execution; the host provides it zeroed. */
 typedef struct greeter {
   const char* greeting;
   const char* end;
   uint64_t every;
-  int64_t times; /* 0: for ever */
+  int64_t times; /* 0: unlimited */
   int64_t done;
   uint64_t next; /* time of the next greeting */
 } greeter;
@@ -26,7 +26,7 @@ static int32_t start(void* state, const taskhost_exec* exec) {
       config->duration(exec, "/every", &self->every) != TASKHOST_OK ||
       config->integer(exec, "/times", 0, INT64_MAX, &self->times) != TASKHOST_OK ||
       config->text(exec, "/end", &self->end, NULL) != TASKHOST_OK) {
-    return TASKHOST_ERROR; /* the host has said what is wrong */
+    return TASKHOST_ERROR; /* the host has already reported what is wrong */
   }
   if (strcmp(self->end, "ok") != 0 && strcmp(self->end, "error") != 0) {
     return taskhost_fail(exec, "config: /end: must be \"ok\" or \"error\"");
@@ -34,7 +34,7 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
-/* Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all. */
+/* Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all. */
 static int32_t poll(void* state, const taskhost_exec* exec) {
   greeter* self = state;
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;

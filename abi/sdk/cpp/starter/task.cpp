@@ -1,4 +1,4 @@
-// @NAME@: greets at an interval, until it is stopped or has done so often enough.
+// @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 #include <cstdint>
 #include <stdexcept>
 #include <string_view>
@@ -12,7 +12,7 @@ namespace sdk = taskhost::sdk;
 struct Settings {
   std::string_view greeting;
   sdk::Duration every;
-  std::int64_t times;  // 0: for ever
+  std::int64_t times;  // 0: unlimited
   std::string_view end;
 };
 
@@ -30,7 +30,7 @@ Settings read_settings(sdk::Context context) {
   return settings;
 }
 
-// One call is one execution. Asked to stop, it is dropped at its co_await: destructors run, nothing after it does.
+// Each call is one execution. On a stop it is dropped at its co_await: destructors run, nothing after it does.
 sdk::Task greet(sdk::Context context, Settings settings) {
   for (std::int64_t done = 1;; ++done) {
     context.info(settings.greeting);
@@ -42,7 +42,7 @@ sdk::Task greet(sdk::Context context, Settings settings) {
   if (settings.end == "panic") throw std::runtime_error("was told to panic");
 }
 
-// The start: what it throws is a start that fails.
+// The start; it fails if this throws.
 sdk::Task start(sdk::Context context) { return greet(context, read_settings(context)); }
 
 }  // namespace

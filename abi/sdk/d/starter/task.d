@@ -1,4 +1,4 @@
-/// @NAME@: greets at an interval, until it is stopped or has done so often enough.
+/// @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 module task;
 
 import core.time : Duration, seconds;
@@ -11,7 +11,7 @@ final class Greeter
     private const(char)[] greeting;
     private const(char)[] end;
     private Duration every;
-    private long times; // 0: for ever
+    private long times; // 0: unlimited
     private long done;
     private Time next; // time of the next greeting
 
@@ -27,7 +27,7 @@ final class Greeter
             throw new Failure(`config: /end: must be "ok", "error" or "panic"`);
     }
 
-    /// Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all.
+    /// Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all.
     Poll poll()
     {
         if (execution.stopRequested)

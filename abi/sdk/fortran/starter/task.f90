@@ -1,16 +1,16 @@
-! @NAME@: greets at an interval, until it is stopped or has done so often enough.
+! @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 module greeter_task
   use, intrinsic :: iso_c_binding
   use taskhost
   implicit none
   private
 
-  ! One execution; the host gives it zeroed.
+  ! One execution; the host provides it zeroed.
   type :: greeter
     character(:), allocatable :: greeting
     logical :: fails
     integer(c_int64_t) :: every
-    integer(c_int64_t) :: times  ! 0: for ever
+    integer(c_int64_t) :: times  ! 0: unlimited
     integer(c_int64_t) :: done
     integer(c_int64_t) :: next   ! time of the next greeting
   end type
@@ -26,7 +26,7 @@ contains
     type(c_ptr), value :: state
     type(taskhost_exec), intent(in), target :: exec
     type(greeter), pointer :: self
-    character(:), allocatable :: greeting, ending  ! a start that fails keeps nothing, so these are not self's yet
+    character(:), allocatable :: greeting, ending  ! self must not own these before the start has succeeded
     logical :: ok
     status = TASKHOST_ERROR
     call c_f_pointer(state, self)
@@ -39,7 +39,7 @@ contains
     call config_duration(exec, '/every', self%every, ok)
     call config_integer(exec, '/times', 0_c_int64_t, huge(self%times), self%times, ok)
     call config_text(exec, '/end', ending, ok)
-    if (.not. ok) return  ! the host has said what is wrong
+    if (.not. ok) return  ! the host has already reported what is wrong
     self%fails = same_text(ending, 'error')
     if (.not. (self%fails .or. same_text(ending, 'ok'))) then
       status = fail(exec, 'config: /end: must be "ok" or "error"')
@@ -49,7 +49,7 @@ contains
     status = TASKHOST_OK
   end function
 
-  ! Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all.
+  ! Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all.
   integer(c_int32_t) function poll(state, exec) bind(c, name='') result(status)
     type(c_ptr), value :: state
     type(taskhost_exec), intent(in), target :: exec

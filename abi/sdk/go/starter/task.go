@@ -1,4 +1,4 @@
-// @NAME@: greets at an interval, until it is stopped or has done so often enough.
+// @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 package main
 
 import (
@@ -11,13 +11,13 @@ import (
 type config struct {
 	Greeting string        `config:"greeting"`
 	Every    time.Duration `config:"every"`
-	Times    int64         `config:"times" min:"0"` // 0: for ever
+	Times    int64         `config:"times" min:"0"` // 0: unlimited
 	End      string        `config:"end"`
 }
 
 var defaults = config{Greeting: "hello from Go", Every: time.Second, End: "ok"}
 
-// Check is for what the types can't say; the host has checked these already.
+// Check checks what types and tags cannot express; the host has already checked those.
 func (config *config) Check() error {
 	switch config.End {
 	case "ok", "error", "panic":
@@ -53,5 +53,5 @@ func greet(ctx context.Context, task *taskhost.Task, config config) error {
 	return nil
 }
 
-// Not called: a library needs one all the same.
+// Never called, but a library needs one.
 func main() {}

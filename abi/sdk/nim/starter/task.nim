@@ -1,4 +1,4 @@
-## @NAME@: greets at an interval, until it is stopped or has done so often enough.
+## @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 
 import std/times
 import sdk/taskhost
@@ -7,7 +7,7 @@ type Greeter = object ## One execution; zeroed before its start.
   greeting: string
   ending: string
   every: Duration
-  times: int64       # 0: for ever
+  times: int64       # 0: unlimited
   count: int64
   next: HostTime     # time of the next greeting
 
@@ -26,7 +26,7 @@ proc finish(self: Greeter): Poll =
   of "panic": raise newException(ValueError, "was told to panic")
   else: done
 
-# Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all.
+# Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all.
 proc poll(self: var Greeter, execution: Execution): Poll =
   if execution.stopRequested: return done
   let now = execution.now

@@ -1,13 +1,13 @@
-(* @NAME@: greets at an interval, until it is stopped or has done so often enough. *)
+(* @NAME@: greets at an interval, until it is stopped or has greeted "times" times. *)
 open Taskhost
 
-(* Called for each execution; the function that it returns is called first after the start, then after each wake: by
+(* Called for each execution; the function that it returns is called once after the start, then after each wake: by
    the timer, by the stop, or for no reason at all. *)
 let greeter task =
   Config.keys task [ "greeting"; "every"; "times"; "end" ];
   let greeting = Config.text task "/greeting" ~default:"hello from OCaml" in
   let every = Config.duration task "/every" ~default:second in
-  let times = Config.integer task "/times" ~least:0 ~default:0 (* 0: for ever *) in
+  let times = Config.integer task "/times" ~least:0 ~default:0 (* 0: unlimited *) in
   let finish =
     match Config.text task "/end" ~default:"ok" with
     | "ok" -> fun () -> Done

@@ -1,4 +1,4 @@
-{ @NAME@: greets at an interval, until it is stopped or has done so often enough. }
+{ @NAME@: greets at an interval, until it is stopped or has greeted "times" times. }
 library task;
 
 {$mode objfpc}{$H+}
@@ -12,7 +12,7 @@ type
   private
     FGreeting, FEnd: string;
     FEvery: UInt64;
-    FTimes: Int64; // 0: for ever
+    FTimes: Int64; // 0: unlimited
     FDone: Int64;
     FNext: UInt64; // time of the next greeting
   protected
@@ -33,7 +33,7 @@ begin
     raise ETaskFailure.Create('config: /end: must be "ok", "error" or "panic"');
 end;
 
-{ Called first after Start, then after each wake: by the timer, by the stop, or for no reason at all. }
+{ Called once after Start, then after each wake: by the timer, by the stop, or for no reason at all. }
 function TGreeter.Poll: TPollResult;
 var
   Time: UInt64;

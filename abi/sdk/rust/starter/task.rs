@@ -1,4 +1,4 @@
-//! @NAME@: greets at an interval, until it is stopped or has done so often enough.
+//! @NAME@: greets at an interval, until it is stopped or has greeted "times" times.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use taskhost::{Config, ConfigError};
 struct Settings {
     greeting: String,
     every: Duration,
-    times: u64, // 0: for ever
+    times: u64, // 0: unlimited
     end: String,
 }
 
-/// What is wrong the host says, in the same words for all tasks.
+/// The host reports what is wrong, with the same messages for all tasks.
 fn settings() -> Result<Settings, ConfigError> {
     let config = Config::with_keys(&["greeting", "every", "times", "end"])?;
     Ok(Settings {
@@ -36,7 +36,7 @@ async fn greet() -> Result<(), String> {
         if done == times {
             break;
         }
-        taskhost::sleep(every).await; // never less, whatever else wakes the task
+        taskhost::sleep(every).await; // never shorter, whatever else wakes the task
     }
     match end.as_str() {
         "error" => Err("was told to fail".to_string()),

@@ -1,7 +1,7 @@
-/* @NAME@: greets at an interval, until it is stopped or has done so often enough. */
+/* @NAME@: greets at an interval, until it is stopped or has greeted "times" times. */
 using Taskhost;
 
-[CCode (has_type_id = false)] // a GType's name has to be the only one in the process
+[CCode (has_type_id = false)] // a GType's name would have to be unique in the process
 errordomain Failure { TOLD, WRONG_CONFIG }
 
 /* One execution. */
@@ -10,7 +10,7 @@ class Greeter {
 	private string greeting;
 	private string end;
 	private uint64 every;
-	private int64 times; // 0: for ever
+	private int64 times; // 0: unlimited
 	private int64 done;
 	private uint64 next; // time of the next greeting
 
@@ -23,7 +23,7 @@ class Greeter {
 		if (end != "ok" && end != "error") throw new Failure.WRONG_CONFIG ("config: /end: must be \"ok\" or \"error\"");
 	}
 
-	/* Called first after the start, then after each wake: by the timer, by the stop, or for no reason at all. */
+	/* Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all. */
 	public Status poll (Execution execution) throws Error {
 		if (execution.stop_requested) return Status.OK;
 		var now = execution.now;
@@ -41,7 +41,7 @@ class Greeter {
 	}
 }
 
-/* The border: what the host calls. Its memory for an execution, zeroed, holds the pointer to the object. */
+/* The functions that the host calls. The host's memory for an execution, zeroed, holds the pointer to the object. */
 private Status start (void* state, Execution execution) {
 	try {
 		Greeter* made = new Greeter (execution);
