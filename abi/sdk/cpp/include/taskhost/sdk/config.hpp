@@ -5,10 +5,10 @@
 //   config.keys("every greeting");
 //   const auto every = config.duration("/every", std::chrono::seconds(1));
 //
-// `pointer` names a value by its JSON pointer (RFC 6901): "/every", "/pins/0". Where there is none, the second argument
-// is the result. What will not do ends in a Failure, whose message the host has already: it names the value and says
-// what it should be, such as `config: /every: must be a duration such as "250ms", "10s" or "1.5h"`. The Failure's own
-// what() is empty. Only in the execution's own functions, as the services marked [execution].
+// `pointer` names a value by its JSON pointer (RFC 6901): "/every", "/pins/0". If there is no value, the second
+// argument is returned. A wrong value throws a Failure. Its what() is empty, since the host already has the message,
+// which names the value and says what it should be: `config: /every: must be a duration such as "250ms", "10s" or
+// "1.5h"`. Use it only in the execution's own functions, like the services marked [execution].
 #ifndef TASKHOST_SDK_CONFIG_HPP
 #define TASKHOST_SDK_CONFIG_HPP
 
@@ -31,12 +31,12 @@ class Config {
     if (table_ == nullptr) throw Failure("this host reads no configs (extension taskhost.config)");
   }
 
-  // Refuses what is not among these keys of the top level, separated by blanks.
+  // Rejects top-level keys that are not in this list, which is separated by blanks.
   void keys(const char* known) const { check(table_->keys(exec_, known)); }
-  // Refuses a config without this value.
+  // Rejects a config without this value.
   void require(const char* pointer) const { check(table_->require(exec_, pointer)); }
 
-  // Valid as long as the execution; NUL follows it.
+  // Valid as long as the execution; NUL-terminated.
   std::string_view text(const char* pointer, std::string_view otherwise = {}) const {
     const char* value = nullptr;
     std::size_t size = 0;
@@ -65,7 +65,7 @@ class Config {
     return value > static_cast<std::uint64_t>(Duration::max().count()) ? Duration::max()
                                                                        : Duration(static_cast<std::int64_t>(value));
   }
-  // How many elements an array has; 0 if there is none.
+  // The number of elements of an array; 0 if there is no array.
   std::size_t count(const char* pointer) const {
     std::size_t value = 0;
     check(table_->count(exec_, pointer, &value));

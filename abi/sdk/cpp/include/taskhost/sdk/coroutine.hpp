@@ -8,17 +8,17 @@
 //   }
 //   TASKHOST_SDK_PLUGIN(taskhost::sdk::coroutine<beat>("beat"));
 //
-// One call of the coroutine is one execution. It is called in start, where nothing of its body runs, resumed in polls,
-// and destroyed in drop. How it ends:
+// Each call of the coroutine is one execution. It is called in start, where its body does not run yet, resumed in
+// polls, and destroyed in drop. How it ends:
 //   it returns                            ok
-//   co_await failed("why")                error; also out of what it awaits; nothing after it runs but destructors
+//   co_await failed("why")                error; also within an awaited Async; nothing after it runs but destructors
 //   throw Failure("why")                  error; can be caught on the way
-//   another exception gets out of it      panic, with its what()
-//   the host asks for the end             ok, destroyed at its co_await; unless it has asked about the stop: stopped()
-// Everything here belongs to the execution's thread of the moment, except a Waker.
+//   another exception leaves it           panic, with its what()
+//   the host asks it to end               ok, destroyed at its co_await; unless it has asked about the stop: stopped()
+// Use everything here only on the thread that is polling the execution, except a Waker.
 //
-// One co_await a statement: g++ 12 silently goes wrong where one stands in ?: or in a throw, or where an object in
-// braces with a destructor, or a lambda that has captured one by value, stands in the same expression. (GCC bug 99576.)
+// Write one co_await per statement: g++ 12 silently generates wrong code for a co_await in ?: or in a throw, or in an
+// expression with a braced object that has a destructor, or a lambda that has captured one by value. (GCC bug 99576.)
 #ifndef TASKHOST_SDK_COROUTINE_HPP
 #define TASKHOST_SDK_COROUTINE_HPP
 
@@ -72,7 +72,7 @@ class [[nodiscard]] Task {
     }
   };
 
-  using promise_type = Promise;  // as the compiler looks for it
+  using promise_type = Promise;  // the name that the language requires
 
   Task(Task&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
   Task& operator=(Task&&) = delete;
@@ -99,7 +99,7 @@ struct CoroutineCell {
   explicit CoroutineCell(const taskhost_exec* exec) noexcept : execution(exec) {}
 };
 
-// The functions of one execution, as the host calls them.
+// The functions that the host calls for an execution.
 template <auto Function, std::size_t FrameSize>
 struct CoroutineBorder {
   using Cell = CoroutineCell<FrameSize>;
@@ -131,7 +131,7 @@ struct CoroutineBorder {
   static std::int32_t poll(void* state, const taskhost_exec*) noexcept {
     Cell& cell = cell_of(state);
     Execution& execution = cell.execution;
-    if (execution.stop_requested() && !execution.stop_asked()) return TASKHOST_OK;  // its drop follows
+    if (execution.stop_requested() && !execution.stop_asked()) return TASKHOST_OK;  // drop follows
     execution.set_polled(true);
     try {
       if (!std::exchange(cell.begun, true)) {
@@ -190,9 +190,9 @@ constexpr bool check_coroutine() {
 
 }  // namespace detail
 
-// The recipe of a task that is a coroutine. Its frame lies in the host's memory if it has no more than `FrameSize`
-// bytes, else on the heap; how many it has, the compiler does not tell before it runs: the log does, at level trace,
-// when they are more. The texts are kept as pointers: use literals.
+// The recipe for a task that is a coroutine. Its frame is in the host's memory if it has at most `FrameSize` bytes, and
+// otherwise on the heap. The size of a frame is not known at compile time; larger ones are logged, at level trace. The
+// texts are kept as pointers: use literals.
 template <auto Function, std::size_t FrameSize = 1024>
 constexpr taskhost_factory coroutine(const char* name, const char* version = nullptr,
                                      const char* description = nullptr) noexcept {

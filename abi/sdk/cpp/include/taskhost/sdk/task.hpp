@@ -14,9 +14,9 @@
 //   };
 //   TASKHOST_SDK_PLUGIN(taskhost::sdk::factory<Beat>("beat"))
 //
-// One object is one execution: the host makes it in its own memory and destroys it after the end. No exception leaves
-// the plugin: a Failure is an outcome `error`, any other is a `panic`, both with what() as the message.
-// Numbers such as "rule 2.3" are those of CONTRACT.md; thread tags those of plugin.h.
+// Each object is one execution, created in the host's memory and destroyed after the end. No exception leaves the
+// plugin: a Failure becomes the outcome `error`, any other exception `panic`, both with what() as the message.
+// Rule numbers are those of CONTRACT.md, thread tags those of plugin.h.
 #ifndef TASKHOST_SDK_TASK_HPP
 #define TASKHOST_SDK_TASK_HPP
 
@@ -46,7 +46,8 @@ namespace taskhost::sdk {
 
 using Duration = std::chrono::duration<std::int64_t, std::nano>;
 
-// The host's monotonic clock. Its times mean nothing to the clocks of the standard library: ask Context::now().
+// The host's monotonic clock. Its times are unrelated to the clocks of the standard library; get them by
+// Context::now().
 struct Clock {
   using duration = Duration;
   using rep = duration::rep;
@@ -57,7 +58,7 @@ struct Clock {
 using Time = Clock::time_point;
 inline constexpr Time never = Time::max();
 
-// An expected failure: thrown from anywhere in a task it ends the execution with outcome `error`.
+// An expected failure: thrown anywhere in a task, it ends the execution with outcome `error`.
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -68,11 +69,11 @@ struct Done {};
 struct Failed {
   std::string text;
 };
-inline constexpr Pending pending{};  // not done; the wake is arranged (rule 3.11)
+inline constexpr Pending pending{};  // not done; a wake has been arranged (rule 3.11)
 inline constexpr Done done{};        // the execution ended well
 inline Failed failed(std::string text) { return Failed{std::move(text)}; }
 
-// What a blocking run() says at its end.
+// The result of a blocking run().
 class RunResult {
  public:
   RunResult(Done) noexcept {}
@@ -85,8 +86,8 @@ class RunResult {
   std::string text_;
 };
 
-// What a poll() says: an end as that of a run, or that it goes on. No base of RunResult, so that a run can't be
-// pending.
+// The result of a poll(): ended like a run, or pending. Not related to RunResult by inheritance, so that a run cannot
+// be pending.
 class PollResult {
  public:
   PollResult(Pending) noexcept : status_(TASKHOST_PENDING) {}
@@ -101,10 +102,10 @@ class PollResult {
   std::string text_;
 };
 
-// Wakes one execution; [anywhere], for ever: after the execution's end it does nothing. Copy it freely.
+// Wakes one execution. [anywhere] After the execution's end it does nothing. Copy it freely.
 class Waker {
  public:
-  Waker() = default;  // wakes nothing
+  Waker() = default;  // does nothing
   Waker(const taskhost_services& services, taskhost_waker value) noexcept : services_(&services), value_(value) {}
   void wake() const noexcept {
     if (services_ != nullptr) services_->wake(value_);
@@ -135,7 +136,7 @@ inline std::uint64_t nanoseconds(Duration duration) noexcept {
 }
 inline std::uint64_t nanoseconds(Time time) noexcept { return nanoseconds(time.time_since_epoch()); }
 
-// Whole nanoseconds, rounded up. hours::max() becomes Duration::max(), not something negative.
+// Whole nanoseconds, rounded up. hours::max() becomes Duration::max() instead of overflowing.
 template <class Rep, class Period>
 Duration saturated(std::chrono::duration<Rep, Period> delay) noexcept {
   if (delay <= delay.zero()) return Duration::zero();
@@ -146,10 +147,10 @@ Duration saturated(std::chrono::duration<Rep, Period> delay) noexcept {
 
 }  // namespace detail
 
-// An execution's view of its host. A pointer in disguise: copy it freely, use it until the task's destructor returns.
+// An execution's view of its host. It wraps a pointer: copy it freely, use it until the task's destructor returns.
 class Context {
  public:
-  // `stop_asked`, if there is one, is told when the task asks about the stop: see coroutine.hpp.
+  // `stop_asked`, if not null, is set to true when the task asks about the stop: see coroutine.hpp.
   explicit Context(const taskhost_exec* exec, std::atomic<bool>* stop_asked = nullptr) noexcept
       : exec_(exec), stop_asked_(stop_asked) {}
 
@@ -162,7 +163,7 @@ class Context {
   void warning(std::string_view text) const noexcept { log(TASKHOST_LOG_WARNING, text); }
   void error(std::string_view text) const noexcept { log(TASKHOST_LOG_ERROR, text); }
 
-  // [any-thread] The task's config: JSON text, "{}" if there is none. NUL follows it.
+  // [any-thread] The task's config: JSON text, "{}" if there is none. NUL-terminated.
   std::string_view config() const noexcept {
     std::size_t size = 0;
     const char* text = services().config(exec_, &size);
@@ -179,18 +180,19 @@ class Context {
   void ready() const noexcept { services().ready(exec_); }
   void heartbeat() const noexcept { services().heartbeat(exec_); }
 
-  // [execution] The waker itself may go to any thread.
+  // [execution] The waker itself may be used on any thread.
   Waker waker() const noexcept { return {services(), services().waker(exec_)}; }
 
-  // [execution] One timer an execution: a new time replaces the old, `never` and a delay that reaches it clear it.
+  // [execution] One timer per execution: a new time replaces the old one; `never`, or a delay that reaches it, clears
+  // it.
   void wake_at(Time time) const noexcept { services().wake_at(exec_, detail::nanoseconds(time)); }
   template <class Rep, class Period>
   void wake_after(std::chrono::duration<Rep, Period> delay) const noexcept {
     services().wake_after(exec_, detail::nanoseconds(detail::saturated(delay)));
   }
 
-  // [execution] Once, for TASKHOST_READABLE or TASKHOST_WRITABLE or both; 0 forgets the descriptor. False for one that
-  // can't be waited for.
+  // [execution] One wake for TASKHOST_READABLE, TASKHOST_WRITABLE or both; 0 cancels the wait. False for a descriptor
+  // that cannot be waited for.
   [[nodiscard]] bool wake_on_fd(int descriptor, std::uint32_t interests) const noexcept {
     return services().wake_on_fd(exec_, descriptor, interests) == TASKHOST_OK;
   }
@@ -205,14 +207,14 @@ class Context {
     return wait_until(rounded > never - start ? never : start + rounded);
   }
 
-  // [execution] Keeps the text for the failure to come, and returns what poll or run should:
-  // `return context.fail("…")`. Needs no memory.
+  // [execution] Records the text of the failure, and returns what poll or run should return:
+  // `return context.fail("…")`. Allocates nothing.
   [[nodiscard]] Failed fail(std::string_view text) const noexcept {
     services().fail(exec_, text.data(), text.size());
     return Failed{};
   }
 
-  // [any-thread] An extension's table, or nullptr where this host has none: extension<taskhost_signals>(
+  // [any-thread] An extension's table, or nullptr if this host lacks the extension: extension<taskhost_signals>(
   // TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION).
   template <class Table>
   const Table* extension(const char* id, std::uint32_t revision) const noexcept {
@@ -266,13 +268,13 @@ constexpr bool check() {
   return true;
 }
 
-// Only within a catch block.
+// Call only within a catch block.
 inline std::int32_t report_exception(Context context) noexcept {
   try {
     throw;
   } catch (const Failure& failure) {
     const std::string_view text = failure.what();
-    // Without a text it leaves the one that fail() was told before.
+    // An empty text keeps the one that fail() has got before.
     if (!text.empty()) context.services().fail(context.exec(), text.data(), text.size());
     return TASKHOST_ERROR;
   } catch (const std::exception& exception) {
@@ -285,7 +287,7 @@ inline std::int32_t report_exception(Context context) noexcept {
   return TASKHOST_PANIC;
 }
 
-// The same, out of a destructor.
+// The same for an exception from a destructor.
 inline void log_exception(Context context) noexcept {
   try {
     throw;
@@ -303,7 +305,7 @@ std::int32_t report_result(Context context, const Result& result) noexcept {
   return result.status();
 }
 
-// One execution in the host's memory. The context is kept for drop, which gets none.
+// One execution in the host's memory. Keeps the context for drop, which gets none.
 template <class Task>
 struct Cell {
   Context context;
@@ -313,7 +315,7 @@ struct Cell {
   explicit Cell(Context given, std::false_type) : context(given), task() {}
 };
 
-// The functions of one execution, as the host calls them.
+// The functions that the host calls for an execution.
 template <class Task>
 struct Border {
   static std::int32_t start(void* state, const taskhost_exec* exec) noexcept {
@@ -348,7 +350,7 @@ struct Border {
     }
   }
 
-  // The end is decided by now, so what a destructor throws can only be logged (rule 3.7).
+  // The outcome is already decided, so what a destructor throws can only be logged (rule 3.7).
   static void drop(void* state) noexcept {
     const Context context = cell(state).context;
     try {
@@ -362,7 +364,7 @@ struct Border {
   static Cell<Task>& cell(void* state) noexcept { return *std::launder(static_cast<Cell<Task>*>(state)); }
 };
 
-// All of a plugin's factories, chained; made by the compiler, so that a wrong name does not even compile.
+// All factories of a plugin, chained at compile time, so that a wrong name does not compile.
 template <std::size_t Count>
 class Plugin {
   static_assert(Count > 0, "TASKHOST_SDK_PLUGIN needs at least one taskhost::sdk::factory<Task>(\"name\")");
@@ -392,7 +394,7 @@ Plugin(const Factories&...) -> Plugin<sizeof...(Factories)>;
 
 }  // namespace detail
 
-// The recipe of Task. The texts are kept as pointers: use literals.
+// The recipe for Task. The texts are kept as pointers: use literals.
 template <class Task>
 constexpr taskhost_factory factory(const char* name, const char* version = nullptr,
                                    const char* description = nullptr) noexcept {
@@ -414,8 +416,8 @@ constexpr taskhost_factory factory(const char* name, const char* version = nullp
 
 }  // namespace taskhost::sdk
 
-// Defines the plugin's entry: TASKHOST_SDK_PLUGIN(factory<A>("a"), factory<B>("b")). Once, in a source file, at global
-// scope. The list is a constant of the library, with nothing to run or to guard at the first call.
+// Defines the plugin's entry: TASKHOST_SDK_PLUGIN(factory<A>("a"), factory<B>("b")). Use it once, in a source file, at
+// global scope. The list is a constant, so the first call needs no initialisation and no guard.
 #define TASKHOST_SDK_PLUGIN(...)                                                       \
   extern "C" TASKHOST_EXPORT const taskhost_factory* taskhost_plugin_v1(void) {        \
     static constexpr ::taskhost::sdk::detail::Plugin taskhost_sdk_plugin{__VA_ARGS__}; \

@@ -1,5 +1,4 @@
-// taskhost/sdk/coroutine/async.hpp: coroutines that a task is composed of. A part of taskhost/sdk/coroutine.hpp, which
-// is what to include.
+// taskhost/sdk/coroutine/async.hpp: coroutines that tasks are composed of. Include taskhost/sdk/coroutine.hpp instead.
 //
 //   sdk::Async<std::string> read_line(int descriptor);
 //   …
@@ -21,7 +20,7 @@ namespace taskhost::sdk {
 
 namespace detail {
 
-// The end of the execution, from any depth: co_await failed("why").
+// Ends the execution from any depth: co_await failed("why").
 struct EndOfExecution {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<>) const noexcept {}
@@ -31,7 +30,7 @@ struct EndOfExecution {
 template <class Wait>
 class Awaiter;
 
-// What the promises of tasks and of Asyncs have in common.
+// The common part of the promises of Task and Async.
 class PromiseBase {
  public:
   Coroutine coroutine;
@@ -60,7 +59,7 @@ class PromiseBase {
   }
 
  protected:
-  // An exception out of a destructor, while the frame is destroyed, ends up in unhandled_exception too.
+  // An exception from a destructor, while the frame is being destroyed, also ends up in unhandled_exception.
   bool note_destroying() noexcept {
     if (caught_in_destroy == nullptr) return false;
     *caught_in_destroy = true;
@@ -69,9 +68,9 @@ class PromiseBase {
   }
 };
 
-// What the compiler asks of an awaited object, over what Waiting has. It refers to the object, which lives until the
-// co_await is over (g++ 12 would copy what await_transform hands through) or longer: when the awaiting coroutine is
-// destroyed meanwhile, a wait that outlives it ends here.
+// The awaiter that the language requires, on top of Waiting. It holds a reference to the awaited object, which lives at
+// least until the co_await is over (g++ 12 would copy an object passed through await_transform). If the awaiting
+// coroutine is destroyed in the meantime, the destructor here ends a wait that outlives it.
 template <class Wait>
 class Awaiter {
  public:
@@ -103,7 +102,7 @@ class Awaiter {
   bool begun_ = false;
 };
 
-// An exception out of a destructor leaves the frame at its final suspension, with what is left to be destroyed.
+// After an exception from a destructor the frame is at its final suspension, and the rest still has to be destroyed.
 template <class Promise>
 void destroy(Promise* promise) {
   if (promise == nullptr) return;
@@ -163,9 +162,9 @@ class AsyncPromise<void> : public AsyncPromiseBase {
 
 }  // namespace detail
 
-// A coroutine that gives a T, awaited by a task or by another one, once. It starts when it is awaited. Its exceptions
-// come out of the co_await. Destroying the object destroys the coroutine where it is, and ends its waits. Each has a
-// frame of its own on the heap.
+// A coroutine that returns a T; a task or another Async awaits it once. It starts when it is awaited. The co_await
+// throws its exceptions. Destroying the object destroys the coroutine where it is, and ends its waits. Each has a frame
+// of its own on the heap.
 template <class T = void>
 class [[nodiscard]] Async : public detail::Waiting {
   static_assert(!std::is_reference_v<T>, "Async<T>: return a pointer or a std::reference_wrapper instead");
@@ -179,7 +178,7 @@ class [[nodiscard]] Async : public detail::Waiting {
     }
   };
 
-  using promise_type = Promise;  // as the compiler looks for it
+  using promise_type = Promise;  // the name that the language requires
 
   Async(Async&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
   Async& operator=(Async&& other) noexcept {
@@ -188,13 +187,13 @@ class [[nodiscard]] Async : public detail::Waiting {
   }
   ~Async() { detail::destroy(promise_); }
 
-  // As what a coroutine awaits: the next in its strand.
+  // Awaited by a coroutine: becomes the next in its strand.
   void begin_for(detail::Strand& strand, detail::Coroutine awaiting) {
     take_strand(strand);
     promise_->continuation = awaiting;
     strand.go_on_with(promise_->coroutine);
   }
-  // As a branch of a combinator: the first in a strand.
+  // A branch of a combinator: becomes the first in a strand.
   bool begin(detail::Strand& strand) {
     take_strand(strand);
     strand.run(promise_->coroutine);

@@ -1,9 +1,9 @@
-// taskhost/sdk/coroutine/combine.hpp: several waits at once. A part of taskhost/sdk/coroutine.hpp, which is what to
-// include.
+// taskhost/sdk/coroutine/combine.hpp: several waits at once. Include taskhost/sdk/coroutine.hpp instead.
 //
-// A combinator holds what it is given, so it takes temporaries and what is moved into it, and is awaited itself like
-// any of them, also within another one. Each branch is a strand of its own, looked at when something in it has come:
-// those that have come at the same time in the order of the arguments. Nothing is allocated but what the Asyncs are.
+// A combinator owns its arguments, so it takes temporaries and moved objects. It can be awaited like any of them, also
+// within another combinator. Each branch is a strand of its own, which is polled when something in it is ready;
+// branches that are ready at the same time are polled in the order of the arguments. Only the Asyncs themselves are
+// allocated.
 #ifndef TASKHOST_SDK_COROUTINE_COMBINE_HPP
 #define TASKHOST_SDK_COROUTINE_COMBINE_HPP
 
@@ -58,7 +58,8 @@ class Branch : public Strand {
   bool done_ = false;
 };
 
-// Steps through branches until all are done, or one has failed; that one then counts, and the others are cancelled.
+// Polls the branches until all are done, or one has failed; then its exception is the result, and the others are
+// cancelled.
 class Gathering {
  public:
   template <class Wait, class Step>
@@ -163,7 +164,7 @@ class [[nodiscard]] AllOfMany : public Waiting {
   Branch<Async<T>>* failed_ = nullptr;
 };
 
-// Steps through branches until one is done; the others are cancelled at once.
+// Polls the branches until one is done; the others are cancelled at once.
 template <class... Waits>
 class FirstOf {
  public:
@@ -183,7 +184,7 @@ class FirstOf {
  protected:
   static constexpr std::size_t count = sizeof...(Waits);
 
-  // Calls with the number and the branch that was first.
+  // Calls the function with the index of the first branch, and with the branch.
   template <class Result, class Function, std::size_t Number = 0>
   Result with_first(Function function) {
     if constexpr (Number + 1 < count) {
@@ -272,35 +273,35 @@ concept Combinable = std::is_base_of_v<Waiting, Wait> && !std::is_lvalue_referen
 
 }  // namespace detail
 
-// Waits for all, and gives their results as a std::tuple, in which std::monostate stands for void. When one throws, the
-// others are cancelled, and the exception comes out of the co_await.
+// Waits for all, and returns their results as a std::tuple, in which std::monostate stands for void. When one throws,
+// the others are cancelled, and the co_await throws the exception.
 template <detail::Combinable... Waits>
 detail::AllOf<Waits...> when_all(Waits&&... waits) {
   return detail::AllOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
-// The same for any number of one kind; gives a vector, or nothing for void. Takes memory for the list.
+// The same for any number of Asyncs of one type; returns a vector, or nothing for void. Allocates memory for the list.
 template <class T>
 detail::AllOfMany<T> when_all(std::vector<Async<T>> waits) {
   return detail::AllOfMany<T>(std::move(waits));
 }
 
-// Waits for the first, and gives its result as a std::variant whose index() tells which it was; std::monostate stands
-// for void. The others are cancelled at once: destructors run, nothing after their co_await does. If several have come,
-// the first in the list is it, and what is after it is not resumed. An exception counts as coming.
+// Waits for the first that is done, and returns its result as a std::variant whose index() says which it was;
+// std::monostate stands for void. The others are cancelled at once: destructors run, nothing after their co_await does.
+// If several are ready, the first in the list wins, and those after it are not resumed. An exception counts as done.
 template <detail::Combinable... Waits>
 detail::AnyOf<Waits...> when_any(Waits&&... waits) {
   return detail::AnyOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
-// The same for waits with one kind of result, which it gives.
+// The same for waits whose results have the same type; returns the result itself.
 template <detail::Combinable... Waits>
 detail::RaceOf<Waits...> race(Waits&&... waits) {
   return detail::RaceOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
-// Waits for it, but not longer than so. Gives a std::optional: of its result, or of std::monostate for void; empty if
-// it took too long, and was cancelled. If both come at once, it was in time.
+// Waits for one thing, but no longer than `delay`. Returns a std::optional of its result, or of std::monostate for
+// void; it is empty if the time was over and the wait was cancelled. If both are ready at once, it was in time.
 template <class Rep, class Period, detail::Combinable Wait>
 detail::TimeoutOf<Wait> with_timeout(std::chrono::duration<Rep, Period> delay, Wait&& wait) {
   return detail::TimeoutOf<Wait>(std::forward<Wait>(wait), sleep(delay));

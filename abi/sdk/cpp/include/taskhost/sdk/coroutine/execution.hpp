@@ -1,15 +1,14 @@
-// taskhost/sdk/coroutine/execution.hpp: what one execution of a coroutine waits for. A part of
-// taskhost/sdk/coroutine.hpp, which is what to include; all of this is detail.
+// taskhost/sdk/coroutine/execution.hpp: what one execution of a coroutine waits for. All of this is an implementation
+// detail of taskhost/sdk/coroutine.hpp.
 //
-// The host gives an execution one timer, 64 descriptors, and wakes that do not say why. Here they become any number of
-// waits. Each is a Node inside the awaited object itself, so in a coroutine's frame, linked into a list of its
-// Execution: nothing is allocated, and destroying the object ends the wait. All of it belongs to the execution's poll
-// (and, for unlinking, its drop): one thread at a time, no locks.
+// The host gives an execution one timer, 64 descriptors, and wakes without a reason. This file turns them into any
+// number of waits. Each is a Node inside the awaited object itself, and so in a coroutine's frame, linked into a list
+// of its Execution: nothing is allocated, and destroying the object ends the wait. All of it is used in the execution's
+// poll (and, for unlinking, its drop): by one thread at a time, without locks.
 //
-// What goes on after a wake is found through Strands: a strand is a coroutine with those it awaits, one after the
-// other. An execution has one, and a combinator one for each branch. A wait that is over marks its strand and those
-// above it, and the poll then goes down from the first strand along the marks: combinators look at their branches in
-// order.
+// Strands determine what is resumed after a wake. A strand is a coroutine and the chain of coroutines that it awaits.
+// An execution has one strand, and a combinator one for each branch. A wait that is over marks its strand and those
+// above it, and the poll follows the marks down from the first strand: combinators check their branches in order.
 #ifndef TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 #define TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 
@@ -39,7 +38,7 @@ class Strand {
   }
   Execution& execution() const noexcept { return *execution_; }
 
-  // The coroutine at its end waits, until wait.poll() says that it is over.
+  // The last coroutine of the strand waits until wait.poll() returns true.
   template <class Wait>
   void suspend(Coroutine coroutine, Wait& wait) noexcept {
     coroutine_ = coroutine;
@@ -47,8 +46,8 @@ class Strand {
     poll_ = [](void* pointer) { return static_cast<Wait*>(pointer)->poll(); };
   }
 
-  // Runs a coroutine, and after it what it names with go_on_with, until one suspends. A loop rather than symmetric
-  // transfer: g++ makes that a plain call where it does not optimise, and a long loop then overflows the stack.
+  // Runs a coroutine, and then the one that it names with go_on_with, until one suspends. A loop instead of symmetric
+  // transfer, which g++ turns into a plain call when it does not optimise: a long loop would overflow the stack.
   void run(Coroutine first) {
     next_ = first;
     while (next_) std::exchange(next_, Coroutine()).resume();
@@ -60,7 +59,7 @@ class Strand {
   }
   bool take_mark() noexcept { return std::exchange(marked_, false); }
 
-  // A coroutine's strand was marked.
+  // Called when the strand was marked.
   void go_on() {
     if (wait_ == nullptr || !poll_(wait_)) return;
     wait_ = nullptr;
@@ -77,7 +76,7 @@ class Strand {
   bool marked_ = false;
 };
 
-// A place in a circular list, or its head.
+// An element of a circular list, or its head.
 class Links {
  public:
   Links() = default;
@@ -105,7 +104,7 @@ class Links {
   Links* previous_ = this;
 };
 
-// One wait. Moved only while nobody waits for it, so a moved one starts idle.
+// One wait. It is only moved while nobody waits for it, so the new object starts idle.
 class Node : public Links {
  public:
   Node() = default;
@@ -141,7 +140,7 @@ struct DescriptorNode : Node {
   std::uint32_t interests;
 };
 
-// What poll(2) says of one descriptor.
+// The result of poll(2) for one descriptor.
 struct Look : pollfd {
   Look() noexcept : pollfd{-1, 0, 0} {}
   Look(int descriptor, std::uint32_t interests) noexcept : pollfd{descriptor, events_of(interests), 0} {}
@@ -154,7 +153,7 @@ struct Look : pollfd {
     return ((events & POLLIN) != 0 ? TASKHOST_READABLE : 0) | ((events & POLLOUT) != 0 ? TASKHOST_WRITABLE : 0);
   }
   bool closed() const noexcept { return (revents & POLLNVAL) != 0; }
-  // Ready for one of these, or with something to tell that nobody asks for: an error, an end.
+  // Ready for one of these, or in a state that is reported without being requested, such as an error or a hangup.
   bool meets(std::uint32_t wanted) const noexcept { return (revents & (events_of(wanted) | ~(POLLIN | POLLOUT))) != 0; }
 };
 
@@ -173,20 +172,21 @@ class Execution {
   void wake() const noexcept { services().wake(waker_); }
   bool stop_requested() const noexcept { return services().stop_requested(exec_) != 0; }
 
-  // Whether the task has asked about the stop, and so ends by itself.
+  // True if the task has asked about the stop, and so ends by itself.
   bool stop_asked() const noexcept { return stop_asked_.load(std::memory_order_relaxed); }
   void ask_about_stop() noexcept { stop_asked_.store(true, std::memory_order_relaxed); }
 
-  // The execution ends with this poll, wherever its coroutines stand.
+  // Makes the execution end with this poll, wherever its coroutines are suspended.
   void end(std::int32_t status) noexcept { status_ = status; }
   bool ended() const noexcept { return status_ != TASKHOST_PENDING; }
   std::int32_t status() const noexcept { return status_; }
 
-  // Most services are for polls only (rule 4.2), not for destructors at the drop.
+  // Most services may be called in polls only (rule 4.2), not in destructors during the drop.
   void set_polled(bool polled) noexcept { polled_ = polled; }
   bool polled() const noexcept { return polled_; }
 
-  // A list sorted by time; equal ones in the order they came. From the end, since a new one is mostly the latest.
+  // The list is sorted by time, equal times in order of insertion. Searches from the end, since a new time is usually
+  // the latest.
   void wait_for_time(TimeNode& node, Strand& strand) noexcept {
     Links* before = times_.previous();
     while (before != &times_ && static_cast<TimeNode*>(before)->time > node.time) before = before->previous();
@@ -194,7 +194,7 @@ class Execution {
   }
   void wait_for_stop(Node& node, Strand& strand) noexcept { node.link(strand, *stops_.previous()); }
   void wait_for_wake(Node& node, Strand& strand) noexcept { node.link(strand, *wakes_.previous()); }
-  // False if the host can't wait for it.
+  // False if the host cannot wait for the descriptor.
   bool wait_for_descriptor(DescriptorNode& node, Strand& strand) noexcept {
     node.link(strand, *descriptors_.previous());
     if (ask(node.descriptor, node.interests)) return true;
@@ -202,7 +202,7 @@ class Execution {
     return false;
   }
 
-  // Forgets a descriptor, and asks for what others still wait for.
+  // Cancels the wait for a descriptor, and requests the interests that other nodes still wait for.
   void ask_anew(int descriptor) noexcept {
     ask(descriptor, 0);
     std::uint32_t wanted = 0;
@@ -213,11 +213,11 @@ class Execution {
     if (wanted != 0) ask(descriptor, wanted);
   }
 
-  // At the beginning of a poll: marks what has come. Runs nothing of the task.
+  // At the beginning of a poll: marks the strands whose waits are over. Runs no code of the task.
   void fire() noexcept {
     if (!times_.alone()) {
       const std::uint64_t now = this->now();
-      if (armed_ <= now) armed_ = TASKHOST_NEVER;  // the host's timer is over: the same time would have to be set again
+      if (armed_ <= now) armed_ = TASKHOST_NEVER;  // the host's timer has fired: even the same time must be set again
       while (earliest() <= now) static_cast<Node*>(times_.next())->fire();
     }
     if (!stops_.alone() && stop_requested()) fire_all(stops_);
@@ -225,7 +225,7 @@ class Execution {
     if (!descriptors_.alone()) fire_descriptors();
   }
 
-  // At the end of a poll that is pending: the host's one timer is set to the earliest of ours.
+  // At the end of a pending poll: sets the host's one timer to the earliest time.
   void arm() noexcept {
     if (std::exchange(armed_, earliest()) != earliest()) services().wake_at(exec_, earliest());
   }
@@ -244,8 +244,8 @@ class Execution {
     while (!list.alone()) static_cast<Node*>(list.next())->fire();
   }
 
-  // The host does not tell which descriptor is ready, so this looks at all. A wait of the host's is good for one wake,
-  // and whoever used it up may not have been who waits now: so the host is asked again for the others.
+  // The host does not report which descriptor is ready, so this checks all of them. A wait of the host is good for one
+  // wake, which may have been used up for another node: so the waits of the remaining nodes are requested again.
   void fire_descriptors() noexcept {
     Look looks[descriptor_limit];
     std::size_t count = 0;

@@ -1,5 +1,5 @@
-// taskhost/sdk/coroutine/frame.hpp: where a coroutine's frame lies, and how it is resumed. A part of
-// taskhost/sdk/coroutine.hpp, which is what to include; all of this is detail.
+// taskhost/sdk/coroutine/frame.hpp: where a coroutine's frame is stored, and how it is resumed. All of this is an
+// implementation detail of taskhost/sdk/coroutine.hpp.
 #ifndef TASKHOST_SDK_COROUTINE_FRAME_HPP
 #define TASKHOST_SDK_COROUTINE_FRAME_HPP
 
@@ -11,13 +11,13 @@
 
 namespace taskhost::sdk::detail {
 
-// Before each frame.
+// Precedes each frame.
 struct alignas(std::max_align_t) FrameHeader {
   void* frame;
   bool on_heap;
 };
 
-// Memory for one frame in an execution's state. While a start calls the coroutine, the thread knows it.
+// Memory for one frame in an execution's state. A thread-local points to it while start calls the coroutine.
 struct FrameMemory {
   std::byte* place;
   std::size_t size;           // with the header
@@ -39,10 +39,10 @@ inline void delete_frame(void* frame) noexcept {
   if (header->on_heap) ::operator delete(header);
 }
 
-// A suspended coroutine: what std::coroutine_handle<> is, but right for g++ 12 too. Where a body has a co_await in the
-// condition of an if, a while or a switch, and declares nothing at all, that compiler puts a variable for it before the
-// frame's functions, which ought to be first. What it makes of a handle from the promise then points behind the frame's
-// beginning, where the functions are, but these expect the beginning. So this keeps both, and nothing else in the SDK
+// A suspended coroutine: like std::coroutine_handle<>, but also correct with g++ 12. If a body has a co_await in the
+// condition of an if, a while or a switch, and declares no variables, that compiler places a variable of its own before
+// the frame's functions, which ought to come first. The address that it computes from a promise is then that of the
+// functions, while these expect the beginning of the frame. So this keeps both addresses, and nothing else in the SDK
 // asks a handle for its promise or whether it is done.
 class Coroutine {
  public:

@@ -1,8 +1,7 @@
-// taskhost/sdk/coroutine/waits.hpp: what a coroutine can wait for. A part of taskhost/sdk/coroutine.hpp, which is what
-// to include.
+// taskhost/sdk/coroutine/waits.hpp: what a coroutine can wait for. Include taskhost/sdk/coroutine.hpp instead.
 //
-// Each function returns an object to be awaited. Nothing happens before the co_await, or before the combinator that the
-// object was given to is awaited: a sleep counts from there. An object may be awaited again.
+// Each function returns an object to be awaited. Nothing happens before it, or the combinator that contains it, is
+// awaited: a sleep counts from there. An object may be awaited again.
 #ifndef TASKHOST_SDK_COROUTINE_WAITS_HPP
 #define TASKHOST_SDK_COROUTINE_WAITS_HPP
 
@@ -19,12 +18,12 @@ namespace taskhost::sdk {
 
 namespace detail {
 
-// What may be awaited in a task. Strands and combinators ask of each:
-//   bool begin(Strand&)   starts to wait in this strand; true if it is over at once
-//   bool poll()           the strand was marked: is it over?
-//   T take()              the result, once; may throw
-//   bool failed()         take() would throw
-//   void cancel()         waits no longer; after take() there is nothing left to cancel
+// Base class of everything that can be awaited in a task. Strands and combinators require these functions:
+//   bool begin(Strand&)   starts to wait in this strand; true if the wait is over at once
+//   bool poll()           called after the strand was marked; true if the wait is over
+//   T take()              returns the result, once; may throw
+//   bool failed()         true if take() would throw
+//   void cancel()         ends the wait; after take() there is nothing left to cancel
 struct Waiting {
   static bool failed() noexcept { return false; }
 };
@@ -156,7 +155,7 @@ class [[nodiscard]] Ready : public Waiting {
     throw Failure("can't wait for descriptor " + std::to_string(node_.descriptor) + ": " + problem_);
   }
   bool failed() const noexcept { return problem_ != nullptr; }
-  // The host must have forgotten the descriptor before it is closed. It has, when an execution is dropped.
+  // The host's wait must be cancelled before the descriptor is closed. During a drop the host has already done that.
   void cancel() noexcept {
     if (node_.alone()) return;
     node_.unlink();
@@ -174,36 +173,36 @@ class [[nodiscard]] Ready : public Waiting {
 
 }  // namespace detail
 
-// So long from the co_await, never less. Longer than the clock's range is for ever; 0 lets the thread's other tasks
-// have a turn.
+// Waits for `delay` from the co_await, never less. A delay beyond the clock's range never ends; 0 lets the thread's
+// other tasks have a turn.
 template <class Rep, class Period>
 detail::Sleep sleep(std::chrono::duration<Rep, Period> delay) noexcept {
   return detail::Sleep(detail::saturated(delay));
 }
 
-// Until a time of the host's clock (Context::now()), never before. `never` is for ever.
+// Waits until a time of the host's clock (Context::now()), never less. `never` waits for ever.
 inline detail::SleepUntil sleep_until(Time time) noexcept { return detail::SleepUntil(time); }
 
-// Until the host asks this execution to end; over at once if it has. Who asks about the stop, here or with
-// Context::stop_requested(), ends by itself: from then on the execution is not dropped at a co_await when the host
-// asks, but has its stop_timeout to end, with any waits that it needs.
+// Waits until the host asks this execution to end; over at once if it already has. An execution that asks about the
+// stop, here or with Context::stop_requested(), ends by itself: from then on it is not dropped at a co_await when the
+// host asks it to end, but has its stop_timeout to do so, and may still wait for things.
 inline detail::Stopped stopped() noexcept { return {}; }
 
-// Until the descriptor can be read or written without blocking, was closed by the other side, or has an error to tell.
-// Somebody else may be faster, so have it in non-blocking mode. Up to 64 descriptors at a time, each for any number of
-// waits. Throws a Failure for one that is closed or that can't be waited for.
+// Waits until the descriptor can be read or written without blocking, was closed by the peer, or has an error. Another
+// reader or writer may be faster, so use non-blocking mode. Up to 64 descriptors at a time, with any number of waits
+// for each. Throws a Failure for a descriptor that is closed or cannot be waited for.
 inline detail::Ready readable(int descriptor) noexcept { return {descriptor, TASKHOST_READABLE}; }
 inline detail::Ready writable(int descriptor) noexcept { return {descriptor, TASKHOST_WRITABLE}; }
 
-// Until the thread's other tasks have had their turn.
+// Waits until the thread's other tasks have had their turn.
 inline detail::Woken yield() noexcept { return detail::Woken(true); }
 
-// Until the execution is woken: by its waker (Context::waker(), for other threads and callbacks), and perhaps by
-// something else. So look whether there is something to do, before as well as after.
+// Waits until the execution is woken: by its waker (Context::waker(), for other threads and callbacks), or by something
+// else. So check whether there is something to do, before as well as after.
 inline detail::Woken woken() noexcept { return detail::Woken(false); }
 
-// Until a condition holds. It is looked at now and then after each wake, so whoever makes it true wakes the execution
-// after that. What it throws comes out of the co_await.
+// Waits until a condition holds. It is checked at once and after each wake, so whoever makes it true must then wake the
+// execution. The co_await throws what the condition throws.
 template <class Condition>
 detail::Until<std::remove_cvref_t<Condition>> until(Condition&& condition) {
   static_assert(std::is_invocable_r_v<bool, std::remove_cvref_t<Condition>&>,
