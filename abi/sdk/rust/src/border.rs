@@ -1,5 +1,5 @@
-//! The border to the host: the functions of one execution. Nothing gets out of them but a return value; a panic becomes
-//! PANIC with its text.
+//! The border to the host: the functions that it calls for an execution. No panic leaves them; it becomes the return
+//! value PANIC, with its text.
 
 use core::any::Any;
 use core::convert::Infallible;
@@ -25,7 +25,7 @@ compile_error!(
     "taskhost: with panic = \"abort\" a panic would end the host with all its tasks; leave it at \"unwind\""
 );
 
-/// What a task's function may return: nothing, or a `Result` whose error can be displayed.
+/// The return type of a task's function: nothing, or a `Result` whose error can be displayed.
 pub trait Outcome {
     #[doc(hidden)]
     type Error: Display;
@@ -61,9 +61,9 @@ impl<E: Display> Outcome for Result<Infallible, E> {
     }
 }
 
-/// A function that can be an async task: `async fn()` or `async fn(Context)`, or what else makes a future. `plugin!`
-/// asks besides that the future is `Send`, since the host may poll it on another thread next time, and that its result
-/// is an [`Outcome`].
+/// A function that can be an async task: `async fn()` or `async fn(Context)`, or any other function that returns a
+/// future. `plugin!` also requires that the future is `Send`, since the host may poll it on another thread next time,
+/// and that its result is an [`Outcome`].
 pub trait AsyncTask<Arguments>: Copy + 'static {
     #[doc(hidden)]
     type Future: Future + 'static;
@@ -123,13 +123,13 @@ where
     }
 }
 
-/// A task's function out of nothing: it has no size, so there is nothing that it could have to be.
+/// Conjures up a task's function: it is a zero-sized type, so no bytes are needed.
 ///
 /// # Safety
-/// There is, or was, a value of type F; `plugin!` had one in its hands when it took the functions below.
+/// There is, or was, a value of type F; `plugin!` had one when it instantiated the functions below.
 unsafe fn function<F: Copy>() -> F {
     debug_assert!(mem::size_of::<F>() == 0, "plugin! has seen to it");
-    // SAFETY: a value without size is no bytes; it may be copied, and the caller knows that one may exist.
+    // SAFETY: a zero-sized value has no bytes; it may be copied, and the caller ensures that one may exist.
     unsafe { ptr::NonNull::<F>::dangling().as_ptr().read() }
 }
 
@@ -151,7 +151,7 @@ where
     pub(crate) const ALIGN: usize = mem::align_of::<State<F::Future>>();
 
     /// # Safety
-    /// As the host calls start: SIZE bytes, aligned, for this execution only.
+    /// Called as the host calls start: with SIZE bytes, aligned, for this execution only.
     pub(crate) unsafe extern "C" fn start(state: *mut c_void, exec: *const ffi::Exec) -> i32 {
         let state = state.cast::<State<F::Future>>();
         hook_panics();
@@ -161,8 +161,8 @@ where
             // SAFETY: this is start.
             Err(text) => return unsafe { fail(exec, text) },
         };
-        // SAFETY: the memory is the host's for this execution, and has nothing to drop yet. From here on the execution
-        // does not move. It is shared: nothing makes an exclusive reference to it.
+        // SAFETY: the host provides the memory for this execution, and it holds nothing that must be dropped. From here
+        // on the execution does not move. It is shared: nothing creates an exclusive reference to it.
         let execution = unsafe {
             ptr::addr_of_mut!((*state).execution).write(execution);
             &(*state).execution
@@ -177,14 +177,14 @@ where
     }
 
     /// # Safety
-    /// As the host calls poll: after a start that returned OK, before the end.
+    /// Called as the host calls poll: after a start that returned OK, before the end.
     pub(crate) unsafe extern "C" fn poll(state: *mut c_void, _: *const ffi::Exec) -> i32 {
         let state = state.cast::<State<F::Future>>();
         // SAFETY: start has written it, and drop has not been called.
         let execution = unsafe { &(*state).execution };
         guarded(execution, Function::Poll, |call| {
             if !call.prepare_poll() {
-                return ffi::OK; // the host asks for the end; its drop follows
+                return ffi::OK; // the host asks it to end; drop follows
             }
             // SAFETY: in place since start, until drop; no other function of the execution is called meanwhile.
             let future = unsafe { Pin::new_unchecked(&mut *ptr::addr_of_mut!((*state).future).cast::<F::Future>()) };
@@ -200,7 +200,7 @@ where
     }
 
     /// # Safety
-    /// As the host calls drop: once, after a start that returned OK.
+    /// Called as the host calls drop: once, after a start that returned OK.
     pub(crate) unsafe extern "C" fn drop(state: *mut c_void) {
         let state = state.cast::<State<F::Future>>();
         // SAFETY: start has written it.
@@ -219,7 +219,7 @@ pub(crate) struct Blocking<A, F>(PhantomData<(A, F)>);
 
 impl<A, F: BlockingTask<A>> Blocking<A, F> {
     /// # Safety
-    /// As the host calls run.
+    /// Called as the host calls run.
     pub(crate) unsafe extern "C" fn run(_: *mut c_void, exec: *const ffi::Exec) -> i32 {
         hook_panics();
         // SAFETY: valid until drop, so longer than this function; this is run.
@@ -249,7 +249,7 @@ unsafe fn report<O: Outcome>(call: &Call<'_>, outcome: O) -> i32 {
         Ok(()) => ffi::OK,
         Err(error) => {
             let mut text = Text::new();
-            // The alternate form: some errors tell their causes in it.
+            // In the alternate form some errors include their causes.
             let _ = write!(text, "{:#}", error);
             if config::host_has_said(call, text.as_str()) {
                 return ffi::ERROR;
@@ -260,7 +260,7 @@ unsafe fn report<O: Outcome>(call: &Call<'_>, outcome: O) -> i32 {
     }
 }
 
-/// Calls into the task, with the thread's note set, and no panic gets out.
+/// Calls into the task, with the thread's current call set, and lets no panic out.
 fn guarded(execution: &Execution, function: Function, work: impl FnOnce(&Call<'_>) -> i32) -> i32 {
     let call = Call::new(execution, function);
     let result = {
@@ -272,7 +272,7 @@ fn guarded(execution: &Execution, function: Function, work: impl FnOnce(&Call<'_
         Err(payload) => {
             let mut text = Text::new();
             let _ = write_panic(&mut text, payload.as_ref(), call.panic_place.take());
-            // A payload may panic when it is dropped; what it panics with then is left where it is.
+            // A payload may panic when it is dropped; the payload of that panic is leaked.
             if let Err(another) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
                 mem::forget(another);
             }
@@ -307,9 +307,9 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// A panic inside a task is told by the outcome, with its place; stderr belongs to the host. So the hook that prints it
-/// is passed over for panics inside our calls, but not for those of other threads, nor where RUST_BACKTRACE asks for
-/// more than the outcome can hold. The hook is the plugin's own: a cdylib has a standard library to itself.
+/// A panic inside a task is reported by the outcome, with its location; stderr belongs to the host. So the hook that
+/// prints panics is skipped for those inside our calls, but not on other threads, nor if RUST_BACKTRACE asks for more
+/// than the outcome can hold. The hook is the plugin's own: each cdylib has its own copy of the standard library.
 fn hook_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,6 +1,6 @@
-//! Several futures at once inside one execution. Each branch has a waker of its own, and is polled only when that was
-//! used: where the combinator itself is polled with the execution's own waker, which is nearly always. Inside another
-//! combinator's branch, or under a waker that is not ours, each poll polls all branches.
+//! Several futures at once inside one execution. If the combinator is polled with the execution's own waker, which is
+//! nearly always so, each branch has its own waker and is polled only when that was used. Inside another combinator's
+//! branch, or under a waker that is not ours, each poll polls all branches.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -27,9 +27,9 @@ impl<F: Future> Branch<F> {
         Branch { state: State::Running(future), waker: None }
     }
 
-    /// True once it is done.
+    /// Returns true once it is done.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> bool {
-        // SAFETY: the future is moved nowhere; it is replaced in place, which drops it there.
+        // SAFETY: the future is not moved; it is replaced in place, which drops it there.
         let this = unsafe { self.get_unchecked_mut() };
         let future = match &mut this.state {
             // SAFETY: pinned with the branch.
@@ -51,7 +51,7 @@ impl<F: Future> Branch<F> {
     }
 
     fn take(self: Pin<&mut Self>) -> F::Output {
-        // SAFETY: only a Done is moved out of, and an output is not pinned.
+        // SAFETY: only the output of a Done is moved out, and outputs are not pinned.
         let this = unsafe { self.get_unchecked_mut() };
         match &mut this.state {
             State::Done(_) => match core::mem::replace(&mut this.state, State::Taken) {
@@ -69,13 +69,13 @@ enum Own {
     Woken(waker::Branch),
 }
 
-/// The branch's own waker, if it may have one here.
+/// The branch's own waker, if it can have one here.
 fn own_waker(kept: &mut Option<waker::Branch>, context: &Context<'_>) -> Own {
     current(|call| {
         let execution = match call {
             Some(call) if call.execution.waker().will_wake(context.waker()) => call.execution,
             _ => {
-                *kept = None; // with the next waker of its own it begins anew
+                *kept = None; // it gets a new waker of its own next time
                 return Own::None;
             }
         };
@@ -102,18 +102,18 @@ pub fn join2<A: Future, B: Future>(first: A, second: B) -> Join<(Branch<A>, Bran
     Join((Branch::new(first), Branch::new(second)))
 }
 
-/// Waits for whichever comes first, and drops the other. If both have come, the first argument wins.
+/// Waits for whichever is done first, and drops the other. If both are ready, the first argument wins.
 pub fn select2<A: Future, B: Future>(first: A, second: B) -> Select2<A, B> {
     Select2 { first: Branch::new(first), second: Branch::new(second) }
 }
 
-/// As [`select2`], for two futures of one kind of result.
+/// Like [`select2`], for two futures with the same result type.
 pub fn race2<A: Future, B: Future<Output = A::Output>>(first: A, second: B) -> Race<(Branch<A>, Branch<B>)> {
     Race((Branch::new(first), Branch::new(second)))
 }
 
-/// Waits for all of two to eight futures, and gives their results as a tuple: `join!(a, b, c)`. To be used in an async
-/// function; the await is in it.
+/// Waits for all of two to eight futures, and returns their results as a tuple: `join!(a, b, c)`. Use it in an async
+/// function; it includes the await.
 #[macro_export]
 macro_rules! join {
     ($($future:expr),+ $(,)?) => {
@@ -121,8 +121,8 @@ macro_rules! join {
     };
 }
 
-/// Waits for the first of two to eight futures with one kind of result, and drops the others: `race!(a, b, c)`. Of
-/// several that have come, the first in the list wins. The await is in it.
+/// Waits for the first of two to eight futures with the same result type, and drops the others: `race!(a, b, c)`. If
+/// several are ready, the first in the list wins. It includes the await.
 #[macro_export]
 macro_rules! race {
     ($($future:expr),+ $(,)?) => {
@@ -130,22 +130,22 @@ macro_rules! race {
     };
 }
 
-/// Which of two came first: see [`select2`].
+/// Which of two futures was first: see [`select2`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Either<A, B> {
     First(A),
     Second(B),
 }
 
-/// What [`join2`] and `join!` wait for.
+/// The future behind [`join2`] and `join!`.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Join<T>(#[doc(hidden)] pub T);
 
-/// What [`race2`] and `race!` wait for.
+/// The future behind [`race2`] and `race!`.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Race<T>(#[doc(hidden)] pub T);
 
-/// What [`select2`] returns.
+/// The future that [`select2`] returns.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Select2<A: Future, B: Future> {
     first: Branch<A>,

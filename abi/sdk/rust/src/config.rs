@@ -1,5 +1,5 @@
-//! Values of the task's config, read by the host through its extension `taskhost.config`: so each plugin has the same
-//! durations, and says the same of a wrong value or a misspelt key. The Rust side of `taskhost/ext/config.h`.
+//! Values of the task's config, read by the host through its extension `taskhost.config`, so that durations, and the
+//! messages for wrong values and misspelt keys, are the same in every plugin. The bindings of `taskhost/ext/config.h`.
 
 use core::ffi::c_void;
 use core::fmt;
@@ -30,18 +30,18 @@ use crate::ffi;
 /// # taskhost::plugin! { "reader" => reader }
 /// ```
 ///
-/// It holds nothing; like the free functions it acts on the execution that the calling thread is in. Its functions work
-/// in the task's own functions, not in destructors.
+/// It is empty; like the free functions it acts on the execution that the calling thread is in. Its functions work in
+/// the task's own functions, not in destructors.
 #[derive(Clone, Copy, Debug)]
 pub struct Config(());
 
-/// Something in the config will not do, or this host reads no configs. When a task ends with it, by itself or within
-/// another error that shows it, its message is the host's, such as `config: /every: must be a duration such as "250ms",
-/// "10s" or "1.5h"`. Of several the last one's.
+/// Something in the config is wrong, or this host reads no configs. When a task ends with it, even within another error
+/// that displays it, the message is that of the host, such as `config: /every: must be a duration such as "250ms",
+/// "10s" or "1.5h"`. If there were several errors, it is that of the last one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ConfigError(&'static str);
 
-/// What the host has said itself by `fail`; the text is not ours to see.
+/// The host has recorded the text itself with `fail`; we cannot read it.
 const SAID: ConfigError = ConfigError("the config has a wrong value, which the host names");
 const NO_READER: ConfigError = ConfigError("this host reads no configs (extension taskhost.config)");
 
@@ -52,16 +52,16 @@ impl Config {
         with_reader(|_, _| ffi::OK).map(|()| Config(()))
     }
 
-    /// A config whose top level has these keys and no others.
+    /// A config whose top level has no other keys than these.
     ///
     /// # Errors
-    /// It is no object, or has another key; the message names the one that was probably meant.
+    /// It is not an object, or has another key; the message names the one that was probably meant.
     ///
     /// # Panics
-    /// A key has a NUL, as with the pointers of the other functions.
+    /// If a key has a NUL; the other functions panic if the pointer has one.
     pub fn with_keys(keys: &[&str]) -> Result<Config, ConfigError> {
         let keys = c_text(&keys.join(" "));
-        // SAFETY: [execution], as `with_reader` sees to; the text is NUL-terminated.
+        // SAFETY: [execution], which `with_reader` ensures; the text is NUL-terminated.
         with_reader(|reader, exec| unsafe { (reader.keys)(exec, keys.as_ptr()) }).map(|()| Config(()))
     }
 
@@ -74,18 +74,18 @@ impl Config {
         T::read(pointer)
     }
 
-    /// The value, or what stands for it where there is none.
+    /// The value, or a default if there is none.
     ///
     /// # Errors
-    /// As [`get`](Config::get).
+    /// Those of [`get`](Config::get).
     pub fn get_or<T: ConfigValue>(self, pointer: &str, absent: T) -> Result<T, ConfigError> {
         Ok(T::read(pointer)?.unwrap_or(absent))
     }
 
-    /// The value, which has to be there.
+    /// A required value.
     ///
     /// # Errors
-    /// It is not, or is something else.
+    /// It is missing, or of another type.
     pub fn require<T: ConfigValue>(self, pointer: &str) -> Result<T, ConfigError> {
         let name = c_text(pointer);
         // SAFETY: as in `with_keys`.
@@ -93,7 +93,7 @@ impl Config {
         T::read(pointer)?.ok_or(SAID)
     }
 
-    /// A whole number within a range that is narrower than a type.
+    /// A whole number within a range that is narrower than that of a type.
     ///
     /// # Errors
     /// It is something else.
@@ -106,7 +106,7 @@ impl Config {
     }
 }
 
-/// What [`Config::get`] can read.
+/// A type that [`Config::get`] can read.
 pub trait ConfigValue: Sized {
     #[doc(hidden)]
     fn read(pointer: &str) -> Result<Option<Self>, ConfigError>;
@@ -121,7 +121,7 @@ impl ConfigValue for String {
         if text.is_null() {
             return Ok(None);
         }
-        // SAFETY: the host's until drop returns, of this size.
+        // SAFETY: owned by the host, valid until drop returns, and of this size.
         let bytes = unsafe { core::slice::from_raw_parts(text.cast::<u8>(), size) };
         Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
     }
@@ -158,9 +158,9 @@ macro_rules! integers {
         $(impl ConfigValue for $integer {
             fn read(pointer: &str) -> Result<Option<$integer>, ConfigError> {
                 let least = i64::try_from(<$integer>::MIN).unwrap_or(i64::MIN);
-                let most = i64::try_from(<$integer>::MAX).unwrap_or(i64::MAX); // a u64's upper half can't be written
+                let most = i64::try_from(<$integer>::MAX).unwrap_or(i64::MAX); // a u64's upper half cannot be written
                 let read = Config(()).integer(pointer, least..=most)?;
-                Ok(read.and_then(|value| <$integer>::try_from(value).ok())) // it does fit: the host has looked
+                Ok(read.and_then(|value| <$integer>::try_from(value).ok())) // it fits: the host has checked that
             }
         })*
     };
@@ -177,7 +177,7 @@ impl<T: ConfigValue> ConfigValue for Vec<T> {
     }
 }
 
-/// The host leaves an absent value as it was; what is still as it was after the second question is absent.
+/// The host leaves the variable as it is if there is no value; if it keeps a second initial value too, there is none.
 fn ask<T: Copy + PartialEq>(
     first: T,
     second: T,
@@ -219,7 +219,7 @@ fn c_text(text: &str) -> CString {
     CString::new(text).unwrap_or_else(|_| panic!("taskhost::Config: {:?} has a NUL", text))
 }
 
-/// Does this text of an error show one that the host has the message of?
+/// True if this error text contains that of an error whose message the host has.
 pub(crate) fn host_has_said(call: &Call<'_>, text: &str) -> bool {
     call.execution.config_has_failed() && text.contains(SAID.0)
 }

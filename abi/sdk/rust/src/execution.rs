@@ -1,5 +1,5 @@
-//! What the SDK keeps for one execution, beside its future, in the host's memory; and the thread's note of which
-//! execution it is in, which the free functions look at.
+//! What the SDK keeps for one execution in the host's memory, in addition to its future; and the thread-local record of
+//! the execution that a thread is in, which the free functions use.
 
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
@@ -20,10 +20,10 @@ pub(crate) struct Execution {
     pub(crate) waits: Waits,
 }
 
-/// So many waits for descriptors may be over at once before a poll ends all the same.
+/// A poll ends after this many waits for descriptors that were over at once.
 const READY_AT_ONCE: u32 = 64;
 
-/// Which of its functions the execution is in.
+/// The function that the execution is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Function {
     Start,
@@ -36,11 +36,12 @@ pub(crate) enum Function {
 pub(crate) struct Call<'a> {
     pub(crate) execution: &'a Execution,
     pub(crate) function: Function,
-    /// Between the look at timers, descriptors and the stop, and the poll of the task: wakes need not reach the host.
+    /// True while timers, descriptors and the stop are checked, before the task is polled: wakes need not reach the
+    /// host.
     about_to_poll: Cell<bool>,
-    /// Waits for descriptors that were over at once.
+    /// Number of waits for descriptors that were over at once.
     ready_at_once: Cell<u32>,
-    /// Where a panic came from, noted by the panic hook.
+    /// The location of a panic, set by the panic hook.
     pub(crate) panic_place: Cell<Option<String>>,
 }
 
@@ -76,15 +77,16 @@ impl<'a> Call<'a> {
         Entered { _call: self, before: CURRENT.with(|current| current.replace(this)) }
     }
 
-    /// Has this poll been going on for so long, with descriptors that are always ready, that the thread's other tasks
-    /// should have a turn?
+    /// True if this poll has gone on for so long, with descriptors that are always ready, that the thread's other tasks
+    /// should have a turn.
     pub(crate) fn should_pause(&self) -> bool {
         let before = self.ready_at_once.get();
         self.ready_at_once.set(before + 1);
         before >= READY_AT_ONCE
     }
 
-    /// Lets what is due wake its branch. False if the host asks for the end and the task leaves that to the SDK.
+    /// Wakes the branches whose waits are over. False if the host asks the execution to end and the task leaves that to
+    /// the SDK.
     pub(crate) fn prepare_poll(&self) -> bool {
         let execution = self.execution;
         let stop = execution.stop_requested();
@@ -101,12 +103,12 @@ impl<'a> Call<'a> {
 /// The call that this thread is in, if any.
 pub(crate) fn current<R>(look: impl FnOnce(Option<&Call<'_>>) -> R) -> R {
     let call = CURRENT.try_with(Cell::get).unwrap_or(core::ptr::null());
-    // SAFETY: not NULL only between `enter` and the drop of `Entered`, which borrows the call all that time; and the
-    // thread that looks is the one that entered.
+    // SAFETY: not NULL only between `enter` and the drop of `Entered`, which borrows the call for that time; and the
+    // reading thread is the one that entered.
     look(unsafe { call.as_ref() })
 }
 
-/// The call that this thread is in; a panic that names the culprit if there is none.
+/// The call that this thread is in. Panics if there is none, naming the function that needs it.
 pub(crate) fn expect_current<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -> R {
     current(|call| match call {
         Some(call) => look(call),
@@ -114,7 +116,7 @@ pub(crate) fn expect_current<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -
     })
 }
 
-/// The same, and it must be a poll, so that there is somebody who sleeps and wakes for the task.
+/// The same, but the call must be a poll, since waiting works only there.
 pub(crate) fn expect_poll<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -> R {
     expect_current(what, |call| match call.function {
         Function::Poll => look(call),
@@ -128,7 +130,7 @@ pub(crate) fn is_about_to_poll(value: ffi::WakerValue) -> bool {
 }
 
 impl Execution {
-    /// Fails where wakers of too many different hosts are about.
+    /// Fails if wakers of too many different hosts exist.
     ///
     /// # Safety
     /// `exec` is valid until the result is dropped, and this is its start, poll or run.
@@ -165,12 +167,12 @@ impl Execution {
         self.host
     }
 
-    /// Its root waker. Nothing to give back, so it need not be dropped.
+    /// Its root waker. It owns nothing, so it need not be dropped.
     pub(crate) fn waker(&self) -> ManuallyDrop<Waker> {
         ManuallyDrop::new(self.host.waker(self.value, 0))
     }
 
-    /// Numbers go round: two branches of one number cost each other a needless poll.
+    /// Numbers wrap around: two branches with the same number cost each other a needless poll.
     pub(crate) fn new_branch_number(&self) -> u8 {
         let number = self.next_branch.get() % BRANCHES + 1;
         self.next_branch.set(number);
@@ -187,12 +189,12 @@ impl Execution {
         unsafe { (self.services().stop_requested)(self.exec) != 0 }
     }
 
-    /// From now on the task ends by itself when the host asks.
+    /// From now on the task ends by itself when the host asks it to.
     pub(crate) fn mind_stop(&self) {
         self.minds_stop.set(true);
     }
 
-    /// The host has been told why this execution may be about to fail, by the reader of configs.
+    /// The config reader has told the host why this execution may be about to fail.
     pub(crate) fn note_config_failure(&self) {
         self.config_has_failed.set(true);
     }
@@ -201,14 +203,14 @@ impl Execution {
         self.config_has_failed.get()
     }
 
-    /// The host's timer is over, if its time has come: the same time would have to be asked for again.
+    /// Notes that the host's timer has fired, if its time has come: even the same time must be set again.
     pub(crate) fn note_time(&self, now: u64) {
         if self.armed.get() <= now {
             self.armed.set(ffi::NEVER);
         }
     }
 
-    /// After a poll that is pending: the host's one timer is set to the earliest of ours.
+    /// After a pending poll: sets the host's one timer to the earliest time.
     pub(crate) fn arm(&self) {
         let earliest = self.waits.earliest();
         if self.armed.replace(earliest) != earliest {

@@ -1,5 +1,5 @@
-//! `taskhost/plugin.h` and `taskhost/ext/config.h`, field by field. The comments there are the contract; nothing is
-//! said twice here.
+//! `taskhost/plugin.h` and `taskhost/ext/config.h`, field by field. The comments there are the contract, and are not
+//! repeated here.
 //!
 //! A function pointer of [`Services`] is always there (rule 4.8); those of [`Factory`] may be absent.
 
@@ -29,10 +29,10 @@ pub const WAIT_TIME: u32 = 4;
 
 pub const NEVER: u64 = u64::MAX;
 
-/// `taskhost_waker`: a value; 0 is never one.
+/// `taskhost_waker`: a value; 0 is never a waker.
 pub type WakerValue = u64;
 
-/// `taskhost_exec`: the host's, valid from the call of start until drop returns (rule 4.1).
+/// `taskhost_exec`: owned by the host, valid from the call of start until drop returns (rule 4.1).
 #[repr(C)]
 pub struct Exec {
     pub services: *const Services,
@@ -61,7 +61,7 @@ pub struct Services {
     pub extension: unsafe extern "C" fn(exec: *const Exec, id: *const c_char, revision: u32) -> *const c_void,
 }
 
-/// `taskhost_factory`: the recipe of one kind of task.
+/// `taskhost_factory`: the recipe for one kind of task.
 #[repr(C)]
 pub struct Factory {
     pub struct_size: u32,
@@ -104,8 +104,8 @@ pub struct ConfigReader {
     pub count: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut usize) -> i32,
 }
 
-// What a C compiler makes of the header, on any target: two 32-bit numbers in front, then words. tests/layout.rs
-// compares names and order with the header, and each offset with what follows from it.
+// The layout that a C compiler gives these structs, on any target: two 32-bit numbers first, then words.
+// tests/layout.rs compares names and order with the header, and checks each offset.
 const _: () = {
     const WORD: usize = core::mem::size_of::<usize>();
     assert!(core::mem::size_of::<Exec>() == WORD);

@@ -29,7 +29,7 @@ pub use services::{
 pub use stop::{stop_requested, stopped, Stopped};
 pub use time::{now, sleep, sleep_until, timeout, yield_now, Elapsed, Sleep, Time, YieldNow};
 
-/// For `plugin!`.
+/// Used by `plugin!`.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::plugin::{blocking, check_names, polled, Factory, Texts};

@@ -8,7 +8,7 @@ use std::os::raw::c_char;
 use crate::border::{AsyncTask, Blocking, BlockingTask, Outcome, Polled};
 use crate::ffi;
 
-/// Makes the library a plugin. Once in a crate, with one entry for each kind of task that it offers:
+/// Makes the library a plugin. Use it once in a crate, with one entry for each kind of task that it provides:
 ///
 /// ```
 /// # async fn greeter() {}
@@ -22,13 +22,12 @@ use crate::ffi;
 /// }
 /// ```
 ///
-/// - The name is what the manifest calls it. An empty one, one with control characters, or one given twice, does not
-///   compile.
+/// - First the name that the manifest uses. One that is empty, has control characters or is repeated does not compile.
 /// - Then the function's path: an `async fn()` or `async fn(Context)`, or after `blocking` an ordinary function, which
 ///   gets a thread of its own. It returns nothing, or `Result<(), E>` with any `E: Display`.
 /// - The first line of a doc comment is the description that `taskhost inspect` shows. The version is the crate's.
 ///
-/// What does not fit does not compile. A future that can't change threads:
+/// Wrong functions do not compile. A future that cannot change threads:
 ///
 /// ```compile_fail
 /// async fn f() {
@@ -39,7 +38,7 @@ use crate::ffi;
 /// taskhost::plugin! { "f" => f }
 /// ```
 ///
-/// A result that is none; a name given twice; a function that needs more than nothing to be called:
+/// An unsuitable return type; a repeated name; a function that is a value with a size:
 ///
 /// ```compile_fail
 /// async fn f() -> i32 { 1 }
@@ -89,12 +88,12 @@ macro_rules! plugin {
     };
 }
 
-/// A factory that stays where it is.
+/// A factory in static memory.
 #[doc(hidden)]
 #[repr(transparent)]
 pub struct Factory(ffi::Factory);
 
-// SAFETY: it is never changed, and its pointers lead to what is never changed.
+// SAFETY: neither it nor what its pointers refer to is ever changed.
 unsafe impl Sync for Factory {}
 
 impl Factory {
@@ -103,7 +102,7 @@ impl Factory {
     }
 }
 
-/// What people see of a factory, NUL-terminated.
+/// The texts of a factory, NUL-terminated.
 #[doc(hidden)]
 pub struct Texts {
     name: [u8; 129],   // rule 2.3

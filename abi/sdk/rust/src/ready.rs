@@ -1,5 +1,5 @@
-//! Waiting for file descriptors. The host tells that something woke the execution, not what; so a poll looks with
-//! poll(2), once for all descriptors that are waited for, and wakes the branches whose descriptor is ready.
+//! Waiting for file descriptors. The host does not report what woke the execution, so each poll calls poll(2) once for
+//! all descriptors that are waited for, and wakes the branches whose descriptor is ready.
 
 #[cfg(not(unix))]
 pub(crate) fn fire(_: &crate::execution::Execution) {}
@@ -21,7 +21,7 @@ mod unix {
     use crate::ffi;
     use crate::waits::{Node, What};
 
-    /// What to wait for.
+    /// The condition to wait for.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum Interest {
         Readable,
@@ -40,11 +40,11 @@ mod unix {
         }
     }
 
-    /// Waits until a descriptor is ready, has been closed by the other side, or has an error to tell. One that is
-    /// always ready (a regular file) is ready at once. At most 64 descriptors at a time, each for any number of waits.
+    /// Waits until a descriptor is ready, has been closed by the peer, or has an error. One that is always ready (a
+    /// regular file) is ready at once. At most 64 descriptors at a time, with any number of waits for each.
     ///
-    /// Somebody else may read first, so the descriptor should be in non-blocking mode. A task that finds its
-    /// descriptors ready at once again and again, lets the thread's other tasks have a turn after 64 times.
+    /// Another reader may be faster, so the descriptor should be in non-blocking mode. A task whose descriptors are
+    /// ready at once 64 times in a row lets the thread's other tasks have a turn.
     ///
     /// # Errors
     /// The descriptor is closed, or there are too many.
@@ -56,17 +56,17 @@ mod unix {
         Ready { node: Node::new(what), _open: PhantomData }
     }
 
-    /// [`ready`], to be read.
+    /// [`ready`] for reading.
     pub fn readable<D: AsRawFd>(descriptor: &D) -> Ready<'_> {
         ready(descriptor, Interest::Readable)
     }
 
-    /// [`ready`], to be written.
+    /// [`ready`] for writing.
     pub fn writable<D: AsRawFd>(descriptor: &D) -> Ready<'_> {
         ready(descriptor, Interest::Writable)
     }
 
-    /// What [`ready`], [`readable`] and [`writable`] return. It borrows the descriptor, which stays open meanwhile.
+    /// The future that [`ready`], [`readable`] and [`writable`] return. It borrows the descriptor, which keeps it open.
     #[must_use = "a future does nothing unless it is awaited"]
     pub struct Ready<'a> {
         node: Node,
@@ -120,7 +120,7 @@ mod unix {
         }
     }
 
-    /// The host must have forgotten the descriptor before it is closed. It has, when an execution is dropped.
+    /// The host's wait must be cancelled before the descriptor is closed. During a drop the host has already done that.
     impl Drop for Ready<'_> {
         fn drop(&mut self) {
             if !self.node.unlink() {
@@ -140,7 +140,7 @@ mod unix {
         unsafe { (execution.services().wake_on_fd)(execution.exec(), fd, interests) == ffi::OK }
     }
 
-    /// Forgets the descriptor, and asks for what others still wait for.
+    /// Cancels the wait for the descriptor, and requests the interests that other nodes still wait for.
     fn ask_anew(execution: &Execution, fd: RawFd) {
         ask(execution, fd, 0);
         let mut wanted = 0;
@@ -155,8 +155,8 @@ mod unix {
 
     const LIMIT: usize = 64; // the host's
 
-    /// Wakes who waits for a descriptor that is ready. A wait of the host's is good for one wake, and whoever woke it
-    /// may not have been who waits now: so the host is asked again for the others.
+    /// Wakes the waits whose descriptor is ready. A wait of the host is good for one wake, which may have been used up
+    /// for another node: so the waits of the remaining nodes are requested again.
     pub(crate) fn fire(owner: &Execution) {
         let mut looks = [Look::new(-1, 0); LIMIT];
         let mut count = 0;
@@ -213,9 +213,9 @@ mod unix {
         fn poll(looks: *mut Look, count: Count, timeout_ms: c_int) -> c_int; // the standard library links it
     }
 
-    /// False if it failed.
+    /// Returns false if poll(2) failed.
     fn look_at(looks: &mut [Look]) -> bool {
-        // SAFETY: as many as said, in memory of ours. It does not wait.
+        // SAFETY: the count is right, and the memory is ours. The call does not wait.
         unsafe { poll(looks.as_mut_ptr(), looks.len() as Count, 0) >= 0 }
     }
 
@@ -240,7 +240,8 @@ mod unix {
             self.revents & POLLNVAL != 0
         }
 
-        /// Ready for one of these, or with something to tell that nobody asks for: an error, an end.
+        /// Ready for one of these, or in a state that is reported without being requested, such as an error or a
+        /// hangup.
         fn meets(&self, interests: u32) -> bool {
             self.revents & (Look::new(self.fd, interests).events | !(POLLIN | POLLOUT)) != 0
         }

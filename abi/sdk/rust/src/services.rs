@@ -11,7 +11,7 @@ use crate::ffi;
 use crate::text::Text;
 use crate::time::{now, Time};
 
-/// How much a line of the log matters.
+/// The level of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Level {
     Trace,
@@ -37,7 +37,7 @@ impl Level {
 /// siblings take a format instead.
 ///
 /// # Panics
-/// Outside a task, as all functions here.
+/// Outside a task, like all functions here.
 pub fn log(level: Level, text: impl Display) {
     expect_current("taskhost::log()", |call| {
         let mut line = Text::new();
@@ -53,22 +53,22 @@ pub fn log(level: Level, text: impl Display) {
 macro_rules! info {
     ($($format:tt)+) => { $crate::log($crate::Level::Info, ::core::format_args!($($format)+)) };
 }
-/// As [`info!`].
+/// Like [`info!`].
 #[macro_export]
 macro_rules! trace {
     ($($format:tt)+) => { $crate::log($crate::Level::Trace, ::core::format_args!($($format)+)) };
 }
-/// As [`info!`].
+/// Like [`info!`].
 #[macro_export]
 macro_rules! debug {
     ($($format:tt)+) => { $crate::log($crate::Level::Debug, ::core::format_args!($($format)+)) };
 }
-/// As [`info!`].
+/// Like [`info!`].
 #[macro_export]
 macro_rules! warning {
     ($($format:tt)+) => { $crate::log($crate::Level::Warning, ::core::format_args!($($format)+)) };
 }
-/// As [`info!`].
+/// Like [`info!`].
 #[macro_export]
 macro_rules! error {
     ($($format:tt)+) => { $crate::log($crate::Level::Error, ::core::format_args!($($format)+)) };
@@ -78,7 +78,7 @@ macro_rules! error {
 pub fn config() -> String {
     expect_current("taskhost::config()", |call| {
         let mut size = 0;
-        // SAFETY: [any-thread]; the text is the host's until drop returns, and UTF-8.
+        // SAFETY: [any-thread]; the text is owned by the host, valid until drop returns, and UTF-8.
         let text = unsafe {
             let text = (call.execution.services().config)(call.execution.exec(), &mut size);
             core::slice::from_raw_parts(text.cast::<u8>(), size)
@@ -90,7 +90,7 @@ pub fn config() -> String {
 /// The task's name in the manifest.
 pub fn task_name() -> String {
     expect_current("taskhost::task_name()", |call| {
-        // SAFETY: [any-thread]; the text is the host's until drop returns, and NUL-terminated.
+        // SAFETY: [any-thread]; the text is owned by the host, valid until drop returns, and NUL-terminated.
         let name = unsafe { CStr::from_ptr((call.execution.services().task_name)(call.execution.exec())) };
         name.to_string_lossy().into_owned()
     })
@@ -104,7 +104,7 @@ pub fn execution_number() -> u64 {
     })
 }
 
-/// This execution is ready for what it is there for: for a manifest that waits for that. Again: no effect.
+/// Reports that this execution is ready to do its job, for manifests that wait for that. Further calls have no effect.
 pub fn notify_ready() {
     expect_current("taskhost::notify_ready()", |call| {
         // SAFETY: [any-thread].
@@ -121,14 +121,14 @@ pub fn heartbeat() {
 }
 
 /// A waker for this execution, to end the wait of a blocking task from another thread. Keep it as long as you like:
-/// when the execution has ended it does nothing. An async task's futures use the waker that they are polled with
+/// once the execution has ended it does nothing. The futures of an async task use the waker that they are polled with
 /// instead.
 pub fn waker() -> Waker {
     expect_current("taskhost::waker()", |call| ManuallyDrop::into_inner(call.execution.waker()))
 }
 
-/// The table of an extension, NULL where this host has none of that id and revision. It stays valid as long as the
-/// process lives; what is in it, and who may call it, its header says.
+/// The table of an extension, or NULL if this host has none with that id and revision. It stays valid as long as the
+/// process lives; the extension's header documents its contents and who may call them.
 pub fn extension(id: &CStr, revision: u32) -> *const core::ffi::c_void {
     expect_current("taskhost::extension()", |call| {
         // SAFETY: [any-thread]; the id is NUL-terminated.
@@ -136,18 +136,18 @@ pub fn extension(id: &CStr, revision: u32) -> *const core::ffi::c_void {
     })
 }
 
-/// What ended the wait of a blocking task; more than one may have.
+/// The reasons why the wait of a blocking task ended; there may be several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a wait ends at once when the host asks for the end: look at stop()"]
 pub struct Waited(u32);
 
 impl Waited {
-    /// The host asks for the end: give back what you hold and return soon.
+    /// The host asks the task to end: release what you hold and return soon.
     pub fn stop(self) -> bool {
         self.0 & ffi::WAIT_STOP != 0
     }
 
-    /// A [`waker`] was used. May be for no reason.
+    /// A [`waker`] was used. This may be spurious.
     pub fn wake(self) -> bool {
         self.0 & ffi::WAIT_WAKE != 0
     }
@@ -158,7 +158,7 @@ impl Waited {
     }
 }
 
-/// For blocking tasks: sleeps until then, a wake, or the stop; once a stop is requested it returns at once.
+/// For blocking tasks: sleeps until `time`, a wake, or the stop; returns at once if a stop has been requested.
 ///
 /// # Panics
 /// In anything but a blocking task.
@@ -171,18 +171,18 @@ pub fn wait_until(time: impl Into<Time>) -> Waited {
     })
 }
 
-/// [`wait_until`] so long from now.
+/// Like [`wait_until`], for a duration from now.
 pub fn wait_for(duration: Duration) -> Waited {
     wait_until(now() + duration)
 }
 
-/// [`wait_until`] with no time: for a wake or the stop.
+/// Like [`wait_until`] without a time: until a wake or the stop.
 pub fn wait() -> Waited {
     wait_until(Time::NEVER)
 }
 
-/// The same functions as methods, for who likes to see in a signature what a function may do: `async fn f(task:
-/// Context)`. It holds nothing; like the free functions it acts on the execution that the calling thread is in.
+/// The same functions as methods, if you prefer signatures that show what a function may do: `async fn f(task:
+/// Context)`. It is empty; like the free functions it acts on the execution that the calling thread is in.
 #[derive(Clone, Copy)]
 pub struct Context(());
 

@@ -7,12 +7,11 @@ use core::task::{Context, Poll};
 use crate::execution::{expect_current, expect_poll, Function};
 use crate::waits::{Node, What};
 
-/// Completes when the host asks this execution to end; at once if it has.
+/// Completes when the host asks this execution to end; at once if it already has.
 ///
-/// **Who asks about the stop ends by itself.** From the first time that an async task polls a `stopped()` (or calls
-/// [`stop_requested`]) it is not cancelled any more: when the host asks, the task is woken and has its `stop_timeout`
-/// to end, with any awaits it needs for that. A task that never asked is dropped at its await point, and that is its
-/// end.
+/// **A task that asks about the stop ends by itself.** Once an async task has polled a `stopped()` (or called
+/// [`stop_requested`]) it is no longer cancelled: when the host asks it to end, the task is woken and has its
+/// `stop_timeout` to do so, and may still await things. A task that has never asked is dropped at its await point.
 ///
 /// # Panics
 /// When it is awaited anywhere but in an async task.
@@ -20,7 +19,7 @@ pub fn stopped() -> Stopped {
     Stopped { node: Node::new(What::Stop) }
 }
 
-/// What [`stopped`] returns.
+/// The future that [`stopped`] returns.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Stopped {
     node: Node,
@@ -47,7 +46,8 @@ impl Future for Stopped {
     }
 }
 
-/// Does the host ask this execution to end? Once an async task has asked, it ends by itself: see [`stopped`].
+/// True if the host has asked this execution to end. Once an async task has called this, it ends by itself: see
+/// [`stopped`].
 ///
 /// # Panics
 /// Outside a task.

@@ -1,11 +1,11 @@
-//! Texts without allocation: what is longer than the host takes is cut, at a character's end.
+//! Texts without allocation: those that exceed the host's limit are cut, at the end of a character.
 
 use core::mem::MaybeUninit;
 use core::{fmt, ptr, slice, str};
 
 const LIMIT: usize = 4096; // the host's, rule 4.6
 
-/// The first `size` bytes are written, and are whole characters. The rest is not even cleared: that would cost more
+/// The first `size` bytes are initialised, and are whole characters. The rest is not even cleared: that would cost more
 /// than a restart.
 pub(crate) struct Text {
     bytes: MaybeUninit<[u8; LIMIT]>,
@@ -18,20 +18,20 @@ impl Text {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // SAFETY: so many are written, with whole characters only.
+        // SAFETY: that many bytes are initialised, with whole characters only.
         unsafe { str::from_utf8_unchecked(slice::from_raw_parts(self.bytes.as_ptr().cast(), self.size)) }
     }
 }
 
 impl fmt::Write for Text {
-    /// Fails where the rest would be cut anyway.
+    /// Fails once the rest would be cut anyway.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = LIMIT - self.size;
         let mut size = text.len().min(room);
         while !text.is_char_boundary(size) {
             size -= 1;
         }
-        // SAFETY: size is not above the room behind those that are written, nor above the text's length.
+        // SAFETY: size exceeds neither the free space after the written bytes nor the text's length.
         unsafe { ptr::copy_nonoverlapping(text.as_ptr(), self.bytes.as_mut_ptr().cast::<u8>().add(self.size), size) };
         self.size += size;
         if size == text.len() {

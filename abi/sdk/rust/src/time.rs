@@ -1,4 +1,4 @@
-//! Time as the host counts it, and waiting for it.
+//! The host's time, and waiting for it.
 
 use core::future::Future;
 use core::ops::{Add, Sub};
@@ -11,25 +11,25 @@ use crate::execution::{expect_current, expect_poll};
 use crate::ffi;
 use crate::waits::{Node, What};
 
-/// A point on the host's monotonic clock. Comparable within one host only; an [`Instant`] converts into one.
+/// A time on the host's monotonic clock. Comparable within one host only; an [`Instant`] converts into it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Time(u64);
 
 impl Time {
-    /// What never comes.
+    /// A time that never comes.
     pub const NEVER: Time = Time(ffi::NEVER);
 
     pub(crate) fn nanoseconds(self) -> u64 {
         self.0
     }
 
-    /// How long ago `earlier` was; nothing if it is yet to come.
+    /// The time since `earlier`; zero if that is later.
     pub fn saturating_duration_since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// What would be beyond the clock's range is [`Time::NEVER`].
+/// A result beyond the clock's range is [`Time::NEVER`].
 impl Add<Duration> for Time {
     type Output = Time;
 
@@ -39,7 +39,7 @@ impl Add<Duration> for Time {
     }
 }
 
-/// As [`Time::saturating_duration_since`].
+/// Like [`Time::saturating_duration_since`].
 impl Sub<Time> for Time {
     type Output = Duration;
 
@@ -48,15 +48,15 @@ impl Sub<Time> for Time {
     }
 }
 
-/// Only inside a task, whose host's clock is asked.
+/// Works only inside a task, since it reads the clock of the task's host.
 impl From<Instant> for Time {
     fn from(instant: Instant) -> Time {
         let remaining = instant.saturating_duration_since(Instant::now());
-        now() + remaining // asked in this order, so that it is never early
+        now() + remaining // the clocks are read in this order, so that it is never early
     }
 }
 
-/// Now, on the host's monotonic clock.
+/// The current time on the host's monotonic clock.
 ///
 /// # Panics
 /// Outside a task.
@@ -64,8 +64,8 @@ pub fn now() -> Time {
     Time(expect_current("taskhost::now()", |call| call.execution.now()))
 }
 
-/// Waits for so long from now, never less. Any number of these may be waited for at once. Longer than the clock's range
-/// means for ever; zero lets the other tasks of the thread have a turn.
+/// Waits for `duration` from now, never less. Any number of these may be waited for at once. A duration beyond the
+/// clock's range means for ever; zero lets the other tasks on the thread have a turn.
 ///
 /// # Panics
 /// Outside a task; and when it is awaited anywhere but in an async task.
@@ -73,22 +73,22 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(expect_current("taskhost::sleep()", |call| Time(call.execution.now())) + duration)
 }
 
-/// Waits until then, a [`Time`] or an [`Instant`].
+/// Waits until `time`, a [`Time`] or an [`Instant`].
 ///
 /// # Panics
-/// As [`sleep`].
+/// Like [`sleep`].
 pub fn sleep_until(time: impl Into<Time>) -> Sleep {
     Sleep { node: Node::new(What::Time(time.into().0)) }
 }
 
-/// What [`sleep`] and [`sleep_until`] return. Dropped before its time, it waits for nothing any more.
+/// The future that [`sleep`] and [`sleep_until`] return. Dropping it ends the wait.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Sleep {
     node: Node,
 }
 
 impl Sleep {
-    /// When it ends.
+    /// The time when it ends.
     pub fn time(&self) -> Time {
         match self.node.what() {
             What::Time(time) => Time(time),
@@ -116,7 +116,7 @@ impl Future for Sleep {
     }
 }
 
-/// It took longer than [`timeout`] allowed.
+/// The future took longer than [`timeout`] allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Elapsed;
 
@@ -134,10 +134,10 @@ impl From<Elapsed> for std::io::Error {
     }
 }
 
-/// Waits for `future`, but not longer than so. If both come at once, the future wins.
+/// Waits for `future`, but no longer than `duration`. If both are done at once, the future wins.
 ///
 /// # Errors
-/// [`Elapsed`]; the future is dropped then.
+/// [`Elapsed`] if the time is over; the future is then dropped.
 pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
     match crate::select2(future, sleep(duration)).await {
         crate::Either::First(output) => Ok(output),
@@ -145,12 +145,12 @@ pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Outp
     }
 }
 
-/// Lets the other tasks of the thread have a turn.
+/// Lets the other tasks on the thread have a turn.
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }
 
-/// What [`yield_now`] returns.
+/// The future that [`yield_now`] returns.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct YieldNow {
     yielded: bool,

@@ -1,11 +1,11 @@
-//! What an execution waits for: any number of times, descriptors and the stop, on the one timer, the descriptors and
-//! the one wake that the host gives. Each wait is a node inside the future that waits, linked into a list of its
+//! What an execution waits for: any number of times, descriptors and the stop, based on the one timer, the descriptors
+//! and the wake that the host provides. Each wait is a node inside the future that waits, linked into a list of its
 //! execution: nothing is allocated.
 //!
-//! A future may be dropped anywhere. Mostly that happens inside its own execution, but safe code can also move a boxed
+//! A future may be dropped anywhere. Usually that happens inside its own execution, but safe code can also move a boxed
 //! one to another thread and drop it there, before or after the execution's end. So a list changes under a lock, and
-//! the lock lies in static memory, where a node finds it whoever is gone. It is never contended but in such a case, or
-//! by one of the other executions that share it for the length of a list operation.
+//! the lock is in static memory, where a node finds it even if the execution is gone. It is contended only in that
+//! case, or for the length of a list operation by other executions that share it.
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomPinned;
@@ -30,7 +30,7 @@ static LOCK: [Lock; LOCKS] = [UNLOCKED; LOCKS];
 
 fn lock(owner: *const Execution) -> MutexGuard<'static, ()> {
     let spread = (owner as usize as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58;
-    // Nothing panics while one is held; were it poisoned all the same, the lists would still be in order.
+    // Nothing panics while a lock is held; even if one were poisoned, the lists would be consistent.
     LOCK[spread as usize].0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -45,8 +45,8 @@ const IDLE: u8 = 0;
 const LINKED: u8 = 1;
 const FIRED: u8 = 2;
 
-/// One wait. `state` says who may touch the rest: LINKED: `next` and `previous` whoever holds the owner's lock, `waker`
-/// the owner's thread; else the future that holds the node.
+/// One wait. `state` determines who may access the other fields. LINKED: the holder of the owner's lock accesses `next`
+/// and `previous`, the owner's thread `waker`. Otherwise: the future that contains the node.
 pub(crate) struct Node {
     what: What,
     state: AtomicU8,
@@ -61,8 +61,8 @@ struct Links {
     waker: Option<Waker>,
 }
 
-// SAFETY: what another thread may reach through a node is guarded by `state` and the lock, as said above; a Waker may
-// be dropped on any thread. Of a shared node one can only read `what` and `state`.
+// SAFETY: what another thread can reach through a node is guarded by `state` and the lock, as described above; a Waker
+// may be dropped on any thread. Through a shared node only `what` and `state` can be read.
 unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}
@@ -81,7 +81,7 @@ impl Node {
         self.what
     }
 
-    /// What it waited for has come.
+    /// True if the wait is over.
     pub(crate) fn fired(&self) -> bool {
         self.state.load(Ordering::Acquire) == FIRED
     }
@@ -90,17 +90,17 @@ impl Node {
         self.state.load(Ordering::Acquire) == LINKED
     }
 
-    /// Waits in `owner`, whose poll this is; again: with another waker.
+    /// Starts to wait in `owner`, whose poll this is; a further call replaces the waker.
     pub(crate) fn link(self: Pin<&mut Self>, owner: &Execution, waker: &Waker) {
         let this: &Node = self.into_ref().get_ref();
         let links = this.links.get();
-        // SAFETY: the caller holds the node exclusively, and `owner` is written here only.
+        // SAFETY: the caller holds the node exclusively, and `owner` is only written here.
         let at_home = ptr::eq(unsafe { (*links).owner }, owner);
         if !at_home || !this.linked() {
             this.unlink();
             let waker = Some(waker.clone());
-            // SAFETY: not LINKED, and held exclusively: nobody else touches the links. (The old waker's drop may run
-            // other code, but none that reaches this node.)
+            // SAFETY: not LINKED, and held exclusively: nobody else accesses the links. (The old waker's drop may run
+            // other code, but none that can reach this node.)
             unsafe {
                 (*links).waker = waker;
                 (*links).owner = owner;
@@ -108,7 +108,7 @@ impl Node {
             owner.waits.insert(owner, this);
             return;
         }
-        // SAFETY: LINKED in this execution: its thread, which is this one, may touch the waker.
+        // SAFETY: LINKED in this execution: its thread, which is this one, may access the waker.
         let kept = unsafe { &mut (*links).waker };
         if !kept.as_ref().map_or(false, |kept| kept.will_wake(waker)) {
             let old = kept.replace(waker.clone());
@@ -116,19 +116,19 @@ impl Node {
         }
     }
 
-    /// Waits no longer. By the future that holds it, on any thread. True if it was waiting.
+    /// Ends the wait. Called by the future that contains the node, on any thread. True if it was waiting.
     pub(crate) fn unlink(&self) -> bool {
         if !self.linked() {
-            return false; // and since only the holder links it, nobody else touches it any more
+            return false; // since only the holder links it, nobody else accesses it any more
         }
-        // SAFETY: held by the caller, and `owner` is written by the holder only.
+        // SAFETY: held by the caller, and only the holder writes `owner`.
         let owner = unsafe { (*self.links.get()).owner };
         let _guard = lock(owner);
         if !self.linked() {
             return false; // fired, or its execution was dropped, while we waited for the lock
         }
-        // SAFETY: LINKED under the lock: an execution takes its nodes out of its lists under it before it is gone, so
-        // `owner` is alive, and the node is in one of its lists.
+        // SAFETY: LINKED while we hold the lock: an execution removes its nodes from its lists under the lock before it
+        // ends, so `owner` is alive, and the node is in one of its lists.
         unsafe { (*owner).waits.remove(self) };
         self.state.store(IDLE, Ordering::Release);
         true
@@ -196,11 +196,11 @@ impl List {
     }
 }
 
-/// The lists of one execution. Changed under its lock; added to and fired by its own thread only.
+/// The lists of one execution. Changed under its lock; only its own thread adds and fires nodes.
 pub(crate) struct Waits {
-    times: UnsafeCell<List>,  // by time; equal ones in the order they came
+    times: UnsafeCell<List>,  // sorted by time; equal times in order of insertion
     others: UnsafeCell<List>, // descriptors and the stop
-    earliest: AtomicU64,      // copies for its own thread, to look without the lock
+    earliest: AtomicU64,      // copies for its own thread, to be read without the lock
     descriptor_count: AtomicU32,
 }
 
@@ -242,7 +242,7 @@ impl Waits {
     }
 
     /// # Safety
-    /// Under the lock; `node` is in one of the lists. It may go once its state says so.
+    /// Under the lock; `node` is in one of the lists. It may be gone once its state says so.
     unsafe fn remove(&self, node: &Node) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -266,13 +266,13 @@ impl Waits {
         self.earliest.store(time, Ordering::Relaxed);
     }
 
-    /// Wakes what has come, in order. By the execution's thread, at the beginning of a poll.
+    /// Wakes the waits whose time has come, in order. Called on the execution's thread, at the beginning of a poll.
     pub(crate) fn fire(&self, owner: &Execution, stop: bool) {
         if self.earliest() != ffi::NEVER {
             let now = owner.now();
             owner.note_time(now);
             while self.earliest() <= now {
-                // SAFETY: `first` is looked at under the lock.
+                // SAFETY: `first` is read under the lock.
                 let due = |waits: &Waits| unsafe { (*waits.times.get()).first.as_ref() }.filter(|n| n.time() <= now);
                 self.fire_one(owner, due);
             }
@@ -326,7 +326,7 @@ impl Waits {
         }
     }
 
-    /// Looks at each descriptor or stop that is waited for. `look` must not touch the lists.
+    /// Visits each descriptor or stop that is waited for. `look` must not access the lists.
     pub(crate) fn each_other(&self, owner: &Execution, mut look: impl FnMut(What)) {
         let _guard = lock(owner);
         // SAFETY: under the lock; nodes in a list are alive.
@@ -339,7 +339,7 @@ impl Waits {
         }
     }
 
-    /// Before the execution is gone: what still waits, in futures that others hold, waits for nothing.
+    /// Called before the execution is gone: ends the waits of futures that others still hold.
     pub(crate) fn let_go(&self, owner: &Execution) {
         let _guard = lock(owner);
         // SAFETY: under the lock; nodes in a list are alive until their state says that they have left it.

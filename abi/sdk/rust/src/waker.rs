@@ -1,10 +1,10 @@
 //! The host's waker, a plain 64-bit value, as Rust's `Waker`: the value is the data word itself, so clone, drop and
-//! wake touch no memory that could be freed, and a waker may be kept for ever, on any thread.
+//! wake access no memory that could be freed, and a waker may be kept for ever, on any thread.
 //!
-//! Two things besides the value have to be found from it, and both are part of the vtable's identity:
+//! Two more things must be found from a waker, and both are encoded in the identity of its vtable:
 //!
 //! - the host's `wake` function. It lives as long as the process, so it is kept in a slot of a small static array, and
-//!   each slot has vtables of its own. All executions of one host share a slot; mostly there is one.
+//!   each slot has its own vtables. All executions of one host share a slot; usually only one is in use.
 //! - which branch of a `join` or `select` it belongs to. A branch's waker marks the branch and then wakes the
 //!   execution. The marks are counters in a static table too, because a waker may outlive the branch. Branches that
 //!   share a counter cost each other a needless poll, never a lost one.
@@ -55,7 +55,7 @@ const fn vtable<const HOST: usize, const BRANCH: u8>() -> RawWakerVTable {
 }
 
 /// # Safety
-/// None: the data is a value. Unsafe since a vtable wants it to be; so with the others.
+/// None: the data is a value. It is unsafe only because the vtable requires it; the same holds for the others.
 unsafe fn clone<const HOST: usize, const BRANCH: u8>(data: *const ()) -> RawWaker {
     RawWaker::new(data, &VTABLES[HOST][BRANCH as usize])
 }
@@ -68,11 +68,11 @@ unsafe fn wake<const HOST: usize, const BRANCH: u8>(data: *const ()) {
         MARK[mark_of(value, BRANCH)].fetch_add(1, Ordering::Release);
     }
     if execution::is_about_to_poll(value) {
-        return; // it will look at the marks itself
+        return; // the poll will check the marks itself
     }
     let wake = WAKE[HOST].load(Ordering::Acquire);
-    // SAFETY: a waker of this slot was made after the slot was filled, once and for all, with a function of this type.
-    // The function is valid as long as the process lives, takes any value, and may be called from anywhere.
+    // SAFETY: a waker of this slot was created after the slot was permanently filled with a function of this type. The
+    // function is valid as long as the process lives, takes any value, and may be called from anywhere.
     unsafe { core::mem::transmute::<*mut (), Wake>(wake)(value) }
 }
 
@@ -85,12 +85,12 @@ fn mark_of(value: ffi::WakerValue, branch: u8) -> usize {
     (spread + usize::from(branch)) % MARKS
 }
 
-/// A host's slot. It never becomes another host's.
+/// The slot of a host. It is never reused for another host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Host(u8);
 
 impl Host {
-    /// None if wakers of this many different hosts are about in the process already.
+    /// None if all slots in the process are taken by other hosts.
     pub(crate) fn of(services: &ffi::Services) -> Option<Host> {
         let wake = services.wake as *mut ();
         for (slot, place) in WAKE.iter().enumerate() {
@@ -109,13 +109,13 @@ impl Host {
     pub(crate) fn waker(self, value: ffi::WakerValue, branch: u8) -> Waker {
         let data = value as usize as *const ();
         let raw = RawWaker::new(data, &VTABLES[usize::from(self.0)][usize::from(branch)]);
-        // SAFETY: the vtable's functions keep RawWaker's contract: the data is a value, so clones are independent, all
-        // of them may be used on any thread, and nothing is freed.
+        // SAFETY: the vtable's functions keep the contract of RawWaker: the data is a value, so clones are independent,
+        // all of them may be used on any thread, and nothing is freed.
         unsafe { Waker::from_raw(raw) }
     }
 }
 
-/// What a branch of a combinator remembers: has my waker been used since I looked?
+/// Lets a branch of a combinator find out whether its waker has been used since the last check.
 #[derive(Clone, Copy)]
 pub(crate) struct Branch {
     value: ffi::WakerValue,
@@ -125,7 +125,7 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
-    /// Made before its first poll, so what comes before that poll is not missed.
+    /// Created before the branch's first poll, so no wake before that poll is missed.
     pub(crate) fn new(host: Host, value: ffi::WakerValue, number: u8) -> Branch {
         debug_assert!((1..=BRANCHES).contains(&number));
         let mut branch = Branch { value, host, number, seen: 0 };
