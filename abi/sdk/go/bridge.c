@@ -1,4 +1,4 @@
-/* The plugin as the host sees it, and the services as goroutines see them; bridge.h says how they meet. */
+/* The plugin that the host sees, and the services that goroutines see; bridge.h explains how they are connected. */
 #define _GNU_SOURCE /* dladdr */
 #include "bridge.h"
 
@@ -9,14 +9,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* An execution's state: in the host's memory, which no goroutine ever touches. */
+/* An execution's state, in the host's memory, which no goroutine ever accesses. */
 typedef struct state {
   taskhost_go_record* record;
 } state;
 
 static const taskhost_go_plan* plans[TASKHOST_GO_MOST_TASKS];
 
-static pthread_mutex_t notes_mutex = PTHREAD_MUTEX_INITIALIZER; /* of what follows, and of the records' notes */
+static pthread_mutex_t notes_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards the following, and the records' notes */
 static taskhost_go_record* first_noted;
 static taskhost_go_record** last_noted = &first_noted;
 static taskhost_go_record* unused;
@@ -145,7 +145,7 @@ static void drop(void* memory) {
   leave_note(record, TASKHOST_GO_DROP);
 }
 
-/* With the record's lock held if it gives one. */
+/* If it returns an exec, the record's lock is held. */
 static const taskhost_exec* lock_living(taskhost_go_record* record, uint64_t id) {
   pthread_mutex_lock(&record->mutex);
   if (record->id == id && record->exec != NULL) return record->exec;
@@ -182,14 +182,14 @@ void taskhost_go_finish(taskhost_go_record* record, uint64_t id, int32_t status,
     memcpy(record->text, text, size);
     record->text_size = size;
   }
-  record->exec = NULL; /* for goroutines that it has left behind */
+  record->exec = NULL; /* disables goroutines that it has left behind */
   const taskhost_waker waker = record->waker;
   atomic_store_explicit(&record->ended, 1 + status, memory_order_release);
   exec->services->wake(waker); /* exec is still there: drop waits for the lock */
   pthread_mutex_unlock(&record->mutex);
 }
 
-/* By SIG_IGN, or by a handler that is not the one that Go itself has installed. */
+/* SIGPIPE counts as ignored with SIG_IGN, or with a handler other than the one that Go has installed. */
 int32_t taskhost_go_ignores_pipe_signal(void) {
   struct sigaction action;
   Dl_info its, own;

@@ -1,6 +1,6 @@
 package taskhost
 
-// The library's entry, and the dispatcher, which does what the host's threads have left notes about.
+// The library's entry, and the dispatcher, which handles the requests of the host's threads.
 
 // #include "bridge.h"
 import "C"
@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	opening sync.Once // no recipe can be added from then on
+	opening sync.Once // after this no recipe can be added
 	opened  bool
 	factory *C.taskhost_factory // the first of the chain
 )
@@ -44,14 +44,14 @@ func textOrNull(text string) *C.char {
 }
 
 func dispatch(bell *os.File) {
-	living := map[C.uint64_t]context.CancelFunc{} // until they are dropped
+	living := map[C.uint64_t]context.CancelFunc{} // executions that have not been dropped
 	var rings [8]byte
 	for {
 		if _, err := bell.Read(rings[:]); err != nil {
-			panic(err) // it is no file that can fail, nor be closed
+			panic(err) // never happens: an eventfd does not fail, and nobody closes it
 		}
 		for record := C.taskhost_go_take_notes(); record != nil; {
-			next := record.taken_next // before it is recycled
+			next := record.taken_next // read it before the record is recycled
 			follow(record, living)
 			record = next
 		}
@@ -92,8 +92,8 @@ func begin(record *C.taskhost_go_record) context.CancelFunc {
 
 var pipeSignal sync.Once
 
-// Go ends the process when a write to stdout or stderr meets a closed pipe, unless it believes that the signal is
-// ignored; and it does not look whether it is. Where the program around does without the signal, Go shall do so too.
+// Go ends the process when a write to stdout or stderr hits a closed pipe, unless it believes that the signal is
+// ignored, which it does not check. If the embedding program ignores the signal, Go should do so too.
 func respectPipeSignal() {
 	if C.taskhost_go_ignores_pipe_signal() != 0 {
 		signal.Ignore(syscall.SIGPIPE)

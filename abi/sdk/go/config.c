@@ -1,11 +1,11 @@
-/* Reads a config as the plan says, by the extension taskhost.config, into words that config.go understands. */
+/* Reads a config by its plan, with the extension taskhost.config, into words that config.go understands. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "bridge.h"
 
-/* Of a JSON pointer. Keys are the plugin's own, so only an odd one has longer ones. */
+/* Limit for a JSON pointer. Keys are chosen by the plugin, so longer ones are unusual. */
 #define LONGEST_POINTER 4096
 
 typedef struct reading {
@@ -36,7 +36,7 @@ static int32_t put(reading* self, const void* bytes, size_t size) {
 
 static int32_t put_word(reading* self, uint64_t word) { return put(self, &word, sizeof word); }
 
-/* A value of one word, or that there is none. */
+/* Appends a value of one word, or notes that there is none. */
 static int32_t put_found(reading* self, int found, const void* word) {
   const int32_t result = put_word(self, found != 0);
   return result == TASKHOST_OK && found ? put(self, word, sizeof(uint64_t)) : result;
@@ -86,7 +86,8 @@ static int32_t read_text(reading* self) {
   return result == TASKHOST_OK && text != NULL ? put(self, text, size) : result;
 }
 
-/* No value of 64 bits is left to stand for "none": so what seems to be one is asked for again, with another. */
+/* Every 64-bit value is valid, so none can mean "no value": if the initial value comes back, this asks again with
+ * another one. */
 static int32_t read_whole(reading* self, const taskhost_go_field* field) {
   int64_t value = INT64_MIN;
   int32_t result = self->config->integer(self->exec, self->pointer, field->least, field->most, &value);
@@ -99,7 +100,7 @@ static int32_t read_whole(reading* self, const taskhost_go_field* field) {
   return result == TASKHOST_OK ? put_found(self, found, &value) : result;
 }
 
-/* What `pointer` names; it has `length` bytes. */
+/* Reads the value that `pointer` names, which has `length` bytes. */
 static int32_t read_value(reading* self, const taskhost_go_field* field, size_t length) {
   const taskhost_exec* const exec = self->exec;
   const char* const pointer = self->pointer;
@@ -116,7 +117,7 @@ static int32_t read_value(reading* self, const taskhost_go_field* field, size_t 
     case TASKHOST_GO_WHOLE:
       return read_whole(self, field);
     case TASKHOST_GO_NUMBER: {
-      double value = NAN; /* which JSON has not */
+      double value = NAN; /* JSON has no NaN */
       result = self->config->number(exec, pointer, &value);
       return result == TASKHOST_OK ? put_found(self, !isnan(value), &value) : result;
     }

@@ -1,6 +1,6 @@
 package taskhost
 
-// Structs as configs: what the host's thread shall read, and how what it has read gets into the struct.
+// Structs as configs: the plan by which the host's thread reads values, and how they are stored in the struct.
 
 // #include <stdlib.h>
 // #include "bridge.h"
@@ -15,17 +15,17 @@ import (
 	"unsafe"
 )
 
-// A field of a struct that is read from a config, or what an array's elements are.
+// A field of a struct that is read from a config, or the element type of an array.
 type field struct {
-	place       int    // in its struct
-	key         string // as the tag says
+	place       int    // index in its struct
+	key         string // from the tag
 	required    bool
 	least, most int64
 	kind        C.int32_t
 	inner       []field
 }
 
-// Of structs in structs: a type may hold itself in a slice.
+// Limits the nesting of structs: a type may contain a slice of itself.
 const deepest = 16
 
 var (
@@ -51,7 +51,7 @@ func planStruct(of reflect.Type, depth int) (fields []field, problem string) {
 			problem = one.plan(of.Type, depth)
 		}
 		if strings.HasPrefix(problem, "config: ") {
-			return nil, problem // of a struct inside
+			return nil, problem // of a nested struct
 		}
 		if problem != "" {
 			return nil, "config: the field " + of.Name + " " + problem
@@ -61,7 +61,7 @@ func planStruct(of reflect.Type, depth int) (fields []field, problem string) {
 	return fields, ""
 }
 
-// From its tags.
+// Sets what the field's tags say.
 func (one *field) read(of reflect.StructField, tag string) (problem string) {
 	key, options, _ := strings.Cut(tag, ",")
 	one.key = key
@@ -99,7 +99,7 @@ func isWhole(of reflect.Type) bool {
 	return of.Kind() >= reflect.Int && of.Kind() <= reflect.Uint64 && of != durationType
 }
 
-// From its type.
+// Sets what the field's type says.
 func (one *field) plan(of reflect.Type, depth int) (problem string) {
 	switch kind := of.Kind(); {
 	case of == durationType:
@@ -127,7 +127,7 @@ func (one *field) plan(of reflect.Type, depth int) (problem string) {
 	return problem
 }
 
-// To what its type can hold.
+// Limits the range to what the type can hold.
 func (one *field) limit(signed bool, bits int) {
 	least, most := int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits)
 	if !signed {
@@ -144,7 +144,7 @@ func (one *field) limit(signed bool, bits int) {
 	}
 }
 
-// The same for the host's threads. It stays for ever.
+// The same in C, for the host's threads. It is never freed.
 func planInC(fields []field, problem string) *C.taskhost_go_plan {
 	plan := (*C.taskhost_go_plan)(C.calloc(1, C.sizeof_taskhost_go_plan))
 	if problem != "" {
@@ -177,7 +177,7 @@ func fieldsInC(fields []field) (first *C.taskhost_go_field) {
 	return first
 }
 
-// What the words say goes into the struct; gives the words that are left.
+// Stores the values of the words in the struct; returns the remaining words.
 func decodeFields(fields []field, target reflect.Value, words []uint64) []uint64 {
 	for index := range fields {
 		words = decode(&fields[index], target.Field(fields[index].place), words)

@@ -3,7 +3,7 @@ package taskhost
 /*
 #include "bridge.h"
 
-// Here and not in bridge.c: _GoString_ is known in such a comment only, and in one of a file that exports nothing.
+// Here and not in bridge.c: _GoString_ is known only in such a comment, in a file that exports nothing.
 static void finish(taskhost_go_record* record, uint64_t id, int32_t status, _GoString_ text) {
   taskhost_go_finish(record, id, status, _GoStringPtr(text), _GoStringLen(text));
 }
@@ -26,10 +26,10 @@ const (
 	statusPanic status = C.TASKHOST_PANIC
 )
 
-// The host cuts texts there; what is longer need not be copied.
+// The host cuts texts at this length; more need not be copied.
 const longestText = 4096
 
-// A runner is what a goroutine does: with the words that were read of the config.
+// A runner is the body of a goroutine; it gets the words that were read from the config.
 type runner func(ctx context.Context, task *Task, values []uint64) error
 
 func (task *Task) execute(ctx context.Context, cancel context.CancelFunc, run runner, values []uint64) {
@@ -41,7 +41,7 @@ func (task *Task) execute(ctx context.Context, cancel context.CancelFunc, run ru
 	ended, text = guarded(func() error { return run(ctx, task, values) })
 }
 
-// Calls, and tells how it ended. Does not return if runtime.Goexit was called.
+// Calls the function, and reports how it ended. Does not return if runtime.Goexit was called.
 func guarded(call func() error) (ended status, text string) {
 	returned := false
 	defer func() {

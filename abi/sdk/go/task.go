@@ -16,10 +16,10 @@ import (
 	"io"
 )
 
-// Level is how much a line of the log matters.
+// Level is the level of a log line.
 type Level int32
 
-// What the host's --log-level chooses among.
+// The levels of the host's --log-level.
 const (
 	Trace   Level = C.TASKHOST_LOG_TRACE
 	Debug   Level = C.TASKHOST_LOG_DEBUG
@@ -28,7 +28,7 @@ const (
 	Error   Level = C.TASKHOST_LOG_ERROR
 )
 
-// ErrEnded is what a Writer gives once the execution has ended.
+// ErrEnded is returned by a Writer once the execution has ended.
 var ErrEnded = errors.New("taskhost: the execution has ended")
 
 // Task is one execution as its function sees it. Its methods may be called from any goroutine at any time. Once the
@@ -43,7 +43,7 @@ type Task struct {
 // Name is the task's name in the manifest.
 func (task *Task) Name() string { return task.name }
 
-// ExecutionNumber is the number of this execution within its task, from 1.
+// ExecutionNumber is the number of this execution within its task, starting at 1.
 func (task *Task) ExecutionNumber() uint64 { return task.number }
 
 // Config is the task's config from the manifest: JSON text, "{}" if there is none.
@@ -52,19 +52,20 @@ func (task *Task) Config() string { return task.config }
 // Log writes a line to the host's log under the task's name. It is cut at 4096 bytes.
 func (task *Task) Log(level Level, text string) { task.log(level, text) }
 
-// Logf does so with a format.
+// Logf does the same with a format.
 func (task *Task) Logf(level Level, format string, arguments ...any) {
 	task.log(level, fmt.Sprintf(format, arguments...))
 }
 
-// Ready tells that the execution is ready for what it is there for. Again: no effect.
+// Ready reports that the execution is ready to do its job. Further calls have no effect.
 func (task *Task) Ready() { C.taskhost_go_ready(task.record, task.id) }
 
 // Heartbeat is a sign of life, for the task's watchdog.
 func (task *Task) Heartbeat() { C.taskhost_go_heartbeat(task.record, task.id) }
 
-// Writer gives a writer of whose text each line is one of the log, for log.New(task.Writer(taskhost.Info), "", 0) and
-// the like. A line is written when its end comes. Each writer is for one goroutine at a time, as a log.Logger sees to.
+// Writer returns a writer that writes each line of its text to the host's log, for log.New(task.Writer(taskhost.Info),
+// "", 0) and the like. A line is written when it is complete. Use each writer in one goroutine at a time, which a
+// log.Logger ensures.
 func (task *Task) Writer(level Level) io.Writer { return &lineWriter{task: task, level: level} }
 
 func (task *Task) log(level Level, text string) bool {
@@ -74,10 +75,10 @@ func (task *Task) log(level Level, text string) bool {
 type lineWriter struct {
 	task  *Task
 	level Level
-	begun []byte // of a line that has no end yet
+	begun []byte // the beginning of an incomplete line
 }
 
-// No line of the log is longer, so more need not be kept.
+// Log lines are cut at this length, so more need not be kept.
 const longestLine = 4096
 
 func (writer *lineWriter) Write(text []byte) (int, error) {

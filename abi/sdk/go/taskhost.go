@@ -1,17 +1,17 @@
-// Package taskhost makes supervised tasks of ordinary functions: each execution is a goroutine, and the host's wish to
-// stop it is a cancelled context.
+// Package taskhost turns ordinary functions into supervised tasks: each execution is a goroutine, and the host stops it
+// by cancelling a context.
 //
 //	func init() { taskhost.Register("reader", "1.0", "reads the feed", read) }
 //
 //	func read(ctx context.Context, task *taskhost.Task) error { … }
 //
-//	func main() {} // not called: a library needs one all the same
+//	func main() {} // never called, but a library needs one
 //
-// What the function returns is the outcome: nil is ok, an error is error with its text, and a panic is panic with its
-// text and place. What follows from an outcome is the manifest's business; a restart is a new call of the function.
+// The function determines the outcome: nil is ok, an error is error with its text, and a panic is panic with its text
+// and location. The manifest decides what follows from an outcome; a restart is a new call of the function.
 package taskhost
 
-// The headers lie in the package where it is a copy, and beside the SDKs in taskhost's own repository.
+// In a copy of the package the headers are inside it; in taskhost's own repository they are beside the SDKs.
 
 // #cgo CFLAGS: -O2 -fvisibility=hidden -I${SRCDIR}/include -I${SRCDIR}/../../include
 // #include "bridge.h"
@@ -23,27 +23,27 @@ import (
 	"time"
 )
 
-// A recipe is what a registered task is made from.
+// A recipe describes a registered task.
 type recipe struct {
 	name, version, description string
-	plan                       *C.taskhost_go_plan // nil: the host reads no config for it
+	plan                       *C.taskhost_go_plan // nil: the host does not read the config
 	run                        runner
 }
 
 var recipes []recipe
 
-// Register adds a task to this library. Call it from an init function; the manifest names the task if there are
-// several. version and description may be empty. The host checks names and texts, and refuses the library if they break
-// a rule.
+// Register adds a task to this library. Call it from an init function; if there are several tasks, the manifest selects
+// one by name. version and description may be empty. The host checks names and texts, and rejects the library if they
+// break a rule.
 func Register(name, version, description string, run func(ctx context.Context, task *Task) error) {
 	add(recipe{name, version, description, nil, func(ctx context.Context, task *Task, _ []uint64) error {
 		return run(ctx, task)
 	}})
 }
 
-// RegisterWithConfig adds a task whose config the host reads into a struct: a value that will not do, or an unknown
-// key, makes the start fail with a message that names it. Each execution gets a copy of defaults with what the manifest
-// says written over it; what a slice in defaults holds is shared. Fields without a `config` tag are left alone:
+// RegisterWithConfig adds a task whose config the host reads into a struct: a wrong value or an unknown key makes the
+// start fail with a message that names it. Each execution gets a copy of defaults, overwritten with the values from the
+// manifest; the elements of slices in defaults are shared. Fields without a `config` tag are left alone:
 //
 //	type config struct {
 //		Path  string        `config:"path,required"`
@@ -53,7 +53,7 @@ func Register(name, version, description string, run func(ctx context.Context, t
 //	}
 //
 // A field may be a string, bool, number, time.Duration, a struct, or a slice of these. If *Config has a method
-// Check() error, it is called before run; its error is the outcome, with its text as it is.
+// Check() error, it is called before run; if it returns an error, that is the outcome, with its text unchanged.
 func RegisterWithConfig[Config any](name, version, description string, defaults Config,
 	run func(ctx context.Context, task *Task, config Config) error) {
 	fields, problem := planStruct(reflect.TypeOf(&defaults).Elem(), 0)
@@ -70,7 +70,7 @@ func RegisterWithConfig[Config any](name, version, description string, defaults 
 		}})
 }
 
-// Sleep waits, and returns nil, or ctx.Err() at once when ctx is cancelled first.
+// Sleep waits and returns nil. If ctx is cancelled first, it returns ctx.Err() at once.
 func Sleep(ctx context.Context, duration time.Duration) error {
 	timer := time.NewTimer(duration)
 	defer timer.Stop()
