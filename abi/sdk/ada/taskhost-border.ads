@@ -1,14 +1,14 @@
---  Taskhost.Border: where the host's threads enter Ada. For the generic packages beside it; a task does not need it.
+--  Taskhost.Border: where the host's threads enter Ada. Used by the generic packages; a task does not need it.
 --
---  Without tasks in the program, GNAT's runtime keeps what belongs to a thread (the current exception, the secondary
---  stack on which functions return strings) in one global variable, and its lock does nothing. The host calls on
---  several threads at once. So each call into Ada brings a Frame with that data, on its own stack, and this package
---  has the runtime use it, by System.Soft_Links, the hooks that GNAT's own tasking uses for this. It also gives it a
---  real lock. Where the plugin itself has tasks or protected objects (libgnarl), the hooks are taken; then they are
---  left as they are, and that runtime sees to foreign threads.
+--  In programs without Ada tasks, GNAT's runtime keeps per-thread data (the current exception, the secondary stack on
+--  which functions return strings) in one global variable, and its lock does nothing. The host calls on several threads
+--  at once. So each call into Ada has a Frame with that data, on its own stack, and this package makes the runtime use
+--  it, by System.Soft_Links, the hooks that GNAT's own tasking uses. It also provides a real lock. If the plugin itself
+--  has tasks or protected objects (libgnarl), the hooks are in use; then they are left as they are, and that runtime
+--  handles foreign threads.
 --
---  The entry taskhost_plugin_v1 is here too. The first call elaborates the plugin's packages, on whatever thread;
---  loading the library runs nothing.
+--  The entry taskhost_plugin_v1 is here too. Its first call elaborates the plugin's packages, on whichever thread;
+--  loading the library runs no Ada code.
 
 pragma Warnings (Off, "*internal GNAT unit");
 pragma Warnings (Off, "*non-portable and version-dependent");
@@ -23,14 +23,14 @@ package Taskhost.Border is
 
    procedure Enter (Here : aliased in out Frame);
    procedure Leave (Here : in out Frame);
-   --  Around each call from the host, and around nothing that was not entered: what runs outside of it shares its
-   --  exceptions with all such threads.
+   --  Call these around each call from the host, and Leave only after Enter: code outside of them shares the data of
+   --  its exceptions with all such threads.
 
    procedure Append (Factory : Taskhost_ABI.Factory_Access);
-   --  While the packages are elaborated: another factory of this plugin.
+   --  Adds a factory to this plugin, while the packages are being elaborated.
 
    type Host_Memory is new System.Storage_Pools.Root_Storage_Pool with null record;
-   --  Memory that the host provides for an execution: for one allocation after a Place_Next.
+   --  Memory that the host provides for an execution, for one allocation after Place_Next.
 
    overriding procedure Allocate
      (Pool      : in out Host_Memory;
@@ -59,6 +59,6 @@ private
    end record;
 
    Secondary_Stack_Size : constant := 8 * 1024;
-   --  Its first chunk, made when it is first used in a call; it grows.
+   --  Its first chunk, initialized when a call first uses it; it grows.
 
 end Taskhost.Border;

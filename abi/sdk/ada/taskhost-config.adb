@@ -12,7 +12,7 @@ package body Taskhost.Config is
 
    type Reader_Access is access constant ABI.Config_Reader with Convention => C;
 
-   --  A String as a C text on the stack: nothing to free when an exception passes.
+   --  Makes a String a C text on the stack, so that nothing must be freed after an exception.
    Id_Text : aliased char_array := To_C (ABI.Extension_Config);
 
    function Reader (Host : Execution) return Reader_Access is

@@ -1,15 +1,15 @@
 --  Taskhost.Config: values of the task's config, read and checked by the host. `Pointer` names one by its JSON pointer:
---  "/every", "/pins/0". Where there is none, the default is the answer. A value that will not do raises Told: the host
---  has then been told what it should be, so let the exception go, and the start fails with that.
---  From within the task's own subprograms only. On a host without the extension taskhost.config all raise Failure.
+--  "/every", "/pins/0". If there is no value, the default is returned. A wrong value raises Told: the host then has the
+--  message, so do not handle the exception, and the start fails with that message.
+--  Call these from the task's own subprograms only. On a host without the extension taskhost.config all raise Failure.
 
 package Taskhost.Config is
 
    procedure Keys (Host : Execution; Known : String);
-   --  Is everything in the config known? The keys of its top level, separated by blanks.
+   --  Rejects unknown keys. Known lists the keys of the top level, separated by blanks.
 
    procedure Require (Host : Execution; Pointer : String);
-   --  Is it there? For values that have no default.
+   --  Rejects a config without this value: for values that have no default.
 
    function Text (Host : Execution; Pointer, Default : String) return String;
 
@@ -28,6 +28,6 @@ package Taskhost.Config is
    --  Such as "250ms", "10s" or "1.5h"; up to 365 days.
 
    function Count (Host : Execution; Pointer : String; Default : Natural := 0) return Natural;
-   --  How many elements an array has.
+   --  The number of elements of an array.
 
 end Taskhost.Config;

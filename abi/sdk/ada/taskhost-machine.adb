@@ -14,7 +14,7 @@ package body Taskhost.Machine is
    type State_Access is access State;
    for State_Access'Storage_Pool use Border.Memory;
 
-   --  The host's memory begins with this. Then comes the State, which Ada may put after a header of its own.
+   --  The host's memory begins with this. The State follows, which Ada may place after a header of its own.
    type Anchor is limited record
       Object : State_Access;
       Host   : Execution;
@@ -77,7 +77,8 @@ package body Taskhost.Machine is
       when E : others => Complain (E);
    end Drop_Guarded;
 
-   --  What the host calls. Nothing in these may raise, or use the secondary stack, outside of the frame.
+   --  The functions that the host calls. Outside of the frame they must not raise exceptions or use the secondary
+   --  stack.
 
    function Start_Border (Place : System.Address; Exec : ABI.Exec_Access) return Integer_32 with Convention => C;
    function Go_Border (Place : System.Address; Exec : ABI.Exec_Access) return Integer_32 with Convention => C;

@@ -1,7 +1,7 @@
---  Taskhost.Machine: a factory of one kind of task, for Taskhost.Polled and Taskhost.Blocking to instantiate.
+--  Taskhost.Machine: a factory of one kind of task, which Taskhost.Polled and Taskhost.Blocking instantiate.
 --
---  An object of type State is made in the host's memory when an execution starts, with its defaults and Initialize, and
---  finalized when it is dropped. No exception leaves these functions.
+--  An object of type State is created in the host's memory when an execution starts, with its defaults and Initialize,
+--  and finalized when it is dropped. No exception leaves these functions.
 
 with Interfaces;
 

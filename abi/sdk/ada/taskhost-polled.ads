@@ -1,5 +1,5 @@
---  Taskhost.Polled: a task that shares its thread with others, and so never blocks. An instance is a factory of the
---  plugin; one plugin may have several, with different names. Instantiate it at library level: in a package, not in a
+--  Taskhost.Polled: a task that shares its thread with others, and so never blocks. Each instance is a factory of the
+--  plugin; a plugin may have several, with different names. Instantiate it at library level: in a package, not in a
 --  subprogram.
 --
 --     type Counter is limited record
@@ -16,17 +16,17 @@ generic
    Description : String;
 
    type State is limited private;
-   --  One execution. Made in the host's memory, with its defaults, before Start; finalized after Drop.
+   --  One execution. Created in the host's memory, with its defaults, before Start; finalized after Drop.
 
    with procedure Start (Self : in out State; Host : Execution) is null;
-   --  An exception makes the start fail: Failure with the outcome error, others with panic. Drop is not called then.
+   --  An exception makes the start fail: Failure with the outcome error, others with panic. Then Drop is not called.
 
    with function Poll (Self : in out State; Host : Execution) return Progress;
-   --  Goes as far as it can without blocking. Pending: call it again after a wake, which it has arranged for. Ended: it
-   --  has ended well. Called first after Start; a wake may come for no reason.
+   --  Goes as far as it can without blocking. Pending: call it again after a wake, which it has arranged. Ended: it has
+   --  ended well. Called once after Start, and then after each wake; a wake may come for no reason.
 
    with procedure Drop (Self : in out State) is null;
-   --  Once for each start that succeeded, also when the host cancels. An exception out of it is logged.
+   --  Called once for each start that succeeded, also when the host cancels the execution. An exception is logged.
 package Taskhost.Polled is
    pragma Elaborate_Body;
 end Taskhost.Polled;

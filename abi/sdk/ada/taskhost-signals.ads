@@ -1,6 +1,6 @@
 --  Taskhost.Signals: the process's signals as a service of the host; a plugin installs no handler. While an execution
---  subscribes to Interrupt or Terminate, the first of them is its business, and the host does not stop because of it.
---  From within the task's own subprograms only. On a host without the extension both raise Failure.
+--  is subscribed to Interrupt or Terminate, the first of them is left to it and does not stop the host.
+--  Call these from the task's own subprograms only. On a host without the extension both raise Failure.
 
 package Taskhost.Signals is
 
@@ -8,9 +8,9 @@ package Taskhost.Signals is
    type Signal_Set is array (Signal) of Boolean;
 
    procedure Subscribe (Host : Execution; Wanted : Signal_Set);
-   --  Has the execution woken by these; replaces an earlier call, and ends with the execution.
+   --  Has the execution woken by these signals; replaces an earlier subscription, and ends with the execution.
 
    function Take (Host : Execution) return Signal_Set;
-   --  Those that have come since the last call.
+   --  The signals that have come since the last call.
 
 end Taskhost.Signals;

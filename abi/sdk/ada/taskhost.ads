@@ -1,12 +1,12 @@
---  Taskhost: what a task calls. Below it are the generic packages that make a task: Taskhost.Polled and
---  Taskhost.Blocking; and the extensions: Taskhost.Config and Taskhost.Signals.
+--  Taskhost: what a task calls. Its child packages are the generic packages for tasks, Taskhost.Polled and
+--  Taskhost.Blocking, and the extensions, Taskhost.Config and Taskhost.Signals.
 --
---  Errors: a task that raises Failure fails with its message, any other exception is the outcome panic. No exception
+--  Errors: a task that raises Failure fails with its message; any other exception is the outcome panic. No exception
 --  leaves the plugin.
---  Threads: what is marked [any thread] may be called from any thread from start to drop, the rest only from within the
---  task's own subprograms. Those are called by several of the host's threads, two for the same execution never at once;
+--  Threads: subprograms marked [any thread] may be called on any thread from start to drop, the others only from the
+--  task's own subprograms. The host calls those on several threads, but never concurrently for the same execution;
 --  package-level variables are shared by all executions.
---  Ownership: nothing here has to be given back.
+--  Ownership: nothing here has to be released.
 
 with Ada.Exceptions;
 with Interfaces;
@@ -16,16 +16,16 @@ package Taskhost is
 
    Failure : exception;
    --  An expected failure: the outcome error, with the exception's message. Ada keeps 200 bytes of a message; Fail
-   --  below has room for more.
+   --  below takes more.
 
    Told : exception;
-   --  The same, where the host knows the reason already: raised by Fail, and by a config value that will not do.
+   --  The same, if the host already knows the reason: raised by Fail, and for a wrong config value.
 
    type Execution is private;
-   --  One execution, as the host knows it. A reference: copy it, until drop has returned.
+   --  A reference to one execution in the host: copy it freely; it is valid until drop has returned.
 
    type Progress is (Ended, Pending);
-   --  What a poll answers.
+   --  The result of a poll.
 
    procedure Fail (Host : Execution; Reason : String) with No_Return;
    --  Ends the execution with the outcome error: raises Told. The host keeps 4096 bytes of the reason.
@@ -37,37 +37,37 @@ package Taskhost is
    --  [any thread] A line in the host's log, at level Info if none is given. Text is UTF-8, up to 4096 bytes.
 
    function Stop_Requested (Host : Execution) return Boolean;
-   --  [any thread] The host asks for the end. The execution is woken when that happens.
+   --  [any thread] True once the host asks the execution to end. The execution is woken when that happens.
 
    function Name (Host : Execution) return String;
    function Number (Host : Execution) return Interfaces.Unsigned_64;
    function Config_Text (Host : Execution) return String;
-   --  [any thread] The task's name; how many executions it has had, this one included; its config as JSON text, which
+   --  [any thread] The task's name; the number of its executions, including this one; its config as JSON text, which
    --  package Taskhost.Config reads.
 
    procedure Ready (Host : Execution);
    procedure Heartbeat (Host : Execution);
-   --  [any thread] It is ready for what it is there for; it is alive.
+   --  [any thread] Reports that the execution is ready to do its job; a sign of life for the task's watchdog.
 
    type Time is new Interfaces.Unsigned_64;
-   --  Nanoseconds on a monotonic clock that began sometime. Compare them with < and the like.
+   --  Nanoseconds from an arbitrary point on a monotonic clock. Compare them with < and the like.
 
    Never : constant Time := Time'Last;
 
    function "+" (Left : Time; Right : Duration) return Time;
-   --  Neither before 0 nor after Never.
+   --  The results are limited to the range from 0 to Never.
 
    function Now (Host : Execution) return Time;
    --  [any thread]
 
    procedure Wake_At (Host : Execution; Moment : Time);
    procedure Wake_After (Host : Execution; Span : Duration);
-   --  Has the execution polled again then, never before. It has one timer: a new time replaces the old, Never clears
-   --  it.
+   --  Has the execution polled again at that time, never earlier. It has one timer: a new time replaces the old one,
+   --  Never clears it.
 
    function Wake_On (Host : Execution; Descriptor : Integer; Readable, Writable : Boolean := False) return Boolean;
-   --  Has it polled once the descriptor is ready, for one wake. With neither the wait is forgotten, as must be done
-   --  before the descriptor is closed. False: it can't be waited for.
+   --  Has it polled once the descriptor is ready; good for one wake. With neither interest it cancels the wait, which
+   --  must be done before the descriptor is closed. False: the descriptor cannot be waited for.
 
    type Wake_Reasons is record
       Stop, Woken, Time_Over : Boolean;
@@ -75,7 +75,7 @@ package Taskhost is
 
    function Wait_Until (Host : Execution; Moment : Time) return Wake_Reasons;
    function Wait_For (Host : Execution; Span : Duration) return Wake_Reasons;
-   --  For Taskhost.Blocking only: sleeps until then, a wake, or the stop. In a polled task it returns at once.
+   --  For Taskhost.Blocking only: sleeps until that time, a wake, or the stop. In a polled task it returns at once.
 
    type Waker is private;
    --  Wakes one execution. A value: keep it for ever; once the execution has ended it does nothing.
@@ -101,13 +101,13 @@ private
    No_Waker : constant Waker := (0, null);
 
    procedure Tell (Host : Execution; Reason : String);
-   --  The host's fail.
+   --  Calls the host's fail.
 
    procedure Report (Host : Execution; Event : Ada.Exceptions.Exception_Occurrence; Code : out Interfaces.Integer_32);
-   --  What a call of the task's has to return because of an exception. Raises none.
+   --  The status that a function of the task must return after an exception. Raises none itself.
 
    procedure Check (Code : Interfaces.Integer_32);
-   --  Raises Told unless it is OK.
+   --  Raises Told unless the status is OK.
 
    function To_Nanoseconds (Span : Duration) return Interfaces.Unsigned_64;
 

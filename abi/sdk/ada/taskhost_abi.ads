@@ -1,9 +1,9 @@
---  Taskhost_ABI: taskhost/plugin.h, ext/config.h and ext/signals.h in Ada, field by field. What each function promises
---  is said there; names are those of the headers without the prefix. A task needs package Taskhost only; this one is
---  for what that leaves out, and for services that a later version adds.
+--  Taskhost_ABI: taskhost/plugin.h, ext/config.h and ext/signals.h in Ada, field by field. The headers document each
+--  function; names are theirs without the prefix. A task only needs package Taskhost; use this one for what that leaves
+--  out, and for services that a later version adds.
 --
---  Texts that go to the host are an address and a size, and need no NUL. Convention C everywhere: no exception may
---  leave a function of the factory; the generic packages below Taskhost see to that.
+--  Texts passed to the host are an address and a size, and need no NUL. All conventions are C: no exception may leave a
+--  function of the factory, which the generic packages below Taskhost ensure.
 
 with Interfaces;           use Interfaces;
 with Interfaces.C;         use Interfaces.C;
@@ -44,13 +44,13 @@ package Taskhost_ABI is
 
    subtype Waker is Unsigned_64;
 
-   --  The layouts are written out, so the compiler refuses what would not fit them. Word: a pointer's bytes.
+   --  The layouts are explicit, so the compiler rejects fields that do not fit. Word: the size of a pointer in bytes.
    Word : constant := Standard'Address_Size / 8;
 
    type Services;
    type Services_Access is access constant Services with Convention => C;
 
-   --  One execution as its task sees it; the host has more behind this field.
+   --  One execution as its task sees it; private fields of the host follow.
    type Exec is limited record
       Services : Services_Access;
    end record

@@ -1,6 +1,6 @@
 /**
- * taskhost.d: write a task plugin as a D class. With taskhost_abi.d a file to copy; gdc 12 or ldc2 1.30 and later, on
- * Linux.
+ * taskhost.d: write a task plugin as a D class. Copy it together with taskhost_abi.d; for gdc 12 or ldc2 1.30 and
+ * later, on Linux.
  *
  *     import taskhost;
  *     import core.time;
@@ -22,20 +22,20 @@
  *
  *     mixin TaskhostPlugin!(Task!(Beat, "beat"));
  *
- * One object is one execution. It lies in the host's memory, which the garbage collector scans as long as it lives: so
- * it may refer to whatever D allocates. The constructor is the start, the destructor the drop. Nothing thrown leaves
- * the plugin: a Failure is the outcome `error`, any other Throwable `panic`, with its message.
+ * Each object is one execution. It is in the host's memory, which the garbage collector scans as long as the object
+ * lives, so it may refer to whatever D allocates. The constructor is the start, the destructor the drop. No Throwable
+ * leaves the plugin: a Failure is the outcome `error`, any other is `panic`, with its message.
  *
- * First what a task uses, then the border to the host, then what D's runtime needs. "Rule 2.7" is one of CONTRACT.md.
- * Threads: [execution] only from within this execution's own constructor, poll or run; [any-thread] from any thread
- * until the destructor returns; [anywhere] from any thread for ever.
+ * The file has the API for tasks, then the border to the host, then the code for D's runtime. Rule numbers are those of
+ * CONTRACT.md. Threads: [execution] only from this execution's own constructor, poll or run; [any-thread] from any
+ * thread until the destructor returns; [anywhere] from any thread at any time.
  */
 module taskhost;
 
 import core.time : Duration;
 public import taskhost_abi;
 
-/// How a poll ended. failed: after Execution.fail; a thrown Failure says the same.
+/// The result of a poll. failed: after Execution.fail; throwing a Failure has the same effect.
 enum Poll : int
 {
     done = TASKHOST_OK,
@@ -43,7 +43,7 @@ enum Poll : int
     failed = TASKHOST_ERROR,
 }
 
-/// An expected failure: thrown from anywhere in a task it ends the execution with the outcome `error`.
+/// An expected failure: thrown anywhere in a task, it ends the execution with the outcome `error`.
 class Failure : Exception
 {
     this(string text, string file = __FILE__, size_t line = __LINE__) pure nothrow @safe
@@ -91,7 +91,7 @@ struct Waker
     }
 }
 
-/// What ended a wait.
+/// The reasons why a wait ended.
 struct Waited
 {
     uint bits;
@@ -101,13 +101,13 @@ nothrow @safe @nogc:
     bool time() const @property { return (bits & TASKHOST_WAIT_TIME) != 0; }
 }
 
-/// An execution's view of its host: a pointer in disguise. Copy it freely, use it until the destructor returns.
+/// An execution's view of its host. It wraps a pointer: copy it freely, use it until the destructor returns.
 struct Execution
 {
     const(taskhost_exec)* exec;
 
-    /// [execution] A reader of the config. `keys` are those of its top level that the task knows, separated by blanks:
-    /// another one is a Failure, as is a host that reads no configs.
+    /// [execution] A reader of the config. `keys` lists the top-level keys that the task knows, separated by blanks;
+    /// any other key throws a Failure, as does a host that reads no configs.
     Config config(string keys) const
     {
         return Config(this, keys);
@@ -122,14 +122,15 @@ nothrow @nogc:
     void warning(scope const(char)[] text) const { log(TASKHOST_LOG_WARNING, text); }
     void error(scope const(char)[] text) const { log(TASKHOST_LOG_ERROR, text); }
 
-    /// [execution] `return execution.fail("why")` in poll; the same as a Failure, and allocates nothing.
+    /// [execution] For `return execution.fail("why")` in poll; like throwing a Failure, but allocates nothing.
     Poll fail(scope const(char)[] text) const
     {
         exec.services.fail(exec, text.ptr, text.length);
         return Poll.failed;
     }
 
-    /// [any-thread] The config as JSON text, the host's until the destructor returns. For single values: config.
+    /// [any-thread] The config as JSON text, owned by the host, valid until the destructor returns. For single values
+    /// use config.
     const(char)[] configText() const @property
     {
         size_t size;
@@ -153,38 +154,39 @@ nothrow @nogc:
     void ready() const { exec.services.ready(exec); }
     void heartbeat() const { exec.services.heartbeat(exec); }
 
-    /// [execution] The waker itself may go to any thread, of D or not.
+    /// [execution] The waker itself may be used on any thread, of D or not.
     Waker waker() const @property { return Waker(exec.services, exec.services.waker(exec)); }
 
-    /// [execution] One timer an execution: a new time replaces the old, Time.never clears it.
+    /// [execution] One timer per execution: a new time replaces the old one, Time.never clears it.
     void wakeAt(Time time) const { exec.services.wake_at(exec, time.nanoseconds); }
     void wakeAfter(Duration delay) const { exec.services.wake_after(exec, nanosecondsOf(delay)); }
 
-    /// [execution] Once, for TASKHOST_READABLE, TASKHOST_WRITABLE or both; 0 forgets it. False: it can't be waited for.
+    /// [execution] One wake for TASKHOST_READABLE, TASKHOST_WRITABLE or both; 0 cancels the wait. False: the descriptor
+    /// cannot be waited for.
     bool wakeOn(int descriptor, uint interests) const
     {
         return exec.services.wake_on_fd(exec, descriptor, interests) == TASKHOST_OK;
     }
 
-    /// [execution, run only] Sleeps until then, a wake or the stop.
+    /// [execution, run only] Sleeps until that time, a wake or the stop.
     Waited waitUntil(Time time) const { return Waited(exec.services.wait(exec, time.nanoseconds)); }
     Waited waitFor(Duration delay) const { return waitUntil(now + delay); }
 
-    /// [any-thread] An extension's table, or null where this host has none.
+    /// [any-thread] An extension's table, or null if this host lacks the extension.
     const(Table)* extension(Table)(const(char)* id, uint revision) const
     {
         return cast(const(Table)*) exec.services.extension(exec, id, revision);
     }
 
-    /// [any-thread] The process's signals, which a plugin does not handle itself; null where the host keeps them.
+    /// [any-thread] The process's signals, which a plugin must not handle itself; null if the host does not share them.
     const(taskhost_signals)* signals() const @property
     {
         return extension!taskhost_signals(TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION);
     }
 }
 
-/// The values of a config, read by the host: throws a Failure that names the value and says what it should be.
-/// [execution] `pointer` is a JSON pointer: "/every", "/pins/0". Where there is no value, the default comes back.
+/// The values of a config, read by the host. A wrong value throws a Failure that names it and says what it should be.
+/// [execution] `pointer` is a JSON pointer: "/every", "/pins/0". If there is no value, the default is returned.
 struct Config
 {
     private Execution execution;
@@ -202,7 +204,7 @@ struct Config
     /// Throws if there is no value.
     void require(string pointer) const { check(reader.require(execution.exec, toStringz(pointer))); }
 
-    /// The host's text, valid until the destructor returns: .idup it to keep it longer.
+    /// Owned by the host, valid until the destructor returns: .idup it to keep it longer.
     const(char)[] text(string pointer, const(char)[] otherwise = "") const
     {
         const(char)* value = otherwise.ptr;
@@ -230,7 +232,7 @@ struct Config
         return value != 0;
     }
 
-    /// Rounded up to the 100 ns in which Duration counts.
+    /// Rounded up to a multiple of 100 ns, the unit of Duration.
     Duration duration(string pointer, Duration otherwise = Duration.zero) const
     {
         import core.time : hnsecs;
@@ -240,7 +242,7 @@ struct Config
         return hnsecs(cast(long)(value / 100 + (value % 100 != 0)));
     }
 
-    /// How many elements an array has.
+    /// The number of elements of an array.
     size_t count(string pointer) const
     {
         size_t value;
@@ -255,8 +257,8 @@ struct Config
     }
 }
 
-/// A kind of task: the class, its name, and what is said about it. Type has a constructor this(Execution) or none, and
-/// either `Poll poll()`, which never blocks, or `void run()`, which may and has a thread of its own.
+/// A kind of task: the class, its name, version and description. Type has a constructor this(Execution) or none, and
+/// either `Poll poll()`, which never blocks, or `void run()`, which may block and has a thread of its own.
 template Task(Type, string name_, string version_ = "1.0", string description_ = "")
 {
     alias Class = Type;
@@ -265,7 +267,7 @@ template Task(Type, string name_, string version_ = "1.0", string description_ =
     enum string description = description_;
 }
 
-/// Defines the entry: `mixin TaskhostPlugin!(Task!(A, "a"), Task!(B, "b"));` once a plugin, at module level.
+/// Defines the entry: `mixin TaskhostPlugin!(Task!(A, "a"), Task!(B, "b"));`. Use it once per plugin, at module level.
 mixin template TaskhostPlugin(Tasks...)
 {
     pragma(mangle, TASKHOST_ENTRY_NAME) export extern (C) const(taskhost_factory)* taskhost_plugin_v1() nothrow @nogc
@@ -274,7 +276,7 @@ mixin template TaskhostPlugin(Tasks...)
     }
 }
 
-/// What the host gets: filled by the compiler, so each call of the entry returns the same.
+/// The factories, filled at compile time, so that each call of the entry returns the same pointer.
 template Factory(Tasks...)
 {
     static assert(Tasks.length > 0, "TaskhostPlugin: name at least one Task");
@@ -307,9 +309,9 @@ template Factory(Tasks...)
     __gshared const taskhost_factory factory = make();
 }
 
-// ---- the border: the functions of one execution, as the host calls them
+// ---- the border: the functions that the host calls for an execution
 
-/// Said already, by the host.
+/// A failure whose text the host already has.
 private final class ReportedFailure : Failure
 {
     this() nothrow { super("wrong config"); }
@@ -322,7 +324,7 @@ private struct Border(Type)
     static assert(polled != __traits(hasMember, Type, "run"),
             "Task: " ~ Type.stringof ~ " needs a method `Poll poll()` or a method `void run()`, not both (rule 2.7)");
 
-    /// The object in the host's memory. The Execution is kept for drop, which gets none.
+    /// The object in the host's memory, with the Execution for drop, which gets none.
     static struct Cell
     {
         import std.traits : classInstanceAlignment;
@@ -368,7 +370,7 @@ private struct Border(Type)
             return guarded(exec, { (cast(Cell*) state).task.run(); return TASKHOST_OK; });
     }
 
-    /// The end is decided by now, so what a destructor throws can only be logged (rule 3.7).
+    /// The outcome is already decided, so what a destructor throws can only be logged (rule 3.7).
     static extern (C) void drop(void* state) nothrow
     {
         import core.memory : GC;
@@ -388,7 +390,7 @@ private struct Border(Type)
     }
 }
 
-/// Calls it as D code may be called, and turns what it throws into a status.
+/// Calls a function on an attached thread, and turns what it throws into a status.
 private int guarded(const(taskhost_exec)* exec, scope int delegate() call) nothrow
 {
     const execution = Execution(exec);
@@ -425,11 +427,11 @@ private ulong nanosecondsOf(Duration duration) pure nothrow @safe @nogc
     return hnsecs < TASKHOST_NEVER / 100 ? cast(ulong) hnsecs * 100 : TASKHOST_NEVER;
 }
 
-// ---- D's runtime in a process that is not D's
+// ---- D's runtime in a process that is not a D program
 //
-// It is initialised when the library is loaded, by the thread that loads: it only knows the libraries of that thread,
-// and two plugins can't begin it at once, since loads come one after the other. Threads of the host are made known to
-// it when they first call in, and forgotten when they end: so that the collector stops them and scans their stacks and
+// It is initialised when the library is loaded, by the loading thread: it only knows the libraries of that thread, and
+// two plugins cannot initialise it at once, since libraries are loaded one after the other. Threads of the host are
+// attached when they first call in, and detached when they end: so the collector stops them and scans their stacks and
 // thread-local variables, and does not wait for those that are gone.
 
 private extern (C) nothrow
@@ -447,7 +449,7 @@ private __gshared pthread_key_t leaving; // its destructor is called at a thread
 import core.sys.posix.pthread : pthread_key_t;
 import core.thread.osthread : Thread;
 
-/// The collector stops threads by signal. druntime's own choice, USR1 and USR2, is the user's here.
+/// The collector stops threads by signal. druntime's default signals, USR1 and USR2, belong to the user here.
 private enum firstCollectorSignal = 10;
 
 private int collectorSignal(int which) nothrow @nogc
@@ -457,7 +459,7 @@ private int collectorSignal(int which) nothrow @nogc
     return SIGRTMIN + firstCollectorSignal + which;
 }
 
-/// A load has no effect that another task could see: no thread, no file, and handlers for two signals nobody uses.
+/// Loading has no effect that another task could see: no thread, no file, and handlers only for two unused signals.
 pragma(crt_constructor) extern (C) void taskhost_d_loaded() nothrow
 {
     import core.gc.config : config;
@@ -470,13 +472,13 @@ pragma(crt_constructor) extern (C) void taskhost_d_loaded() nothrow
     {
         if (taken(collectorSignal(0)) || taken(collectorSignal(1)))
             return;
-        config.parallel = 0; // else the collector starts threads
+        config.parallel = 0; // otherwise the collector starts threads
         thread_setGCSignals(collectorSignal(0), collectorSignal(1));
     }
     initialised = rt_init() != 0 && pthread_key_create(&leaving, &leaveRuntime) == 0;
     if (initialised)
-        GC.free(GC.malloc(1)); // makes the collector, which takes no ranges from two threads at once before
-    if (initialised && !there) // rt_init made this thread known
+        GC.free(GC.malloc(1)); // creates the collector; before that, adding ranges is not thread-safe
+    if (initialised && !there) // rt_init has attached this thread
     {
         attachedHere = true;
         pthread_setspecific(leaving, &leaving);
@@ -492,11 +494,11 @@ private bool taken(int number) nothrow @nogc
     return sigaction(number, null, &action) == 0 && action.sa_handler !is null;
 }
 
-private bool entered; // thread-local, as the next
-private bool attachedHere; // by this plugin and not by another in D
-private void* threadMemory; // of the Thread that stands for this thread
+private bool entered; // thread-local, like the next two
+private bool attachedHere; // by this plugin and not by another one in D
+private void* threadMemory; // of the Thread object for this thread
 
-/// Makes this thread known to the runtime, once. Returns what is wrong, if something is.
+/// Attaches this thread to the runtime, once. Returns what is wrong, if anything.
 private string enterRuntime()
 {
     import core.runtime : Runtime;
@@ -508,9 +510,9 @@ private string enterRuntime()
         return null;
     if (!initialised)
         return unusable;
-    // The library is loaded already. This gives the thread its thread-local variables, and the collector their places:
-    // druntime keeps exceptions in flight in one. A list grows thereby, which no collection may see half done.
-    auto thread = Thread.getThis(); // another plugin has attached this thread, if it is there
+    // The library is already loaded. This creates the thread's thread-local variables, and registers them with the
+    // collector: druntime keeps exceptions in flight in one. It extends a list, which no collection may see half done.
+    auto thread = Thread.getThis(); // not null if another plugin has attached this thread
     if (thread !is null)
         thread_detachThis();
     Dl_info library;
@@ -531,8 +533,8 @@ private string enterRuntime()
     return null;
 }
 
-/// thread_attachThis allocates the Thread with the collector, which may take it away again before it is attached: this
-/// stack is not scanned yet. So it gets memory that is scanned from the start.
+/// thread_attachThis allocates the Thread with the collector, which may free it before it is attached, since this stack
+/// is not scanned yet. So it gets memory that is scanned from the start.
 private Thread newThread()
 {
     import core.lifetime : emplace;
@@ -552,16 +554,16 @@ private void attach(Thread thread)
     import core.sys.posix.signal : SIG_UNBLOCK, pthread_sigmask, sigaddset, sigemptyset, sigset_t;
     static import core.thread.osthread;
 
-    // A thread that blocks the signals would never stop, and the collector wait for ever.
+    // A thread that blocks the signals would never stop, and the collector would wait for ever.
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, collectorSignal(0));
     sigaddset(&signals, collectorSignal(1));
     pthread_sigmask(SIG_UNBLOCK, &signals, null);
-    __traits(getMember, core.thread.osthread, "attachThread")(thread); // what thread_attachThis calls
+    __traits(getMember, core.thread.osthread, "attachThread")(thread); // as thread_attachThis does
 }
 
-/// At the thread's end. What leaves the list of libraries is hidden from collections, as above.
+/// Called at the thread's end. The change of the list of libraries is hidden from collections, as above.
 private extern (C) void leaveRuntime(void* handle)
 {
     import core.memory : GC;

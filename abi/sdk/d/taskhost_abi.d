@@ -1,7 +1,7 @@
 /**
- * taskhost_abi.d: the interface between a task plugin and its host, as the C headers have it, name for name. They say
- * what each function promises: taskhost/plugin.h, taskhost/ext/config.h, taskhost/ext/signals.h. taskhost.d, beside
- * this file, makes a D class of it; who needs no class, as in betterC, may use this file alone.
+ * taskhost_abi.d: the interface between a task plugin and its host, with the names of the C headers, which document
+ * each function: taskhost/plugin.h, taskhost/ext/config.h, taskhost/ext/signals.h. taskhost.d, beside this file, adds D
+ * classes; without classes, as in betterC, you can use this file alone.
  */
 module taskhost_abi;
 
@@ -54,7 +54,7 @@ alias taskhost_waker = ulong;
 struct taskhost_exec
 {
     const(taskhost_services)* services;
-    // What follows is the host's.
+    // Further fields are private to the host.
 }
 
 struct taskhost_services
