@@ -1,18 +1,18 @@
-! taskhost: what a task calls, with Fortran's strings; and the plugin's entry. Module taskhost_abi is underneath, and is
-! passed on.
+! taskhost: what a task calls, with Fortran's strings; and the plugin's entry. It is based on module taskhost_abi, and
+! re-exports it.
 !
-! A plugin defines one subroutine, which says what tasks there are:
+! A plugin defines one subroutine, which registers its tasks:
 !
 !   subroutine my_tasks() bind(c, name='taskhost_tasks')
 !     call add_task('greeter', '1.0', 'greets', storage_size(model) / 8, poll=poll, start=start, drop=drop)
 !   end subroutine
 !
-! Threads: [any thread] from start until drop has returned; the rest only from within the execution's own start, poll
-! or run. The host calls these on several threads, two for the same execution never at once. Variables of modules, and
-! local ones that are initialized where they are declared or have SAVE, are shared by all executions.
-! Ownership: nothing that comes from here has to be given back.
-! Errors: a failing task returns fail(exec, 'why'). Fortran has no exceptions: stop, error stop and an error of the
-! runtime end the process, so give iostat= and stat= wherever there may be one.
+! Threads: [any thread] on any thread from start until drop has returned; the others only from the execution's own
+! start, poll or run. The host calls these on several threads, but never concurrently for the same execution. Module
+! variables, and local ones with SAVE or an initial value in their declaration, are shared by all executions.
+! Ownership: nothing that these return has to be released.
+! Errors: a failing task returns fail(exec, 'why'). Fortran has no exceptions: stop, error stop and a runtime error end
+! the process, so use iostat= and stat= wherever an error is possible.
 module taskhost
   use, intrinsic :: iso_c_binding
   use taskhost_abi
@@ -25,7 +25,7 @@ module taskhost
     type(c_ptr), private :: services = c_null_ptr
   end type
 
-  ! One factory, with its texts. Made once, kept as long as the library is loaded.
+  ! One factory, with its texts. Created once, kept as long as the library is loaded.
   type, private :: task_entry
     type(taskhost_factory) :: factory
     character(kind=c_char), allocatable :: name(:), version(:), description(:)
@@ -39,10 +39,10 @@ module taskhost
 
 contains
 
-  ! The plugin's entry. The host may call it from several threads at once; each call returns the same.
+  ! The plugin's entry. The host may call it on several threads at once; each call returns the same pointer.
   type(c_ptr) function plugin_entry() bind(c, name='taskhost_plugin_v1')
     interface
-      subroutine taskhost_tasks() bind(c)  ! the plugin's own
+      subroutine taskhost_tasks() bind(c)  ! defined by the plugin
       end subroutine
       integer(c_int) function pthread_once(control, routine) bind(c)
         import :: c_int, c_funptr
@@ -55,10 +55,10 @@ contains
     plugin_entry = first_factory
   end function
 
-  ! From within taskhost_tasks: one more task. poll or run, one of them: a task with poll shares its thread and never
-  ! blocks, one with run has a thread of its own. state_bytes of zeroed memory are there for each execution, in which
-  ! allocatable components are not allocated and pointers not associated; take them with c_f_pointer. drop deallocates
-  ! what the others allocated; it is called once for each start that returned TASKHOST_OK.
+  ! Registers a task; call it in taskhost_tasks. Pass either poll or run: a task with poll shares its thread and never
+  ! blocks, one with run has a thread of its own. Each execution has state_bytes of zeroed memory, in which allocatable
+  ! components are not allocated and pointers not associated; access it with c_f_pointer. drop deallocates what the
+  ! others allocated; it is called once for each start that returned TASKHOST_OK.
   subroutine add_task(name, version, description, state_bytes, start, poll, run, drop)
     character(*), intent(in) :: name, version, description
     integer, intent(in) :: state_bytes
@@ -86,7 +86,7 @@ contains
     last_entry => entry
   end subroutine
 
-  ! [any thread] Lines in the host's log: UTF-8, up to 4096 bytes. Trailing blanks are written too: trim() if need be.
+  ! [any thread] Write a line to the host's log: UTF-8, up to 4096 bytes. Trailing blanks are written too: use trim().
   subroutine log_text(exec, level, text)
     type(taskhost_exec), intent(in) :: exec
     integer(c_int32_t), intent(in) :: level  ! TASKHOST_LOG_TRACE to TASKHOST_LOG_ERROR
@@ -122,7 +122,7 @@ contains
     call log_text(exec, TASKHOST_LOG_ERROR, text)
   end subroutine
 
-  ! Says why this execution fails. The result is TASKHOST_ERROR, to be returned: status = fail(exec, 'why'); return
+  ! Gives the reason why this execution fails. Returns TASKHOST_ERROR: status = fail(exec, 'why'); return
   integer(c_int32_t) function fail(exec, text)
     type(taskhost_exec), intent(in) :: exec
     character(*), intent(in) :: text
@@ -133,7 +133,7 @@ contains
     fail = call_fail(exec, text, len(text, c_size_t))
   end function
 
-  ! [any thread] The host asks for the end. The execution is woken when that happens.
+  ! [any thread] True once the host asks the execution to end. The execution is woken when that happens.
   logical function stop_requested(exec)
     type(taskhost_exec), intent(in) :: exec
     type(taskhost_services), pointer :: services
@@ -143,7 +143,7 @@ contains
     stop_requested = call_stop(exec) /= 0
   end function
 
-  ! [any thread] The config as JSON text; config_text and its like below read single values.
+  ! [any thread] The config as JSON text; config_text and the like below read single values.
   function config_json(exec) result(text)
     type(taskhost_exec), intent(in) :: exec
     character(:), allocatable :: text
@@ -176,7 +176,7 @@ contains
     text = fortran_text(address, strlen(address))
   end function
 
-  ! [any thread] Number of this execution within its task, from 1.
+  ! [any thread] Number of this execution within its task, starting at 1.
   integer(c_int64_t) function execution_number(exec)
     type(taskhost_exec), intent(in) :: exec
     type(taskhost_services), pointer :: services
@@ -186,7 +186,7 @@ contains
     execution_number = call_number(exec)
   end function
 
-  ! [any thread] Nanoseconds on a monotonic clock that began sometime.
+  ! [any thread] Nanoseconds from an arbitrary point on a monotonic clock.
   integer(c_int64_t) function time_now(exec)
     type(taskhost_exec), intent(in) :: exec
     type(taskhost_services), pointer :: services
@@ -196,8 +196,8 @@ contains
     time_now = call_now()
   end function
 
-  ! Has the execution polled again then, never before. It has one timer: a new time replaces the old, TASKHOST_NEVER
-  ! clears it.
+  ! Has the execution polled again at that time, never earlier. It has one timer: a new time replaces the old one,
+  ! TASKHOST_NEVER clears it.
   subroutine wake_at(exec, time)
     type(taskhost_exec), intent(in) :: exec
     integer(c_int64_t), intent(in) :: time
@@ -208,7 +208,7 @@ contains
     call call_wake(exec, time)
   end subroutine
 
-  ! The same, so many nanoseconds from now.
+  ! The same after a delay in nanoseconds.
   subroutine wake_after(exec, delay)
     type(taskhost_exec), intent(in) :: exec
     integer(c_int64_t), intent(in) :: delay
@@ -219,8 +219,8 @@ contains
     call call_wake(exec, delay)
   end subroutine
 
-  ! Has it polled once the descriptor is ready for one of `interests` (TASKHOST_READABLE + TASKHOST_WRITABLE), for one
-  ! wake; 0 forgets it, as must be done before it is closed. False: it can't be waited for.
+  ! Has it polled once the descriptor is ready for one of `interests` (TASKHOST_READABLE + TASKHOST_WRITABLE); good for
+  ! one wake. 0 cancels the wait, which must be done before closing. False: the descriptor cannot be waited for.
   logical function wake_on_fd(exec, fd, interests)
     type(taskhost_exec), intent(in) :: exec
     integer(c_int32_t), intent(in) :: fd, interests
@@ -231,8 +231,8 @@ contains
     wake_on_fd = call_wake(exec, fd, interests) == TASKHOST_OK
   end function
 
-  ! In run only: sleeps until then, a wake, or the stop. The result has the bits TASKHOST_WAIT_STOP, _WAKE and _TIME,
-  ! for iand(). In a poll it returns at once.
+  ! In run only: sleeps until that time, a wake, or the stop. Test the bits TASKHOST_WAIT_STOP, _WAKE and _TIME of the
+  ! result with iand(). In a poll it returns at once.
   integer(c_int32_t) function wait_until(exec, time)
     type(taskhost_exec), intent(in) :: exec
     integer(c_int64_t), intent(in) :: time
@@ -272,7 +272,7 @@ contains
     call call_wake(target%value)
   end subroutine
 
-  ! [any thread] It is ready for what it is there for.
+  ! [any thread] Reports that the execution is ready to do its job.
   subroutine say_ready(exec)
     type(taskhost_exec), intent(in) :: exec
     type(taskhost_services), pointer :: services
@@ -282,7 +282,7 @@ contains
     call call_sign(exec)
   end subroutine
 
-  ! [any thread] It is alive.
+  ! [any thread] A sign of life, for the task's watchdog.
   subroutine heartbeat(exec)
     type(taskhost_exec), intent(in) :: exec
     type(taskhost_services), pointer :: services
@@ -292,7 +292,7 @@ contains
     call call_sign(exec)
   end subroutine
 
-  ! Are the texts the same? For == the blanks at the end don't count, and 'ok ' is 'ok'.
+  ! True if the texts are identical. == ignores trailing blanks: 'ok ' == 'ok'.
   pure logical function same_text(left, right)
     character(*), intent(in) :: left, right
     same_text = len(left) == len(right) .and. left == right
@@ -311,11 +311,11 @@ contains
   end function
 
   ! Values of the config, read and checked by the host. `pointer` names one by its JSON pointer: '/every', '/pins/0'.
-  ! Where there is none, `value` stays as it is, so set it to the default before. `ok` becomes false for one that will
-  ! not do: the host has then been told why, so return TASKHOST_ERROR. Once it is false these do nothing: begin with
-  ! .true., read all, look once.
+  ! If there is no value, `value` is left as it is, so set it to the default first. A wrong value sets `ok` to false:
+  ! the host then has the reason, so return TASKHOST_ERROR. If `ok` is false these do nothing: set it to .true., read
+  ! all values, then check it once.
 
-  ! Is everything in the config known? The keys of its top level, separated by blanks.
+  ! Rejects unknown keys: the argument lists those of the top level, separated by blanks.
   subroutine config_keys(exec, keys, ok)
     type(taskhost_exec), intent(in) :: exec
     character(*), intent(in) :: keys
@@ -328,7 +328,7 @@ contains
     ok = call_keys(exec, keys // c_null_char) == TASKHOST_OK
   end subroutine
 
-  ! Is it there? For values that have no default.
+  ! Rejects a config without this value: for values that have no default.
   subroutine config_require(exec, pointer, ok)
     type(taskhost_exec), intent(in) :: exec
     character(*), intent(in) :: pointer
@@ -415,7 +415,7 @@ contains
     ok = call_duration(exec, pointer // c_null_char, value) == TASKHOST_OK
   end subroutine
 
-  ! How many elements an array has.
+  ! The number of elements of an array.
   subroutine config_count(exec, pointer, value, ok)
     type(taskhost_exec), intent(in) :: exec
     character(*), intent(in) :: pointer
@@ -429,8 +429,8 @@ contains
     ok = call_count(exec, pointer // c_null_char, value) == TASKHOST_OK
   end subroutine
 
-  ! Has this execution woken by these signals (TASKHOST_SIGNAL_ bits), until it ends; replaces an earlier call. False:
-  ! the host keeps its signals to itself, or does not know one of them.
+  ! Has this execution woken by these signals (TASKHOST_SIGNAL_ bits), until it ends; replaces an earlier subscription.
+  ! False: the host does not share its signals, or does not know one of them.
   logical function subscribe_signals(exec, signals)
     type(taskhost_exec), intent(in) :: exec
     integer(c_int32_t), intent(in) :: signals
@@ -443,7 +443,7 @@ contains
     subscribe_signals = call_subscribe(exec, signals) == TASKHOST_OK
   end function
 
-  ! Those that have come since the last call, as bits.
+  ! The signals that have come since the last call, as bits.
   integer(c_int32_t) function take_signals(exec)
     type(taskhost_exec), intent(in) :: exec
     type(taskhost_signals), pointer :: functions

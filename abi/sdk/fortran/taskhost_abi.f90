@@ -1,10 +1,9 @@
-! taskhost_abi: taskhost/plugin.h, ext/config.h and ext/signals.h in Fortran, field by field. What each function
-! promises is said there; names are the headers'. A task needs module taskhost only; this one is for what that leaves
-! out.
+! taskhost_abi: taskhost/plugin.h, ext/config.h and ext/signals.h in Fortran, field by field, with the names of the
+! headers, which document each function. A task only needs module taskhost; use this one for what that leaves out.
 !
-! Structs of functions hold c_funptr: c_f_procpointer with the abstract interface named beside it makes a procedure
-! pointer of one. Fortran has no unsigned integers: times are int64 (they fit for 292 years), bits are int32,
-! TASKHOST_NEVER is -1. An execution is passed by reference, never copied: the host has more behind its one field.
+! Structs of functions contain c_funptr: c_f_procpointer, with the abstract interface named beside the field, makes a
+! procedure pointer of one. Fortran has no unsigned integers: times are int64 (which suffices for 292 years), bits are
+! int32, TASKHOST_NEVER is -1. Pass an execution by reference, never copy it: private fields of the host follow.
 module taskhost_abi
   use, intrinsic :: iso_c_binding
   implicit none
@@ -96,7 +95,7 @@ module taskhost_abi
   end type
 
   abstract interface
-    ! What a task is made of: start, poll and run; and drop.
+    ! The functions of a task: start, poll and run; and drop.
     integer(c_int32_t) function taskhost_step(state, exec) bind(c)
       import :: c_int32_t, c_ptr, taskhost_exec
       type(c_ptr), value :: state
@@ -224,8 +223,8 @@ module taskhost_abi
     end function
   end interface
 
-  ! The layouts, checked by the compiler: no struct of the headers has padding, so the size says all. A wrong one is a
-  ! division by zero here.
+  ! The compiler checks the layouts: no struct of the headers has padding, so checking the size is enough. A wrong size
+  ! is a division by zero here.
   type(taskhost_exec), private :: execs(0)
   type(taskhost_services), private :: services(0)
   type(taskhost_factory), private :: factories(0)

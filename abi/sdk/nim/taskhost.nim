@@ -18,12 +18,13 @@
 ##
 ##   taskhostPlugin(task[Beat]("beat"))
 ##
-## One object is one execution; it lies in the host's memory, zeroed before `start` and destroyed at the drop. Nothing
-## raised leaves the plugin: a Failure is the outcome `error`, anything else, a Defect too, is `panic` with its message.
+## Each object is one execution. It is in the host's memory, zeroed before `start` and destroyed at the drop. No
+## exception leaves the plugin: a Failure is the outcome `error`, any other, including a Defect, is `panic` with its
+## message.
 ##
-## First the interface as the C headers have it (taskhost/plugin.h, ext/config.h, ext/signals.h: they say what each
-## function promises), then the layer. "Rule 2.7" is one of CONTRACT.md. Threads: [execution] only from within this
-## execution's own start, poll or run; [any-thread] from any thread until its drop; [anywhere] from any thread for ever.
+## The file declares the interface of the C headers, which document each function (taskhost/plugin.h, ext/config.h,
+## ext/signals.h); the API for tasks follows. Rule numbers are those of CONTRACT.md. Threads: [execution] only from this
+## execution's own start, poll or run; [any-thread] on any thread until its drop; [anywhere] on any thread at any time.
 
 import std/times
 
@@ -74,7 +75,7 @@ type
   TaskhostWaker* = uint64
 
   TaskhostExec* {.bycopy.} = object
-    services*: ptr TaskhostServices # what follows is the host's
+    services*: ptr TaskhostServices # further fields are private to the host
 
   TaskhostServices* {.bycopy.} = object
     structSize*: uint32
@@ -157,19 +158,19 @@ when sizeof(pointer) == 8:
     doAssert sizeof(TaskhostConfigReader) == 72
     doAssert offsetOf(TaskhostSignals, take) == 16 and sizeof(TaskhostSignals) == 24
 
-# ---- the layer
+# ---- the API for tasks
 
 type
   Execution* = object
-    ## An execution's view of its host: a pointer in disguise. Copy it freely, use it until the drop.
+    ## An execution's view of its host. It wraps a pointer: copy it freely, use it until the drop.
     exec*: ptr TaskhostExec
 
-  Poll* = enum ## How a poll ended; to fail, raise.
+  Poll* = enum ## The result of a poll; to fail, raise an exception.
     done, pending
 
   Failure* = object of CatchableError
-    ## An expected failure: raised from anywhere in a task it ends the execution with the outcome `error`.
-  ReportedFailure = object of Failure # the host has said why
+    ## An expected failure: raised anywhere in a task, it ends the execution with the outcome `error`.
+  ReportedFailure = object of Failure # the host already has the text
 
   HostTime* = distinct uint64 ## Nanoseconds of the host's clock, from an arbitrary point.
 
@@ -178,7 +179,7 @@ type
     services: ptr TaskhostServices # lives as long as the process
     value: TaskhostWaker
 
-  Waited* = distinct uint32 ## What ended a wait.
+  Waited* = distinct uint32 ## The reasons why a wait ended.
 
   Config* = object ## The values of a config, read by the host.
     exec: ptr TaskhostExec
@@ -216,7 +217,7 @@ proc info*(execution: Execution, text: string) = execution.log(taskhostLogInfo, 
 proc warning*(execution: Execution, text: string) = execution.log(taskhostLogWarning, text)
 proc error*(execution: Execution, text: string) = execution.log(taskhostLogError, text)
 proc configText*(execution: Execution): string = $execution.exec.services.config(execution.exec, nil)
-  ## JSON text; for single values: config.
+  ## JSON text; for single values use config.
 proc taskName*(execution: Execution): string = $execution.exec.services.taskName(execution.exec)
 proc number*(execution: Execution): uint64 = execution.exec.services.executionNumber(execution.exec)
 proc stopRequested*(execution: Execution): bool = execution.exec.services.stopRequested(execution.exec) != 0
@@ -225,30 +226,31 @@ proc ready*(execution: Execution) = execution.exec.services.ready(execution.exec
 proc heartbeat*(execution: Execution) = execution.exec.services.heartbeat(execution.exec)
 
 proc extension*[Table](execution: Execution, id: cstring, revision: uint32): ptr Table =
-  ## [any-thread] An extension's table, or nil where this host has none.
+  ## [any-thread] An extension's table, or nil if this host lacks the extension.
   cast[ptr Table](execution.exec.services.extension(execution.exec, id, revision))
 
 proc signals*(execution: Execution): ptr TaskhostSignals =
-  ## [any-thread] The process's signals, which a plugin does not handle itself; nil where the host keeps them.
+  ## [any-thread] The process's signals, which a plugin must not handle itself; nil if the host does not share them.
   extension[TaskhostSignals](execution, taskhostExtensionSignals, taskhostSignalsRevision)
 
 # [execution]
 proc waker*(execution: Execution): Waker =
-  ## The waker itself may go to any thread.
+  ## The waker itself may be used on any thread.
   Waker(services: execution.exec.services, value: execution.exec.services.waker(execution.exec))
 
 proc wakeAt*(execution: Execution, time: HostTime) =
-  ## One timer an execution: a new time replaces the old, `never` clears it.
+  ## One timer per execution: a new time replaces the old one, `never` clears it.
   execution.exec.services.wakeAt(execution.exec, uint64(time))
 proc wakeAfter*(execution: Execution, delay: Duration) =
   execution.exec.services.wakeAfter(execution.exec, delay.nanoseconds)
 
 proc wakeOn*(execution: Execution, descriptor: cint, interests: uint32): bool =
-  ## Once, for taskhostReadable, taskhostWritable or both; 0 forgets it. False: it can't be waited for.
+  ## One wake for taskhostReadable, taskhostWritable or both; 0 cancels the wait. False: the descriptor cannot be waited
+  ## for.
   execution.exec.services.wakeOnFd(execution.exec, descriptor, interests) == taskhostOk
 
 proc waitUntil*(execution: Execution, time: HostTime): Waited =
-  ## In run only: sleeps until then, a wake or the stop.
+  ## In run only: sleeps until that time, a wake or the stop.
   Waited(execution.exec.services.wait(execution.exec, uint64(time)))
 proc waitFor*(execution: Execution, delay: Duration): Waited = execution.waitUntil(execution.now + delay)
 
@@ -256,16 +258,16 @@ proc check(status: int32) =
   if status != taskhostOk: raise newException(ReportedFailure, "wrong config")
 
 proc config*(execution: Execution, keys: string): Config =
-  ## A reader of the config. `keys` are those of its top level that the task knows, separated by blanks: another one is
-  ## a Failure, as is a host that reads no configs.
+  ## A reader of the config. `keys` lists the top-level keys that the task knows, separated by blanks; any other key
+  ## raises a Failure, as does a host that reads no configs.
   result.exec = execution.exec
   result.reader = extension[TaskhostConfigReader](execution, taskhostExtensionConfig, taskhostConfigRevision)
   if result.reader == nil:
     raise newException(Failure, "this host reads no configs (extension " & taskhostExtensionConfig & ")")
   check result.reader.keys(execution.exec, cstring(keys))
 
-# `pointer` is a JSON pointer: "/every", "/pins/0". Where there is no value, the default comes back; one that will not
-# do is a Failure in the host's words.
+# `pointer` is a JSON pointer: "/every", "/pins/0". If there is no value, the default is returned; a wrong value raises
+# a Failure with the host's text.
 proc require*(config: Config, pointer: string) = check config.reader.require(config.exec, cstring(pointer))
 
 proc text*(config: Config, pointer: string, otherwise = ""): string =
@@ -292,23 +294,23 @@ proc boolean*(config: Config, pointer: string, otherwise = false): bool =
 proc duration*(config: Config, pointer: string, otherwise = DurationZero): Duration =
   var value = otherwise.nanoseconds
   check config.reader.duration(config.exec, cstring(pointer), addr value)
-  initDuration(nanoseconds = int64(value)) # the host allows a year
+  initDuration(nanoseconds = int64(value)) # the host's limit is a year
 
 proc count*(config: Config, pointer: string): int =
-  ## How many elements an array has.
+  ## The number of elements of an array.
   var value: csize_t
   check config.reader.count(config.exec, cstring(pointer), addr value)
   int(value)
 
-# ---- the border: the functions of one execution, as the host calls them
+# ---- the border: the functions that the host calls for an execution
 
 type Cell[Task] = object
-  ## The execution is kept for the drop, which gets none.
+  ## Keeps the execution for the drop, which gets none.
   execution: Execution
   task: Task
 
 proc report(exec: ptr TaskhostExec): int32 {.raises: [].} =
-  ## Only within an except.
+  ## Call only within an except branch.
   let raised = getCurrentException()
   if raised of ReportedFailure: return taskhostError
   discard exec.services.fail(exec, cstring(raised.msg), csize_t(raised.msg.len))
@@ -349,7 +351,7 @@ proc runTask[Task](state: pointer, exec: ptr TaskhostExec): int32 {.cdecl, gcsaf
       result = report(exec)
 
 proc dropTask[Task](state: pointer) {.cdecl, gcsafe, raises: [].} =
-  ## The end is decided by now, so what a destructor raises can only be logged (rule 3.7).
+  ## The outcome is already decided, so what a destructor raises can only be logged (rule 3.7).
   let cell = cast[ptr Cell[Task]](state)
   {.cast(gcsafe).}:
     try: `=destroy`(cell.task)
@@ -358,7 +360,7 @@ proc dropTask[Task](state: pointer) {.cdecl, gcsafe, raises: [].} =
 proc task*[Task: object](name: static string, version: static string = "1.0",
                          description: static string = ""): TaskhostFactory =
   ## A kind of task. Task has `start(var Task, Execution)`, and either `poll(var Task, Execution): Poll`, which never
-  ## blocks, or `run(var Task, Execution)`, which may and has a thread of its own.
+  ## blocks, or `run(var Task, Execution)`, which may block and has a thread of its own.
   mixin start, poll, run
   const
     hasPoll = compiles((var it: Task; let how: Poll = poll(it, Execution())))
@@ -375,8 +377,8 @@ proc task*[Task: object](name: static string, version: static string = "1.0",
   else: result.run = runTask[Task]
 
 template taskhostPlugin*(tasks: varargs[TaskhostFactory]) =
-  ## Defines the entry: `taskhostPlugin(task[A]("a"), task[B]("b"))`, once a plugin. The factories are filled when the
-  ## library is loaded, before the host calls the entry.
+  ## Defines the entry: `taskhostPlugin(task[A]("a"), task[B]("b"))`. Use it once per plugin. The factories are filled
+  ## when the library is loaded, before the host calls the entry.
   var taskhostFactories {.global.} = @tasks
   for i in 1 ..< taskhostFactories.len: taskhostFactories[i - 1].next = addr taskhostFactories[i]
 

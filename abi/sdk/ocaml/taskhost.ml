@@ -1,7 +1,8 @@
-(* The OCaml side of the binding: what taskhost.mli promises. taskhost_stubs.c calls the host for it,
-   taskhost_runtime.c is called by the host and calls the three functions at the end. *)
+(* The OCaml side of the bindings; taskhost.mli documents it. taskhost_stubs.c calls the host for it; the host calls
+   taskhost_runtime.c, which calls the three functions at the end. *)
 
-(* Pointers with their lowest bit set, which the GC takes for integers. An exec is 0 once its execution is dropped. *)
+(* Pointers with their lowest bit set, so that the GC treats them as integers. An exec is 0 once its execution has been
+   dropped. *)
 type exec = int
 type services = int
 
@@ -73,7 +74,7 @@ let wait_for task delay =
   wait_until task (if delay < never - now then now + delay else never)
 
 module Config = struct
-  type 'a answer = Wrong | No_reader | Answer of 'a [@@warning "-37"] (* made in C *)
+  type 'a answer = Wrong | No_reader | Answer of 'a [@@warning "-37"] (* created in C *)
 
   external keys_ : exec -> string -> unit answer = "taskhost_ml_config_keys"
   external require_ : exec -> string -> unit answer = "taskhost_ml_config_require"
@@ -86,7 +87,7 @@ module Config = struct
 
   let answer = function
     | Answer value -> value
-    | Wrong -> raise (Failed "") (* the host has said what is wrong *)
+    | Wrong -> raise (Failed "") (* the host already has the text *)
     | No_reader -> raise (Failed "this host reads no configs (extension taskhost.config)")
 
   let json task = config_ (alive task)
@@ -119,7 +120,7 @@ module Signals = struct
     List.filter (fun signal -> bits land bit signal <> 0) [ Interrupt; Terminate; Hangup; User1; User2 ]
 end
 
-(* How a call ended, as in plugin.h. *)
+(* The statuses of plugin.h. *)
 let ok = 0
 let pending = 1
 let error = 2
@@ -150,7 +151,7 @@ let describe = function
   | Failure text when text <> "" -> text
   | e -> Printexc.to_string e
 
-(* What became of an execution that was left by an exception. *)
+(* The outcome of an execution that an exception has left. *)
 let outcome exec = function
   | Failed text ->
       if text <> "" then fail_ exec text;
@@ -159,7 +160,7 @@ let outcome exec = function
       fail_ exec (describe e);
       panic
 
-(* What taskhost_runtime.c calls. Only [call] is called often. *)
+(* Called by taskhost_runtime.c. Only [call] is called often. *)
 
 type execution = { task : t; step : unit -> int }
 type started = Ended of int | Started of execution

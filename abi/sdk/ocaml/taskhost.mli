@@ -1,4 +1,4 @@
-(** Tasks for taskhost in OCaml. A task is a function, an execution the closure that it returns.
+(** Tasks for taskhost in OCaml. A task is a function, and an execution the closure that it returns.
 
     {[
       open Taskhost
@@ -17,21 +17,20 @@
       let () = polled "beat" beat
     ]}
 
-    The function is the start: it reads the config, and is called for each execution anew. The closure is the poll.
-    What an execution holds that the GC does not give back, such as a descriptor or a thread, is given back with
-    {!on_drop}.
+    The function is the start: it reads the config, and is called for each execution. The closure is the poll. Use
+    {!on_drop} to release what the GC does not, such as a descriptor or a thread.
 
-    Whatever exception leaves them ends the execution: {!Failed} with the outcome [error], any other with [panic], each
+    Any exception that leaves them ends the execution: {!Failed} with the outcome [error], any other with [panic], each
     with its text.
 
-    All OCaml code of a plugin runs under one lock, whichever thread of the host calls it: executions never run at the
-    same time, and two plugins do, since each has a runtime of its own. Times and durations are nanoseconds; times
+    All OCaml code of a plugin runs under one lock, on whichever thread of the host: its executions never run at the
+    same time. Different plugins do, since each has a runtime of its own. Times and durations are nanoseconds; times
     count from an arbitrary point on a monotonic clock. Texts are UTF-8. *)
 
-(** One execution, as its task sees it. Used after its end it raises [Invalid_argument]. *)
+(** One execution, as its task sees it. Using it after its end raises [Invalid_argument]. *)
 type t
 
-(** An expected failure: outcome [error] with this text. An empty one keeps what was said before, by the host. *)
+(** An expected failure: outcome [error] with this text. An empty text keeps the one that the host already has. *)
 exception Failed of string
 
 type step =
@@ -40,19 +39,19 @@ type step =
 
 (** {1 Tasks}
 
-    Called while the modules are initialised, once for each task, at most 16 times; later they raise
-    [Invalid_argument]. The first is what the manifest gets if it does not choose. *)
+    Call these while the modules are initialised, once for each task, at most 16 times; later they raise
+    [Invalid_argument]. The first task is used if the manifest does not select one. *)
 
 (** A task that shares its thread: the closure goes as far as it can without blocking. *)
 val polled : ?version:string -> ?description:string -> string -> (t -> unit -> step) -> unit
 
-(** A task that may block: the closure has a thread of its own, and its return is the end. What blocks must let go of
-    OCaml's lock, as {!wait_until}, [Unix] and [Thread] do, or all other tasks of the plugin wait with it. *)
+(** A task that may block: the closure has a thread of its own, and its return ends the execution. Blocking calls must
+    release OCaml's lock, as {!wait_until}, [Unix] and [Thread] do, or all other tasks of the plugin have to wait. *)
 val blocking : ?version:string -> ?description:string -> string -> (t -> unit -> unit) -> unit
 
 (** {1 The host's services}
 
-    For the execution's own start, closure and [on_drop], unless marked [any-thread]: those also for OCaml threads. *)
+    For the execution's own start, closure and [on_drop]; those marked [any-thread] also for OCaml threads. *)
 
 type level = Trace | Debug | Info | Warning | Error
 
@@ -67,22 +66,22 @@ val warning : t -> ('a, unit, string, unit) format4 -> 'a
 (** [any-thread] Name of the task in the manifest. *)
 val task_name : t -> string
 
-(** [any-thread] Number of this execution within its task, from 1. *)
+(** [any-thread] Number of this execution within its task, starting at 1. *)
 val execution_number : t -> int
 
-(** [any-thread] True once the host asks for the end. The execution is woken when that happens. *)
+(** [any-thread] True once the host asks the execution to end. The execution is woken when that happens. *)
 val stop_requested : t -> bool
 
 (** [any-thread] *)
 val now : t -> int
 
-(** [any-thread] The execution is ready for what it is there for. *)
+(** [any-thread] Reports that the execution is ready to do its job. *)
 val ready : t -> unit
 
 (** [any-thread] A sign of life, for the task's watchdog. *)
 val heartbeat : t -> unit
 
-(** Runs when the execution is dropped, the latest first. An exception out of it is logged. *)
+(** Registers a function that runs when the execution is dropped, the latest one first. Its exceptions are logged. *)
 val on_drop : t -> (unit -> unit) -> unit
 
 (** {1 Waking and waiting} *)
@@ -92,13 +91,13 @@ val millisecond : int
 val second : int
 val never : int
 
-(** One timer an execution: a new time replaces the old, [never] clears it. Never early. *)
+(** One timer per execution: a new time replaces the old one, [never] clears it. Never early. *)
 val wake_at : t -> int -> unit
 
 val wake_after : t -> int -> unit
 
-(** Once, when the descriptor is ready for one of these; none forgets it, which must be before it is closed. False for
-    what can't be waited for. *)
+(** One wake, when the descriptor is ready for one of these. With neither it cancels the wait, which must be done before
+    closing. False for a descriptor that cannot be waited for. *)
 val wake_on_fd : t -> Unix.file_descr -> readable:bool -> writable:bool -> bool
 
 type waker
@@ -110,20 +109,20 @@ val wake : waker -> unit
 
 type woken = { stop : bool; wake : bool; time : bool }
 
-(** Blocking tasks only: until then, a wake, or the stop; once that is requested it returns at once. *)
+(** Blocking tasks only: sleeps until that time, a wake, or the stop; returns at once if a stop has been requested. *)
 val wait_until : t -> int -> woken
 
 val wait_for : t -> int -> woken
 
 (** {1 Extensions} *)
 
-(** Values of the config by JSON pointer: ["/every"], ["/pins/0"]. A value that will not do raises {!Failed}, as does a
-    host that reads no configs; the text is the host's. *)
+(** Values of the config by JSON pointer: ["/every"], ["/pins/0"]. A wrong value raises {!Failed} with the host's text,
+    as does a host that reads no configs. *)
 module Config : sig
   (** [any-thread] The whole config as JSON text. *)
   val json : t -> string
 
-  (** The keys that the task understands; another one is an error. *)
+  (** The keys that the task understands; any other key is an error. *)
   val keys : t -> string list -> unit
 
   val require : t -> string -> unit
@@ -142,10 +141,10 @@ end
 module Signals : sig
   type signal = Interrupt | Terminate | Hangup | User1 | User2
 
-  (** Wakes this execution by these; replaces an earlier call. False where the program around the host keeps its signals
-      to itself. *)
+  (** Has this execution woken by these signals; replaces an earlier subscription. False if the embedding program
+      handles signals itself. *)
   val subscribe : t -> signal list -> bool
 
-  (** Those that have come since the last call. *)
+  (** The signals that have come since the last call. *)
   val take : t -> signal list
 end

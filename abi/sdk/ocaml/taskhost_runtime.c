@@ -1,8 +1,8 @@
-/* taskhost_runtime.c: the plugin's entry, its factories, and the way from the host's threads into OCaml and back.
+/* taskhost_runtime.c: the plugin's entry, its factories, and the calls from the host's threads into OCaml.
 
-   The first call of the entry starts the runtime and with it initialises the modules, which register the tasks. From
-   then on OCaml's lock is free, and each call of the host takes it: the first on each thread makes the thread known to
-   OCaml, and the thread's end forgets it again. OCaml's own functions catch all exceptions (rule 3.6). */
+   The first call of the entry starts the runtime, which initialises the modules, which register the tasks. From then on
+   OCaml's lock is free, and each call of the host takes it. The first call on a thread registers the thread with OCaml,
+   and the end of the thread unregisters it. The functions in OCaml catch all exceptions (rule 3.6). */
 #define CAML_NAME_SPACE
 #include <caml/alloc.h>
 #include <caml/callback.h>
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <taskhost/plugin.h>
 
-/* One execution, in the host's memory, which does not move: so the GC can be told of it where it is. */
+/* One execution, in the host's memory, which does not move, so the field can be registered as a root of the GC. */
 typedef struct execution {
   value closure; /* a Taskhost.execution */
   const taskhost_exec* exec;
@@ -29,11 +29,11 @@ static taskhost_factory factories[MAX_FACTORIES];
 static int factory_count;
 static int is_registering;
 
-static char broken_text[512]; /* why there are none */
+static char broken_text[512]; /* why there are no tasks */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key;
-static char starter, registered; /* what thread_key says of a thread */
+static char starter, registered; /* the values of thread_key */
 
 static const char unknown_thread[] = "no memory to make this thread known to OCaml";
 
@@ -45,7 +45,7 @@ static void at_thread_end(void* what) {
   if (what == &registered) caml_c_thread_unregister();
 }
 
-/* OCaml's tick thread is created here, with the first thread, and should take none of the process's signals. */
+/* OCaml's tick thread is created here, with the first thread, and should handle none of the process's signals. */
 static int make_known(void) {
   sigset_t all, before;
   sigfillset(&all);
@@ -63,7 +63,7 @@ static int enter(void) {
 
 static void leave(void) { caml_release_runtime_system(); }
 
-/* The code that a function of taskhost.ml returned. That one raises is only possible without memory. */
+/* The status that a function of taskhost.ml returned. These functions can raise only when memory runs out. */
 static int32_t outcome_of(value result, const taskhost_exec* exec) {
   if (!Is_exception_result(result)) return Int_val(result);
   taskhost_fail(exec, "an exception came out of Taskhost");
@@ -106,7 +106,7 @@ static void drop(void* state) {
   leave();
 }
 
-/* A start is not told of which factory it is, so each factory has a function of its own. */
+/* start does not get to know its factory, so each factory has a function of its own. */
 #define START(n) \
   static int32_t start_##n(void* state, const taskhost_exec* exec) { return start(n, state, exec); }
 START(0)
@@ -156,7 +156,7 @@ value taskhost_ml_add_factory(value name, value version, value description, valu
   return Val_unit;
 }
 
-/* A plugin whose modules could not be initialised still has a factory, and its start says why (rule 1.2). */
+/* A plugin whose modules could not be initialised still has a factory, whose start fails with the reason (rule 1.2). */
 static int32_t broken_start(void* state, const taskhost_exec* exec) {
   (void)state;
   return taskhost_fail(exec, broken_text);
@@ -176,9 +176,8 @@ static const taskhost_factory broken = {
     .poll = broken_poll,
 };
 
-/* The runtime takes SIGSEGV, with a stack for it, to turn overflows of the stack into exceptions, and the thread
-   library SIGVTALRM, which nobody sends. Both belong to the process (rule 5.1), so what was there before is put back.
- */
+/* The runtime takes SIGSEGV, with an alternate stack, to turn stack overflows into exceptions, and the thread library
+   takes SIGVTALRM, which nobody sends. Both belong to the process (rule 5.1), so the previous handlers are restored. */
 static value start_ocaml(void) {
   struct sigaction before[NSIG];
   int is_known[NSIG];
@@ -197,14 +196,14 @@ static value start_ocaml(void) {
   return result;
 }
 
-/* Linked in place of OCaml's own function (--wrap), which gives each new OCaml thread another stack for SIGSEGV: of no
-   use without the handler, and OCaml 4.13 loses it when the thread ends. */
+/* Linked instead of OCaml's own function (--wrap), which gives each new OCaml thread an alternate stack for SIGSEGV.
+   That is useless without the handler, and OCaml 4.13 leaks it when the thread ends. */
 void __wrap_caml_setup_stack_overflow_detection(void);
 void __wrap_caml_setup_stack_overflow_detection(void) {}
 
 static void start_runtime(void) {
-  /* Before OCaml makes its own keys, since values are cleared in the keys' order when a thread ends: at_thread_end
-     needs OCaml's. */
+  /* Created before OCaml's own keys, since values are cleared in the order of the keys when a thread ends, and
+     at_thread_end needs OCaml's. */
   if (pthread_key_create(&thread_key, at_thread_end) != 0) {
     snprintf(broken_text, sizeof broken_text, "no key for thread-specific data is left");
     return;

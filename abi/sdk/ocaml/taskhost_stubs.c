@@ -1,5 +1,5 @@
-/* taskhost_stubs.c: the host's services for taskhost.ml. Called by OCaml, with its lock held. Those that neither
-   allocate nor raise are declared [@@noalloc] there; an exec comes as a pointer with its lowest bit set. */
+/* taskhost_stubs.c: the host's services for taskhost.ml. Called by OCaml, with its lock held. Functions that neither
+   allocate nor raise are declared [@@noalloc] there; an exec is passed as a pointer with its lowest bit set. */
 #define CAML_NAME_SPACE
 #include <caml/alloc.h>
 #include <caml/memory.h>
@@ -16,7 +16,7 @@
 static const taskhost_exec* exec_of(value exec) { return (const taskhost_exec*)(exec - 1); }
 static const taskhost_services* services_of(value exec) { return exec_of(exec)->services; }
 
-/* A time or duration: below 0 is 0, max_int is never. */
+/* A time or duration: negative values count as 0, max_int as never. */
 static uint64_t time_of(value time) {
   const intnat number = Long_val(time);
   if (number < 0) return 0;
@@ -85,7 +85,7 @@ value taskhost_ml_wake(value services, value waker) {
   return Val_unit;
 }
 
-/* The one service that blocks: the other tasks of the plugin go on meanwhile. */
+/* The only service that blocks; it releases the lock, so the other tasks of the plugin go on. */
 value taskhost_ml_wait(value exec, value time) {
   const taskhost_exec* of = exec_of(exec);
   const uint64_t until = time_of(time);
@@ -95,7 +95,7 @@ value taskhost_ml_wait(value exec, value time) {
   return Val_int(bits);
 }
 
-/* The config. Answers are those of Taskhost.Config: constants for what went wrong, else a block with the value. */
+/* The config. The results are answers of Taskhost.Config: constants for errors, otherwise a block with the value. */
 
 #define WRONG Val_int(0)
 #define NO_READER Val_int(1)
@@ -134,7 +134,8 @@ value taskhost_ml_config_text(value exec, value pointer, value fallback) {
   return answer(result, text == NULL ? fallback : caml_alloc_initialized_string(size, text));
 }
 
-/* min_int and max_int mean any number, which is then one that OCaml has: the host is asked again, and says so. */
+/* min_int and max_int mean no limit. If the number then exceeds OCaml's range, the host is asked again, with OCaml's
+   limits, so that it reports the error. */
 value taskhost_ml_config_integer(value exec, value pointer, value least, value most, value fallback) {
   const taskhost_config_reader* reader = reader_of(exec);
   const int64_t from = Long_val(least) == Min_long ? INT64_MIN : Long_val(least);

@@ -12,13 +12,13 @@
     end.
 
   The object is created when an execution starts and freed when it is dropped. It belongs to the host, which calls its
-  methods one at a time, on whichever of its threads; objects of the same class live at the same time on several.
+  methods one at a time, on any of its threads; objects of the same class may be in use on several threads at once.
 
-  Whatever exception leaves Create, Start, Poll or Run ends the execution: an ETaskFailure with the outcome `error`, any
-  other with `panic`, each with its message. One out of a destructor is logged.
+  Any exception that leaves Create, Start, Poll or Run ends the execution: an ETaskFailure with the outcome `error`, any
+  other with `panic`, each with its message. An exception from a destructor is logged.
 
-  Name this unit first in the library's uses clause, as cthreads, which it brings, would be: without that Free Pascal's
-  strings and heap are for one thread only. }
+  Name this unit first in the library's uses clause, as one would do with cthreads, which it includes: without that,
+  Free Pascal's strings and heap work with one thread only. }
 unit taskhost;
 
 {$mode objfpc}{$H+}
@@ -30,7 +30,7 @@ uses
   cthreads, SysUtils, taskhostabi;
 
 type
-  { An expected failure: outcome `error` with this message. An empty one keeps what was said before, by the host. }
+  { An expected failure: outcome `error` with this message. An empty message keeps the one that the host already has. }
   ETaskFailure = class(Exception);
 
   { prPending: not done; poll again after a wake. prDone: the execution has ended well. }
@@ -45,17 +45,18 @@ type
     procedure Wake;
   end;
 
-  { What both kinds of task have. Methods of the host are for the execution's own thread unless marked [any-thread]. }
+  { The common base of both kinds of task. Call the host's methods on the execution's own thread, unless they are marked
+    [any-thread]. }
   TTaskBase = class
   private
     FExec: PTaskhostExec;
     function Reader: PTaskhostConfigReader;
     procedure Check(Result: Int32);
   protected
-    { Reads the config and takes what the execution needs. Only from here on is there a host. }
+    { Reads the config and acquires what the execution needs. The host's methods work only from here on. }
     procedure Start; virtual;
   public
-    { An object that was not created in full is freed too, so its destructor must cope; as anywhere in Pascal. }
+    { As usual in Pascal, the destructor also runs for an object whose constructor failed, and must cope with that. }
     constructor Create; virtual;
     property Exec: PTaskhostExec read FExec;
 
@@ -65,32 +66,32 @@ type
     procedure Warning(const Text: string);
     { [any-thread] }
     function TaskName: string;
-    { [any-thread] Within its task, from 1. }
+    { [any-thread] Within its task, starting at 1. }
     function ExecutionNumber: UInt64;
-    { [any-thread] True once the host asks for the end; the execution is woken when that happens. }
+    { [any-thread] True once the host asks the execution to end; the execution is woken when that happens. }
     function StopRequested: Boolean;
     { [any-thread] Nanoseconds on a monotonic clock. }
     function Clock: UInt64;
-    { [any-thread] The execution is ready for what it is there for. }
+    { [any-thread] Reports that the execution is ready to do its job. }
     procedure Ready;
     { [any-thread] A sign of life, for the task's watchdog. }
     procedure Heartbeat;
-    { [any-thread] nil if this host has none of that id and revision. }
+    { [any-thread] nil if this host has none with that id and revision. }
     function Extension(const Id: string; Revision: UInt32): Pointer;
-    { [any-thread] nil where the program around the host keeps its signals to itself. }
+    { [any-thread] nil if the embedding program handles signals itself. }
     function Signals: PTaskhostSignals;
     function Waker: TWaker;
-    { One timer: a new time replaces the old, TASKHOST_NEVER clears it. Never early. }
+    { One timer: a new time replaces the old one, TASKHOST_NEVER clears it. Never early. }
     procedure WakeAt(Time: UInt64);
     procedure WakeAfter(Delay: UInt64);
-    { Once, when the descriptor is ready for TASKHOST_READABLE or TASKHOST_WRITABLE; 0 forgets it, which must be before
-      it is closed. False for what can't be waited for. }
+    { One wake, when the descriptor is ready for TASKHOST_READABLE or TASKHOST_WRITABLE. 0 cancels the wait, which must
+      be done before closing. False for a descriptor that cannot be waited for. }
     function WakeOnFd(Fd: Int32; Interests: UInt32): Boolean;
 
     { [any-thread] The whole config as JSON text. }
     function ConfigText: string;
-    { The config's values by JSON pointer: '/every', '/pins/0'. A value that will not do raises ETaskFailure, as does a
-      host that reads no configs; the message is the host's. }
+    { The config's values by JSON pointer: '/every', '/pins/0'. A wrong value raises ETaskFailure with the host's
+      message, as does a host that reads no configs. }
     procedure ConfigKeys(const Known: string);
     procedure ConfigRequire(const Pointer: string);
     function ConfigString(const Pointer, Default: string): string;
@@ -109,7 +110,7 @@ type
     function Poll: TPollResult; virtual; abstract;
   end;
 
-  { A task that may block: Run has a thread of its own, and its return is the end. The wakes end its waits. }
+  { A task that may block: Run has a thread of its own, and its return ends the execution. Wakes end its waits. }
   TBlockingTask = class(TTaskBase)
   protected
     procedure Run; virtual; abstract;
@@ -118,8 +119,8 @@ type
     function WaitFor(Delay: UInt64): TWaitResult;
   end;
 
-  { The recipe for executions of one class. Add belongs into the main block of the library, once for each task; it
-    keeps the texts. The library's first is what the manifest gets if it does not choose. }
+  { The recipe for executions of one class. Call Add in the main block of the library, once for each task; it keeps the
+    texts. The first task of the library is used if the manifest does not select one. }
   generic TTaskKind<T: TTaskBase> = class
   private
     class function StartOne(State: Pointer; TheExec: PTaskhostExec): Int32; cdecl; static;
@@ -127,7 +128,7 @@ type
     class procedure Add(const Name, Version, Description: string); static;
   end;
 
-{ For TTaskKind. }
+{ Used by TTaskKind. }
 function StartTask(TaskClass: TTaskClass; State: Pointer; TheExec: PTaskhostExec): Int32;
 procedure AddTask(TaskClass: TTaskClass; Start: TTaskhostStart; const Name, Version, Description: string);
 
@@ -136,7 +137,7 @@ function taskhost_plugin_v1: PTaskhostFactory; cdecl;
 
 implementation
 
-{ The border. Nothing below the functions marked cdecl may let an exception out (rule 3.6). }
+{ The border. No exception may leave the functions marked cdecl (rule 3.6). }
 
 procedure FailWith(TheExec: PTaskhostExec; const Text: string);
 begin
@@ -144,7 +145,7 @@ begin
     TheExec^.services^.fail(TheExec, PAnsiChar(Text), Length(Text));
 end;
 
-{ What became of an execution that was left by an exception. }
+{ The outcome of an execution that an exception has left. }
 function Outcome(TheExec: PTaskhostExec; E: TObject): Int32;
 begin
   if E is ETaskFailure then
@@ -226,7 +227,7 @@ begin
   FreeTask(TTaskBase(State^));
 end;
 
-{ The factories: made while the library is loaded, by the one thread that loads it, and never changed or freed. }
+{ The factories: created while the library is loaded, by the one thread that loads it, and never changed or freed. }
 
 type
   PKind = ^TKind;
@@ -393,7 +394,7 @@ end;
 procedure TTaskBase.Check(Result: Int32);
 begin
   if Result <> TASKHOST_OK then
-    raise ETaskFailure.Create(''); // the host has said what is wrong
+    raise ETaskFailure.Create(''); // the host already has the message
 end;
 
 function TTaskBase.ConfigText: string;
@@ -491,7 +492,7 @@ begin
 end;
 
 initialization
-  { The host's threads are not Free Pascal's, so nothing else tells it that there are several. Counted references and
-    the heap look at this. }
+  { The host's threads are not created by Free Pascal, so nothing else tells it that there are several. Reference counts
+    and the heap depend on this. }
   IsMultiThread := True;
 end.

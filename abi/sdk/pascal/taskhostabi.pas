@@ -1,9 +1,9 @@
 { taskhostabi.pas: taskhost/plugin.h and taskhost/ext/ (config.h, signals.h) in Free Pascal, field by field.
 
-  The C headers say what each function promises; the tags in brackets are theirs, and name the threads it may be called
-  from. Texts are UTF-8, durations and times nanoseconds. The unit taskhost makes classes of this; it can also be used
-  alone, by a plugin that fills a TTaskhostFactory itself. The table at the end lets the unit compile only where the
-  layout is that of C. }
+  The C headers document each function; the tags in brackets are theirs, and say on which threads it may be called.
+  Texts are UTF-8, durations and times nanoseconds. The unit taskhost provides classes based on this one, which can also
+  be used alone, by a plugin that fills a TTaskhostFactory itself. The table at the end makes the unit fail to compile
+  if its layout differs from that of C. }
 unit taskhostabi;
 
 {$mode objfpc}{$H+}
@@ -47,16 +47,16 @@ type
   PTaskhostServices = ^TTaskhostServices;
   PTaskhostFactory = ^TTaskhostFactory;
 
-  { A value: keep it, wake with it from any thread, for ever. 0 is never a waker and may be woken. }
+  { A value: keep it, use it on any thread at any time. 0 is never a waker; waking it is allowed. }
   TTaskhostWaker = UInt64;
 
-  { The host's; valid from the call of start until drop returns (rule 4.1). }
+  { Owned by the host; valid from the call of start until drop returns (rule 4.1). }
   TTaskhostExec = record
     services: PTaskhostServices;
-    { What follows is the host's. }
+    { Further fields are private to the host. }
   end;
 
-  { The table stays valid as long as the process lives. A function appended by a later minor version is there only if
+  { The table stays valid as long as the process lives. A function that a later minor version appended exists only if
     struct_size covers it (rule 4.8). }
   TTaskhostServices = record
     struct_size: UInt32;
@@ -65,9 +65,9 @@ type
     log: procedure(exec: PTaskhostExec; level: Int32; text: PAnsiChar; size: SizeUInt); cdecl;
     { [execution] returns TASKHOST_ERROR; does not end the execution by itself }
     fail: function(exec: PTaskhostExec; text: PAnsiChar; size: SizeUInt): Int32; cdecl;
-    { [any-thread] the JSON text; size may be nil; the host's, valid until drop returns }
+    { [any-thread] the JSON text; size may be nil; owned by the host, valid until drop returns }
     config: function(exec: PTaskhostExec; size: PSizeUInt): PAnsiChar; cdecl;
-    { [any-thread] the host's, valid until drop returns }
+    { [any-thread] owned by the host, valid until drop returns }
     task_name: function(exec: PTaskhostExec): PAnsiChar; cdecl;
     { [any-thread] }
     execution_number: function(exec: PTaskhostExec): UInt64; cdecl;
@@ -79,11 +79,11 @@ type
     waker: function(exec: PTaskhostExec): TTaskhostWaker; cdecl;
     { [anywhere] }
     wake: procedure(waker: TTaskhostWaker); cdecl;
-    { [execution] one timer an execution; TASKHOST_NEVER clears it }
+    { [execution] one timer per execution; TASKHOST_NEVER clears it }
     wake_at: procedure(exec: PTaskhostExec; time: UInt64); cdecl;
     { [execution] }
     wake_after: procedure(exec: PTaskhostExec; delay: UInt64); cdecl;
-    { [execution] good for one wake; 0 interests forgets the descriptor }
+    { [execution] good for one wake; 0 interests cancels the wait }
     wake_on_fd: function(exec: PTaskhostExec; fd: Int32; interests: UInt32): Int32; cdecl;
     { [execution, run only] }
     wait: function(exec: PTaskhostExec; time: UInt64): UInt32; cdecl;
@@ -91,7 +91,7 @@ type
     ready: procedure(exec: PTaskhostExec); cdecl;
     { [any-thread] }
     heartbeat: procedure(exec: PTaskhostExec); cdecl;
-    { [any-thread] nil if the host has none of that id and revision }
+    { [any-thread] nil if the host has none with that id and revision }
     extension: function(exec: PTaskhostExec; id: PAnsiChar; revision: UInt32): Pointer; cdecl;
   end;
 
@@ -99,7 +99,7 @@ type
   TTaskhostStep = function(state: Pointer; exec: PTaskhostExec): Int32; cdecl;
   TTaskhostDrop = procedure(state: Pointer); cdecl;
 
-  { The plugin's; unchanged and valid as long as the library is loaded. Fields left zero mean absent. }
+  { Owned by the plugin; unchanged and valid as long as the library is loaded. A field that is zero counts as absent. }
   TTaskhostFactory = record
     struct_size: UInt32;
     required_minor: UInt32;
@@ -111,7 +111,7 @@ type
     flags: UInt32;
     reserved: UInt32;
     start: TTaskhostStart;
-    { Exactly one of the two (rule 2.7). }
+    { Exactly one of these two is set (rule 2.7). }
     poll: TTaskhostStep;
     run: TTaskhostStep;
     drop: TTaskhostDrop;
@@ -124,7 +124,7 @@ const
   TASKHOST_CONFIG_REVISION = 1;
 
 type
-  { All [execution]. TASKHOST_OK, and value is set if there is one; or TASKHOST_ERROR, and fail has been called. }
+  { All [execution]. They return TASKHOST_OK, with value set if there is one; or TASKHOST_ERROR, after calling fail. }
   TTaskhostConfigReader = record
     struct_size: UInt32;
     revision: UInt32;
@@ -171,7 +171,7 @@ type
   TTrue = True..True;
 
 const
-  { The layout of C. What is not true is out of range, and does not compile. }
+  { The layout of C. A value that is not true is out of range, and does not compile. }
   Layout: array[1..46] of TTrue = (
     SizeOf(TTaskhostFactory) = 16 + 10 * P,
     PtrUInt(@PTaskhostFactory(nil)^.required_minor) = 4,

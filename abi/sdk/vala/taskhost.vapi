@@ -1,7 +1,7 @@
 /*
  * taskhost.vapi: the interface between a task plugin and its host, for Vala: taskhost/plugin.h, ext/config.h and
- * ext/signals.h, which say what each function promises, and which the C compiler reads: so layouts can't differ.
- * Methods that have a body here are compiled into the plugin; they are the same, more pleasant to call.
+ * ext/signals.h. These headers document each function, and the C compiler reads them, so layouts cannot differ.
+ * Methods that have a body here are compiled into the plugin; they make the same functions easier to call.
  *
  *   [Compact]
  *   class Beat {
@@ -14,9 +14,9 @@
  *     }
  *   }
  *
- * and the border, which turns errors into statuses, as in the README. Durations and times are nanoseconds in uint64.
- * Threads: [execution] only from within this execution's own start, poll or run; [any-thread] from any thread until
- * its drop returns; [anywhere] from any thread for ever. "Rule 2.7" is one of CONTRACT.md.
+ * and the glue code, which turns errors into statuses, as in the README. Durations and times are nanoseconds in uint64.
+ * Threads: [execution] only from this execution's own start, poll or run; [any-thread] on any thread until its drop
+ * returns; [anywhere] on any thread at any time. Rule numbers are those of CONTRACT.md.
  */
 [CCode (cheader_filename = "taskhost/plugin.h", lower_case_cprefix = "taskhost_")]
 namespace Taskhost {
@@ -56,7 +56,7 @@ namespace Taskhost {
 	[CCode (cname = "taskhost_waker", has_type_id = false)]
 	public struct Waker : uint64 {}
 
-	/* An execution's view of its host. The host's; use it until its drop returns. */
+	/* An execution's view of its host. Owned by the host; use it until its drop returns. */
 	[Compact]
 	[CCode (cname = "const taskhost_exec", has_type_id = false, free_function = "")]
 	public class Execution {
@@ -76,12 +76,12 @@ namespace Taskhost {
 		public void ready () { services.ready (this); }
 		public void heartbeat () { services.heartbeat (this); }
 
-		/* [any-thread] The process's signals, which a plugin does not handle itself; null where the host keeps them. */
+		/* [any-thread] The process's signals, which a plugin must not handle; null if the host does not share them. */
 		public unowned Signals? signals {
 			get { return (Signals?) services.extension (this, EXTENSION_SIGNALS, SIGNALS_REVISION); }
 		}
 
-		/* [execution] `return execution.fail ("why");` */
+		/* [execution] For `return execution.fail ("why");` */
 		public Status fail (string text) { return services.fail (this, text, text.length); }
 
 		/* [execution] The status for an error that was caught. */
@@ -89,27 +89,27 @@ namespace Taskhost {
 			return error.domain == GLib.Quark.from_string ("taskhost") ? Status.ERROR : fail (error.message);
 		}
 
-		/* [execution] One timer an execution: a new time replaces the old, NEVER clears it. */
+		/* [execution] One timer per execution: a new time replaces the old one, NEVER clears it. */
 		public void wake_at (uint64 time) { services.wake_at (this, time); }
 		public void wake_after (uint64 delay) { services.wake_after (this, delay); }
 
-		/* [execution] Once; 0 forgets it. False: it can't be waited for. */
+		/* [execution] One wake; 0 cancels the wait. False: the descriptor cannot be waited for. */
 		public bool wake_on_fd (int32 descriptor, Interests interests) {
 			return services.wake_on_fd (this, descriptor, interests) == Status.OK;
 		}
 
-		/* [execution] The waker itself may go to any thread, with the services. */
+		/* [execution] The waker itself may be used on any thread, with the services. */
 		public Waker waker { get { return services.waker (this); } }
 
-		/* [execution, run only] Sleeps until then, a wake or the stop. */
+		/* [execution, run only] Sleeps until that time, a wake or the stop. */
 		public Waited wait_until (uint64 time) { return services.wait (this, time); }
 		public Waited wait_for (uint64 delay) {
 			return services.wait (this, delay < NEVER - now ? now + delay : NEVER);
 		}
 
-		/* [execution] Reading the config. `pointer` is a JSON pointer: "/every", "/pins/0". Where there is no value, the
-		 * default comes back. One that will not do is an error whose text the host knows already: pass it to failed.
-		 * config_keys: those of the top level that the task knows, separated by blanks; another one is an error. */
+		/* [execution] These read the config. `pointer` is a JSON pointer: "/every", "/pins/0". If there is no value, the
+		 * default is returned. A wrong value throws an error whose text the host already has: pass it to failed.
+		 * config_keys lists the top-level keys that the task knows, separated by blanks; any other key is an error. */
 		public void config_keys (string keys) throws GLib.Error { check (config_reader ().keys (this, keys)); }
 		public void config_require (string pointer) throws GLib.Error {
 			check (config_reader ().require (this, pointer));
@@ -215,7 +215,7 @@ namespace Taskhost {
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate unowned Table? ExtensionFunc (Execution execution, string id, uint32 revision);
 
-	/* An extension's, of whatever kind. */
+	/* The table of any extension. */
 	[Compact]
 	[CCode (cname = "const void", has_type_id = false, free_function = "")]
 	public class Table {}
@@ -230,7 +230,7 @@ namespace Taskhost {
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate void DropFunc (void* state);
 
-	/* The recipe of one kind of task, as a constant: const Factory[] BEAT = {{ … }}; */
+	/* The recipe for one kind of task, as a constant: const Factory[] BEAT = {{ … }}; */
 	[CCode (cname = "taskhost_factory", has_type_id = false, destroy_function = "", has_destroy_function = false)]
 	public struct Factory {
 		public uint32 struct_size;
@@ -249,7 +249,7 @@ namespace Taskhost {
 		public unowned FirstFactory? next;
 	}
 
-	/* What the entry returns: (FirstFactory) BEAT. */
+	/* The return type of the entry: (FirstFactory) BEAT. */
 	[Compact]
 	[CCode (cname = "const taskhost_factory", has_type_id = false, free_function = "")]
 	public class FirstFactory {}
