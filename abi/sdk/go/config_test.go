@@ -1,4 +1,4 @@
-// Configs that the host reads into structs. What it says of wrong values is tested with the real one.
+// Configs that the host reads into structs. The real host's messages about wrong values are tested elsewhere.
 package taskhost_test
 
 import (
@@ -170,7 +170,7 @@ func TestCheckHasTheLastWord(t *testing.T) {
 	for _, want := range []struct {
 		text   string
 		result int
-		says   string // at the beginning
+		says   string // the beginning of the message
 	}{
 		{"wrong", fakehost.Error, "config: /text: must not be wrong"},
 		{"panic", fakehost.Panic, "no such text (config_test.go:"},

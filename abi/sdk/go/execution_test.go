@@ -1,4 +1,4 @@
-// How executions end and are cut off: outcomes, the stop, goroutines that outlive their execution. Run it with -race.
+// How executions end and are detached: outcomes, the stop, goroutines that outlive their execution. Run it with -race.
 package taskhost_test
 
 import (
@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	goOn  = make(chan struct{}) // for deaf tasks: each is let go with one value
-	wrote atomic.Value          // what a writer gave when its execution was over
-	loud  atomic.Bool           // as long as the loud ones shall go on
+	goOn  = make(chan struct{}) // for deaf tasks: each value releases one of them
+	wrote atomic.Value          // the result of a write after the execution's end
+	loud  atomic.Bool           // true as long as the loud tasks should go on
 )
 
 func init() {
@@ -107,7 +107,7 @@ func TestOutcomeIsWhatTheFunctionDoes(t *testing.T) {
 	for _, want := range []struct {
 		name   string
 		result int
-		text   string // that its message begins with
+		text   string // the beginning of the message
 	}{
 		{"fine", fakehost.OK, ""},
 		{"fails", fakehost.Error, "the pump is dry"},

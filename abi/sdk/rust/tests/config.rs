@@ -1,4 +1,4 @@
-//! Values of the config through the host's reader, here one that knows what the test has laid out for it.
+//! Values of the config through the host's reader, here a fake one with the values of the test.
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// # Safety
-/// As a plugin calls `fail`.
+/// Called as a plugin calls `fail`.
 unsafe extern "C" fn counted_fail(exec: *const Exec, text: *const c_char, size: usize) -> i32 {
     FAILS.with(|fails| fails.set(fails.get() + 1));
     // SAFETY: the caller's promise.
@@ -38,12 +38,12 @@ unsafe extern "C" fn counted_fail(exec: *const Exec, text: *const c_char, size: 
 }
 
 fn say(exec: *const Exec, text: &str) -> i32 {
-    // SAFETY: in a call of the SDK's, which gave the exec.
+    // SAFETY: called by the SDK, which passed the exec.
     unsafe { counted_fail(exec, text.as_ptr().cast(), text.len()) }
 }
 
 fn text(of: *const c_char) -> String {
-    // SAFETY: as the SDK passes keys and pointers.
+    // SAFETY: the SDK passes keys and pointers NUL-terminated.
     unsafe { CStr::from_ptr(of) }.to_str().unwrap().to_string()
 }
 
@@ -163,7 +163,7 @@ fn with(factory: &'static ffi::Factory, values: &[(&'static str, Value)]) -> Fak
     fake
 }
 
-/// How the task ends with this config: its status, its message, and how often the host was told one.
+/// How the task ends with this config: its status, its message, and how often `fail` was called.
 fn end(factory: &'static ffi::Factory, values: &[(&'static str, Value)]) -> (i32, Option<String>, u32) {
     let mut fake = with(factory, values);
     let status = if factory.run.is_some() { fake.run() } else { fake.poll() };

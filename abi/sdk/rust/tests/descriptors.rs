@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::{Fake, SECOND};
 use taskhost::{ffi, join, select2, Either, Interest};
 
-/// Hands a task its end of a pair.
+/// Passes a task its end of a pair.
 struct Desk(Mutex<Option<UnixStream>>);
 
 impl Desk {
@@ -40,7 +40,7 @@ fn a_task_waits_until_its_descriptor_is_readable() {
             taskhost::info!("{}", String::from_utf8_lossy(&bytes[..size]));
         }
         taskhost::readable(&stream).await?;
-        assert_eq!(stream.read(&mut bytes)?, 0); // closed by the other side
+        assert_eq!(stream.read(&mut bytes)?, 0); // closed by the peer
         Ok(())
     }
     let mut ours = DESK.lay();
@@ -49,14 +49,14 @@ fn a_task_waits_until_its_descriptor_is_readable() {
     assert_eq!(fake.descriptors().len(), 1);
     assert_eq!(fake.descriptors()[0].1, ffi::READABLE);
 
-    fake.forget_descriptors(); // a wake for nothing that used the host's wait up: the host is asked again
+    fake.forget_descriptors(); // a spurious wake that used up the host's wait: it must be requested again
     assert_eq!(fake.poll(), ffi::PENDING);
     assert_eq!(fake.descriptors().len(), 1);
 
     ours.write_all(b"one").unwrap();
     assert_eq!(fake.poll(), ffi::PENDING);
     assert_eq!(fake.log(), ["2 one"]);
-    assert_eq!(fake.descriptors().len(), 1); // the next wait's
+    assert_eq!(fake.descriptors().len(), 1); // for the next wait
 
     ours.write_all(b"two").unwrap();
     drop(ours);
@@ -144,7 +144,7 @@ fn a_descriptor_that_is_always_ready_does_not_keep_the_other_tasks_waiting() {
     let mut fake = Fake::started(factory!(task));
     let mut polls = 1;
     while fake.poll() == ffi::PENDING {
-        assert!(fake.wake_count() >= polls); // by itself, for another turn
+        assert!(fake.wake_count() >= polls); // the task wakes itself, for another turn
         polls += 1;
         assert!(polls < 100);
     }

@@ -1,4 +1,4 @@
-//! One execution: where it lives, how it ends, what a stop does.
+//! One execution: its memory, how it ends, what a stop does.
 
 mod support;
 
@@ -248,7 +248,7 @@ fn a_stop_before_the_first_poll_means_that_nothing_runs() {
 fn who_awaits_the_stop_is_told_and_takes_the_time_it_needs() {
     async fn task() -> Result<(), &'static str> {
         taskhost::stopped().await;
-        taskhost::stopped().await; // again: at once
+        taskhost::stopped().await; // the second time it is over at once
         taskhost::sleep(seconds(3)).await;
         Err("saved")
     }

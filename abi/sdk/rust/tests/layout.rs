@@ -1,4 +1,4 @@
-//! The `ffi` module against the header: order of the fields, constants, and the offsets that follow.
+//! Compares the `ffi` module with the header: the order of the fields, the constants, and the resulting offsets.
 
 use std::fs;
 use std::mem::MaybeUninit;

@@ -71,11 +71,11 @@ async fn everything() {
 
 #[test]
 fn an_execution_allocates_nothing_from_start_to_drop() {
-    assert_eq!(allocations(|| drop(Box::new(1))), 1); // it counts
+    assert_eq!(allocations(|| drop(Box::new(1))), 1); // the counter works
     let (_ours, theirs) = UnixStream::pair().unwrap();
     *STREAM.lock().unwrap() = Some(theirs);
     let factory = factory!(everything);
-    Fake::started(factory).poll(); // the process's first sets the panic hook
+    Fake::started(factory).poll(); // the first one in the process sets the panic hook
     let (_ours, theirs) = UnixStream::pair().unwrap();
     *STREAM.lock().unwrap() = Some(theirs);
 

@@ -17,7 +17,7 @@ const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Polled by hand, with a look at who polls.
+/// Polled by hand, with a count of the polls.
 struct Probe<F>(F, &'static AtomicUsize);
 impl<F: Future + Unpin> Future for Probe<F> {
     type Output = F::Output;
@@ -183,7 +183,7 @@ fn a_branch_is_polled_only_when_its_own_waker_was_used() {
     assert_eq!((fake.poll(), polls()), (ffi::PENDING, (1, 1)));
     assert_eq!((fake.poll(), polls()), (ffi::PENDING, (1, 1))); // spurious
     assert_eq!((fake.poll_at_timer(), polls()), (ffi::PENDING, (2, 1)));
-    assert_eq!(fake.wake_count(), 0); // its timer's branch was told without another turn by the host
+    assert_eq!(fake.wake_count(), 0); // its timer's branch was woken without the host
     let waker = WAKER.lock().unwrap().clone().unwrap();
     thread::spawn(move || waker.wake()).join().unwrap();
     assert_eq!(fake.wake_count(), 1);
@@ -273,7 +273,7 @@ fn wakers_kept_beyond_the_end_may_be_used_from_other_threads() {
         })
     });
     threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(wakes.load(Ordering::SeqCst), 16); // they only ever reach the host's function
+    assert_eq!(wakes.load(Ordering::SeqCst), 16); // they only reach the host's function
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn wakers_of_one_execution_are_equal_and_of_others_are_not() {
 type Boxed = Pin<Box<taskhost::Sleep>>;
 static MOVED: Mutex<Vec<Boxed>> = Mutex::new(Vec::new());
 
-/// Waits in sleeps that others hold.
+/// Awaits sleeps that others hold.
 async fn shares_its_sleeps() {
     for delay in 1..=8 {
         let mut sleep = Box::pin(taskhost::sleep(seconds(delay)));
@@ -312,9 +312,9 @@ async fn shares_its_sleeps() {
 fn a_sleep_that_left_its_execution_may_be_dropped_anywhere_or_be_used_in_another_one() {
     async fn uses_another_s() {
         let mut sleep = MOVED.lock().unwrap().pop().unwrap();
-        sleep.as_mut().await; // 8 s, of the other execution's clock
+        sleep.as_mut().await; // 8 s on the other execution's clock
     }
-    // By other threads, while the execution is polled.
+    // Dropped by other threads, while the execution is polled.
     let mut fake = Fake::started(factory!(shares_its_sleeps));
     assert_eq!(fake.poll(), ffi::PENDING);
     let thread = thread::spawn(|| while MOVED.lock().unwrap().pop().is_some() {});
@@ -324,7 +324,7 @@ fn a_sleep_that_left_its_execution_may_be_dropped_anywhere_or_be_used_in_another
     assert_eq!(fake.timer_in(), Some(9 * SECOND));
     drop(fake);
 
-    // After the execution's end.
+    // Dropped after the execution's end.
     let mut fake = Fake::started(factory!(shares_its_sleeps));
     assert_eq!(fake.poll(), ffi::PENDING);
     assert_eq!(fake.timer_in(), Some(SECOND));
@@ -338,7 +338,7 @@ fn a_sleep_that_left_its_execution_may_be_dropped_anywhere_or_be_used_in_another
     assert_eq!(other.poll_at_timer(), ffi::OK);
     MOVED.lock().unwrap().clear();
 
-    // While it still waits in the first.
+    // Moved while it still waits in the first.
     let mut fake = Fake::started(factory!(shares_its_sleeps));
     assert_eq!(fake.poll(), ffi::PENDING);
     let mut other = Fake::started(factory!(uses_another_s));

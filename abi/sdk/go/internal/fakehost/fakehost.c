@@ -1,5 +1,5 @@
-/* A service that is called when or where it must not be ends the process: a Go test can't catch less. Executions are
- * never freed, so that a late call is seen instead of crashing. */
+/* A service that is called when or where it must not be ends the process, since a Go test could not catch anything
+ * less. Executions are never freed, so that a late call is detected instead of crashing. */
 #include "fakehost.h"
 
 #include <inttypes.h>

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// How a call ended.
+// The statuses that a call can return.
 const (
 	OK      = C.TASKHOST_OK
 	Pending = C.TASKHOST_PENDING
@@ -24,7 +24,7 @@ type Execution struct{ fake *C.fake_exec }
 
 func first() *C.taskhost_factory { return C.taskhost_plugin_v1() }
 
-// Names gives the names of the library's tasks.
+// Names returns the names of the library's tasks.
 func Names() (names []string) {
 	for factory := first(); factory != nil; factory = factory.next {
 		names = append(names, C.GoString(factory.name))
@@ -32,7 +32,7 @@ func Names() (names []string) {
 	return names
 }
 
-// New makes an execution of the task that has not been started.
+// New creates an execution of the task, without starting it.
 func New(name, config string) *Execution {
 	for factory := first(); factory != nil; factory = factory.next {
 		if C.GoString(factory.name) == name {
@@ -42,25 +42,25 @@ func New(name, config string) *Execution {
 	panic("no task " + name)
 }
 
-// HideExtensions makes the host one without extensions.
+// HideExtensions turns the host into one without extensions.
 func (one *Execution) HideExtensions() { one.fake.no_extensions = 1 }
 
-// Text is what the extension taskhost.config finds at the pointer.
+// Text sets the text that the extension taskhost.config finds at the pointer.
 func (one *Execution) Text(pointer, text string) {
 	C.fake_answer_with(one.fake, C.CString(pointer), C.CString(text), 0)
 }
 
-// Number is the same for all that is no text: durations in nanoseconds, 1 for true, how many for an array.
+// Number does the same for all other types: durations in nanoseconds, 1 for true, the length of an array.
 func (one *Execution) Number(pointer string, number float64) {
 	C.fake_answer_with(one.fake, C.CString(pointer), nil, C.double(number))
 }
 
-// The functions of the plugin, on the thread that calls.
+// The functions of the plugin, called on the current thread.
 func (one *Execution) Start() int { return int(C.fake_start(one.fake)) }
 func (one *Execution) Poll() int  { return int(C.fake_poll(one.fake)) }
 func (one *Execution) Drop()      { C.fake_drop(one.fake) }
 
-// Stop requests it, and wakes.
+// Stop requests the stop, and wakes the execution.
 func (one *Execution) Stop() { C.fake_stop(one.fake) }
 
 // Finish polls after each wake until the execution has ended.
@@ -76,22 +76,22 @@ func (one *Execution) Finish() int {
 	panic("the execution does not end")
 }
 
-// Failure is the text of the last fail.
+// Failure is the text of the last call of fail.
 func (one *Execution) Failure() string { return C.GoString(&one.fake.failure[0]) }
 
-// Ready is how often the task said so; Heartbeats the same.
+// Ready is the number of calls of ready, Heartbeats that of heartbeat.
 func (one *Execution) Ready() int      { return int(one.fake.ready) }
 func (one *Execution) Heartbeats() int { return int(one.fake.heartbeats) }
 
-// Logged is how many lines were logged, and the last one.
+// Logged returns the number of lines logged, and the last one.
 func (one *Execution) Logged() (count int, line string) {
 	var text [C.FAKE_TEXT]C.char
 	count = int(C.fake_logged(one.fake, &text[0]))
 	return count, C.GoString(&text[0])
 }
 
-// Keys are what the plugin has told the extension taskhost.config that it knows.
+// Keys are the keys that the plugin has passed to the extension taskhost.config.
 func (one *Execution) Keys() string { return C.GoString(&one.fake.keys[0]) }
 
-// Asked is the last question to that extension, such as "integer /times 0 255".
+// Asked is the last call of that extension, such as "integer /times 0 255".
 func (one *Execution) Asked() string { return C.GoString(&one.fake.asked[0]) }

@@ -17,21 +17,21 @@ typedef struct fake_answer {
 } fake_answer;
 
 typedef struct fake_exec {
-  taskhost_exec exec; /* first: the plugin sees this */
+  taskhost_exec exec; /* must be first: this is what the plugin sees */
   const taskhost_factory* factory;
   const char* config;
   void* state;
-  pthread_t thread; /* of the call that is going on */
+  pthread_t thread; /* the thread of the call in progress */
   atomic_int in_call, dropped, stop, wakes, ready, heartbeats;
   int no_extensions;
   char failure[FAKE_TEXT];
-  pthread_mutex_t mutex; /* of the log */
+  pthread_mutex_t mutex; /* guards the log */
   int logged;
   char line[FAKE_TEXT];
   fake_answer answers[FAKE_ANSWERS];
   size_t answer_count;
   char keys[FAKE_TEXT];
-  char asked[FAKE_TEXT]; /* the last question */
+  char asked[FAKE_TEXT]; /* the last call */
 } fake_exec;
 
 fake_exec* fake_new(const taskhost_factory* factory, const char* config);

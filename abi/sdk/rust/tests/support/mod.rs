@@ -1,5 +1,5 @@
-//! A host that does what the test says: time stands still until it is told to move, and nothing is polled unasked.
-#![allow(dead_code)] // each test uses a part of it
+//! A host that the test controls: time passes only when the test moves the clock, and nothing is polled on its own.
+#![allow(dead_code)] // each test uses only a part of it
 #![warn(unsafe_op_in_unsafe_fn)]
 
 use std::alloc::{alloc_zeroed, dealloc, Layout};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use taskhost::ffi::{self, Exec, Factory, Services};
 
-/// The factory of a function, as `plugin!` makes it.
+/// The factory of a function, as `plugin!` creates it.
 #[macro_export]
 macro_rules! factory {
     (blocking $task:expr) => {
@@ -38,7 +38,7 @@ pub const SECOND: u64 = 1_000_000_000;
 struct FakeExec {
     exec: Exec,
     config: CString,
-    wakes: &'static AtomicUsize, // its address is the waker; never freed, as a host's slots
+    wakes: &'static AtomicUsize, // its address is the waker; never freed, like a host's slots
     clock: AtomicU64,
     timer: AtomicU64,
     timer_calls: AtomicUsize,
@@ -68,7 +68,7 @@ pub struct Fake {
     alive: bool,
 }
 
-// SAFETY: the functions of one execution are called by whoever holds the Fake, never at once.
+// SAFETY: only the owner of the Fake calls the functions of the execution, never concurrently.
 unsafe impl Send for Fake {}
 
 impl Fake {
@@ -93,7 +93,7 @@ impl Fake {
         Fake { factory, fake, state, layout, alive: false }
     }
 
-    /// Started, which must work.
+    /// An execution that has been started; the start must succeed.
     pub fn started(factory: &'static Factory) -> Fake {
         let mut fake = Fake::new(factory);
         assert_eq!(fake.start(), ffi::OK);
@@ -126,7 +126,7 @@ impl Fake {
         unsafe { self.factory.run.unwrap()(self.state.cast(), exec) }
     }
 
-    /// As the host does it, once. The Fake's own drop does it if the test has not.
+    /// Drops the execution once, as the host does. The Fake's own drop does it if the test has not.
     pub fn drop_state(&mut self) {
         self.exec();
         if std::mem::take(&mut self.alive) {
@@ -151,11 +151,11 @@ impl Fake {
     pub fn advance(&self, nanoseconds: u64) {
         self.fake.clock.fetch_add(nanoseconds, Ordering::SeqCst);
     }
-    /// From the clock's beginning.
+    /// The time from the beginning of the clock.
     pub fn elapsed(&self) -> u64 {
         self.fake.clock.load(Ordering::SeqCst) - 1000 * SECOND
     }
-    /// From now.
+    /// The timer as a time on the clock, if it is set.
     pub fn timer(&self) -> Option<u64> {
         Some(self.fake.timer.load(Ordering::SeqCst)).filter(|timer| *timer != ffi::NEVER)
     }
@@ -180,11 +180,11 @@ impl Fake {
     pub fn log(&self) -> Vec<String> {
         self.fake.heard.lock().unwrap().log.clone()
     }
-    /// What the host waits for by now.
+    /// The descriptors that the host waits for at present.
     pub fn descriptors(&self) -> Vec<(i32, u32)> {
         self.fake.heard.lock().unwrap().descriptors.clone()
     }
-    /// As when a wait was served.
+    /// Acts as if the waits had been used up.
     pub fn forget_descriptors(&self) {
         self.fake.heard.lock().unwrap().descriptors.clear();
     }
@@ -211,12 +211,12 @@ impl Drop for Fake {
 }
 
 fn fake<'a>(exec: *const Exec) -> &'a FakeExec {
-    // SAFETY: only ever called with the beginning of a FakeExec.
+    // SAFETY: only called with the beginning of a FakeExec.
     unsafe { &*exec.cast::<FakeExec>() }
 }
 
 /// # Safety
-/// So many bytes of UTF-8.
+/// `text` has `size` bytes of UTF-8.
 unsafe fn text(text: *const c_char, size: usize) -> String {
     // SAFETY: the caller's promise.
     String::from_utf8(unsafe { std::slice::from_raw_parts(text.cast(), size) }.to_vec()).unwrap()
@@ -234,7 +234,7 @@ unsafe extern "C" fn fail(exec: *const Exec, line: *const c_char, size: usize) -
 }
 unsafe extern "C" fn config(exec: *const Exec, size: *mut usize) -> *const c_char {
     let config = &fake(exec).config;
-    // SAFETY: the SDK wants it.
+    // SAFETY: the SDK passes a valid pointer.
     unsafe { *size = config.as_bytes().len() };
     config.as_ptr()
 }
@@ -322,7 +322,7 @@ pub const fn services(wake: unsafe extern "C" fn(u64)) -> Services {
     }
 }
 
-/// std's, which rustc 1.63 does not have yet.
+/// The one in std is newer than rustc 1.63.
 pub fn poll_fn<R, F: FnMut(&mut Context<'_>) -> Poll<R> + Unpin>(function: F) -> PollFn<F> {
     PollFn(function)
 }
