@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# ./dev check: a function check_NAME for each step, with what is in ./dev, which sources this file.
+# ./dev check: a function check_NAME for each step. ./dev sources this file, which uses its functions.
 
-tracked() { # REGEX: our files whose path matches. A clone that belongs to someone else is read all the same.
+tracked() { # REGEX: our files whose path matches, even in a clone that belongs to another user.
   { git -c safe.directory="*" ls-files 2>/dev/null || find abi core host plugins tests -type f; } |
     grep -E "$1" | while IFS= read -r file; do
     if [ -e "$file" ]; then printf "%s\n" "$file"; fi
@@ -19,14 +19,14 @@ format_files() {
   fi
 }
 
-# A tree of its own, configured for clang and never built: clang-tidy reads its compile_commands.json.
+# Uses a tree of its own, configured for clang and never built: clang-tidy reads its compile_commands.json.
 check_tidy() {
   step configure-tidy "Configuring build/tidy" cmake --preset dev -B build/tidy -DTASKHOST_BUILD_TESTS=ON -DTASKHOST_LANGUAGES=OFF \
     -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ || return
   step tidy "clang-tidy (takes several minutes)" tidy_files
 }
 tidy_files() {
-  local files # what users run; the tests are built with all warnings as errors, and run
+  local files # only what users run: tests are built with all warnings as errors, and run
   files=$(tracked "^(core|host|plugins)/.*\.cpp$")
   [ -n "$files" ] || { echo "no files found"; return 1; }
   tidy_one() {
@@ -54,7 +54,7 @@ check_instructions() {
   sed 's/^/  /' "$logs/instructions.log" >&3
 }
 
-# Kernels that randomise addresses more than the sanitizer's shadow can take end each program at its start.
+# On kernels that randomise addresses more than the sanitizer can handle, every program ends at its start.
 thread_sanitizer_prefix() {
   echo 'int main() {}' >"$logs/probe.cpp"
   c++ -fsanitize=thread "$logs/probe.cpp" -o "$logs/probe" || return 0
@@ -67,7 +67,7 @@ leak_option() { # LeakSanitizer needs ptrace, which some containers refuse.
   c++ -fsanitize=address "$logs/probe.cpp" -o "$logs/probe" && "$logs/probe" 2>/dev/null || echo :detect_leaks=0
 }
 
-# check_sanitizer PRESET TEXT ROOM...: the tests of these rooms, but for those that only look at what the program says.
+# check_sanitizer PRESET TEXT ROOM...: the tests of these rooms, except those that check only the program's messages.
 check_sanitizer() {
   local prefix=() preset=$1 text=$2 build_only=()
   shift 2
@@ -87,10 +87,10 @@ check_asan-ubsan() {
   check_sanitizer asan-ubsan "the address and undefined behaviour sanitizers" support plugins core host simulation \
     integration thread_safety
 }
-# What has threads; under it the program as a whole would take a quarter of an hour.
+# Only the parts that use threads: tests of the whole program would take a quarter of an hour.
 check_tsan() { check_sanitizer tsan "the thread sanitizer" support plugins core host thread_safety; }
 
-# What program, library and the plugins in C and C++ cost a stranger, who has no compiler cache.
+# The time to build program, library and the plugins in C and C++ without a compiler cache.
 compile_budget=150 # seconds of CPU, in user mode
 check_compile-time() {
   # shellcheck disable=SC2046
@@ -112,7 +112,7 @@ compile_all() {
   [ "$seconds" -le "$compile_budget" ] || { echo "That is too much: find what the slowest files include"; return 1; }
 }
 
-# The next Debian with its g++ and clang, in a root of its own with private mounts: what it compiles and tests is a copy of the files here.
+# The next Debian with its g++ and clang, in a root of its own with private mounts. Builds and tests a copy of the files.
 debian13_root=build/debian13
 check_debian13() {
   [ "$(id -u)" = 0 ] || die "check debian13 makes a root of its own, which only root can: sudo ./dev check debian13"

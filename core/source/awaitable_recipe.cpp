@@ -1,5 +1,5 @@
-// TaskFn from an asio::awaitable factory: each start spawns a fresh coroutine on the shard's loop; polling it looks
-// whether it is done.
+// TaskFn from an asio::awaitable factory: each start spawns a fresh coroutine on the shard's loop; each poll runs one
+// of its handlers and checks whether it is done.
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -14,9 +14,9 @@ namespace taskhost {
 
 namespace {
 
-// One coroutine. Shared with its completion handler, which is a part of its frame: it lives as long as that.
+// One coroutine. Shared with its completion handler, which is a part of its frame, so this lives as long as the frame.
 struct Run {
-  // Not part of the run: the cancellation holds the executor, and that the queue.
+  // Shared, since the cancellation holds the executor, which holds the queue.
   std::shared_ptr<HandlerQueue> queue;
   boost::asio::cancellation_signal cancellation;
   bool cancelled = false;
@@ -24,7 +24,8 @@ struct Run {
   std::exception_ptr exception;
   TaskResult result = TaskResult::ok();
 
-  // Of what it awaits. co_spawn dispatches that to the coroutine's own executor, and it has to run now.
+  // Cancels what it awaits. co_spawn dispatches the cancellation to the coroutine's own executor, and it has to run
+  // now.
   void cancel() {
     queue->run_as_handler([this] { cancellation.emit(boost::asio::cancellation_type::terminal); });
   }
@@ -32,7 +33,7 @@ struct Run {
 
 using RunPointer = std::shared_ptr<Run>;
 
-// What a cancelled operation throws.
+// Whether it is the exception that a cancelled operation throws.
 bool was_aborted(const std::exception_ptr& exception) {
   try {
     std::rethrow_exception(exception);
@@ -78,7 +79,7 @@ class AwaitableRecipe final : public Recipe {
       if (more) run.queue->wake();
       return Status::pending;
     }
-    if (run.exception && run.cancelled && was_aborted(run.exception)) return Status::ok;  // as it was asked to
+    if (run.exception && run.cancelled && was_aborted(run.exception)) return Status::ok;  // it ended as requested
     if (run.exception) std::rethrow_exception(run.exception);
     if (run.result.status() != Status::ok) execution.fail(run.result.message());
     return run.result.status();
@@ -87,7 +88,7 @@ class AwaitableRecipe final : public Recipe {
   void drop(void* state) const override {
     auto& run = *static_cast<RunPointer*>(state);
     const std::weak_ptr<Run> frame = run;
-    // What it awaits completes now instead of some day, and is then destroyed.
+    // Cancelled, so that what it awaits completes now, and is then destroyed.
     run->queue->close([&run] {
       if (!run->done) run->cancel();
     });

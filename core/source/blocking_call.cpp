@@ -45,7 +45,7 @@ unsigned BlockingCall::wait_until(Nanoseconds time) noexcept {
   if (first == never) {
     changed_.wait(lock, changed);
   } else {
-    // Far times would overflow inside the wait; nobody waits for 100 years in one piece.
+    // Times that are too far away would overflow inside the wait, so a wait is limited to 100 years.
     constexpr Nanoseconds far = 100ull * 365 * 24 * 3600 * 1'000'000'000;
     const Nanoseconds now = SteadyClock::read();
     const Nanoseconds delay = first > now ? std::min(first - now, far) : 0;

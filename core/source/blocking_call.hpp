@@ -1,5 +1,5 @@
-// One run of a blocking execution: what its thread and its shard share. Shared by exactly those two, because an
-// abandoned thread outlives everything else that knows of the run.
+// One run of a blocking execution. Shared by its thread and its shard, since an abandoned thread outlives everything
+// else that knows of the run.
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,7 @@ class BlockingCall final : public Job {
 
  private:
   TaskCell& cell_;
-  const std::shared_ptr<const Recipe> recipe_;  // for an abandoned thread
+  const std::shared_ptr<const Recipe> recipe_;  // kept alive for an abandoned thread
   const Waker waker_;
 
   std::mutex mutex_;
@@ -45,7 +45,7 @@ class BlockingCall final : public Job {
   bool stop_requested_ = false;
   bool woken_ = false;
 
-  Nanoseconds timer_ = never;  // its thread's, until finished
+  Nanoseconds timer_ = never;  // this and the next two belong to its thread until finished
   std::string message_;
   Status status_ = Status::ok;
   std::atomic<bool> finished_{false};

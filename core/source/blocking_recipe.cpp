@@ -1,4 +1,4 @@
-// TaskFn from a blocking function: the execution is the call itself, and has no state of its own.
+// TaskFn from a blocking function: the execution is the call itself, without state of its own.
 #include "taskhost/core/task_fn.hpp"
 
 namespace taskhost {

@@ -1,5 +1,5 @@
-// What a running call asks the host for; done by the shard after the call has returned. So a call may come back late,
-// on a thread that has lost its shard, and harm nothing.
+// What a running call asks of the host. The shard does it after the call has returned. So a call that returns late, on
+// a thread that has lost its shard, does no harm.
 #pragma once
 
 #include <atomic>
@@ -14,8 +14,7 @@ namespace taskhost {
 struct TaskCell;
 class BlockingCall;
 
-// Where in its life an execution's code runs; handler: what is left of a coroutine that was dropped is destroyed; none:
-// nowhere.
+// Which of an execution's functions runs. handler: what is left of a dropped coroutine is being destroyed; none: none.
 enum class Stage : std::uint8_t { start, poll, drop, handler, none };
 template <>
 inline constexpr auto words_of<Stage> = std::to_array<Word<Stage>>(
@@ -24,30 +23,30 @@ inline constexpr auto words_of<Stage> = std::to_array<Word<Stage>>(
 struct CallFrame {
   enum class Timer : std::uint8_t { keep, at, after };
 
-  // What is asked for from now on.
+  // Begins a call: requests made from now on are its own.
   [[gnu::always_inline]] void begin(TaskCell& its_cell, Stage its_stage) noexcept {
     std::atomic_ref(requests).store({its_stage, false, Timer::keep, false}, std::memory_order_relaxed);
     cell.store(&its_cell, std::memory_order_release);
   }
   [[gnu::always_inline]] TaskCell* task() const noexcept { return cell.load(std::memory_order_relaxed); }
 
-  // [monitor] Of the call that `cell` tells of, or of the next one.
+  // [monitor] The stage of the call in `cell`, or already of the next one.
   Stage stage() const noexcept {
     return std::atomic_ref(const_cast<Stage&>(requests.stage)).load(std::memory_order_relaxed);
   }
 
-  std::atomic<TaskCell*> cell{nullptr};  // null: no call. Its thread's; the monitor reads it
+  std::atomic<TaskCell*> cell{nullptr};  // null: no call. Written by its thread, read by the monitor
   BlockingCall* call = nullptr;          // null: polled
-  struct alignas(4) Requests {           // one word, to be cleared with one store
+  struct alignas(4) Requests {           // one word, so that one store clears it
     Stage stage = Stage::poll;
     bool woken = false;
     Timer timer = Timer::keep;
-    bool lingers = false;  // a drop: the rest of the execution is still to be destroyed, very soon
+    bool lingers = false;  // in a drop: the rest of the execution is destroyed very soon, but not yet
   } requests;
-  Nanoseconds time = 0;  // of the timer
+  Nanoseconds time = 0;  // for the timer
 };
 
-// The frame of the calling thread for as long as this object lives, however many calls run in it.
+// Makes `frame` the calling thread's frame for as long as this object lives, for any number of calls.
 class ThreadFrame {
  public:
   explicit ThreadFrame(CallFrame& frame) noexcept;
@@ -62,7 +61,7 @@ class ThreadFrame {
 // The frame of the call that runs on this thread, or null.
 CallFrame* current_call() noexcept;
 
-// In a child that this thread forked: no call runs, so that nothing can be asked for.
+// In a child that this thread forked: no call runs there, so nothing can be requested.
 void forget_call() noexcept;
 
 }  // namespace taskhost

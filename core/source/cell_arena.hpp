@@ -1,4 +1,4 @@
-// Memory of a shard's tasks: given out piece by piece, given back all at once. The shard's.
+// Memory for a shard's tasks: allocated piece by piece, freed all at once. Used only by the shard's owner.
 #pragma once
 
 #include <algorithm>
@@ -42,7 +42,7 @@ class CellArena {
   static constexpr std::size_t large_page = std::size_t{2} << 20;
   static constexpr std::size_t largest = 8 * large_page;
 
-  // Small at first; then whole large pages, all of which get used but for the last.
+  // Small blocks at first; then whole large pages, of which at most the last is not fully used.
   void add_block(std::size_t size, std::size_t align) {
     std::size_t block = blocks_.empty() ? smallest : std::min(2 * blocks_.back().size, largest);
     if (block > large_page / 4) block = std::max(block, large_page);

@@ -118,7 +118,7 @@ std::string CoordinatedTasks::held_up_by(std::uint32_t index) const {
   const auto found = places_.find(index);
   if (found == places_.end()) return {};
   constexpr std::size_t max_named = 8;
-  constexpr std::size_t max_counted = 1000;  // so that many stragglers do not count all tasks each
+  constexpr std::size_t max_counted = 1000;  // so that reports of many stragglers don't each count all tasks
   const std::vector<Place> places = coordinator_->held_up_by(found->second, max_counted);
   std::string names;
   for (std::size_t i = 0; i < std::min(places.size(), max_named); ++i) {

@@ -1,5 +1,5 @@
-// The coordinator among the threads: brings it the facts from the shards, its orders to them, its news to the sink, and
-// its timers. On the control thread, unless a function says otherwise.
+// Connects the coordinator to the threads: passes facts from the shards to it, its orders to the shards and its news to
+// the sink, and drives its timers. On the control thread, unless a function says otherwise.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -21,24 +21,24 @@ class CoordinatedTasks final : public CoordinatorPort {
   struct Owner {
     std::function<void(StopCause)> stop_host;
     std::function<boost::uuids::uuid(std::uint32_t)> id_of;
-    std::function<void()> changed;  // look whether all has ended
+    std::function<void()> changed;  // to check whether everything has ended
   };
 
   CoordinatedTasks(boost::asio::io_context& control, EventSink& sink, const Clock& clock, bool complete_events,
                    Owner owner);
 
-  // [owner] Before start: those of these tasks that relate to others are its. Then made (on the shards' threads, each
-  // for its own tasks), and begin.
+  // [owner] Before start: takes charge of those tasks that relate to others. Then comes made (on the shards' threads,
+  // each for its own tasks), and then begin.
   void plan(const TaskList& tasks, std::uint64_t seed);
-  // [any thread] Once that is planned.
+  // [any thread] After plan.
   bool is_coordinated(std::uint32_t index) const { return places_.contains(index); }
   void made(std::uint32_t index, Shard& shard, TaskCell& cell);
   bool empty() const noexcept { return members_.empty(); }
-  // How many are over and did not end well.
+  // How many tasks are over without having ended well.
   std::size_t lost() const noexcept { return lost_; }
   void begin();
 
-  // [any thread] Facts, taken in order.
+  // [any thread] Facts; they are processed in order.
   void begun(std::uint32_t index);
   void started(std::uint32_t index);
   void ready(std::uint32_t index);
@@ -46,14 +46,14 @@ class CoordinatedTasks final : public CoordinatorPort {
 
   void begin_stop();
   void expire_stop();
-  // A shard is given up, with its tasks.
+  // To be called when a shard is given up, with its tasks.
   void give_up(const Shard& shard);
   bool live_on(const Shard& shard) const;
   bool all_ended() const noexcept { return coordinator_->idle(); }
   void operate(std::uint32_t index, Operation operation);
 
-  // For a report: names of the tasks that waited for this one to stop, the first of them if they are many; and whether
-  // this one had not been asked either when the stop ran out of time.
+  // For a report: the names of the tasks that waited for this one to stop, shortened if there are many; and whether
+  // this one was itself still waiting to be asked when the stop ran out of time.
   std::string held_up_by(std::uint32_t index) const;
   bool was_held_up(std::uint32_t index) const;
 
@@ -62,7 +62,7 @@ class CoordinatedTasks final : public CoordinatorPort {
     std::uint32_t index = 0;
     Shard* shard = nullptr;
     TaskCell* cell = nullptr;
-    bool is_lost = false;  // it is over, and did not end well
+    bool is_lost = false;  // over without having ended well
   };
 
   void start(Place task, std::optional<std::uint32_t> remaining) override;
@@ -84,7 +84,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   Nanoseconds armed_ = never;
   std::unordered_map<std::uint32_t, Place> places_;
   std::vector<Member> members_;
-  std::unique_ptr<Coordinator> coordinator_;  // from plan on
+  std::unique_ptr<Coordinator> coordinator_;  // set by plan
   LogGate log_gate_{sink_.log_level()};
   std::size_t lost_ = 0;
 };

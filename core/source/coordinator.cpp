@@ -1,5 +1,4 @@
-// The coordinator's inputs, and what follows from them for the task itself. Its bookkeeping is in
-// coordinator_state.cpp.
+// The coordinator's inputs, and their effects on the task itself. The bookkeeping is in coordinator_state.cpp.
 #include "coordinator.hpp"
 
 #include <algorithm>
@@ -7,7 +6,7 @@
 
 namespace taskhost {
 
-// What a machine has to tell, with what only the coordinator knows.
+// Passes a machine's news on, and adds what only the coordinator knows.
 class Coordinator::Voice final : public TaskVoice {
  public:
   Voice(Coordinator& coordinator, Place task, Nanoseconds now) : coordinator_(coordinator), task_(task), now_(now) {}
@@ -47,7 +46,7 @@ Coordinator::Coordinator(std::vector<CoordinatedTask> tasks, std::vector<Strateg
     }
   }
   busy_ = entries_.size();
-  // What is needed later is made now, where a lack of memory can still be told to whoever starts the host.
+  // Memory is reserved now, while a failure can still be reported to whoever starts the host.
   free_to_ask_.reserve(static_cast<Place>(entries_.size()));
   to_look_at_.reserve(static_cast<Place>(entries_.size()));
   groups_at_rest_.reserve(groups_.size());
@@ -89,7 +88,7 @@ void Coordinator::said_ready(Place task, Nanoseconds now) {
   settle(now);
 }
 
-// If it is.
+// Does nothing unless the task is ready.
 void Coordinator::become_ready(Place task, Nanoseconds now) {
   if (!machine_of(entries_[task]).becomes_ready(now)) return;
   arm(task);

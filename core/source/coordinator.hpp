@@ -1,5 +1,5 @@
-// Supervises the tasks that relate to others: what joins them, by dependencies, groups and the order of the host's
-// stop, is here, what concerns one alone in the machine of each. Pure: no threads, no clock, no timers of its own; time
+// Supervises the tasks that relate to others. Dependencies, groups and the order of the host's stop are handled here;
+// what concerns one task alone is left to that task's machine. Pure: no threads, no clock, no timers of its own; time
 // and facts come in, orders and news go out through its port, within the call. The supervisor's control thread owns it.
 #pragma once
 
@@ -19,21 +19,21 @@ namespace taskhost {
 
 struct CoordinatedTask {
   TaskOptions options;
-  std::vector<Place> after;            // no cycles
-  std::optional<std::uint32_t> group;  // into the list of strategies
+  std::vector<Place> after;            // without cycles
+  std::optional<std::uint32_t> group;  // index into the list of strategies
 };
 
-// Takes the coordinator's orders. None of them calls back.
+// Receives the coordinator's orders. None of these functions calls back.
 class CoordinatorPort {
  public:
-  // Make an execution, the next one by number. The answers come later: begun, then started or ended; or ended: refused.
+  // Makes the execution with the next number. The answers come later: begun, then started or ended; or ended, refused.
   virtual void start(Place task, std::optional<std::uint32_t> remaining) = 0;
-  // Ask the live execution to end; after its stop_timeout drop or abandon it. The answer comes later: ended.
+  // Asks the live execution to end, and drops or abandons it after its stop_timeout. The answer comes later: ended.
   virtual void ask(Place task) = 0;
   virtual void tell(const TaskNews& news) = 0;
   // A task wants the host to stop; begin_stop may follow, later.
   virtual void stop_host(Place task, StopReason reason, bool failure, std::string_view message) = 0;
-  // The time of the last heartbeat of the live execution; 0 if there was none.
+  // When the live execution last gave a heartbeat; 0 if it has not.
   virtual Nanoseconds last_heartbeat(Place task) = 0;
 
  protected:
@@ -42,27 +42,27 @@ class CoordinatorPort {
 
 class Coordinator {
  public:
-  // Dependencies have been checked. `seed` is for jitter. The port outlives the coordinator.
+  // The caller has checked the dependencies. `seed` is for jitter. The port must outlive the coordinator.
   Coordinator(std::vector<CoordinatedTask> tasks, std::vector<Strategy> groups, std::uint64_t seed,
               CoordinatorPort& port);
 
-  // Once: starts what may start.
+  // Starts what may start. To be called once.
   void begin(Nanoseconds now);
 
-  // Facts of the live execution. It can be asked to end once it has begun.
+  // Facts about the live execution. It can be asked to end once it has begun.
   void begun(Place task, Nanoseconds now);
   void started(Place task, Nanoseconds now);     // its start function has returned ok
-  void said_ready(Place task, Nanoseconds now);  // once an execution
+  void said_ready(Place task, Nanoseconds now);  // once per execution
   void ended(Place task, const End& end, Nanoseconds now);
 
-  // Does what is due. next_deadline: when there is something to do again, or never.
+  // Does what is due. next_deadline says when there is more to do, or never.
   void advance(Nanoseconds now);
   Nanoseconds next_deadline() const noexcept { return deadlines_.empty() ? never : deadlines_.begin()->first; }
 
-  // The host stops: once.
+  // The host stops. Only the first call counts.
   void begin_stop(Nanoseconds now);
-  // The whole stop ran out of time: whoever was not asked yet is; what lives is dropped or abandoned by the shards,
-  // which report it.
+  // The stop as a whole ran out of time: whatever has not been asked yet is asked now. The shards drop or abandon what
+  // still lives, and report it.
   void expire_stop(Nanoseconds now);
 
   void operate(Place task, Operation operation, Nanoseconds now);
@@ -76,10 +76,10 @@ class Coordinator {
   std::size_t size() const noexcept { return entries_.size(); }
   TaskState state(Place task) const noexcept { return entries_[task].life.state; }
   bool is_live(Place task) const noexcept { return taskhost::is_live(entries_[task].life.state); }
-  // Tasks that have not been asked to end, since the live `task` has not ended yet; once the stop has run out of time,
-  // those of that moment. At most so many, the nearest first.
+  // The tasks that have not been asked to end because the live `task` has not ended; once the stop has run out of time,
+  // those that there were at that moment. At most `most`, the nearest first.
   std::vector<Place> held_up_by(Place task, std::size_t most = ~std::size_t{0}) const;
-  // It was one of those when the stop ran out of time.
+  // Whether it was one of those when the stop ran out of time.
   bool was_held_up(Place task) const noexcept { return entries_[task].was_held_up; }
 
  private:
@@ -93,15 +93,15 @@ class Coordinator {
     TaskLife life;
     Supervision supervision;
     bool leaving = false;  // its execution is to end for the sake of its group
-    bool held = false;     // not to start until its group is at rest
+    bool held = false;     // must not start until its group is at rest
     bool satisfied = false;
-    bool lost = false;              // ended, and never to be satisfied
+    bool lost = false;              // ended, and will never be satisfied
     bool was_held_up = false;       // when the stop ran out of time
-    std::uint32_t blockers = 0;     // to be asked: dependants that have to end first
-    std::uint32_t unsatisfied = 0;  // of `after`
-    std::uint32_t lost_after = 0;   // of `after`
+    std::uint32_t blockers = 0;     // while it is to be asked: dependants that have to end first
+    std::uint32_t unsatisfied = 0;  // how many of `after` are not satisfied
+    std::uint32_t lost_after = 0;   // how many of `after` are lost
     std::uint64_t execution = 0;
-    Nanoseconds armed = never;  // what deadlines_ has of it
+    Nanoseconds armed = never;  // its entry in deadlines_
     Place discarded_for = 0;    // purpose discard: the member that gave up
   };
   struct Group {
@@ -150,15 +150,15 @@ class Coordinator {
   const std::uint64_t seed_;
   CoordinatorPort& port_;
   std::set<std::pair<Nanoseconds, Place>> deadlines_;
-  PlaceSet free_to_ask_;  // to be asked by settle, the last first
-  PlaceSet to_look_at_;   // to be started or skipped by settle, the first first
+  PlaceSet free_to_ask_;  // settle asks these to end, the last place first
+  PlaceSet to_look_at_;   // settle starts or skips these, the first place first
   std::vector<std::uint32_t> groups_at_rest_;
-  std::vector<Place> concerned_;  // what others_concerned returned last; it has room for the largest group
+  std::vector<Place> concerned_;  // the last result of others_concerned; with capacity for the largest group
   std::size_t busy_ = 0;
   std::size_t live_ = 0;
-  bool closing_ = false;   // a task has stopped the host: nothing is started any more
+  bool closing_ = false;   // a task wants the host to stop: nothing is started any more
   bool stopping_ = false;  // the host stops
-  bool expired_ = false;   // its stop ran out of time
+  bool expired_ = false;   // the stop ran out of time
 };
 
 }  // namespace taskhost

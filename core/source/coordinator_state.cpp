@@ -1,5 +1,5 @@
-// The coordinator's bookkeeping: states and what is counted by them, dependencies, groups, and who is started and asked
-// next.
+// The coordinator's bookkeeping: states and the counts that depend on them, dependencies, groups, and which task is
+// started or asked next.
 #include <algorithm>
 #include <set>
 
@@ -54,7 +54,7 @@ void Coordinator::set_held(Place task, bool held) {
   if (group.restarting && group.holding == 0) groups_at_rest_.push_back(entry.group);
 }
 
-// After its machine may have changed its deadline.
+// To be called whenever the task's machine may have changed its deadline.
 void Coordinator::arm(Place task) {
   Entry& entry = entries_[task];
   if (entry.armed == entry.supervision.deadline) return;
@@ -94,7 +94,7 @@ void Coordinator::finish(Place task, bool well) {
 
 // --- who stops -------------------------------------------------------------------------------------------------------
 
-// Afterwards its blockers have to be counted.
+// The caller has to count its blockers afterwards.
 void Coordinator::want_stop(Place task, StopPurpose purpose) {
   machine_of(entries_[task]).want_stop(purpose);
   arm(task);
@@ -118,7 +118,7 @@ void Coordinator::count_blockers(Place task) {
 
 // --- groups ----------------------------------------------------------------------------------------------------------
 
-// Valid until the next call.
+// The result is valid until the next call.
 std::vector<Place>& Coordinator::others_concerned(Place task) noexcept {
   const Entry& entry = entries_[task];
   std::vector<Place>& others = concerned_;
@@ -133,7 +133,7 @@ std::vector<Place>& Coordinator::others_concerned(Place task) noexcept {
   return others;
 }
 
-// The task is to start again: so are the others that its group's strategy concerns.
+// The task is to start again, and with it those that its group's strategy concerns.
 void Coordinator::hold_group(Place task) {
   const std::vector<Place>& others = others_concerned(task);
   if (others.empty()) return;
@@ -141,7 +141,7 @@ void Coordinator::hold_group(Place task) {
   set_held(task, true);
   for (const Place other : others) {
     Entry& entry = entries_[other];
-    set_held(other, true);  // those that are over too: an operator may start them
+    set_held(other, true);  // even one that is over: an operator may start it
     if (entry.life.state == TaskState::delayed) {
       entry.supervision.deadline = never;
       arm(other);
@@ -155,7 +155,8 @@ void Coordinator::hold_group(Place task) {
   if (groups_[entries_[task].group].holding == 0) groups_at_rest_.push_back(entries_[task].group);
 }
 
-// The task is gone for good: so are those others; and if the host can't do without one of them, the host stops instead.
+// The task is gone for good, and with it those that its group's strategy concerns. If the host can't do without one of
+// them, it stops instead.
 void Coordinator::discard_group(Place task, Nanoseconds now) {
   if (closing_ || stopping_) return;
   std::vector<Place>& others = others_concerned(task);
@@ -191,8 +192,8 @@ void Coordinator::count_blockers_of_group(Place task) {
 
 // --- what follows ----------------------------------------------------------------------------------------------------
 
-// Until nothing more follows from what is: groups that are at rest let go, then whoever may be asked to stop is asked,
-// the last first, then the first task that can be started or has to be skipped is.
+// Repeats until there is nothing left to do: first releases groups that are at rest, then asks tasks that may be asked
+// to stop, the last one first, then starts or skips the first task for which that is due.
 void Coordinator::settle(Nanoseconds now) {
   for (;;) {
     if (!groups_at_rest_.empty()) {

@@ -12,7 +12,7 @@ namespace taskhost {
 
 namespace {
 
-// Many devices are like files: always ready, and epoll refuses them. Asio would call them ready at once.
+// Many devices are like files: they are always ready, and epoll rejects them. Asio would call them ready at once.
 bool is_waitable_device(int descriptor) noexcept {
   if (::isatty(descriptor) == 1) return true;
   const OwnedDescriptor poll(::epoll_create1(EPOLL_CLOEXEC));
@@ -29,9 +29,9 @@ OwnedDescriptor::~OwnedDescriptor() {
 OwnedDescriptor duplicate_waitable(int descriptor) noexcept {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) return {};
-  if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return {};  // as with devices
+  if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) return {};  // always ready, like those devices
   if ((S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) && !is_waitable_device(descriptor)) return {};
-  // A task may have closed one of the standard streams, and another print to it.
+  // Above the standard streams: a task may have closed one of them, and another may print to it.
   return OwnedDescriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
@@ -63,7 +63,7 @@ void DescriptorWatch::wait(unsigned interest) {
 }
 
 void DescriptorWatch::met(unsigned interest, bool aborted) {
-  // A thread is stuck in a call of the task, and may be about to change this very watch.
+  // A thread is stuck in a call of the task, and may be about to change this watch.
   if (home_.stalled) {
     home_.kind->shard.defer(home_, [self = shared_from_this(), interest, aborted] { self->met(interest, aborted); });
     return;
@@ -71,13 +71,13 @@ void DescriptorWatch::met(unsigned interest, bool aborted) {
   pending_ &= ~interest;
   if (cell_ == nullptr) return;
   leave_if_served();
-  // An error that is not ours to have caused is news for the task as well: it will see it when it reads.
+  // An error that we did not cause wakes the task as well: it will see the error when it reads.
   if (!aborted) home_.kind->shard.wake(home_);
 }
 
 void DescriptorWatch::leave_if_served() noexcept {
   if (cell_ == nullptr || pending_ != 0) return;
-  const std::shared_ptr<DescriptorWatch> self = shared_from_this();  // the cell's may be the last other one
+  const std::shared_ptr<DescriptorWatch> self = shared_from_this();  // the cell may hold the only other reference
   std::erase(cell_->extra->watches, self);
   close();
 }

@@ -1,6 +1,6 @@
-// Waits for one file descriptor on behalf of one execution. Works on a duplicate of its own, so that the plugin may
-// close its descriptor at any time without confusing the loop; the duplicate is there only while something is waited
-// for, since it keeps a connection open.
+// Waits for one file descriptor on behalf of one execution. Works on a duplicate, so that the plugin may close its
+// descriptor at any time without confusing the loop. The duplicate exists only while something is waited for, since it
+// keeps a connection open.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -12,7 +12,7 @@ namespace taskhost {
 
 struct TaskCell;
 
-// Closes its descriptor, unless it was released. Any thread.
+// Closes its descriptor unless that was released. Any thread.
 class OwnedDescriptor {
  public:
   OwnedDescriptor() = default;
@@ -39,10 +39,10 @@ class DescriptorWatch : public std::enable_shared_from_this<DescriptorWatch> {
 
   int descriptor() const noexcept { return descriptor_; }
 
-  // [shard] One wake of the cell for each of the interests, once it is met. The watch is one of the cell's; it leaves
-  // them when nothing is waited for any more.
+  // [shard] Wakes the cell once for each of the interests, when it is met. The watch belongs to the cell's list, and
+  // leaves it when there is nothing left to wait for.
   void arm(unsigned interests);
-  // [shard] The execution is over, or forgets the descriptor: no wake any more.
+  // [shard] No more wakes: the execution is over, or no longer wants the descriptor.
   void close() noexcept;
 
  private:

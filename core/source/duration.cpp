@@ -12,10 +12,10 @@ std::string print_duration(std::chrono::nanoseconds duration) {
     return "0s";
   }
   const bool negative = duration.count() < 0;
-  // Through unsigned arithmetic: the most negative value has no positive counterpart.
+  // Unsigned arithmetic, since the most negative value has no positive counterpart.
   const std::uint64_t size =
       negative ? 0 - static_cast<std::uint64_t>(duration.count()) : static_cast<std::uint64_t>(duration.count());
-  // Hours and minutes only where they are exact, as "90s" says more than "1.5m"; below that the decimals are exact.
+  // Hours and minutes only for whole numbers, since "90s" reads better than "1.5m"; below that, decimals are exact.
   const auto unit = std::find_if(duration_units.begin(), duration_units.end(), [&](const DurationUnit& known) {
     return size >= known.nanoseconds && (known.nanoseconds <= 1'000'000'000 || size % known.nanoseconds == 0);
   });

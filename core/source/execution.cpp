@@ -15,14 +15,14 @@ namespace taskhost {
 
 namespace {
 
-// Initial-exec: one instruction to reach, which every wake pays.
+// Initial-exec: every wake accesses it, which then takes one instruction.
 __attribute__((tls_model("initial-exec"))) thread_local CallFrame* thread_frame = nullptr;
 
 // Every Execution is a TaskCell; the class only hides the rest from tasks.
 TaskCell& cell_of(Execution& execution) noexcept { return static_cast<TaskCell&>(execution); }
 const TaskCell& cell_of(const Execution& execution) noexcept { return static_cast<const TaskCell&>(execution); }
 
-// The frame of this very execution's call on this thread, or null: the caller broke rule 4.2.
+// The frame of this execution's call on this thread; null if the caller broke rule 4.2.
 CallFrame* frame_of(const Execution& execution) noexcept {
   CallFrame* frame = thread_frame;
   return frame != nullptr && frame->task() == &execution ? frame : nullptr;
@@ -48,7 +48,7 @@ CallFrame* current_call() noexcept {
 }
 
 std::uint32_t TaskCell::need_slot() {
-  const std::uint32_t known = slot.load(std::memory_order_acquire);  // another thread may have put it there
+  const std::uint32_t known = slot.load(std::memory_order_acquire);  // another thread may have stored it
   return known != no_slot ? known : kind->shard.port().add(this, slot);
 }
 
@@ -95,7 +95,7 @@ void Execution::fail(std::string_view text) noexcept {
       frame->task()->need_extra().message = cut(text);
     }
   } catch (const std::exception&) {
-    // No memory for the reason: the failure itself still counts.
+    // There is no memory for the reason, but the failure itself still counts.
   }
 }
 
@@ -103,7 +103,7 @@ Waker Execution::waker() noexcept {
   TaskCell& cell = cell_of(*this);
   const CallFrame* frame = frame_of(*this);
   if (frame == nullptr) return 0;
-  if (frame->call != nullptr) return frame->call->waker();  // the cell's is the shard's, which may have abandoned it
+  if (frame->call != nullptr) return frame->call->waker();  // the shard owns the cell's; it may have abandoned this run
   try {
     const std::uint32_t slot = cell.need_slot();
     if (cell.waker_generation == 0) cell.waker_generation = WakePort::generation(slot);
@@ -160,7 +160,7 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
   };
   try {
     if (frame->call != nullptr) {
-      // The watches are the shard's: it does it. A run that ended meanwhile takes its number along.
+      // The shard owns the watches, so it does the work. The number shows whether the run has ended in the meantime.
       OwnedDescriptor duplicate = interests != 0 ? duplicate_waitable(descriptor) : OwnedDescriptor();
       if (interests != 0 && !duplicate) return false;
       boost::asio::post(shard.context(), [&shard, &cell, is_watched, number = cell.execution, descriptor, interests,
@@ -176,7 +176,7 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
         } catch (const std::exception& error) {
           cell.log(LogLevel::error, std::string("can't watch a descriptor, which counts as ready: ") + error.what());
         }
-        shard.wake(cell);  // too late to refuse; better once too often than never
+        shard.wake(cell);  // it is too late to refuse, and a spurious wake is better than none
       });
       return true;
     }
@@ -202,21 +202,21 @@ void Execution::ready() noexcept {
   TaskCell& cell = cell_of(*this);
   if (cell.ready_asked.exchange(true, std::memory_order_acq_rel)) return;
   const CallFrame* frame = frame_of(*this);
-  // A polled call is followed by a look at it; a thread elsewhere has to ask for one.
+  // After a polled call the shard checks the flag; from elsewhere, a wake has to make it check.
   if (frame != nullptr && frame->call == nullptr) return;
   if (!is_here(cell)) return;
   try {
     const std::uint32_t slot = cell.need_slot();
     WakePort::wake(waker_of(WakePort::generation(slot), slot));
   } catch (const std::bad_alloc&) {
-    // It is seen at the next poll.
+    // The next poll notices it.
   }
 }
 
 unsigned Execution::wait_until(Nanoseconds time) noexcept {
   CallFrame* frame = frame_of(*this);
   if (frame != nullptr && frame->call != nullptr) return frame->call->wait_until(time);
-  return is_here(cell_of(*this)) ? 0u : unsigned{wait_stop};  // a child's loop is to end
+  return is_here(cell_of(*this)) ? 0u : unsigned{wait_stop};  // ends a loop that runs in a forked child
 }
 
 boost::asio::any_io_executor Execution::executor() const { return cell_of(*this).kind->shard.context().get_executor(); }

@@ -16,9 +16,9 @@ namespace taskhost {
 
 namespace {
 
-constexpr int exit_status = 127;  // as of a child that could not exec
+constexpr int exit_status = 127;  // like that of a child that could not exec
 
-// Initial-exec: reaching it in a child takes no memory.
+// Initial-exec, so that access in a child allocates no memory.
 __attribute__((tls_model("initial-exec"))) thread_local Tenure* thread_tenure = nullptr;
 
 }  // namespace
@@ -32,13 +32,13 @@ void mark_child() noexcept {
 }
 
 HomeProcess::HomeProcess() noexcept {
-  static const int error = ::pthread_atfork(nullptr, nullptr, mark_child);  // no memory: children go unnoticed
+  static const int error = ::pthread_atfork(nullptr, nullptr, mark_child);  // if it fails, children go unnoticed
   (void)error;
   forks_at_start_ = forks.load(std::memory_order_relaxed);
 }
 
 ForkMark::ForkMark(Tenure& tenure) noexcept {
-  const HomeProcess listens;
+  const HomeProcess listens;  // registers mark_child
   thread_tenure = &tenure;
 }
 
@@ -52,8 +52,8 @@ void end_forked_child(const char* what, const char* name) noexcept {
   sigset_t stop;
   ::sigemptyset(&stop);
   ::sigaddset(&stop, SIGTTOU);
-  ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // a terminal with `stty tostop` would stop it here for ever
-  // To the child's own stderr, past the log, whose thread is the parent's.
+  ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);  // or a terminal with `stty tostop` would stop it here for ever
+  // Directly to the child's stderr: the log's thread exists only in the parent.
   std::array<char, 512> line;
   const int size = std::snprintf(
       line.data(), line.size(),

@@ -1,5 +1,5 @@
-// A task may fork, but the child must not return into the host: it would go on as one more thread of a shard that is
-// its parent's, and take the events of an epoll set that both share. Such a child ends as soon as its call returns.
+// A task may fork, but the child must not return into the host: it would run on like another thread of its parent's
+// shard, and take events from an epoll set that both share. Such a child ends as soon as its call returns.
 #pragma once
 
 namespace taskhost {
@@ -7,7 +7,7 @@ namespace taskhost {
 class Tenure;
 struct TaskCell;
 
-// For as long as it lives, a child that the calling thread forks has this tenure marked as its parent's.
+// While this object lives, a child forked by the calling thread finds the tenure marked as its parent's.
 class ForkMark {
  public:
   explicit ForkMark(Tenure& tenure) noexcept;
@@ -16,7 +16,7 @@ class ForkMark {
   ForkMark& operator=(const ForkMark&) = delete;
 };
 
-// Null: a handler forked it.
+// `cell` is null if a handler forked the child.
 [[noreturn]] void end_forked_child(const TaskCell* cell) noexcept;
 
 }  // namespace taskhost

@@ -17,10 +17,11 @@ bool HandlerQueue::is_running_here() const noexcept { return running == this; }
 
 void HandlerQueue::add(std::unique_ptr<QueuedHandler> handler) {
   const Place place = put(handler);
-  if (place == Place::behind_others) return;  // whoever takes those sees this one
+  if (place == Place::behind_others) return;  // whoever takes the others finds this one
   Shard& shard = cell_.kind->shard;
   const CallFrame* const call = current_call();
-  // Asio itself, on the thread that owns the shard. A thread that has lost it is in a call until it leaves the loop.
+  // True if Asio itself calls, on the thread that owns the shard. A thread that has lost the shard is in a call until
+  // it leaves the loop.
   const bool in_loop = call == nullptr && shard.context().get_executor().running_in_this_thread();
   if (place == Place::none) {
     if (in_loop) {
@@ -34,7 +35,7 @@ void HandlerQueue::add(std::unique_ptr<QueuedHandler> handler) {
     shard.wake(cell_);
   } else if (call == nullptr || call->task() != &cell_ || call->requests.stage > Stage::poll) {
     WakePort::wake(waker_);
-  }  // else its own call: a start is followed by a poll, and a poll looks for more when it is done
+  }  // else in its own call: a start is followed by a poll, and a poll checks for more at its end
 }
 
 // Takes the handler, unless the queue is closed and nobody on this thread is about to empty it.
@@ -70,8 +71,7 @@ void HandlerQueue::shut() noexcept {
   open_ = false;
 }
 
-// One by one: Asio submits a frame whose handler is destroyed to its executor again, and may do so while it holds
-// locks.
+// One by one: when a handler is destroyed, Asio submits its frame to the executor again, possibly while holding locks.
 void HandlerQueue::destroy_all() noexcept {
   while (pop() != nullptr) {
   }

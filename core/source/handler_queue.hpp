@@ -1,6 +1,7 @@
-// What Asio has completed for one coroutine, in order. Its shard runs it in the coroutine's polls, one handler each, so
-// a handler is bounded and watched as a poll is, and waits as one does while the task is stalled. Once the execution is
-// dropped the queue is closed: handlers are destroyed instead of run, within the drop, or in calls of their own.
+// The handlers that Asio has completed for one coroutine, in order. The shard runs them in the coroutine's polls, one
+// handler each. So a handler is bounded and watched like a poll, and waits like one while the task is stalled. When the
+// execution is dropped, the queue is closed: handlers are then destroyed instead of run, within the drop or in calls of
+// their own.
 #pragma once
 
 #include <memory>
@@ -22,32 +23,32 @@ class QueuedHandler {
   std::unique_ptr<QueuedHandler> next_;
 };
 
-// Shared by the execution, every copy of its coroutine's executor, and what is left of it in the shard.
+// Shared by the execution, all copies of its coroutine's executor, and what is left of the coroutine in the shard.
 class HandlerQueue : public std::enable_shared_from_this<HandlerQueue> {
  public:
-  // In its start. `waker`: of the execution.
+  // To be made in the execution's start, with the execution's waker.
   HandlerQueue(TaskCell& cell, Waker waker) noexcept;
 
   TaskCell& cell() const noexcept { return cell_; }
   std::uint64_t execution() const noexcept { return execution_; }
 
-  // [any thread] Has it run or destroyed soon. Throws std::bad_alloc.
+  // [any thread] Adds a handler, to be run or destroyed soon. Throws std::bad_alloc.
   void add(std::unique_ptr<QueuedHandler> handler);
-  // [any thread] One of its handlers runs on the calling thread.
+  // [any thread] Whether one of its handlers runs on the calling thread.
   bool is_running_here() const noexcept;
 
-  // [execution] Runs the first one, if there is any. True: there are more.
+  // [execution] Runs the first handler, if any. True if there are more.
   bool run_one();
   void wake() const noexcept { Execution::wake(waker_); }
-  // [execution] Calls function() as a part of a handler: what that dispatches to the coroutine runs at once.
+  // [execution] Calls function() as if in a handler: what it dispatches to the coroutine runs at once.
   template <class Function>
   void run_as_handler(Function&& function) const {
     const Here here(running, this);
     function();
   }
 
-  // [execution] No handler runs any more. Destroys those that wait, and those that function() adds; after that, since
-  // what they belong to has to be whole while it cancels.
+  // [execution] From now on no handler runs. Calls function(), then destroys the handlers that wait and those that
+  // function() has added. Not before, since what they belong to has to be intact while function() cancels.
   template <class Function>
   void close(Function&& function) {
     const Here here(destroying, this);
@@ -55,11 +56,11 @@ class HandlerQueue : public std::enable_shared_from_this<HandlerQueue> {
     function();
     destroy_all();
   }
-  // [in a call of the task] The same for one that came later.
+  // [in a call of the task] Destroys a handler that came later, and those that this adds.
   void destroy(std::unique_ptr<QueuedHandler> handler) noexcept;
 
  private:
-  // What the calling thread does with which queue while this object lives.
+  // Records, while this object lives, which queue the calling thread is running or destroying handlers of.
   class Here {
    public:
     Here(const HandlerQueue*& what, const HandlerQueue* queue) noexcept : what_(what), outer_(what) { what = queue; }
@@ -86,7 +87,7 @@ class HandlerQueue : public std::enable_shared_from_this<HandlerQueue> {
   std::mutex mutex_;  // guards the rest
   bool open_ = true;
   std::unique_ptr<QueuedHandler> first_;
-  QueuedHandler* last_ = nullptr;  // unless there is none
+  QueuedHandler* last_ = nullptr;  // valid if first_ is not null
 };
 
 }  // namespace taskhost

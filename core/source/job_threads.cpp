@@ -19,12 +19,12 @@ void require(int error, const char* what) {
   if (error != 0) throw system_failure(error, what);
 }
 
-// std::thread has no stack size.
+// For pthread_create, since std::thread can't set a stack size.
 class ThreadAttributes {
  public:
   explicit ThreadAttributes(std::size_t stack_size) {
     require(::pthread_attr_init(&attributes_), "pthread_attr_init");
-    if (stack_size != 0) ::pthread_attr_setstacksize(&attributes_, stack_size);  // too small: the default
+    if (stack_size != 0) ::pthread_attr_setstacksize(&attributes_, stack_size);  // if too small, the default remains
   }
   ~ThreadAttributes() { ::pthread_attr_destroy(&attributes_); }
   ThreadAttributes(const ThreadAttributes&) = delete;
@@ -40,8 +40,8 @@ class ThreadAttributes {
 struct JobThreads::State {
   struct Worker {
     pthread_t thread{};
-    const Job* job = nullptr;  // that it runs
-    bool is_left = false;      // at the end, to itself
+    const Job* job = nullptr;  // the job that it runs
+    bool is_left = false;      // at the end: not to be joined
   };
   explicit State(JobThreadOptions its_options) : options(std::move(its_options)) {}
 
@@ -49,16 +49,16 @@ struct JobThreads::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::shared_ptr<Job>> jobs;
-  std::deque<std::shared_ptr<Job>> never_begun;  // at the end, which needs no memory
-  std::deque<Worker> workers;                    // never shrinks: numbers stay
+  std::deque<std::shared_ptr<Job>> never_begun;  // filled at the end; a member, so that it needs no memory then
+  std::deque<Worker> workers;                    // never shrinks, so numbers stay valid
   std::size_t idle = 0;
-  std::size_t free_seen = 0;   // so many workers at least have nothing to do, and no job in the queue is theirs
-  std::size_t unsearched = 0;  // launches since all workers were looked through
+  std::size_t free_seen = 0;   // at least this many workers have nothing to do, and no queued job to take
+  std::size_t unsearched = 0;  // launches since all workers were last searched
   bool closing = false;
 
-  // Whether the job that was queued last finds a worker whose own job has finished, though it may not be idle yet: then
-  // it is that one's. Looks through all of them only when those it saw the last time are used up; and for what can be
-  // had otherwise, not each time, since a host with thousands of threads would do nothing else.
+  // Whether there is a worker for the job queued last: one whose own job has finished, though it may not be idle yet.
+  // Searches all workers only when those found by the last search are used up; and if a new one can be made instead,
+  // not even then each time, since a host with thousands of threads would do nothing else.
   bool take_free_worker(bool can_be_made);
   void add_worker(const std::shared_ptr<State>& self);
 };
@@ -148,7 +148,7 @@ void JobThreads::work(std::shared_ptr<State> state, std::size_t number) {
   is_host_thread = true;
   std::unique_lock lock(state->mutex);
   while (true) {
-    ::pthread_setname_np(::pthread_self(), name.c_str());  // a job may have given it another
+    ::pthread_setname_np(::pthread_self(), name.c_str());  // a job may have changed it
     ++state->idle;
     state->changed.wait(lock, [&] { return state->closing || !state->jobs.empty(); });
     --state->idle;
@@ -161,7 +161,7 @@ void JobThreads::work(std::shared_ptr<State> state, std::size_t number) {
     lock.lock();
     state->workers[number].job = nullptr;
     lock.unlock();
-    job = nullptr;  // with what it holds
+    job = nullptr;  // without the lock, as that may destroy what the job holds
     lock.lock();
   }
 }

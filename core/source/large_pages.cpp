@@ -22,12 +22,12 @@ class LargePages final : public std::pmr::memory_resource {
     if (length < size || length + page < length) throw std::bad_alloc();
     void* const memory = ::mmap(nullptr, length + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    // What is not aligned at both ends goes back.
+    // The excess before and after the aligned part goes back.
     auto* const begin = static_cast<std::byte*>(memory);
     const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(begin) % page) % page;
     if (before != 0) ::munmap(begin, before);
     ::munmap(begin + before + length, page - before);
-    ::madvise(begin + before, length, MADV_HUGEPAGE);  // a wish
+    ::madvise(begin + before, length, MADV_HUGEPAGE);  // only advice: may fail
     return begin + before;
   }
   void do_deallocate(void* memory, std::size_t size, std::size_t align) override {
@@ -43,7 +43,8 @@ class LargePages final : public std::pmr::memory_resource {
 }  // namespace
 
 std::pmr::memory_resource* large_pages() noexcept {
-  // Never destroyed: an abandoned task's memory may outlive all else. In place, as there may be no memory for it.
+  // Never destroyed, since an abandoned task's memory may outlive everything else. Built in place, so that it needs no
+  // allocation.
   alignas(LargePages) static std::byte place[sizeof(LargePages)];
   static auto* const pages = new (place) LargePages;
   return pages;

@@ -1,6 +1,5 @@
-// Keeps a storm out of the log: a token bucket for a shard's routine lines, and counts, with causes, of what it held
-// back.
-// Not thread-safe; the shard's.
+// Keeps storms out of the log: a token bucket for a shard's routine lines, and counts, with causes, of what it held
+// back. Not thread-safe; used by the shard's owner.
 #pragma once
 
 #include <algorithm>
@@ -19,12 +18,12 @@ class LogGate {
   static constexpr std::uint32_t burst = 120;          // lines at once
   static constexpr std::uint32_t lines_a_second = 12;  // after that, on average
   static constexpr Nanoseconds summary_interval = 2'000'000'000;
-  static constexpr std::uint64_t storm = 1000;  // held back between two summaries
+  static constexpr std::uint64_t storm = 1000;  // more lines than this held back between two summaries are a storm
 
-  // `shown`: what is below it the log does not show; it uses up nothing here, and is in no summary.
+  // `shown`: the lowest level that the log shows. Lines below it use no tokens, and are in no summary.
   explicit LogGate(LogLevel shown) noexcept : shown_(shown), passing_(shown) {}
 
-  // Whether the log gets a line of these news (or the event made of them). What must never be missing it always gets.
+  // Whether the log gets a line for this news, or for the event made from it. Lines that must never be missing pass.
   template <class News>
   bool admit(const News& news, const char* task, bool host_stops) noexcept {
     const LogLevel level = log_level(news, host_stops);
@@ -32,12 +31,12 @@ class LogGate {
                         (news.kind == EventKind::task_discarded && is_lost(news));
     return counts ? level >= shown_ : admit_again(news, task, host_stops);
   }
-  // The same of what is never missing the first time, but may be when it comes again and again.
+  // The same for news that must be shown the first time, but not when they are repeated.
   template <class News>
   bool admit_again(const News& news, const char* task, bool host_stops) noexcept {
     const LogLevel level = log_level(news, host_stops);
     if (level < shown_) return false;
-    // While lines are held back, all are: a storm's log is a summary, with no odd line in between.
+    // While any line is held back, all are: a storm's log is a summary, without stray lines in between.
     if (tokens_ != 0 && !holds_back()) {
       --tokens_;
       return true;
@@ -76,8 +75,8 @@ class LogGate {
 
   bool holds_back() const noexcept { return held_.last_task != nullptr; }
 
-  // Whether the log may get a routine line of this level: not in a storm, nor if it does not show them. If not, a start
-  // and an exit with its restart may be told by these, which cost next to nothing.
+  // Whether the log may get a routine line of this level: not in a storm, and not below the level shown. If it may not,
+  // a start, or an exit with its restart, may be counted by the two functions below, which cost next to nothing.
   bool passes(LogLevel level) const noexcept { return level >= passing_; }
   void hold_back_start() noexcept { ++starts_; }
   void hold_back_restart(Outcome outcome, const char* task, const std::string* message) noexcept {
@@ -107,7 +106,7 @@ class LogGate {
     return now >= summary_due_;
   }
 
-  // What is held back, at once. Only if it holds back.
+  // Returns what is held back, and starts anew. Only if it holds something back.
   LogSummary take(Nanoseconds now) noexcept {
     LogSummary summary = std::exchange(held_, LogSummary{});
     const bool with_routine = shown_ <= LogLevel::info;
@@ -123,7 +122,7 @@ class LogGate {
     starts_ = good_restarts_ = bad_restarts_ = 0;
     passing_ = shown_;
     summary_due_ = never;
-    // A storm that still rages earns nothing: its next lines are held back at once, for the next summary.
+    // During a storm no tokens are earned: its next lines are held back at once, for the next summary.
     if (summary.starts + summary.exits + summary.restarts + summary.stalls + summary.ends > storm) {
       tokens_ = 0;
       refilled_ = now;
@@ -135,7 +134,7 @@ class LogGate {
   Nanoseconds next_deadline() const noexcept { return summary_due_; }
 
  private:
-  // Out of the way of restarts, which mostly have no message.
+  // Not inlined: restarts mostly have no message.
   [[gnu::noinline]] void count_cause(std::string_view message) noexcept { held_.causes.count(message); }
   void begin_to_hold_back(const char* task) noexcept {
     held_.last_task = task;

@@ -1,6 +1,6 @@
-// A set of small numbers that knows its first and its last: a bit for each, and over each 64 of them a bit that says
-// whether there is one. No operation allocates but the insert of a number larger than all before; none walks further
-// than its few levels, so that a fleet costs as much a task as a handful. One thread.
+// A set of small numbers that finds its first and its last quickly: a bit for each number, and above each 64 bits one
+// that says whether any of them is set. Only inserting a number larger than all before allocates. Every operation
+// visits just the few levels, so the cost per task does not grow with the number of tasks. One thread.
 #pragma once
 
 #include <bit>
@@ -16,7 +16,7 @@ class PlaceSet {
 
   bool empty() const noexcept { return levels_.empty() || levels_.back()[0] == 0; }
 
-  // Then inserts of smaller ones do not allocate.
+  // Afterwards, inserting numbers below `count` does not allocate.
   void reserve(Place count) {
     if (count > capacity()) grow(count - 1);
   }
@@ -28,7 +28,7 @@ class PlaceSet {
       std::uint64_t& word = level[at / bits];
       const bool was_empty = word == 0;
       word |= std::uint64_t{1} << at % bits;
-      if (!was_empty) return;  // it is known above
+      if (!was_empty) return;  // the levels above have the bit already
       at /= bits;
     }
   }
@@ -44,7 +44,7 @@ class PlaceSet {
     }
   }
 
-  // Of a set that is not empty.
+  // The set must not be empty.
   Place first() const noexcept {
     std::size_t at = 0;
     for (std::size_t level = levels_.size(); level-- > 0;) {
@@ -77,7 +77,7 @@ class PlaceSet {
     levels_.swap(larger.levels_);
   }
 
-  std::vector<std::vector<std::uint64_t>> levels_;  // the numbers first; the last is one word
+  std::vector<std::vector<std::uint64_t>> levels_;  // from the numbers' own bits up to a single word
 };
 
 }  // namespace taskhost

@@ -85,7 +85,7 @@ class Check {
     }
   }
 
-  // Whether such a failure, which the host brings about itself, is one that the budget counts.
+  // Whether a failure with this message, which the host itself causes, leads to a restart and so counts for the budget.
   bool is_restarted(const std::string& message) const {
     return action_on_exit(options_, Outcome::error, message) == ExitAction::restart;
   }
@@ -97,7 +97,7 @@ class Check {
     return optional_.notify && optional_.start_timeout && is_restarted(lateness_message(*optional_.start_timeout));
   }
 
-  // An execution that fails has to be able to live for less. One that is late has not lived at all.
+  // A failing execution must be able to fail before reset_after. One that is not ready in time has not lived at all.
   void check_reset_after() {
     const nanoseconds reset_after = *optional_.reset_after;
     if (reset_after < min_execution_time) {
@@ -114,8 +114,8 @@ class Check {
     }
   }
 
-  // From the first charge to the exit that finds the budget used up, each restart takes its delay, and the execution
-  // after it its time, and a moment more. All of that has to lie in the window. Delays never shrink, and jitter only
+  // From the first charge to the exit that finds the budget used up, each restart takes its delay, the time of the
+  // execution after it, and a moment more. All of that must fit into the window. Delays never shrink, and jitter only
   // adds to them, so the first ones are the shortest.
   void check_window() {
     const nanoseconds delays =
@@ -180,14 +180,14 @@ std::string backoff_order_problem(const Backoff& backoff) {
 }
 
 nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts) {
-  // Beyond it the nanoseconds don't matter, and adding them one by one would take too long.
+  // Beyond that, nanoseconds don't matter, and adding delays one by one would take too long.
   constexpr std::uint64_t max_added = max_restarts_in_window;
   if (backoff.initial.count() <= 0) return nanoseconds(0);
   double sum = 0;
   std::uint64_t restart = 1;
   for (; restart <= std::min(restarts, max_added); ++restart) {
     const Nanoseconds delay = backoff.delay(restart, 0);
-    if (delay >= to_nanoseconds(backoff.max) || backoff.factor == 1) break;  // from here on all are the same
+    if (delay >= to_nanoseconds(backoff.max) || backoff.factor == 1) break;  // all further delays are the same
     sum += static_cast<double>(delay);
   }
   if (restart <= restarts) {

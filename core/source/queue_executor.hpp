@@ -1,6 +1,6 @@
-// The executor that a coroutine lives on: what is submitted to it goes into the execution's queue, and its shard runs
-// it from there. So a coroutine can be dropped at any suspension point: when what it awaits completes, its frame is
-// destroyed and none of its code runs.
+// A coroutine's executor: what is submitted to it goes into the execution's queue, from which the shard runs it. So a
+// coroutine can be dropped at any suspension point: when what it awaits completes, its frame is destroyed and none of
+// its code runs.
 #pragma once
 
 #include <boost/asio/execution.hpp>
@@ -14,8 +14,8 @@
 
 namespace taskhost {
 
-// `Blocking`: whether what a handler submits may run at once, as a part of that handler (dispatch), or not (post). It
-// does not count outstanding work: a shard's loop has work until it quits.
+// `Blocking`: whether what a handler submits may run at once, as a part of that handler (dispatch), or not (post).
+// Outstanding work is not tracked: a shard's loop has work until it quits.
 template <class Blocking = boost::asio::execution::blocking_t::possibly_t>
 class QueueExecutor {
  public:

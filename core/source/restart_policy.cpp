@@ -11,7 +11,7 @@ namespace {
 
 const SupervisionOptions no_options;
 
-// splitmix64's finalizer: bits that look random, and are the same for the same numbers.
+// splitmix64's finalizer: bits that look random, but are always the same for the same input.
 constexpr std::uint64_t mix(std::uint64_t value) noexcept {
   value += 0x9e3779b97f4a7c15u;
   value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
@@ -23,9 +23,9 @@ const SupervisionOptions& optional_of(const TaskOptions& options) noexcept {
   return options.optional ? *options.optional : no_options;
 }
 
-// How many lie in the window. Those before it are forgotten once they are the most of them.
+// How many of the times lie in the window. Older ones are erased once they are the majority.
 std::size_t count_within(std::vector<Nanoseconds>& times, Nanoseconds window, Nanoseconds now) {
-  if (times.empty() || later(times.front(), window) >= now) return times.size();  // most often
+  if (times.empty() || later(times.front(), window) >= now) return times.size();  // the usual case
   const auto first = std::partition_point(times.begin(), times.end(),
                                           [=](Nanoseconds charged) { return later(charged, window) < now; });
   const auto count = static_cast<std::size_t>(times.end() - first);
@@ -53,9 +53,9 @@ ExitAction action_by_type(TaskType type, Outcome outcome) noexcept {
 }  // namespace
 
 Nanoseconds Backoff::delay(std::uint64_t restart, double random) const noexcept {
-  if (initial.count() <= 0) return 0;  // whatever the factor: infinitely often nothing
+  if (initial.count() <= 0) return 0;  // below, an infinite factor times 0 would not be a number
   const auto longest = static_cast<double>(max.count());
-  const double steps = std::pow(factor, static_cast<double>(restart - 1));  // infinite at worst
+  const double steps = std::pow(factor, static_cast<double>(restart - 1));  // may be infinite
   const double plain = std::min(longest, static_cast<double>(initial.count()) * steps);
   const double jittered = std::min(longest, plain + plain * jitter * random);
   return static_cast<Nanoseconds>(jittered);

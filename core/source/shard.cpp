@@ -1,4 +1,4 @@
-// A shard's turns, and the lives of its executions.
+// A shard's turns, and the life cycle of its executions.
 #include "shard.hpp"
 
 #include <algorithm>
@@ -10,11 +10,11 @@ namespace taskhost {
 
 namespace {
 
-// A turn ends after so many calls, or so long, so that I/O, timers and messages get their turn.
+// A turn ends after this many calls, or this many nanoseconds, so that I/O, timers and messages get theirs.
 constexpr unsigned calls_a_turn = 1024;
 constexpr unsigned calls_a_clock_reading = 64;
 constexpr Nanoseconds max_turn_time = 200'000;
-constexpr Nanoseconds short_of_memory = 10'000'000;  // until what there was no memory for is tried again
+constexpr Nanoseconds short_of_memory = 10'000'000;  // delay before retrying what there was no memory for
 
 Outcome outcome_of(Status status) noexcept {
   switch (status) {
@@ -23,7 +23,7 @@ Outcome outcome_of(Status status) noexcept {
     case Status::panic:
       return Outcome::panic;
     case Status::error:
-    case Status::pending:  // of a start, or of a blocking function: not an end at all
+    case Status::pending:  // from a start or a blocking function: not a valid end
       return Outcome::error;
   }
   return Outcome::error;
@@ -37,7 +37,7 @@ std::string_view message_of(const TaskCell& cell) noexcept {
   return cell.extra ? std::string_view(cell.extra->message) : std::string_view();
 }
 
-// Most states are a few words; a call of memset would cost more than they do. The stores may overlap.
+// Most states are a few words, for which a call of memset would be too expensive. The stores may overlap.
 [[gnu::always_inline]] inline void clear(void* state, std::size_t size) noexcept {
   auto* const bytes = static_cast<std::byte*>(state);
   if (size - 8 <= 8) {
@@ -51,7 +51,7 @@ std::string_view message_of(const TaskCell& cell) noexcept {
   }
 }
 
-// Virtual functions in the shape of raw ones, so that there is one way to call them.
+// Virtual functions in the form of raw ones, so that all are called in the same way.
 std::int32_t start_virtual(void* state, const taskhost_exec* exec) {
   auto& cell = *reinterpret_cast<TaskCell*>(const_cast<taskhost_exec*>(exec));
   return static_cast<std::int32_t>(cell.kind->recipe.start(state, cell));
@@ -217,8 +217,7 @@ TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::st
 }
 
 TaskCell& TaskCell::of(TimerNode& node) noexcept {
-  // TaskCell is not standard layout (it derives), but offsetof is well supported for it by every compiler we build
-  // with.
+  // TaskCell has a base class, so it is not standard layout, but every compiler that we use supports offsetof for it.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
   return *reinterpret_cast<TaskCell*>(reinterpret_cast<std::byte*>(&node) - offsetof(TaskCell, timer));
@@ -241,7 +240,7 @@ Shard::Turn Shard::turn() {
   const Nanoseconds turn_end = now_ + max_turn_time;
   if (round_calls_ == 0) round_began_ = now_;
   port_.drain([this](TaskCell& cell) {
-    // A waker that outlived its execution by a moment must not hurry a restart.
+    // A wake that comes just after its execution's end must not hasten a restart.
     if (is_live(cell.life.state)) wake(cell);
   });
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
@@ -255,8 +254,8 @@ Shard::Turn Shard::turn() {
   judge_limits();
   urgent_ = !stalls_.empty() || !remains_.empty() || !stop_deadlines_.empty() || next_run_ < runs_.size();
 
-  // The clock is read after 1, 2, 4, … calls, and then every so many: slow calls end a turn early, fast ones do not
-  // pay.
+  // The clock is read after 1, 2, 4, … calls, then at a fixed interval: slow calls end a turn early, and fast ones
+  // hardly pay for the clock.
   unsigned reading = 1;
   unsigned calls = 1;
   std::unique_ptr<Remains> remains;
@@ -322,13 +321,14 @@ Shard::Turn Shard::turn() {
     now_ = clock_.now();
     set_relative_timers();
   }
-  // Whoever was due when the round began has had its turn if nobody is, or after as many calls as there are tasks.
+  // Every task that was due when the round began has had its turn once none is due, or after as many calls as there are
+  // tasks.
   round_calls_ += calls;
   if (queue_head_ == nullptr || round_calls_ >= size_) {
     judged_until_ = round_began_;
     round_calls_ = 0;
   }
-  update_log(false);  // what this turn held back has to be told though there may be no other turn for hours
+  update_log(false);  // arms the summary of what this turn held back: the next turn may be hours away
   Nanoseconds deadline = std::min(wheel_.next_deadline(), log_gate_.next_deadline());
   if (supervision_timers_) deadline = std::min(deadline, supervision_timers_->next_deadline());
   if (!stop_deadlines_.empty()) deadline = std::min(deadline, stop_deadlines_.front().time);
@@ -336,11 +336,11 @@ Shard::Turn Shard::turn() {
   return {.more = queue_head_ != nullptr || urgent_ || !late_.empty() || deadline <= now_, .deadline = deadline};
 }
 
-// What a task that is due needs: the next call of its execution, the first of a fresh one, or nothing.
+// What a due task needs: the next call of its execution, the first call of a fresh one, or nothing.
 Shard::Next Shard::hot_next(TaskCell& cell) {
   if (cell.life.state == TaskState::waiting) return {cell.kind->plain ? hot_prepare(cell) : prepare_supervised(cell)};
   if (!is_live(cell.life.state)) [[unlikely]] {
-    return {};  // woken, and then it ended
+    return {};  // it ended after it was woken
   }
   if (cell.stalled || cell.removed) [[unlikely]] {
     if (Stall* const stall = stall_of(cell); stall != nullptr) stall->woken = true;
@@ -350,17 +350,17 @@ Shard::Next Shard::hot_next(TaskCell& cell) {
   return {Stage::poll};
 }
 
-// A restart that nobody listens to touches the task's block, its kind and the shard.
+// A restart to which nobody listens touches only the task's block, its kind and the shard.
 Stage Shard::hot_prepare(TaskCell& cell) {
   ++cell.execution;
-  cell.started_at = complete_events_ ? clock_.now() : now_;  // events tell uptimes: no call before counts in them
+  cell.started_at = complete_events_ ? clock_.now() : now_;  // for events' uptimes, without the turn's earlier calls
   if (stopping_ || host_stopping()) return refuse_start(cell);
   if (only_counts(LogLevel::info)) {
     log_gate_.hold_back_start();
   } else if (!publish(cell, EventKind::task_started)) {
     return refuse_start(cell);
   }
-  return hot_make_fresh(cell, TaskState::running);  // no difference to starting: nothing watches its start
+  return hot_make_fresh(cell, TaskState::running);  // not `starting`: nothing watches its start
 }
 
 Stage Shard::hot_make_fresh(TaskCell& cell, TaskState state) {
@@ -386,7 +386,7 @@ Stage Shard::refuse_start(TaskCell& cell) {
   return Stage::none;
 }
 
-// What follows a call, be it back in time or late.
+// What follows a call, whether it returned in time or late.
 Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) {
   switch (made.stage) {
     case Stage::start:
@@ -413,7 +413,7 @@ Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) 
         after_removal(cell, frame);
         return {};
       }
-      forget_requests(cell);  // what drop itself asked for
+      forget_requests(cell);  // those made by drop itself
       hot_settle(cell, outcome_of(made.status));
       return {};
     case Stage::handler:
@@ -440,7 +440,7 @@ Shard::Next Shard::after_start(TaskCell& cell, const CallFrame& frame, Status st
 Shard::Next Shard::launch(TaskCell& cell) {
   try {
     TaskExtra& extra = cell.need_extra();
-    const std::uint32_t slot = cell.need_slot();  // the thread needs it to say that it is done
+    const std::uint32_t slot = cell.need_slot();  // the thread uses it to report its end
     cell.waker_generation = WakePort::generation(slot);
     extra.call = std::make_shared<BlockingCall>(cell, cell.kind->function.share(), WakePort::waker(slot));
     owner_.launch(extra.call);
@@ -451,7 +451,7 @@ Shard::Next Shard::launch(TaskCell& cell) {
     forget_requests(cell);
     return {Stage::drop, Status::error};
   }
-  if (cell.life.state == TaskState::stopping) cell.extra->call->request_stop();  // its start came back late
+  if (cell.life.state == TaskState::stopping) cell.extra->call->request_stop();  // its start returned late
   return {};
 }
 
@@ -477,7 +477,7 @@ void Shard::after_drop(TaskCell& cell) {
 }
 
 void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
-  // If the host stops meanwhile, start sees it.
+  // If the host begins to stop now, the next start notices it.
   if (only_counts(outcome == Outcome::ok ? LogLevel::info : LogLevel::warning) &&
       cell.life.state == TaskState::running) {
     const TaskKind& kind = *cell.kind;
@@ -496,7 +496,7 @@ void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
 }
 
 void Shard::settle(TaskCell& cell, Outcome outcome, bool was_up) {
-  // A text given to fail counts only for a failure.
+  // A message given to fail counts only for a failure.
   const std::string_view message = outcome != Outcome::ok ? message_of(cell) : std::string_view();
   ended(cell, Ending::returned, outcome, message, was_up);
 }

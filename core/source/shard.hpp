@@ -1,8 +1,8 @@
-// A shard: tasks that live together on one event loop. Runs them, and interprets their exits, with no other thread
-// involved. Knows no threads: whoever drives it calls turn() and waits for what turn returns; see shard_thread.hpp.
+// A shard: tasks that live together on one event loop. Runs them and judges their exits without involving any other
+// thread. Has no threads of its own: whoever drives it calls turn() and waits as the result says; see shard_thread.hpp.
 //
-// All functions belong to the owner, the one thread that holds the shard at a time, unless they say otherwise. A thread
-// can lose the shard in any call into task code. All of these are made by turn, which says so then.
+// Unless they say otherwise, all functions are for the owner, the one thread that holds the shard at the time. A thread
+// can lose the shard in any call into task code. Only turn makes such calls; its result says whether that happened.
 #pragma once
 
 #include <atomic>
@@ -25,36 +25,36 @@
 
 namespace taskhost {
 
-// An execution that had to be dropped or abandoned when the stop as a whole ran out of time, or that can't be ended.
+// An execution that had to be dropped or abandoned when the whole stop ran out of time, or that can't be ended.
 struct Straggler {
   std::uint32_t index = 0;
   std::string name;
   std::uint64_t execution = 0;
   std::string where;          // "run", "poll"; empty: between two polls
-  Nanoseconds asked_for = 0;  // since it was asked to end
+  Nanoseconds asked_for = 0;  // time since it was asked to end
 };
 
 // The supervisor as its shards see it. Called on the shards' threads.
 class ShardOwner {
  public:
-  // Set once a stop is asked for, before the shards are told.
+  // Set when a stop is requested, before the shards hear of it.
   virtual const std::atomic<bool>& stopping() const noexcept = 0;
   virtual void stop_wanted(StopCause cause) noexcept = 0;
   virtual void task_abandoned() noexcept = 0;
-  // One more task is over that did not end well; or, -1, an operator starts it again.
+  // 1: one more task is over that did not end well; -1: an operator starts such a task again.
   virtual void count_lost(int change) noexcept = 0;
   virtual void shard_ended() noexcept = 0;
-  // After that, an operator starts one of its tasks. False: the host stops; then the shard has ended still.
+  // After shard_ended, an operator starts one of its tasks. False: the host stops, and the shard remains ended.
   virtual bool shard_revived() noexcept = 0;
-  // For the jitter of backoffs.
+  // For backoff jitter.
   virtual std::uint64_t seed() const noexcept = 0;
   // A shard that was asleep is about to run task code, which may block.
   virtual void shard_awake() noexcept = 0;
   virtual boost::uuids::uuid task_id(std::uint32_t index) const noexcept = 0;
-  // Throws std::system_error or std::bad_alloc if there is no thread for it.
+  // Throws std::system_error, std::runtime_error or std::bad_alloc if there is no thread for it.
   virtual void launch(std::shared_ptr<BlockingCall> call) = 0;
-  // What happens to a coordinated task, in order: its execution has begun; its start function has returned ok; it said
-  // that it is ready; its execution ended.
+  // Facts about a coordinated task, in order: its execution has begun; its start function has returned ok; it said that
+  // it is ready; its execution has ended.
   virtual void coordinated_begun(std::uint32_t index) = 0;
   virtual void coordinated_started(std::uint32_t index) = 0;
   virtual void coordinated_ready(std::uint32_t index) = 0;
@@ -66,12 +66,12 @@ class ShardOwner {
   ~ShardOwner() = default;
 };
 
-// Plain members, the owner's to write; read them when the shard is at rest.
+// Plain members that the owner writes; to be read when the shard is at rest.
 struct ShardCounters {
   std::uint64_t starts = 0;
   std::uint64_t polls = 0;
   std::uint64_t restarts = 0;
-  std::uint64_t last_exits = 0;  // that were no restart
+  std::uint64_t last_exits = 0;  // not followed by a restart
   std::uint64_t exits() const noexcept { return restarts + last_exits; }
 };
 
@@ -82,11 +82,11 @@ class Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  // Before the first turn. The name is copied. A coordinated task starts when it is ordered to. Throws std::bad_alloc.
+  // Before the first turn. Copies the name. A coordinated task starts when ordered to. Throws std::bad_alloc.
   TaskCell& add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index,
                 bool coordinated = false);
   std::size_t size() const noexcept { return size_; }
-  // [any thread] Of all its tasks, once they are made: function(index, name).
+  // [any thread] Once the tasks are made: calls function(index, name) for each.
   template <class Function>
   void for_each_name(Function&& function) const {
     for (const Run& run : runs_) {
@@ -95,14 +95,14 @@ class Shard {
   }
 
   struct Turn {
-    bool lost = false;             // the shard was taken over: touch it no more
+    bool lost = false;             // the shard was taken over: don't touch it any more
     bool more = false;             // call again soon
-    Nanoseconds deadline = never;  // else: call again then, or when something woke it
+    Nanoseconds deadline = never;  // unless `more`: call again then, or when something wakes it
   };
-  // One bounded turn: takes wakes and timers, and runs what is runnable, up to a bound of calls and of time.
+  // Takes wakes and timers, and runs what is runnable, within limits on calls and time.
   Turn turn();
 
-  // Makes a task runnable. Cheap; from handlers of the loop.
+  // Makes a task runnable. Cheap. From handlers of the loop.
   void wake(TaskCell& cell) noexcept {
     if (cell.queued) return;
     cell.queued = true;
@@ -111,44 +111,45 @@ class Shard {
     queue_tail_ = &cell.run_next;
   }
 
-  // What is left of an execution that was dropped: destroyed soon, in a call of its own.
+  // Takes over what is left of a dropped execution, to destroy it soon, in a call of its own.
   void bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler);
-  // Runs this when the call in which the task is stalled has come back; never if it was abandoned.
+  // Runs `work` when the call in which the task is stalled has returned; never if that is abandoned.
   void defer(TaskCell& cell, std::function<void()> work);
 
-  // No execution is started any more; those that live are asked to end: blocking ones now, the others one after the
-  // other in the turns to come. Their stop_timeouts count from `began`.
+  // From now on no execution is started, and live ones are asked to end: blocking ones now, the others one by one in
+  // the next turns. Their stop_timeouts count from `began`.
   void begin_stop(Nanoseconds began);
-  // What still lives is dropped, or abandoned.
+  // Drops or abandons what still lives.
   void expire_stop();
 
-  // The coordinator's orders; they do nothing if its task is in no state for them. From handlers of the loop.
+  // The coordinator's orders, ignored if they do not fit the task's state. From handlers of the loop.
   void order_start(TaskCell& cell, std::optional<std::uint32_t> remaining);
   void order_stop(TaskCell& cell);
 
-  // [any thread] An operator's wish for one of its own tasks, by its place among the shard's, from 0. It counts before
-  // an end that is judged after this has returned. Throws std::bad_alloc.
+  // [any thread] An operator's request for one of the shard's tasks, by its place among them, from 0. It takes effect
+  // before any end that is judged after this has returned. Throws std::bad_alloc.
   void order(std::size_t place, Operation operation);
-  // The same, at once.
+  // Carries such a request out at once.
   void operate(std::size_t place, Operation operation);
 
   // [monitor] The tenure of the thread that owns the shard now.
   Tenure& tenure() const noexcept { return *tenure_; }
-  // [monitor] Gives the shard to another thread, which calls adopt. While the present owner's call is pinned.
+  // [monitor] While the owner's call is pinned: gives the shard to another thread, which calls adopt.
   std::shared_ptr<Tenure> replace_tenure(std::shared_ptr<Tenure> tenure) noexcept;
-  // [new owner] First of all: the task of the stuck call, which has taken so long already, has to wait for it.
+  // [new owner] First of all: records the stuck call, for whose return its task has to wait.
   void adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for);
 
-  // When all tasks have ended: nobody waits for threads that are stuck in what coroutines have left.
+  // When all tasks have ended: abandons threads that are stuck in what dropped coroutines have left.
   void abandon_leftovers();
 
-  // [monitor] While the owner is pinned, and will never touch the shard again: all its tasks are abandoned, but for the
-  // coordinated ones, whose stragglers are reported only.
+  // [monitor] While the owner is pinned, and will never touch the shard again: abandons all tasks, except that of the
+  // coordinated ones, stragglers are only reported.
   void give_up();
-  // [any thread] Of all its tasks, once they are made.
+  // [any thread] The longest of all its tasks, once they are made.
   std::chrono::nanoseconds longest_stop_timeout() const noexcept;
 
-  // [owner] Around a sleep of its thread; and [monitor] whether it may be running task code. See StallMonitor.
+  // [owner] Before and after its thread sleeps. awake [monitor] says whether it may be running task code. See
+  // StallMonitor.
   void doze() noexcept { awake_.store(false, std::memory_order_relaxed); }
   void rouse() noexcept {
     if (awake_.load(std::memory_order_relaxed)) return;
@@ -159,9 +160,9 @@ class Shard {
   }
   bool awake() const noexcept { return awake_.load(std::memory_order_relaxed); }
 
-  // [any thread] All its tasks have ended, the coordinated ones left out.
+  // [any thread] Whether all its tasks have ended, not counting coordinated ones.
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
-  // [any thread] It has tasks of the coordinator's. Once they are made.
+  // [any thread] Whether it has coordinated tasks. Once the tasks are made.
   bool has_coordinated() const noexcept { return has_coordinated_; }
 
   boost::asio::io_context& context() noexcept { return context_; }
@@ -174,7 +175,7 @@ class Shard {
  private:
   class Voice;
 
-  // Cells of one kind, one behind the other. A list of pointers would cost each task 8 bytes.
+  // Consecutive cells of one kind. A list of pointers would cost 8 bytes per task.
   struct Run {
     const TaskKind* kind;
     std::byte* first;
@@ -192,15 +193,15 @@ class Shard {
   struct StopDeadline {
     Nanoseconds time;
     TaskCell* cell;
-    std::uint64_t execution;  // a later one has nothing to do with it
+    std::uint64_t execution;  // it does not apply to later ones
     bool armed_anew = false;  // after a standstill
     bool operator<(const StopDeadline& other) const noexcept { return time > other.time; }  // soonest on top
   };
   // A thread that is stuck in a task.
   struct Stall {
     TaskCell* cell;
-    std::uint64_t execution;         // of it, or an earlier one's leftover
-    std::shared_ptr<Tenure> tenure;  // of that thread
+    std::uint64_t execution;         // the task's current one, or an earlier one of which something is left
+    std::shared_ptr<Tenure> tenure;  // the stuck thread's
     Nanoseconds since;
     bool woken = false;
     bool leftover = false;   // the task goes on without it
@@ -208,15 +209,16 @@ class Shard {
     std::vector<std::function<void()>> deferred{};
   };
 
-  // What completed for a coroutine after it was dropped; or, without a handler, the sign that all has that does soon.
+  // A handler that completed for a coroutine after it was dropped. Without a handler: marks that everything that was to
+  // complete soon has done so.
   struct Remains {
     TaskCell* cell;
     std::uint64_t execution;
-    std::shared_ptr<HandlerQueue> queue = nullptr;  // shared with what else is left of the coroutine
+    std::shared_ptr<HandlerQueue> queue = nullptr;  // shared with whatever else is left of the coroutine
     std::unique_ptr<QueuedHandler> handler = nullptr;
   };
 
-  // The next call of an execution that is to be made, and what the last one returned, or what has to be known after it.
+  // The next call of an execution, and the status that the call before returned, or that is needed after this one.
   struct Next {
     Stage stage = Stage::none;
     Status status = Status::pending;
@@ -226,8 +228,8 @@ class Shard {
     Next next{};
   };
 
-  // turn makes all calls into task code; these say which, and what follows from them. The hot ones are all of a restart
-  // and of a wake, and are compiled into it.
+  // turn makes all calls into task code; these functions decide which, and what follows. The hot ones are all that a
+  // restart and a wake need, and are inlined into it.
   Call next_urgent(std::unique_ptr<Remains>& remains);
   template <Stage stage>
   [[gnu::always_inline]] inline Status hot_call(TaskCell& cell, Status before, const std::unique_ptr<Remains>& remains);
@@ -270,7 +272,7 @@ class Shard {
   void report_straggler(const TaskCell& cell, std::string where);
   void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);
   void end(TaskCell& cell);
-  // Most executions asked for nothing: that must cost nothing.
+  // Most executions have asked for nothing; for these it must cost nothing.
   [[gnu::always_inline]] void forget_requests(TaskCell& cell) noexcept {
     if (cell.asked) forget_all(cell);
   }
@@ -287,14 +289,15 @@ class Shard {
   void set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew = false);
   bool host_stopping() const noexcept { return host_stopping_.load(std::memory_order_relaxed); }
 
-  // False: host_stopping came before this task_started.
+  // False if this is a task_started and host_stopping came before it.
   bool publish(TaskCell& cell, EventKind kind) {
     TaskNews news{.kind = kind};
     const bool for_log = log_gate_.admit_again(news, cell.name(), host_stopping());
     if (!for_log && !complete_events_) return kind != EventKind::task_started || !host_stopping();
     return publish_event(cell, std::move(news), for_log);
   }
-  // Nobody listens to events, and the log has a storm, or does not show this: what happens is only counted.
+  // Whether it is enough to count what happens: nobody listens to events, and the log is in a storm or does not show
+  // this level.
   bool only_counts(LogLevel level) const noexcept { return !complete_events_ && !log_gate_.passes(level); }
   bool publish_event(TaskCell& cell, TaskNews&& news, bool for_log);
   void update_log(bool now);
@@ -308,7 +311,7 @@ class Shard {
   std::deque<TaskKind> kinds_;
   CellArena cells_;
   std::vector<Run> runs_;
-  boost::asio::io_context context_;  // after the cells: coroutines that still wait in it may refer to them
+  boost::asio::io_context context_;  // declared after the cells: coroutines that still wait in it may refer to them
 
   TaskCell* queue_head_ = nullptr;
   TaskCell** queue_tail_ = &queue_head_;
@@ -319,9 +322,9 @@ class Shard {
     SupervisedCell* supervised;
     Nanoseconds deadline;
   };
-  std::vector<LateLimit> late_;  // time limits that are over, and not judged yet
+  std::vector<LateLimit> late_;  // time limits that have passed, but are not judged yet
   Nanoseconds round_began_ = 0;
-  Nanoseconds judged_until_ = 0;  // limits that were over by then may be judged: all that were due have had their turn
+  Nanoseconds judged_until_ = 0;  // limits that passed by then may be judged: all tasks that were due had their turn
   std::size_t round_calls_ = 0;
   std::shared_ptr<Tenure> tenure_ = std::make_shared<Tenure>();  // shared with the thread that owns the shard by it
   std::vector<TaskCell*> relative_timers_;
@@ -331,7 +334,7 @@ class Shard {
   std::vector<Stall> stalls_;
   std::vector<Remains> remains_;
   std::uint64_t leftover_of_ = 0;  // the execution whose remains are being destroyed
-  const std::uint32_t bell_;       // a slot without a task: rung when one of them came back
+  const std::uint32_t bell_;       // a slot without a task, woken when a stuck thread comes back
 
   struct Order {
     std::size_t place;
@@ -344,14 +347,14 @@ class Shard {
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};
   bool has_coordinated_ = false;
-  bool urgent_ = false;  // in a turn: something comes before those that are due
+  bool urgent_ = false;  // in a turn: something comes before the tasks that are due
   bool stopping_ = false;
-  bool expired_ = false;  // the stop as a whole ran out of time
+  bool expired_ = false;  // the whole stop ran out of time
   Nanoseconds stop_began_ = 0;
-  std::size_t next_run_ = ~std::size_t{0};  // the walk of a stop: the next task's run, and its place there
+  std::size_t next_run_ = ~std::size_t{0};  // for a stop's walk: the next task's run, and its place in that
   std::size_t next_cell_ = 0;
   std::size_t size_ = 0;
-  std::size_t unended_ = 0;                                    // tasks, the coordinated ones left out
+  std::size_t unended_ = 0;                                    // tasks, not counting coordinated ones
   std::vector<StopDeadline> stop_deadlines_;                   // a heap
   std::unordered_map<const TaskCell*, Nanoseconds> asked_at_;  // plain tasks that an operator asked to end
   bool without_deadline_ = false;

@@ -1,12 +1,12 @@
-// What a shard supervises: its own tasks by their machines, and those of the coordinator by its orders. And what
-// operators want.
+// Supervision in a shard: its own tasks, through their machines; coordinated tasks, as the coordinator orders; and
+// operators' requests.
 #include <boost/asio/post.hpp>
 
 #include "shard.hpp"
 
 namespace taskhost {
 
-// What a machine has to tell of one of the shard's own tasks.
+// Passes on the news of a machine about one of the shard's own tasks.
 class Shard::Voice final : public TaskVoice {
  public:
   Voice(Shard& shard, TaskCell& cell) : shard_(shard), cell_(cell) {}
@@ -38,7 +38,7 @@ HostPhase Shard::phase() const noexcept {
 Stage Shard::prepare_supervised(TaskCell& cell) {
   SupervisedCell& supervised = *cell.supervised();
   const bool coordinated = cell.kind->coordinated;
-  if (coordinated && !std::exchange(supervised.start_ordered, false)) return Stage::none;  // only woken
+  if (coordinated && !std::exchange(supervised.start_ordered, false)) return Stage::none;  // woken without an order
   supervised.ready_at = supervised.asked_at = 0;
   supervised.heartbeat.store(0, std::memory_order_relaxed);
   ++cell.execution;
@@ -83,7 +83,7 @@ void Shard::check_ready(TaskCell& cell) {
   become_ready(cell, now);
 }
 
-// If it is.
+// Does nothing unless the task is ready.
 void Shard::become_ready(TaskCell& cell, Nanoseconds now) {
   if (!cell.machine().becomes_ready(now)) return;
   cell.life.state = TaskState::running;
@@ -95,14 +95,14 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
   const Nanoseconds now = clock_.now();
   End end{ending, outcome, std::string(message), was_up ? now - cell.started_at : 0, 0};
   if (supervised != nullptr && supervised->ready_at != 0) {
-    // Neither the start nor the dying counts as living.
+    // Neither the start nor the time after the request to end counts.
     const Nanoseconds last = supervised->asked_at != 0 ? supervised->asked_at : now;
     if (supervised->ready_at < last) end.lived = last - supervised->ready_at;
   }
-  if (ending != Ending::abandoned && cell.extra) cell.extra->message.clear();  // else it is the stuck thread's
-  if (has_orders_.load(std::memory_order_acquire)) take_orders();              // one may have come while it ran
+  if (ending != Ending::abandoned && cell.extra) cell.extra->message.clear();  // else the stuck thread owns it
+  if (has_orders_.load(std::memory_order_acquire)) take_orders();              // one may have come during the call
   if (cell.kind->coordinated) {
-    // For the next order; but one that is abandoned can't be started any more.
+    // Ready for the next order, unless it was abandoned: then it can't be started any more.
     cell.life.state = ending == Ending::abandoned ? TaskState::ended : TaskState::waiting;
     owner_.coordinated_ended(cell.index, std::move(end));
     return;
@@ -126,7 +126,7 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
 
 // --- time ------------------------------------------------------------------------------------------------------------
 
-// After its machine may have changed its deadline.
+// To be called whenever the task's machine may have changed its deadline.
 void Shard::arm(SupervisedCell& supervised) {
   const Nanoseconds deadline = supervised.supervision.deadline;
   if (supervised.is_set() ? supervised.TimerNode::deadline == deadline : deadline == never) return;
@@ -145,14 +145,15 @@ void Shard::fire(SupervisedCell& supervised) {
   }
 }
 
-// Time limits come after the calls: whoever was woken before one was over has its turn first, however late that is.
+// Time limits are judged after the calls: a task that was woken before its limit passed has its turn first, however
+// late that is.
 void Shard::judge_limits() {
   std::erase_if(late_, [this](const LateLimit& late) {
     SupervisedCell& supervised = *late.supervised;
-    if (supervised.supervision.deadline != late.deadline) return true;  // it counts no more
-    if (phase() != HostPhase::running) return true;                     // nothing is watched any more
+    if (supervised.supervision.deadline != late.deadline) return true;  // it no longer applies
+    if (phase() != HostPhase::running) return true;                     // nothing is watched then
     if (late.deadline > judged_until_) return false;
-    // It may have said that it is ready, and a thread be stuck in it since.
+    // It may have said that it is ready, in a call in which a thread is still stuck.
     if (supervised.supervision.start_over && supervised.cell.ready_asked.load(std::memory_order_acquire) &&
         !supervised.cell.said_ready) {
       check_ready(supervised.cell);
@@ -174,7 +175,7 @@ void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
         if (unended_ == 0) {
           if (!owner_.shard_revived()) return;
           ended_.store(false, std::memory_order_relaxed);
-          doze();  // the monitor may have looked away: the next turn tells it
+          doze();  // the monitor may have stopped watching: now the next turn tells it
         }
         ++unended_;
       }
@@ -242,7 +243,7 @@ void Shard::order_start(TaskCell& cell, std::optional<std::uint32_t> remaining) 
 }
 
 void Shard::order_stop(TaskCell& cell) {
-  // If it has ended by itself, that is on its way.
+  // If it has ended by itself, the report is on its way.
   if (tenure_->leave_loop() && cell.life.state == TaskState::running) ask_soon(cell, StopPurpose::host);
 }
 

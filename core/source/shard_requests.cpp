@@ -1,4 +1,4 @@
-// What executions ask of their shard: wakes, timers, descriptors; and what is left of coroutines.
+// What executions ask of their shard: wakes, timers, descriptors. And what is left of dropped coroutines.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
@@ -40,7 +40,8 @@ void Shard::set_timer(TaskCell& cell, const CallFrame& frame) {
   }
 }
 
-// One reading of the clock for many "so long from now": never early, late by less than calls_a_clock_reading calls.
+// One clock reading serves many relative timers: none is early, and none is late by calls_a_clock_reading calls or
+// more.
 void Shard::set_relative_timers() {
   for (TaskCell* cell : relative_timers_) {
     if (!cell->timer_relative) continue;
@@ -52,7 +53,7 @@ void Shard::set_relative_timers() {
 }
 
 void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests) {
-  OwnedDescriptor owned(duplicate);  // a spare one if there is a watch already
+  OwnedDescriptor owned(duplicate);  // not needed, and closed, if there is a watch already
   auto& watches = cell.need_extra().watches;
   const auto found = std::find_if(watches.begin(), watches.end(),
                                   [descriptor](const auto& watch) { return watch->descriptor() == descriptor; });
@@ -70,7 +71,7 @@ void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned intere
   watch->arm(interests);
 }
 
-// --- what is left of a coroutine that was dropped: what it awaited completes on the loop, soon or some day -----------
+// --- what is left of a dropped coroutine: what it awaited completes on the loop, sooner or later ---------------------
 
 void Shard::bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler) {
   TaskCell& cell = queue->cell();
@@ -78,9 +79,9 @@ void Shard::bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHand
   remains_.push_back({&cell, execution, std::move(queue), std::move(handler)});
 }
 
-// A drop has returned whose execution's stop had run out of time. The end of one that is not gone yet is told when what
-// was cancelled has completed and is destroyed: it may get stuck there. What does not complete now is waited for no
-// longer.
+// The drop of an execution whose stop had run out of time has returned. If something is left of the execution, its end
+// is reported when what was cancelled has completed and is destroyed, since that may get stuck. What does not complete
+// now is not waited for.
 void Shard::after_removal(TaskCell& cell, const CallFrame& frame) {
   if (!frame.requests.lingers) {
     after_drop(cell);

@@ -1,4 +1,4 @@
-// How a shard stops, and how it goes on without a task that a thread is stuck in.
+// How a shard stops, and how it goes on without a task in which a thread is stuck.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <string>
@@ -13,7 +13,7 @@ void Shard::begin_stop(Nanoseconds began) {
   stopping_ = true;
   stop_began_ = began;
   now_ = clock_.now();
-  // Those that no call of ours can hold up.
+  // First those that no call of this shard can hold up.
   for (const Run& run : runs_) {
     if (!run.kind->blocking || run.kind->coordinated) continue;
     for (std::size_t i = 0; i < run.count; ++i) ask_soon(run.at(i), StopPurpose::host);
@@ -31,10 +31,11 @@ void Shard::expire_stop() {
   next_run_ = next_cell_ = 0;
 }
 
-// The next task that the stop asks to end, in one walk over the memory; or, when it has run out of time, removes.
+// One step of the stop's walk over the memory: asks the next task to end; or, when the stop has run out of time,
+// removes it.
 Shard::Call Shard::walk() {
   const Run& run = runs_[next_run_];
-  // The coordinator's are asked when it says so; blocking ones have been.
+  // Coordinated ones are asked when the coordinator says so; blocking ones have been asked already.
   const bool concerned = expired_ || (!run.kind->blocking && !run.kind->coordinated);
   if (!concerned || next_cell_ == run.count) {
     ++next_run_;
@@ -47,7 +48,7 @@ Shard::Call Shard::walk() {
   return remove(cell);
 }
 
-// What comes before those that are due: calls that came back late, what is left of coroutines, and stops.
+// What comes before the tasks that are due: calls that returned late, what is left of coroutines, and stops.
 Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
   const auto back =
       std::find_if(stalls_.begin(), stalls_.end(), [](const Stall& stall) { return stall.tenure->is_back(); });
@@ -57,7 +58,7 @@ Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
     return take_back(std::move(stall));
   }
   const auto free = std::find_if(remains_.begin(), remains_.end(), [this](const Remains& left) {
-    // Else a thread may be stuck in the same coroutine.
+    // Not while a thread is stuck in the same coroutine.
     return std::none_of(stalls_.begin(), stalls_.end(), [&](const Stall& stall) {
       return stall.cell == left.cell && stall.execution == left.execution;
     });
@@ -79,10 +80,10 @@ Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
   return {};
 }
 
-// True: an execution lives, and knows from now on that it has to end.
+// True if there is a live execution that now learns that it has to end.
 bool Shard::tell_to_stop(TaskCell& cell, StopPurpose purpose) {
   const TaskState state = cell.life.state;
-  if (!is_live(state)) {  // the host stops
+  if (!is_live(state)) {  // so it is the host that stops
     if (state == TaskState::ended || cell.kind->coordinated) return false;
     cell.life.state = TaskState::ended;
     end(cell);
@@ -100,29 +101,29 @@ bool Shard::tell_to_stop(TaskCell& cell, StopPurpose purpose) {
   return true;
 }
 
-// For the host's stop, which asks them all in one walk.
+// For the walk of the host's stop.
 Shard::Call Shard::ask(TaskCell& cell) {
   if (cell.stalled) {
     ask_soon(cell, StopPurpose::host);
     return {};
   }
   if (!tell_to_stop(cell, StopPurpose::host)) return {};
-  return {&cell, {Stage::poll}};  // its deadline is set if it does not end at once
+  return {&cell, {Stage::poll}};  // unless it ends in this poll, its deadline is set afterwards
 }
 
 void Shard::ask_soon(TaskCell& cell, StopPurpose purpose) {
   if (!tell_to_stop(cell, purpose)) return;
   const bool by_host = stopping_ && !cell.kind->coordinated;
   const Nanoseconds asked = by_host ? stop_began_ : clock_.now();
-  limit_stop(cell, asked);  // at once: its next call may never return
+  limit_stop(cell, asked);  // now, since its next call may never return
   if (!cell.stalled && !cell.kind->blocking) {
     wake(cell);
   } else if (!cell.stalled) {
-    if (cell.extra->call) cell.extra->call->request_stop();  // else it has ended by itself just now
+    if (cell.extra->call) cell.extra->call->request_stop();  // else it has just ended by itself
   } else if (!cell.kind->blocking) {
-    stall_of(cell)->woken = true;  // to be polled once more when it is back
+    stall_of(cell)->woken = true;  // to be polled once more when the call has returned
   }
-  if (!by_host && cell.kind->plain) asked_at_.insert_or_assign(&cell, asked);  // last: it is but for a report
+  if (!by_host && cell.kind->plain) asked_at_.insert_or_assign(&cell, asked);  // last: only a report needs it
 }
 
 void Shard::limit_stop(TaskCell& cell, Nanoseconds asked) {
@@ -135,11 +136,11 @@ void Shard::set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew)
     std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
     cell.stop_deadline_set = true;
   } catch (const std::bad_alloc&) {
-    without_deadline_ = true;  // a turn soon sees to it
+    without_deadline_ = true;  // a later turn tries again
   }
 }
 
-// There was no memory for the deadlines of some that are to end.
+// Sets deadlines for which there was no memory before.
 void Shard::limit_again() {
   without_deadline_ = false;
   for_each_cell([this](TaskCell& cell) {
@@ -163,21 +164,21 @@ std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
   return longest;
 }
 
-// The stop of this task ran out of time.
+// To be called when the task's stop ran out of time.
 Shard::Call Shard::remove(TaskCell& cell) {
   if (cell.life.state != TaskState::stopping || cell.removed) return {};
   if (cell.stalled) {
     if (stall_of(cell)->tenure->abandon()) {
       abandon(cell);
     } else {
-      set_stop_deadline(cell, now_);  // it came back this very moment, and is looked at first
+      set_stop_deadline(cell, now_);  // the call has just returned, and is processed first
     }
     return {};
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
-  // A blocking execution that ended meanwhile has not run out of time.
+  // A blocking execution that has ended by now did so in time.
   if (call != nullptr && call->finished()) {
-    set_stop_deadline(cell, now_, true);  // it is dropped now, and that may not return
+    set_stop_deadline(cell, now_, true);  // since the drop that follows may not return
     return {&cell, look_after_blocking(cell)};
   }
   forget_requests(cell);
@@ -186,7 +187,7 @@ Shard::Call Shard::remove(TaskCell& cell) {
     cell.removed = true;
     return {&cell, {Stage::drop}};
   }
-  // Its thread still runs in it: what it uses stays, and the supervisor sees to it.
+  // Its thread still runs. The supervisor ensures that what it uses stays in memory.
   cell.extra->call = nullptr;
   lose_for_good(cell, "run", "its blocking function did not return");
   return {};
@@ -204,7 +205,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   TaskCell& cell = *lost->pinned();
   const bool of_leftover = lost->frame.requests.stage == Stage::handler;
   const std::uint64_t execution = of_leftover ? leftover_of_ : cell.execution;
-  // What is left of a coroutine holds nothing up, unless the end of its execution is yet to be told.
+  // What is left of a coroutine holds nothing up, unless its execution's end still has to be reported.
   const bool goes_on = of_leftover && !(cell.lingers && execution == cell.execution);
   stalls_.push_back({.cell = &cell,
                      .execution = execution,
@@ -213,7 +214,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
                      .leftover = goes_on});
   if (goes_on) return;
   cell.stalled = true;
-  if (cell.removed) {  // its stop ran out of time, and now its drop does not return
+  if (cell.removed) {  // its stop had run out of time, and now its drop does not return
     if (stalls_.back().tenure->abandon()) abandon(cell);
   } else if (stopping_ && cell.life.state == TaskState::stopping && !cell.stop_deadline_set) {
     limit_stop(cell, stop_began_);
@@ -228,10 +229,10 @@ void Shard::abandon_leftovers() {
   }
 }
 
-// No task code is called: that would be on the control thread.
+// Calls no task code, since this is the control thread.
 void Shard::give_up() {
   now_ = clock_.now();
-  if (!stopping_) stop_began_ = now_;  // its thread has not got to it
+  if (!stopping_) stop_began_ = now_;  // its thread did not get that far
   stopping_ = true;
   for_each_cell([this](TaskCell& cell) {
     if (!cell.kind->coordinated) (void)tell_to_stop(cell, StopPurpose::host);
@@ -253,7 +254,7 @@ void Shard::give_up() {
   });
 }
 
-// After its tenure is.
+// To be called after its tenure was abandoned.
 void Shard::abandon(TaskCell& cell) {
   Stall& stall = *stall_of(cell);
   stall.abandoned = true;

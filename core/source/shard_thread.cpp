@@ -14,12 +14,12 @@ namespace taskhost {
 
 namespace {
 
-// Between two turns: handlers that post others for ever must not keep timers, wakes and the stop from their turn.
+// Limit between two turns: handlers that keep posting others must not hold up timers, wakes and the stop.
 constexpr unsigned handlers_a_turn = 64;
 
 }  // namespace
 
-// What a thread does for a shard: from the beginning, or from where a stuck one left off, to the end or until it is
+// A thread's work for a shard: from the beginning, or from where a stuck thread left off, to the end or until it gets
 // stuck itself.
 class ShardThread::Tour final : public Job {
  public:
@@ -43,7 +43,7 @@ class ShardThread::Tour final : public Job {
 
  private:
   ShardThread& owner_;
-  const std::shared_ptr<Tenure> tenure_;  // shared with the shard, which may outlive this tour or be left by it
+  const std::shared_ptr<Tenure> tenure_;  // shared with the shard: either may outlive the other's use of it
   std::function<bool()> begin_;
   std::atomic<bool> over_{false};
 };
@@ -95,7 +95,7 @@ std::shared_ptr<Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_
 }
 
 void ShardThread::begin_stop(Nanoseconds began) {
-  shard_.port().look();  // Asio would not tell that the shard sleeps on
+  shard_.port().look();  // Asio would not report that the shard can't be woken
   boost::asio::post(shard_.context(), [this, began] { shard_.begin_stop(began); });
 }
 
@@ -117,7 +117,7 @@ void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
-    if (quit_) break;       // after a turn: what the last handlers left is destroyed
+    if (quit_) break;       // after a turn, which destroys what the last handlers left
     std::size_t handlers = 0;
     if (!turn.more) {
       if (arm(turn.deadline) && listen() && shard_.port().begin_sleep()) {
@@ -136,8 +136,8 @@ void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   done_.set_value();
 }
 
-// Handlers are ours, Asio's, or whatever a C++ task posted by itself. One by one, since each may lose the shard, which
-// leave_loop tells.
+// Handlers are ours, Asio's, or whatever a C++ task posted itself. They run one by one, since each may lose the shard,
+// which leave_loop reports.
 std::size_t ShardThread::run_handler(Tenure& tenure, bool wait) noexcept {
   tenure.enter_loop();
   try {
@@ -150,8 +150,8 @@ std::size_t ShardThread::run_handler(Tenure& tenure, bool wait) noexcept {
   return 1;
 }
 
-// A timer that is armed too early costs a turn; arming it anew costs a system call. So only for an earlier time. False
-// if there was no memory for it: then the shard must not sleep, but try again.
+// A timer that fires too early costs a turn, and rearming it costs a system call, so it is only rearmed for an earlier
+// time. False if there was no memory: then the shard must not sleep, but try again.
 bool ShardThread::arm(Nanoseconds deadline) noexcept {
   if (deadline >= armed_) return true;
   constexpr auto last = static_cast<Nanoseconds>(std::chrono::nanoseconds::max().count());
@@ -167,7 +167,7 @@ bool ShardThread::arm(Nanoseconds deadline) noexcept {
   return armed_ == deadline;
 }
 
-// False if there was no memory for it, as with arm.
+// False if there was no memory, as with arm.
 bool ShardThread::listen() noexcept {
   if (listening_) return true;
   try {

@@ -1,4 +1,4 @@
-// Drives one shard on threads: one at a time, and mostly the same one. Turns, and Asio in between.
+// Drives one shard: runs its turns, and Asio in between. One thread at a time does so, mostly the same one.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -15,10 +15,10 @@ namespace taskhost {
 
 class ShardThread {
  public:
-  // `no_memory` is called on the shard's thread if that can't go on. It does not return.
+  // `no_memory` is called on the shard's thread if that runs out of memory and can't go on. It must not return.
   ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number,
               std::function<void()> no_memory);
-  // After join or cancel.
+  // Only after join or cancel.
   ~ShardThread();
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -26,8 +26,8 @@ class ShardThread {
   Shard& shard() noexcept { return shard_; }
   unsigned number() const noexcept { return number_; }
 
-  // [the supervisor's] Takes a thread for the shard. It makes the tasks, and waits for start or cancel. Then
-  // await_tasks: throws std::bad_alloc if there was no memory for them.
+  // [supervisor] Gets a thread for the shard, which makes the tasks and then waits for start or cancel. Must be
+  // followed by await_tasks, which throws std::bad_alloc if there was no memory for them.
   void prepare(JobThreads& threads, std::function<void(Shard&)> make_tasks);
   void await_tasks() { made_.get_future().get(); }
   void start() { go_.set_value(true); }
@@ -36,15 +36,15 @@ class ShardThread {
   // [any thread]
   void begin_stop(Nanoseconds began);
   void expire_stop();
-  // `has_quit` is called by the shard's thread when it has run all that was ready, as the last thing.
+  // `has_quit` is called by the shard's thread at the very end, when it has run everything that was ready.
   void quit(std::function<void()> has_quit);
 
-  // [monitor] While the call that the shard's thread is in is pinned: from now on another thread runs the shard. Throws
-  // std::system_error if there is none; then nothing has changed. From the return on, the call must be taken.
-  // Returns the tenure of the thread that is left behind.
+  // [monitor] While the call of the shard's thread is pinned: lets another thread run the shard from now on, and
+  // returns the tenure of the thread that is left behind; its call must then be taken. Throws std::system_error if
+  // there is no thread, or std::runtime_error at the limit; then nothing has changed.
   std::shared_ptr<Tenure> take_over(JobThreads& threads, bool beyond_limit, Nanoseconds blocked_for);
 
-  // [the supervisor's] After quit or cancel.
+  // [supervisor] After quit or cancel.
   void join() { done_.get_future().wait(); }
 
  private:
@@ -60,7 +60,7 @@ class ShardThread {
   boost::asio::steady_timer timer_;
   boost::asio::posix::stream_descriptor wakes_;
   Nanoseconds armed_ = never;  // what timer_ waits for
-  bool listening_ = false;     // to wakes_
+  bool listening_ = false;     // waits for wakes_
   bool quit_ = false;
   std::function<void()> has_quit_;
   const std::function<void()> no_memory_;

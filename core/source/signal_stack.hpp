@@ -1,5 +1,5 @@
-// A second stack for the signal handlers of the calling thread that ask for one (SA_ONSTACK): so that even a stack
-// overflow can be told. At the beginning of the thread's own stack, for as long as this object lives there.
+// An alternate stack for the calling thread's signal handlers (SA_ONSTACK), so that even a stack overflow can be
+// reported. It lies in this object, at the beginning of the thread's own stack, and lasts as long as the object.
 #pragma once
 
 #include <signal.h>
@@ -14,7 +14,7 @@ class SignalStack {
     stack_t stack{};
     stack.ss_sp = memory_;
     stack.ss_size = sizeof memory_;
-    (void)::sigaltstack(&stack, nullptr);  // where handlers need more, they go without
+    (void)::sigaltstack(&stack, nullptr);  // fails where the system needs a larger one: then there is none
   }
   ~SignalStack() {
     stack_t now{};
@@ -26,7 +26,7 @@ class SignalStack {
   SignalStack& operator=(const SignalStack&) = delete;
 
  private:
-  alignas(16) std::byte memory_[std::size_t{16} << 10];  // not touched until it is needed
+  alignas(16) std::byte memory_[std::size_t{16} << 10];  // untouched until it is needed
 };
 
 }  // namespace taskhost

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::nanoseconds stop_interval = 20ms;  // between two looks while a stop is under way
+constexpr std::chrono::nanoseconds stop_interval = 20ms;  // between two checks during a stop
 constexpr int looks_per_limit = 4;
 constexpr std::chrono::nanoseconds min_interval = 1ms;
 
@@ -123,7 +123,7 @@ void StallMonitor::look() {
     time_.next_look_in(std::nullopt);
     armed_.store(false, std::memory_order_relaxed);
     heavy_fence();
-    // A shard that woke up meanwhile either sees that nothing is armed, or is seen here.
+    // A shard that has just woken up either sees that the timer is not armed, or is seen here.
     if (!busy() || armed_.exchange(true, std::memory_order_acq_rel)) return;
   }
   time_.next_look_in(interval);
@@ -170,7 +170,7 @@ void StallMonitor::look_at_call(Member& member, Time now) {
     member.told = true;
   }
   try {
-    // From here to take, the new thread may own the shard already; the old one waits at the end of its call.
+    // From here until take, the new thread may already own the shard; the old one waits at the end of its call.
     Untold untold{nullptr, &member, since, {}};
     if (!member.told) {
       untold.event = event_of(cell);
@@ -188,7 +188,7 @@ void StallMonitor::look_at_call(Member& member, Time now) {
   }
 }
 
-// No other thread can go on with the shard.
+// To be called when no other thread can go on with the shard.
 void StallMonitor::refuse(Member& member, Time now, bool over, const char* why) {
   const Shard& shard = member.thread->shard();
   Tenure& tenure = shard.tenure();
@@ -205,7 +205,7 @@ void StallMonitor::refuse(Member& member, Time now, bool over, const char* why) 
   }
 }
 
-// While its thread is pinned.
+// Only while its thread is pinned.
 void StallMonitor::give_up(Member& member) {
   Tenure& tenure = member.thread->shard().tenure();
   member.given_up = give_up_(*member.thread);
@@ -229,14 +229,14 @@ void StallMonitor::tell_untold(Time now) {
   });
 }
 
-// While the call is pinned: then nobody changes what is read here.
+// Only while the call is pinned, so that nobody changes what is read here.
 Event StallMonitor::event_of(TaskCell& cell) const {
   TaskNews news{.kind = EventKind::task_stalled, .execution = cell.execution};
   news.remaining = cell.remaining(cell.kind->shard.clock().now());
   return taskhost::event_of(std::move(news), cell, owner_.task_id(cell.index), false);
 }
 
-// While the call can't come back. False: the log does not tell of it.
+// Only while the call can't return. False if it is not in the log.
 bool StallMonitor::tell(Event event, const Tenure& stuck, std::chrono::nanoseconds blocked_for) {
   const bool is_first = named_.insert(stuck.pinned()->index).second;
   event.for_log = is_first ? log_gate_.admit(event, event.task, stop_.begun())

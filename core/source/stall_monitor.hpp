@@ -1,8 +1,10 @@
-// Finds calls into task code that do not return, and takes their shards off them. Samples "which call, since when"; the
-// shards pay nothing for it but two stores a call. On the control thread, unless it says otherwise.
+// Finds calls into task code that do not return, and gives their shards to other threads. It samples which call is
+// running, and since when; that costs the shards just two stores per call. Functions run on the control thread, unless
+// they say otherwise.
 //
-// The monitor looks at the shards every now and then while one of them is awake. When all sleep, its timer is not set
-// again: an idle host makes no wake-ups. A shard that wakes up sets it, unless it is set (rouse, shard_awake).
+// The monitor checks the shards from time to time while one of them is awake. When all sleep, it does not set its timer
+// again, so an idle host causes no wake-ups. A shard that wakes up sets the timer unless it is set (rouse,
+// shard_awake).
 #pragma once
 
 #include <atomic>
@@ -23,7 +25,7 @@ namespace taskhost {
 
 class StallMonitor {
  public:
-  // `limit`: how long a call may take. `threads`: the shards' own. Throws std::system_error.
+  // `limit`: how long a call may take. `threads`: those of the shards. Throws std::system_error.
   StallMonitor(boost::asio::io_context& control, ShardOwner& owner, EventSink& sink, std::chrono::nanoseconds limit,
                JobThreads& threads, bool complete_events);
   ~StallMonitor();
@@ -39,12 +41,12 @@ class StallMonitor {
     if (!armed_.load(std::memory_order_relaxed)) arm();
   }
 
-  // From now on, a call that outlives its task's stop_timeout is taken care of however large the limit is, and if need
-  // be beyond the bound of threads. `give_up`: of a shard whose thread is stuck, and is pinned, nothing will run any
-  // more; false: it has nothing that anybody waits for.
+  // From now on, a call that outlives its task's stop_timeout loses its shard whatever the stall limit is, and if
+  // necessary beyond the limit of threads. `give_up` is called while a shard's stuck thread is pinned, if nothing of
+  // the shard can run any more; it returns false if nobody waits for anything in that shard.
   void begin_stop(std::function<bool(ShardThread&)> give_up);
   void expire_stop();
-  // All tasks have ended, and the shards are to quit: what of them is still in the way has no more time than that.
+  // All tasks have ended, and the shards are to quit: from now on time has run out for whatever still holds them up.
   void begin_quit();
   void end();
 
@@ -54,17 +56,17 @@ class StallMonitor {
   struct Member {
     ShardThread* thread;
     StallWatch watch;
-    bool told = false;                 // task_stalled, of what is being watched
-    const TaskCell* logged = nullptr;  // the log tells of it, too
-    bool told_bound = false;           // no thread can go on in its place
+    bool told = false;                 // task_stalled was published for the call that is watched
+    const TaskCell* logged = nullptr;  // its task, if it is also in the log
+    bool told_bound = false;           // it is in the log that no thread can take its place
     bool given_up = false;
   };
-  // A call that lost its shard before it was told.
+  // A call that lost its shard before it was reported.
   struct Untold {
     std::shared_ptr<Tenure> tenure;  // shared with its thread
     Member* member;
     Time since;
-    Event event;  // made while the call was pinned: now its shard's new owner may write to the cell
+    Event event;  // made while the call was pinned, since the shard's new owner may write to the cell
   };
 
   void arm() noexcept;
@@ -81,7 +83,7 @@ class StallMonitor {
   bool can_be_stuck(const Member& member) const {
     const Shard& shard = member.thread->shard();
     return quitting_ || (shard.size() != 0 && (!shard.ended() || shard.has_coordinated())) ||
-           shard.tenure().look().call.has_value();  // what is left of a coroutine whose task has ended
+           shard.tenure().look().call.has_value();  // in what is left of a coroutine whose task has ended
   }
 
   ShardOwner& owner_;
@@ -99,9 +101,9 @@ class StallMonitor {
 
   bool quitting_ = false;
 
-  // The first stall of a task is always in the log, a storm of them is summed up.
+  // Each task's first stall is always in the log; storms of further ones are summed up.
   const bool complete_events_;
-  std::unordered_set<std::uint32_t> named_;  // the tasks that stalled
+  std::unordered_set<std::uint32_t> named_;  // tasks that have stalled
   LogGate log_gate_{sink_.log_level()};
 };
 

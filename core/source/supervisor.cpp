@@ -102,7 +102,7 @@ class Supervisor::Implementation final : public ShardOwner {
     std::exception_ptr failure;
     try {
       for (; made < shards_.size(); ++made) {
-        // Each shard makes its tasks on its own thread, all at once.
+        // Each shard makes its tasks on its own thread, in parallel with the others.
         shards_[made].thread->prepare(shard_threads_, [this, first = made](Shard& shard) { make_tasks(shard, first); });
       }
     } catch (...) {
@@ -119,7 +119,7 @@ class Supervisor::Implementation final : public ShardOwner {
       if (!failure) {
         fill_control();
         task_count_ = tasks_.size();
-        tasks_ = {};  // which may need memory
+        tasks_ = {};  // here, since it may need memory
         control_thread_ = new_thread([this, go = go_.get_future()]() mutable {
           if (!go.get()) return;
           pthread_setname_np(pthread_self(), "th-control");
@@ -140,7 +140,7 @@ class Supervisor::Implementation final : public ShardOwner {
     prepared_ = true;
   }
 
-  // What the control thread finds when it starts.
+  // Prepares what the control thread finds when it starts.
   void fill_control() {
     for (const Member& member : shards_) {
       if (!member.thread->shard().ended()) live_shards_.fetch_add(1);
@@ -160,7 +160,7 @@ class Supervisor::Implementation final : public ShardOwner {
     for (const Member& member : shards_) member.thread->start();
   }
 
-  // Prepared, but never to be started.
+  // For a supervisor that is prepared, but will not be started.
   void cancel() {
     if (!prepared_ || started_ || waited_) return;
     go_.set_value(false);
@@ -212,7 +212,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
 
   void expire_stop() {
-    timed_out_.store(true);  // even if all have ended by the time that the control thread gets to it
+    timed_out_.store(true);  // even if all have ended by the time the control thread handles it
     boost::asio::post(control_, [this] { expire(true); });
   }
 
@@ -232,7 +232,7 @@ class Supervisor::Implementation final : public ShardOwner {
   }
   bool shard_revived() noexcept override {
     live_shards_.fetch_add(1);
-    if (!stopping_.load()) return true;  // else it may have been late for the look whether all shards have ended
+    if (!stopping_.load()) return true;  // else the check whether all shards have ended may already be over
     shard_ended();
     return false;
   }
@@ -282,9 +282,9 @@ class Supervisor::Implementation final : public ShardOwner {
     tasks_.for_each_options([this](const TaskOptions& options) {
       const std::vector<PolicyProblem> problems = check_policy(options);
       if (problems.empty()) return;
-      std::size_t first = 0;  // of the tasks with these options
+      std::size_t first = 0;  // the first task with these options
       while (first < tasks_.size() && &tasks_.options(first) != &options) ++first;
-      if (first == tasks_.size()) return;  // that task was removed again
+      if (first == tasks_.size()) return;  // the task with them was removed again
       throw std::invalid_argument("task '" + std::string(tasks_.name(first)) + "': " + problems.front().message);
     });
   }
@@ -342,14 +342,14 @@ class Supervisor::Implementation final : public ShardOwner {
       if (error) return;
       const bool stood_still =
           std::chrono::steady_clock::now() - deadline_.expiry() > std::chrono::nanoseconds(standstill);
-      if (stood_still && !anew) return limit_stop(true);  // the tasks have their turn first
+      if (stood_still && !anew) return limit_stop(true);  // after a standstill the tasks have their turn first
       expire();
     });
   }
 
   void all_ended() {
     if (live_shards_.load() != 0 || !coordinated_.all_ended()) return;
-    // A task's own cause may be on its way behind this message.
+    // A task's own cause of a stop may have been set since this was posted.
     {
       const std::lock_guard lock(mutex_);
       if (!stopping_.load()) {
@@ -362,8 +362,8 @@ class Supervisor::Implementation final : public ShardOwner {
     quit_if_ended();
   }
 
-  // The host has stopped when its shards have quit: what coroutines that were dropped left behind, and what tasks
-  // posted to the loops by themselves, may still be in the way, and is task code.
+  // The host has stopped only when its shards have quit: what dropped coroutines left behind, and what tasks posted to
+  // the loops themselves, is task code that may still run.
   bool quit_if_ended() {
     if (!announced_ || live_shards_.load() != 0 || !coordinated_.all_ended() || quitting_) return quitting_;
     quitting_ = true;
@@ -413,8 +413,8 @@ class Supervisor::Implementation final : public ShardOwner {
     monitor_.expire_stop();
   }
 
-  // Its thread is stuck where no other can go on in its place. It touches nothing any more, should it come back: so all
-  // that is left of the shard is done here, and counts once. False: nobody waits for it.
+  // For a shard whose thread is stuck where no other can take over. Should that thread come back, it touches nothing,
+  // so the rest of the shard is handled here, exactly once. False if nobody waits for anything in the shard.
   bool give_up(ShardThread& thread) {
     Shard& shard = thread.shard();
     if (!quitting_ && shard.ended() && !coordinated_.live_on(shard)) return false;
@@ -430,7 +430,7 @@ class Supervisor::Implementation final : public ShardOwner {
       if (member.thread.get() == &thread) member.given_up = true;
     }
     shard.give_up();
-    // After what that reports.
+    // Posted, so that it comes after what give_up reports.
     boost::asio::post(control_, [this, &shard] {
       coordinated_.give_up(shard);
       if (quit_if_ended()) finish_if_quit();
@@ -438,8 +438,8 @@ class Supervisor::Implementation final : public ShardOwner {
     return true;
   }
 
-  // A line for each execution that did not stop in time. One that had to wait for others, and was dropped at once when
-  // it was asked at last, has nothing to explain: it is named with those.
+  // Logs a line for each execution that did not stop in time. One that had to wait for others, and was dropped as soon
+  // as it was asked, gets none: it is named in the line of those.
   void report(const Straggler& straggler) {
     if (straggler.where.empty() && coordinated_.was_held_up(straggler.index)) return;
     std::string text = "did not stop: execution " + std::to_string(straggler.execution) + ", asked " +
@@ -457,13 +457,13 @@ class Supervisor::Implementation final : public ShardOwner {
   std::uint64_t id_low_ = 0;
 
   const Clock& clock_;
-  TaskList tasks_;  // until they are made
+  TaskList tasks_;  // empty once they are made
   std::size_t task_count_ = 0;
 
   boost::asio::io_context control_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> control_work_{control_.get_executor()};
   boost::asio::steady_timer deadline_{control_};
-  std::vector<Member> shards_;  // after control_, whose monitor's timer waits there; before the threads that run them
+  std::vector<Member> shards_;  // after control_, in which the monitor's timer waits; before the threads that run them
   JobThreads blocking_threads_;
   JobThreads shard_threads_;
   StallMonitor monitor_;
@@ -473,22 +473,22 @@ class Supervisor::Implementation final : public ShardOwner {
   std::atomic<bool> prepared_{false};
   bool cancelled_ = false;
   bool waited_ = false;
-  bool started_ = false;  // and not waited for
+  bool started_ = false;  // and wait has not returned
 
-  std::mutex mutex_;  // the first cause
-  StopCause cause_;   // constant once stopping_
+  std::mutex mutex_;  // guards the choice of the first cause
+  StopCause cause_;   // constant once stopping_ is set
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> live_shards_{0};
   std::atomic<bool> timed_out_{false};
-  std::atomic<std::size_t> lost_{0};  // tasks of the shards that are over and did not end well
+  std::atomic<std::size_t> lost_{0};  // the shards' own tasks that are over without having ended well
   std::atomic<bool> abandoned_{false};
 
-  bool announced_ = false;  // the control thread's, from here on
+  bool announced_ = false;  // from here on for the control thread only
   bool quitting_ = false;   // all tasks have ended
   bool finished_ = false;
   HostResult result_ = HostResult::success;  // once finished
   bool expired_ = false;
-  bool expire_at_once_ = false;  // it was asked for before the stop was announced
+  bool expire_at_once_ = false;  // requested before the stop was announced
 };
 
 Supervisor::Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock) try

@@ -25,7 +25,7 @@ std::string limit_of(const char* name, Resource resource) {
 
 std::string advice(int error, const char* what) {
   switch (error) {
-    case EAGAIN:  // of threads; glibc says so for a stack without memory, too
+    case EAGAIN:  // for threads; glibc also returns it if there is no memory for the stack
       return "the system gives no further thread: " + limit_of("RLIMIT_NPROC", RLIMIT_NPROC) +
              (limit(RLIMIT_AS) ? " and " + limit_of("RLIMIT_AS", RLIMIT_AS) + "; raise them (ulimit -u, ulimit -v)"
                                : std::string("; raise it (ulimit -u)")) +

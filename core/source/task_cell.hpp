@@ -1,6 +1,6 @@
-// One task on its shard: a single block of memory, this bookkeeping first, then the execution's state, then the name.
-// A restart is drop + start in that block. The cell is its shard's; while one of its functions runs, the calling
-// thread's; while it is stalled, that of the thread that is stuck in it, but for what says otherwise.
+// One task on its shard: a single block of memory with this bookkeeping, then the execution's state, then the name. A
+// restart is drop and start in that block. The cell belongs to its shard; while one of its functions runs, to the
+// calling thread; while it is stalled, to the thread that is stuck in it, except for members that say otherwise.
 #pragma once
 
 #include <atomic>
@@ -30,37 +30,37 @@ struct TaskKind {
   const TaskOptions options;
   const bool blocking;
   const bool coordinated;                 // the coordinator decides what follows from their ends
-  const bool plain;                       // neither that, nor optional fields: no SupervisedCell
+  const bool plain;                       // not coordinated and without optional fields: has no SupervisedCell
   const bool simple;                      // plain and polled
-  const bool timed_start;                 // something counts from the begin of an execution
-  const bool timed_life;                  // something counts from its readiness
-  const std::uint32_t restarts_after_ok;  // of a plain task, for the hot path: 0 where its type restarts nothing
+  const bool timed_start;                 // some time counts from an execution's beginning
+  const bool timed_life;                  // some time counts from its readiness
+  const std::uint32_t restarts_after_ok;  // for the hot path; 0 if the task is not plain or its type does not restart
   const std::uint32_t restarts_after_failure;
   const Recipe& recipe;
-  const TaskFn function;  // keeps the recipe
+  const TaskFn function;  // keeps the recipe alive
 };
 
-// What a task has that is not plain; made with it.
+// The additional data of a task that is not plain; made together with it.
 struct SupervisedCell : TimerNode {  // set to supervision.deadline
   explicit SupervisedCell(TaskCell& its_cell) noexcept : cell(its_cell) {}
 
   TaskCell& cell;
-  Supervision supervision;                // not of a coordinated one: the coordinator has that
-  Nanoseconds ready_at = 0;               // of this execution; 0: it was not yet
-  Nanoseconds asked_at = 0;               // to end; 0: it was not
-  std::atomic<Nanoseconds> heartbeat{0};  // [any thread] the last one of this execution
-  // Of a coordinated one: an order, and the budget as the coordinator said with the last.
+  Supervision supervision;                // unused if it is coordinated: the coordinator has its own
+  Nanoseconds ready_at = 0;               // when this execution became ready; 0: not yet
+  Nanoseconds asked_at = 0;               // when it was asked to end; 0: not yet
+  std::atomic<Nanoseconds> heartbeat{0};  // [any thread] this execution's last one
+  // For a coordinated one: whether a start is ordered, and the budget as of the coordinator's last order.
   bool start_ordered = false;
   std::optional<std::uint32_t> remaining{0};
 };
 
-// What few tasks need, made when one does, and kept across restarts.
+// What only few tasks need. Made on demand, and kept across restarts.
 struct TaskExtra {
-  std::string message;                                    // of the last fail
+  std::string message;                                    // from the last fail
   std::vector<std::shared_ptr<DescriptorWatch>> watches;  // shared with their handlers in Asio's queue
   std::shared_ptr<BlockingCall> call;                     // the live run of a blocking execution
   std::unique_ptr<SupervisedCell> supervised;             // null: a plain task
-  bool told_of_watch_limit = false;                       // it has been told that it watches too many
+  bool told_of_watch_limit = false;                       // the log says already that it watches too many
 };
 
 struct TaskCell final : Execution {
@@ -75,13 +75,13 @@ struct TaskCell final : Execution {
     return reinterpret_cast<const char*>(this) + kind->state_offset + kind->state_size;
   }
   const TaskOptions& options() const noexcept { return kind->options; }
-  // Not while a thread is stuck in it, unless it is supervised: extra is that thread's.
+  // Also while a thread is stuck in the task, which may make `extra`: a supervised task has it from the beginning.
   SupervisedCell* supervised() const noexcept { return kind->plain ? nullptr : extra->supervised.get(); }
   TaskMachine machine() noexcept {
     SupervisedCell* const more = supervised();
     return {options(), life, more != nullptr ? &more->supervision : nullptr};
   }
-  // What is left of its budget; nothing if it has no end.
+  // What is left of its budget; nullopt if it is unlimited.
   std::optional<std::uint32_t> remaining(Nanoseconds now) noexcept {
     return kind->coordinated ? supervised()->remaining : machine().remaining(now);
   }
@@ -90,11 +90,11 @@ struct TaskCell final : Execution {
     if (!extra) extra = std::make_unique<TaskExtra>();
     return *extra;
   }
-  // [any thread, while an execution lives] Most tasks are never woken from outside, and need none. Throws
+  // [any thread, while an execution lives] Made on demand, since most tasks are never woken from outside. Throws
   // std::bad_alloc.
   std::uint32_t need_slot();
 
-  TimerNode timer;  // of the execution; deadline is a delay while timer_relative
+  TimerNode timer;  // the execution's; its deadline is a delay while timer_relative
   TaskCell* run_next = nullptr;
   const TaskKind* const kind;
   std::uint64_t execution = 0;
@@ -104,27 +104,27 @@ struct TaskCell final : Execution {
   std::atomic<std::uint32_t> slot{no_slot};
   std::uint32_t waker_generation = 0;  // 0 until this execution asks for its waker
   TaskLife life;
-  bool asked = false;  // for something that has to be forgotten in the end
+  bool asked = false;  // it made requests that have to be cleared at its end
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> ready_asked{false};
-  // The shard's, and the new owner's while the task is stalled.
+  // These belong to the shard's owner, even while the task is stalled.
   bool queued : 1 = false;
   bool stalled : 1 = false;
-  bool timer_relative : 1 = false;  // to be set at the next reading of the clock
+  bool timer_relative : 1 = false;  // the timer is to be set at the next clock reading
   bool said_ready : 1 = false;
   bool stop_deadline_set : 1 = false;
   bool removed : 1 = false;  // its stop ran out of time: it is being dropped
-  bool lingers : 1 = false;  // it was dropped, and its end is told when what is left of it is destroyed
+  bool lingers : 1 = false;  // it was dropped; its end is reported when what is left of it is destroyed
 };
 static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte
 
-// What people are told of it, as an event. `news.message` is moved.
+// The event for this news. Moves `news.message`.
 Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& id, bool for_log);
 
-// Run task code that may throw; what it throws becomes the execution's message, and panic.
+// Run task code that may throw; an exception's text becomes the execution's message, and the status panic.
 Status start_guarded(TaskCell& cell) noexcept;
 Status step_guarded(TaskCell& cell) noexcept;
-// What it throws is logged, and then forgotten (rule 3.7).
+// An exception is logged, and then ignored (rule 3.7).
 void drop_guarded(TaskCell& cell) noexcept;
 
 }  // namespace taskhost

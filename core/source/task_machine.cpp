@@ -51,7 +51,7 @@ bool TaskMachine::becomes_ready(Nanoseconds now) noexcept {
   return true;
 }
 
-// It is not watched any more.
+// From now on the task is no longer watched.
 void TaskMachine::want_stop(StopPurpose purpose) noexcept {
   life_.purpose = is_to_stop() ? std::min(life_.purpose, purpose) : purpose;
   life_.to_ask = life_.state != TaskState::stopping;
@@ -67,7 +67,7 @@ TaskMachine::Next TaskMachine::end(const End& end, bool is_exit, HostPhase host,
     give_back_after(options_, supervision_->ledger, end.lived);
   }
   if (is_exit) return exit(end, host, now, random, voice);
-  // It was asked to end, or was about to be, or the host has ended it without asking.
+  // It was asked to end, or was about to be asked, or the host ended it without asking.
   const StopPurpose purpose = is_to_stop() ? life_.purpose : StopPurpose::host;
   const bool abandoned = end.ending == Ending::abandoned;
   if (purpose == StopPurpose::failure && !abandoned) {
@@ -99,7 +99,7 @@ TaskMachine::Next TaskMachine::end(const End& end, bool is_exit, HostPhase host,
   return {};
 }
 
-// An execution is in it for ever.
+// The abandoned execution remains for ever.
 TaskMachine::Next TaskMachine::could_not_stop(const End& end, HostPhase host, TaskVoice& voice) {
   life_.unstoppable = true;
   if (host == HostPhase::stopping) return {};
@@ -195,7 +195,7 @@ TaskMachine::Step TaskMachine::due(Nanoseconds now, Nanoseconds heartbeat, TaskV
   return Step::nothing;
 }
 
-// Time that nobody could use charges nobody: the task has its turn first.
+// Time in which nothing could run is not held against the task: it has its turn first.
 void TaskMachine::arm_anew(std::chrono::nanoseconds duration, Nanoseconds now) noexcept {
   supervision_->armed_anew = true;
   supervision_->deadline = later(now, to_nanoseconds(duration));
@@ -211,7 +211,7 @@ TaskMachine::Step TaskMachine::watch(bool stood_still, Nanoseconds now, Nanoseco
   Supervision& supervision = *supervision_;
   const Watchdog& watchdog = *optional().watchdog;
   const Nanoseconds interval = to_nanoseconds(watchdog.interval);
-  // After a heartbeat it is this timer's turn again when it is due, be that now: others may come before it.
+  // After a heartbeat the timer is set from that, even if it is due at once: other timers may come first.
   if (heartbeat > supervision.sign) {
     supervision.sign = heartbeat;
     supervision.warned = false;

@@ -1,7 +1,7 @@
-// The life of one task, as SUPERVISION.md tells it: its states, the purpose of a stop, what its exits lead to, and its
-// timers. Pure: facts, time and chance come in; the state that follows is returned, and what is to be told is told
-// through a voice, within the call. A shard has such a machine for each of its tasks, the coordinator for those that
-// relate to others.
+// The life of one task, as SUPERVISION.md defines it: its states, the purpose of a stop, what its exits lead to, and
+// its timers. Pure: facts, time and random numbers come in; the next state is returned, and news is reported through a
+// voice, within the call. A shard uses such a machine for each of its tasks, the coordinator for those that relate to
+// others.
 #pragma once
 
 #include <cstdint>
@@ -35,35 +35,35 @@ inline constexpr auto words_of<StopPurpose> = std::to_array<Word<StopPurpose>>({
                                                                                 {StopPurpose::again, "again"},
                                                                                 {StopPurpose::failure, "failure"}});
 
-// It holds an execution.
+// Whether a task in this state has an execution.
 constexpr bool is_live(TaskState state) noexcept {
   return static_cast<unsigned>(state) - static_cast<unsigned>(TaskState::starting) <= 2;
 }
 static_assert(is_live(TaskState::starting) && is_live(TaskState::stopping) && !is_live(TaskState::delayed) &&
               !is_live(TaskState::stopped));
 
-// How an execution came to its end, as its shard saw it.
+// How an execution ended, as its shard saw it.
 enum class Ending : std::uint8_t {
-  returned,   // it ended by itself, asked or not; a start that failed too
+  returned,   // it ended by itself, asked or not; also a start that failed
   dropped,    // a polled one, after its stop_timeout
-  abandoned,  // a blocking one, or one whose call does not return: it is still there
-  refused,    // it was not even begun, since the host stops
+  abandoned,  // a blocking one, or one whose call does not return: it still exists
+  refused,    // it did not begin, since the host stops
 };
 struct End {
   Ending ending = Ending::returned;
   Outcome outcome = Outcome::ok;
   std::string message{};
-  Nanoseconds uptime = 0;  // of a start that failed: nothing
-  Nanoseconds lived = 0;   // from readiness to the end, or to the request
+  Nanoseconds uptime = 0;  // 0 for a start that failed
+  Nanoseconds lived = 0;   // from readiness to the end, or to the request to end
 };
 
-// One of the coordinator's tasks, by its place in its list, from 0.
+// One of the coordinator's tasks, by its place in the coordinator's list, from 0.
 using Place = std::uint32_t;
 
-// What people are told of a task.
+// What is reported about a task.
 struct TaskNews {
   EventKind kind = EventKind::task_started;
-  Place task = 0;  // of the coordinator's; like execution and remaining, its owner's to fill in
+  Place task = 0;  // only for the coordinator's tasks. The owner sets this, execution and remaining
   std::uint64_t execution = 0;
   Outcome outcome = Outcome::ok;
   StopReason reason = StopReason::task_exit;        // task_discarded
@@ -71,7 +71,7 @@ struct TaskNews {
   Nanoseconds uptime = 0;                           // task_exited, task_stopped, task_abandoned
   Nanoseconds silence = 0;                          // task_stalled: since the last sign of life
   std::optional<std::uint32_t> remaining{};         // absent: unlimited
-  std::optional<Place> because{};                   // task_discarded: the task without which it can't be
+  std::optional<Place> because{};                   // task_discarded: the task because of which it is discarded
   RestartKind restart_kind = RestartKind::charged;  // task_restarting
   std::string message{};
 };
@@ -79,56 +79,56 @@ struct TaskNews {
 class TaskVoice {
  public:
   virtual void tell(TaskNews&& news) = 0;
-  // The host is to stop, because of this task.
+  // This task requires the host to stop.
   virtual void stop_host(StopReason reason, bool failure, std::string_view message) = 0;
 
  protected:
   ~TaskVoice() = default;
 };
 
-// Where a task is in its life: all that most tasks need. Its owner sets the state, as the machine says.
+// A task's place in its life cycle: all that most tasks need. The owner sets the state, as the machine says.
 struct TaskLife {
-  std::uint32_t charged = 0;  // restarts, since the budget was given back; not of a supervised task
+  std::uint32_t charged = 0;  // restarts since the budget was reset; unused in a supervised task
   TaskState state = TaskState::waiting;
   StopPurpose purpose = StopPurpose::host;  // while it is to stop
-  bool to_ask : 1 = false;                  // it is to stop, and was not asked yet
-  bool unstoppable : 1 = false;             // an abandoned execution is still there
-  bool is_lost : 1 = false;                 // it is over, and did not end well: its owner's, to count them
+  bool to_ask : 1 = false;                  // it is to stop, and has not been asked yet
+  bool unstoppable : 1 = false;             // an abandoned execution still exists
+  bool is_lost : 1 = false;                 // over without having ended well; set by the owner, which counts them
 };
 
-// What the optional fields of a task need beyond that.
+// What a task with optional fields needs in addition.
 struct Supervision {
   RestartLedger ledger;
-  Nanoseconds deadline = never;  // of a delay, of start_timeout, of the watchdog. Its owner has a timer for it
-  Nanoseconds sign = 0;          // of life: readiness, or the last heartbeat seen
-  bool begun = false;            // this execution
-  bool start_over = false;       // with success
+  Nanoseconds deadline = never;  // of a delay, start_timeout or the watchdog; the owner has a timer for it
+  Nanoseconds sign = 0;          // the last sign of life: readiness, or a heartbeat
+  bool begun = false;            // this execution has begun
+  bool start_over = false;       // its start has succeeded
   bool said_ready = false;
-  bool warned = false;      // of a missing heartbeat
-  bool armed_anew = false;  // its timer, after a standstill
-  std::string failure;      // purpose failure: what the exit will say
+  bool warned = false;      // a missing heartbeat has been reported
+  bool armed_anew = false;  // the timer was rearmed after a standstill
+  std::string failure;      // purpose failure: the message of the exit to come
 };
 
-// What the host is at. closing: a task has stopped it, and that is on its way; nothing is started any more.
+// closing: a task has requested the stop, which has not begun yet; nothing is started any more.
 enum class HostPhase : std::uint8_t { running, closing, stopping };
 
-// Works on one task, for one input. Functions that an input can't come to in the task's state do nothing.
+// Made for one task and one input. An input that does not fit the task's state does nothing.
 class TaskMachine {
  public:
-  // What follows from an end.
+  // The consequence of an end.
   struct Next {
     TaskState state = TaskState::ended;
-    bool well = false;         // ended, with success
-    bool restarts = false;     // an exit is followed by a fresh execution
-    bool with_group = false;   // the same, and not as a repeat: what its group does, follows
-    bool is_given_up = false;  // discarded, without success: the same
+    bool well = false;         // it has ended with success
+    bool restarts = false;     // the exit is followed by a fresh execution
+    bool with_group = false;   // the same, and not a repeat: its group has to react
+    bool is_given_up = false;  // it is discarded without success: its group has to react
   };
-  // What follows from a timer or an operator.
+  // The consequence of a timer or an operator's request.
   enum class Step : std::uint8_t {
     nothing,
-    wait,  // it is waiting
-    stop,  // it is stopped
-    ask,   // it is to be asked to end, if it was not yet
+    wait,  // it is now waiting
+    stop,  // it is now stopped
+    ask,   // it is to be asked to end, unless it has been
   };
 
   // `supervision` is null for a task without optional fields.
@@ -138,16 +138,16 @@ class TaskMachine {
   bool is_to_stop() const noexcept { return life_.state == TaskState::stopping || life_.to_ask; }
   std::optional<std::uint32_t> remaining(Nanoseconds now) const noexcept;
 
-  // A fresh execution is to be made; and it has begun.
+  // Before a fresh execution is made, and when it has begun.
   void prepare() noexcept;
   void begun(Nanoseconds now) noexcept;
-  // Its start is over, with success, or it has said that it is ready: true if it is ready from now on.
+  // When its start has succeeded, or it has said that it is ready. True if it is ready from now on.
   bool becomes_ready(Nanoseconds now) noexcept;
-  // It is to end, for this too.
+  // It is to end for this purpose, possibly among others.
   void want_stop(StopPurpose purpose) noexcept;
-  // `is_exit`: nobody asked for it. `random`, in [0, 1), is for the jitter of a backoff.
+  // `is_exit`: nobody asked for the end. `random`, in [0, 1), is for backoff jitter.
   Next end(const End& end, bool is_exit, HostPhase host, Nanoseconds now, double random, TaskVoice& voice);
-  // Its deadline is over. `heartbeat`: when the last one of this execution came; 0 if none did.
+  // Its deadline has passed. `heartbeat`: the time of this execution's last one; 0 if there was none.
   Step due(Nanoseconds now, Nanoseconds heartbeat, TaskVoice& voice);
   Step operate(Operation operation) noexcept;
 

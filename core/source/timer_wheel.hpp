@@ -1,9 +1,9 @@
-// Timers of one shard: intrusive, one a task, O(1) to set and to cancel. Not thread-safe; the shard's.
+// The timers of one shard: intrusive, one per task, O(1) to set and cancel. Not thread-safe; used by the shard's owner.
 //
 // A hierarchical timing wheel (Varghese and Lauck, 1987). A tick is 2^16 ns (65.5 µs): a timer fires at the first tick
-// at or after its deadline, never before. Level 0 has 4096 slots (268 ms), each level above has 64 slots of the whole
-// span below: 17 s, 18 min, 19 h, 51 days, 9 years. A timer beyond the last level waits in its last slot and is put
-// again from there.
+// at or after its deadline, never before. Level 0 has 4096 slots (268 ms); each higher level has 64 slots, each as long
+// as the whole level below: 17 s, 18 min, 19 h, 51 days, 9 years. A timer beyond the last level waits in that level's
+// last slot and is placed again from there.
 #pragma once
 
 #include <algorithm>
@@ -46,8 +46,8 @@ class TimerWheel {
     --count_;
   }
 
-  // Fires every timer due at `now`, each no longer set: function(TimerNode&), which may set and cancel timers; one that
-  // it sets for a time already past fires in a later call.
+  // Calls function(TimerNode&) for every timer due at `now`; the timer is no longer set then. The function may set and
+  // cancel timers; one that it sets for a time in the past fires in a later call.
   template <class Function>
   void advance(Nanoseconds now, Function&& function) {
     const std::uint64_t target = now >> tick_shift;
@@ -64,15 +64,15 @@ class TimerWheel {
       }
       if (next != current_ && (next & level0_mask) == 0) {
         current_ = next;
-        continue;  // a turn: the levels above pour in first
+        continue;  // a new turn of level 0: cascade first
       }
-      // Past this tick first: what the function sets for a past time goes to the next tick.
+      // Advanced first, so that what the function sets for a time in the past goes to the next tick.
       current_ = next + 1;
       clear_bit(next & level0_mask);
       TimerNode* due = level0_[next & level0_mask];
-      if (due == nullptr) continue;  // cancelled; only the bit was left
+      if (due == nullptr) continue;  // cancelled: only the bit is left
       level0_[next & level0_mask] = nullptr;
-      due->previous_next = &due;  // so that the function may cancel timers of this very tick
+      due->previous_next = &due;  // so that the function may cancel timers of this tick
       while (due != nullptr) {
         TimerNode& node = *due;
         unlink(node);
@@ -82,8 +82,8 @@ class TimerWheel {
     }
   }
 
-  // A time at which advance has something to do, or never. May be early (where a slot of a level above begins, or a
-  // timer was cancelled), is never late.
+  // A time at which advance has something to do, or never. May be early (where a higher level's slot begins, or a timer
+  // was cancelled), but is never late.
   Nanoseconds next_deadline() const noexcept { return count_ == 0 ? never : next_tick() << tick_shift; }
 
  private:
@@ -101,12 +101,12 @@ class TimerWheel {
     return level0_bits + level_bits * static_cast<unsigned>(level);
   }
 
-  // The first tick from current_ on at which a timer may fire, or a slot of a level above pours. Not for an empty
-  // wheel.
+  // The first tick from current_ on at which a timer may fire, or a higher level's slot cascades. The wheel must not be
+  // empty.
   std::uint64_t next_tick() const noexcept {
     std::uint64_t tick = next_level0(current_);
     if ((tick & level0_mask) == 0 && tick != current_) {
-      // Nothing in this turn. The slots before the current one belong to the next turn.
+      // Nothing is left in this turn. The slots before the current one belong to the next turn.
       const std::uint64_t wrapped = next_level0(tick);
       tick = (wrapped & level0_mask) < (current_ & level0_mask) && wrapped < tick + level0_slots ? wrapped : never_tick;
     }
@@ -150,7 +150,7 @@ class TimerWheel {
     node.previous_next = nullptr;
   }
 
-  // At the start of a turn of level 0: pours the slots of the levels above that begin now.
+  // At the start of a turn of level 0: redistributes the slots of higher levels that begin now.
   void cascade(std::uint64_t tick) noexcept {
     for (std::size_t level = 0; level < levels; ++level) {
       TimerNode*& slot = upper_[level][(tick >> shift_of(level)) & level_mask];
@@ -166,7 +166,7 @@ class TimerWheel {
     }
   }
 
-  // Start of the first slot of this level, not yet poured, that may hold a timer; or never_tick.
+  // The start of this level's first slot that has not cascaded yet and may hold a timer; or never_tick.
   std::uint64_t next_upper(std::size_t level) const noexcept {
     if (upper_bits_[level] == 0) return never_tick;
     const bool poured = (current_ & ((std::uint64_t{1} << shift_of(level)) - 1)) != 0;
@@ -178,7 +178,8 @@ class TimerWheel {
   void set_bit(std::uint64_t slot) noexcept { bits_[slot / 64] |= std::uint64_t{1} << slot % 64; }
   void clear_bit(std::uint64_t slot) noexcept { bits_[slot / 64] &= ~(std::uint64_t{1} << slot % 64); }
 
-  // First tick from `from` on whose slot may hold a timer, or the next turn. Cancelled timers leave their bit behind.
+  // The first tick from `from` on whose slot may hold a timer, or the start of the next turn. Cancelled timers leave
+  // their bit behind.
   std::uint64_t next_level0(std::uint64_t from) const noexcept {
     const std::uint64_t start = from & level0_mask;
     std::uint64_t word = start / 64;
@@ -195,7 +196,7 @@ class TimerWheel {
   std::array<TimerNode*, level0_slots> level0_{};
   std::array<std::uint64_t, level0_slots / 64> bits_{};
   std::array<std::array<TimerNode*, level_slots>, levels> upper_{};
-  std::array<std::uint64_t, levels> upper_bits_{};  // as bits_: set where a slot may hold a timer
+  std::array<std::uint64_t, levels> upper_bits_{};  // like bits_: set where a slot may hold a timer
 };
 
 }  // namespace taskhost

@@ -25,14 +25,14 @@ struct WakeChunk {
 
 namespace {
 
-// The type-stable table; see the header. Reachable for ever, so leak checkers are content. Zero pages until used.
+// The type-stable table; see the header. Always reachable, so leak checkers report nothing. Takes no memory until used.
 std::array<std::atomic<WakeChunk*>, max_chunks> chunks;
 
 struct Pool {
   std::mutex mutex;
   std::uint32_t chunk_count = 0;
   std::vector<WakePort*> free_ports;
-  HomeProcess home;  // of free_ports
+  HomeProcess home;  // the process of free_ports
 };
 
 Pool& pool() {
@@ -59,9 +59,9 @@ WakeChunk* chunk_of(std::uint32_t index) noexcept {
 WakePort& WakePort::acquire() {
   Pool& all = pool();
   const std::lock_guard lock(all.mutex);
-  if (!all.home.is_here()) {  // a child's: it would share a parent's descriptors, which may be closed here as well
+  if (!all.home.is_here()) {  // in a child: the descriptors are shared with the parent, or may be closed here
     for (const WakePort* port : all.free_ports) {
-      if (port->slot_count_ == 0) delete port;  // nothing but the pool leads to it
+      if (port->slot_count_ == 0) delete port;  // only the pool refers to it
     }
     all.free_ports.clear();
     all.home = HomeProcess();
@@ -85,14 +85,14 @@ void WakePort::release() noexcept {
   try {
     all.free_ports.push_back(this);
   } catch (const std::bad_alloc&) {
-    // It stays out of the pool: a descriptor and its slots less, nothing worse.
+    // It stays out of the pool: a descriptor and its slots are lost, nothing worse.
   }
 }
 
 std::uint32_t WakePort::add(TaskCell* cell, std::atomic<std::uint32_t>& slot) {
   const std::lock_guard lock(mutex_);
   const std::uint32_t known = slot.load(std::memory_order_relaxed);
-  if (known != no_slot) return known;  // another thread was quicker
+  if (known != no_slot) return known;  // another thread was faster
   if (free_.empty()) {
     auto chunk = std::make_unique<WakeChunk>(*this);
     free_.reserve(slot_count_ + slots_per_chunk);
@@ -107,7 +107,7 @@ std::uint32_t WakePort::add(TaskCell* cell, std::atomic<std::uint32_t>& slot) {
   const std::uint32_t index = free_.back();
   free_.pop_back();
   at(index).cell = cell;
-  slot.store(index, std::memory_order_release);  // whoever reads it may wake by it, and the owner then finds the cell
+  slot.store(index, std::memory_order_release);  // whoever reads it may wake it, and the owner then finds the cell
   return index;
 }
 
@@ -116,12 +116,12 @@ void WakePort::remove(std::uint32_t slot) noexcept {
   const std::lock_guard lock(mutex_);
   expire(slot);
   at(slot).cell = nullptr;
-  free_.push_back(slot);  // never grows beyond what add reserved
+  free_.push_back(slot);  // never needs more than add reserved
 }
 
 WakeSlot& WakePort::at(std::uint32_t index) noexcept {
   WakeChunk* chunk = chunk_of(index);
-  if (chunk == nullptr) __builtin_unreachable();  // only for indexes that add gave out
+  if (chunk == nullptr) __builtin_unreachable();  // indexes come only from add
   return chunk->slots[index % slots_per_chunk];
 }
 
@@ -169,7 +169,7 @@ void WakePort::ring() noexcept {
   if (!sleeping_.load(std::memory_order_seq_cst) || !sleeping_.exchange(false, std::memory_order_seq_cst)) return;
   if (!home_.is_here()) return;  // the sleeper is in another process, which shares the descriptor
   const std::uint64_t one = 1;
-  if (::write(descriptor_, &one, sizeof one) < 0 && errno == EBADF) tell_lost_descriptor();  // full: it is readable
+  if (::write(descriptor_, &one, sizeof one) < 0 && errno == EBADF) tell_lost_descriptor();  // a full one is readable
 }
 
 void WakePort::look() const noexcept {
@@ -178,7 +178,7 @@ void WakePort::look() const noexcept {
 
 void WakePort::quiet() noexcept {
   std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = ::read(descriptor_, &count, sizeof count);  // empty: quiet already
+  [[maybe_unused]] const auto got = ::read(descriptor_, &count, sizeof count);  // fails if it is unreadable already
 }
 
 }  // namespace taskhost

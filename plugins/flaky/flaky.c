@@ -1,5 +1,5 @@
 /* Fails on purpose, always in the same way: the first executions fail after a while, the later ones run until they are
- * stopped. For demonstrations of what task types and budgets mean. */
+ * stopped. It demonstrates task types and budgets. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <taskhost/ext/config.h>
@@ -7,7 +7,7 @@
 
 typedef struct flaky {
   uint64_t deadline;   /* TASKHOST_NEVER: this execution does not fail */
-  const char* message; /* the host's */
+  const char* message; /* owned by the host */
 } flaky;
 
 static int32_t start(void* state, const taskhost_exec* exec) {
@@ -22,7 +22,7 @@ static int32_t start(void* state, const taskhost_exec* exec) {
       config->duration(exec, "/run_for", &run_for) != TASKHOST_OK ||
       config->integer(exec, "/fail_first", 0, INT64_MAX, &fail_first) != TASKHOST_OK ||
       config->text(exec, "/message", &self->message, NULL) != TASKHOST_OK) {
-    return TASKHOST_ERROR; /* the host has said what is wrong */
+    return TASKHOST_ERROR; /* the host has reported what is wrong */
   }
 
   const uint64_t number = exec->services->execution_number(exec);

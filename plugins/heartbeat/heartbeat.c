@@ -5,7 +5,7 @@
 typedef struct heartbeat {
   uint64_t interval;
   uint64_t next;
-  const char* message; /* the host's */
+  const char* message; /* owned by the host */
 } heartbeat;
 
 static int32_t start(void* state, const taskhost_exec* exec) {
@@ -18,7 +18,7 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   if (config->keys(exec, "interval message") != TASKHOST_OK ||
       config->duration(exec, "/interval", &self->interval) != TASKHOST_OK ||
       config->text(exec, "/message", &self->message, NULL) != TASKHOST_OK) {
-    return TASKHOST_ERROR; /* the host has said what is wrong */
+    return TASKHOST_ERROR; /* the host has reported what is wrong */
   }
   if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: /interval: must be at least 1ms");
   self->next = taskhost_now(exec);
@@ -26,7 +26,7 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
-/* A wake may be spurious, so the clock decides, not the wake. A beat missed for long is left out, not made up for. */
+/* A wake may be spurious, so the clock decides, not the wake. Beats that were missed are not made up for. */
 static int32_t poll(void* state, const taskhost_exec* exec) {
   heartbeat* self = (heartbeat*)state;
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;

@@ -1,4 +1,4 @@
-// Answers lines on a UNIX stream socket, several clients at a time: a task as a C++20 coroutine, made of others.
+// Answers lines on a UNIX stream socket, for several clients at a time: a C++20 coroutine, made of others.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ namespace {
 
 namespace sdk = taskhost::sdk;
 
-constexpr std::size_t max_line_bytes = 1024;  // bytes of a line with its end; a longer one ends the connection
+constexpr std::size_t max_line_bytes = 1024;  // bytes, with the line's end; a longer line ends the connection
 
 sdk::Failure failure(const std::string& what, int error) {
   return sdk::Failure(what + ": " + std::generic_category().message(error));
@@ -47,7 +47,7 @@ class Listener {
     address.sun_family = AF_UNIX;
     if (path_.size() >= sizeof address.sun_path) throw sdk::Failure(path_ + ": too long for the path of a socket");
     std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
-    remove();  // what another execution may have left
+    remove();  // an earlier execution may have left it
     if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         ::listen(socket_.get(), 16) != 0) {
       throw failure("can't listen at " + path_, errno);
@@ -62,7 +62,7 @@ class Listener {
       co_await sdk::readable(socket_.get());
       FileDescriptor client(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (client.get() >= 0) co_return client;
-      // Another worker was faster, or the client has gone again.
+      // Another worker was faster, or the client has already gone.
       if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) throw failure("can't accept", errno);
     }
   }
@@ -81,7 +81,7 @@ class Connection {
  public:
   explicit Connection(FileDescriptor socket) noexcept : socket_(std::move(socket)) {}
 
-  // With its end; empty if there is none to come.
+  // Returns the line with its end; empty if no further line comes.
   sdk::Async<std::string> read_line() {
     for (;;) {
       const std::size_t end = received_.find('\n');
@@ -138,7 +138,7 @@ struct Counts {
   }
 };
 
-// Workers change the counts in turn, on whatever thread polls the execution: no lock.
+// No lock: the workers run in turn, on whatever thread polls the execution.
 sdk::Async<> work(const Listener& listener, const Settings& settings, Counts& counts) {
   for (;;) {
     Connection connection(co_await listener.accept());
@@ -169,7 +169,7 @@ sdk::Task serve(sdk::Context context) {
   config.require("/path");
   Settings settings;
   settings.path = config.text("/path");
-  settings.clients = config.integer("/clients", 8, 1, 60);  // each takes a descriptor of the execution's 64
+  settings.clients = config.integer("/clients", 8, 1, 60);  // each needs one of the execution's 64 descriptors
   settings.idle = config.duration("/idle", std::chrono::minutes(1));
   settings.report = config.duration("/report", std::chrono::seconds(10));
 
@@ -178,8 +178,7 @@ sdk::Task serve(sdk::Context context) {
   Counts counts;
   std::vector<sdk::Async<>> workers;
   for (std::int64_t count = 0; count < settings.clients; ++count) workers.push_back(work(listener, settings, counts));
-  // Over when it is stopped, or by an exception: the workers have no end. Then they are destroyed, with their
-  // connections.
+  // Ends on a stop or an exception, since the workers never end. Then they are destroyed, with their connections.
   co_await sdk::when_any(sdk::stopped(), report(context, settings, counts), sdk::when_all(std::move(workers)));
   context.info("stopped after " + counts.text());
 }

@@ -1,4 +1,4 @@
-// The task's args: JSON values as Lua has them. null is nil, so it leaves a gap in an array.
+// Converts the task's args from JSON to Lua values. null becomes nil, so it leaves a gap in an array.
 #include "arguments.hpp"
 
 #include <nlohmann/json.hpp>

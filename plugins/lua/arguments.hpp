@@ -1,4 +1,4 @@
-// Hands the task's args to its script. Within a protected call: it raises Lua's errors.
+// Passes the task's args to its script. For use in a protected call, since it raises Lua errors.
 #pragma once
 
 #include <lua.hpp>

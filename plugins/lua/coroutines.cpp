@@ -1,5 +1,6 @@
-// Coroutines of the script's own. Lua's yield goes to whoever resumed; a wait must go to the host, through all of the
-// coroutines that are running. So resume and wrap look who the yield is for, and hand on what is for the host.
+// Coroutines that the script creates. A yield in Lua returns to whoever resumed the coroutine, but a wait must reach
+// the host, through all coroutines that are running. So resume and wrap check each yield, and pass on those for the
+// host.
 #include "execution.hpp"
 
 namespace lua_plugin {
@@ -22,7 +23,7 @@ int give_error(lua_State* lua, lua_State* coroutine, lua_KContext kind, int stat
     lua_xmove(coroutine, lua, 1);
     return 2;
   }
-  if (status != LUA_ERRMEM && lua_status(coroutine) > LUA_YIELD) {  // failed, not merely unwilling: it has to close
+  if (status != LUA_ERRMEM && lua_status(coroutine) > LUA_YIELD) {  // it failed: its variables have to be closed
 #if LUA_VERSION_RELEASE_NUM >= 50406
     status = lua_closethread(coroutine, lua);
 #else
@@ -30,7 +31,7 @@ int give_error(lua_State* lua, lua_State* coroutine, lua_KContext kind, int stat
 #endif
   }
   lua_xmove(coroutine, lua, 1);
-  if (status != LUA_ERRMEM && lua_type(lua, -1) == LUA_TSTRING) {  // where it was called, as in Lua's own
+  if (status != LUA_ERRMEM && lua_type(lua, -1) == LUA_TSTRING) {  // adds the caller's location, as Lua's own wrap does
     luaL_where(lua, 1);
     lua_insert(lua, -2);
     lua_concat(lua, 2);
@@ -40,7 +41,7 @@ int give_error(lua_State* lua, lua_State* coroutine, lua_KContext kind, int stat
 
 int advance(lua_State* lua, lua_State* coroutine, int arguments, lua_KContext kind) {
   Execution& self = execution_of(lua);
-  // The coroutine itself could yield, but it would be stuck here.
+  // The coroutine itself could yield, but the wait could not get past this point.
   const int holds = lua_isyieldable(lua) != 0 ? 0 : 1;
   int results = 0;
   self.held += holds;

@@ -1,4 +1,4 @@
-// Durations as in the manifest: "250ms", "1.5h".
+// Reads durations as they are written in the manifest: "250ms", "1.5h".
 #include <charconv>
 #include <cmath>
 #include <string_view>

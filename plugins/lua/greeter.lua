@@ -1,6 +1,6 @@
--- Says hello again and again. What it takes, in "args":
+-- Says hello repeatedly. Its config, in "args":
 --   {"greeting": "hello from Lua", "every": "1s", "times": 0, "end": "ok"}
--- With `times` above 0 it ends after so many, as `end` says: "ok", "error" or "panic".
+-- With `times` above 0 it ends after that many, as `end` says: "ok", "error" or "panic".
 local options = task.options {greeting = "hello from Lua", every = "1s", times = 0, ["end"] = "ok"}
 
 if options["end"] ~= "ok" and options["end"] ~= "error" and options["end"] ~= "panic" then
@@ -13,10 +13,10 @@ if not known then task.fail('config: /args/every: must be a duration such as "25
 local said = 0
 while true do
   task.info(options.greeting)
-  task.ready() -- after the first; the others have no effect
+  task.ready() -- only the first call has an effect
   said = said + 1
   if said == options.times then break end
-  task.sleep(every) -- asked to stop, it ends here
+  task.sleep(every) -- a stop ends it here
 end
 
 if options["end"] == "error" then task.fail("was told to fail") end

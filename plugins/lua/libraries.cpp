@@ -1,5 +1,5 @@
-// The standard library as a task gets it. Left out is what would block the host's thread, what concerns the process as
-// a whole (rules 3.4, 3.8 and 5.1), and the process's standard streams, which are the host's.
+// The standard library for tasks, without what would block the host's thread, what affects the whole process (rules
+// 3.4, 3.8 and 5.1), and the process's standard streams, which belong to the host.
 #include "execution.hpp"
 
 namespace lua_plugin {
@@ -27,7 +27,7 @@ constexpr Missing missing_functions[] = {
 
 int refuse(lua_State* lua) { return luaL_error(lua, "%s", lua_tostring(lua, lua_upvalueindex(1))); }
 
-// Functions that take a standard stream if they are given nothing.
+// Functions that use a standard stream if they get no argument.
 constexpr Missing guarded_functions[] = {
     {LUA_IOLIBNAME, "lines", "io.lines needs the name of a file: a task has no standard input"},
     {LUA_IOLIBNAME, "close", "io.close needs a file: a task has no standard output"},
@@ -45,7 +45,7 @@ int call_guarded(lua_State* lua) {
   return all_results(lua, LUA_OK, 0);
 }
 
-// Ends the execution, not the process: os.exit(), (true) and (0) well, anything else as an error.
+// Ends the execution, not the process: well with os.exit(), (true) and (0), otherwise with an error.
 int end_execution(lua_State* lua) {
   Execution& self = execution_of(lua);
   const bool is_boolean = lua_isboolean(lua, 1);
@@ -53,7 +53,7 @@ int end_execution(lua_State* lua) {
   self.exit = self.exit_status == 0 ? Exit::ok : Exit::error;
   if (!can_suspend(lua)) return doom(lua);
   self.wait = Wait{};
-  return suspend(lua, nullptr);  // for good
+  return suspend(lua, nullptr);  // never resumed
 }
 
 void open_package(lua_State* lua, const char* directory) {
@@ -64,7 +64,7 @@ void open_package(lua_State* lua, const char* directory) {
     lua_setfield(lua, -3, "path");
     lua_pop(lua, 1);
   }
-  // Modules in C would look for Lua's functions among the process's own, where a plugin's libraries are not.
+  // C modules would look for Lua's functions among the process's own symbols, which lack those of a plugin's libraries.
   lua_pushliteral(lua, "");
   lua_setfield(lua, -2, "cpath");
   lua_getfield(lua, -1, "searchers");

@@ -1,4 +1,4 @@
-// How much a script may take: memory, and time before the other tasks have their turn.
+// Limits of a script: its memory, and its time before the other tasks have their turn.
 #include <cstdlib>
 
 #include "execution.hpp"
@@ -7,7 +7,7 @@ namespace lua_plugin {
 
 namespace {
 
-constexpr unsigned turn_hooks = 100;         // in case the clock stands still
+constexpr unsigned turn_hooks = 100;         // in case the clock does not advance
 constexpr unsigned last_words_hooks = 2000;  // two million instructions
 constexpr std::size_t last_words_memory = 262144;
 
@@ -21,7 +21,7 @@ int raise_end(lua_State* lua) {
 
 void* allocate(void* execution, void* memory, std::size_t old_size, std::size_t size) noexcept {
   Execution& self = *static_cast<Execution*>(execution);
-  const std::size_t old = memory == nullptr ? 0 : old_size;  // without memory it says what kind of object it is for
+  const std::size_t old = memory == nullptr ? 0 : old_size;  // without memory, old_size is the kind of object
   if (size == 0) {
     std::free(memory);
     self.memory_used -= old;
@@ -29,7 +29,7 @@ void* allocate(void* execution, void* memory, std::size_t old_size, std::size_t 
   }
   if (size > old && size - old > self.memory_limit - self.memory_used) return nullptr;
   void* made = std::realloc(memory, size);
-  if (made == nullptr && size <= old) made = memory;  // Lua relies on that shrinking works
+  if (made == nullptr && size <= old) made = memory;  // Lua assumes that shrinking never fails
   if (made != nullptr) self.memory_used = self.memory_used - old + size;
   return made;
 }
@@ -55,10 +55,10 @@ void begin_last_words(Execution& execution) noexcept {
   execution.turn_hooks = 0;
 }
 
-// Called every so many instructions of Lua.
+// Called after every `instructions_a_hook` instructions.
 void count_hook(lua_State* lua, lua_Debug*) {
   Execution& self = execution_of(lua);
-  // One error would only end the nearest pcall. With a hook at each instruction there is a next one.
+  // One error would only end the nearest pcall, so there is a hook, and an error, at each instruction from then on.
   if (self.doomed) raise_end(lua);
   ++self.turn_hooks;
   if (self.last_words) {
@@ -69,7 +69,7 @@ void count_hook(lua_State* lua, lua_Debug*) {
   if (can_suspend(lua)) {
     self.wait = Wait{};
     self.suspended = true;
-    lua_yield(lua, 0);  // from a hook it comes back, and the interpreter stops after it
+    lua_yield(lua, 0);  // returns if called from a hook; the interpreter then stops after the hook
   } else if (!self.asked_about_stop && self.context.stop_requested()) {
     doom(lua);
   }

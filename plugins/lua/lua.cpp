@@ -1,4 +1,4 @@
-// Runs a script in Lua as a polled task: the script is a coroutine, and where it waits, it returns to the host.
+// Runs a script in Lua as a polled task: the script is a coroutine, which yields to the host where it waits.
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -47,7 +47,7 @@ Config read_config(sdk::Context context) {
   return config;
 }
 
-// fopen would wait for the other end of a pipe.
+// Only files: fopen would wait for the other end of a pipe.
 void check_is_file(const std::string& script) {
   struct stat status {};
   std::string problem;
@@ -65,12 +65,12 @@ void check_is_file(const std::string& script) {
   throw sdk::Failure("config: \"script\": " + script + ": " + problem);
 }
 
-// Runs protected, with a Config: opens the libraries and leaves the script's coroutine on the stack, with the function
-// and its argument.
+// For a protected call, with a Config: opens the libraries, and leaves the script's coroutine on the stack, with the
+// function and its argument on that.
 int set_up(lua_State* lua) {
   const Config& config = *static_cast<const Config*>(lua_touserdata(lua, 1));
   std::size_t slash = config.script.rfind('/');
-  if (slash == 0) slash = 1;  // below the root
+  if (slash == 0) slash = 1;  // in the root directory
   if (config.code.empty() && slash != std::string::npos) {
     lua_pushlstring(lua, config.script.data(), slash);
   } else {
@@ -86,7 +86,7 @@ int set_up(lua_State* lua) {
   if (status == LUA_ERRMEM) return luaL_error(lua, "not enough memory for the script (config: \"memory_limit_mib\")");
   if (status != LUA_OK) {
     const char* text = lua_tostring(lua, -1);
-    if (std::string_view(text).find(':') == std::string_view::npos) {  // compiled: Lua's text does not say which file
+    if (std::string_view(text).find(':') == std::string_view::npos) {  // compiled: Lua's message does not name the file
       lua_pushfstring(lua, "%s: %s", config.script.empty() ? "code" : config.script.c_str(), text);
     }
     return lua_error(lua);
@@ -98,7 +98,7 @@ int set_up(lua_State* lua) {
   return 1;
 }
 
-// Runs protected, with an error's value: its text, and whether it is a failure.
+// For a protected call, with an error's value: returns its text, and whether it is a failure.
 int describe(lua_State* lua) {
   if (push_failure(lua, 1)) {
     lua_pushboolean(lua, 1);
@@ -138,11 +138,11 @@ class Script {
     if (self_.exit == Exit::error) return sdk::failed("os.exit(" + std::to_string(self_.exit_status) + ")");
     if (status == LUA_YIELD) {
       lua_pop(script_, results);
-      if (!self_.suspended) self_.wait = Wait{};  // coroutine.yield of the script itself: nobody else is there to mean
+      if (!self_.suspended) self_.wait = Wait{};  // coroutine.yield outside of coroutines, which is task.yield
       if (self_.wait.turn) self_.context.waker().wake();
       return sdk::pending;
     }
-    if (self_.doomed) return sdk::done;  // the stop came
+    if (self_.doomed) return sdk::done;  // because of the stop
     if (status != LUA_OK) return failed(status);
     return returned(results);
   }
@@ -162,7 +162,7 @@ class Script {
     lua_State* lua;
   };
 
-  // Gives what the script holds to the last words it may have: variables to be closed.
+  // Closes the script's `<close>` variables in its destructor.
   struct Close {
     explicit Close(Script& owner) : script(owner) {}
     Close(const Close&) = delete;
@@ -205,7 +205,7 @@ class Script {
     return true;
   }
 
-  // The host tells that something has come, not what; and it forgets the descriptor with each wake.
+  // A wake does not say what has happened, and ends the host's wait for the descriptor.
   bool look_at_descriptor() {
     Wait& wait = self_.wait;
     pollfd request{wait.descriptor, static_cast<short>(wait.interests == TASKHOST_READABLE ? POLLIN : POLLOUT), 0};
@@ -218,7 +218,7 @@ class Script {
     return true;
   }
 
-  // `return nil, "text"` and `return false, "text"` are how Lua's own functions tell of a failure.
+  // `return nil, "text"` and `return false, "text"` report a failure, as Lua's own functions do.
   sdk::PollResult returned(int results) {
     if (results < 2) return sdk::done;
     const int first = lua_gettop(script_) - results + 1;
@@ -239,7 +239,7 @@ class Script {
     throw std::runtime_error(text);
   }
 
-  // Of the error on the stack of the state itself.
+  // The text of the error on the main state's stack, not the coroutine's.
   std::string text_of_error(int status, bool* is_failure = nullptr) {
     if (status == LUA_ERRMEM) {
       return "not enough memory: the script may use " + std::to_string(memory_limit_mib_) +
@@ -270,7 +270,7 @@ class Script {
 
   void close() {
     if (script_ == nullptr) return;
-    const bool was_well = lua_status(script_) <= LUA_YIELD && !self_.doomed;  // else its error comes back, told already
+    const bool was_well = lua_status(script_) <= LUA_YIELD && !self_.doomed;  // else its error comes again
     begin_last_words(self_);
 #if LUA_VERSION_RELEASE_NUM >= 50406
     const int status = lua_closethread(script_, state_.lua);
@@ -286,7 +286,7 @@ class Script {
   std::size_t memory_limit_mib_;
   State state_;
   lua_State* script_ = nullptr;  // kept on the state's stack
-  int arguments_ = 0;            // of the first resume
+  int arguments_ = 0;            // for the first resume
   Close close_{*this};
 };
 

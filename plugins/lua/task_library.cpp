@@ -1,4 +1,4 @@
-// The table `task`: what a script may ask of its host. README.md says what each function is for.
+// The table `task`: the host's services for a script. README.md describes the functions.
 #include <poll.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ using Result = Wait::Result;
 
 constexpr const char* failure_type = "taskhost.failure";
 
-// Seconds, or a text such as "250ms".
+// Seconds, or a string such as "250ms".
 std::uint64_t check_duration(lua_State* lua, int index) {
   std::uint64_t nanoseconds = 0;
   if (lua_type(lua, index) == LUA_TSTRING) {
@@ -29,7 +29,7 @@ std::uint64_t check_duration(lua_State* lua, int index) {
   }
   const lua_Number seconds = luaL_checknumber(lua, index);
   luaL_argcheck(lua, !std::isnan(seconds), index, "is not a number");
-  if (seconds <= 0) return 0;  // the time has passed already
+  if (seconds <= 0) return 0;  // the time has already passed
   return seconds < 9e9 ? static_cast<std::uint64_t>(std::llround(seconds * 1e9)) : TASKHOST_NEVER;
 }
 
@@ -99,7 +99,7 @@ int stopped(lua_State* lua) {
   return suspend(lua, push_result);
 }
 
-// A number, a file of io.open, or what has a method getfd, as sockets do.
+// A number, a file from io.open, or an object with a method getfd, such as a socket.
 int check_descriptor(lua_State* lua, int index) {
   if (lua_isinteger(lua, index)) {
     const lua_Integer number = lua_tointeger(lua, index);
@@ -177,7 +177,7 @@ int duration(lua_State* lua) {
   return 1;
 }
 
-// The values as print would show them, with blanks in between; a line of the log for each line.
+// Logs the values as print would show them, separated by blanks, with a log line for each line.
 int log_at(lua_State* lua, std::int32_t level) {
   luaL_Buffer buffer;
   const int count = lua_gettop(lua);
@@ -205,7 +205,7 @@ int log_info(lua_State* lua) { return log_at(lua, TASKHOST_LOG_INFO); }
 int log_warning(lua_State* lua) { return log_at(lua, TASKHOST_LOG_WARNING); }
 int log_error(lua_State* lua) { return log_at(lua, TASKHOST_LOG_ERROR); }
 
-// An error like any other, but for its kind: pcall sees it, and what is to be closed is closed.
+// An error like any other, except for its type: pcall catches it, and `<close>` variables are closed.
 int fail(lua_State* lua) {
   luaL_tolstring(lua, 1, nullptr);
   lua_createtable(lua, 0, 1);
@@ -221,7 +221,7 @@ int failure_text(lua_State* lua) {
   return 1;
 }
 
-// In Lua, since it is shorter there. Gets `task`.
+// Written in Lua, since that is shorter. Its argument is `task`.
 constexpr const char* more_of_task = R"lua(
 local task = ...
 local words = {integer = "a whole number", float = "a number", string = "a text", boolean = "true or false"}
@@ -273,7 +273,7 @@ void open_task(lua_State* lua) {
   lua_pushvalue(lua, -2);
   lua_call(lua, 1, 0);
 
-  luaL_getsubtable(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);  // for `require "task"`
+  luaL_getsubtable(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);  // so that `require "task"` works
   lua_pushvalue(lua, -2);
   lua_setfield(lua, -2, "task");
   lua_pop(lua, 1);
@@ -291,10 +291,10 @@ bool push_failure(lua_State* lua, int index) {
   return is_failure;
 }
 
-// warn() of scripts, and Lua's own, such as an error in a finaliser. One warning may come in pieces.
+// Warnings by scripts' warn() and by Lua, such as errors in finalisers. One warning may come in pieces.
 void warn(void* execution, const char* text, int continued) noexcept {
   Execution& self = *static_cast<Execution*>(execution);
-  if (continued == 0 && self.warning_size == 0 && text[0] == '@') {  // a message for the one who shows warnings
+  if (continued == 0 && self.warning_size == 0 && text[0] == '@') {  // a control message
     if (std::strcmp(text, "@on") == 0) self.warnings = true;
     if (std::strcmp(text, "@off") == 0) self.warnings = false;
     return;

@@ -1,5 +1,5 @@
-# cmake -D SDK=abi/sdk/c -D NAME=greeter_c -D FOLDER=DIR -P expand.cmake: the folder that `taskhost new` would write.
-# What has not changed is left as it is, so that make has nothing to do.
+# cmake -D SDK=abi/sdk/c -D NAME=greeter_c -D FOLDER=DIR -P expand.cmake: makes the folder that `taskhost new` would
+# write. Unchanged files are left alone, so that make has nothing to do.
 cmake_minimum_required(VERSION 3.22)
 file(STRINGS "${SDK}/starter.txt" lines REGEX "^[^#]")
 foreach(line IN LISTS lines)

@@ -1,4 +1,5 @@
-// A task that does as it is told, for tests. Compiled twice: polled, and with PROBE_BLOCKING as a blocking task.
+// A task that behaves as its config says, for tests. Compiled twice: polled, and with PROBE_BLOCKING as a blocking
+// task.
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
@@ -16,13 +17,13 @@ namespace sdk = taskhost::sdk;
 enum class End { ok, error, exception, busy };
 
 struct Script {
-  sdk::Duration run_for = sdk::Duration::max();  // max: until stopped
+  sdk::Duration run_for = sdk::Duration::max();  // max: until it is stopped
   End end = End::ok;
   std::string message;
   bool deaf = false;
-  sdk::Duration ready_after = sdk::Duration::max();   // max: it never says so
-  sdk::Duration heartbeat = sdk::Duration::max();     // max: none
-  sdk::Duration silent_after = sdk::Duration::max();  // no heartbeat from then on
+  sdk::Duration ready_after = sdk::Duration::max();   // max: never
+  sdk::Duration heartbeat = sdk::Duration::max();     // max: never
+  sdk::Duration silent_after = sdk::Duration::max();  // no heartbeats after that
 };
 
 End parse_end(std::string_view word) {
@@ -88,7 +89,7 @@ class Probe {
     return run_for > sdk::never - start ? sdk::never : start + run_for;
   }
 
-  // Says what is due by now. Returns when there is something to do again.
+  // Does what is due, and returns the time at which there is more to do.
   sdk::Time give_signs(sdk::Time now) {
     if (now >= ready_at_) {
       context_.ready();
@@ -108,7 +109,7 @@ class Probe {
   }
 
 #ifdef PROBE_BLOCKING
-  // In slices, since wait() returns at once when a stop is requested, and a sleep until `never` overflows.
+  // Sleeps in slices, since wait() returns at once after a request to stop, and a sleep until `never` overflows.
   void sleep_deaf(sdk::Time until) const {
     const sdk::Duration slice = std::chrono::seconds(1);
     const sdk::Duration left = until - context_.now();

@@ -1,6 +1,6 @@
-# Says hello again and again. What it takes, in "args":
+# Says hello repeatedly. Its config, in "args":
 #   {"greeting": "hello from Python", "every": "1s", "times": 0, "end": "ok"}
-# With `times` above 0 it ends after so many, as `end` says: "ok", "error" or "panic".
+# With `times` above 0 it ends after that many, as `end` says: "ok", "error" or "panic".
 options = task.options(greeting="hello from Python", every="1s", times=0, end="ok")
 
 if options.end not in ("ok", "error", "panic"):
@@ -15,11 +15,11 @@ except ValueError as error:
 said = 0
 while True:
     task.info(options.greeting)
-    task.ready()  # after the first; the others have no effect
+    task.ready()  # only the first call has an effect
     said += 1
     if said == options.times:
         break
-    task.sleep(every)  # asked to stop, it ends here
+    task.sleep(every)  # a stop ends it here
 
 if options.end == "error":
     raise task.Failure("was told to fail")

@@ -35,7 +35,7 @@ struct Lock {
   PyGILState_STATE state;
 };
 
-// Functions of runtime.py. Never given back: the interpreter stays until the process ends.
+// Objects from runtime.py. Never released, since the interpreter stays until the process ends.
 struct Runtime {
   PyObject* prepare = nullptr;
   PyObject* conclude = nullptr;
@@ -98,8 +98,8 @@ PyObject* now(PyObject*, PyObject* capsule) {
   return PyFloat_FromDouble(static_cast<double>(self->context.services().now()) / 1e9);
 }
 
-// wait(handle, seconds, for_stop): True if the stop came. With for_stop the script has asked about it; without, a
-// script that has asked sleeps on, and another gets its Stopped for the True.
+// wait(handle, seconds, for_stop): True if the stop came. With for_stop, the script asks about the stop. Without, a
+// script that has asked before sleeps on; in any other, the caller raises Stopped if the result is True.
 PyObject* wait(PyObject*, PyObject* arguments) {
   PyObject* capsule = nullptr;
   double seconds = 0;
@@ -126,7 +126,7 @@ PyObject* wait(PyObject*, PyObject* arguments) {
   PyEval_RestoreThread(state);
   if (stop && for_stop == 0 && PyThread_get_thread_ident() == self->thread) {
     self->told_to_stop = true;
-    PyThreadState_SetAsyncExc(self->thread, nullptr);  // one is enough
+    PyThreadState_SetAsyncExc(self->thread, nullptr);  // the caller raises Stopped: once is enough
   }
   return PyBool_FromLong(stop ? 1 : 0);
 }
@@ -150,7 +150,7 @@ std::string text_of(PyObject* object) {
   return "an exception whose text can't be had";
 }
 
-// Takes the exception that is set.
+// Takes the pending exception.
 Reference fetch_exception() {
   PyObject* type = nullptr;
   PyObject* value = nullptr;
@@ -163,16 +163,16 @@ Reference fetch_exception() {
   return Reference(value);
 }
 
-// Extension modules look for Python's functions among the process's own, since the program that they know is linked
-// with them. The host keeps what a plugin brings to the plugin.
+// Extension modules look for Python's functions among the process's own symbols, since the python program is linked
+// with them. The host keeps a plugin's libraries private to that plugin.
 void publish_library() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&Py_GetVersion), &info) == 0 || info.dli_fname == nullptr) return;
-  ::dlopen(info.dli_fname, RTLD_NOLOAD | RTLD_NOW | RTLD_GLOBAL);  // without it, modules in C can't be imported
+  ::dlopen(info.dli_fname, RTLD_NOLOAD | RTLD_NOW | RTLD_GLOBAL);  // if it fails, C modules can't be imported
 }
 
-// Isolated: no environment variables, nothing of the user's; no signal handlers, and the locale stays. UTF-8, since in
-// the locale "C" it would be ASCII.
+// Isolated: no environment variables, nothing from the user's home, no signal handlers, and the locale stays. UTF-8,
+// since the locale "C" would mean ASCII.
 void initialise() {
   PyPreConfig before;
   PyPreConfig_InitIsolatedConfig(&before);
@@ -182,9 +182,9 @@ void initialise() {
     PyConfig config;
     PyConfig_InitIsolatedConfig(&config);
     config.install_signal_handlers = 0;
-    // Else it takes the first python3 in PATH for its own, and that one's modules.
+    // Without this, it would take the first python3 in PATH for its own program, and use that one's modules.
     status = PyConfig_SetBytesString(&config, &config.program_name, TASKHOST_PYTHON_PROGRAM);
-    // Its module of signals takes SIGINT where nobody else has, whatever the config says.
+    // The module _signal handles SIGINT if nobody else does, whatever the config says.
     struct sigaction interrupt {};
     ::sigaction(SIGINT, nullptr, &interrupt);
     if (PyStatus_Exception(status) == 0) status = Py_InitializeFromConfig(&config);
@@ -220,7 +220,7 @@ void load_runtime(bool ours) {
   throw sdk::Failure("Python does not start: " + text_of(fetch_exception().get()));
 }
 
-// A program that is a Python of another version has functions of these names too, and they come first.
+// A program that contains another version of Python has functions of the same names, and these come first.
 void check_version() {
   const std::string needed = std::to_string(PY_MAJOR_VERSION) + "." + std::to_string(PY_MINOR_VERSION) + ".";
   const std::string_view there = Py_GetVersion();
@@ -229,11 +229,11 @@ void check_version() {
                      " already, and the plugin needs " + needed + "x");
 }
 
-// On a thread of its own, so that no task's thread is the one that Python takes for its main one.
+// Runs on a thread of its own, so that Python takes no task's thread for its main thread.
 void start_on_this_thread() {
   check_version();
   publish_library();
-  if (Py_IsInitialized() != 0) {  // the program around the host has one
+  if (Py_IsInitialized() != 0) {  // the program that embeds the host has one
     const Lock lock;
     load_runtime(false);
     return;
@@ -259,7 +259,7 @@ Outcome outcome_of(PyObject* result) {
   return {static_cast<Outcome::Kind>(kind), std::string(text, static_cast<std::size_t>(size))};
 }
 
-// prepare gives (code, globals) or raises; conclude makes (kind, text) of what came out.
+// prepare returns what the script needs, or raises; conclude turns the result into (kind, text).
 Outcome run_locked(const Handle& execution) {
   const sdk::Context context = execution->context;
   const Reference handle(PyCapsule_New(new Handle(execution), handle_name, free_handle));

@@ -1,4 +1,4 @@
-// The one Python interpreter of the process, and what an execution is to it. All Python tasks share it, and its lock.
+// The process's only Python interpreter, and an execution's data in it. All Python tasks share it, and its lock.
 #pragma once
 
 #include <condition_variable>
@@ -10,21 +10,21 @@
 
 namespace python_plugin {
 
-// One execution as its script sees it. It outlives the execution where the script has left something behind.
+// One execution as its script sees it. Outlives the execution if the script has left something behind.
 struct Execution {
   explicit Execution(taskhost::sdk::Context host) : context(host) {}
 
   const taskhost::sdk::Context context;
 
-  // Of whoever holds the interpreter's lock.
+  // Guarded by the interpreter's lock.
   bool over = false;              // the context may be gone
   bool asked_about_stop = false;  // then the script ends by itself
-  bool told_to_stop = false;      // it has got, or will get, its Stopped
-  unsigned long thread = 0;       // the script's, for the interpreter; 0 before it runs
+  bool told_to_stop = false;      // Stopped has been raised in it, or will be
+  unsigned long thread = 0;       // the script's thread, by Python's number; 0 before it runs
 
   std::mutex mutex;
   std::condition_variable stopping;
-  bool stop = false;  // of the mutex
+  bool stop = false;  // guarded by the mutex
 };
 
 struct Outcome {
@@ -33,13 +33,13 @@ struct Outcome {
   std::string text;
 };
 
-// Starts the interpreter, once. Throws a Failure where that is impossible.
+// Starts the interpreter, once. Throws a Failure if that is impossible.
 void start_interpreter();
 
 // Runs the script to its end on the calling thread, which is its own. Throws nothing.
 Outcome run_script(const std::shared_ptr<Execution>& execution) noexcept;
 
-// Raises Stopped in a script that computes, unless it has asked about the stop. From another thread.
+// Raises Stopped in a script that computes, unless it has asked about the stop. To be called from another thread.
 void interrupt(Execution& execution) noexcept;
 
 }  // namespace python_plugin

@@ -1,5 +1,5 @@
-// Runs a script in Python as a blocking task. The script has a thread of its own; the host's waits beside it, so that
-// it sees the stop at once, whatever the script does.
+// Runs a script in Python as a blocking task. The script has a thread of its own, while the host's thread waits, so
+// that it notices the stop at once, whatever the script does.
 #include <sys/stat.h>
 
 #include <atomic>
@@ -23,7 +23,7 @@ namespace {
 
 namespace sdk = taskhost::sdk;
 
-// What is in the values is looked at by runtime.py.
+// runtime.py checks the values.
 void check_config(sdk::Context context) {
   const sdk::Config config(context);
   config.keys("script code args path");

@@ -1,5 +1,5 @@
 """What a script in Python sees of its host. Run once in the interpreter, with two globals: `host`, the functions of
-interpreter.cpp, and `ours`, whether nobody else uses this interpreter."""
+interpreter.cpp, and `ours`, which is true if nobody else uses this interpreter."""
 
 import io
 import json
@@ -15,11 +15,11 @@ import types
 LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4}
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 OK, ERROR, PANIC = 0, 1, 2
-local = threading.local()  # .task: of threads that belong to one
+local = threading.local()  # .task, in threads that belong to a task
 
 
 class Stopped(BaseException):
-    """Raised in a script that never asked about the stop, when the stop comes."""
+    """Raised when the stop comes, in a script that has never asked about it."""
 
 
 class Failure(Exception):
@@ -106,7 +106,7 @@ class Task:
 
 
 class Output(io.TextIOBase):
-    """Lines for the log of the task whose thread writes; others' go where they went before."""
+    """Logs lines under the task whose thread writes them; other threads' lines go where they went before."""
 
     encoding = "utf-8"
     errors = "replace"
@@ -123,7 +123,7 @@ class Output(io.TextIOBase):
         if task is None:
             if self.before is not None:
                 return self.before.write(text)
-            os.write(2, text.encode("utf-8", "replace"))  # a thread of nobody's
+            os.write(2, text.encode("utf-8", "replace"))  # a thread that belongs to no task
             return len(text)
         *lines, rest = (getattr(local, self.level, "") + text).split("\n")
         setattr(local, self.level, rest)
@@ -143,12 +143,12 @@ def sleep(delay):
     """time.sleep, for threads of tasks: it ends when the stop comes."""
     task = getattr(local, "task", None)
     if task is None or isinstance(delay, str) or not delay >= 0:
-        return plain_sleep(delay)  # which knows what is wrong
+        return plain_sleep(delay)  # raises the proper error
     task.sleep(delay)
 
 
 def start_thread(self):
-    """threading.Thread.start: a thread that a script starts belongs to its task."""
+    """threading.Thread.start, so that a thread that a script starts belongs to its task."""
     self._task = getattr(local, "task", None)
     if self._task is not None:
         self._task._threads += 1
@@ -161,7 +161,7 @@ def start_thread(self):
 
 
 def run_thread(self):
-    """threading.Thread._bootstrap, the first and last of a thread."""
+    """threading.Thread._bootstrap, which a thread runs from beginning to end."""
     if self._task is None:
         return plain_bootstrap(self)
     local.task = self._task
@@ -187,7 +187,7 @@ def outputs_finish():
 
 
 def prepare(handle, config, name, execution, directory):
-    """(code, globals, module, task), or an exception that conclude makes an outcome of."""
+    """Returns (code, globals, module, task), or raises an exception that conclude turns into an outcome."""
     config = json.loads(config)
     task = Task(handle, name, execution, config.get("args", {}))
     local.task = task
@@ -213,12 +213,12 @@ def prepare(handle, config, name, execution, directory):
         code = compile(text, module.__file__, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise Failure(f"{type(error).__name__}: {error}") from None
-    sys.modules["__taskhost__"] = module  # where dataclasses and the like look for the script's names; the latest's
+    sys.modules["__taskhost__"] = module  # where dataclasses etc. look for the latest script's names
     return code, module.__dict__, module, task
 
 
 def place(error):
-    """Where the script was: its own functions, not those of this file, come last."""
+    """The script's traceback, without this file's functions at its end."""
     last = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename != "<taskhost>":
@@ -249,7 +249,7 @@ def conclude(handle, error, prepared):
         kind, text = outcome(error, task)
         if task is not None and task._threads > 0:
             task.warning(f"{task._threads} of the script's threads still run; a script joins them before its end")
-    except Exception as problem:  # a text of an exception may be anything
+    except Exception as problem:  # making an exception's text may fail in any way
         kind, text = PANIC, f"{type(error).__name__}, and its text can't be had: {type(problem).__name__}"
     if error is not None:
         traceback.clear_frames(error.__traceback__)
@@ -257,7 +257,7 @@ def conclude(handle, error, prepared):
         if sys.modules.get("__taskhost__") is module:
             del sys.modules["__taskhost__"]
         if task._threads == 0:
-            module.__dict__.clear()  # what the script held: a cycle with its functions
+            module.__dict__.clear()  # frees what the script held: its functions and globals form a cycle
     local.__dict__.clear()
     return kind, text.encode("utf-8", "replace")
 
@@ -272,4 +272,4 @@ if ours:
     sys.stdin = sys.__stdin__ = None
     sys.__stdout__, sys.__stderr__ = outputs
     sys.argv = [""]
-    signal.signal = signal.set_wakeup_fd = refuse_signal  # a task's thread may look like the main one
+    signal.signal = signal.set_wakeup_fd = refuse_signal  # a task's thread may pass for the main one

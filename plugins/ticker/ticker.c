@@ -1,10 +1,10 @@
-/* Logs a line every second: a blocking task, with a thread of its own, written as a plain loop. */
+/* Logs a line every second: a blocking task, which has a thread of its own and is written as a plain loop. */
 #include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
 
 typedef struct ticker {
   uint64_t interval;
-  const char* message; /* the host's */
+  const char* message; /* owned by the host */
 } ticker;
 
 static int32_t start(void* state, const taskhost_exec* exec) {
@@ -17,13 +17,13 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   if (config->keys(exec, "interval message") != TASKHOST_OK ||
       config->duration(exec, "/interval", &self->interval) != TASKHOST_OK ||
       config->text(exec, "/message", &self->message, NULL) != TASKHOST_OK) {
-    return TASKHOST_ERROR; /* the host has said what is wrong */
+    return TASKHOST_ERROR; /* the host has reported what is wrong */
   }
   if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: /interval: must be at least 1ms");
   return TASKHOST_OK;
 }
 
-/* wait, not sleep: it ends at once when the host asks for the end. */
+/* Waits with wait instead of a sleep, since it returns at once when the host asks the task to stop. */
 static int32_t run(void* state, const taskhost_exec* exec) {
   const ticker* self = (const ticker*)state;
   uint64_t next = taskhost_now(exec);

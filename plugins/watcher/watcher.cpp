@@ -21,7 +21,7 @@ namespace {
 namespace sdk = taskhost::sdk;
 
 constexpr std::size_t max_line_bytes = 2048;   // bytes of a line; the rest of a longer one is left out
-constexpr std::size_t bytes_per_poll = 65536;  // then the other tasks get their turn
+constexpr std::size_t bytes_per_poll = 65536;  // after these, other tasks get their turn
 
 sdk::Failure failure(const std::string& what, int error) {
   return sdk::Failure(what + ": " + std::generic_category().message(error));
@@ -79,7 +79,7 @@ FileDescriptor open_place(const Place& place) {
   if (::stat(place.path.c_str(), &status) != 0) throw failure(place.path, errno);
   if (S_ISSOCK(status.st_mode)) return connect_socket(place.path);
   if (!S_ISFIFO(status.st_mode)) throw sdk::Failure(place.path + ": neither a named pipe nor a UNIX socket");
-  // Also for writing: with a writer of its own the pipe does not end when the last of the others leaves.
+  // Opened for writing, too: with a writer of its own, the pipe does not end when the last other writer leaves.
   FileDescriptor pipe(::open(place.path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (pipe.get() < 0) throw failure("can't open " + place.path, errno);
   return pipe;
@@ -104,7 +104,7 @@ class Watcher {
         if (!line_.empty() || cut_) log_line();
         return sdk::done;  // the other side of the socket closed it
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        // Once, so again after each wake. Nothing is lost between read and this: what is there already wakes at once.
+        // To be repeated after each wake. Data that came after the read is not missed: it wakes the task at once.
         if (!context_.wake_on_fd(source_.get(), TASKHOST_READABLE)) {
           return sdk::failed("the host can't wait for this file descriptor");
         }

@@ -1,4 +1,4 @@
-/* A plugin that uses every macro and helper of plugin.h: the header matrix compiles it as each dialect of C and C++. */
+/* A plugin that uses every macro and helper of plugin.h: the header matrix compiles it in each dialect of C and C++. */
 #include <taskhost/plugin.h>
 
 typedef struct every_state {

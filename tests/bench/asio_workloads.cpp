@@ -22,7 +22,7 @@ namespace {
 
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
-// Of the context's own executor: the default, any_io_executor, costs.
+// With the context's own executor type: the default, any_io_executor, is slower.
 using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, asio::io_context::executor_type>;
 
 struct Loop;
@@ -45,8 +45,8 @@ struct Task {
 
 struct Loop {
   asio::io_context context{1};
-  // Each program that runs tasks has something of the kind, and it is not for nothing: Asio looks after its reactor
-  // from then on, once for each handler if only one is ready.
+  // Every program that runs tasks has something like this, and it has a cost: from then on Asio checks its reactor,
+  // once for each handler if only one is ready.
   asio::signal_set signals{context, SIGTERM};
   std::vector<std::unique_ptr<Task>> tasks;
   std::uint64_t live = 0;
@@ -59,7 +59,7 @@ struct Loop {
   }
   void launch(const taskhost_factory& factory, std::uint32_t budget);
   void ended() {
-    if (--live == 0) signals.cancel();  // then run returns
+    if (--live == 0) signals.cancel();  // so that run returns
   }
   void stop();
 };
@@ -164,7 +164,7 @@ void w2(const Plugin& plugin) {
   double started = 0;
   double bytes = 0;
   double stop_begin = 0;
-  asio::post(loop.context, [&] {  // comes after all of them
+  asio::post(loop.context, [&] {  // runs after all of them
     if (plugin.polls() != tasks) std::abort();
     started = now();
     bytes = (resident_bytes() - resident) / static_cast<double>(tasks);
@@ -186,7 +186,7 @@ void w3(const Plugin& plugin) {
   Timer end(loop.context.get_executor());
   if (limit == 0) {
     end.expires_after(std::chrono::seconds(parameter("W3_SECS", 5)));
-    end.async_wait([&loop](const boost::system::error_code&) { loop.stopping = true; });  // seen at the next tick
+    end.async_wait([&loop](const boost::system::error_code&) { loop.stopping = true; });  // noticed at the next tick
   }
   loop.context.run();
   print_w3("asio", tasks, plugin.polls(), now() - begin, cpu() - cpu_begin, plugin.late_percentile(.5),

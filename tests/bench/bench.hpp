@@ -1,4 +1,4 @@
-// What the workloads share: clocks, memory, parameters from the environment, the plugin, and one JSON line a result.
+// Shared by the workloads: clocks, memory, parameters from the environment, the plugin, and one JSON line per result.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ std::uint64_t parameter(const char* name, std::uint64_t otherwise);  // from the
 
 std::string compiler();  // this program's
 
-// Of numbers in any order; the middle one, or the one below which that part of them lies. Not of none.
+// Statistics of numbers in any order: the median, or the number below which that part of them lies. There must be some.
 double median(std::vector<double> values);
 double percentile(std::vector<double> values, double part);
 
@@ -49,8 +49,8 @@ class Plugin {
   const taskhost_factory* first_;
 };
 
-// The keys are those that the benchmarks of other supervisors print, so that all fit one table. `add` is the part of
-// w2's start in which the tasks are added; negative: there is no such part.
+// The keys are those of other supervisors' benchmarks, so that all fit into one table. `add` is the part of w2's start
+// in which the tasks are added; negative if there is no such part.
 void print_w1(const std::string& who, std::uint64_t restarts, double seconds, double cpu);
 void print_w2(const std::string& who, std::uint64_t tasks, double start, double bytes_per_task, double stop, double cpu,
               double add = -1);
@@ -60,28 +60,28 @@ void print_w4(const std::string& who, std::uint64_t wakes, double seconds, doubl
 void print_w5(const std::string& who, std::uint64_t tasks, std::uint64_t budget, std::uint64_t starts, double seconds,
               double cpu);
 
-// The workloads: through libtaskhost, on the floor, and on bare Asio. False: there is none of that name.
+// The workloads: through libtaskhost, on the floor, and on bare Asio. False if there is none with that name.
 bool run_host(const Plugin& plugin, std::string_view workload, unsigned shards);
 bool run_floor(const Plugin& plugin, std::string_view workload);
 bool run_asio(const Plugin& plugin, std::string_view workload);
 
-// What only a host has. With the program: 0 shards means as many as it takes by itself.
+// Workloads that only a host has. With the program: 0 shards means its default.
 void run_wake(const Plugin& plugin, unsigned shards);
 void run_idle(const Plugin& plugin, unsigned shards);
 void run_start(unsigned shards);
 void run_events(unsigned shards);
 void run_supervision(const Plugin& plugin, unsigned shards);
-// What a language adds: "c", "cpp", "rust", "go".
+// The cost of a language: "c", "cpp", "rust", "go".
 void run_language(const std::string& language);
 
-// Lines of results for people.
+// Formats result lines for people.
 struct Table {
   std::string text;
-  bool failed = false;  // some run did
+  bool failed = false;  // whether some run failed
 };
 Table make_table(const std::string& results_file);
 
-// Around the workloads. Each returns an exit status; keep_table puts the table into a page, between two marks.
+// Programs around the workloads. Each returns an exit status; keep_table puts the table into a page, between two marks.
 int record(const std::vector<std::string>& words);
 int keep_table(const std::string& results_file, const std::string& page_file);
 int check_instructions(const std::string& recorded_file, bool record);

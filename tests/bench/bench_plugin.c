@@ -1,5 +1,5 @@
-/* The workloads' tasks: as little as a task can be, so that what is measured is the host. Loaded from its file by
- * taskhost-bench, for the host, the floor and the Asio baseline alike. */
+/* The workloads' tasks: as small as possible, so that the host is what is measured. taskhost-bench loads it from its
+ * file, for the host, the floor and the Asio baseline alike. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench_plugin.h"
 
@@ -16,7 +16,7 @@ void (*bench_wake)(uint64_t);
 
 static __thread bench_row* own_row;
 
-/* Each thread counts in a row of its own; others read it meanwhile, hence atomic, but no thread waits for another. */
+/* Each thread has its own row of counts. Atomic since others read it meanwhile, but no thread waits for another. */
 static bench_row* row(void) {
   if (own_row == NULL) own_row = &bench_rows[__atomic_fetch_add(&bench_threads, 1, __ATOMIC_RELAXED) % BENCH_ROWS];
   return own_row;
@@ -25,7 +25,7 @@ static void count(uint64_t* counter) {
   __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
 }
 
-/* Sixteen bytes, as in every workload's floor. */
+/* Sixteen bytes, as in each workload's floor. */
 typedef struct bench_state {
   uint64_t word;
   uint32_t polls;
@@ -54,7 +54,7 @@ static int32_t idle_poll(void* state, const taskhost_exec* exec) {
   return taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
 }
 
-/* w3: sleeps a millisecond again and again. One task in 16 of a thread's looks how late it was woken. */
+/* w3: sleeps a millisecond, repeatedly. One in 16 of a thread's tasks checks how late it was woken. */
 static int32_t tick_start(void* state, const taskhost_exec* exec) {
   const int32_t result = start(state, exec);
   ((bench_state*)state)->number = (uint32_t)row()->starts;
@@ -77,7 +77,7 @@ static int32_t tick_poll(void* state, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
-/* w4: wakes itself, so often. */
+/* w4: wakes itself this many times. */
 static int32_t yield_poll(void* state, const taskhost_exec* exec) {
   bench_state* self = (bench_state*)state;
   if (self->polls == 0) self->word = exec->services->waker(exec);
@@ -93,7 +93,7 @@ static int32_t later_poll(void* state, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
-/* wake: makes its waker known, then counts how often it is woken, and notes when. */
+/* wake: publishes its waker, then counts its wakes and notes their times. */
 static int32_t listen_poll(void* state, const taskhost_exec* exec) {
   bench_state* self = (bench_state*)state;
   bench_listener* listener;

@@ -60,7 +60,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command, const std::v
   std::vector<char*> variables;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  for (std::string& setting : settings) variables.push_back(setting.data());  // the first of a name counts
+  for (std::string& setting : settings) variables.push_back(setting.data());  // of equal names the first counts
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string name(*variable, std::strcspn(*variable, "=") + 1);
     bool given = false;

@@ -1,5 +1,5 @@
-// A program as the measurements start it: at once, its stdout read here, its stderr kept for the case of a failure.
-// Owned by one thread of the bench; ended and reaped by its destructor at the latest.
+// A program that a measurement runs: started at once, its stdout read here, its stderr kept in case of a failure. Owned
+// by one thread of the bench; at the latest, the destructor ends and reaps it.
 #pragma once
 
 #include <sys/types.h>
@@ -14,10 +14,10 @@ namespace bench {
 
 // How it ended.
 struct Ending {
-  int status = 0;          // as waitpid gives it
-  bool timed_out = false;  // killed for that
+  int status = 0;          // as waitpid returns it
+  bool timed_out = false;  // and killed
   double cpu_s = 0;        // user and system
-  double at = 0;           // when, as now() counts
+  double at = 0;           // the time, by now()
 
   bool well() const;
   bool interrupted() const;  // by Ctrl-C or a request to end
@@ -26,18 +26,18 @@ struct Ending {
 
 class ChildProcess {
  public:
-  // `environment` lists NAME=VALUE beside this process's own.
+  // `environment` lists NAME=VALUE, in addition to this process's own.
   explicit ChildProcess(const std::vector<std::string>& command, const std::vector<std::string>& environment = {});
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  double begun() const { return begun_; }  // right before it was started, as now() counts
-  bool read_line(std::string& line);       // of its stdout, without the line end; false: no more
+  double begun() const { return begun_; }  // right before it was started, by now()
+  bool read_line(std::string& line);       // of its stdout, without the line end; false at the end
   void send(int signal) const;
   Ending wait(double patience_s);
   std::string errors() const;  // the end of its stderr
-  // Throws with what it was, how it ended and what it said, unless it ended well.
+  // Throws unless it ended well; says what it was, how it ended and what it printed.
   void require(const Ending& ending) const;
 
  private:
@@ -51,7 +51,7 @@ class ChildProcess {
   std::unique_ptr<std::FILE, Closer> errors_;
 };
 
-// Gone with the object. In $TMPDIR or /tmp.
+// Removed with the object. In $TMPDIR or /tmp.
 class TemporaryFolder {
  public:
   TemporaryFolder();

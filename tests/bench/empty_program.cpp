@@ -1,5 +1,5 @@
-// A program that does nothing but what `start` can't do without: it is linked to the same libraries as taskhost, loads
-// the files that are named, and says when it has. Its time is what the system's loader takes.
+// A program that does only what `start` can't avoid: it is linked to the same libraries as taskhost, loads the given
+// files, and reports when it has. Its time is that of the system's loader.
 #include <dlfcn.h>
 #include <unistd.h>
 

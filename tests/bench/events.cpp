@@ -1,5 +1,5 @@
-// W1's storm by the program itself, all events written to a file, and the file read again: is it complete? Beside it
-// the same without events.
+// W1's storm by the program itself, with all events written to a file, which is then read: is it complete? And the same
+// without events, for comparison.
 #include <sys/wait.h>
 
 #include <charconv>
@@ -14,7 +14,7 @@ namespace bench {
 
 namespace {
 
-// What follows a key in a line of JSON, up to the next comma, quote or brace.
+// The value after a key in a line of JSON, up to the next comma, quote or brace.
 std::string_view value_of(std::string_view line, std::string_view key) {
   const std::size_t at = line.find(key);
   if (at == std::string_view::npos) return {};
@@ -58,7 +58,7 @@ Run run_program(const std::vector<std::string>& words, unsigned shards) {
   if (shards != 0) command.insert(command.end(), {"--shards", std::to_string(shards)});
   ChildProcess program(command);
   const Ending ending = program.wait(static_cast<double>(parameter("EVENTS_PATIENCE_S", 300)));
-  // The storm's budget is used up in the end, and no other task ended well: the program fails, as it should.
+  // In the end the storm's budget is used up, and no other task ended well: the program fails, as it should.
   const bool as_expected = !ending.timed_out && WIFEXITED(ending.status) && WEXITSTATUS(ending.status) == 1;
   if (!as_expected) throw std::runtime_error("the program: " + ending.text() + "\n" + program.errors());
   return {ending.at - program.begun(), ending.cpu_s};

@@ -1,5 +1,5 @@
 // The floor: the same plugin's functions, a queue or a wheel, and nothing else. No thread, no lock, no policy beyond a
-// count, one clock reading for 64 calls.
+// count, one clock reading per 64 calls.
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
@@ -17,7 +17,7 @@ namespace {
 
 struct Node;
 
-// What the plugin's functions reach through exec: just enough to be called.
+// What the plugin's functions access through exec: just enough for the calls.
 struct Exec {
   const taskhost_services* services;
   Node* node;

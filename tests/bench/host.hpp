@@ -1,4 +1,4 @@
-// A host of the workloads: created, filled and run through the C interface. Failure is an exception with its words.
+// A host for the workloads: created, filled and run through the C interface. Failures are exceptions with its message.
 #pragma once
 
 #include <stdexcept>
@@ -36,7 +36,7 @@ class Host {
     options.struct_size = sizeof options;
     options.shards = shards;
     options.log_level_plus_one = TASKHOST_LOG_INFO + 1;
-    options.log = [](void*, int32_t, const char*, size_t) {};  // written, and thrown away
+    options.log = [](void*, int32_t, const char*, size_t) {};  // written, and discarded
     require(taskhost_create(&options, &host_));
   }
   ~Host() { taskhost_destroy(host_); }
@@ -55,7 +55,7 @@ class Host {
   void add(const taskhost_factory& factory, std::uint64_t count, std::uint32_t restarts, const char* stem = "t") {
     add(factory, Names(count, stem), restarts);
   }
-  // As a program does that keeps the event stream.
+  // Like a program that stores the event stream.
   void listen() {
     require(taskhost_on_event(
         host_, [](void*, const taskhost_event*) {}, nullptr));
@@ -63,7 +63,7 @@ class Host {
   void add(const taskhost_task_options& task) { require(taskhost_add_task(host_, &task)); }
   void start() { require(taskhost_start(host_)); }
   void stop() { taskhost_request_stop(host_); }
-  // Where all tasks are made to fail, so does the host.
+  // If all tasks are made to fail, so does the host.
   void wait() {
     const int32_t result = taskhost_wait(host_);
     if (result != TASKHOST_RESULT_TASK_FAILED) require(result);

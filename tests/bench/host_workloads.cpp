@@ -1,4 +1,4 @@
-// The workloads through libtaskhost: real supervision, the C interface, nobody listening to events.
+// The workloads through libtaskhost: real supervision, the C interface, nobody listens to events.
 #include "host.hpp"
 
 #include <unistd.h>
@@ -10,7 +10,7 @@ namespace {
 void w1(const Plugin& plugin, unsigned shards) {
   const std::uint64_t restarts = parameter("W1_R", 1'000'000) * parameter("W1_TIMES", 20);
   Host host(plugin, shards);
-  // A task a shard, each with its part of the storm.
+  // One task per shard, each with its part of the storm.
   host.add(plugin.factory("fail"), shards, static_cast<std::uint32_t>(restarts / shards));
   const double begin = now();
   const double cpu_begin = cpu();
@@ -22,7 +22,7 @@ void w1(const Plugin& plugin, unsigned shards) {
 void w2(const Plugin& plugin, unsigned shards) {
   const std::uint64_t tasks = parameter("W2_N", 1'000'000);
   Host host(plugin, shards);
-  const Names names(tasks);  // those of the program that embeds the host, which has them
+  const Names names(tasks);  // in a program that embeds the host, they exist already
   const double resident = resident_bytes();
   const double cpu_begin = cpu();
   const double begin = now();
@@ -40,7 +40,7 @@ void w2(const Plugin& plugin, unsigned shards) {
 
 void w3(const Plugin& plugin, unsigned shards) {
   const std::uint64_t tasks = parameter("W3_N", 10'000);
-  const std::uint64_t limit = parameter("W3_TICKS", 0);  // a task; for counts that do not depend on time
+  const std::uint64_t limit = parameter("W3_TICKS", 0);  // per task; for counts that do not depend on time
   Host host(plugin, shards, {0, limit != 0 ? limit : UINT64_MAX, 0});
   host.add(plugin.factory("tick"), tasks, 3);
   const double begin = now();

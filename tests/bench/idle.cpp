@@ -1,4 +1,4 @@
-// What a host costs that has nothing to do: CPU time and context switches of all its threads, with a fleet of idle
+// The cost of a host that has nothing to do: CPU time and context switches of all its threads, with a million idle
 // tasks and with one.
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,10 +22,10 @@ double clock_seconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// Of all threads but this one, which only looks.
+// For all threads but this one, which only measures.
 struct Usage {
   double cpu = 0;
-  std::uint64_t voluntary = 0;  // went to sleep, so was woken before
+  std::uint64_t voluntary = 0;  // each means that it was woken and went to sleep again
   std::uint64_t involuntary = 0;
 };
 
@@ -51,7 +51,7 @@ Usage idle(const Plugin& plugin, unsigned shards, std::uint64_t tasks) {
   host.add(plugin.factory("idle"), tasks, 3);
   host.start();
   while (plugin.polls() < tasks) ::usleep(1000);
-  // The log has its say about so many starts first: it sums up every two seconds.
+  // First the log has to report these starts, which it sums up every two seconds.
   ::usleep(static_cast<unsigned>(parameter("IDLE_SETTLE_MS", 3000) * 1000));
   const Usage begin = usage();
   ::sleep(static_cast<unsigned>(parameter("IDLE_SECS", 3)));

@@ -1,5 +1,6 @@
-// Instructions per restart, wake and tick, counted by valgrind: figures that no noise moves. Each workload runs at two
-// sizes and the difference is divided, so that start and end cancel out. Compared with what was recorded before.
+// Instructions per restart, wake and tick, counted by valgrind, so that noise does not matter. Each workload runs at
+// two sizes and the difference is divided, so that start and end cancel out. Compares the counts with the recorded
+// ones.
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -21,23 +22,23 @@ struct Count {
   std::string name;
   std::string workload;
   std::vector<std::string> environment;
-  std::string size_name;  // the parameter that has two values
+  std::string size_name;  // the parameter that varies
   std::uint64_t small;
   std::uint64_t large;
-  std::uint64_t tasks;  // each of which does what is counted so often
+  std::uint64_t tasks;  // each of which does that many of what is counted
 };
 
 const std::vector<Count>& counts() {
   static const std::vector<Count> all = {
       {"restart", "w1", {"W1_TIMES=1"}, "W1_R", 20'000, 520'000, 1},
       {"wake", "w4", {"W4_N=100", "W4_TIMES=1"}, "W4_Y", 100, 5'100, 100},
-      // So many tasks that under valgrind one round takes longer than their sleep: then nobody waits for the time.
+      // So many tasks that under valgrind one round takes longer than their sleep, and none waits for the time.
       {"tick", "w3", {"W3_N=2000"}, "W3_TICKS", 10, 160, 2'000},
   };
   return all;
 }
 
-// What valgrind collects while this program runs the workload at one size.
+// What valgrind counts while this program runs the workload at one size.
 std::uint64_t collect(const std::string& who, const Count& count, std::uint64_t size) {
   std::vector<std::string> command = {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
                                       std::filesystem::read_symlink("/proc/self/exe").string()};

@@ -1,5 +1,5 @@
-// Puts the table of results into a page, between its two marks, with what it was measured on and the counts of
-// instructions that lie beside the page.
+// Puts the table of results into a page, between its two marks, together with the machine and the instruction counts
+// that are stored next to the page.
 #include <sys/utsname.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// What a language adds: the same two tasks in each, through the host. How often a task can give way to the others and
-// be woken again, and how much memory an execution takes that only waits.
+// The cost of a language: the same two tasks in each, through the host. How often a task can yield and be woken again,
+// and how much memory a waiting execution takes.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -45,7 +45,7 @@ class LanguageHost {
       const std::string name = "t" + std::to_string(i);
       taskhost_task_options task{};
       task.struct_size = sizeof task;
-      // A sleeper that ends ends the host, with failure; a yielder that fails is seen by the log.
+      // A sleeper that ends stops the host with failure; the log shows a yielder that fails.
       task.type = config.empty() ? TASKHOST_MANDATORY : TASKHOST_DETACHABLE;
       task.name = name.c_str();
       task.factory = &factory;
@@ -66,7 +66,7 @@ class LanguageHost {
   taskhost_host* host_ = nullptr;
 };
 
-// Until the process has nothing to do any more: every execution waits.
+// Waits until the process is idle: then every execution waits.
 void settle() {
   for (double before = cpu();;) {
     ::usleep(300'000);

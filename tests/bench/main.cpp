@@ -1,4 +1,4 @@
-// taskhost-bench: one workload a call, one JSON line a result. See README.md.
+// taskhost-bench: one workload per call, one JSON line per result. See README.md.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -46,7 +46,7 @@ int wrong(const std::string& what) {
   return 2;
 }
 
-// Takes "--shards N" out of the words, wherever it is. False: N is no number of shards.
+// Removes "--shards N" from the arguments, wherever it is. False if N is not a number of shards.
 bool take_shards(std::vector<std::string>& words, std::optional<unsigned>& shards) {
   const auto found = std::find(words.begin(), words.end(), "--shards");
   if (found == words.end()) return true;

@@ -1,4 +1,4 @@
-// What the table shows of each workload, and what is aimed at (issue 3: ratios to the floor of the same run).
+// What the table shows for each workload, and the targets (issue 3: ratios to the floor of the same run).
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 namespace bench {
 
 enum class Unit { rate, seconds, microseconds, nanoseconds, milliseconds, bytes, plain };
-enum class Aim { none, times_floor, beyond_floor, absolute };  // the bound is of what
+enum class Aim { none, times_floor, beyond_floor, absolute };  // what the bound refers to
 
 struct Metric {
   std::string_view workload;
@@ -16,8 +16,8 @@ struct Metric {
   Unit unit;
   bool more_is_better;
   Aim aim;
-  double bound;        // at least this if more is better, at most if less
-  double shards_gain;  // two shards against one, at least; 0: nothing is aimed at
+  double bound;        // the minimum if more is better, the maximum if less is
+  double shards_gain;  // minimum ratio of two shards to one; 0: no target
 };
 
 inline constexpr std::array metrics = {

@@ -1,6 +1,6 @@
-// Runs one command that prints a line of JSON, and appends the line to a file of results under a label; a failure is a
-// line as well. Says how much other work the machine did meanwhile, since that spoils what was measured; then
-// it tries again, and keeps the least disturbed run.
+// Runs one command that prints a line of JSON, and appends the line to a file of results under a label; a failure gives
+// a line as well. Since other work on the machine spoils measurements, it records how much there was, and repeats a
+// disturbed run, of which the least disturbed one is kept.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace bench {
 
 namespace {
 
-// Seconds of CPU that all programs together have used, and what other guests of the same machine took.
+// Seconds of CPU that all programs together have used, and that other guests of the same machine took.
 double busy_seconds() {
   std::ifstream file("/proc/stat");
   std::string word;
@@ -29,8 +29,8 @@ double busy_seconds() {
          static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
-// In a virtual machine a page costs several times as much when it is touched for the first time since the machine was
-// started. Whoever runs first would pay for all.
+// In a virtual machine, touching a page for the first time since the machine's start costs several times as much. The
+// first run would pay for all.
 void touch_memory() {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const auto available = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;
@@ -45,7 +45,7 @@ void touch_memory() {
 // Its first line.
 std::string said(const std::string& text) { return text.empty() ? "" : ": " + text.substr(0, text.find('\n')); }
 
-// Held back from this thread, so that it ends the command and not the record of it.
+// Blocked in this thread, so that the signal ends the command and not its record.
 void hold_interrupts() {
   sigset_t set;
   ::sigemptyset(&set);
@@ -58,7 +58,7 @@ bool interrupted() {
   return ::sigismember(&set, SIGINT) == 1;
 }
 
-// Until nothing else is going on, or so many seconds have passed.
+// Waits until nothing else is going on, or this many seconds have passed.
 void wait_for_quiet(double patience_s) {
   constexpr double sample_s = .5;
   for (const double end = now() + patience_s; now() < end && !interrupted();) {
@@ -91,7 +91,7 @@ nlohmann::ordered_json run(const std::vector<std::string>& command) {
   return line;
 }
 
-// A run that was disturbed is tried again. Short ones can't be told: the system counts in hundredths of a second.
+// Repeats disturbed runs. Short ones can't be judged: the system counts in hundredths of a second.
 bool was_disturbed(const nlohmann::ordered_json& line) {
   const double length = line.value("length_s", 0.0);
   return !line.contains("failed") && length > .3 && length < 20 && line.value("other_cpu", 0.0) > .25;

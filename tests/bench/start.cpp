@@ -1,5 +1,5 @@
-// The program's start: from before it is started until the last of its tasks is, beside a program that only loads the
-// same libraries.
+// The program's start: from before it is started until the last of its tasks is, compared with a program that only
+// loads the same libraries.
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -44,7 +44,7 @@ double wall_clock() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// Of an event's "2026-01-31T12:00:00.123456Z".
+// Seconds from an event's "2026-01-31T12:00:00.123456Z".
 double wall_time_of(const std::string& event) {
   const std::string time = nlohmann::json::parse(event).at("time");
   std::tm parts{};
@@ -55,7 +55,7 @@ double wall_time_of(const std::string& event) {
 
 struct Started {
   double seen_ms;  // until the last task_started was read from the stream of events
-  double told_ms;  // until the time that it gives
+  double told_ms;  // until the time in that event
 };
 
 Started start_program(const Scene& scene, unsigned shards) {
@@ -99,7 +99,7 @@ void run_start(unsigned shards) {
   std::vector<double> seen;
   std::vector<double> told;
   std::vector<double> empty;
-  start_empty_program(scene);  // the first reads files that the system has not read yet
+  start_empty_program(scene);  // the first run reads files that the system has not read yet
   start_program(scene, shards);
   for (std::uint64_t i = 0; i < std::max<std::uint64_t>(parameter("START_REPS", 10), 1); ++i) {
     empty.push_back(start_empty_program(scene));

@@ -1,5 +1,5 @@
-// What the optional fields cost, and dependencies and groups at scale: restarts with fields and without, the stop of a
-// fleet whose tasks all come after one, for two sizes, and the restart of a large group as one.
+// The cost of optional fields, and dependencies and groups at scale: restarts with and without fields, the stop of many
+// tasks that all come after one, for two sizes, and the restart of a large group.
 #include <unistd.h>
 
 #include <cmath>
@@ -23,7 +23,7 @@ taskhost_task_options idle_task(const Plugin& plugin, const std::string& name) {
   return task;
 }
 
-// Seconds that the stop takes.
+// The stop's duration in seconds.
 double stop_fleet(const Plugin& plugin, unsigned shards, std::uint64_t tasks) {
   Host host(plugin, shards);
   host.add(idle_task(plugin, "base"));
@@ -43,7 +43,7 @@ double stop_fleet(const Plugin& plugin, unsigned shards, std::uint64_t tasks) {
   return now() - begin;
 }
 
-// Seconds from a failure of one member until all run again.
+// Seconds from one member's failure until all run again.
 double restart_group(const Plugin& plugin, unsigned shards, std::uint64_t tasks) {
   Host host(plugin, shards);
   for (std::uint64_t i = 0; i < tasks; ++i) {
@@ -51,7 +51,7 @@ double restart_group(const Plugin& plugin, unsigned shards, std::uint64_t tasks)
     taskhost_task_options task = idle_task(plugin, name);
     task.group = "all";
     task.strategy = TASKHOST_ONE_FOR_ALL;
-    // The last one fails a millisecond after its start, and after its second start no more than that counts.
+    // The last one fails a millisecond after its start; what follows its second start does not count.
     if (i + 1 == tasks) task.factory = &plugin.factory("later");
     task.restarts = i + 1 == tasks ? 1 : 0;
     host.add(task);
@@ -68,10 +68,10 @@ double restart_group(const Plugin& plugin, unsigned shards, std::uint64_t tasks)
 
 struct Restarts {
   double a_second = 0;
-  double cpu = 0;  // seconds for each million
+  double cpu = 0;  // seconds per million
 };
 
-// So many tasks fail again and again: a millisecond after each start (`later`) without optional fields, at once
+// This many tasks fail repeatedly: a millisecond after each start (`later`) without optional fields, or at once
 // (`fail`) with a backoff and others.
 Restarts restart(const Plugin& plugin, unsigned shards, std::uint64_t backoff, bool listen = false) {
   const std::uint64_t tasks = parameter("FIELDS_N", 2'000);

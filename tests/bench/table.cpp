@@ -1,5 +1,5 @@
-// Lines of results to a table for people: for each figure the median of the repetitions, their spread, the ratio to the
-// floor of the same run, and what is aimed at.
+// Turns result lines into a table for people: for each figure the median of the repetitions, their spread, the ratio to
+// the floor of the same run, and the target.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -19,8 +19,8 @@ namespace {
 using Json = nlohmann::json;
 
 struct Results {
-  std::vector<std::string> peers;  // ours first, then in the order in which they come
-  std::map<std::pair<std::string, std::string>, std::vector<Json>> runs;  // of a workload and a peer
+  std::vector<std::string> peers;                                         // ours first, then in order of appearance
+  std::map<std::pair<std::string, std::string>, std::vector<Json>> runs;  // by workload and peer
 };
 
 Results read_results(const std::string& path) {
@@ -104,7 +104,7 @@ std::optional<double> median_of(const Results& results, const Metric& metric, co
 
 std::string verdict(bool met) { return met ? ", met" : ", MISSED"; }
 
-// What is aimed at for this peer, and whether it is met.
+// The target for this peer, and whether it is met.
 std::string target(const Results& results, const Metric& metric, const std::string& peer, double value) {
   const char* sign = metric.more_is_better ? ">=" : "<=";
   const auto keeps = [&metric](double reached, double bound) {

@@ -1,5 +1,5 @@
-// Wakes from a thread that is none of the host's: how many a second a busy shard takes, and how soon a sleeping shard
-// polls the task; beside the latter what it costs to wake a bare thread by an eventfd, in turn with it.
+// Wakes from a thread that does not belong to the host: how many per second a busy shard takes, and how soon a sleeping
+// shard polls the task; the latter compared, in turn, with the time to wake a bare thread by an eventfd.
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -25,7 +25,7 @@ void pause_briefly() {
 #endif
 }
 
-// Each listener has made its waker known.
+// Waits until each listener has published its waker.
 void wait_for_listeners(const Plugin& plugin, std::uint64_t count) {
   const std::uint64_t begin = now_ns();
   for (std::uint64_t i = 0; i < count;) {
@@ -39,9 +39,9 @@ void wait_for_listeners(const Plugin& plugin, std::uint64_t count) {
   }
 }
 
-// Keeps the thread that wakes and those that are woken apart: the former on the first processor, the latter on the
-// others. Otherwise the system puts both on the same one at times, where one waits until the other's slice is over:
-// that is the scheduler's lottery, not the cost of a wake. With a single processor it does nothing.
+// Keeps the waking thread and the woken ones apart: the former on the first processor, the latter on the others.
+// Otherwise the system sometimes puts both on the same one, where one waits until the other's slice is over, which
+// depends on the scheduler's luck and is not the cost of a wake. With a single processor it does nothing.
 class Processors {
  public:
   Processors() {
@@ -57,7 +57,7 @@ class Processors {
   Processors(const Processors&) = delete;
   Processors& operator=(const Processors&) = delete;
 
-  // Of the calling thread, and of those that it makes from then on.
+  // For the calling thread, and those that it makes from then on.
   void use_first() const { use(first_); }
   void use_others() const { use(others_); }
 
@@ -77,8 +77,8 @@ struct Busy {
   double seconds;
 };
 
-// A task a shard keeps it busy; the others are woken in turn. Wakes of a task that is not polled yet merge, so there
-// are fewer polls than wakes.
+// One task per shard keeps it busy; the others are woken in turn. Wakes of a task that has not been polled yet merge,
+// so there are fewer polls than wakes.
 Busy wake_busy(const Plugin& plugin, unsigned shards) {
   const std::uint64_t tasks = std::min<std::uint64_t>(parameter("WAKE_N", 1000), BENCH_LISTENERS);
   const std::uint64_t length = parameter("WAKE_MS", 2000) * 1'000'000;
@@ -105,7 +105,7 @@ Busy wake_busy(const Plugin& plugin, unsigned shards) {
   return result;
 }
 
-// What a sleeping thread is woken by at the least.
+// The least that it takes to wake a sleeping thread.
 class BareThread {
  public:
   BareThread() {
@@ -145,11 +145,11 @@ class BareThread {
   std::thread thread_;
 };
 
-// From before the wake until the woken one read the clock.
+// From before the wake until the woken thread has read the clock.
 template <class Wake>
 double latency(Wake&& wake, const std::uint64_t& answered_at) {
-  // Long enough for the other side to fall asleep. This thread stays awake, so that its processor is not the one that
-  // the other is woken on.
+  // Long enough for the other side to fall asleep. This thread stays awake, so that the other is not woken on its
+  // processor.
   for (const std::uint64_t end = now_ns() + parameter("WAKE_PAUSE_US", 100) * 1000; now_ns() < end;) pause_briefly();
   const std::uint64_t begin = now_ns();
   wake();

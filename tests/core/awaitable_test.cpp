@@ -1,4 +1,4 @@
-// Supervised coroutines, with real threads: a small program of three tasks and a Ctrl-C handler.
+// Supervised coroutines with real threads: a small program of three tasks and a Ctrl-C handler.
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -75,7 +75,7 @@ TEST_CASE("a coroutine that another thread completes goes on, on its shard's thr
   supervisor.add({"t",
                   TaskFn::from_awaitable([&supervisor]() -> asio::awaitable<TaskResult> {
                     const std::thread::id before = std::this_thread::get_id();
-                    // To the control thread and back.
+                    // Goes to the control thread and back.
                     co_await asio::post(supervisor.control(), asio::use_awaitable);
                     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
                     co_return std::this_thread::get_id() == before ? TaskResult::ok() : TaskResult::failed("elsewhere");

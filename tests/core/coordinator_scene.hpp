@@ -1,4 +1,4 @@
-// A coordinator driven by hand: what it orders and tells, as words; time in seconds.
+// A coordinator driven step by step: its orders and news as text; time in seconds.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace taskhost::test {
 
-// A manifest's entry, put together as it would be written.
+// A task's options, set as a manifest would set them.
 struct Recipe : CoordinatedTask {
   explicit Recipe(TaskType type = TaskType::detachable, std::uint32_t restarts = 0) {
     options.type = type;
@@ -35,7 +35,7 @@ class CoordinatorScene final : public CoordinatorPort {
   explicit CoordinatorScene(const std::vector<Recipe>& recipes, std::vector<Strategy> groups = {})
       : coordinator({recipes.begin(), recipes.end()}, std::move(groups), 7, *this), heartbeats(recipes.size()) {}
 
-  // What it did since the last call, one after the other: "start 0, ask 1".
+  // What it has done since the last call, in order: "start 0, ask 1".
   std::string takes() {
     std::string all;
     for (const std::string& word : words_) all += (all.empty() ? "" : ", ") + word;
@@ -47,7 +47,7 @@ class CoordinatorScene final : public CoordinatorPort {
   std::string begun(Place task) { return coordinator.begun(task, now), takes(); }
   std::string started(Place task) { return coordinator.started(task, now), takes(); }
   std::string said_ready(Place task) { return coordinator.said_ready(task, now), takes(); }
-  // Begun, and its start function has returned.
+  // Execution begun, and its start function has returned.
   std::string runs(Place task) {
     coordinator.begun(task, now);
     coordinator.started(task, now);
@@ -57,13 +57,13 @@ class CoordinatorScene final : public CoordinatorPort {
     return ends(task, {Ending::returned, outcome, message, uptime * second, uptime * second});
   }
   std::string ends(Place task, const End& end) { return coordinator.ended(task, end, now), takes(); }
-  // Each timer in its time.
+  // Lets time pass; each timer fires when it is due.
   std::string seconds_pass(Nanoseconds seconds) {
     const Nanoseconds end = now + seconds * second;
     for (; coordinator.next_deadline() < end; coordinator.advance(now)) now = coordinator.next_deadline();
     return stands_still_until(end);
   }
-  // Nothing at all happens before that time.
+  // Jumps to that time; nothing happens before it.
   std::string stands_still_until(Nanoseconds time) {
     now = time;
     coordinator.advance(now);
@@ -78,10 +78,10 @@ class CoordinatorScene final : public CoordinatorPort {
   Nanoseconds now = 1000 * second;
   Coordinator coordinator;
   std::vector<Nanoseconds> heartbeats;
-  std::size_t calls = 0;       // of the port
+  std::size_t calls = 0;       // calls of the port
   bool takes_notes = true;     // false: it only counts
-  TaskNews last_news{};        // with all its fields
-  std::string stop_message{};  // why a task has stopped the host
+  TaskNews last_news{};        // with all fields
+  std::string stop_message{};  // why a task stopped the host
 
  private:
   void note(const std::string& what, Place task, const std::string& more = {}) {
@@ -108,7 +108,7 @@ class CoordinatorScene final : public CoordinatorPort {
     if (!takes_notes) return;
     switch (news.kind) {
       case EventKind::task_stopping:
-        return;  // goes with ask
+        return;  // implied by ask
       case EventKind::task_ready:
         return note("ready", news.task);
       case EventKind::task_exited:

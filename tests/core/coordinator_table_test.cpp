@@ -1,4 +1,4 @@
-// A single task: every state × input, the impossible ones included. They change nothing, and say nothing.
+// A single task: every state × input, including impossible ones, which change nothing and report nothing.
 #include <map>
 
 #include "coordinator_scene.hpp"
@@ -20,7 +20,7 @@ Recipe worker() {
   return Recipe(TaskType::detachable, 2).with(optional).comes_after({1});
 }
 
-// Task 1, which task 0 comes after, has ended well: task 0 is ordered to start.
+// Task 1, after which task 0 comes, has ended well: task 0 is ordered to start.
 void order(CoordinatorScene& scene) {
   scene.begin();
   scene.runs(1);
@@ -33,7 +33,7 @@ void run(CoordinatorScene& scene) {
   scene.said_ready(0);
 }
 
-// How a task comes into a state. "ordered" is starting before it has begun, "lost" is ended with an execution in it.
+// Brings a task into a state. "ordered" is starting before it has begun, "lost" is ended with an execution in it.
 const std::map<std::string, void (*)(CoordinatorScene&)> states{
     {"waiting", [](CoordinatorScene& scene) { scene.begin(); }},
     {"delayed",
@@ -360,10 +360,10 @@ TEST_CASE("every state of a task and every input lead to one state, and to what 
     states.at(row.state)(scene);
     CHECK(inputs.at(row.input)(scene) == row.does);
     CHECK(scene.state(0) == row.next);
-    // Whatever came: the host can still stop, and be done.
+    // Whatever came before, the host can still stop and finish.
     scene.stop_expires();
     for (const Place task : {0, 1}) {
-      scene.ends(task, {Ending::refused, Outcome::ok, {}, 0, 0});  // nothing, if it has begun
+      scene.ends(task, {Ending::refused, Outcome::ok, {}, 0, 0});  // ignored if it has begun
       scene.ends(task, {Ending::dropped, Outcome::cancelled, {}, 0, 0});
     }
     CHECK(scene.coordinator.idle());

@@ -224,7 +224,7 @@ TEST_CASE("a task starts when all that it comes after are ready, the one that sa
   CoordinatorScene scene({Recipe().comes_after({1, 2}), Recipe(), Recipe().with(notify)});
   CHECK(scene.begin() == "start 1, start 2");
   CHECK(scene.runs(1).empty());
-  CHECK(scene.said_ready(2).empty());  // of one that has not begun
+  CHECK(scene.said_ready(2).empty());  // from one that has not begun
   CHECK(scene.runs(2).empty());
   CHECK(scene.said_ready(2) == "ready 2, start 0");
 }
@@ -319,7 +319,7 @@ TEST_CASE("one_for_all starts all members again when all have ended and the dela
   CHECK(scene.ends(2, ok) == "stopped 2, start 0, start 1, start 2");
   scene.runs(0);
   scene.ends(0, error);
-  CHECK(scene.last_news.remaining == 2u);  // of 3: only this exit counts
+  CHECK(scene.last_news.remaining == 2u);  // of 3, since only this exit counts
 }
 
 TEST_CASE("a member of a group repeats alone, and what comes after it goes on") {
@@ -336,10 +336,10 @@ TEST_CASE("a member of a group repeats alone, and what comes after it goes on") 
   scene.runs(2);
   CHECK(scene.ends(0, ok) == "exited 0 ok, repeat 0 in 5");
   CHECK(scene.last_news.remaining == 1u);
-  CHECK(scene.ends(2, error) == "exited 2 error, restarting 2 in 0");  // until it is ready again
+  CHECK(scene.ends(2, error) == "exited 2 error, restarting 2 in 0");  // started once 0 is ready again
   CHECK(scene.seconds_pass(5) == "start 0");
   CHECK(scene.runs(0) == "start 2");
-  // Another member's restart takes the place of the delay.
+  // Another member's restart replaces the delay.
   scene.ends(0, ok);
   CHECK(scene.ends(1, error) ==
         "exited 1 error, restarting 1 in 0" +
@@ -505,7 +505,7 @@ TEST_CASE("once a task has stopped the host, nothing is started, restarted or sk
   CHECK(scene.operate(1, Operation::start).empty());
   CHECK(scene.ends(2, error) == "exited 2 error, gave up 2, discarded 2 budget_exhausted");
   CHECK(scene.host_stops().empty());
-  CHECK(scene.runs(3) == "ask 3");  // its order was on the way
+  CHECK(scene.runs(3) == "ask 3");  // its order was already on the way
   CHECK(scene.ends(3, error) == "stopped 3");
   CHECK(scene.coordinator.idle());
 }
@@ -530,7 +530,7 @@ TEST_CASE("a group is restarted, and a fleet is stopped, with calls in proportio
     scene.begin();
     for (Place task = 0; task < size; ++task) scene.runs(task);
     scene.calls = 0;
-    for (Place task = 0; task < size; ++task) scene.ends(task, error);  // the first is an exit, the others ends
+    for (Place task = 0; task < size; ++task) scene.ends(task, error);  // the first is an exit, the others end as asked
     const std::size_t restart = scene.calls;
     for (Place task = 0; task < size; ++task) scene.runs(task);
     scene.calls = 0;
@@ -541,7 +541,7 @@ TEST_CASE("a group is restarted, and a fleet is stopped, with calls in proportio
   };
   const auto [restart, stop] = calls(1'000);
   const auto [restart_of_many, stop_of_many] = calls(10'000);
-  CHECK(restart == 4 * 1'000 - 1);  // stopping, ask, stopped and start, and of one exited, restarting and start
+  CHECK(restart == 4 * 1'000 - 1);  // four calls for each, and three for the one that exited
   CHECK(restart_of_many == 4 * 10'000 - 1);
   CHECK(stop == 3 * 1'000);
   CHECK(stop_of_many == 3 * 10'000);

@@ -1,5 +1,5 @@
-// Timers that come far too late, since the process stood still; what counts as living; and tasks that are taken in from
-// a shard.
+// Timers that come far too late because the process stood still; what counts as living; and tasks that are taken over
+// from a shard.
 #include "coordinator_scene.hpp"
 #include "support/catch.hpp"
 

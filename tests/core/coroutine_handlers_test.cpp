@@ -1,5 +1,5 @@
-// What Asio completes for coroutines, and what is left of them when they are dropped: bounded calls, in turns, in
-// order, and watched.
+// What Asio completes for coroutines, and what is left of them when they are dropped: calls are bounded, take turns,
+// keep their order, and are watched.
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
@@ -21,7 +21,7 @@ namespace {
 
 using Handler = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
 
-// Calls this when it is destroyed.
+// Calls a function when it is destroyed.
 class AtEnd {
  public:
   explicit AtEnd(std::function<void()> function) : function_(std::move(function)) {}
@@ -43,7 +43,7 @@ asio::awaitable<void> post_for_ever(int& rounds) {
   for (;; ++rounds) co_await asio::post(executor, asio::use_awaitable);
 }
 
-// Ends when the test calls the handler: an operation of somebody else's that can't be cancelled.
+// Ends when the test calls the handler: an operation that can't be cancelled.
 asio::awaitable<void> wait_for(std::optional<Handler>& handler) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
       [&handler](Handler its_handler) { handler.emplace(std::move(its_handler)); }, asio::use_awaitable);
@@ -171,7 +171,7 @@ TEST_CASE("a coroutine that an operator starts while it is being dropped is star
   scene.run();
   scene.shard.operate(0, Operation::stop);
   scene.clock.advance(1s);
-  (void)scene.shard.turn();  // dropped, and its end is not told yet
+  (void)scene.shard.turn();  // dropped, but its end is not reported yet
   REQUIRE(scene.sink.lines("t") == Lines{"t started 1", "t stopping 1"});
   scene.shard.operate(0, Operation::start);
   scene.run();
@@ -200,7 +200,7 @@ TEST_CASE("a coroutine whose frame's destruction gets stuck is abandoned, and th
                     try {
                       co_await wait_for_ever();
                     } catch (const boost::system::system_error&) {
-                      // It is asked to end, and does not.
+                      // It is asked to end, but does not.
                     }
                     if (queued) co_await post_for_ever(rounds);
                     co_await wait_for_ever();
@@ -287,10 +287,10 @@ TEST_CASE("what an earlier execution left behind holds up no later one, be it sl
   scene.add("t",
             ending_at(
                 [&] {
-                  if (executions != 1) return;  // the first one's only
+                  if (executions != 1) return;  // only in the first one
                   executions = 2;
                   scene.take_over();
-                  // The second one lives, is asked to end and ends, while the first one's frame is stuck.
+                  // The second one runs, is asked to end and ends, while the first one's frame is stuck.
                   scene.shard.operate(0, Operation::start);
                   scene.run();
                   CHECK(scene.sink.lines("t").back() == "t started 2");

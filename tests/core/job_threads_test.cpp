@@ -1,4 +1,4 @@
-// How many jobs may run at once, and that a thread which is about to be free counts as free.
+// How many jobs may run at once, and that a thread that is about to be free counts as free.
 #include "job_threads.hpp"
 
 #include <sys/resource.h>
@@ -24,7 +24,7 @@ std::shared_ptr<const ScriptRecipe> blocking(std::function<Status()> step) {
   return recipe_of(std::move(script));
 }
 
-// Launches what the shard wants to launch, and returns the calls.
+// Launches what the shard would launch, and returns the calls.
 std::vector<std::shared_ptr<BlockingCall>> launch_all(ShardScene& scene, JobThreads& threads) {
   std::vector<std::shared_ptr<BlockingCall>> calls(scene.owner.calls.begin(), scene.owner.calls.end());
   scene.owner.calls.clear();
@@ -36,7 +36,7 @@ void await(const Job& job) {
   while (!job.finished()) std::this_thread::yield();
 }
 
-// A job that has finished when it is told to, and gives its thread back when it is told to.
+// A job that finishes, and later gives its thread back, when the test says so.
 class HeldJob final : public Job {
  public:
   void run() noexcept override {
@@ -53,7 +53,7 @@ class HeldJob final : public Job {
   std::atomic<bool> finished_{false};
 };
 
-// How many threads there may be, and how often one was asked for.
+// Limits the number of threads, and counts how often one was requested.
 std::atomic<int> threads_left{0};
 std::atomic<int> threads_wanted{0};
 

@@ -1,4 +1,4 @@
-// A storm must not drown the log, and must not be kept from it either.
+// A storm must not drown the log, but the log must report it.
 #include "log_gate.hpp"
 
 #include "support/catch.hpp"
@@ -115,7 +115,7 @@ TEST_CASE("stalls that come again and again are held back and counted like all e
 
 TEST_CASE("what was held back is summed up by kind, after the interval and not before") {
   Scene scene;
-  scene.empty();  // holds back one start
+  scene.empty();  // holds one start back
   scene.admit(EventKind::task_exited);
   scene.admit(EventKind::task_exited);
   scene.admit(EventKind::task_restarting);

@@ -1,4 +1,4 @@
-// A set of places beside std::set.
+// A set of places compared with std::set.
 #include "place_set.hpp"
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// Which policies are refused since a timer of theirs would spin, or since they could never give up; and with what
-// words.
+// Which policies are rejected because a timer would spin or the task could never give up; and the messages.
 #include "taskhost/core/policy_check.hpp"
 
 #include <limits>
@@ -49,7 +48,7 @@ TEST_CASE("a duration of nothing is refused wherever a timer would spin or a bud
       {3, {.watchdog = Watchdog{}}, "watchdog/interval" + expected + "0s"},
       {0, {.watchdog = Watchdog{}}, "watchdog/interval" + expected + "0s"},
       {3, {.on_give_up = GiveUp::cooldown}, "on_give_up/cooldown" + expected + "0s"},
-      {3, {.backoff = Backoff{}}, ""},  // none
+      {3, {.backoff = Backoff{}}, ""},  // no delay
       {3, {.on_give_up = GiveUp::discard}, ""},
   });
   CHECK(check_policy({TaskType::mandatory, 3, 0s}).empty());
@@ -107,7 +106,7 @@ TEST_CASE("a watchdog whose every restart would give the budget back is refused"
       {3, with(restarting(5s - 1ns)), ""},
       {3, with({5s, WatchdogAction::log}), ""},
       {0, with(restarting(5s)), ""},  // the first exit gives up
-      // What an exit rule takes out of the budget's hands.
+      // Exits that a rule keeps from the budget.
       {3, with(restarting(5s), {matches_silence}), ""},
       {3, with(restarting(5s), {rule("", ExitAction::fail_host, {Outcome::error})}), ""},
       {3, with(restarting(5s), {rule("", ExitAction::discard, {Outcome::ok, Outcome::panic})}), silent},
@@ -149,7 +148,7 @@ TEST_CASE("a window in which the restarts find no room is refused") {
   check({
       {3, with(7s, 1s), "window: the first 3 delays add up to 7s" + never("7s", "7s", "shorten the delays")},
       {3, with(7001ms, 1s), ""},
-      {3, with(7001ms, 1s, 2, 1), ""},  // jitter may add nothing
+      {3, with(7001ms, 1s, 2, 1), ""},  // jitter may add 0
       {2, with(100ms, 50ms, 1),
        "window: the first 2 delays add up to 100ms" + never("100ms", "100ms", "shorten the delays")},
       {1, with(1s, 2s), "window: the first delay is 2s" + never("1s", "2s", "shorten the delays")},

@@ -1,4 +1,5 @@
-// Every event as a line of text, in order; for tests that drive a shard by hand and for those with real threads.
+// Records every event as a line of text, in order; for tests that drive a shard step by step and for those with real
+// threads.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +13,10 @@
 
 namespace taskhost::test {
 
-// An event that outlives the names it refers to.
+// An event that stays valid after the names to which it refers.
 struct Record {
   Event event;
-  std::string task;  // "host" for what is not a task's
+  std::string task;  // "host" for events without a task
   std::string line;
 };
 
@@ -43,7 +44,7 @@ class RecordingSink final : public EventSink {
     changed_.notify_all();
   }
 
-  // From now on, no start is recorded: as after a host_stopping.
+  // From now on, no start is recorded, as after a host_stopping.
   void refuse_starts() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -78,7 +79,7 @@ class RecordingSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     return contains(logs_, part);
   }
-  // Whether an event of the task's carries this message.
+  // Whether an event of the task has this message.
   bool told(const std::string& task, const std::string& message) const {
     const std::lock_guard lock(mutex_);
     return std::any_of(records_.begin(), records_.end(),
@@ -94,7 +95,7 @@ class RecordingSink final : public EventSink {
     logs_.clear();
   }
 
-  // Until a line of the stream is there. False: it did not come in a time in which everything comes.
+  // Waits until the stream has a line. False if it does not come within a time that is always enough.
   bool await(const std::string& line, int times = 1) const {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(60), [&] {
@@ -103,7 +104,7 @@ class RecordingSink final : public EventSink {
       return found >= times;
     });
   }
-  // Until a line of the log contains this.
+  // Waits until a line of the log contains this.
   bool await_log(const std::string& part) const {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return contains(logs_, part); });

@@ -210,7 +210,7 @@ TEST_CASE("a repeat takes the backoff's first delay, and charges neither budget 
     CHECK(consequence.kind == Kind::repeat);
     CHECK(consequence.delay == 1'250'000'000);
     CHECK(remaining_restarts(options, ledger, begin) == 1u);
-    CHECK(ledger.lifetime == 1 + repeats);  // so that each has a jitter of its own
+    CHECK(ledger.lifetime == 1 + repeats);  // so that each has its own jitter
   }
   CHECK(judge(Outcome::error, 0).delay == 2 * second);
   CHECK(judge(Outcome::error, 0).kind == Kind::give_up);
@@ -240,7 +240,7 @@ TEST_CASE("a delay grows by its factor up to its maximum, and saturates there") 
   const Nanoseconds expected[] = {100, 200, 400, 800, 1000, 1000};
   for (std::uint64_t k = 1; k <= 6; ++k) CHECK(backoff.delay(k, 0) == expected[k - 1] * 1'000'000);
   for (const std::uint64_t k : {64ull, 1'025ull, 1'000'000'000ull, ~0ull}) CHECK(backoff.delay(k, 0) == second);
-  CHECK(Backoff{100ms}.delay(1'000, 0.5) == 3'600 * second);  // without max: an hour
+  CHECK(Backoff{100ms}.delay(1'000, 0.5) == 3'600 * second);  // an hour by default
   CHECK(Backoff{2h}.delay(1, 0) == 3'600 * second);
   CHECK(Backoff{1s, 1, 1h, 0}.delay(~0ull, 0) == second);
 }
@@ -279,7 +279,7 @@ TEST_CASE("the delay counts restarts since backoff was given back, and no others
   RestartLedger ledger;
   const auto delay = [&](Nanoseconds at) { return judge_exit(options, ledger, Outcome::error, {}, at, 0).delay; };
   CHECK(delay(begin) == second);
-  CHECK(delay(begin + 10 * second) == 2 * second);  // the budget is back, the backoff is not
+  CHECK(delay(begin + 10 * second) == 2 * second);  // the budget is reset, the backoff is not
   CHECK(delay(begin + 20 * second) == 4 * second);
   ledger.give_back();
   CHECK(delay(begin + 21 * second) == second);

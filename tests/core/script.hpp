@@ -1,4 +1,4 @@
-// A recipe written on the spot: each of its functions is a lambda, and it counts what it made and what was dropped.
+// A recipe made of lambdas, which counts what it made and what was dropped.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// What the host's own duplicate of a watched descriptor does to the plugin's connection, and what is refused.
+// What the host's duplicate of a watched descriptor does to the plugin's connection, and what is rejected.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,13 +34,13 @@ class Connection {
     char byte = 0;
     REQUIRE(::read(ends_[0], &byte, 1) == 1);
   }
-  // Until the own end can take no more.
+  // Writes until this end accepts no more.
   void fill() const {
     const char bytes[4096] = {};
     while (::write(ends_[0], bytes, sizeof bytes) > 0) {
     }
   }
-  // What the other end has got so far, and whether the connection has ended for it.
+  // What the other end has received so far, and whether it has seen the connection's end.
   bool other_reads_the_end() const {
     char bytes[4096];
     ssize_t size = 0;
@@ -58,7 +58,7 @@ std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(begin, std::filesystem::directory_iterator()));
 }
 
-// A blocking execution whose step is the test's.
+// A blocking execution whose step is given by the test.
 std::shared_ptr<const ScriptRecipe> blocking(std::function<void(Execution&)> step) {
   Script script;
   script.blocking = true;
@@ -84,7 +84,7 @@ TEST_CASE("a connection that is closed after its wake ends for the other side at
   scene.run();
   CHECK(steps == 2);
   CHECK_FALSE(connection.other_reads_the_end());
-  connection.take_from_other();  // a close with something unread would be an error for the other side
+  connection.take_from_other();  // closing with unread data would be an error for the other side
   connection.close_own();
   CHECK(connection.other_reads_the_end());
 }
@@ -139,11 +139,11 @@ TEST_CASE("a further call of a blocking execution adds interests to those that a
   scene.add("t", blocking([&](Execution& execution) {
               CHECK(execution.wake_on_descriptor(connection.own(), readable));
               CHECK(execution.wake_on_descriptor(connection.own(), 0));
-              scene.run();  // the loop has made what it needs for itself
+              scene.run();  // lets the loop allocate what it needs for itself
               const std::size_t before = open_descriptors();
               CHECK(execution.wake_on_descriptor(connection.own(), writable));
               CHECK(execution.wake_on_descriptor(connection.own(), readable));
-              scene.run();  // what the shard does meanwhile
+              scene.run();  // what the shard does in the meantime
               CHECK(open_descriptors() == before + 1);
               CHECK_FALSE(connection.other_reads_the_end());  // makes room
               scene.run();

@@ -1,4 +1,4 @@
-// How executions begin and end on a shard, and what that leads to: the table of task types through real executions.
+// How executions begin and end on a shard, and the consequences: the table of task types with real executions.
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -15,7 +15,7 @@ constexpr TaskType ends_host = TaskType::shutdown_on_exit;
 constexpr TaskType mandatory = TaskType::mandatory;
 constexpr TaskType detachable = TaskType::detachable;
 
-// Each way an execution can end.
+// All ways in which an execution can end.
 enum class How { ok, error, panic, failing_start, throwing_start };
 
 std::shared_ptr<const ScriptRecipe> ending(How end) {
@@ -283,7 +283,7 @@ TEST_CASE("a stop gets between the restarts of a storm, and nothing starts after
   CHECK(scene.last.more);
   const int starts = storm->starts;
   CHECK(starts > 0);
-  CHECK(starts <= 3 * 1024);  // a turn has a bound
+  CHECK(starts <= 3 * 1024);  // a turn is limited
   scene.begin_stop();
   scene.run();
   CHECK(storm->starts == starts);

@@ -1,4 +1,4 @@
-// What a shard does for operators, for the optional fields of its own tasks, and for the coordinator.
+// What a shard does for operators, for its own tasks' optional fields, and for the coordinator.
 #include "shard_scene.hpp"
 
 using namespace taskhost;
@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// An execution that takes its time with each thing: how long it lived, as its shard tells it.
+// How long an execution lived, as its shard reports it, if each of its steps takes time.
 Nanoseconds lived(bool notifies, std::chrono::nanoseconds start, std::chrono::nanoseconds until_it_says_so,
                   std::chrono::nanoseconds runs, bool is_asked, std::chrono::nanoseconds dying = 0s) {
   ShardScene scene;
@@ -70,7 +70,7 @@ TaskOptions with(TaskOptions options, const SupervisionOptions& optional) {
 }  // namespace
 
 TEST_CASE("an execution lives from the end of its start, or from when it says that it is ready, to its end") {
-  CHECK(lived(false, 7s, 2s, 5s, false) == 7 * second);  // saying so means nothing
+  CHECK(lived(false, 7s, 2s, 5s, false) == 7 * second);  // without `notify`, ready has no effect
   CHECK(lived(true, 7s, 2s, 5s, false) == 5 * second);
 }
 
@@ -101,7 +101,7 @@ TEST_CASE("a task that is asked to end by the coordinator has its deadline at on
   ShardScene scene;
   const auto recipe = stepping([&](Execution& execution) {
     if (!execution.stop_requested()) return Status::pending;
-    scene.take_over(100ms);  // and does not return while all of this happens
+    scene.take_over(100ms);  // does not return while all of this happens
     scene.run();
     scene.sleep(299ms);
     CHECK(scene.owner.abandoned == 0);
@@ -159,7 +159,7 @@ TEST_CASE("an operator stops a task before it is started, and while it waits for
   scene.run();
   CHECK(scene.sink.lines("new") == Lines{"new started 1"});
   CHECK(scene.sink.lines("delayed").size() == 2 * once.size());
-  CHECK(scene.sink.records().back().event.delay_ms == 5000);  // budget and backoff were given back
+  CHECK(scene.sink.records().back().event.delay_ms == 5000);  // budget and backoff were reset
   CHECK(scene.sink.records().back().event.remaining == 2);
 }
 
@@ -223,7 +223,7 @@ TEST_CASE("an operator's restart of a task that does not stop drops it, and star
     scene.sleep(2ms);
     CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1", "t started 2"});
     CHECK(scene.owner.abandoned == 0);
-    // The stop of the host has a deadline of its own.
+    // The host's stop has a deadline of its own.
     scene.begin_stop();
     scene.run();
     scene.sleep(1s);
@@ -239,7 +239,7 @@ TEST_CASE("an operator's order for a task that a thread is stuck in counts at on
       ShardScene scene;
       const auto recipe = stepping([&, first = true](Execution& execution) mutable {
         if (!std::exchange(first, false)) return execution.stop_requested() ? Status::ok : Status::pending;
-        scene.take_over(100ms);  // and does not return while all of this happens
+        scene.take_over(100ms);  // does not return while all of this happens
         scene.shard.operate(0, Operation::restart);
         scene.run();
         CHECK(scene.sink.lines().back() == "t stopping 1");
@@ -418,7 +418,7 @@ TEST_CASE("nothing is watched, delayed or started any more once the host stops")
   scene.add("slow", deaf(), with(options_of(TaskType::mandatory, 1, 10s), slow));
   scene.add("delayed", failing(), with(options_of(TaskType::mandatory, 1), {.backoff = Backoff{.initial = 1s}}));
   scene.run();
-  scene.owner.is_stopping = true;  // and the shard has not heard of it
+  scene.owner.is_stopping = true;  // which the shard has not heard yet
   scene.sleep(2s);
   CHECK(scene.sink.lines("slow") == Lines{"slow started 1"});
   CHECK(scene.sink.count(EventKind::task_started, "delayed") == 1);

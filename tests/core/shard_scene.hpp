@@ -1,4 +1,4 @@
-// A shard driven by hand: virtual time, and a supervisor that only takes notes.
+// A shard driven step by step: virtual time, and a supervisor that only records.
 #pragma once
 
 #include <algorithm>
@@ -61,7 +61,7 @@ class FakeOwner : public ShardOwner {
   void did_not_stop(Straggler straggler) override { stragglers.push_back(std::move(straggler)); }
 
   std::atomic<bool> is_stopping{false};
-  std::vector<std::string> facts;  // of coordinated tasks
+  std::vector<std::string> facts;  // about coordinated tasks
   std::vector<End> ends;
   std::vector<Straggler> stragglers;
   int awakenings = 0;
@@ -70,7 +70,7 @@ class FakeOwner : public ShardOwner {
   int abandoned = 0;
   int lost = 0;
   int ended = 0;
-  std::deque<std::shared_ptr<BlockingCall>> calls;  // to be run by the test
+  std::deque<std::shared_ptr<BlockingCall>> calls;  // for the test to run
 };
 
 class ShardScene {
@@ -90,8 +90,8 @@ class ShardScene {
     run();
   }
 
-  // To be called by task code: as if it had been stuck for that long, the shard goes to a new owner, who is the caller
-  // from now on. When the task code returns, it comes back late. The turns above it end.
+  // To be called by task code: as if the call had been stuck for that long, the shard gets a new owner, which is the
+  // caller from now on. When the task code returns, its call counts as late. The turns above it end.
   void take_over(std::chrono::nanoseconds blocked_for = std::chrono::nanoseconds(0)) {
     Tenure& tenure = shard.tenure();
     REQUIRE(tenure.pin(tenure.look()));
@@ -101,13 +101,13 @@ class ShardScene {
     shard.adopt(lost_.back(), to_nanoseconds(blocked_for));
   }
 
-  // One turn, and what is ready in the loop.
+  // Runs one turn, and what is ready in the loop.
   Shard::Turn turn() {
     last = shard.turn();
     if (!last.lost) handled = shard.context().poll();
     return last;
   }
-  // Turns until nothing is left to do at this moment.
+  // Runs turns until there is nothing left to do at this moment.
   void run() {
     for (int turns = 0; turns < 100'000; ++turns) {
       turn();
@@ -123,7 +123,7 @@ class ShardScene {
     clock.advance(by);
     run();
   }
-  // As a thread would: sleeps until the shard wants to be called, again and again, up to that time.
+  // Like a thread, sleeps until the shard wants to be called, repeatedly, up to that time.
   void sleep_until(Nanoseconds time) {
     while (!last.lost && last.deadline < time) {
       clock.set(std::max(clock.now(), last.deadline));
@@ -133,7 +133,7 @@ class ShardScene {
     run();
   }
   void sleep(std::chrono::nanoseconds duration) { sleep_until(clock.now() + to_nanoseconds(duration)); }
-  // Runs the oldest blocking call that was launched, to its end.
+  // Runs the oldest launched blocking call to its end.
   void run_blocking() {
     REQUIRE_FALSE(owner.calls.empty());
     const std::shared_ptr<BlockingCall> call = owner.calls.front();
@@ -150,7 +150,7 @@ class ShardScene {
   std::size_t handled = 0;
 
  private:
-  std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still be there
+  std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still exist
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{shard.context().get_executor()};
 };
 

@@ -1,5 +1,5 @@
-// A shard that goes on without a task that a thread is stuck in, at every point at which it can be stuck. Real stuck
-// calls need threads; here a call is stuck while the test, from within it, takes the shard over and goes on with it.
+// A shard that goes on without a task in which a thread is stuck, at every point at which it can be stuck. Really stuck
+// calls need threads; here, the test takes the shard over from within a call and goes on with it.
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -15,8 +15,8 @@ namespace {
 
 using Meanwhile = std::function<void(Execution&)>;
 
-// Its first step is stuck while `meanwhile` runs, on the new owner's behalf, and then returns `first`; the others
-// return `then`.
+// Its first step is stuck while `meanwhile` runs on the new owner's behalf, and then returns `first`; the others return
+// `then`.
 std::shared_ptr<const ScriptRecipe> stuck_once(ShardScene& scene, Meanwhile meanwhile, Status first,
                                                Status then = Status::pending) {
   auto was_stuck = std::make_shared<bool>(false);
@@ -41,7 +41,7 @@ Meanwhile run(ShardScene& scene) {
   return [&scene](Execution&) { scene.run(); };
 }
 
-// The turn that loses the shard, and what the new owner does then.
+// The turn that loses the shard, and what the new owner then does.
 void lose_and_go_on(ShardScene& scene) {
   scene.turn();
   CHECK(scene.last.lost);
@@ -265,7 +265,7 @@ TEST_CASE("a descriptor that a stalled call forgets does not wake the task any m
 
 TEST_CASE("several tasks of one shard can be stuck at once, and come back in any order") {
   ShardScene scene;
-  // The second one gets stuck in a turn of the new owner's: it comes back first.
+  // The second one gets stuck in a turn of the new owner, so it comes back first.
   scene.add("first", stuck_once(scene, run(scene), Status::ok));
   scene.add("second", stuck_once(scene, run(scene), Status::error));
   scene.add("third", obedient());
@@ -423,7 +423,7 @@ TEST_CASE("a task that came back at the very moment at which its stop ran out of
   scene.add("t", stuck, options_of(TaskType::detachable, 0, 5s));
   scene.turn();
   CHECK(scene.last.lost);
-  scene.clock.advance(5s);  // it is back, and nobody has looked yet
+  scene.clock.advance(5s);  // it is back, but nobody has checked yet
   scene.run();
   scene.run();
   CHECK(scene.sink.lines() == Lines{"t started 1", "t stopping 1", "t stopped 1"});
@@ -487,7 +487,7 @@ TEST_CASE("of a shard that is given up, each task is told and counted once, and 
     CHECK(scene.owner.stragglers[2].where == "poll");
     CHECK(polled->drops == 0);
     CHECK(stuck->drops == 0);
-    // Whoever still has something to say to it is not heard.
+    // From now on, nothing reaches it any more.
     scene.begin_stop();
     scene.expire_stop();
     CHECK(polled->drops == 0);

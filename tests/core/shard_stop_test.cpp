@@ -1,4 +1,4 @@
-// A stop, at every point at which it can come.
+// A stop at every point at which it can come.
 #include <boost/asio/post.hpp>
 #include <stdexcept>
 #include <utility>
@@ -34,7 +34,7 @@ TEST_CASE("a stop_timeout that comes far too late is counted anew, once: the tas
   const auto saves = stepping([asked = false](Execution& execution) mutable {
     if (!execution.stop_requested()) return Status::pending;
     if (std::exchange(asked, true)) return Status::ok;
-    execution.wake_after(500'000'000);  // what it still has to do
+    execution.wake_after(500'000'000);  // what it still has to do takes 0.5 s
     return Status::pending;
   });
   scene.add("saves", saves, options_of(TaskType::mandatory, 3, 1s));
@@ -92,7 +92,7 @@ TEST_CASE("a task whose restart is due when the stop comes is not started again"
     boost::asio::post(scene.shard.context(), [&scene] { scene.begin_stop(); });
     return Status::error;
   });
-  // So many that the restarts are still in the queue when the first turn ends.
+  // So many tasks that restarts are still queued when the first turn ends.
   for (int i = 0; i < 1024; ++i) scene.add("t", recipe, options_of(TaskType::mandatory, 3));
   scene.turn();
   CHECK(recipe->starts == 1024);
@@ -257,7 +257,7 @@ TEST_CASE("wherever a stop comes in a storm of starts, steps and restarts, each 
       };
       const auto recipe = recipe_of(script);
       for (int i = 0; i < 5; ++i) scene.add("t", recipe, options_of(TaskType::mandatory, 1'000'000, 1s));
-      // Turns of few calls, so that the stop finds tasks in every state.
+      // Turns with few calls, so that the stop finds tasks in every state.
       int calls = 0;
       scene.add("brake", stepping([&](Execution& execution) {
                   if (++calls % 3 == 0) scene.clock.advance(1ms);
@@ -272,7 +272,7 @@ TEST_CASE("wherever a stop comes in a storm of starts, steps and restarts, each 
       CHECK(recipe->starts == starts);
       CHECK(recipe->drops == recipe->made);
       CHECK(scene.owner.ended == 1);
-      // In the stream, too, each start has one end.
+      // In the stream, too, each start has exactly one end.
       CHECK(scene.sink.count(EventKind::task_started) ==
             scene.sink.count(EventKind::task_exited) + scene.sink.count(EventKind::task_stopped));
     }
@@ -315,7 +315,7 @@ TEST_CASE("a blocking execution that does not end in time is abandoned, and not 
   CHECK(scene.owner.ended == 1);
   CHECK(recipe->drops == 0);
 
-  scene.run_blocking();  // comes back after all, and nothing becomes of it
+  scene.run_blocking();  // returns after all, without any effect
   CHECK(scene.sink.lines().size() == 3);
   CHECK(recipe->drops == 0);
 }

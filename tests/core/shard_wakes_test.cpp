@@ -14,7 +14,7 @@ namespace {
 
 constexpr Nanoseconds tick = Nanoseconds{1} << 16;
 
-// Notes when it was stepped; what it asks for in each step is up to the test.
+// Records when it was stepped; the test decides what each step asks for.
 struct Stepper {
   explicit Stepper(ShardScene& scene, std::function<void(Execution&, int)> what) {
     recipe = stepping([this, &scene, what = std::move(what)](Execution& execution) {
@@ -417,7 +417,7 @@ TEST_CASE("a descriptor that becomes ready wakes once each time it is asked for"
   pipe.write();
   scene.run();
   CHECK(stepper.steps() == 2);
-  scene.run();  // it is ready still, but nobody asked again
+  scene.run();  // it is still ready, but nobody has asked again
   CHECK(stepper.steps() == 2);
   Execution::wake(stepper.waker);
   scene.run();  // asks again in step 3, and it is ready
@@ -490,7 +490,7 @@ TEST_CASE("the other end of a pipe that goes away is news for its reader") {
   });
   scene.add("t", stepper.recipe);
   scene.run();
-  pipe = nullptr;  // both ends, the watched one first: the loop has a duplicate of its own
+  pipe = nullptr;  // both ends, the watched one first: the loop has its own duplicate
   scene.run();
   CHECK(stepper.steps() == 2);
 }
@@ -522,7 +522,7 @@ TEST_CASE("an execution watches so many descriptors and no more") {
       CHECK(execution.wake_on_descriptor(pipes[i].reader(), readable));
     }
     CHECK_FALSE(execution.wake_on_descriptor(pipes.back().reader(), readable));
-    CHECK(execution.wake_on_descriptor(pipes.front().reader(), readable));  // known: no new one
+    CHECK(execution.wake_on_descriptor(pipes.front().reader(), readable));  // known, so not another one
     CHECK(execution.wake_on_descriptor(pipes.front().reader(), 0));
     CHECK(execution.wake_on_descriptor(pipes.back().reader(), readable));
   });
@@ -539,7 +539,7 @@ TEST_CASE("a blocking execution that watches too many descriptors is told so in 
   script.blocking = true;
   script.step = [&](void*, Execution& execution) {
     for (const Pipe& pipe : pipes) CHECK(execution.wake_on_descriptor(pipe.reader(), readable));
-    scene.run();  // what the shard does meanwhile
+    scene.run();  // what the shard does in the meantime
     CHECK(scene.sink.logged("t: watches 64 descriptors, and may watch no more"));
     why = execution.wait_until(never);
     return Status::ok;

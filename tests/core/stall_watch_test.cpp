@@ -1,4 +1,4 @@
-// What the monitor makes of what it sees, in virtual time; with real threads: thread_safety/stall_races_test.
+// How the monitor interprets what it sees, in virtual time. With real threads: thread_safety/stall_races_test.
 #include "stall_watch.hpp"
 
 #include <functional>
@@ -15,16 +15,16 @@ using Time = WatchTime::Time;
 constexpr Time limit = 100ms;
 constexpr Time interval = limit / 4;
 
-// A shard and its monitor, which looks when it is due.
+// A shard and its monitor, which checks when it is due.
 struct Scene {
-  // Looks until so much has passed.
+  // Checks until this much time has passed.
   void pass(Time duration) {
     for (const WatchTime::Real end = real + duration; real < end;) {
       real = std::min(end, due);
       if (real == due) look();
     }
   }
-  // The process stands still: what was due comes afterwards.
+  // The process stands still: what was due happens afterwards.
   void pause(Time duration) {
     real += duration;
     if (real >= due) look();
@@ -103,7 +103,7 @@ TEST_CASE("after a stall, short calls are taken over for ten limits' time, and d
 
 TEST_CASE("a call in which the process stands still for a while is no stall, whenever the pause comes") {
   for (Time before = 0ms; before <= 60ms; before += 1ms) {
-    for (const Time begins_after : {1ms, 13ms, 24ms}) {  // the monitor's last look
+    for (const Time begins_after : {1ms, 13ms, 24ms}) {  // after the monitor's last check
       for (const Time pause : {50ms, 300ms, 3000ms, 3'600'000ms}) {
         Scene scene;
         scene.pass(begins_after);

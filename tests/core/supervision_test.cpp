@@ -1,6 +1,6 @@
 // Tasks with optional fields, dependencies, groups and operators, in a supervisor with real threads and several shards.
-// What all of it means is in SUPERVISION.md, and its every case in coordinator_test.cpp and the simulation; here is
-// shown that shards, control thread and clock do it.
+// SUPERVISION.md defines what they mean; coordinator_test.cpp and the simulation cover every case. These tests show
+// that shards, control thread and clock implement it.
 #include <algorithm>
 #include <atomic>
 #include <future>

@@ -1,5 +1,5 @@
 // The supervisor as a C++ program uses it, with real threads. Nothing here waits for a time to pass: each test waits
-// for what must come.
+// for what must happen.
 #include "taskhost/core/supervisor.hpp"
 
 #include <sys/resource.h>
@@ -27,7 +27,7 @@ namespace {
 struct Scene {
   explicit Scene(const SupervisorOptions& options = {}) : supervisor(options, *sink, clock) {}
   ~Scene() {
-    // Threads that never came back still use it.
+    // Threads that never returned still use it.
     if (supervisor.abandoned_threads()) Supervisor::leak(sink);
   }
   Scene(const Scene&) = delete;
@@ -71,8 +71,7 @@ std::shared_ptr<const ScriptRecipe> ending(Status status) {
   return stepping([status](Execution&) { return status; });
 }
 
-// A door that stuck calls wait at. Shared with threads that are abandoned.
-// Whether a stall is told before or after the request to stop is up to the clock.
+// Without stalls: whether one is reported before or after the request to stop depends on the clock.
 Lines lines_but_stalls(const RecordingSink& sink, const std::string& task) {
   Lines lines = sink.lines(task);
   std::erase_if(lines, [](const std::string& line) { return line.find(" stalled ") != std::string::npos; });
@@ -380,7 +379,7 @@ TEST_CASE("a polled call that is stuck is taken over and named; the others of it
   CHECK(scene.supervisor.abandoned_threads());
   CHECK(lines_but_stalls(*scene.sink, "stuck") == Lines{"stuck started 1", "stuck stopping 1", "stuck abandoned 1"});
   CHECK(scene.sink->lines("elsewhere") == Lines{"elsewhere started 1", "elsewhere stopping 1", "elsewhere stopped 1"});
-  CHECK(scene.sink->lines("neighbour").empty());  // its turn never came
+  CHECK(scene.sink->lines("neighbour").empty());  // it never had its turn
   CHECK(scene.last_line() == "host stopped request");
   door->opened.set_value();
   CHECK(door->came_back.get_future().wait_for(60s) == std::future_status::ready);
@@ -529,7 +528,7 @@ TEST_CASE("ten thousand tasks start, stop and are dropped, each once") {
   CHECK(scene.sink->count(EventKind::task_stopped) == 10'000);
 }
 
-// Not under the sanitizer for undefined behaviour, which needs a pipe of its own to look at what is thrown.
+// Not under the sanitizer for undefined behaviour, which needs a pipe of its own to check what is thrown.
 #ifndef __SANITIZE_ADDRESS__
 TEST_CASE("a supervisor for which there is no descriptor says which limit to raise") {
   rlimit before{};
@@ -540,7 +539,7 @@ TEST_CASE("a supervisor for which there is no descriptor says which limit to rai
   std::string message;
   try {
     SupervisorOptions options;
-    options.shards = max_shards;  // more than other tests left descriptors for
+    options.shards = max_shards;  // more than the descriptors that other tests left
     const Scene scene(options);
   } catch (const std::system_error& error) {
     message = error.what();

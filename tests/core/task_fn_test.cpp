@@ -1,4 +1,4 @@
-// TaskFn: a recipe that makes a fresh execution each time, from a coroutine, a blocking function, or by hand.
+// TaskFn: a recipe that makes a fresh execution each time, from a coroutine, a blocking function, or written by hand.
 #include "taskhost/core/task_fn.hpp"
 
 #include <boost/asio/post.hpp>
@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Notes its birth and death under its name.
+// Records its construction and destruction under its name.
 class Tracker {
  public:
   Tracker(std::vector<std::string>& notes, std::string name) : notes_(notes), name_(std::move(name)) {

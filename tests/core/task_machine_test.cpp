@@ -1,5 +1,5 @@
-// A task without optional fields: what each end leads to by type, outcome, budget and what the host is at, and every
-// state × what an operator wants. Everything else is in coordinator_table_test.cpp: it is the same machine.
+// A task without optional fields: what each end leads to, by type, outcome, budget and the host's phase, and every
+// state × operator's request. Everything else is in coordinator_table_test.cpp, since it is the same machine.
 #include "task_machine.hpp"
 
 #include "support/catch.hpp"
@@ -111,7 +111,7 @@ TEST_CASE("the exit of a plain task leads to what its type, outcome, budget and 
         CHECK(ended.next.restarts == (told == restart));
         CHECK(ended.next.is_given_up == (told == gives_up));
         CHECK(ended.next.well == (well && (told == discard || told == success)));
-        // Charged even if the host stops instead: nobody will ask any more.
+        // Charged even if the host stops instead, when it no longer matters.
         const bool charged = told == restart || told == nothing;
         CHECK(life.charged == row.used + (charged ? 1 : 0));
         CHECK(TaskMachine(options, life, nullptr).remaining(0) == row.restarts - life.charged);
@@ -160,7 +160,7 @@ TEST_CASE("an operator's order does what the table says, in every state of a pla
   using Step = TaskMachine::Step;
   struct Row {
     TaskState state;
-    StopPurpose purpose;  // while it stops, before and after
+    StopPurpose purpose;  // before and after, while it stops
     Step stop, start, restart;
     StopPurpose after_stop, after_start, after_restart;
   };

@@ -1,4 +1,4 @@
-// Every order in which a call, its end and the monitor can meet on one thread; with several: take_over_races_test.
+// Every order in which a call, its end and the monitor can meet, on one thread. With several: take_over_races_test.
 #include "tenure.hpp"
 
 #include <sys/wait.h>
@@ -12,7 +12,7 @@ using namespace taskhost;
 
 namespace {
 
-// Never looked into.
+// Its content is never read.
 struct Scene {
   alignas(TaskCell) std::byte memory[sizeof(TaskCell)];
   TaskCell& cell = *reinterpret_cast<TaskCell*>(memory);
@@ -84,7 +84,7 @@ TEST_CASE("a handler of the loop can be pinned, and let go or given up; the next
   CHECK(scene.tenure.leave_loop());
   CHECK_FALSE(scene.tenure.pin(first));
   CHECK_FALSE(scene.tenure.pin(scene.tenure.look()));
-  CHECK(scene.tenure.leave_loop());  // one of the shard's own has left already
+  CHECK(scene.tenure.leave_loop());  // one of the shard's own handlers has left already
   scene.tenure.enter_loop();
   CHECK_FALSE(scene.tenure.pin(first));
   REQUIRE(scene.tenure.pin(scene.tenure.look()));

@@ -1,4 +1,4 @@
-// The timing wheel: never early, late by at most a tick, and against a model that is obviously right.
+// The timing wheel: never early, late by at most a tick, and compared with a model that is obviously correct.
 #include "timer_wheel.hpp"
 
 #include <algorithm>
@@ -21,12 +21,12 @@ constexpr Nanoseconds second = 1'000'000'000;
 constexpr Nanoseconds hour = 3600 * second;
 constexpr Nanoseconds day = 24 * hour;
 constexpr Nanoseconds year = 365 * day;
-constexpr Nanoseconds beginning = 123'456'789'012'345;  // on no boundary of anything
+constexpr Nanoseconds beginning = 123'456'789'012'345;  // on no boundary
 
 // One timer, and the time at which it fired.
 struct Scene {
   explicit Scene(Nanoseconds start = beginning) : now(start), wheel(std::make_unique<TimerWheel>(start)) {}
-  // Advances in one step; how many timers fired.
+  // Advances in one step; returns how many timers fired.
   int advance_to(Nanoseconds time) {
     now = time;
     int fired = 0;
@@ -37,7 +37,7 @@ struct Scene {
     });
     return fired;
   }
-  // From one deadline of the wheel to the next until something fires; how many steps it took.
+  // Goes from one deadline of the wheel to the next until something fires; returns the number of steps.
   int sleep() {
     for (int steps = 1; steps < 1000; ++steps) {
       const Nanoseconds next = wheel->next_deadline();
@@ -61,7 +61,7 @@ TEST_CASE("a timer fires at its deadline or less than a tick later, never before
   for (const Nanoseconds delay : delays) {
     INFO("delay " << delay);
     Scene scene;
-    scene.advance_to(beginning);  // this tick is over: what comes is for the next
+    scene.advance_to(beginning);  // this tick is over: new timers fire in the next one
     TimerNode node;
     scene.wheel->set(node, beginning + delay);
     CHECK(scene.wheel->next_deadline() < beginning + delay + tick + (delay == 0 ? tick : 0));
@@ -79,7 +79,7 @@ TEST_CASE("who sleeps until the wheel's next deadline, again and again, comes in
     TimerNode node;
     scene.wheel->set(node, beginning + delay);
     const int steps = scene.sleep();
-    CHECK(steps <= 8);  // one for each level at most
+    CHECK(steps <= 8);  // at most one for each level
     CHECK(scene.now >= beginning + delay);
     CHECK(scene.now < beginning + delay + tick);
   }
@@ -161,7 +161,7 @@ TEST_CASE("a timer set for the past from within a callback fires in a later adva
   const int first = fired;
   CHECK(first >= 1);
   scene.wheel->advance(beginning + second, again);
-  CHECK(fired == first);  // the same moment: nothing more
+  CHECK(fired == first);  // nothing more at the same moment
   scene.wheel->advance(beginning + second + tick, again);
   CHECK(fired == first + 1);
 }
@@ -231,7 +231,7 @@ TEST_CASE("whatever is set, cancelled and waited for, the wheel does what a sort
       model.erase(found);
     };
     const auto set = [&](TimerNode& node, Nanoseconds earliest) {
-      const Nanoseconds delay = up_to(Nanoseconds{1} << (8 + up_to(36)));  // from nothing to five hours
+      const Nanoseconds delay = up_to(Nanoseconds{1} << (8 + up_to(36)));  // from 0 to five hours
       const Nanoseconds deadline = up_to(20) == 0 ? now - up_to(second) : now + delay;
       wheel.set(node, deadline);
       model.emplace(std::max((deadline + tick - 1) / tick * tick, earliest), &node);
@@ -261,7 +261,7 @@ TEST_CASE("whatever is set, cancelled and waited for, the wheel does what a sort
           wheel.advance(now, [&](TimerNode& node) {
             REQUIRE(node.deadline <= now);
             forget(node);
-            // Anew for a time that this advance does not reach: what it may reach is tested above.
+            // Set again for a time that this advance does not reach; times that it reaches are tested above.
             if (up_to(4) == 0) {
               const Nanoseconds deadline = after + up_to(hour);
               wheel.set(node, deadline);

@@ -1,4 +1,4 @@
-// Wakers as values: whatever their age, they wake the execution they were made for, or nobody.
+// Wakers as values: whatever their age, they wake the execution for which they were made, or nothing.
 #include "taskhost/core/wake_port.hpp"
 
 #include <poll.h>
@@ -23,8 +23,8 @@ using taskhost::WakeSlot;
 
 namespace {
 
-// To bring a slot to the end of its generations without four thousand million executions. An explicit instantiation
-// may name what is private.
+// Brings a slot to the end of its generations without four thousand million executions. An explicit instantiation may
+// name private members.
 template <WakeSlot& (*At)(std::uint32_t)>
 struct SlotAccess {
   friend WakeSlot& slot_at(std::uint32_t index) { return At(index); }
@@ -37,7 +37,7 @@ class Scene {
  public:
   Scene() : port(WakePort::acquire()) {
     for (std::size_t i = 0; i < places; ++i) slots[i] = port.add(cell(i));
-    woken();  // of an earlier owner
+    woken();  // wakes for an earlier owner
     port.quiet();
   }
   ~Scene() {
@@ -142,10 +142,10 @@ TEST_CASE("a waker of nothing, and wakers that nobody ever gave out, do nothing"
   WakePort::wake(1);
   WakePort::wake(~Waker{0});
   WakePort::wake(Waker{1} << 63);
-  WakePort::wake(0xffffffffu);                        // slot beyond every table, generation 0
+  WakePort::wake(0xffffffffu);                        // a slot beyond every table, generation 0
   WakePort::wake(Waker{1} << 32 | 0x7fffffffu);       // generation 1 of a slot beyond
-  WakePort::wake(Waker{1} << 32 | 0x0fffffffu);       // of one within the table, never made
-  WakePort::wake(scene.waker(0) + (Waker{1} << 32));  // of a generation yet to come
+  WakePort::wake(Waker{1} << 32 | 0x0fffffffu);       // of one within the table that was never made
+  WakePort::wake(scene.waker(0) + (Waker{1} << 32));  // of a future generation
   WakePort::wake(scene.slots[0]);                     // generation 0 of a real slot
   CHECK_FALSE(WakePort::current(0));
   CHECK_FALSE(WakePort::current(~Waker{0}));
@@ -267,7 +267,7 @@ TEST_CASE("a wake that an earlier owner never took is nothing but a spurious one
     port_number = earlier.port.descriptor();
     WakePort::wake(earlier.waker(0));
   }
-  Scene now;  // takes what is left over
+  Scene now;  // takes leftover wakes
   CHECK(now.port.descriptor() == port_number);
   CHECK(now.woken().empty());
   WakePort::wake(now.waker(0));

@@ -1,4 +1,4 @@
-// Each enum that has words has one for each of its enumerators, and is found by it.
+// Each enum with words has one for every enumerator, and finds the enumerator by its word.
 #include "taskhost/core/words.hpp"
 
 #include <set>

@@ -1,5 +1,5 @@
-/* A program that embeds a host, has a task of its own and one of a plugin, and says what was refused:
- * embedder PLUGIN_DIRECTORY MANIFEST */
+/* A program that embeds a host with a task of its own and one of a plugin, and reports what was refused: embedder
+ * PLUGIN_DIRECTORY MANIFEST */
 #include <stdio.h>
 #include <string.h>
 

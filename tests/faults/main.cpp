@@ -1,6 +1,6 @@
-// Whole runs in which the system refuses one call: the first of a kind, the second, and so on until a run gets through
-// without. None may hang or die of a signal, and one that ends otherwise than it should says what it lacked. With
-// --count, as many calls in a row are refused.
+// Whole runs in which the system refuses one call: the first of a kind, then the second, and so on until a run
+// completes without a refusal. No run may hang or die of a signal, and one that does not end as it should must say what
+// it lacked. With --count, that many calls in a row are refused.
 //
 //   taskhost-faults [RUN...] [--only KIND] [--stride N] [--count N]
 #include <algorithm>
@@ -75,7 +75,7 @@ class Faults {
     return command;
   }
 
-  // What was refused; empty: the run was over before.
+  // What was refused; empty if the run was over before.
   std::string refuse(Command& command, const Kind& kind, long at, unsigned worker, ProcessEnd& end) const {
     const std::string report = (directory_ / ("refused" + std::to_string(worker))).string();
     std::remove(report.c_str());
@@ -98,13 +98,13 @@ bool names(const std::string& text, const Kind& kind) {
                      [&](const char* word) { return text.find(word) != std::string::npos; });
 }
 
-// What is wrong with the end of a run; empty: nothing.
+// What is wrong with a run's end; empty if nothing is.
 std::string verdict(const ProcessEnd& end, const ProcessEnd& undisturbed, const Kind& kind,
                     const std::string& refused) {
   if (end.timed_out) return "hangs";
   if (end.signal) return "dies of signal " + std::to_string(*end.signal);
   if (end.status == undisturbed.status) return {};
-  // What can't be written can't be told either.
+  // If it can't write, it can't report either.
   if (refused == "write to stderr" || names(end.err, kind)) return {};
   return "ends with " + std::to_string(end.status.value_or(-1)) + " and does not say what was missing";
 }
@@ -114,7 +114,7 @@ std::string last_line(std::string text) {
   return text.substr(text.rfind('\n') + 1);
 }
 
-// How many runs went wrong.
+// The number of failed runs.
 int sweep(const Faults& faults, const std::string& run, const Kind& kind, long stride) {
   Command plain = faults.command(run, 0);
   const ProcessEnd undisturbed = Process(plain).wait(limit);
@@ -182,7 +182,7 @@ int main(int argument_count, char** arguments) {
   }
   int wrong = 0;
   for (const std::string& run : wanted.empty() ? runs : wanted) {
-    // Allocations are many; of the others each one counts.
+    // There are many allocations, so only each N-th is refused; of the other kinds, all are.
     for (const Kind& kind : kinds) {
       if (only.empty() || only == kind.name) wrong += sweep(faults, run, kind, &kind == &kinds.front() ? stride : 1);
     }

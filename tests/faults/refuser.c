@@ -1,7 +1,6 @@
-/* Loaded before a program's libraries: refuses it TASKHOST_REFUSE_COUNT calls of a kind (1 if it is not there), from
- * the TASKHOST_REFUSE_AT-th on. The kind is TASKHOST_REFUSE, "memory", "thread", "descriptor" or "write"; what is
- * refused first, it writes to the file TASKHOST_REFUSE_REPORT. Only the program itself is refused anything, not its
- * children. */
+/* Loaded before a program's libraries: refuses it TASKHOST_REFUSE_COUNT calls of a kind (1 if that is not set), from
+ * the TASKHOST_REFUSE_AT-th on. TASKHOST_REFUSE is the kind: "memory", "thread", "descriptor" or "write". Writes what
+ * it refuses first to the file TASKHOST_REFUSE_REPORT. Only the program itself is affected, not its children. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,7 +21,7 @@
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
-/* The real one, found at its first call. Never for malloc, which dlsym itself may call. */
+/* The real function, looked up at its first call. Never for malloc, which dlsym itself may call. */
 #define REAL(name)                                \
   static __typeof__(&name) real;                  \
   if (real == NULL) {                             \
@@ -44,7 +43,7 @@ static const char* report;
 static pid_t program;
 static atomic_long calls;
 
-/* Allocations come before any constructor: so the first caller reads what is wanted. There are no threads yet. */
+/* Allocations come before any constructor, so the first caller reads the settings. There are no threads yet. */
 static void read_wanted(void) {
   static const char* const names[] = {"memory", "thread", "descriptor", "write"};
   const char* name = getenv("TASKHOST_REFUSE");
@@ -69,7 +68,7 @@ static int refused(enum kind kind, const char* call) {
   return 1;
 }
 
-/* What waits for a reader or fills a disk. The writes that wake a thread up can't fail. */
+/* Writes that wait for a reader or can fill a disk. Those that wake a thread can't fail. */
 static int is_output(int file) {
   struct stat status;
   return fstat(file, &status) == 0 && (status.st_mode & S_IFMT) != 0;

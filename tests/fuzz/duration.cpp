@@ -1,4 +1,4 @@
-// Durations: what is read can be printed and read again, and so can each number of nanoseconds.
+// Durations: what is read can be printed and read again, and so can any number of nanoseconds.
 #include "text/duration.hpp"
 
 #include <string>

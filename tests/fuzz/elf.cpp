@@ -1,4 +1,4 @@
-// The look at a library's file, whatever the file holds.
+// The check of a library's file, whatever the file contains.
 #include "plugin/elf_file.hpp"
 
 #include <sys/mman.h>

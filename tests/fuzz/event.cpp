@@ -1,4 +1,4 @@
-// Events and lines of the log: 32 bytes of numbers, then TASK NUL MESSAGE.
+// Events and log lines: 32 bytes of numbers, then TASK NUL MESSAGE.
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -29,14 +29,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   event.delay_ms = big % 31'536'000'000;
   event.uptime_ms = ~big % 3'153'600'000'000;
   event.stalled_ms = big % 86'400'000;
-  // Only the host's own events may be without a task.
+  // Only the host's own events may lack a task.
   const bool of_host = event.kind == EventKind::host_started || event.kind == EventKind::host_stopping ||
                        event.kind == EventKind::host_stopped;
   event.task = of_host && (flags & 4) != 0 ? nullptr : task.c_str();
   event.message = input.rest();
 
   std::string line;
-  // What the clock of a machine may say: until the year 9999.
+  // Possible values of a machine's clock: until the year 9999.
   append_event_json(line, event, big, time_us / 64 % 253'402'300'800'000'000);
   fuzz::require(line.find('\n') == std::string::npos && fuzz::is_utf8(line), "an event is a line", line);
   const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);

@@ -1,4 +1,4 @@
-// What the targets share: an input that breaks a promise ends the run with the promise's words. One thread.
+// Shared by the targets: an input that breaks a promise ends the run with the promise's text. One thread.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace taskhost::fuzz {
 
-// A sanitizer's report begins here: libFuzzer keeps the input.
+// Aborts if the promise does not hold; libFuzzer then keeps the input.
 inline void require(bool holds, const char* promise, std::string_view text = {}) {
   if (holds) return;
   std::fprintf(stderr, "promise broken: %s: %.*s\n", promise, static_cast<int>(text.size()), text.data());
@@ -30,7 +30,7 @@ inline bool is_utf8(std::string_view text) {
 
 inline bool is_one_printable_line(std::string_view text) { return is_utf8(text) && !has_control_character(text); }
 
-// Takes an input apart, from its begin.
+// Takes an input apart, from its beginning.
 class Input {
  public:
   Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}

@@ -1,4 +1,4 @@
-// A manifest's text: faults that an operator can read, and an explanation of whatever has none.
+// A manifest's text: faults that an operator can read, and an explanation if there are none.
 #include "manifest/manifest.hpp"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ void judge_faults(const ManifestReading& reading, std::string_view text) {
   }
 }
 
-// The tasks as admission would have them, less the plugins: a task without a name gets a made-up one.
+// The tasks as admission would provide them, but without plugins: a task without a name gets a made-up one.
 void explain(const Manifest& manifest) {
   TaskList tasks;
   ExplainedTasks explained{.tasks = tasks, .group_names = {}, .shutdown_timeout = manifest.shutdown_timeout};

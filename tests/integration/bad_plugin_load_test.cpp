@@ -1,4 +1,4 @@
-// Libraries that load, but break a rule on entry and descriptor: status 3, file and rule named, nothing started.
+// Libraries that load, but whose entry or descriptor breaks a rule: status 3, file and rule named, nothing started.
 #include <string>
 #include <vector>
 
@@ -11,7 +11,7 @@ namespace {
 
 struct BadPlugin {
   const char* name;
-  const char* words;  // what the message quotes
+  const char* words;  // quoted in the message
 };
 
 const std::vector<BadPlugin> bad_plugins{{"no_entry", "rule 1.1"},
@@ -96,7 +96,7 @@ TEST_CASE("of several plugins that break rules each is told in one run") {
   Scene scene;
   std::string all;
   for (const BadPlugin& plugin : bad_plugins) {
-    if (std::string(plugin.name) != "entry_exits") {  // which ends all
+    if (std::string(plugin.name) != "entry_exits") {  // which ends the process
       scene.add(task(plugin.name, plugin.name, "detachable"));
     }
   }

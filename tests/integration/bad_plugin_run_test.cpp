@@ -16,7 +16,7 @@ struct Misbehaviour {
   const char* words;  // in the event's message
 };
 
-// Runs the plugin beside an idle task until it is discarded, then stops the host.
+// Runs the plugin together with an idle task until it is discarded, then stops the host.
 Run run_until_discarded(const char* plugin, unsigned budget) {
   Scene scene;
   scene.manifest["shards"] = 1;
@@ -173,7 +173,7 @@ TEST_CASE("deaf plugins are dropped or abandoned as deaf probes are") {
 }
 
 TEST_CASE("texts of a plugin that are no UTF-8, endless or forged come out readable, bounded and in one line") {
-  Run run = run_until_discarded("fails_not_utf8", 0);  // a line that is no UTF-8 would be no JSON
+  Run run = run_until_discarded("fails_not_utf8", 0);  // a line that is not UTF-8 would not be JSON
   CHECK(run.first("task_exited", "bad").message.find("good ") == 0);
   run = run_until_discarded("fails_long", 0);
   CHECK(run.first("task_exited", "bad").message.size() <= 4096);

@@ -1,4 +1,4 @@
-// The plugins that come with taskhost, in the program: what they log, and the demo.
+// The bundled plugins in the program: what they log, and the demo.
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>

@@ -19,7 +19,7 @@ namespace {
 
 Json job() { return task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")); }
 
-// The shell's way to run it: "$T" is the program.
+// Runs it from a shell; "$T" is the program.
 ProcessEnd run_shell(const std::string& script, const std::filesystem::path& directory) {
   Command command;
   command.program = "/bin/sh";
@@ -226,7 +226,7 @@ TEST_CASE("a manifest may come late through a stdin that somebody made non-block
   command.arguments = {"run", "-"};
   command.in_descriptor = in.read_end();
   Process process(command);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // so that it has looked
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // time enough for it to check
   const std::string text = scene.manifest.dump();
   REQUIRE(::write(in.write_end(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
   in.close_write_end();
@@ -298,7 +298,7 @@ TEST_CASE("a non-blocking stdout whose reader is slow gets all of the output") {
   command.program = program_path();
   command.arguments = {"check", "--explain", "--json", scene.manifest_path().string()};
   const std::string all = Process(command).wait().out;
-  REQUIRE(all.size() > 70'000);  // more than a pipe takes
+  REQUIRE(all.size() > 70'000);  // more than a pipe holds
   command.out_descriptor = out.write_end();
   Process process(command);
   REQUIRE(eventually([&] { return out.is_full(); }));

@@ -1,4 +1,4 @@
-// Where plugins are looked up; autoload, and directories without a manifest (host/README.md).
+// Where plugins are searched for; autoload, and directories without a manifest (host/README.md).
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -10,7 +10,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// Puts a copy of a bundled plugin into the scene's directory.
+// Copies a bundled plugin into the scene's directory.
 void put_plugin(const Scene& scene, std::string_view name, std::string_view as) {
   const std::filesystem::path target = scene.directory() / as;
   std::filesystem::create_directories(target.parent_path());
@@ -87,7 +87,7 @@ TEST_CASE("a plugin that is nowhere is told with status 3, the places searched, 
 TEST_CASE("a directory to be autoloaded that is not there is a wrong manifest") {
   Scene scene;
   scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
-  scene.manifest["plugin_dirs"].erase(1);  // the bad plugins of the tests
+  scene.manifest["plugin_dirs"].erase(1);  // the one with the tests' bad plugins
   scene.manifest["plugin_dirs"].push_back("no-such-folder");
   scene.manifest["autoload"] = {{"type", "detachable"}};
   const Run run = scene.run();

@@ -11,7 +11,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// Every number that was started was dropped, once, before the next was started.
+// Every number that was started was dropped, once, before the next one was started.
 void check_pairs(const std::string& record) {
   std::istringstream lines(record);
   std::string word;
@@ -84,7 +84,7 @@ TEST_CASE("a stop at any point of a storm of restarts leaves nothing undropped, 
     scene.manifest["shards"] = 1 + starts % 2;
     const std::string file = (scene.directory() / "record").string();
     scene.add(
-        counting(plugin, file, {{"end", "error"}}, 5'000));  // a bound, should this process be slower than the storm
+        counting(plugin, file, {{"end", "error"}}, 5'000));  // a limit, in case this process is slower than the storm
     Running running = scene.start();
     running.wait_for("task_started", {}, starts);
     running.send(SIGTERM);

@@ -1,5 +1,5 @@
-# A program in Python that embeds the host, by ctypes: its tasks in Python run in the interpreter that is there, and what
-# is the program's own stays: stdout, stdin, time.sleep. Arguments: the library, the folder of the plugins.
+# A program in Python that embeds the host through ctypes: its Python tasks run in the existing interpreter, and what
+# belongs to the program is unchanged: stdout, stdin, time.sleep. Arguments: the library, the plugins' folder.
 import ctypes
 import io
 import json

@@ -1,4 +1,5 @@
-/* A program that embeds a task host: embedder SCENARIO EVENTS PLUGIN_DIRECTORY. 0 if all is as it should be. */
+/* A program that embeds a task host: embedder SCENARIO EVENTS PLUGIN_DIRECTORY. Ends with 0 if everything is as
+ * expected. */
 #include "embedder.h"
 
 #include <stdlib.h>

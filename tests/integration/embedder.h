@@ -1,4 +1,4 @@
-/* What the scenarios of the embedding program share. Pure C, and of taskhost only taskhost.h. */
+/* Shared by the scenarios of the embedding program. Pure C; of taskhost it includes only taskhost.h. */
 #ifndef TASKHOST_TEST_EMBEDDER_H
 #define TASKHOST_TEST_EMBEDDER_H
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <taskhost/taskhost.h>
 
-/* Ends the program with 1 and says where. */
+/* Ends the program with 1 and reports where. */
 #define REQUIRE(condition) require((condition) != 0, #condition, __FILE__, __LINE__)
 void require(int holds, const char* condition, const char* file, int line);
 
@@ -26,7 +26,7 @@ typedef struct stage {
 
 void stage_open(stage* self, const taskhost_options* options);
 void stage_open_with(stage* self, uint32_t flags);
-void stage_skip(int count);                    /* the next host's number is higher by it */
+void stage_skip(int count);                    /* raises the next host's number by count */
 void stage_close(stage* self, int32_t status); /* destroys the host; prints "host N status STATUS" */
 void stage_wait_for_starts(stage* self, int count);
 int error_has(const stage* self, const char* words);
@@ -37,7 +37,7 @@ typedef struct own_task {
   atomic_int drops;
   atomic_int released; /* lets a deaf one end */
   atomic_int returned; /* it has */
-  atomic_ullong waker; /* of the latest execution */
+  atomic_ullong waker; /* the latest execution's */
   const taskhost_services* _Atomic services;
 } own_task;
 extern own_task own;
@@ -50,7 +50,7 @@ int32_t add(stage* self, const char* name, const taskhost_factory* factory, int3
 
 void pause_briefly(void);
 
-extern const char* plugin_directory; /* of the bundled plugins */
+extern const char* plugin_directory; /* where the bundled plugins are */
 
 typedef struct scenario {
   const char* name;

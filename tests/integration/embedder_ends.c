@@ -1,4 +1,4 @@
-/* Ends while a host is there: by exit, and by a crash in a program that recovers from those of its own. */
+/* Ends while it has a host: by exit, and by a crash in a program that recovers from its own crashes. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -72,7 +72,7 @@ static void exit_before_the_start(void) {
   exit(7);
 }
 
-/* As a runtime does it: the crashes that it expects are errors of its language. */
+/* Like a runtime that turns expected crashes into errors of its language. */
 static _Thread_local volatile sig_atomic_t is_expected;
 static _Thread_local sigjmp_buf way_out;
 static volatile char* page;

@@ -1,4 +1,4 @@
-/* Calls at a wrong time or with wrong arguments: a code, a text, and a host that is as before. */
+/* Calls at a wrong time or with wrong arguments: they return a code and a message, and leave the host as it was. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -55,7 +55,7 @@ static void run_as_daemon(void) {
   run_until_started(&self);
 }
 
-/* The host is the parent's, where it works as before. */
+/* The host belongs to the parent, where it works as before. */
 static void daemonise_after_load(void) {
   static const char manifest[] =
       "{\"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatory\", \"config\": {\"run_for\": \"1h\"}}]}";
@@ -102,7 +102,7 @@ static void mark_end_of_child(void) {
   if (child_marks >= 0) (void)!write(child_marks, "x", 1);
 }
 
-/* Its own exit handlers run to the last one, since no host of it is running. */
+/* Its own exit handlers all run, since none of its hosts is running. */
 static void exit_of_a_child(void) {
   int ends[2];
   char mark = 0;
@@ -134,7 +134,7 @@ static void exit_of_a_child(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
-/* The tasks went with the attempt, so a second start would run without them. */
+/* The failed start used up the tasks, so a second start would run without them. */
 static void a_failed_start(void) {
   const struct rlimit little = {(rlim_t)2 << 30, RLIM_INFINITY};
   const struct rlimit enough = {RLIM_INFINITY, RLIM_INFINITY};
@@ -203,7 +203,7 @@ static void wrong_options(void) {
   REQUIRE(host == NULL);
 }
 
-/* Fields beyond struct_size count as zero, whatever is there. */
+/* Fields beyond struct_size count as zero, whatever they contain. */
 static void short_options(void) {
   taskhost_options options;
   stage self;
@@ -269,7 +269,7 @@ static void wrong_tasks(void) {
   REQUIRE(taskhost_add_task(self.host, &task) == TASKHOST_RESULT_BAD_MANIFEST);
   REQUIRE(taskhost_task_count(self.host) == 0);
   REQUIRE(add(&self, NULL, &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_OK);
-  REQUIRE(add(&self, NULL, &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_BAD_MANIFEST); /* its name again */
+  REQUIRE(add(&self, NULL, &idle_factory, TASKHOST_MANDATORY, 1) == TASKHOST_RESULT_BAD_MANIFEST); /* the same name */
   taskhost_request_stop(self.host);
   REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
   stage_close(&self, TASKHOST_RESULT_OK);
@@ -337,7 +337,7 @@ static void verification(void) {
   options.struct_size = sizeof options;
   REQUIRE(taskhost_verify(NULL, count_verdict, counts, error, sizeof error) == TASKHOST_RESULT_BAD_MANIFEST);
   REQUIRE(error[0] != '\0');
-  REQUIRE(taskhost_verify(&options, count_verdict, counts, NULL, 0) == TASKHOST_RESULT_BAD_MANIFEST); /* no plugin */
+  REQUIRE(taskhost_verify(&options, count_verdict, counts, NULL, 0) == TASKHOST_RESULT_BAD_MANIFEST); /* not a plugin */
   options.plugin = path;
   REQUIRE(taskhost_verify(&options, NULL, NULL, NULL, 0) == TASKHOST_RESULT_BAD_MANIFEST);
   options.tests = wrong_tests;

@@ -1,4 +1,4 @@
-/* Hosts that run as they should: who stops them, and what comes back. */
+/* Hosts that run as they should: who stops them, and what they return. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -108,7 +108,7 @@ static void a_deaf_task(void) {
   taskhost_request_stop(self.host);
   REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_STOP_TIMEOUT);
   stage_close(&self, TASKHOST_RESULT_STOP_TIMEOUT);
-  /* The abandoned thread goes on in memory that the host has left to it; its execution is not dropped (rule 3.5). */
+  /* The abandoned thread goes on in memory that the host leaves to it; its execution is not dropped (rule 3.5). */
   atomic_store(&own.released, 1);
   while (atomic_load(&own.returned) == 0) pause_briefly();
   REQUIRE(atomic_load(&own.drops) == 0);
@@ -134,7 +134,7 @@ static int all_standard_streams_are_null_devices(void) {
   return is_null_device(0) && is_null_device(1) && is_null_device(2);
 }
 
-/* What is printed there must not reach what the host has opened. */
+/* What is printed there must not get into what the host has opened. */
 static void closed_standard_streams(void) {
   stage self;
   close_standard_streams();
@@ -167,7 +167,7 @@ static void call_the_host_after_its_end(void* user, const taskhost_event* event)
   atomic_store(&late_calls_returned, 1);
 }
 
-/* Of all sizes, so that one takes the place of what was freed. */
+/* Of all sizes, so that one reuses what was freed. */
 static void fill_freed_memory(void) {
   size_t size;
   for (size = 16; size < 4096; size += 16) {
@@ -332,7 +332,7 @@ static void the_log_goes_to_a_callback(void) {
 
 enum { wakes_to_come = 2000 };
 
-/* A polled task of which a thread awaits each wake. */
+/* A polled task; a thread waits for each of its wakes. */
 static struct {
   taskhost_waker waker;
   void (*wake)(taskhost_waker);

@@ -1,4 +1,4 @@
-/* The program's own signals, beside those of its hosts. */
+/* The program's own signals, together with those of its hosts. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,14 +13,14 @@ static void* destroy(void* host) {
   return NULL;
 }
 
-/* Writes more to its stack than a signal's frame. */
+/* Writes more to its stack than a signal's frame needs. */
 static void write_to_stack(int number) {
   volatile char used[4096];
   size_t i;
   for (i = 0; i < sizeof used; ++i) used[i] = (char)number;
 }
 
-/* Of all sizes, so that one takes the place of what was freed. */
+/* Of all sizes, so that one reuses what was freed. */
 static size_t size_of_block(int number) { return 4000 + (size_t)(number % 8) * 8000; }
 
 /* Its owner may be another thread than the one that made it, which keeps its stack for handlers. */
@@ -72,7 +72,7 @@ static void sigpipe_set_anew_between_hosts(void) {
   }
 }
 
-/* As daemons begin: with the default actions. */
+/* As a daemon begins: with the default actions. */
 static void sigterm_set_anew_in_a_child(void) {
   stage parents;
   pid_t child;

@@ -48,18 +48,18 @@ static void operate_tasks(void) {
 
   REQUIRE(taskhost_stop_task(self.host, "reader") == TASKHOST_RESULT_OK);
   wait_until(&self.stopped, 1);
-  REQUIRE(taskhost_stop_task(self.host, "reader") == TASKHOST_RESULT_OK); /* again: nothing */
+  REQUIRE(taskhost_stop_task(self.host, "reader") == TASKHOST_RESULT_OK); /* has no effect when repeated */
   REQUIRE(taskhost_stop_task(self.host, "writer") == TASKHOST_RESULT_OK);
   wait_until(&self.stopped, 2);
-  REQUIRE(taskhost_state(self.host) == TASKHOST_STATE_RUNNING); /* stopped tasks keep it so */
+  REQUIRE(taskhost_state(self.host) == TASKHOST_STATE_RUNNING); /* stopped tasks keep it running */
 
   REQUIRE(taskhost_start_task(self.host, "reader") == TASKHOST_RESULT_OK);
   wait_until(&self.started, 3);
-  REQUIRE(taskhost_start_task(self.host, "reader") == TASKHOST_RESULT_OK); /* it runs: nothing */
+  REQUIRE(taskhost_start_task(self.host, "reader") == TASKHOST_RESULT_OK); /* it runs already: no effect */
   REQUIRE(taskhost_restart_task(self.host, "reader") == TASKHOST_RESULT_OK);
   wait_until(&self.started, 4);
   REQUIRE(atomic_load(&self.stopped) == 3);
-  REQUIRE(taskhost_restart_task(self.host, "writer") == TASKHOST_RESULT_OK); /* from stopped, as start */
+  REQUIRE(taskhost_restart_task(self.host, "writer") == TASKHOST_RESULT_OK); /* from stopped, like start */
   wait_until(&self.started, 5);
 
   taskhost_request_stop(self.host);
@@ -88,7 +88,7 @@ static void operate_from_a_callback(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
-/* A task of a manifest is operated by its name, too, and one that is over begins anew. */
+/* A manifest's task can be operated by its name, too, and one that is over starts afresh. */
 static void revive_a_task(void) {
   const char* manifest =
       "{\"tasks\": [{\"name\": \"once\", \"plugin\": \"probe\", \"type\": \"detachable\", \"config\": {\"end\": "
@@ -100,7 +100,7 @@ static void revive_a_task(void) {
   REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
   stage_wait_for_starts(&self, 2);
   for (int starts = 2; atomic_load(&self.started) < 5; pause_briefly()) {
-    if (atomic_load(&self.started) < starts) continue; /* the last start is on its way */
+    if (atomic_load(&self.started) < starts) continue; /* the last start is not reported yet */
     REQUIRE(taskhost_start_task(self.host, "once") == TASKHOST_RESULT_OK);
   }
   taskhost_request_stop(self.host);
@@ -169,7 +169,7 @@ static void exit_rules(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
-/* It has no restarts, fails at once over and over, and its rule says that this is no failure. */
+/* It has no restarts, fails at once each time, and its rule says that this is not a failure. */
 static void a_task_that_repeats(void) {
   taskhost_exit_rule rule;
   stage self;
@@ -284,7 +284,7 @@ static void wrong_supervision(void) {
   task.window = UINT64_MAX;
   must_refuse(&self, &task, "longer than 365 days");
 
-  /* A manifest's group of that name has another strategy. */
+  /* The manifest's group with that name has another strategy. */
   const char* manifest =
       "{\"groups\": {\"g\": {\"strategy\": \"rest_for_one\"}},"
       " \"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatory\", \"group\": \"g\", \"after\": [\"a\"]}]}";
@@ -294,7 +294,7 @@ static void wrong_supervision(void) {
   fclose(self.record);
 }
 
-/* A program that was built when the struct ended at stop_timeout. */
+/* A program built when the struct ended at stop_timeout. */
 static void must_refuse_all(stage* self, const taskhost_task_options* task, const char* const* names, size_t count,
                             const char* words) {
   const size_t before = taskhost_task_count(self->host);
@@ -321,7 +321,7 @@ static void many_tasks_at_once(void) {
   REQUIRE(taskhost_add_tasks(self.host, &task, NULL, 0) == TASKHOST_RESULT_OK);
   REQUIRE(taskhost_task_count(self.host) == 0);
 
-  const char* const names[] = {"a", "b"}; /* which those that were refused have left free */
+  const char* const names[] = {"a", "b"}; /* those that were rejected have left these names free */
   task.group = "pair";
   must_refuse_all(&self, &task, names, 2, "has no strategy");
   task.strategy = TASKHOST_ONE_FOR_ALL;
@@ -358,7 +358,7 @@ static void an_older_struct(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
-/* Tasks of a manifest come after one of the program, and that after none. */
+/* Tasks of a manifest come after one of the program, which comes after none. */
 static void a_manifest_after_an_own_task(void) {
   const char* manifest =
       "{\"tasks\": [{\"name\": \"last\", \"plugin\": \"probe\", \"type\": \"shutdown_on_exit\","

@@ -1,4 +1,4 @@
-// libtaskhost in a program of pure C, as taskhost.h describes it.
+// libtaskhost in a program in pure C, as taskhost.h describes it.
 #include <csignal>
 #include <cstdio>
 #include <sstream>
@@ -12,7 +12,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// Plays a scenario of embedder.c.
+// Runs a scenario of embedder.c.
 ProcessEnd end_of(const std::string& scenario, const std::string& events) {
   Command command;
   command.program = TASKHOST_TEST_EMBEDDER;
@@ -24,7 +24,7 @@ ProcessEnd end_of(const std::string& scenario) {
   return end_of(scenario, (directory / "events").string());
 }
 
-// And judges the events of each of its hosts.
+// The same, and checks the events of each of its hosts.
 ProcessEnd play(const std::string& scenario, std::size_t hosts, RunFacts facts = {}) {
   const TemporaryDirectory directory;
   const std::string events = (directory / "events").string();
@@ -33,7 +33,7 @@ ProcessEnd play(const std::string& scenario, std::size_t hosts, RunFacts facts =
   CHECK(end.status == 0);
   std::istringstream lines(end.out);
   std::size_t judged = 0;
-  for (std::string line; std::getline(lines, line);) {  // plugins may write there as well
+  for (std::string line; std::getline(lines, line);) {  // plugins may write there, too
     int number = 0;
     int result = 0;
     if (std::sscanf(line.c_str(), "host %d status %d", &number, &result) != 2) continue;
@@ -130,7 +130,7 @@ TEST_CASE("a C program gives its tasks the optional fields of a policy") {
                     {"silent", {.may_fail_to_stop = true, .on_give_up = "cooldown"}}}});
 }
 TEST_CASE("a host whose start has failed does not start without its tasks at a second try") {
-  if (sanitized) return;  // they need the address space that is taken away here
+  if (sanitized) return;  // they need the address space that is limited here
   play("a failed start", 0);
 }
 TEST_CASE("tasks that differ in their names only are admitted at once, all or none") {

@@ -1,5 +1,5 @@
-// Where events go, whatever happens to that place meanwhile: nothing that is there is destroyed, nothing waits for a
-// reader for ever, and what is lost is counted.
+// Where events go, whatever happens to that place in the meantime: nothing there is destroyed, nothing waits for a
+// reader for ever, and losses are counted.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -33,12 +33,12 @@ EventStream stream_of(const std::string& text) {
   return stream;
 }
 
-// A task that is over at once.
+// A task that ends at once.
 void add_short_task(Scene& scene) {
   scene.add(task("pump", "probe", "shutdown_on_exit", probe_that_ends("ok", "5ms")));
 }
 
-// Some 100 events a second, and it runs until it is stopped.
+// Makes about 100 events a second, and runs until it is stopped.
 void add_busy_task(Scene& scene) {
   scene.add(task("pump", "probe", "mandatory", probe_that_ends("error", "5ms"), 1'000'000));
 }
@@ -68,7 +68,7 @@ TEST_CASE("the names of a standard stream mean the stream, and keep what is ther
   std::string name = GENERATE("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/./stdout", "a link to it");
   CAPTURE(name);
   Scene scene;
-  if (name == "a link to it") {  // as images of containers have for their logs
+  if (name == "a link to it") {  // as in container images, for their logs
     name = scene.directory() / "link";
     fs::create_symlink("second", name);
     fs::create_symlink("/dev/stdout", scene.directory() / "second");
@@ -76,7 +76,7 @@ TEST_CASE("the names of a standard stream mean the stream, and keep what is ther
   add_short_task(scene);
   const fs::path file = scene.directory() / "out";
   std::ofstream(file) << "kept\n";
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);  // as a shell's > does, without the truncation
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);  // like a shell's >, without the truncation
   Command command = events_to(scene, name);
   command.out_descriptor = descriptor;
   CHECK(Process(command).wait().status == 0);
@@ -227,7 +227,7 @@ TEST_CASE("a file that was removed and can't be made anew is as a full disk: tol
   Process process(events_to(scene, (folder / "events").string()));
   REQUIRE(eventually([&] { return fs::exists(folder / "events") && fs::file_size(folder / "events") > 500; }));
   std::ifstream removed(folder / "events", std::ios::binary);
-  fs::rename(folder, moved);  // with its folder, so that no new one can come between
+  fs::rename(folder, moved);  // together with its folder, so that no new file can be made in between
   fs::remove_all(moved);
   CHECK(process.wait_for_err("it is tried again"));
   SECTION("until it can be made") {
@@ -293,7 +293,7 @@ TEST_CASE("a file size limit ends neither the host nor a line in its midst") {
   add_busy_task(scene);
   Command command = scene.command();
   command.limits.emplace_back(RLIMIT_FSIZE, 1000);
-  command.out = Wiring::null_device;  // what is captured is a file too
+  command.out = Wiring::null_device;  // captured output would be a file, too
   Pipe err;
   command.err_descriptor = err.write_end();
   Process process(command);
@@ -321,7 +321,7 @@ TEST_CASE("a full disk is told at once, and nothing is lost if there is room aga
     return;
   }
   const fs::path filler = disk / "filler";
-  std::ofstream(filler) << std::string(8192, 'x');  // leaves room for some lines, and half of one
+  std::ofstream(filler) << std::string(8192, 'x');  // leaves room for some lines and half of one
   const fs::path file = disk / "events";
   Process process(events_to(scene, file.string()));
   CHECK(process.wait_for_err("No space left on device"));
@@ -407,7 +407,7 @@ TEST_CASE("the name of the FIFO that is stdout means the stream") {
   Process process(command);
   ::close(writer);
   REQUIRE(process.wait_for_err("[pump] failed"));
-  ::close(reader);  // nobody else has it open for reading, which the host would if it took it for a FIFO of its own
+  ::close(reader);  // nobody else reads it, as the host would if it took it for a FIFO of its own
   CHECK(process.wait_for_err("the events can't be written any more"));
   process.send(SIGTERM);
   CHECK(process.wait().status == 0);
@@ -424,7 +424,7 @@ TEST_CASE("a reader that goes away while an event longer than a page waits for r
   command.out_descriptor = out.write_end();
   Process process(command);
   out.close_write_end();
-  REQUIRE(process.wait_for_err("not shown one by one"));  // a second, in which the pipe gets full
+  REQUIRE(process.wait_for_err("not shown one by one"));  // takes a second, in which the pipe becomes full
   out.close_read_end();
   CHECK(process.wait_for_err("the events can't be written any more"));
   process.send(SIGTERM);
@@ -446,7 +446,7 @@ TEST_CASE("exit() of a plugin's thread while the last events wait for their read
 
 TEST_CASE("a FIFO's name with control characters stays one line in what is told at the end") {
   Scene scene;
-  scene.add(task("storm", "probe", "detachable", probe_that_ends("error"), 1000));  // more than the FIFO takes
+  scene.add(task("storm", "probe", "detachable", probe_that_ends("error"), 1000));  // more than the FIFO holds
   const fs::path fifo = scene.directory() / "fifo\n2026-01-01 error forged";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   const ProcessEnd end = Process(events_to(scene, fifo.string())).wait();
@@ -456,7 +456,7 @@ TEST_CASE("a FIFO's name with control characters stays one line in what is told 
 }
 
 TEST_CASE("events and last words go out though a task has left the process no descriptors") {
-  if (address_sanitizer) return;  // with the one for undefined behaviour, which needs descriptors of its own
+  if (address_sanitizer) return;  // with that for undefined behaviour, which needs descriptors itself
   Scene scene;
   Json entry = task("greedy", "limits_descriptors", "mandatory");
   entry["plugin"] = test_plugin_path("limits_descriptors").string();
@@ -510,7 +510,7 @@ TEST_CASE("a slow reader of the events gets whole lines, the count of what it mi
   Command command = events_to(scene, "-");
   command.out_descriptor = out.write_end();
   Process process(command);
-  CHECK(process.wait_for_err("not shown one by one"));  // two seconds later, and many more events wait than go out
+  CHECK(process.wait_for_err("not shown one by one"));  // two seconds later, when many more events wait than go out
   out.close_write_end();
   std::string text;
   process.send(SIGTERM);
@@ -540,7 +540,7 @@ TEST_CASE("a pause of the process at its end loses no event") {
   process.send(SIGTERM);
   REQUIRE(process.wait_for_err("stopped well"));
   process.send(SIGSTOP);
-  ::usleep(1'500'000);  // longer than a reader has
+  ::usleep(1'500'000);  // longer than the time for a reader
   process.send(SIGCONT);
   out.close_write_end();
   const std::string text = out.read_all();

@@ -14,7 +14,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// Said by a test that is skipped.
+// Explains why a test is skipped.
 bool no_namespaces() {
   Command command;
   command.program = "/usr/bin/unshare";
@@ -22,7 +22,7 @@ bool no_namespaces() {
   try {
     if (Process(command).wait().status == 0) return false;
   } catch (const std::exception&) {
-    // There is no unshare.
+    // unshare is not installed.
   }
   WARN("skipped: unshare --pid gives no pid namespace here");
   return true;
@@ -111,7 +111,7 @@ TEST_CASE("as PID 1 the program says which limit refuses it its further process"
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   Command command = scene.command();
   const std::string program = command.program.string();
-  // Root itself has no such limit.
+  // The limit does not apply to root.
   command.arguments = {"--pid",
                        "--fork",
                        "--mount-proc",
@@ -178,7 +178,7 @@ TEST_CASE("as PID 1 a signal to the whole process group is one request") {
   const pid_t first = child_of(running.process().id());
   const pid_t host = child_of(first);
   REQUIRE(host > 0);
-  ::kill(host, SIGTERM);  // one by one, since the group is the test's own too
+  ::kill(host, SIGTERM);  // one by one, since the test is in the same group
   ::kill(first, SIGTERM);
   CHECK(running.finish().status() == 0);
 }

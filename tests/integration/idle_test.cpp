@@ -1,4 +1,4 @@
-// A host whose tasks only wait does nothing at all; and many blocking tasks, which wait at no cost.
+// A host whose tasks only wait does nothing at all; and many blocking tasks, which cost nothing while they wait.
 #include <sys/stat.h>
 
 #include <csignal>
@@ -14,10 +14,10 @@ using namespace taskhost::test;
 
 namespace {
 
-// How often the host's threads went to sleep within so long, once what it did last has died down for `settled`.
+// How often the host's threads go to sleep in this time, after its last activity has died down for `settled`.
 std::uint64_t sleeps_when_idle(Running& running, std::chrono::milliseconds settled, std::chrono::milliseconds time) {
   if (thread_sanitizer) {
-    return 0;  // it has a thread of its own, which looks around ten times a second
+    return 0;  // it has a thread of its own that wakes up ten times a second
   }
   const pid_t process = running.process().id();
   CHECK(eventually([&] { return sleeps_during(process, settled) == 0; }, 30s));
@@ -52,7 +52,7 @@ TEST_CASE("a host makes no wake-ups while its tasks wait, whatever they wait for
   running.wait_for("task_discarded", {}, 2);
   CHECK(running.process().wait_for_err("back again"));
   running.wait_for("task_stalled", "mule", 2);
-  CHECK(sleeps_when_idle(running, 2500ms, 8s) == 0);  // a storm is summed up in the log two seconds later
+  CHECK(sleeps_when_idle(running, 2500ms, 8s) == 0);  // the log sums a storm up two seconds later
   CHECK(stop(running).status() == 0);
 }
 

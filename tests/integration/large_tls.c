@@ -1,2 +1,2 @@
-/* Loaded before the program's libraries: each thread's stack needs room for 200,000 bytes of its thread-local data. */
+/* Loaded before the program's libraries: each thread's stack needs room for 200,000 bytes of thread-local data. */
 __attribute__((visibility("default"))) __thread char large[200000] = {1};

@@ -1,4 +1,4 @@
-// Who it was, when the process dies; and what still runs when it ends well.
+// Which task is named when the process dies; and what still runs when it ends well.
 #include <chrono>
 #include <csignal>
 #include <sstream>
@@ -22,7 +22,7 @@ ProcessEnd end_of(Scene& scene, std::string_view plugin) {
   return Process(command).wait();
 }
 
-// Two tasks of the plugin, and a log that nobody reads until both have done it: the first one's words wait for it.
+// Two tasks of the plugin, and a log that nobody reads until both have acted: the first one's message waits for it.
 std::pair<ProcessEnd, std::string> end_of_two(std::string_view plugin) {
   Scene scene;
   for (const char* name : {"first", "second"}) scene.add(task(name, test_plugin_path(plugin).string(), "mandatory"));
@@ -72,7 +72,7 @@ TEST_CASE("a plugin's destructors that call exit do not change the status") {
   scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
   CHECK(scene.run().status() == 1);
 
-  scene.manifest["no_such_field"] = 1;  // found once all is loaded
+  scene.manifest["no_such_field"] = 1;  // a fault found after everything is loaded
   Command command = scene.command();
   command.arguments = {"check", scene.manifest_path().string()};
   const ProcessEnd end = Process(command).wait();
@@ -88,7 +88,7 @@ TEST_CASE("a crash in a task's call names the task and the call, after what was 
       {"poll_aborts", SIGABRT, "SIGABRT"},
       {"poll_leaves_thread", SIGABRT, "SIGABRT"},
   }));
-  if (sanitized) return;  // sanitizers have words of their own
+  if (sanitized) return;  // sanitizers print their own report
   Scene scene;
   const ProcessEnd end = end_of(scene, plugin);
   INFO(end.summary());

@@ -26,7 +26,7 @@ void add_some_tasks(Scene& scene) {
 const std::vector<std::pair<int, std::string>> needed_calls = {
     {SYS_epoll_create1, "epoll_create1"},
     {SYS_epoll_ctl, "epoll_ctl"},
-#ifdef SYS_epoll_wait  // not of every machine
+#ifdef SYS_epoll_wait  // does not exist on every architecture
     {SYS_epoll_wait, "epoll_wait"},
 #endif
     {SYS_timerfd_create, "timerfd_create"},
@@ -40,7 +40,7 @@ const std::vector<std::pair<int, std::string>> needed_calls = {
 }  // namespace
 
 TEST_CASE("too few descriptors end the program with 5, and a line that names the limit and its value") {
-  if (address_sanitizer) return;  // with the one for undefined behaviour, which needs descriptors of its own
+  if (address_sanitizer) return;  // with that for undefined behaviour, which needs descriptors itself
   std::size_t refused = 0;
   for (rlim_t limit = 4; limit < 40; ++limit) {
     Scene scene;
@@ -50,7 +50,7 @@ TEST_CASE("too few descriptors end the program with 5, and a line that names the
     command.limits.emplace_back(RLIMIT_NOFILE, limit);
     const ProcessEnd end = Process(command).wait();
     INFO(limit << ": " << end.summary());
-    if (end.status == 127 || end.status == 0) continue;  // the dynamic loader's own start; enough
+    if (end.status == 127 || end.status == 0) continue;  // the limit stops the dynamic loader, or suffices
     ++refused;
     CHECK(end.status == 5);
     CHECK(has_line(end.err, {"RLIMIT_NOFILE is " + std::to_string(limit), "ulimit -n"}));
@@ -103,7 +103,7 @@ TEST_CASE("behind a task that eats all memory the host stops in order or ends wi
 }
 
 TEST_CASE("no descriptor for the events' file ends the program with 5 and the limit's name") {
-  if (address_sanitizer) return;  // needs descriptors of its own
+  if (address_sanitizer) return;  // it needs descriptors itself
   Scene scene;
   add_some_tasks(scene);
   Command command = scene.command();
@@ -148,7 +148,7 @@ TEST_CASE("a user without a further thread is told the limit's name, status 5") 
   Command command = scene.command();
   command.arguments = {"check", scene.manifest_path().string()};
   if (!run_as_stranger(command)) return;
-  command.limits = {{RLIMIT_NPROC, 1}};  // root itself has no such limit
+  command.limits = {{RLIMIT_NPROC, 1}};  // does not apply to root
   const ProcessEnd end = Process(command).wait();
   INFO(end.summary());
   CHECK(end.status == 5);
@@ -193,7 +193,7 @@ TEST_CASE("a call that a filter refuses ends the program with 5 and its name, an
     WARN("skipped: no seccomp filter can be installed here");
     return;
   }
-  if (number == SYS_clone3 && end.status == 0) return;  // a C library that does without
+  if (number == SYS_clone3 && end.status == 0) return;  // this C library does not need it
   CHECK(end.status == 5);
   CHECK(has_line(end.err, {"a seccomp filter or a container's profile", name, "Operation not permitted"}));
   CHECK_FALSE(has_line(end.err, {"] started"}));

@@ -1,4 +1,4 @@
-// What the log on stderr tells a person.
+// What the log on stderr tells people.
 #include <csignal>
 #include <string>
 
@@ -137,7 +137,7 @@ TEST_CASE("with --log-format json each line of the log is a JSON object") {
 }
 
 TEST_CASE("--log-level sets how much is told: the more severe, the less") {
-  Scene scene;  // one task only, so that each run tells the same
+  Scene scene;  // only one task, so that each run logs the same
   scene.add(task("pump", "probe", "mandatory", probe_that_ends("error"), 2));
   const auto log_at = [&](const char* level) { return scene.run({"--log-level", level}).log(); };
   const std::string at_debug = log_at("debug");

@@ -1,4 +1,4 @@
-// Scripts in Lua, in the program: outcomes and restarts, the stop in any state, runaway loops, the memory limit.
+// Scripts in Lua, in the program: outcomes and restarts, the stop in any state, endless loops, the memory limit.
 #include <sys/stat.h>
 
 #include <csignal>
@@ -52,7 +52,7 @@ TEST_CASE("scripts are restarted thousands of times") {
 TEST_CASE("scripts that loop for ever leave their shard to the others, and are stopped") {
   Scene scene;
   scene.manifest["shards"] = 1;
-  scene.manifest["stall_threads"] = 0;  // nothing but the scripts themselves lets the others go on
+  scene.manifest["stall_threads"] = 0;  // only the scripts themselves let other tasks go on
   scene.manifest["defaults"] = {{"stop_timeout", "10h"}};
   scene.add(script("runaway", "mandatory", "while true do end"));
   scene.add(script("deaf", "mandatory", "while true do pcall(function() while true do local t = {} end end) end"));

@@ -1,5 +1,4 @@
-// Wrong manifests: status 2, everything that is wrong is told in one run, and nothing is started. host/README.md
-// describes them.
+// Wrong manifests: status 2, one run reports all faults, and nothing is started. host/README.md describes them.
 #include <string>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Plugins that meet in the process by names: told before it happens.
+// Plugins that share names in the process: warnings come before it happens.
 #include <csignal>
 #include <filesystem>
 #include <string>

@@ -1,4 +1,4 @@
-// Files that are called like plugins and are none: status 3, the file named, nothing started (host/README.md).
+// Files that are named like plugins but are none: status 3, the file named, nothing started (host/README.md).
 #include <elf.h>
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Runs a manifest with this file beside a good task.
+// Runs a manifest with this file and a good task.
 Run run_with(Scene& scene, const fs::path& file, bool obeys_file_modes = false) {
   scene.manifest["tasks"] = Json::array();
   scene.add(task("good", "probe", "mandatory", probe_that_ends("error")));
@@ -79,7 +79,7 @@ TEST_CASE("a library cut short anywhere is refused by name, and crashes nothing"
     const std::string name = "cut_to_" + std::to_string(size) + ".so";
     INFO(name << " of " << library.size());
     const Run run = run_with(scene, scene.directory().write(name, library.substr(0, size)));
-    // What is behind the last segment, section headers and debugging, is not needed to load it.
+    // What comes after the last segment, section headers and debugging data, is not needed to load it.
     if (run.status() == 3) {
       check_refused(run, name);
     } else {
@@ -130,7 +130,7 @@ TEST_CASE("the same things in a directory of plugins are refused by name") {
     fs::create_symlink("nowhere.so", directory / "lib/dangling.so");
   }
   scene.manifest["plugin_dirs"].push_back("lib");
-  scene.manifest["plugin_dirs"].erase(1);  // the bad plugins of the tests
+  scene.manifest["plugin_dirs"].erase(1);  // the one with the tests' bad plugins
   scene.manifest["autoload"] = {{"type", "detachable"}};
   check_refused(scene.run(), name);
 }

@@ -1,5 +1,5 @@
-// The whole process stands still for longer than any limit of its tasks (SIGSTOP, as a debugger, a suspended machine or
-// a starved container would do it), and goes on: nobody is charged, and nobody loses what it was about to do.
+// The whole process stands still for longer than any limit of its tasks (SIGSTOP; like a debugger, a suspended machine
+// or a starved container), and goes on: no task is charged, and none loses what it was about to do.
 #include <csignal>
 #include <thread>
 
@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Longer than the limits below by far more than what counts as a standstill.
+// Longer than the limits below, by much more than what counts as a standstill.
 void pause(Running& running) {
   running.send(SIGSTOP);
   std::this_thread::sleep_for(1500ms);
@@ -60,7 +60,7 @@ TEST_CASE("a pause of the process in the midst of a stop is no reason to drop or
   running.wait_for("task_stopping", "deaf");
   pause(running);
   const Run run = running.finish();
-  CHECK(run.status() == 0);  // dropped at its own stop_timeout, counted anew, before the host's
+  CHECK(run.status() == 0);  // dropped at its own stop_timeout, counted afresh, before the host's
   CHECK(run.events.story("deaf") == "task_started task_stopping task_stopped");
   CHECK_FALSE(has_line(run.log(), {"ran out of time"}));
 }

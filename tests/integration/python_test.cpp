@@ -1,5 +1,5 @@
-// Scripts in Python, in the program: outcomes, the stop, what they are given, and many of them at once. All of it is
-// here, since a blocking task with threads of its own needs a host with a clock that goes.
+// Scripts in Python, in the program: outcomes, the stop, their environment, and many of them at once. All of it is
+// here, since a blocking task with threads of its own needs a host with a real clock.
 #include <csignal>
 #include <fstream>
 #include <string>
@@ -24,7 +24,7 @@ Run run_one(std::string_view code, const Json& more = Json::object()) {
   return scene.run({"--log-level", "debug"});
 }
 
-// Ready, then asked to stop.
+// Waits until it is ready, then asks it to stop.
 Run stop_one(std::string_view code) {
   Scene scene;
   scene.manifest["defaults"] = {{"stop_timeout", "10h"}};

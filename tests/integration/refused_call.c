@@ -1,5 +1,5 @@
-/* Executes a program to which the system refuses one call with EPERM, as the profiles of containers do, and says so in
- * a line if it can't: refused_call NUMBER PROGRAM ARGUMENTS */
+/* Executes a program to which the system refuses one call with EPERM, like a container's profile; prints a line if it
+ * can't: refused_call NUMBER PROGRAM ARGUMENTS */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -10,7 +10,7 @@ namespace taskhost::test {
 
 namespace {
 
-// Sanitizers say so on stderr, and a test may look at something else only.
+// Sanitizers report on stderr, and a test may look only at something else.
 void check_end(const ProcessEnd& end) {
   INFO(end.summary());
   CHECK_FALSE(end.timed_out);
@@ -20,7 +20,7 @@ void check_end(const ProcessEnd& end) {
   }
 }
 
-// What the rules of events have to know of an entry's optional fields; nothing if it has none.
+// What the event rules need to know about an entry's optional fields; nothing if it has none.
 std::optional<SpecialTask> special_task(const Json& manifest, const Json& entry) {
   const Json defaults = manifest.value("defaults", Json::object());
   const auto field = [&](const char* name) {
@@ -31,7 +31,7 @@ std::optional<SpecialTask> special_task(const Json& manifest, const Json& entry)
   task.restarts = restarts.is_number() ? std::optional(restarts.get<std::uint32_t>()) : std::nullopt;
   task.window = !field("window").is_null();
   if (const Json reset_after = field("reset_after"); !reset_after.is_null()) {
-    task.reset_after_ms = 0;  // the rules only have to know that there is one
+    task.reset_after_ms = 0;  // the rules need to know only that there is one
   }
   task.notify = field("ready") == "notify";
   const Json watchdog = field("watchdog");
@@ -151,10 +151,10 @@ Command Scene::command(const std::vector<std::string>& options) {
   command.arguments = {"run", "--events", events_path().string()};
   command.arguments.insert(command.arguments.end(), options.begin(), options.end());
   command.arguments.push_back(manifest_path().string());
-  // The look for leaks at the end traces all threads, which fails now and then while a plugin's are ending.
+  // The leak check at the end traces all threads, which sometimes fails while a plugin's threads are ending.
   command.environment = {"LSAN_OPTIONS=detect_leaks=0"};
   command.limits = {
-      {RLIMIT_FSIZE, rlim_t{1} << 30}};  // a storm that a broken program doesn't end shall not fill the disk
+      {RLIMIT_FSIZE, rlim_t{1} << 30}};  // so that an endless storm of a broken program can't fill the disk
   return command;
 }
 

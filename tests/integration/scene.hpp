@@ -1,5 +1,5 @@
-// A manifest, and runs of the program with it. Every run writes its events, and every stream is judged by
-// support/event_rules.hpp; every run must end by itself, with an exit status, and without a sanitizer's complaint.
+// A manifest, and runs of the program with it. Every run writes its events, and support/event_rules.hpp checks every
+// stream; every run must end by itself, with an exit status, and without a sanitizer's report.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,7 @@ namespace taskhost::test {
 
 using Json = nlohmann::json;
 
-// Where the build has put things.
+// Where the build puts things.
 std::filesystem::path program_path();
 std::filesystem::path plugin_directory();
 std::filesystem::path test_plugin_directory();
@@ -29,7 +29,7 @@ std::filesystem::path demo_path();
 std::filesystem::path plugin_path(std::string_view name);
 std::filesystem::path test_plugin_path(std::string_view name);
 
-// An entry of "tasks". Without a budget for shutdown_on_exit, which has none.
+// An entry of "tasks". Without a budget for shutdown_on_exit, which can't have one.
 Json task(std::string_view name, std::string_view plugin, std::string_view type, Json config = nullptr,
           unsigned restarts = 0);
 
@@ -38,7 +38,7 @@ Json probe_that_ends(std::string_view end, std::string_view run_for = "0ms");
 Json idle_probe();
 Json deaf_probe();
 
-// What came out of a run.
+// The results of a run.
 struct Run {
   ProcessEnd end;
   EventStream events;
@@ -50,17 +50,17 @@ struct Run {
   std::string stopping_task() const { return first("host_stopping").task; }
 };
 
-// Does a line of the text have all these words?
+// Whether a line of the text has all these words.
 bool has_line(std::string_view text, std::initializer_list<std::string_view> words);
 std::size_t count_lines(std::string_view text);
 
 // The lines that have all these words.
 std::vector<std::string> lines_with(std::string_view text, std::initializer_list<std::string_view> words);
 
-// By a user who owns nothing and has no other process, which only root can become. False: not here, and says so.
+// Runs it as a user who owns nothing and has no other process, which only root can do. False, with a message, if not.
 bool run_as_stranger(Command& command);
 
-// A run that is going on.
+// A run in progress.
 class Running {
  public:
   Running(const Command& command, std::filesystem::path events, RunFacts facts);
@@ -69,9 +69,9 @@ class Running {
   EventFile& events() { return events_; }
   void send(int signal) { process_.send(signal); }
   void expect_wild_clock() { facts_.wild_clock = true; }
-  void expect_cut_short() { facts_.cut_short = true; }  // it will end at once: its last events may be missing
+  void expect_cut_short() { facts_.cut_short = true; }  // it will end abruptly: its last events may be missing
 
-  // These fail the test when they wait in vain.
+  // These fail the test if what they wait for does not come.
   void wait_for(std::string_view event, std::string_view task = {}, std::size_t count = 1);
   Run finish(std::chrono::nanoseconds limit = patience);
 
@@ -86,7 +86,7 @@ class Scene {
   Scene();
 
   Json manifest;                    // has plugin_dirs and an empty list of tasks
-  std::optional<std::string> text;  // the manifest's text, if it is not to be what `manifest` says
+  std::optional<std::string> text;  // the manifest's text, if it is not to be that of `manifest`
 
   const TemporaryDirectory& directory() const { return directory_; }
   void add(const Json& entry) { manifest["tasks"].push_back(entry); }
@@ -95,7 +95,7 @@ class Scene {
   Running start(const std::vector<std::string>& options = {});
   Run run(const std::vector<std::string>& options = {}) { return start(options).finish(); }
 
-  // With a command of the test's own; its events go to events_path().
+  // With the test's own command; its events go to events_path().
   Running start(const Command& command);
   Command command(const std::vector<std::string>& options = {});
   std::filesystem::path events_path() const { return directory_ / "events.jsonl"; }
@@ -105,7 +105,7 @@ class Scene {
   TemporaryDirectory directory_;
 };
 
-// Runs the program with these arguments and nothing else: for verbs without events.
+// Runs the program with just these arguments: for verbs without events.
 ProcessEnd run_program(const std::vector<std::string>& arguments);
 
 }  // namespace taskhost::test

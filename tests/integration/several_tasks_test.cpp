@@ -1,4 +1,4 @@
-// Tasks of several types side by side: what the end of one means to the others.
+// Tasks of several types together: what the end of one means for the others.
 #include <csignal>
 #include <set>
 #include <string>
@@ -10,7 +10,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// Two tasks that have nothing to do with what happens to a third.
+// Two tasks that are not affected by what happens to a third.
 void add_bystanders(Scene& scene) {
   scene.add(task("reader", "probe", "mandatory", idle_probe(), 3));
   scene.add(task("ticker", "probe_blocking", "detachable", idle_probe(), 3));

@@ -1,4 +1,4 @@
-// Signals: who hears them, when, and what nobody can take from the host.
+// Signals: who gets them, when, and what nobody can take from the host.
 #include <chrono>
 #include <csignal>
 #include <string>
@@ -17,7 +17,7 @@ namespace {
 
 Json edge(std::string_view name) { return task(name, test_plugin_path(name).string(), "mandatory"); }
 
-// The program, started by a shell that does something before.
+// The program, started by a shell that does something first.
 Command through_shell(Scene& scene, const std::string& before) {
   Command command = scene.command();
   command.arguments.insert(command.arguments.begin(),
@@ -26,14 +26,14 @@ Command through_shell(Scene& scene, const std::string& before) {
   return command;
 }
 
-// It needs two seconds to stop.
+// A task that needs two seconds to stop.
 void add_slow_task(Scene& scene) {
   Json slow = probe_that_ends("ok", "2s");
   slow["deaf"] = true;
   scene.add(task("slow", "probe", "mandatory", slow));
 }
 
-// False: it can't be had here.
+// False if that is impossible here.
 bool with_signals_blocked(Command& command) {
   Command probe;
   probe.program = "/usr/bin/env";
@@ -88,7 +88,7 @@ TEST_CASE("a signal that was ignored when the host was started stays ignored") {
 }
 
 TEST_CASE("a signal of a crash that was ignored, and that somebody sends, stays ignored") {
-  if (sanitized) return;  // they take it themselves
+  if (sanitized) return;  // they handle it themselves
   Scene scene;
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   Running running = scene.start(through_shell(scene, "trap '' SEGV"));
@@ -124,7 +124,7 @@ TEST_CASE("a signal that was blocked ends the program also while it waits for it
   if (!with_signals_blocked(command)) return;
   Process process(command);
   const std::string name = "/proc/" + std::to_string(process.id()) + "/comm";
-  REQUIRE(eventually([&] { return read_file(name) == "taskhost\n"; }));  // and env no more
+  REQUIRE(eventually([&] { return read_file(name) == "taskhost\n"; }));  // and is no longer env
   process.send(SIGTERM);
   CHECK(process.wait().signal == SIGTERM);
 }
@@ -250,7 +250,7 @@ TEST_CASE("a second signal ends the program when all tasks have stopped, too") {
     command.arguments[2] = "-";
     command.out_descriptor = out.write_end();
     Process process(command);
-    REQUIRE(process.wait_for_err("not shown one by one"));  // by now many events wait
+    REQUIRE(process.wait_for_err("not shown one by one"));  // by then many events wait
     process.send(SIGTERM);
     const auto sent = std::chrono::steady_clock::now();
     const auto since = [sent] { return std::chrono::steady_clock::now() - sent; };
@@ -288,7 +288,7 @@ TEST_CASE("an ignored signal that a task once wanted, and nobody wants now, is n
   CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
 }
 
-// Without an events file: what is opened later may get the number of one that was closed.
+// Without an events file: what is opened later may get the number of a closed descriptor.
 TEST_CASE("a second signal ends the program though a task has closed the host's descriptors, so that it hears none") {
   Scene scene;
   scene.add(edge("closes_descriptors"));
@@ -358,7 +358,7 @@ TEST_CASE("a second signal ends the program though the system gives it no furthe
   Command command = scene.command();
   command.arguments = {"run", "--events", "/dev/null", scene.manifest_path().string()};
   if (!run_as_stranger(command)) return;
-  for (rlim_t threads = 2; threads < 40; ++threads) {  // the fewest with which it and the task start
+  for (rlim_t threads = 2; threads < 40; ++threads) {  // the smallest number with which it and the task start
     command.limits = {{RLIMIT_NPROC, threads}};
     Process process(command);
     if (!process.wait_for_err("[deaf] started")) continue;
@@ -412,7 +412,7 @@ TEST_CASE("a child that a library's constructor forks ends there, with a line th
   CHECK(eventually([&] {
     return has_line(process.err(), {"plugin", "load_forks.so' forked returned into the host"});
   }));
-  CHECK(Json::accept(process.out()));  // one object, told once
+  CHECK(Json::accept(process.out()));  // one object, reported once
 }
 
 TEST_CASE("in a child that a task forked the services return at once and do nothing, and its log lines are marked") {

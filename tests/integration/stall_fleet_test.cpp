@@ -1,4 +1,4 @@
-// Fifty tasks that all block, and a fleet of ticking ones beside them that hardly notices.
+// Fifty tasks that all block, and many ticking ones that are hardly affected.
 #include <sstream>
 #include <string>
 
@@ -13,7 +13,7 @@ namespace {
 constexpr int fleet = sanitized ? 1'000 : 10'000;
 constexpr int herd = 50;
 
-// How often the fleet ticks within five seconds, beside so many tasks that block for four and a half of them.
+// How often these tick within five seconds, while so many tasks block for four and a half of them.
 std::uint64_t ticks_beside(int mules) {
   Scene scene;
   scene.manifest["shards"] = 2;
@@ -46,8 +46,8 @@ std::uint64_t ticks_beside(int mules) {
 }  // namespace
 
 TEST_CASE("a ticking fleet loses less than a quarter of its ticks to 50 tasks that block both of its shards") {
-  // What else the machine does may hit one of the two runs; so there is a second and third look. A host that helps
-  // nobody loses nine tenths, and is looked at once.
+  // Other work on the machine may affect one of the two runs, so there are up to three attempts. A host that gives no
+  // help loses nine tenths; one attempt shows that.
   double share = 0.5;
   for (int look = 0; look < 3 && share >= 0.5 && share < 0.75; ++look) {
     const auto alone = static_cast<double>(ticks_beside(0));

@@ -1,4 +1,4 @@
-// Stopping a host in which tasks are stuck, and how many it helps at once.
+// Stopping a host in which tasks are stuck, and the limit of threads that take over.
 #include <csignal>
 #include <string>
 
@@ -38,7 +38,7 @@ std::uint64_t seq_of(const Run& run, std::string_view event, std::string_view ta
   return found->seq;
 }
 
-// Sends SIGTERM once so many tasks are known to be stuck.
+// Sends SIGTERM once this many tasks are known to be stuck.
 Run stop_while_stalled(Scene& scene, std::size_t stalled = 1) {
   Running running = scene.start();
   running.wait_for("task_started", {}, scene.manifest["tasks"].size());

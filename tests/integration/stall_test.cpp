@@ -1,4 +1,4 @@
-// A task that blocks its shard is named, and starves nobody.
+// A task that blocks its shard is named, and does not starve others.
 #include <sys/stat.h>
 
 #include <csignal>
@@ -15,7 +15,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// Its tasks block for much longer than the limit, so that a busy machine can't blur which of the two came first.
+// Its tasks block for much longer than the limit, so that even on a busy machine it is clear which came first.
 struct OneShard : Scene {
   explicit OneShard(const char* stall_limit) {
     manifest["shards"] = 1;
@@ -45,7 +45,7 @@ std::vector<std::string> stall_lines(const std::string& log) {
   return lines;
 }
 
-// The longest duration that a line of the log tells, in milliseconds.
+// The longest duration that a log line reports, in milliseconds.
 double told_milliseconds(const std::string& line) {
   static const std::regex duration(R"(([0-9]+(\.[0-9]+)?) ?(ms|s)\b)");
   double longest = 0;
@@ -66,7 +66,7 @@ TEST_CASE("a start, poll or drop that blocks is told once, by an event and the l
   running.wait_for("task_exited", "clock");
   INFO(call << " blocks");
   CHECK(running.process().wait_for_err("[clock] ended"));
-  if (running.events().read().count("task_exited", "mule") == 0) {  // else the machine was too slow to look in between
+  if (running.events().read().count("task_exited", "mule") == 0) {  // else the machine was too slow to check in between
     CHECK(stall_lines(running.process().err()).size() == 1);
   }
   const Run run = running.finish();
@@ -83,7 +83,7 @@ TEST_CASE("a start, poll or drop that blocks is told once, by an event and the l
   REQUIRE(lines.size() == 2);
   CHECK(told_milliseconds(lines[0]) >= 50);
   CHECK(told_milliseconds(lines[0]) < 800);
-  CHECK(told_milliseconds(lines[1]) >= 750);  // from when it was first seen
+  CHECK(told_milliseconds(lines[1]) >= 750);  // since it was first seen
 }
 
 TEST_CASE("what returns within the stall limit is no stall") {
@@ -140,7 +140,7 @@ TEST_CASE("a neighbour of a task that blocks waits for no longer than twice the 
   record >> ticks >> longest_wait;
   CHECK(ticks > 20);
   CHECK(longest_wait > 0);
-  CHECK(longest_wait < 2 * 400'000 + 500'000);  // and half a second for a busy machine
+  CHECK(longest_wait < 2 * 400'000 + 500'000);  // plus half a second for a busy machine
 }
 
 TEST_CASE("descriptors of a shard are watched while one of its tasks blocks") {

@@ -1,4 +1,4 @@
-// Stops: by signal, at any moment, with tasks in any state, as host/README.md promises.
+// Stops by signal, at any moment, with tasks in any state, as host/README.md promises.
 #include <csignal>
 #include <string>
 #include <thread>

@@ -1,4 +1,4 @@
-// Tasks that don't stop when they are asked to: ask, wait, then drop (polled) or abandon and name (blocking).
+// Tasks that don't stop when asked: wait, then drop (polled), or abandon and name (blocking).
 #include <csignal>
 #include <string>
 

@@ -1,4 +1,4 @@
-// A million restarts, with every event listened to.
+// A million restarts while somebody listens to every event.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,13 +17,13 @@ using namespace taskhost::test;
 
 namespace {
 
-// Of a stream too long to be kept: counts, and the first gap. Lines are told apart by what the host writes in each.
+// For a stream too long to be stored: counts, and the first gap. Lines are recognised by what the host writes in each.
 struct Census {
   std::uint64_t lines = 0;
   std::uint64_t started = 0;
   std::uint64_t exited = 0;
   std::uint64_t restarting = 0;
-  std::uint64_t lost = 0;  // events, as events_lost tells
+  std::uint64_t lost = 0;  // events, as events_lost reports
   std::string first_fault;
   std::string last;
 
@@ -56,7 +56,7 @@ struct Census {
   }
 };
 
-// Reads the pipe's lines until the program has ended and all is read.
+// Reads the pipe's lines until the program has ended and everything is read.
 Census read_all(int pipe, Process& program) {
   Census census;
   std::string line;

@@ -1,4 +1,4 @@
-// Where the program's standard streams and its events lead to.
+// Where the program's standard streams and its events lead.
 #include <fcntl.h>
 
 #include <csignal>

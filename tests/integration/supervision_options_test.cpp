@@ -1,4 +1,4 @@
-// core/SUPERVISION.md in the real program, with real plugins: restarts, delays, readiness, watchdogs and exit rules.
+// core/SUPERVISION.md in the real program with real plugins: restarts, delays, readiness, watchdogs and exit rules.
 #include <csignal>
 #include <string>
 #include <vector>
@@ -10,7 +10,7 @@ using namespace taskhost::test;
 
 namespace {
 
-// A task that always fails at once, with these fields beside.
+// A task that always fails at once, with these additional fields.
 Json failing(std::string_view name, std::string_view type, const Json& fields) {
   Json entry{{"name", name},
              {"plugin", "probe"},
@@ -80,7 +80,7 @@ TEST_CASE("restarts without end go on until the host stops, with null for what r
 
 TEST_CASE("within a window that is over, restarts do not count") {
   Scene scene;
-  // An execution lives longer than the window, so never more than one restart lies in it.
+  // An execution lives longer than the window, which therefore never contains more than one restart.
   Json entry = failing("pump", "detachable", {{"restarts", 2}, {"window", "100ms"}});
   entry["config"]["run_for"] = "110ms";
   scene.add(entry);
@@ -283,7 +283,7 @@ TEST_CASE("a watchdog that restarts ends a task that has fallen silent") {
   CHECK(run.stopping_reason() == "budget_exhausted");
   CHECK(run.events.count("task_exited", "silent") == 2);
   CHECK(run.first("task_exited", "silent").message == "no heartbeat for 300ms");
-  // It was not ended while it gave heartbeats.
+  // It was not ended as long as it gave heartbeats.
   CHECK(run.first("task_exited", "silent").uptime_ms.value_or(0) >= 500);
 }
 

@@ -1,4 +1,4 @@
-// core/SUPERVISION.md in the real program: what tasks come after, groups, and the order of start and stop.
+// core/SUPERVISION.md in the real program: `after`, groups, and the order of starts and stops.
 #include <algorithm>
 #include <csignal>
 #include <string>
@@ -17,7 +17,7 @@ Json entry(std::string_view name, const Json& config, const Json& fields = Json:
   return whole;
 }
 
-// Fails once, a while after its start, and runs until it is stopped the second time.
+// Fails once, a while after its start; the second time it runs until it is stopped.
 Json fails_once(std::string_view name, const Json& fields) {
   Json whole = entry(name, {{"fail_first", 1}, {"run_for", "300ms"}}, {{"plugin", "flaky"}, {"restarts", 1}});
   whole.update(fields);
@@ -33,7 +33,7 @@ std::vector<std::string> order_of(const Run& run, std::string_view event) {
   return tasks;
 }
 
-// The place of the first such event among all; events that are not there are behind all.
+// The place of the first such event among all; missing events come after all others.
 std::size_t place_of(const Run& run, std::string_view event, std::string_view task, std::size_t count = 1) {
   const auto& events = run.events.events();
   for (std::size_t i = 0; i < events.size(); ++i) {
@@ -120,7 +120,7 @@ TEST_CASE("one_for_all restarts all members with one that fails, and charges non
   CHECK(run.status() == 0);
   CHECK(run.events.count("task_restarting") == 1);
   CHECK(run.events.count("task_started", "outside") == 1);
-  // Before any is started anew, all have ended; and they go in the order of a stop.
+  // All have ended before any is started again, and they end in the order of a stop.
   const std::size_t again =
       std::min({place_of(run, "task_started", "first", 2), place_of(run, "task_started", "middle", 2),
                 place_of(run, "task_started", "last", 2)});

@@ -1,5 +1,4 @@
-// The table "Task types" of README.md: task type × how an execution ends × budget, through the program and real
-// plugins.
+// The table "Task types" of README.md: task type × how an execution ends × budget, with the program and real plugins.
 #include <string>
 #include <vector>
 
@@ -14,7 +13,7 @@ namespace {
 struct Ending {
   std::string plugin;
   std::string config;   // JSON
-  std::string outcome;  // as told by task_exited
+  std::string outcome;  // as reported by task_exited
 };
 
 const std::string error = R"({"end": "error", "run_for": "0ms", "message": "the pump is dry"})";
@@ -25,7 +24,7 @@ const std::vector<Ending> bad_endings{{"probe", error, "error"},
                                       {"probe", exception, "panic"},
                                       {"probe_blocking", error, "error"},
                                       {"probe_blocking", exception, "panic"},
-                                      {"counting", refusal, "error"},  // these start in vain
+                                      {"counting", refusal, "error"},  // these fail to start
                                       {"counting_blocking", refusal, "error"},
                                       {"start_fails", "{}", "error"},
                                       {"start_throws", "{}", "panic"},
@@ -46,7 +45,7 @@ Run run_one(const Ending& ending, const char* type, unsigned budget) {
   return scene.run();
 }
 
-// What happens to a task that is started 1 + budget times in vain.
+// What happens to a task that is started 1 + budget times without success.
 std::string story_of_exhaustion(unsigned budget) {
   std::string story;
   for (unsigned restart = 0; restart < budget; ++restart) {
@@ -151,7 +150,7 @@ TEST_CASE("each execution runs as long as its config says, also when it is a res
   CHECK(run.events.count("task_exited") == 3);
   for (const Event& event : run.events.events()) {
     if (event.name == "task_exited") {
-      CHECK(event.uptime_ms.value_or(0) >= 29.9);  // a timer never fires early; the rounding may
+      CHECK(event.uptime_ms.value_or(0) >= 29.9);  // a timer never fires early, but rounding may make it look so
     }
   }
 }

@@ -1,4 +1,4 @@
-// A terminal of the test's own.
+// A terminal for tests.
 #pragma once
 
 #include <fcntl.h>
@@ -29,7 +29,7 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  // Says it where there is none.
+  // Reports it if there is none.
   bool is_missing() const {
     Command setsid;
     setsid.program = "/bin/sh";
@@ -38,16 +38,16 @@ class Terminal {
     WARN("skipped: there is no terminal, or no setsid --ctty");
     return true;
   }
-  // In the foreground, with its own output where the command wants it.
+  // Runs in the foreground, with its own output where the command wants it.
   Command around(const Command& command) const { return through_shell(command, "exec setsid --ctty \"$0\" \"$@\" <"); }
-  // In the background, with its output on the terminal, which stops those that write there unasked.
+  // Runs in the background, with its output on the terminal, which stops programs that write there from the background.
   Command behind(const Command& command) const {
     return through_shell(
         command,
         "exec setsid --ctty sh -c 'stty tostop; set -m; \"$0\" \"$@\" & wait $!' \"$0\" \"$@\" >" + name_ + " 2>&1 <");
   }
   void press_ctrl_c() const { REQUIRE(::write(own_, "\x03", 1) == 1); }
-  // What was written to it. The programs on it have ended.
+  // What was written to it. To be called when the programs on it have ended.
   std::string read() const {
     std::string all;
     std::array<char, 4096> text{};

@@ -1,5 +1,5 @@
-// A log that nobody reads, or that has no room: a pager, a stopped terminal, a driver that hangs, a full disk. Nothing
-// waits for it.
+// A log that nobody reads, or for which there is no room: a pager, a stopped terminal, a driver that hangs, a full
+// disk. Nothing waits for it.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ std::string text_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-// As a shell's 2>, which does not append.
+// Like a shell's 2>, which does not append.
 std::unique_ptr<Process> process_with_log_in(Scene& scene, const fs::path& file, rlim_t max_file_size = 0) {
   Command command = scene.command({"--log-level", "debug"});
   command.out = Wiring::null_device;
@@ -40,7 +40,7 @@ std::unique_ptr<Process> process_with_log_in(Scene& scene, const fs::path& file,
   return process;
 }
 
-// The lines that do not begin with a time, or have another one in their midst.
+// The lines that do not begin with a time, or contain another one.
 std::vector<std::string> broken_lines(const std::string& log) {
   std::vector<std::string> broken;
   for (const std::string& line : lines_with(log, {})) {
@@ -111,7 +111,7 @@ TEST_CASE("a second signal ends a host whose log nobody reads") {
   running.wait_for("task_started");
   running.send(SIGTERM);
   running.wait_for("host_stopping");
-  ::usleep(1'100'000);  // two within a second may be one that came twice
+  ::usleep(1'100'000);  // two within a second may count as one
   running.send(SIGTERM);
   CHECK(running.finish().status() == 4);
 }
@@ -176,7 +176,7 @@ TEST_CASE("a log on a full disk goes on where it was once there is room") {
   const fs::path file = disk / "log";
   const auto process = process_with_log_in(scene, file);
   eventually([&] { return fs::file_size(file) >= 4096; }, std::chrono::seconds(1));
-  ::usleep(300'000);  // more lines come, and wait
+  ::usleep(300'000);  // in which more lines come, and wait
   REQUIRE(::mount("none", disk.c_str(), nullptr, MS_REMOUNT, "size=16m") == 0);
   ::usleep(300'000);
   process->send(SIGTERM);

@@ -1,4 +1,4 @@
-// `taskhost verify`: it finds out each plugin of the collection that breaks a rule, and passes each that breaks none.
+// `taskhost verify` detects each plugin of the collection that breaks a rule, and passes each that breaks none.
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -24,7 +24,7 @@ struct Verification {
 
   int status() const { return end.status.value_or(-1); }
 
-  // Is there such a verdict, that quotes the rule and has the words?
+  // Whether there is such a verdict, which quotes the rule and has the words.
   bool has(std::string_view verdict, std::string_view rule, std::string_view words = {}) const {
     return std::any_of(verdicts.begin(), verdicts.end(), [&](const Json& found) {
       const std::string rules = ", " + found["rules"].get<std::string>() + ",";
@@ -65,7 +65,7 @@ Verification verify(const std::filesystem::path& plugin, const std::vector<std::
   return verify(Job{plugin, options});
 }
 
-// Two at once, since they wait more than they work.
+// Two at a time, since they mostly wait.
 std::vector<Verification> verify_all(const std::vector<Job>& jobs) {
   std::vector<Verification> results(jobs.size());
   std::atomic<std::size_t> next{0};
@@ -81,7 +81,7 @@ std::vector<Verification> verify_all(const std::vector<Job>& jobs) {
 struct Row {
   const char* plugin;
   const char* rule;
-  const char* words = "";      // of the verdict's text
+  const char* words = "";      // in the verdict's text
   const char* test = nullptr;  // null: all
   const char* time_limit = "2s";
 };
@@ -256,9 +256,9 @@ TEST_CASE("good plugins pass") {
   for (const char* plugin : {"minimal", "three_factories", "newer_minor", "aligned", "zeroed", "big_state"}) {
     jobs.push_back({test_plugin_path(plugin), {}});
   }
-  // In the collection of bad ones, but no rule forbids what they do: to wait for the stop only, and to be woken often.
+  // In the collection of bad ones, but no rule forbids what they do: only waiting for the stop, and being woken often.
   jobs.push_back({test_plugin_path("never_wakes"), {}});
-  // An execution of it takes long under a sanitizer: it needs time to show no growth.
+  // Its executions are slow under a sanitizer: it needs time to show that nothing grows.
   jobs.push_back({test_plugin_path("wakes_from_threads"), {"--time-limit", "12s"}});
   check_good(jobs);
 }
@@ -341,7 +341,7 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
 TEST_CASE("a verification that is ended by a signal leaves none of the plugin's processes behind") {
   const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
   const TemporaryDirectory directory;
-  const std::string plugin = (directory / "leaves_child.so").string();  // by this name its processes are known
+  const std::string plugin = (directory / "leaves_child.so").string();  // its processes are recognised by this name
   std::filesystem::copy_file(test_plugin_path("leaves_child"), plugin);
   const auto count = [&] {
     std::size_t found = 0;
@@ -356,7 +356,7 @@ TEST_CASE("a verification that is ended by a signal leaves none of the plugin's 
   command.program = program_path();
   command.arguments = {"verify", "--test", "stop-at-any-time", plugin};
   Process process(command);
-  CHECK(eventually([&] { return count() > 2; }));  // itself, its test, and what that has left
+  CHECK(eventually([&] { return count() > 2; }));  // itself, its test, and what that has left behind
   process.send(signal);
   CHECK(process.wait().signal == signal);
   CHECK(eventually([&] { return count() == 0; }, std::chrono::seconds(10)));

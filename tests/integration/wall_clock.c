@@ -1,5 +1,5 @@
-/* Loaded before the program's libraries: the wall clock runs wild. Each reading of it is a day further, and every other
- * one is a year back. The monotonic clocks are left alone. */
+/* Loaded before the program's libraries: makes the wall clock jump. Each reading is a day later, and every other one a
+ * year earlier. The monotonic clocks are not changed. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-// What a task does is the same in each language: the table task type × outcome, configs, and the stop.
+// The same task behaves in the same way in each language: the table task type × outcome, configs, and the stop.
 #include <csignal>
 #include <string>
 
@@ -33,7 +33,7 @@ Run run_one(const GreeterLanguage& language, std::string_view type, const Json& 
   Scene scene;
   scene.add(greeter(language, type, config, restarts));
   Command command = scene.command();
-  command.environment = {"RUST_BACKTRACE=0"};  // else Rust writes a report of its own among the log's lines
+  command.environment = {"RUST_BACKTRACE=0"};  // or Rust writes a report of its own between the log's lines
   return scene.start(command).finish();
 }
 

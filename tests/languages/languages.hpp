@@ -1,4 +1,4 @@
-// The languages whose greeters are built, and tasks made from them. abi/sdk/README.md says what a greeter does.
+// The languages whose greeters are built, and tasks made from them. abi/sdk/README.md describes the greeter.
 #pragma once
 
 #include <fstream>

@@ -1,4 +1,4 @@
-// What `taskhost new` writes: folders that build and run at once, in each language; and what it refuses.
+// What `taskhost new` writes: folders that build and run at once, in each language; and what it rejects.
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -57,7 +57,7 @@ TEST_CASE(
     INFO(written.summary());
     REQUIRE(written.status == 0);
     CHECK(written.out.find("cd begin") != std::string::npos);
-    CHECK(written.out.find("needs") == std::string::npos);  // its compiler is here
+    CHECK(written.out.find("needs") == std::string::npos);  // its compiler is installed
     const fs::path folder = directory.path() / name;
     for (const char* file : {"Makefile", "README.md", "begin.json"}) CHECK(fs::exists(folder / file));
 

@@ -14,7 +14,7 @@ TEST_CASE("tasks in every language run in one process, on two shards, for a whil
   scene.add(task("end", "probe", "shutdown_on_exit", probe_that_ends("ok", "3s")));
   for (const GreeterLanguage& language : greeter_languages()) {
     for (int number = 0; number < tasks_each; ++number) {
-      // half of them tick, half of them end again and again, in all the ways they can
+      // half of them tick, half of them end repeatedly, in all possible ways
       Json config{{"every", std::to_string(1 + number % 10) + "ms"}};
       if (number % 2 == 1) {
         config["times"] = 5;

@@ -1,4 +1,4 @@
-// The starters keep the contract, whatever their language.
+// The starters comply with the contract, whatever their language.
 #include <string>
 
 #include "languages.hpp"

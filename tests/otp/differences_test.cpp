@@ -1,5 +1,5 @@
-// Where taskhost differs from Erlang/OTP on purpose: each difference of README.md, with what both do. If one of them is
-// gone, its test fails.
+// Where taskhost differs from Erlang/OTP on purpose: each difference in README.md, with what both do. If one of them
+// disappears, its test fails.
 #include "otp_side.hpp"
 #include "support/catch.hpp"
 #include "taskhost_side.hpp"
@@ -248,7 +248,7 @@ TEST_CASE("an operator's start gives the budget back; in OTP the restarts before
   both.taskhost.settle_with(1);
   both.taskhost.exit(a, Reason::crash);
   CHECK(both.taskhost.settle_with(2).live == Names{"a", "b"});
-  both.taskhost.operate(a, restart);  // of one that lives: nothing is given back
+  both.taskhost.operate(a, restart);  // it is live, so nothing is reset
   both.taskhost.settle_with(3);
   both.taskhost.exit(a, Reason::crash);
   CHECK(both.taskhost_ends().reason == "budget_exhausted 1");

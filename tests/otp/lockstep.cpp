@@ -5,9 +5,9 @@
 
 namespace taskhost::test {
 
-// Children whose part in this step is known to differ.
+// Children whose part in this step differs as expected.
 struct Lockstep::Exemptions {
-  std::vector<std::size_t> revived;  // OTP starts them with their group, though they were over or stopped
+  std::vector<std::size_t> revived;  // OTP starts them with their group, although they were over or stopped
   std::vector<std::size_t> dropped;  // temporary: OTP forgets them when their group starts again
 };
 
@@ -20,12 +20,12 @@ bool holds(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// Without those of a task.
+// Without the events of a task.
 void erase_task(Events& events, const std::string& task) {
   std::erase_if(events, [&](const std::string& event) { return task_of(event) == task; });
 }
 
-// Without what comes after it was asked and has ended.
+// Without what comes after a task was asked and has ended.
 void erase_after_end(Events& events, const std::string& task) {
   bool over = false;
   std::erase_if(events, [&](const std::string& event) {
@@ -150,8 +150,8 @@ Lockstep::Exemptions Lockstep::exemptions(const Step& step) const {
   return exempt;
 }
 
-// Of two exits at once, who was still asked to end is not compared. Without `after` there is no order among those that
-// are stopped together, and among those that are started together.
+// After two exits at once, it is not compared who was still asked to end. Without `after` there is no order among tasks
+// that are stopped together, or started together.
 Events Lockstep::normalised(const Step& step, Events events) const {
   if (step.kind == Step::Kind::exits) {
     std::erase_if(events, [&](const std::string& event) {
@@ -187,7 +187,7 @@ bool Lockstep::compare(const Step& step, const Settled& otp) {
   }
   expected.events = normalised(step, expected.events);
 
-  // taskhost's host ends by itself when nothing is left that could go on.
+  // taskhost's host ends by itself when there is nothing left that could go on.
   const bool stopped_one = std::any_of(states_.begin(), states_.end(), [&](const ChildState& state) {
     const auto child = static_cast<std::size_t>(&state - states_.data());
     if (child != step.child) return state == ChildState::stopped;
@@ -221,9 +221,9 @@ bool Lockstep::compare(const Step& step, const Settled& otp) {
   if (actual.up != expected.up) return differ("in whether the supervisor goes on", otp, raw);
   if (expected.up && (actual.live != expected.live || !live_again(raw))) return differ("in what lives", otp, raw);
 
-  std::string reason;  // of taskhost's end
+  std::string reason;  // why taskhost ended
   if (all_done) {
-    // OTP does not tell whether any of them ended well, which is what the status says.
+    // OTP does not report whether any of them ended well, which is what the status says.
     reason = actual.reason == "all_done 1" ? actual.reason : "all_done 0";
     ++seen["the host ends: all done"];
   } else if (!otp.up) {

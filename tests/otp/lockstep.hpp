@@ -1,5 +1,5 @@
-// Leads an OTP supervisor and taskhost through the same steps, and compares after each. Where the two are known to
-// differ (README.md), it says exactly how, and brings both to the same state again.
+// Takes an OTP supervisor and taskhost through the same steps, and compares them after each. For known differences
+// (README.md) it says exactly how they differ, and brings both sides into the same state again.
 #pragma once
 
 #include <map>
@@ -23,21 +23,21 @@ class Lockstep {
  public:
   Lockstep(OtpSide& otp, const Setup& setup);
 
-  // False: the two differ, and `fault` says how; or they have come to their common end.
+  // False if the two differ, and `fault` says how; or if they have reached their common end.
   bool take(const Step& step);
   bool ended() const noexcept { return ended_; }
   const std::string& fault() const noexcept { return fault_; }
 
   ChildState state(std::size_t child) const { return states_[child]; }
-  // OTP has forgotten a temporary child that does not live.
+  // Whether OTP has forgotten a temporary child that does not live.
   bool is_forgotten(std::size_t child) const {
     return states_[child] != ChildState::live && setup_.children[child].restart == Restart::temporary;
   }
-  // The others of its group that start again with it.
+  // The others of its group, which start again with it.
   std::vector<std::size_t> concerned_by(std::size_t child) const;
   bool restarts(std::size_t child, Reason reason) const;
 
-  // What has been seen, so that a run can say that it has seen everything.
+  // What has been seen, so that a run can report that it has seen everything.
   std::map<std::string, unsigned> seen;
 
  private:

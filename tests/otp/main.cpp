@@ -1,5 +1,5 @@
-// taskhost-otp: random scenarios through an OTP supervisor and through taskhost. Ends with 1 at the first in which the
-// two differ in a way that README.md does not list, and tells seed, scenario and both sequences.
+// taskhost-otp: random scenarios with an OTP supervisor and with taskhost. Ends with status 1 at the first one in which
+// the two differ in a way that README.md does not list, and prints seed, scenario and both sequences.
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -12,7 +12,7 @@ namespace {
 
 using namespace taskhost::test;
 
-// Gives neighbouring numbers seeds that have nothing in common.
+// Turns neighbouring numbers into unrelated seeds.
 std::uint64_t mix(std::uint64_t value) {
   value += 0x9e3779b97f4a7c15u;
   value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
@@ -20,7 +20,7 @@ std::uint64_t mix(std::uint64_t value) {
   return value ^ value >> 31;
 }
 
-// Of all kinds that there are to be seen, so that a run that compares nothing can't pass.
+// All kinds of what is to be seen, so that a run that compares nothing can't pass.
 constexpr const char* kinds[] = {
     "steps",
     "gave up",

@@ -17,7 +17,7 @@ extern char** environ;
 namespace taskhost::test {
 
 OtpSide::OtpSide() {
-  signal(SIGPIPE, SIG_IGN);  // an escript that has died is told by its missing answer
+  signal(SIGPIPE, SIG_IGN);  // if the escript has died, its answer is missing
   int to_it[2];
   int from_it[2];
   if (pipe2(to_it, O_CLOEXEC) != 0 || pipe2(from_it, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");

@@ -1,7 +1,7 @@
 #!/usr/bin/env escript
 %% -*- erlang -*-
 %%! -noshell
-%% One real OTP supervisor at a time, led step by step over stdin and stdout: one command a line, one answer a line.
+%% One real OTP supervisor at a time, controlled over stdin and stdout: one command per line, one answer per line.
 %%
 %%   open STRATEGY INTENSITY PERIOD NAME:RESTART:ENDING:STOP_TIMEOUT...   up | failed REASON
 %%   fail NAME N         the next N starts of this child fail; before open, too   ok
@@ -15,8 +15,8 @@
 %%   settle              waits until the supervisor has nothing left to do, then
 %%                       up NAME,NAME…|EVENT… or down REASON|EVENT…: what lives; what has been recorded since the last
 %%
-%% Events are exit:NAME, ask:NAME, end:NAME, start:NAME and failed:NAME, in the order of what happened: a child tells
-%% the recorder, and waits for its answer, before it lets its supervisor go on.
+%% Events are exit:NAME, ask:NAME, end:NAME, start:NAME and failed:NAME, in the order in which they happened: a child
+%% tells the recorder, and waits for its answer, before it lets its supervisor go on.
 -module(otp_side).
 -behaviour(supervisor).
 -mode(compile).
@@ -83,7 +83,7 @@ command(["settle"], Sup, Rec) ->
     Next =:= none andalso ask(Rec, forget_failures),
     {[State, "|", lists:join(" ", Events)], Next}.
 
-%% A supervisor that is suspended has the exit in its queue; one that is not may be through with it already.
+%% A suspended supervisor has the exit in its queue; one that is not may have processed it already.
 await_queued(Sup, Pid) ->
     await(fun() ->
         case process_info(Sup, [messages, links]) of
@@ -94,7 +94,7 @@ await_queued(Sup, Pid) ->
         end
     end).
 
-%% It has nothing to do when it answers, knows no child that is dead, and is restarting none.
+%% It has nothing left to do when it answers, knows no dead child, and is restarting none.
 settle(none) -> {"down none", none};
 settle(Sup) ->
     try supervisor:which_children(Sup) of
@@ -176,8 +176,8 @@ recorder(State) ->
             recorder(Next)
     end.
 
-%% A stubborn child is killed, and can't tell; perhaps it could not even tell that it was asked. Whatever is told next
-%% comes after it.
+%% A stubborn child is killed, and can't report that; perhaps it could not even report that it was asked. Whatever is
+%% reported next comes after it.
 note_killed(State = #{stubborn := Stubborn, events := Events}) ->
     {Alive, Dead} = lists:partition(fun({_, Pid, _}) -> is_process_alive(Pid) end, Stubborn),
     Told = lists:append([["end:" ++ Name | ["ask:" ++ Name || not Asked]] || {Name, _, Asked} <- Dead]),

@@ -1,4 +1,4 @@
-// The side of Erlang/OTP: otp_side.escript, a program that serves one supervisor after the other. One thread.
+// Erlang/OTP's side: otp_side.escript, a program that runs one supervisor after the other. One thread.
 #pragma once
 
 #include <sys/types.h>
@@ -16,9 +16,9 @@ class OtpSide {
   OtpSide(const OtpSide&) = delete;
   OtpSide& operator=(const OtpSide&) = delete;
 
-  // A supervisor with these children. What `open` answered: "up", or why it is not.
+  // A supervisor with these children. Returns the answer to `open`: "up", or why it is not.
   std::string open(const Setup& setup);
-  void fail(std::size_t child, unsigned failures);  // before open, too
+  void fail(std::size_t child, unsigned failures);  // also before open
   void exit(std::size_t child, Reason reason);
   void exit_both(std::size_t first, Reason first_reason, std::size_t second, Reason second_reason);
   // What OTP's functions return: "ok", "running", "not_found", …

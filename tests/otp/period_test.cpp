@@ -11,7 +11,7 @@ TEST_CASE("only the restarts of the last period count, on both sides") {
   Setup setup;
   setup.children = {{Restart::permanent, Ending::orderly}};
   setup.intensity = 2;
-  setup.period = std::chrono::seconds(4);  // OTP looks at whole seconds
+  setup.period = std::chrono::seconds(4);  // OTP counts whole seconds
   setup.windowed = true;
   OtpSide otp;
   REQUIRE(otp.open(setup) == "up");

@@ -22,7 +22,7 @@ RandomScenario::RandomScenario(std::uint64_t seed) : engine_(seed) {
   if (one_in(2)) {
     one_failing_ = below(count);
     setup_.intensity = static_cast<unsigned>(below(5));
-    // By the table, only a mandatory task's giving up ends the host.
+    // According to the table, only a mandatory task that gives up ends the host.
     if (setup_.by_the_table) setup_.children[*one_failing_].restart = Restart::permanent;
   }
   steps_left_ = 3 + below(20);
@@ -57,7 +57,7 @@ std::optional<Step> RandomScenario::candidate(const Lockstep& state) {
     if (step.second == step.child) return std::nullopt;
   } else {
     step.kind = kind == 15 ? Step::Kind::stop_child : kind < 18 ? Step::Kind::start_child : Step::Kind::restart_child;
-    if (kind == 16 && state.state(step.child) == ChildState::live) return std::nullopt;  // not too much of nothing
+    if (kind == 16 && state.state(step.child) == ChildState::live) return std::nullopt;  // without effect: not too many
   }
   return step;
 }
@@ -72,7 +72,7 @@ bool RandomScenario::is_compared(const Lockstep& state, const Step& step) const 
       return true;
     case Step::Kind::start_child:
     case Step::Kind::restart_child: {
-      // An operator's start gives taskhost's budget back; and OTP starts no temporary child again.
+      // An operator's start resets taskhost's budget; and OTP does not start temporary children again.
       const bool gives_back = state.state(step.child) != ChildState::live && one_failing_ == step.child;
       const bool temporary = setup_.children[step.child].restart == Restart::temporary;
       const bool forgets = temporary && (step.kind == Step::Kind::restart_child || state.is_forgotten(step.child));
@@ -95,14 +95,14 @@ bool RandomScenario::exit_is_compared(const Lockstep& state, const Step& step) c
   }
   if (step.kind == Step::Kind::exit) {
     if (step.failures == 0) return true;
-    // A start that fails is an exit of that task; without an order, its group has been started meanwhile.
+    // A failed start is that task's exit; without an order, its group has already been started.
     const bool starts =
         step.failing == step.child || (is_concerned(step.failing) && state.state(step.failing) == ChildState::live &&
                                        setup_.children[step.failing].restart != Restart::temporary);
     return restarts && starts && may_be_charged(step.failing) && (setup_.ordered || others.empty());
   }
-  // Two exits. On one shard, they come in this order. If the second is not stopped for the sake of the first anyway,
-  // it is judged by itself, and then its group's restart may or may not meet the first one's.
+  // Two exits, which on one shard come in this order. If the second is not stopped because of the first anyway, it is
+  // judged by itself, and then its group's restart may or may not coincide with the first one's.
   if (setup_.shards != 1 || state.state(step.second) != ChildState::live) return false;
   if (is_concerned(step.second)) return true;
   if (setup_.strategy != Strategy::one_for_one) return false;
@@ -111,7 +111,7 @@ bool RandomScenario::exit_is_compared(const Lockstep& state, const Step& step) c
   return may_be_charged(step.second) && !start_is_blocked(state, step.second) && !lost;
 }
 
-// It would wait for a task that is stopped, or be skipped because of one that has ended badly.
+// Whether it would wait for a task that is stopped, or be skipped because of one that has ended badly.
 bool RandomScenario::start_is_blocked(const Lockstep& state, std::size_t child) const {
   if (!setup_.ordered) return false;
   for (std::size_t before = 0; before < child; ++before) {

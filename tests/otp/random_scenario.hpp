@@ -1,4 +1,4 @@
-// Scenarios by chance: the same seed gives the same scenario, on every machine.
+// Random scenarios: the same seed gives the same scenario, on every machine.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ class RandomScenario {
   explicit RandomScenario(std::uint64_t seed);
 
   const Setup& setup() const noexcept { return setup_; }
-  // The next step from this state; the last one stops everything. It asks for nothing in which the two are known to
-  // differ and can't be brought together again.
+  // The next step from this state; the last one stops everything. It avoids known differences after which the two sides
+  // can't be brought together again.
   Step next(const Lockstep& state);
 
  private:
@@ -30,7 +30,7 @@ class RandomScenario {
 
   std::mt19937_64 engine_;
   Setup setup_;
-  std::optional<std::size_t> one_failing_;  // with a small budget: OTP's is everyone's, taskhost's a task's own
+  std::optional<std::size_t> one_failing_;  // with a small budget, since OTP's is shared and taskhost's is not
   std::size_t steps_left_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// What both sides are led through: children under one supervisor, and steps, one after the other. Plain values.
+// What both sides go through: children of one supervisor, and a sequence of steps. Plain values.
 #pragma once
 
 #include <chrono>
@@ -11,13 +11,13 @@ namespace taskhost::test {
 
 enum class Restart { permanent, transient, temporary };
 
-// What a child does when it is asked to end.
+// How a child reacts to the request to end.
 enum class Ending {
   orderly,   // ends
   failing,   // ends, with an error
   stubborn,  // goes on until it is ended by force
   held,      // ends when it is released
-  stuck,     // as stubborn; for taskhost a blocking execution, which nobody can end
+  stuck,     // like stubborn, but for taskhost a blocking execution, which nobody can end
 };
 
 // How a child ends by itself. The first three are good ends for both sides, the others bad ones.
@@ -30,14 +30,14 @@ struct Child {
 };
 
 struct Setup {
-  std::vector<Child> children;  // "a", "b", … in the order of their start
+  std::vector<Child> children;  // "a", "b", … in the order of their starts
   Strategy strategy = Strategy::one_for_one;
   bool grouped = false;       // taskhost: they are a group; needed for a strategy other than one_for_one
-  bool ordered = false;       // taskhost: each comes after all that stand before it
-  bool by_the_table = false;  // taskhost: types and budgets alone, no optional fields
+  bool ordered = false;       // taskhost: each comes after all that precede it
+  bool by_the_table = false;  // taskhost: only types and budgets, no optional fields
   unsigned intensity = 1000;
   std::chrono::seconds period = std::chrono::hours(1);
-  bool windowed = false;  // taskhost: the period is the window; otherwise it has no end
+  bool windowed = false;  // taskhost: the period is the window; otherwise it never ends
   unsigned shards = 1;
 };
 
@@ -45,7 +45,7 @@ struct Step {
   enum class Kind {
     exit,           // the child ends by itself; then `failures` starts of the child `failing` fail
     exits,          // two children end, the second before the supervisor has heard of the first
-    stop_child,     // an operator
+    stop_child,     // by an operator
     start_child,    //
     restart_child,  //
     stop,           // everything
@@ -59,13 +59,13 @@ struct Step {
   unsigned failures = 0;
 };
 
-// exit:a, ask:a, end:a (once asked), start:a, failed:a (its start). In the order of what happened.
+// exit:a, ask:a, end:a (after it was asked), start:a, failed:a (its start). In the order in which they happened.
 using Events = std::vector<std::string>;
 
 // A side that has nothing left to do.
 struct Settled {
   bool up = false;
-  std::string reason;             // why it is not
+  std::string reason;             // if not, why
   std::vector<std::string> live;  // in order
   Events events;                  // since the last time
 };
@@ -78,7 +78,7 @@ std::string text_of(const Setup& setup);
 std::string text_of(const Step& step);
 std::string joined(const std::vector<std::string>& words);
 
-// An ordinary child's stop never takes so long; a stubborn one's does.
+// An ordinary child never takes this long to stop; a stubborn one does.
 inline std::chrono::milliseconds stop_timeout_of(const Child& child) {
   const bool forced = child.ending == Ending::stubborn || child.ending == Ending::stuck;
   return forced ? std::chrono::milliseconds(20) : std::chrono::milliseconds(300'000);

@@ -16,11 +16,11 @@ struct TaskhostSide::Member {
   Waker waker = 0;
   std::size_t shard = 0;
   bool blocking = false;
-  bool alive = false;     // an execution that has been made, and not yet dropped
+  bool alive = false;     // an execution exists, and has not been dropped
   std::size_t steps = 0;  // of all executions
 };
 
-// What the threads of the supervisor share with the owner. Outlives an execution that was abandoned.
+// Shared by the supervisor's threads and the owner. Outlives an abandoned execution.
 struct TaskhostSide::Shared {
   struct Raw {
     EventKind kind;
@@ -39,7 +39,7 @@ struct TaskhostSide::Shared {
   bool stopping = false;
   bool stopped = false;
   std::string reason;
-  bool doubled = false;  // a second execution of a task was made while one was there
+  bool doubled = false;  // a second execution of a task was made while it had one
 };
 
 class TaskhostSide::Sink final : public EventSink {
@@ -180,11 +180,11 @@ TaskhostSide::TaskhostSide(const Setup& setup, std::size_t failing, unsigned fai
     for (std::uint32_t before = 0; setup.ordered && before < i; ++before) relation.after.push_back(before);
     tasks.relations.push_back(std::move(relation));
   }
-  // A busy machine must not make a stalled task of one that waits for its turn.
+  // On a busy machine, a task that waits for its turn must not count as stalled.
   SupervisorOptions options;
   options.shards = setup.shards;
   options.stall_limit = std::chrono::hours(1);
-  static const SteadyClock clock;  // as the sink: for the thread of an execution that was abandoned
+  static const SteadyClock clock;  // static like the sink, for the thread of an abandoned execution
   auto sink = std::make_shared<Sink>(shared_);
   Supervisor::leak(sink);
   supervisor_ = std::make_unique<Supervisor>(options, *sink, clock);
@@ -262,7 +262,7 @@ Settled TaskhostSide::current() {
         what = "abandoned:";
         live.erase(raw.task);
     }
-    // A start that failed is one event of the other side, and has no end there.
+    // A failed start is one event on the other side, and has no end there.
     if (i >= settled_ && (!failed || raw.kind == EventKind::task_started)) settled.events.push_back(what + raw.task);
   }
   settled.up = !shared_->stopped;
@@ -279,9 +279,8 @@ bool TaskhostSide::await(const std::string& event) {
   });
 }
 
-// What is under way is a message to the control thread or to a shard, or a task in a shard's queue. Whatever was there
-// has moved on once a message to each of these threads, and a wake of a task that lives there, have been passed
-// through.
+// Pending work is a message to the control thread or to a shard, or a task in a shard's queue. All of it has moved on
+// once a message to each of these threads, and a wake of a task on each shard, have been processed.
 bool TaskhostSide::move_on() {
   std::unique_lock lock(shared_->mutex);
   const std::size_t before = shared_->raw.size() + shared_->told.size();
@@ -313,7 +312,7 @@ bool TaskhostSide::move_on() {
   return shared_->raw.size() + shared_->told.size() != before;
 }
 
-// A start is told before the execution is made, and an end after it was dropped.
+// A start is reported before the execution is made, and an end after it was dropped.
 std::string TaskhostSide::contradiction(const Settled& settled) const {
   for (std::size_t i = 0; i < shared_->members.size(); ++i) {
     const Member& member = shared_->members[i];
@@ -327,7 +326,7 @@ std::string TaskhostSide::contradiction(const Settled& settled) const {
 Settled TaskhostSide::settle(const std::function<bool(const Settled&)>& enough) {
   const auto wait_for = [this](const std::function<bool(const Settled&)>& holds) {
     std::unique_lock lock(shared_->mutex);
-    // What is wrong stays wrong: not as long as for what must come in the end.
+    // What is wrong stays wrong, so this waits less than for what must come in the end.
     shared_->changed.wait_for(lock, patience / 6, [&] {
       const Settled now = current();
       return holds(now) && contradiction(now).empty();

@@ -1,5 +1,5 @@
-// The side of taskhost: core's supervisor with its real threads, and tasks that end as they are told. The owner's calls
-// come from one thread.
+// taskhost's side: core's supervisor with its real threads, and tasks that end on command. Its functions are called
+// from one thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -29,22 +29,22 @@ class TaskhostSide {
 
   void fail(std::size_t child, unsigned failures);
   void exit(std::size_t child, Reason reason);
-  // The second is woken by the first in its last step, so that its end comes right behind.
+  // The first wakes the second in its last step, so that its end follows directly.
   void exit_both(std::size_t first, Reason first_reason, std::size_t second, Reason second_reason);
   void operate(std::size_t child, Operation operation);
   void stop();
   void release(std::size_t child);  // a held one, or a stuck one
-  // Until this has been recorded since the last settle; false if it does not come.
+  // Waits until this has been recorded since the last settle; false if it does not come.
   bool await(const std::string& event);
 
-  // Waits until `enough`, and then until nothing moves any more. What it gives if `enough` never comes is for the
-  // caller to judge.
+  // Waits until `enough`, and then until nothing changes any more. If `enough` never comes, the caller judges the
+  // result.
   Settled settle(const std::function<bool(const Settled&)>& enough);
   Settled settle_with(std::size_t events) {
     return settle([=](const Settled& settled) { return settled.events.size() >= events; });
   }
 
-  // What was said since the beginning that is no event of both sides: "task_discarded:b skipped", …
+  // Reports since the beginning that are not events of both sides: "task_discarded:b skipped", …
   std::vector<std::string> told();
   bool has_told(const std::string& what);
 
@@ -54,13 +54,13 @@ class TaskhostSide {
   class Recipe;
   struct Shared;
 
-  Settled current();  // under the mutex, as the next one
+  Settled current();  // to be called under the mutex, like the next one
   std::string contradiction(const Settled& settled) const;
-  bool move_on();  // true if something happened meanwhile
+  bool move_on();  // true if something happened
 
   std::shared_ptr<Shared> shared_;
   std::unique_ptr<Supervisor> supervisor_;
-  std::size_t settled_ = 0;  // events that have been reported
+  std::size_t settled_ = 0;  // number of events that have been reported
 };
 
 }  // namespace taskhost::test

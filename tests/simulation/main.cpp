@@ -1,5 +1,5 @@
 // taskhost-simulate: many runs of the two simulations, each from its seed. taskhost-simulate-mutants is the same
-// program with wrong supervisors in it, and tells of each whether it was caught. See README.md.
+// program with wrong supervisors, and reports for each whether it was caught. See README.md.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,7 +36,7 @@ struct Options {
   bool trace = false;
 };
 
-// What is run from each seed: the coordinator, and a shard.
+// The simulations that are run from each seed: the coordinator, and a shard.
 struct Simulation {
   Scenario (*make)(std::uint64_t seed);
   Simulate* simulate;
@@ -49,8 +49,8 @@ struct Sum {
   std::uint64_t steps = 0;
   std::uint64_t executions = 0;
   double hours = 0;
-  std::optional<std::uint64_t> wrong{};  // the seed
-  const Simulation* which = nullptr;     // is wrong
+  std::optional<std::uint64_t> wrong{};  // the seed of a failed run
+  const Simulation* which = nullptr;     // and its simulation
 };
 
 Sum run_all(std::uint64_t seed, std::uint64_t runs) {
@@ -92,7 +92,7 @@ int check_supervisor(const Options& options) {
   return sum.wrong ? 1 : 0;
 }
 
-// In a process of its own: what is wrong may crash or hang.
+// In a process of its own, since a wrong supervisor may crash or hang.
 bool catches(int number, const Options& options) {
   constexpr int caught = 10;
   constexpr unsigned patience = 60;

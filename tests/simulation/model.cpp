@@ -41,7 +41,7 @@ bool Model::is_satisfied(Place task) const {
   return tasks_[task].state == State::running || (tasks_[task].state == State::ended && tasks_[task].ended_well);
 }
 
-// The first in its `after` that can't be satisfied any more.
+// The first in its `after` that can never be satisfied.
 std::optional<Place> Model::lost(Place task) const {
   for (const Place other : tasks_[task].recipe.after) {
     if (tasks_[other].state == State::ended && !tasks_[other].ended_well) return other;
@@ -55,7 +55,7 @@ bool Model::may_start(Place task) const {
          std::all_of(after.begin(), after.end(), [this](Place other) { return is_satisfied(other); });
 }
 
-// Those that have to end before this one is asked.
+// The tasks that have to end before this one is asked.
 std::vector<Place> Model::in_the_way_of(Place task) const {
   const Task& it = tasks_[task];
   const bool for_group = it.going && (it.purpose == Purpose::again || it.purpose == Purpose::discard);
@@ -71,7 +71,8 @@ std::vector<Place> Model::in_the_way_of(Place task) const {
   return in_the_way;
 }
 
-// Those that are not asked since this one, or one of them, has not ended; or were not when the stop ran out of time.
+// The tasks that are not asked because this one, or one of them, has not ended; or were not when the stop ran out of
+// time.
 std::vector<Place> Model::held_up_by(Place task) const {
   if (expired_) return tasks_[task].held_up;
   std::vector<Place> held_up;
@@ -207,7 +208,7 @@ void Model::start(Place task, Nanoseconds now) {
   outputs_.push_back({.kind = Kind::start, .task = task, .remaining = remaining(task, now)});
 }
 
-// A purpose further to the left in the contract replaces one further to the right.
+// A purpose that comes earlier in the contract's list replaces a later one.
 void Model::want_end(Place task, Purpose purpose) {
   Task& it = tasks_[task];
   if (!it.purpose || purpose < *it.purpose) it.purpose = purpose;
@@ -254,10 +255,10 @@ void Model::look_whether_ready(Place task, Nanoseconds now) {
 void Model::ended(Place task, const End& end, Nanoseconds now) {
   if (!is_live(task)) return;
   Task& it = tasks_[task];
-  if (end.ending == Ending::refused ? it.begun : !it.begun && end.ending != Ending::abandoned) return;  // can't be
+  if (end.ending == Ending::refused ? it.begun : !it.begun && end.ending != Ending::abandoned) return;  // impossible
   const bool was_asked = it.state == State::stopping;
   const std::optional<Purpose> purpose = it.purpose;
-  // Nobody has asked for it, unless it is one that its group was about to ask.
+  // Nobody asked for it, unless its group was about to.
   const bool is_exit = end.ending == Ending::returned && (!purpose || (purpose == Purpose::host && !was_asked));
   it.purpose.reset();
   it.going = false;
@@ -266,7 +267,7 @@ void Model::ended(Place task, const End& end, Nanoseconds now) {
 
   if (end.ending == Ending::refused) {
     finish(task, false);
-    closing_ = true;  // the host stops, and will say so
+    closing_ = true;  // the host stops, and will announce it
   } else if (is_exit) {
     exit(task, end.outcome, end.message, end, now);
   } else if (purpose == Purpose::failure && end.ending != Ending::abandoned) {
@@ -432,7 +433,7 @@ Nanoseconds Model::delay_before(Place task, std::uint64_t restart) {
   return world_.drawn_delay(task, restart, static_cast<Nanoseconds>(least), static_cast<Nanoseconds>(most));
 }
 
-// It is started again, after a while; its group with it, unless it only repeats.
+// It is started again after a while, together with its group unless it only repeats.
 void Model::delay(Place task, Nanoseconds delay, RestartKind restart_kind, Nanoseconds now) {
   Task& it = tasks_[task];
   tell(task, {.event = EventKind::task_restarting,
@@ -476,7 +477,7 @@ void Model::discard(Place task, StopReason reason, std::optional<Place> because)
   finish(task, false);
 }
 
-// If the host can't do without one of them, the host stops instead.
+// If the host can't do without one of them, it stops instead.
 void Model::discard_group_of(Place task) {
   if (closing_) return;
   std::vector<Place> others = others_concerned(task);

@@ -1,5 +1,5 @@
 // A second, deliberately naive definition of core/SUPERVISION.md, written from that page alone: no counters, no work
-// lists, no timers; after each event it looks at all tasks again. It shares with core the plain values, no code.
+// lists, no timers; after each event it looks at all tasks again. It shares plain values with core, but no code.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,11 @@
 
 namespace taskhost::simulation {
 
-// What the model can't know by itself.
+// What the model can't know.
 class World {
  public:
   virtual Nanoseconds last_heartbeat(Place task) = 0;
-  // The chance in a backoff: the delay that was drawn for this restart, by its number in a row, which must lie within
-  // the bounds.
+  // The random part of a backoff: the delay of this restart, by its number in a row. It must lie within the bounds.
   virtual Nanoseconds drawn_delay(Place task, std::uint64_t restart, Nanoseconds least, Nanoseconds most) = 0;
 
  protected:
@@ -28,12 +27,12 @@ class Model {
  public:
   using State = TaskState;
   using Purpose = StopPurpose;
-  // Whose tasks these are. A coordinator orders at once, and its shards obey later. A shard that
-  // supervises its own tasks gets to them one after the other: to order and to begin is one moment there, and so is
-  // the host's stop for a task and its being asked.
+  // Whose tasks these are. A coordinator orders at once, and its shards obey later. A shard that supervises its own
+  // tasks gets to them one by one: for it, ordering a start and beginning it are one moment, and so are the host's stop
+  // for a task and the request to end.
   enum class Overseer : std::uint8_t { coordinator, shard };
 
-  // What it does is put at the end of `outputs`.
+  // What it does is appended to `outputs`.
   Model(const std::vector<CoordinatedTask>& tasks, const std::vector<Strategy>& groups, World& world,
         std::vector<Output>& outputs, Overseer overseer = Overseer::coordinator);
 
@@ -43,13 +42,13 @@ class Model {
   void said_ready(Place task, Nanoseconds now);
   void ended(Place task, const End& end, Nanoseconds now);
   void advance(Nanoseconds now);
-  void close() { closing_ = true; }  // a task that it does not know has stopped the host
+  void close() { closing_ = true; }  // a task outside the model has stopped the host
   void begin_stop(Nanoseconds now);
-  void reached(Place task, Nanoseconds now);  // shard: its walk through the tasks to be stopped has come to this one
+  void reached(Place task, Nanoseconds now);  // for a shard: its walk through the tasks to stop has reached this one
   void expire_stop(Nanoseconds now);
   void operate(Place task, Operation operation, Nanoseconds now);
 
-  // The first moment at which something follows from time alone, or never.
+  // The first moment at which time alone has a consequence, or never.
   Nanoseconds next_due() const;
   State state(Place task) const { return tasks_[task].state; }
   bool is_live(Place task) const;
@@ -62,27 +61,27 @@ class Model {
   struct Task {
     CoordinatedTask recipe;
     State state = State::waiting;
-    std::optional<Purpose> purpose{};  // its execution is to end, for this
-    bool going = false;                // the same, for the sake of its group
-    bool held = false;                 // not to be started before its group is at rest
-    bool reached = false;              // shard: by the host's stop
+    std::optional<Purpose> purpose{};  // for which its execution is to end
+    bool going = false;                // it is to end for the sake of its group
+    bool held = false;                 // must not start before its group is at rest
+    bool reached = false;              // for a shard: by the host's stop
     bool begun = false;
     bool start_is_over = false;
     bool has_said_ready = false;
     bool ended_well = false;
-    bool unstoppable = false;  // an abandoned execution is still there
+    bool unstoppable = false;  // an abandoned execution still exists
     std::uint64_t execution = 0;
     Nanoseconds begun_at = 0;
     Nanoseconds ready_at = 0;
     Nanoseconds delayed_until = 0;
-    Nanoseconds missed = never;  // a timer that came after a standstill, and has been given more time: until
+    Nanoseconds missed = never;  // when the extra time ends that a timer got after a standstill
     Nanoseconds more_time = 0;
-    std::optional<Nanoseconds> warned_of{};  // the sign of life after which a warning was given
-    std::vector<Nanoseconds> charges{};      // since budget was given back
-    std::uint64_t in_a_row = 0;              // charges since backoff was given back
-    std::string failure{};                   // what the exit will say, with purpose failure
+    std::optional<Nanoseconds> warned_of{};  // the sign of life after which it warned
+    std::vector<Nanoseconds> charges{};      // since the budget was reset
+    std::uint64_t in_a_row = 0;              // charges since the backoff was reset
+    std::string failure{};                   // purpose failure: the message of the exit to come
     Place discarded_for = 0;                 // purpose discard
-    std::vector<Place> held_up{};            // by it, when the stop ran out of time
+    std::vector<Place> held_up{};            // by this task, when the stop ran out of time
   };
 
   const SupervisionOptions& optional_of(Place task) const;
@@ -126,7 +125,7 @@ class Model {
   bool has_begun_ = false;
   bool closing_ = false;   // a task has stopped the host
   bool stopping_ = false;  // the host stops
-  bool expired_ = false;   // its stop ran out of time
+  bool expired_ = false;   // the stop ran out of time
 };
 
 }  // namespace taskhost::simulation

@@ -1,9 +1,9 @@
-# Writes copies of core's sources with deliberate faults in them, each asleep until it is chosen, and the list of their
-# names. A text that is not in its source any more, or there twice, is an error.
+# Writes copies of core's sources with deliberate faults, each inactive until it is chosen, and the list of their names.
+# It is an error if a text is no longer in its source, or occurs there twice.
 #   cmake -DSOURCES=core/source -DTARGET=folder -P mutants.cmake
 #
-# mutant(NAME FILE KIND RIGHT WRONG WHAT): instead of RIGHT, FILE has WRONG. KIND is expression or statement (both can be
-# put into braces), or text: WRONG is put there as it is, with ACTIVE for the condition.
+# mutant(NAME FILE KIND RIGHT WRONG WHAT): in FILE, replaces RIGHT by WRONG. KIND is expression or statement (both can
+# be put into braces), or text: WRONG is inserted as it is, with ACTIVE for the condition.
 cmake_policy(VERSION 3.22)
 
 foreach(file IN ITEMS coordinator coordinator_state restart_policy shard_orders task_machine)
@@ -30,7 +30,7 @@ function(mutant name file kind right wrong what)
   else()
     string(REPLACE "ACTIVE" "${active}" text "${wrong}")
   endif()
-  # Where another mutant was here before, the right text is the last part of what that one put in its place.
+  # If another mutant has replaced this text before, the right text comes last in its replacement.
   string(FIND "${changed_${file}}" "${right}" at REVERSE)
   if(at EQUAL -1)
     message(FATAL_ERROR "mutant ${name}: another mutant has taken this in ${file}.cpp apart:\n${right}")

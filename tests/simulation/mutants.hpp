@@ -1,5 +1,5 @@
-// The deliberately wrong supervisors that are compiled into taskhost-simulate-mutants, and none into taskhost-simulate.
-// mutants.cmake has the list, and writes the sources.
+// The deliberately wrong supervisors that are compiled into taskhost-simulate-mutants; taskhost-simulate has none.
+// mutants.cmake lists them and writes the sources.
 #pragma once
 
 #include <span>
@@ -8,11 +8,11 @@ namespace taskhost::simulation {
 
 struct Mutant {
   const char* name;
-  const char* what;  // is wrong with it
+  const char* what;  // what is wrong with it
 };
 std::span<const Mutant> mutants();
 
-extern int active_mutant;  // by its place in the list, from 1; 0: none
+extern int active_mutant;  // its place in the list, from 1; 0: none
 inline bool is_mutant(int number) { return active_mutant == number; }
 
 }  // namespace taskhost::simulation

@@ -1,4 +1,4 @@
-// For taskhost-simulate, which drives what users run.
+// For taskhost-simulate, which drives the real code.
 #include "mutants.hpp"
 
 namespace taskhost::simulation {

@@ -36,7 +36,7 @@ std::string to_text(const Output& output, Nanoseconds unit) {
   return text;
 }
 
-// Messages that the supervisor makes up itself end in a duration, in words that are its own.
+// Messages that the supervisor itself writes end in a duration, whose wording is not compared.
 std::string fixed_part(std::string message) {
   for (const std::string_view beginning : {"was not ready within ", "no heartbeat for "}) {
     if (message.starts_with(beginning)) message.resize(beginning.size());

@@ -1,5 +1,5 @@
-// What a supervisor, the real one or the model, does in one step: its orders and its news, in one sequence. Plain
-// values that can be compared and printed.
+// What a supervisor, real or model, does in one step: its orders and its news, in one sequence. Plain values that can
+// be compared and printed.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +30,10 @@ struct Output {
   bool operator==(const Output&) const = default;
 };
 
-// Of the news those fields that the contract gives a meaning for this kind.
+// Only those fields of the news that the contract defines for its kind.
 Output to_output(const TaskNews& news);
 
-// Without what the supervisor says in words of its own.
+// Without the supervisor's own wording.
 std::string fixed_part(std::string message);
 
 std::string to_text(const Output& output, Nanoseconds unit);

@@ -1,4 +1,4 @@
-// Chance that is the same for the same seed, on every machine.
+// Random numbers that are the same for the same seed, on every machine.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@ namespace taskhost::simulation {
 
 class Random {
  public:
-  // A stream of its own for each combination of numbers.
+  // An independent stream for each combination of numbers.
   template <class... Numbers>
   explicit constexpr Random(Numbers... numbers) noexcept {
     ((state_ = (state_ ^ static_cast<std::uint64_t>(numbers)) + 0x9e3779b97f4a7c15u, next()), ...);

@@ -1,4 +1,4 @@
-// How chance makes a manifest, and all that happens to it.
+// Makes a random manifest, and all that happens to it.
 #include "scenario.hpp"
 
 #include <algorithm>
@@ -126,7 +126,7 @@ class Maker {
     return optional;
   }
 
-  // What repeats needs a delay.
+  // Repeating needs a delay.
   static bool has_delay(const SupervisionOptions& optional) {
     return optional.backoff && optional.backoff->initial.count() > 0;
   }
@@ -166,7 +166,7 @@ class Maker {
     return character;
   }
 
-  // Dependencies go anywhere but in circles: from later to earlier in a shuffled order.
+  // Dependencies have no cycles: they go from later to earlier in a shuffled order.
   void make_relations() {
     const std::size_t count = scenario_.tasks.size();
     std::vector<Place> order(count);

@@ -1,4 +1,4 @@
-// What the shard tells, held against what the models of its tasks say.
+// Compares what the shard reports with what the models of its tasks say.
 #include <algorithm>
 
 #include "shard_simulation.hpp"
@@ -73,7 +73,7 @@ bool ShardSimulation::publish(Event&& event) noexcept {
   }
   did(task, to_output(event));
   if (kind == EventKind::task_stopping) was_asked(task);
-  // Told before the exit is judged, or a cooldown gives it back: part of the output, or of no account.
+  // Reported before the exit is judged, or before a cooldown resets it: either a part of the output, or irrelevant.
   const bool is_of_before = kind == EventKind::task_exited || kind == EventKind::task_gave_up;
   if (!is_of_before && remaining_of(event) != task.model->budget(0, now_)) {
     complain(task, "is told with a wrong budget");
@@ -82,7 +82,7 @@ bool ShardSimulation::publish(Event&& event) noexcept {
   return true;
 }
 
-// What must have happened, since the shard tells of it.
+// What must have happened, since the shard reports it.
 void ShardSimulation::take_fact(ShardTask& task, const Event& event) {
   switch (event.kind) {
     case EventKind::task_started:
@@ -113,7 +113,7 @@ void ShardSimulation::take_fact(ShardTask& task, const Event& event) {
       if (task.cell->life.purpose == StopPurpose::host || event.kind == EventKind::task_abandoned) tell_host_stop(task);
       return give(task, [&, end = end_of(task, event)](Model& model) { model.ended(0, end, now_); });
     default:
-      return;  // follows from nothing new
+      return;  // not caused by anything new
   }
 }
 
@@ -127,7 +127,7 @@ void ShardSimulation::advance(ShardTask& task) {
   give(task, [this](Model& model) { model.advance(turned_at_); });
 }
 
-// The shard has looked at a time limit of the task, as the first thing in its turn.
+// The shard has checked a time limit of the task, at the beginning of its turn.
 void ShardSimulation::judged(ShardTask& task) {
   looked_at_ = &task;
   if (announced_ || !is_live(task.model->state(0)) || task.model->next_due() > turned_at_) return;
@@ -153,7 +153,7 @@ void ShardSimulation::begin_stop(Nanoseconds since) {
   }
 }
 
-// One that is stopping already learns of it when the shard comes by, in the turns to come, without a word.
+// One that is stopping already learns of it when the shard reaches it, in later turns, without an event.
 void ShardSimulation::tell_host_stop(ShardTask& task) {
   if (!stop_began_ || std::exchange(task.knows_host_stop, true)) return;
   give(task, [this](Model& model) { model.begin_stop(now_); });
@@ -163,7 +163,7 @@ void ShardSimulation::was_asked(ShardTask& task) {
   if (!task.live || task.asked_at != never) return complain(task, "is asked to end out of turn");
   task.asked_at = now_;
   task.stop_due = (stop_began_ ? stop_since_ : now_) + to_nanoseconds(task.options.stop_timeout);
-  task.stop_due_unclear = task.stop_due <= now_;  // the shard looks at it in this turn or the next
+  task.stop_due_unclear = task.stop_due <= now_;  // the shard checks it in this turn or the next
   if (!task.character.blocking) return;
   react(task);
   if (task.call) {
@@ -196,7 +196,7 @@ End ShardSimulation::end_of(ShardTask& task, const Event& event) {
   }
   if (end.ending != Ending::returned) {
     end.outcome = Outcome::cancelled;
-    end.message = event.message;  // in words of its own
+    end.message = event.message;  // the shard's own wording
     if (event.message.empty() && event.kind != EventKind::task_exited) complain(task, "is not told why");
   } else if (end.message == no_thread) {
     end.message = event.message.starts_with(no_thread) ? event.message : no_thread;
@@ -243,12 +243,12 @@ void ShardSimulation::did_not_stop(Straggler straggler) {
 
 Nanoseconds ShardSimulation::last_heartbeat(Place) { return looked_at_->last_beat; }
 
-// Chance is the real one's; the bounds are not.
+// The random part is the real one's; the bounds are the model's.
 Nanoseconds ShardSimulation::drawn_delay(Place, std::uint64_t restart, Nanoseconds least, Nanoseconds most) {
   const ShardTask& task = *looked_at_;
   const double random = chance(seed(), place_of(task), task.cell->supervised()->supervision.ledger.lifetime);
   const Nanoseconds drawn = task.options.optional->backoff->delay(restart, random);
-  return drawn + 1 >= least && drawn <= most + 1 ? drawn : least;  // a nanosecond for the rounding of a product
+  return drawn + 1 >= least && drawn <= most + 1 ? drawn : least;  // a nanosecond for rounding
 }
 
 // --- when nothing is left to do at this moment -----------------------------------------------------------------------

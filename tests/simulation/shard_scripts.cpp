@@ -10,7 +10,7 @@ namespace taskhost::simulation {
 
 namespace {
 
-constexpr unsigned max_stuck = 5;  // one in the other
+constexpr unsigned max_stuck = 5;  // one within the other
 
 }  // namespace
 
@@ -37,8 +37,8 @@ Status ShardSimulation::start(std::size_t place, Execution& execution) {
   if (!fails) {
     task.start_ok = true;
     live_on(task);
-    if (task.random.percent(20)) say_why(task, "blue");  // which is why, should it fail without another word
-    if (task.character.blocking) task.message.clear();   // but its thread has words of its own
+    if (task.random.percent(20)) say_why(task, "blue");  // the message, if it fails without another one
+    if (task.character.blocking) task.message.clear();   // its thread has its own message
     return Status::ok;
   }
   task.start_failed = true;
@@ -48,7 +48,7 @@ Status ShardSimulation::start(std::size_t place, Execution& execution) {
   return Status::error;
 }
 
-// What is to come, once its start is over.
+// Plans what happens once its start is over.
 void ShardSimulation::live_on(ShardTask& task) {
   Random& random = task.random;
   const Character& character = task.character;
@@ -109,10 +109,10 @@ Status ShardSimulation::poll(std::size_t place, Execution& execution) {
   return Status::pending;
 }
 
-// On its own thread; called when it is over.
+// Runs on its own thread; called when it is over.
 Status ShardSimulation::block(std::size_t place, Execution& execution) {
   ShardTask& task = tasks_[place];
-  if (task.lost) return Status::error;  // which nobody waits for
+  if (task.lost) return Status::error;  // nobody waits for it
   if (!task.live || !task.start_ok || task.is_final || task.drop_called) complain(task, "is run out of turn");
   const bool is_told = (execution.wait_until(0) & wait_stop) != 0;
   if (is_told != (task.asked_at != never)) complain(task, "does not know whether it is to stop");
@@ -163,9 +163,9 @@ void ShardSimulation::drop(std::size_t place) {
   }
   if (!task.start_is_told) tell_start(task);
   task.drop_called = true;
-  task.was_due = task.may_be_removed && task.call != nullptr;  // it is removed since it is due
+  task.was_due = task.may_be_removed && task.call != nullptr;  // it is removed because it is due
   if (task.was_due && some_are_slow_) {
-    task.stop_due_unclear = true;  // it may count as late, and be put off    // it is removed since it is due
+    task.stop_due_unclear = true;  // it may count as late, and be postponed
   }
   task.in_call = true;
   task.wakes = never;
@@ -190,7 +190,7 @@ void ShardSimulation::beat(ShardTask& task) {
   task.execution->heartbeat();
 }
 
-// To the request to end.
+// Reacts to the request to end.
 void ShardSimulation::react(ShardTask& task) {
   if (std::exchange(task.reacts, true)) return;
   if (task.random.percent(task.character.deaf)) {
@@ -204,7 +204,7 @@ void ShardSimulation::react(ShardTask& task) {
 }
 
 // The call takes a while; or the monitor gives the shard to another thread, which goes on from here, while the call
-// does not return for a while, or never. What that thread has left to do later, its predecessor's caller does.
+// does not return for a while, or never. What that thread has left to do later is done by its predecessor's caller.
 void ShardSimulation::stick(ShardTask& task) {
   if (!run_.fault.empty()) return;
   if (task.random.percent(task.character.slow)) {
@@ -221,7 +221,7 @@ void ShardSimulation::stick(ShardTask& task) {
   tenure.take();
   const Nanoseconds until = task.random.percent(25) ? never : now_ + units(task.random.below(12));
   say("  " + std::to_string(place_of(task)) + " gets stuck" + (until == never ? " for ever" : ""));
-  CallFrame none;  // another thread's
+  CallFrame none;  // of another thread
   const ThreadFrame foreign(none);
   ++depth_;
   shard_.adopt(lost_.back(), 0);

@@ -1,4 +1,4 @@
-// How the shard is driven: its turns, time, and what comes from outside.
+// How the shard is driven: its turns, time, and outside events.
 #include "shard_simulation.hpp"
 
 #include <algorithm>
@@ -69,7 +69,7 @@ bool ShardSimulation::is_over() const {
                                     [](const ShardTask& task) { return task.cell->life.state == TaskState::ended; });
 }
 
-// Until that time, the end, or the first fault. A call that does not return drives on in it.
+// Runs until that time, the end, or the first fault. A call that does not return drives the run from within.
 void ShardSimulation::drive(Nanoseconds until) {
   while (true) {
     settle();
@@ -89,7 +89,7 @@ void ShardSimulation::drive(Nanoseconds until) {
     }
     now_ = std::max(now_, (next + shard_tick - 1) / shard_tick * shard_tick);
     if (scenario_.late && random_.percent(25)) now_ += random_.below(5) * scenario_.unit / 2 / shard_tick * shard_tick;
-    if (random_.percent(30)) settle();  // before what comes from outside, or after it
+    if (random_.percent(30)) settle();  // before the outside event, or after it
     while (run_.fault.empty() && !agenda_.empty() && agenda_.front().time <= now_) {
       std::pop_heap(agenda_.begin(), agenda_.end(), is_later);
       const Step step = agenda_.back();
@@ -110,7 +110,7 @@ void ShardSimulation::put(Step step) {
   std::push_heap(agenda_.begin(), agenda_.end(), is_later);
 }
 
-// Turns, and what is ready in the loop, until nothing is left to do at this moment.
+// Runs turns, and what is ready in the loop, until there is nothing left to do at this moment.
 void ShardSimulation::settle() {
   for (int turns = 0; turns < max_turns; ++turns) {
     const bool kept = turn();
@@ -125,9 +125,9 @@ void ShardSimulation::settle() {
   complain(tasks_[0], "(or another): does not come to rest at one moment");
 }
 
-// False: the shard was lost in it, and whoever took it over has driven on.
+// False if the shard was lost in it, and its new owner has driven on.
 bool ShardSimulation::turn() {
-  look_at_limits();                                // of the turn before, if that was lost
+  look_at_limits();                                // those of the turn before, if that was lost
   const bool timers_may_fire = now_ > turned_at_;  // those of a moment fire in its first turn
   turned_at_ = now_;
   ++turns_;
@@ -136,13 +136,13 @@ bool ShardSimulation::turn() {
     if (timers_may_fire && !announced_ && !is_live(task.model->state(0)) && task.model->next_due() <= now_) {
       advance(task);
     }
-    task.may_be_removed = false;  // whatever the turn before would have done, had it not been lost
+    task.may_be_removed = false;  // whatever the turn before would have done if it had not been lost
     if (!task.live || task.stop_due > now_ || task.is_being_removed()) continue;
     if (now_ > later(task.stop_due, standstill) && !task.stop_due_anew && !task.was_due && expired_ == never) {
       task.stop_due = now_ + to_nanoseconds(task.options.stop_timeout);
       task.stop_due_anew = true;
       task.stop_due_turn = turns_;
-      task.stop_due_unclear = task.stop_due_unclear || some_are_slow_;  // it is looked at in a later turn
+      task.stop_due_unclear = task.stop_due_unclear || some_are_slow_;  // it is checked in a later turn
     }
     task.may_be_removed = task.stop_due <= now_;
   }
@@ -152,8 +152,8 @@ bool ShardSimulation::turn() {
   return true;
 }
 
-// Those that the shard has looked at without a word; and not one that it has armed for a time already past, and looks
-// at in the next tick.
+// Those that the shard has checked without reporting anything; but not one that it has set for a time in the past, and
+// checks in the next tick.
 void ShardSimulation::look_at_limits() {
   for (ShardTask& task : tasks_) {
     const Nanoseconds before = std::exchange(task.limit, limit_of(task));
@@ -161,7 +161,7 @@ void ShardSimulation::look_at_limits() {
   }
 }
 
-// The host is to stop, and the shard is told in a while.
+// The host is to stop; the shard hears of it after a while.
 void ShardSimulation::announce() {
   if (announced_) return;
   announced_ = is_stopping_ = true;

@@ -1,6 +1,6 @@
-// One run of a real shard in virtual time: scripted tasks on it, a supervisor above it that only takes notes, operators
-// and the host's stop around it, and beside it a model for each task, which is given each fact in the order in which
-// the shard has it. A call that does not return drives the rest of the run from within: see stick.
+// One run of a real shard in virtual time: scripted tasks on it, a supervisor that only records, operators and the
+// host's stop, and a model for each task, which gets each fact in the order in which the shard has it. A call that does
+// not return drives the rest of the run from within: see stick.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -16,25 +16,25 @@
 
 namespace taskhost::simulation {
 
-// An execution: how far it is, and what it does.
+// An execution: its progress, and what it does.
 struct ShardLife {
   Execution* execution = nullptr;
   std::shared_ptr<BlockingCall> call{};
-  bool live = false;     // it has begun, and its end was not told
+  bool live = false;     // it has begun, and its end was not reported
   bool in_call = false;  // some thread is in one of its functions
   bool start_called = false;
-  bool start_ok = false;       // it has returned so
-  bool start_is_told = false;  // to the model
+  bool start_ok = false;       // its start has returned ok
+  bool start_is_told = false;  // and the model knows
   bool start_failed = false;
   bool said_ready = false;     //
-  bool ready_is_told = false;  // by the shard
+  bool ready_is_told = false;  // the shard has reported that
   bool is_final = false;       // its step has returned an end
   bool drop_called = false;
-  bool dropped = false;  // that has returned
-  bool reacts = false;   // it has heard of its stop, and decided what it does
+  bool dropped = false;  // drop has returned
+  bool reacts = false;   // it knows of its stop, and has decided what it does
   Outcome outcome = Outcome::ok;
   std::string message{};
-  // When what happens, or has.
+  // When things happen, or have happened.
   Random random{};
   Nanoseconds began = 0;
   Nanoseconds ready_at = never;
@@ -44,13 +44,13 @@ struct ShardLife {
   bool ends_well = false;
   Nanoseconds silent_from = never;
   Nanoseconds last_beat = 0;
-  Nanoseconds wakes = never;  // it has asked to be polled then
+  Nanoseconds wakes = never;  // when it has asked to be polled
   bool is_woken = false;      // by its waker, and not polled since
   Nanoseconds stop_due = never;
   bool stop_due_anew = false;       // after a standstill
-  bool was_due = false;             // when it was dropped: whatever it says, its time is over
-  std::uint64_t stop_due_turn = 0;  // in which that was
-  bool stop_due_unclear = false;    // the shard was lost in that turn, and may have got to it later
+  bool was_due = false;             // when it was dropped its time was over, whatever it returns
+  std::uint64_t stop_due_turn = 0;  // the turn in which that was
+  bool stop_due_unclear = false;    // the shard was lost in that turn, and may have checked it later
   bool may_be_removed = false;
   Nanoseconds limit = never;  // as the shard had it when the turn began
 };
@@ -60,11 +60,11 @@ struct ShardTask : ShardLife {
   Character character;
   TaskCell* cell = nullptr;
   std::unique_ptr<Model> model;
-  std::vector<Output> expected{};  // of the model, and not seen yet
-  std::size_t seen = 0;            // of these
-  std::uint64_t number = 0;        // of the execution
-  bool knows_host_stop = false;    // its model does
-  bool lost = false;               // abandoned: there is never another one
+  std::vector<Output> expected{};  // by the model, but not seen yet
+  std::size_t seen = 0;            // how many of these were seen
+  std::uint64_t number = 0;        // the execution's number
+  bool knows_host_stop = false;    // whether its model does
+  bool lost = false;               // abandoned: never started again
 
   bool is_being_removed() const { return drop_called && !is_final; }
   bool pending() const { return seen < expected.size(); }
@@ -94,7 +94,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
     Nanoseconds since = 0;       // begin_stop
     bool for_all_done = false;   // announce
     Waker waker = 0;             // poke
-    std::uint64_t sequence = 0;  // among those of one time
+    std::uint64_t sequence = 0;  // order among those of the same time
   };
 
   // --- the shard's surroundings ---
@@ -170,19 +170,19 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   std::vector<ShardTask> tasks_;
   Shard shard_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still be there
+  std::vector<std::shared_ptr<Tenure>> lost_;  // of threads that would still exist
   Shard::Turn last_;
   Nanoseconds turned_at_ = 0;
   std::uint64_t turns_ = 0;
   std::vector<Step> agenda_;  // a heap
   std::uint64_t sequence_ = 0;
-  unsigned depth_ = 0;  // of calls that do not return
+  unsigned depth_ = 0;  // number of calls that have not returned
 
   bool announced_ = false;
   bool stop_began_ = false;
   Nanoseconds stop_since_ = 0;
-  Nanoseconds expired_ = never;  // when
-  int ended_ = 0;                // of the shard, as its owner was told
+  Nanoseconds expired_ = never;  // the time of that
+  int ended_ = 0;                // how often its owner was told that it has ended
   std::uint64_t starts_ = 0;
   std::uint64_t ends_ = 0;
   std::uint64_t restarts_ = 0;

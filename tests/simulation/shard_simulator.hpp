@@ -1,5 +1,5 @@
-// Drives a real shard, which supervises its own tasks, through a scenario in virtual time, and compares all that it
-// tells with a model for each task.
+// Drives a real shard, which supervises its own tasks, through a scenario in virtual time, and compares everything that
+// it reports with a model for each task.
 #pragma once
 
 #include "simulator.hpp"

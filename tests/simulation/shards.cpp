@@ -137,7 +137,7 @@ void Shards::happen(const Input& input) {
 
 void Shards::run_start(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
-  if (body.lost) return;  // by a shard that is stuck: nothing happens any more
+  if (body.lost) return;  // its shard is stuck, so nothing happens any more
   if (body.live) fault_ = "task " + std::to_string(task) + " is to have two executions at once";
   if (announced_) return fact(task, Input::Kind::ended, now, {.ending = Ending::refused});
   ++body.execution;
@@ -160,7 +160,7 @@ void Shards::run_start(Place task, Nanoseconds now) {
   live_on(task, over);
 }
 
-// Its start function returns at `from`, with success; what comes then.
+// Its start function returns at `from` with success: plans what happens then.
 void Shards::live_on(Place task, Nanoseconds from) {
   constexpr std::array<Outcome, 5> bad{Outcome::error, Outcome::error, Outcome::error, Outcome::panic,
                                        Outcome::crashed};
@@ -220,23 +220,23 @@ void Shards::end(Place task, const End& end, Nanoseconds now) {
   fact(task, Input::Kind::ended, now, told);
 }
 
-// The host ends it: it drops or abandons it.
+// The host drops or abandons it.
 void Shards::take_away(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
   if (!body.live) return;
-  const bool stays = body.character.blocking || body.random.percent(5);  // or its poll does not return
+  const bool stays = body.character.blocking || body.random.percent(5);  // its poll may not return
   body.lost = stays;
   end(task, {stays ? Ending::abandoned : Ending::dropped, Outcome::cancelled, "did not stop in time", now - body.began},
       now);
 }
 
-// Its call does not return, or the shard is stuck: which says so of all its tasks, live or not.
+// Its call does not return, or the shard is stuck, which reports that for all its tasks, live or not.
 void Shards::lose(Place task, Nanoseconds now) {
   bodies_[task].lost = true;
   end(task, {Ending::abandoned, Outcome::cancelled, "its shard is stuck", 0, 0}, now);
 }
 
-// A heartbeat at the start, and then one each period until it falls silent.
+// A heartbeat at the start, and then one per period until it falls silent.
 Nanoseconds Shards::last_heartbeat(Place task, Nanoseconds now) const {
   const Body& body = bodies_[task];
   const Nanoseconds until = std::min(now, body.silent_from);

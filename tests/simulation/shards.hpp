@@ -1,5 +1,5 @@
-// What the coordinator sees of shards, tasks and operators, in virtual time: orders go in, and facts come out after a
-// while, those of one task in order. It also sees with its own eyes that no task has two executions at once.
+// Shards, tasks and operators as the coordinator sees them, in virtual time: orders go in, and facts come out after a
+// while, those of one task in order. It also checks that no task has two executions at once.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace taskhost::simulation {
 
-// Something that a supervisor is told.
+// Something that a supervisor learns.
 struct Input {
   enum class Kind : std::uint8_t {
     begin,
@@ -24,20 +24,20 @@ struct Input {
     begin_stop,
     expire_stop,
     operate,
-    // What follows happens in a shard, and is not told.
+    // The following happen within a shard, and are not reported.
     run_start,    // its turn has come
     start_over,   // with success
     says_ready,   //
     call_ended,   // by itself
     run_ask,      // the request to stop arrives
-    stop_is_due,  // its stop_timeout is over
-    lose_calls,   // of all that live: they never return
+    stop_is_due,  // its stop_timeout has passed
+    lose_calls,   // all live executions' calls never return
   };
   Kind kind = Kind::begin;
   Place task = 0;
   Nanoseconds time = 0;
-  std::uint64_t sequence = 0;   // among those of one time
-  std::uint64_t execution = 0;  // whose it is, if it is one's
+  std::uint64_t sequence = 0;   // order among those of the same time
+  std::uint64_t execution = 0;  // the execution concerned, if any
   End end{};
   Operation operation = Operation::stop;
 };
@@ -51,15 +51,15 @@ class Shards {
   // Orders, at `now`.
   void start(Place task, Nanoseconds now);
   void ask(Place task, Nanoseconds now);
-  // The host's stop is announced: from here on no execution is begun.
+  // The host's stop is announced: from now on no execution begins.
   void announce_stop(Nanoseconds now);
-  // What lives is dropped or abandoned.
+  // Drops or abandons what lives.
   void expire_stop(Nanoseconds now);
 
-  // When next() gives something, or never.
+  // When next() returns something, or never.
   Nanoseconds next_time();
   Input next();
-  // What happens up to `now` has happened.
+  // Makes everything happen that is due up to `now`.
   void run_until(Nanoseconds now);
 
   Nanoseconds last_heartbeat(Place task, Nanoseconds now) const;
@@ -71,10 +71,10 @@ class Shards {
     std::chrono::nanoseconds stop_timeout{0};
     bool live = false;
     bool asked = false;
-    bool lost = false;  // an execution that can't be ended is in it
+    bool lost = false;  // it has an execution that can't be ended
     std::uint64_t execution = 0;
     Nanoseconds began = 0;
-    Nanoseconds ready = never;  // its start is over, and it has said so if it has to
+    Nanoseconds ready = never;  // when its start is over, and it has said that it is ready if it has to
     Nanoseconds asked_at = never;
     bool notifies = false;
     Nanoseconds silent_from = never;
@@ -98,7 +98,7 @@ class Shards {
 
   const Scenario& scenario_;
   std::vector<Body> bodies_;
-  std::vector<Input> told_;  // heaps: what supervisors are told, and what happens in the shards
+  std::vector<Input> told_;  // heaps: what supervisors learn, and what happens in the shards
   std::vector<Input> happenings_;
   std::uint64_t sequence_ = 0;
   bool announced_ = false;

@@ -1,4 +1,4 @@
-// What can be taken from a scenario, and how one is printed.
+// How a scenario is simplified, and how one is printed.
 #include <algorithm>
 #include <memory>
 

@@ -69,7 +69,7 @@ class Simulation final : CoordinatorPort, World {
     const auto drawn = std::find_if(outputs_.begin(), outputs_.end(), [task](const Output& output) {
       return output.task == task && output.kind == Output::Kind::tell && output.event == EventKind::task_restarting;
     });
-    // A nanosecond for the rounding of a product.
+    // A nanosecond for rounding.
     const bool fits = drawn != outputs_.end() && drawn->delay + 1 >= least && drawn->delay <= most + 1;
     return fits ? drawn->delay : least;
   }
@@ -226,7 +226,7 @@ class Simulation final : CoordinatorPort, World {
   std::string* const trace_;
   Random random_;
   Nanoseconds now_ = first_moment;
-  std::vector<Output> outputs_;   // the real one's, in this step
+  std::vector<Output> outputs_;   // the real one's in this step
   std::vector<Output> expected_;  // the model's
   Shards shards_;
   Witness witness_;

@@ -128,7 +128,7 @@ void Witness::saw_news(const Output& news, Task& task, Nanoseconds now) {
       break;
     case EventKind::task_restarting: {
       if (host_stops_) complain(news.task, "is to be restarted though the host stops");
-      for (Task& other : tasks_) {  // its delay takes the place of theirs
+      for (Task& other : tasks_) {  // its delay replaces theirs
         if (news.restart_kind == RestartKind::repeat) break;
         if (other.recipe.group && other.recipe.group == task.recipe.group) other.not_before.reset();
       }

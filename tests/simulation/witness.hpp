@@ -1,5 +1,5 @@
-// Watches orders and news of the real supervisor and holds them against rules that must hold in any case, without
-// knowing what exactly is to happen: a third opinion, should the supervisor and the model agree on something wrong.
+// Watches the real supervisor's orders and news, and checks them against rules that must always hold, without knowing
+// exactly what is to happen: a third opinion, in case supervisor and model share an error.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class Witness {
  public:
   explicit Witness(const Scenario& scenario);
 
-  // What the supervisor was told (`before`: the task's state then), and each thing that it did.
+  // What the supervisor learned (`before`: the task's state then), and each thing that it did.
   void saw(const Input& input, TaskState before);
   void saw(const Output& output, Nanoseconds now);
   // The run is over.
@@ -35,9 +35,9 @@ class Witness {
     bool asked = false;
     bool abandoned = false;
     std::uint64_t executions = 0;
-    bool open = false;         // begun, and its end was not told
-    bool was_told_of = false;  // of the stop of this execution
-    bool exited_well = false;  // the last thing that was told of an end
+    bool open = false;         // begun, but its end was not reported
+    bool was_told_of = false;  // that this execution is to stop
+    bool exited_well = false;  // by the last report about an end
     bool done = false;         // discarded, or the host does without it
     bool waits = false;        // a restart was announced
     std::optional<Nanoseconds> not_before{};
@@ -52,7 +52,7 @@ class Witness {
   void complain(Place task, const char* what);
 
   std::vector<Task> tasks_;
-  bool host_stops_ = false;  // a task wants it
+  bool host_stops_ = false;  // a task wants it to
   bool stop_began_ = false;
   bool stop_expired_ = false;
   std::string fault_;

@@ -1,5 +1,5 @@
-// Runs `soaked` for a while beside readers that stop reading now and then, and looks each second at what it has of
-// memory, descriptors and threads. Fails where the last quarter has more of it than the second one, by their medians.
+// Runs `soaked` for a while with readers that sometimes stop reading, and checks its memory, descriptors and threads
+// each second. Fails if the last quarter has more of them than the second one, by their medians.
 //
 //   taskhost-soak [--minutes N]
 #include <fcntl.h>
@@ -29,12 +29,11 @@ using Clock = std::chrono::steady_clock;
 
 struct Measure {
   const char* name;
-  long bound;  // how much more the last quarter may have
+  long bound;  // by how much the last quarter may exceed the second
   std::vector<long> values{};
 };
 
-// Memory: what two heaps of malloc's differ by from one minute to the next. The others: a blocking task, its
-// descriptor.
+// Memory: the difference of malloc's heap from one minute to the next. The others: a blocking task, its descriptor.
 std::array<Measure, 3> measures = {{{"KiB of anonymous memory", 1024}, {"descriptors", 2}, {"threads", 2}}};
 
 long field_of_status(pid_t process, const std::string& name) {
@@ -74,8 +73,7 @@ std::pair<long, long> medians(const std::vector<long>& values) {
           median({values.end() - quarter, values.end()})};
 }
 
-// Counts the lines that contain one of the words, and takes a break of `length` every `every`, so that the pipe is
-// full.
+// Counts the lines that contain one of the words, and pauses for `length` every `every`, so that the pipe becomes full.
 class Reader {
  public:
   Reader(int descriptor, std::vector<std::string> words, std::chrono::milliseconds every,
@@ -115,7 +113,7 @@ class Reader {
 pid_t start(int log, int events) {
   const pid_t child = ::fork();
   if (child != 0) return child;
-  ::setenv("MALLOC_ARENA_MAX", "1", 1);  // else each new thread may get a heap of its own, in steps of half a MiB
+  ::setenv("MALLOC_ARENA_MAX", "1", 1);  // otherwise each new thread may get its own heap, in steps of half a MiB
   ::dup2(log, STDERR_FILENO);
   ::fcntl(events, F_SETFD, 0);
   ::execl(TASKHOST_TEST_SOAKED, "soaked", TASKHOST_TEST_PLUGIN_DIRECTORY, std::to_string(events).c_str(), nullptr);

@@ -1,4 +1,4 @@
-/* The host that is soaked: tasks of all types that fail, stall, hang and fork without end, and an operator who stops,
+/* The host under test: tasks of all types that keep failing, stalling, hanging and forking, and an operator who stops,
  * starts and restarts them: soaked PLUGIN_DIRECTORY EVENTS_DESCRIPTOR, until SIGTERM. */
 #include <errno.h>
 #include <stdio.h>
@@ -128,7 +128,7 @@ static int32_t poll_listens(void* state, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
-/* More than a reader that pauses takes. */
+/* More than a pausing reader takes. */
 static int32_t poll_talks(void* state, const taskhost_exec* exec) {
   own_state* self = state;
   char line[1024];

@@ -1,4 +1,4 @@
-// The judge of event streams must itself be sharp: each rule is broken once.
+// Tests the checker of event streams: each rule is broken once, and that must be found.
 #include "support/event_rules.hpp"
 
 #include <string>
@@ -15,7 +15,7 @@ namespace {
 const std::string feed = R"("task":"feed","id":"0b0f1c5e-8b0a-4c0e-9d7e-0123456789ab","type":"mandatory")";
 const std::string other = R"("task":"other","id":"1b0f1c5e-8b0a-4c0e-9d7e-0123456789ab","type":"detachable")";
 
-// Numbers and dates the lines.
+// Adds seq and time to the lines.
 EventStream stream_of(const std::vector<std::string>& bodies) {
   EventStream stream;
   int seq = 0;

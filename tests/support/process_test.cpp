@@ -1,4 +1,4 @@
-// The support that the black-box tests stand on.
+// Tests the support code on which the black-box tests rely.
 #include "support/process.hpp"
 
 #include <csignal>

@@ -1,4 +1,4 @@
-// What is read off a program's threads.
+// Tests what is read about a program's threads.
 #include "support/process_threads.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,4 @@
-// Blocking tasks on their threads: stops, wakes and ends that meet, descriptors, and those that are abandoned.
+// Blocking tasks on their threads: concurrent stops, wakes and ends, descriptors, and abandoned tasks.
 #include <unistd.h>
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Coroutines on threads: those that never let go, and completions that come from other threads while they are dropped.
+// Coroutines on threads: those that never let go, and completions from other threads while they are dropped.
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::chrono::seconds patience = 60s;
 
-// Everything comes within that; what has not can't be waited for either.
+// Longer than anything takes; what has not come by then never does.
 HostResult end_of(Supervisor& supervisor) {
   std::future<HostResult> result = std::async(std::launch::async, [&supervisor] { return supervisor.wait(); });
   if (result.wait_for(patience) != std::future_status::ready) {
@@ -35,7 +35,7 @@ TaskFn obedient() {
       stepping([](Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; }));
 }
 
-// What blocks until the test is over.
+// Blocks until the test is over.
 class Door {
  public:
   void wait() {
@@ -62,7 +62,7 @@ class Door {
   int inside_ = 0;
 };
 
-// One host, which may leave threads behind.
+// A host that may leave threads behind.
 struct Host {
   explicit Host(const SupervisorOptions& options) : supervisor(options, *sink, *clock) {}
   ~Host() {
@@ -170,7 +170,7 @@ TEST_CASE("a coroutine whose frame's destructor never returns is abandoned, and 
 TEST_CASE("a handler that a task posted by itself and that never returns costs its shard, and the host ends") {
   const auto door = std::make_shared<Door>();
   {
-    // Five seconds each: side by side. One host has another task that lives, the other none.
+    // Each takes five seconds, so they run in parallel. One host has another task that lives, the other none.
     Host with_neighbour(with_shutdown_timeout(20ms));
     Host alone({});
     with_neighbour.supervisor.add({"neighbour", obedient(), {TaskType::mandatory, 0, patience}});
@@ -222,7 +222,7 @@ TEST_CASE("coroutines that other threads complete, while they fail, are restarte
       if (round % 2 == 0) supervisor.expire_stop();
       CHECK(end_of(supervisor) != HostResult::task_failed);
       CHECK(starts_match_ends(sink));
-      pool.join();  // before the loops are gone to which it returns
+      pool.join();  // before the loops to which it returns are gone
     }
   }
 }

@@ -1,5 +1,5 @@
-// An operator's order in the worst moments: just before the host's stop, while a thread is stuck in the task, before
-// the task was started at all, when the last task has just ended.
+// An operator's order at the worst moments: just before the host's stop, while a thread is stuck in the task, before
+// the task has started, when the last task has just ended.
 #include <boost/asio/post.hpp>
 #include <future>
 
@@ -17,7 +17,7 @@ Status obey(Execution& execution) { return execution.stop_requested() ? Status::
 
 TaskOptions mandatory(std::chrono::nanoseconds stop_timeout) { return {TaskType::mandatory, 3, stop_timeout}; }
 
-// Opened once, by the end of the test at the latest.
+// Opened once, at the latest by the end of the test.
 class Door {
  public:
   ~Door() { open(); }
@@ -32,7 +32,7 @@ class Door {
   std::atomic<bool> open_{false};
 };
 
-// What an abandoned thread may use for ever, where leak checkers find it.
+// What an abandoned thread may use for ever, kept where leak checkers find it.
 template <class Object, class... Arguments>
 Object* kept(Arguments&&... arguments) {
   auto object = std::make_shared<Object>(std::forward<Arguments>(arguments)...);
@@ -64,7 +64,7 @@ TEST_CASE("a host that is stopped right after an operator's order stops in order
         supervisor.request_stop({});
         if (expires) supervisor.expire_stop();
         const HostResult result = supervisor.wait();
-        const bool in_time = result == HostResult::success;  // the end may have come before the expiry did
+        const bool in_time = result == HostResult::success;  // it may have ended before the expiry
         CHECK((in_time || (expires && result == HostResult::stop_timed_out)));
         CHECK(starts_match_ends(sink));
       }
@@ -151,21 +151,21 @@ TEST_CASE("a task that an operator stops before its turn to start has come is ne
   };
   slow.step = [](void*, Execution& execution) { return obey(execution); };
   SupervisorOptions options;
-  options.stall_limit = 1h;  // nobody goes on with the shard meanwhile
+  options.stall_limit = 1h;  // no thread takes the shard over in the meantime
   Supervisor supervisor(options, sink, clock);
   supervisor.add({"slow", TaskFn(recipe_of(std::move(slow))), mandatory(10s)});
   supervisor.add({"t", TaskFn(stepping(obey)), mandatory(10s)});
   supervisor.start();
   REQUIRE(comes_true([&] { return first_starts.load(); }));
   supervisor.operate(1, Operation::stop);
-  // The order has gone to the shard when the control thread has got to what comes behind it.
+  // The order has reached the shard when the control thread gets to what was posted after it.
   std::promise<void> passed;
   boost::asio::post(supervisor.control(), [&] { passed.set_value(); });
   passed.get_future().wait();
-  std::this_thread::sleep_for(1ms);  // longer than a turn: the order comes before the next start
+  std::this_thread::sleep_for(1ms);  // longer than a turn, so that the order comes before the next start
   door.open();
   REQUIRE(comes_true([&] { return sink.count(EventKind::task_started) >= 1; }));
-  supervisor.operate(0, Operation::restart);  // behind the other one
+  supervisor.operate(0, Operation::restart);  // after the other one
   REQUIRE(comes_true([&] { return sink.count(EventKind::task_started) >= 2; }));
   supervisor.request_stop({});
   CHECK(supervisor.wait() == HostResult::success);
@@ -174,7 +174,7 @@ TEST_CASE("a task that an operator stops before its turn to start has come is ne
 
 TEST_CASE("a task that an operator starts again when it was the last one runs, or the host is over") {
   std::size_t revived = 0;
-  // A busy machine may need more rounds until an order has met that moment once.
+  // On a busy machine it may take more rounds until an order hits that moment.
   const auto latest = std::chrono::steady_clock::now() + 60s;
   for (Rounds rounds(400); rounds.next() || (revived == 0 && std::chrono::steady_clock::now() < latest);) {
     RecordingSink sink;
@@ -219,7 +219,7 @@ TEST_CASE("an operator's order between a host's preparation and its start is car
     supervisor.operate(1, Operation::stop);
     supervisor.start();
     REQUIRE(comes_true([&] { return sink.count(EventKind::task_started, "first") == 1; }));
-    supervisor.operate(0, Operation::restart);  // behind the other one
+    supervisor.operate(0, Operation::restart);  // after the other one
     REQUIRE(comes_true([&] { return sink.count(EventKind::task_started, "first") == 2; }));
     CHECK(comes_true(
         [&] { return sink.count(EventKind::task_started, "t") == sink.count(EventKind::task_stopped, "t"); }));

@@ -1,4 +1,4 @@
-// What the tests of this folder share: crowds of threads, and a bound on how long they run.
+// Shared by this folder's tests: groups of threads, and a limit on how long they run.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@
 
 namespace taskhost::test {
 
-// Threads that do the same thing again and again until they are told to end.
+// Threads that repeat something until they are told to end.
 class Crowd {
  public:
   Crowd(int threads, std::function<void(unsigned number)> again) {
@@ -39,7 +39,7 @@ class Crowd {
   std::vector<std::thread> threads_;
 };
 
-// True until so many rounds are done or a second has passed, whichever comes first.
+// True until this many rounds are done or a second has passed, whichever comes first.
 class Rounds {
  public:
   explicit Rounds(int most) : left_(most) {}
@@ -50,7 +50,7 @@ class Rounds {
   const std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
 };
 
-// Wakers of all ages, for anyone to use. The newest overwrite the oldest.
+// Wakers of all ages, for anyone to use. The newest ones overwrite the oldest.
 class WakerBoard {
  public:
   void put(Waker waker) { places_[next_.fetch_add(1) % size].store(waker, std::memory_order_relaxed); }
@@ -72,7 +72,7 @@ inline SupervisorOptions with_shards(unsigned shards) {
   return options;
 }
 
-// Each start has exactly one end in the stream.
+// Whether each start has exactly one end in the stream.
 inline bool starts_match_ends(const RecordingSink& sink) {
   return sink.count(EventKind::task_started) == sink.count(EventKind::task_exited) +
                                                     sink.count(EventKind::task_stopped) +

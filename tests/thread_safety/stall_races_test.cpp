@@ -1,5 +1,5 @@
-// The stall monitor with real threads: what it takes for a stall, what it tells of it, and shards that it gives up. The
-// bounds are generous; its decisions, to the nanosecond: core/stall_watch_test.
+// The stall monitor with real threads: what it takes for a stall, what it reports, and shards that it gives up. The
+// limits are generous; core/stall_watch_test checks its decisions to the nanosecond.
 #include <pthread.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@ using namespace taskhost;
 using namespace taskhost::test;
 using namespace std::chrono_literals;
 
-// No further thread, as at RLIMIT_NPROC. The linker has all calls of pthread_create come here (--wrap).
+// Provides no further thread, as at RLIMIT_NPROC. The linker redirects all calls of pthread_create here (--wrap).
 namespace {
 std::atomic<bool> no_threads{false};
 }
@@ -31,7 +31,7 @@ int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, v
 
 namespace {
 
-// Shared with what is abandoned.
+// Shared with abandoned threads.
 struct Door {
   std::promise<void> opened;
   std::shared_future<void> open{opened.get_future()};
@@ -94,9 +94,9 @@ std::shared_ptr<const ScriptRecipe> posting(std::vector<std::shared_ptr<Door>> d
 
 TEST_CASE("after a stall, calls that return within the limit are taken over for a while, and no longer") {
   StallScene scene(with_limit(200ms));
-  std::atomic<int> moves{0};  // to another thread
+  std::atomic<int> moves{0};  // moves to another thread
   std::atomic<bool> over{false};
-  std::thread::id last;  // its calls are one after the other
+  std::thread::id last;  // its calls never run concurrently
   scene.add("t", stepping([&, first = std::make_shared<bool>(true)](Execution& execution) {
               if (over) return Status::ok;
               if (std::this_thread::get_id() != last) ++moves;
@@ -145,7 +145,7 @@ TEST_CASE("start, poll and drop that take long together, and none of them too lo
 
 TEST_CASE("a storm of stalls is summed up in the log, but for each task's first one, and whole in the stream") {
   StallScene scene(with_limit(10ms));
-  // A call that lasts until its stall is told.
+  // A call that lasts until its stall is reported.
   const auto stall = [&scene](const char* task) {
     const std::size_t before = scene.sink->count(EventKind::task_stalled, task);
     while (scene.sink->count(EventKind::task_stalled, task) == before) std::this_thread::sleep_for(1ms);
@@ -193,7 +193,7 @@ TEST_CASE("a storm of stalls is summed up in the log, but for each task's first 
 
 TEST_CASE(
     "a call that lost its shard early is told once it has outlived the limit, while the shard goes on without it") {
-  // The sanitizer sees whether the monitor looks at what the shard's new owner writes.
+  // The sanitizer notices if the monitor reads what the shard's new owner writes.
   StallScene scene(with_limit(20ms));
   const auto stuck = [](std::chrono::milliseconds time) {
     return stepping([time, calls = std::make_shared<int>(0)](Execution& execution) {
@@ -212,7 +212,7 @@ TEST_CASE("a call that is in progress while the process stands still is no stall
   StallScene scene(with_limit(400ms));
   std::atomic<bool> over{false};
   scene.add("t", stepping([&over](Execution& execution) {
-              // Work of 230 ms, of which a pause does nothing.
+              // Work of 230 ms, none of which is done in a pause.
               for (std::chrono::nanoseconds left = 230ms; left > 0ns;) {
                 const auto begun = std::chrono::steady_clock::now();
                 std::this_thread::sleep_for(5ms);
@@ -226,7 +226,7 @@ TEST_CASE("a call that is in progress while the process stands still is no stall
   REQUIRE(scene.sink->await("t started 1"));
   const std::string pid = std::to_string(::getpid());
   for (int pause = 0; pause < 3; ++pause) {
-    std::this_thread::sleep_for(370ms);  // each comes at another point of the calls and the monitor's looks
+    std::this_thread::sleep_for(370ms);  // each comes at another point of the calls and the monitor's checks
     REQUIRE(std::system(("kill -STOP " + pid + "; sleep 0.45; kill -CONT " + pid).c_str()) == 0);
   }
   std::this_thread::sleep_for(300ms);
@@ -236,7 +236,7 @@ TEST_CASE("a call that is in progress while the process stands still is no stall
 }
 
 TEST_CASE("a shard whose own handler comes back after the host has given it up harms nothing, and counts once") {
-  // The first shard is given up first; its handler returns while the host still waits for the second one, or after all.
+  // The first shard is given up first; its handler returns while the host still waits for the second one, or later.
   const bool before_the_end = GENERATE(true, false);
   const auto first = std::make_shared<Door>();
   const auto second = std::make_shared<Door>();
@@ -256,7 +256,7 @@ TEST_CASE("a shard whose own handler comes back after the host has given it up h
   std::future<HostResult> result = std::async(std::launch::async, [&scene] { return scene.supervisor->wait(); });
   REQUIRE(scene.sink->await_log("the stop ran out of time"));
   std::this_thread::sleep_for(1s);
-  second->opened.set_value();  // its shard has moved: it is given up a second later
+  second->opened.set_value();  // its shard has moved on: it is given up a second later
   REQUIRE(scene.sink->await("neighbour abandoned 1"));
   if (before_the_end) {
     first->opened.set_value();

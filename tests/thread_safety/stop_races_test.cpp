@@ -1,4 +1,4 @@
-// A stop that races with everything else: with other stops, with exits, with the start, with restarts.
+// A stop that races with everything else: other stops, exits, the start, restarts.
 #include "race.hpp"
 
 using namespace taskhost;

@@ -1,5 +1,5 @@
-// Supervised tasks among the threads: operators, groups, watchdogs, backoffs and stops that race with each other, on
-// several shards. Whatever comes first, there is one execution at a time, and the stream tells each one's end.
+// Supervised tasks and threads: operators, groups, watchdogs, backoffs and stops that race with each other, on several
+// shards. Whatever comes first, there is one execution at a time, and the stream reports each one's end.
 #include <map>
 
 #include "race.hpp"
@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Executions of one task that are there at once; more than one is a fault.
+// Concurrent executions of one task; more than one is a fault.
 struct Alone {
   std::atomic<int> live{0};
   std::atomic<bool> crowded{false};
@@ -34,7 +34,7 @@ Status obey_blocking(Execution& execution) {
   }
   return Status::ok;
 }
-// Fails in its second poll: wakes itself for that.
+// Fails in its second poll, for which it wakes itself.
 Status fail_soon(Execution& execution) {
   if (execution.stop_requested()) return Status::ok;
   execution.wake_after(200'000);

@@ -1,4 +1,4 @@
-// Shards taken over from calls that may or may not come back at that very moment.
+// Shards taken over from calls that may return at that very moment, or not.
 #include <future>
 
 #include "asymmetric_fence.hpp"
@@ -16,9 +16,9 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
   std::uint64_t returned = 0;
   for (Rounds rounds(50); rounds.next();) {
     alignas(TaskCell) std::byte memory[sizeof(TaskCell)];
-    TaskCell& cell = *reinterpret_cast<TaskCell*>(memory);  // never looked into
+    TaskCell& cell = *reinterpret_cast<TaskCell*>(memory);  // its content is never read
     Tenure tenure;
-    std::uint64_t guarded = 0;  // a plain variable: the sanitizer sees a wrong owner
+    std::uint64_t guarded = 0;  // a plain variable, so that the sanitizer detects a wrong owner
     bool lost = false;
     std::atomic<bool> over{false};
     std::thread owner([&] {
@@ -35,7 +35,7 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
     while (!over && !took) {
       const Sight seen = tenure.look();
       if (!tenure.pin(seen)) continue;
-      ++guarded;  // pinned: nobody else's
+      ++guarded;  // pinned, so nobody else accesses it
       if (seen.step % 3 == 0) {
         tenure.take();
         took = true;
@@ -43,7 +43,7 @@ TEST_CASE("of the thread whose call ends and the monitor that takes it, exactly 
         tenure.unpin();
       }
     }
-    if (took) ++guarded;  // the new owner's
+    if (took) ++guarded;  // by the new owner
     owner.join();
     CHECK(took == lost);
     CHECK(tenure.is_back() == took);
@@ -125,7 +125,7 @@ TEST_CASE("of a shard that wakes up and the monitor that goes to sleep, one at l
 }
 
 TEST_CASE("a take-over that races with the call coming back: the task is stopped or abandoned, and the host ends") {
-  // Each round takes the 200 ms after which a call counts as stuck; the call comes back around that time.
+  // Each round takes the 200 ms after which a call counts as stuck; the call returns at about that time.
   int round = 0;
   for (Rounds rounds(6); rounds.next(); ++round) {
     const auto door = std::make_shared<std::promise<void>>();

@@ -1,4 +1,4 @@
-// Wakes from foreign threads: to the living, the dead, and those of supervisors long gone.
+// Wakes from foreign threads: of live executions, of dead ones, and of those of supervisors long gone.
 #include <boost/asio/awaitable.hpp>
 
 #include "race.hpp"
@@ -10,7 +10,7 @@ using namespace taskhost::test;
 using namespace std::chrono_literals;
 
 TEST_CASE("no wake from a foreign thread is lost") {
-  // A relay: the foreign thread wakes, and waits for the step that follows, thousands of times. One lost wake hangs it.
+  // A relay: the foreign thread wakes, and waits for the next step, thousands of times. A single lost wake hangs it.
   RecordingSink sink;
   const SteadyClock clock;
   Supervisor supervisor(with_shards(2), sink, clock);
@@ -111,9 +111,9 @@ TEST_CASE("stale wakers, after the end and after their supervisor is gone, wake 
     supervisor.start();
     supervisor.wait();
   }
-  old.wake(0);  // nobody is there
+  old.wake(0);  // there is nobody
 
-  // A later supervisor, on the very same slots.
+  // A later supervisor, on the same slots.
   Crowd crowd(2, [&old](unsigned number) { old.wake(number); });
   RecordingSink sink;
   const SteadyClock clock;
@@ -157,7 +157,7 @@ TEST_CASE("wakes that race with a restart wake the old execution, the new one, o
     auto& state = *static_cast<State*>(memory);
     if (state.number != execution.number()) ++wrong;
     if (state.steps++ != 0) return Status::error;
-    Execution::wake(execution.waker());  // beside the crowd's
+    Execution::wake(execution.waker());  // at the same time as the crowd
     return Status::pending;
   };
   const auto recipe = recipe_of(script);
@@ -191,7 +191,7 @@ TEST_CASE("ready, log, heartbeat and the question for a stop may come from any t
   RecordingSink sink;
   const SteadyClock clock;
   SupervisorOptions options = with_shards(2);
-  options.stall_limit = std::chrono::minutes(1);  // its drop waits for threads: long, on a busy machine
+  options.stall_limit = std::chrono::minutes(1);  // its drop waits for threads, which takes long on a busy machine
   Supervisor supervisor(options, sink, clock);
   struct Live {
     std::atomic<Execution*> execution{nullptr};
@@ -199,7 +199,7 @@ TEST_CASE("ready, log, heartbeat and the question for a stop may come from any t
   };
   Live live;
   std::atomic<int> wrong{0};
-  // What a plugin does with threads of its own: they are gone by the return of drop.
+  // As with a plugin's own threads: they are gone when drop returns.
   Script script;
   script.start = [&live](void*, Execution& execution) {
     live.execution = &execution;

@@ -1,4 +1,4 @@
-// How events get out behind readers of all kinds, and at the end.
+// How events are written for readers of all kinds, and at the end.
 #include "events/event_log.hpp"
 
 #include <chrono>
@@ -36,7 +36,7 @@ void publish(EventLog& events, EventKind kind) {
   events.publish(std::move(event));
 }
 
-// For readers that do not return in time: their thread may be in it for a moment longer than the test.
+// For readers that do not return in time: their thread may still be reading for a moment after the test.
 EventLog& left_behind(Log& log, const EventLog::Limits& limits) {
   static auto& kept = *new std::vector<std::unique_ptr<EventLog>>;
   return *kept.emplace_back(std::make_unique<EventLog>(log, limits));
@@ -51,7 +51,7 @@ std::uint64_t lost(const Json& event) {
 TEST_CASE("events get out in order, numbered, and the last of a batch says so") {
   Scene scene;
   std::vector<bool> more;
-  EventLog events(scene.log, {.close = std::chrono::minutes(1)});  // a slow machine's is no reader that does not read
+  EventLog events(scene.log, {.close = std::chrono::minutes(1)});  // a slow machine is not a stuck reader
   events.subscribe([&](const EventLog::Record& record) {
     scene.events.push_back(Json::parse(record.json));
     more.push_back(record.more);

@@ -1,4 +1,4 @@
-// The log's way out: what is lost behind a reader that does not read, and that it is told.
+// The log's output: what is lost if a reader does not read, and that this is reported.
 #include "events/log.hpp"
 
 #include <sys/wait.h>
@@ -22,7 +22,7 @@ using taskhost::test::Pipe;
 
 namespace {
 
-// A reader that takes its first line only when it is let, and then all.
+// A reader that takes its first line only when it is allowed to, and then everything.
 struct Reader {
   std::promise<void> has_one;
   std::promise<void> may_go_on;
@@ -117,7 +117,7 @@ TEST_CASE("a receiver that refuses every line is not asked for ever") {
     log.write(LogLevel::info, nullptr, "refused");
     log.flush();
   }
-  CHECK(calls == 2);  // the line, and that one is missing
+  CHECK(calls == 2);  // the line, and a report that one is missing
 }
 
 TEST_CASE("a forked child's line goes to stderr at once, marked with its id") {

@@ -13,7 +13,7 @@ namespace {
 
 struct BadManifest {
   std::string text;
-  std::vector<std::string> faults;  // the lines, all of them
+  std::vector<std::string> faults;  // all lines
 };
 
 std::vector<std::string> faults_of(std::string_view text) {
@@ -31,7 +31,7 @@ void check(const std::vector<BadManifest>& manifests) {
   }
 }
 
-// One task with these fields beside "plugin".
+// One task with these fields in addition to "plugin".
 std::string task(const std::string& fields) { return R"({"tasks": [{"plugin": "p", )" + fields + "}]}"; }
 std::string mandatory(const std::string& fields) { return task(R"("type": "mandatory", )" + fields); }
 std::string top(const std::string& fields) { return R"({"autoload": {"type": "detachable"}, )" + fields + '}'; }

@@ -47,7 +47,7 @@ std::vector<std::string> faults_of(const std::string& text) {
 
 struct BadManifest {
   std::string text;
-  std::vector<std::string> faults;  // the lines, all of them
+  std::vector<std::string> faults;  // all lines
 };
 
 void check(const std::vector<BadManifest>& manifests) {

@@ -1,4 +1,4 @@
-// The shipped JSON Schema and the parser accept and refuse the same manifests.
+// The shipped JSON Schema and the parser accept and reject the same manifests.
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -325,14 +325,14 @@ TEST_CASE("the schema has the words of each enum") {
   CHECK(words_at("/properties/groups/additionalProperties/properties/strategy/enum") == texts(plain_words<Strategy>()));
 }
 
-// All that a JSON Schema can't say. Whatever is not in this list is a bug in one of the two.
+// Everything that a JSON Schema can't express. Any other difference is a bug in one of the two.
 TEST_CASE("the parser refuses what the schema can't express") {
   std::string accented;
   for (int count = 0; count < 65; ++count) {
     accented += "é";
   }
   const std::vector<std::string> manifests = {
-      // uniqueness of one field among objects
+      // a field that is unique among objects
       R"({"tasks": [{"name": "n", "plugin": "p", "type": "mandatory"}, {"name": "n", "plugin": "q", "type": "mandatory"}]})",
       // keys given twice, which a schema never sees
       task(R"("type": "mandatory", "type": "mandatory")"),
@@ -342,13 +342,13 @@ TEST_CASE("the parser refuses what the schema can't express") {
       task(R"("type": "mandatory", "name": "a\u009bb")"),
       // sums
       top(R"("shutdown_timeout": "8761h")"),
-      // durations beside each other
+      // durations that depend on each other
       restarted(R"("backoff": {"initial": "2s", "max": "1s"})"),
       restarted(R"("backoff": {"initial": "2h"})"),
       restarted(R"("window": "6.9s", "backoff": {"initial": "1s"})"),
-      // a number that is cut off to nothing
+      // a number so small that it becomes 0
       restarted(R"("window": "0.5ns")"),
-      // what a default could have given
+      // what a default could have provided
       task(R"("type": "mandatory", "restarts": "unlimited")"),
       task(R"("type": "mandatory", "start_timeout": "1s")"),
       // groups by name
@@ -364,7 +364,7 @@ TEST_CASE("the parser refuses what the schema can't express") {
   }
 }
 
-// JSON Schema says since draft 6 that 3.0 is an integer; the validator of this test doesn't know.
+// Since draft 6, JSON Schema says that 3.0 is an integer; this test's validator doesn't know that.
 TEST_CASE("the parser takes 3.0 for a whole number, as JSON Schema says") {
   CHECK(parser_accepts(task(R"("type": "mandatory", "restarts": 3.0)")));
 }

@@ -1,4 +1,4 @@
-// What a good manifest means, and how much one may hold. Bad ones are in manifest_faults_test.
+// What a good manifest means, and its limits. Bad ones are in manifest_faults_test.
 #include "manifest/manifest.hpp"
 
 #include <chrono>

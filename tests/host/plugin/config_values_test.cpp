@@ -1,4 +1,4 @@
-// The values of a config, and what is said of wrong ones.
+// The values of a config, and the messages about wrong ones.
 #include "plugin/config_values.hpp"
 
 #include <cmath>

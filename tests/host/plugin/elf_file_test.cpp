@@ -1,4 +1,4 @@
-// Copies of a library that were interrupted: none of them may kill the process that loads it.
+// Interrupted copies of a library: none of them may kill the process that loads it.
 #include "plugin/elf_file.hpp"
 
 #include <dlfcn.h>
@@ -24,7 +24,7 @@ namespace {
 
 const std::string good = read_file(TEST_LIBRARY);
 
-// In a process of its own, which may die of it.
+// In a process of its own, which may die.
 bool is_harmless_to_load(const std::string& path) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-/* A library with a bit of everything that the dynamic loader looks after: calls, data, relocations, a constructor. */
+/* A library with some of everything that the dynamic loader handles: calls, data, relocations, a constructor. */
 #include <stdlib.h>
 
 static int seen;

@@ -1,4 +1,4 @@
-// What `taskhost check --explain` says, word by word.
+// What `taskhost check --explain` prints, word for word.
 #include "policy/explanation.hpp"
 
 #include <chrono>
@@ -21,7 +21,7 @@ TaskOptions options_with(TaskType type, std::uint32_t restarts, SupervisionOptio
   return {type, restarts, 10s, std::make_shared<const SupervisionOptions>(std::move(optional))};
 }
 
-// Recipes play no part here.
+// The recipe does not matter here.
 std::size_t add(TaskList& tasks, const char* name, const TaskOptions& options) {
   static const TaskFn function = TaskFn::from_blocking([] {});
   return tasks.add(name, function, options);
@@ -156,7 +156,7 @@ TEST_CASE("the shortest time until a task gives up, however many restarts there 
   CHECK(sum(1'000'000, {.initial = 1s, .factor = 1}) == 1'000'000s);
   CHECK(sum(4'294'967'294, {.initial = 1ms, .factor = 2, .max = 1s}) > 4'294'000'000s);
   CHECK(sum(4'294'967'294, {.initial = 1h, .factor = 1}) == std::chrono::nanoseconds::max());
-  // Growing so slowly that the formula takes over.
+  // Grows so slowly that the formula is used.
   const auto slow = sum(200'000, {.initial = 1ms, .factor = 1.00001, .max = 1h});
   CHECK(slow > 638s);
   CHECK(slow < 640s);

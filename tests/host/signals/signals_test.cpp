@@ -1,4 +1,4 @@
-// Who gets which signal. No signal is raised here: what would come is handed to deliver().
+// Who gets which signal. No signal is raised here; the tests call deliver().
 #include "signals/signals.hpp"
 
 #include <sys/prctl.h>
@@ -47,7 +47,7 @@ struct Scene {
   Signals signals{[this] { return stopping; }, [this](Fate, SignalHandler::Arrival) { ++acts; }};
 };
 
-// As two of a terminal's, which are never one.
+// Like two from a terminal, which never count as one.
 void request_end_twice() {
   for (int request = 0; request < 2; ++request) {
     siginfo_t info{};
@@ -84,7 +84,7 @@ TEST_CASE("a child of a process that ends by a second signal has two requests of
   if (parent == 0) {
     const SignalHandler handler;
     request_end_twice();
-    if (::fork() != 0) ::_exit(0);  // before its second is over
+    if (::fork() != 0) ::_exit(0);  // before its second has passed
     ::alarm(60);
     const SignalHandler own;
     request_end_twice();

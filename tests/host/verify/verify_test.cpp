@@ -1,4 +1,4 @@
-// The simulated host of `taskhost verify`, and what lies around it: time that jumps, wakes, and the look at each call.
+// The simulated host of `taskhost verify`: time that jumps, wakes, and the checks of each call.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// One for all tests: wakers and the clock know only the first.
+// One for all tests, since wakers and the clock know only the first.
 struct World {
   Progress progress;
   std::vector<Finding> findings;

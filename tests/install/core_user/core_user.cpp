@@ -1,5 +1,5 @@
-// A program from outside the tree that supervises C++ tasks with taskhost::core: one that works until the other, which
-// fails twice, ends it all.
+// A program from outside the tree that supervises C++ tasks with taskhost::core: one works until the other, which fails
+// twice, ends everything.
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>

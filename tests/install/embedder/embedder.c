@@ -1,4 +1,4 @@
-/* A program from outside the tree, in pure C: runs the plugin of its argument, twice, and counts its events. */
+/* A program from outside the tree, in pure C: runs the plugin given as its argument twice, and counts its events. */
 #include <stdio.h>
 #include <string.h>
 #include <taskhost/taskhost.h>

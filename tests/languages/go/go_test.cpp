@@ -1,4 +1,4 @@
-// Tasks in Go, in the program: the table task type × outcome, the stop, restarts, signals, and two of Go's runtimes.
+// Tasks in Go, in the program: the table task type × outcome, the stop, restarts, signals, and two Go runtimes.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -25,7 +25,7 @@ Json end_with(std::string_view end) { return {{"end", end}, {"message", "the pum
 struct Ending {
   std::string end;
   std::string outcome;
-  std::string message;  // that its message begins with
+  std::string message;  // the beginning of its message
 };
 const std::vector<Ending> endings{
     {"ok", "ok", ""},
@@ -53,7 +53,7 @@ std::string story_of_exhaustion(unsigned restarts) {
   return story + "task_started task_exited task_gave_up";
 }
 
-// The number after the words, in the log.
+// The number after these words in the log.
 long logged_number(const Run& run, const std::string& words) {
   const std::size_t at = run.log().find(words);
   REQUIRE(at != std::string::npos);
@@ -154,7 +154,7 @@ TEST_CASE("a second signal ends the program at once, with a Go task that does no
   running.expect_cut_short();
   running.send(SIGTERM);
   running.wait_for("host_stopping");
-  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // so soon it could be one that came twice
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // earlier, it could count as the same one
   running.send(SIGINT);
   CHECK(running.finish().status() == 4);
 }

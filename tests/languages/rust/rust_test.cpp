@@ -33,7 +33,7 @@ Json end_with(std::string_view end) { return {{"end", end}, {"message", "the pum
 
 struct Ending {
   std::string factory;
-  std::string end;  // as told by task_exited: outcome
+  std::string end;  // outcome reported by task_exited
 };
 const std::vector<Ending> endings{{"probe", "ok"},          {"probe", "error"},          {"probe", "panic"},
                                   {"probe_blocking", "ok"}, {"probe_blocking", "error"}, {"probe_blocking", "panic"},
@@ -43,7 +43,7 @@ Run run_one(const Ending& ending, std::string_view type, unsigned restarts) {
   Scene scene;
   scene.add(rust_task(ending.factory, type, restarts, end_with(ending.end)));
   Command command = scene.command();
-  command.environment = {"RUST_BACKTRACE=0"};  // else it asks for the usual report on stderr
+  command.environment = {"RUST_BACKTRACE=0"};  // or it asks for the usual report on stderr
   const Run run = scene.start(command).finish();
   for (const Event& event : run.events.events()) {
     if (event.name != "task_exited") continue;
@@ -54,7 +54,7 @@ Run run_one(const Ending& ending, std::string_view type, unsigned restarts) {
       CHECK(event.message.find("lib.rs:") != std::string::npos);
     }
   }
-  CHECK(run.log().find("panicked at") == std::string::npos);  // stderr is the host's
+  CHECK(run.log().find("panicked at") == std::string::npos);  // stderr belongs to the host
   return run;
 }
 
@@ -254,7 +254,7 @@ class Client {
 
   // The answer, which is as long as the text.
   std::string say(const std::string& text) const {
-    std::thread speaker([&] {  // a long text is answered while it is sent
+    std::thread speaker([&] {  // a long text is answered while it is being sent
       if (::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) < 0) ::shutdown(socket_, SHUT_RDWR);
     });
     std::string answer = heard(text.size());

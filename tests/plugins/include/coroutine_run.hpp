@@ -1,4 +1,4 @@
-// Runs a coroutine as a task against a fake host, and counts what it makes.
+// Runs a coroutine as a task with a fake host, and counts what it creates.
 #pragma once
 
 #include <cstddef>
@@ -13,12 +13,12 @@ class Run {
   Run() { status = host.start(factory); }
 
   std::int32_t poll() { return status = host.poll(); }
-  // As the host does when the timer is due.
+  // Polls it as the host does when the timer is due.
   std::int32_t poll_at_timer() {
     if (host.wake_time != TASKHOST_NEVER && host.time < host.wake_time) host.time = host.wake_time;
     return poll();
   }
-  // Until it ends, or has been polled often enough.
+  // Polls it until it ends, or has been polled often enough.
   std::int32_t finish() {
     poll();
     for (int turn = 0; turn < 20 && status == TASKHOST_PENDING; ++turn) poll_at_timer();
@@ -31,10 +31,10 @@ class Run {
 
   static constexpr taskhost_factory factory = taskhost::sdk::coroutine<Function, FrameSize>("test");
   FakeHost host;
-  std::int32_t status = TASKHOST_OK;  // of the last call
+  std::int32_t status = TASKHOST_OK;  // returned by the last call
 };
 
-// How many there are; one that is destroyed twice would make it negative.
+// Counts its live objects; one that is destroyed twice would make the count negative.
 class Tracker {
  public:
   Tracker() { ++live; }

@@ -1,5 +1,5 @@
-// A host of one execution for tests: time stands still unless a test moves it, wakes are counted, texts are kept.
-// One thread. The host of a FakeHost's execution is the object itself, so it must not move.
+// A host with one execution, for tests: time advances only when a test says so, wakes are counted, messages are kept.
+// One thread. The execution's host is the FakeHost itself, so it must not move.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ class FakeHost : private taskhost_exec {
 
   const taskhost_exec* exec() const { return this; }
 
-  // Fresh zeroed memory and a start. Returns its status.
+  // Provides fresh zeroed memory and calls start. Returns its status.
   std::int32_t start(const taskhost_factory& factory) {
     factory_ = &factory;
     const std::size_t align = factory.state_align == 0 ? alignof(std::max_align_t) : factory.state_align;
@@ -47,23 +47,23 @@ class FakeHost : private taskhost_exec {
   }
   const void* state() const { return state_.get(); }
 
-  // What a test sets.
+  // To be set by tests.
   std::string config = "{}";
   std::uint64_t time = 1000 * TASKHOST_SECOND;
   std::uint64_t number = 1;
   bool stop = false;
   bool has_signals = true;
   bool has_config = true;
-  std::uint32_t signals = 0;                     // those that have come
-  std::uint64_t stop_at = TASKHOST_NEVER;        // wait moves the time, and asks for the stop here
+  std::uint32_t signals = 0;                     // those that have arrived
+  std::uint64_t stop_at = TASKHOST_NEVER;        // wait advances the time, and requests the stop then
   std::int32_t descriptor_status = TASKHOST_OK;  // what wake_on_fd returns
 
-  // What a test looks at.
+  // To be checked by tests.
   std::vector<std::string> log;
-  std::string message;  // the last fail's
+  std::string message;  // from the last fail
   std::uint64_t wake_time = TASKHOST_NEVER;
   std::map<int, std::uint32_t> descriptors;
-  std::string known_keys;  // of the extension taskhost.config
+  std::string known_keys;  // for the extension taskhost.config
   std::uint32_t subscribed = 0;
   int wakes = 0;
   int beats = 0;
@@ -75,7 +75,7 @@ class FakeHost : private taskhost_exec {
   };
 
   static FakeHost& of(const taskhost_exec* exec) { return *const_cast<FakeHost*>(static_cast<const FakeHost*>(exec)); }
-  // `now` and `wake` come without an execution.
+  // `now` and `wake` get no execution.
   static FakeHost*& latest() {
     static FakeHost* host = nullptr;
     return host;
@@ -163,7 +163,7 @@ class FakeHost : private taskhost_exec {
     return signals;
   }
 
-  // The host's own, which also says what the plugin knows.
+  // The real host's, which also checks which keys the plugin knows.
   static const taskhost_config_reader& config_table() {
     static const taskhost_config_reader reader = [] {
       taskhost_config_reader made = taskhost::config_extension<config_values>;
@@ -181,7 +181,7 @@ class FakeHost : private taskhost_exec {
     return *host.values_;
   }
 
-  // Of this object, but needed before the members: the latest host is the one whose clock `now` reads.
+  // Registers this object: `now` reads the clock of the latest host.
   struct Latest {
     explicit Latest(FakeHost* host) { latest() = host; }
   };
@@ -189,6 +189,6 @@ class FakeHost : private taskhost_exec {
   const taskhost_factory* factory_ = nullptr;
   std::unique_ptr<void, Free> state_;
   bool live_ = false;
-  std::string read_;  // the config of values_
+  std::string read_;  // the config that values_ was made from
   std::optional<taskhost::ConfigValues> values_;
 };

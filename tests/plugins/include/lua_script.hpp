@@ -1,4 +1,4 @@
-// Scripts in Lua for tests: the plugin, as the file it is, against a fake host with virtual time.
+// Scripts in Lua for tests: the plugin's real file, with a fake host and virtual time.
 #pragma once
 
 #include <dlfcn.h>
@@ -40,7 +40,7 @@ inline std::int32_t start(FakeHost& host, std::string_view code, const Json& mor
   return host.start(lua());
 }
 
-// Started, and polled until it neither ends nor wants a turn at once.
+// Starts it, and polls until it has ended or does not want another turn at once.
 inline std::int32_t run(FakeHost& host, std::string_view code, const Json& more = Json::object()) {
   REQUIRE(start(host, code, more) == TASKHOST_OK);
   std::int32_t status = TASKHOST_PENDING;

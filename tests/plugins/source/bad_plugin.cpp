@@ -1,4 +1,4 @@
-// One source, many bad plugins: a good plugin that runs until it is stopped, of which one macro breaks one thing. The
+// One source, many bad plugins: a good plugin that runs until it is stopped, in which one macro breaks one thing. The
 // table in README.md says what each breaks and what the host must do about it.
 #include <chrono>
 #include <cstdlib>
@@ -92,14 +92,14 @@ std::int32_t bad_poll(void*, const taskhost_exec*) {
 std::int32_t bad_poll(void*, const taskhost_exec*) { std::exit(0); }
 #elif defined(BAD_POLL_WAITS)
 #define POLL bad_poll
-// Rule 4.7: wait must return 0 at once here.
+// Rule 4.7: here wait must return 0 at once.
 std::int32_t bad_poll(void*, const taskhost_exec* exec) {
   const std::uint32_t bits = taskhost_wait_for(exec, 60 * TASKHOST_SECOND);
   return bits == 0 ? taskhost_fail(exec, "wait returned 0") : taskhost_fail(exec, "wait waited in poll");
 }
 #elif defined(BAD_NEVER_WAKES)
 #define POLL bad_poll
-// Nothing but a stop can end it, and only because the host wakes it for that.
+// Only a stop can end it, and only because the host then wakes it.
 std::int32_t bad_poll(void*, const taskhost_exec* exec) {
   return taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
 }
@@ -155,7 +155,7 @@ std::int32_t bad_poll(void*, const taskhost_exec* exec) {
   return none ? taskhost_fail(exec, "none") : taskhost_fail(exec, "an extension that nobody knows was given");
 }
 #elif defined(BAD_WAKES_FROM_THREADS)
-// Four threads wake the execution at once, each twice in a row, many times. It ends well once all have.
+// Four threads wake the execution at the same time, each twice in a row, many times. It ends well when all are done.
 #define POLL bad_poll
 #define START bad_start
 #define DROP bad_drop
@@ -190,14 +190,14 @@ void bad_drop(void* state) {
   storm->~Storm();
 }
 #elif defined(BAD_STALE_WAKER)
-// A thread that outlives every execution, breaking rule 5.2, and wakes those that have ended, for as long as the
-// process lives. Each execution ends at once, with an error.
+// A thread that outlives every execution, breaking rule 5.2, and wakes those that have ended, as long as the process
+// lives. Each execution ends at once with an error.
 #define POLL bad_poll
 struct Haunting {
   std::mutex mutex;
   std::vector<taskhost_waker> wakers;
 };
-Haunting* haunting = nullptr;  // never freed: the thread has no end
+Haunting* haunting = nullptr;  // never freed, since the thread never ends
 std::int32_t bad_poll(void*, const taskhost_exec* exec) {
   static std::once_flag once;
   const taskhost_services* services = exec->services;

@@ -1,4 +1,4 @@
-// The bundled plugins as the files they are, each against a fake host with virtual time.
+// The bundled plugins' real files, each with a fake host and virtual time.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -341,7 +341,7 @@ class Client {
   ~Client() { ::close(socket_); }
 
   void say(const std::string& text) const { write_all(socket_, text); }
-  // What has been answered so far; "end" if there is no more to come.
+  // What has been answered so far; "end" at the end of the connection.
   std::string hear() const {
     char bytes[256];
     const ssize_t size = ::read(socket_, bytes, sizeof bytes);
@@ -360,7 +360,7 @@ TEST_CASE("line_server answers its clients, as many at a time as it may, and end
   FakeHost host;
   host.config = "{\"path\": \"" + path + "\", \"clients\": 2}";
   REQUIRE(host.start(plugin("line_server")) == TASKHOST_OK);
-  CHECK(host.readies == 0);  // nothing of a coroutine runs in start
+  CHECK(host.readies == 0);  // no part of a coroutine runs in start
   CHECK(host.poll() == TASKHOST_PENDING);
   CHECK(host.known_keys == "path clients idle report");
   CHECK(host.readies == 1);
@@ -385,7 +385,7 @@ TEST_CASE("line_server answers its clients, as many at a time as it may, and end
   host.time += 10 * TASKHOST_SECOND;
   CHECK(host.poll() == TASKHOST_PENDING);
   CHECK(host.log == std::vector<std::string>{"5 lines in 3 connections"});
-  host.time += 50 * TASKHOST_SECOND;  // a minute of silence
+  host.time += 50 * TASKHOST_SECOND;  // together a minute of silence
   CHECK(host.poll() == TASKHOST_PENDING);
   CHECK(second.hear() == "end");
 

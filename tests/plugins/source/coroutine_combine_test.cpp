@@ -1,4 +1,4 @@
-// Several waits at once in one coroutine, and waits for descriptors, against a fake host.
+// Several waits at once in one coroutine, and waits for descriptors, with a fake host.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -206,7 +206,7 @@ TEST_CASE("a failure in a branch ends the execution there and then") {
 
 namespace {
 
-// The compilers of our time have got such temporaries wrong: destroyed twice, or copied as bytes.
+// Current compilers have handled such temporaries wrongly: destroyed them twice, or copied them as bytes.
 sdk::Async<std::size_t> length_of(std::string text, Tracker) {
   co_await sdk::yield();
   co_return text.size();
@@ -290,7 +290,7 @@ TEST_CASE("a task waits until its descriptor is readable, and asks the host agai
   Run<reads_thrice> run;
   CHECK(run.poll() == TASKHOST_PENDING);
   CHECK(run.host.descriptors == std::map<int, std::uint32_t>{{descriptor, TASKHOST_READABLE}});
-  run.host.descriptors.clear();  // a wake for nothing that used the host's wait up
+  run.host.descriptors.clear();  // a spurious wake that used up the host's wait
   CHECK(run.poll() == TASKHOST_PENDING);
   CHECK(run.host.descriptors.size() == 1);
   pair.write("one");
@@ -299,7 +299,7 @@ TEST_CASE("a task waits until its descriptor is readable, and asks the host agai
   CHECK(run.host.descriptors.size() == 1);
   pair.write("two");
   pair.close_ours();
-  CHECK(run.poll() == TASKHOST_OK);  // the end is readable too
+  CHECK(run.poll() == TASKHOST_OK);  // the end is readable, too
   CHECK(run.host.log == Lines{"one", "two", ""});
 }
 
@@ -334,7 +334,7 @@ TEST_CASE("a wait that is cancelled is forgotten by the host, but not in the dro
   Run<forgets> dropped;
   dropped.poll();
   dropped.host.drop();
-  CHECK(dropped.host.descriptors.size() == 1);  // the host has forgotten all by itself then (rule 4.2)
+  CHECK(dropped.host.descriptors.size() == 1);  // the host then forgets it by itself (rule 4.2)
 }
 
 TEST_CASE("waits for one descriptor do not disturb each other") {

@@ -1,4 +1,4 @@
-// Coroutines as tasks, against a fake host: how they end, what they wait for, what they allocate.
+// Coroutines as tasks, with a fake host: how they end, what they wait for, what they allocate.
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -145,7 +145,7 @@ sdk::Task catches(sdk::Context context) {
   } catch (const std::exception& exception) {
     text = exception.what();
   }
-  co_await sdk::sleep(1s);  // not within the handler
+  co_await sdk::sleep(1s);  // not possible within the handler
   context.info(text);
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("an end reaches the host, and what was made is destroyed once, with th
 
 namespace {
 
-// A plain function may prepare what the coroutine needs: it is a part of the start.
+// A plain function may prepare what the coroutine needs; it runs as a part of the start.
 sdk::Task prepared(sdk::Context context, std::unique_ptr<std::string> text) {
   context.info(*text);
   co_await sdk::sleep(1s);
@@ -238,7 +238,7 @@ TEST_CASE("a sleep is never early, and a wake for nothing does not set the timer
   for (int turn = 0; turn < 3; ++turn) CHECK(run.poll_at_timer() == TASKHOST_PENDING);
   CHECK(run.host.log.size() == 3);
   CHECK(run.host.wake_time == start + 2300 * TASKHOST_MILLISECOND);
-  CHECK(run.poll_at_timer() == TASKHOST_PENDING);  // what is due at once lets others have their turn
+  CHECK(run.poll_at_timer() == TASKHOST_PENDING);  // what is due at once first lets other tasks have their turn
   CHECK(run.poll_at_timer() == TASKHOST_PENDING);
   CHECK(run.poll_at_timer() == TASKHOST_OK);
 }
@@ -255,7 +255,7 @@ TEST_CASE("a task that never asked about the stop is dropped at its co_await") {
   run.poll();
   CHECK(Tracker::live == 1);
   CHECK(run.stop() == TASKHOST_OK);
-  CHECK(Tracker::live == 1);  // the drop is the host's
+  CHECK(Tracker::live == 1);  // dropping it is up to the host
   run.host.drop();
   CHECK(Tracker::live == 0);
 }
@@ -266,7 +266,7 @@ sdk::Task ends_itself(sdk::Context context) {
   co_await sdk::stopped();
   context.info("asked");
   co_await sdk::sleep(1s);
-  co_await sdk::stopped();  // over at once by now
+  co_await sdk::stopped();  // returns at once by now
   context.info("done");
 }
 sdk::Task asks_each_time(sdk::Context context) {
@@ -297,7 +297,7 @@ TEST_CASE("a task that has asked about the stop ends by itself") {
 TEST_CASE("asking through the context counts, also in a function below") {
   Run<asks_each_time> each;
   CHECK(each.poll() == TASKHOST_PENDING);
-  CHECK(each.stop() == TASKHOST_PENDING);  // it sleeps on, and sees it then
+  CHECK(each.stop() == TASKHOST_PENDING);  // it sleeps on, and notices the stop afterwards
   CHECK(each.poll_at_timer() == TASKHOST_OK);
   CHECK(each.host.log == Lines{"saw it"});
 
@@ -351,7 +351,7 @@ sdk::Async<std::string> text_of(Tracker, int number) {
 sdk::Async<std::unique_ptr<int>> at_once(int number) { co_return std::make_unique<int>(number); }
 sdk::Task composed(sdk::Context context) {
   int sum = 0;
-  for (int number = 0; number < 20000; ++number) sum += *co_await at_once(1);  // no stack is used up
+  for (int number = 0; number < 20000; ++number) sum += *co_await at_once(1);  // without using up the stack
   context.info(std::to_string(sum));
   context.info(co_await text_of(Tracker(), sum));
   sdk::Async<std::string> kept = text_of(Tracker(), 2);
@@ -389,7 +389,7 @@ TEST_CASE("an execution is destroyed once wherever it is dropped") {
 
 namespace {
 
-// Bodies that declare nothing, with a co_await in a condition: g++ 12 gives these frames another layout.
+// Bodies without variables, with a co_await in a condition: g++ 12 gives these frames another layout.
 sdk::Async<int> five() {
   if (co_await sdk::with_timeout(1s, sdk::yield())) co_return 5;
   co_return 6;
@@ -491,7 +491,7 @@ int allocations_of_an_execution() {
 
 TEST_CASE("an execution allocates its frame at most, and not even that where it fits into the host's memory") {
   CHECK(allocations_of_an_execution<Run<polls_often, 16384>>() == 0);
-  CHECK(allocations_of_an_execution<Run<polls_often, 0>>() == 2);  // the frame, and the line that tells so
+  CHECK(allocations_of_an_execution<Run<polls_often, 0>>() == 2);  // the frame, and the log line that reports it
 }
 
 TEST_CASE("a frame that does not fit is told at level trace, with its size") {

@@ -1,4 +1,4 @@
-// Plugins that meddle with the process around them: signals, other processes, its end. One a macro; README.md lists
+// Plugins that affect the process around them: signals, other processes, its end. One for each macro; README.md lists
 // them.
 #include <pthread.h>
 #include <sys/resource.h>
@@ -31,7 +31,7 @@ const struct Crashes {
 const struct TakesLong {
   TakesLong() {
     std::fputs("loading slowly\n", stderr);
-    std::this_thread::sleep_for(std::chrono::seconds(2));  // goes on after a signal
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // resumes after a signal
   }
 } takes_long;
 #elif defined(EDGE_LOAD_FORKS)
@@ -62,7 +62,7 @@ const struct Forks {
 const struct TakesASecond {
   ~TakesASecond() {
     std::fputs("destroying the global\n", stderr);
-    for (int i = 0; i < 20; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a pause comes on top
+    for (int i = 0; i < 20; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a pause does not count
     std::fputs("the global is destroyed\n", stderr);
   }
 } takes_a_second;
@@ -97,7 +97,7 @@ const struct Hangs {
 }
 
 #if defined(EDGE_CHILD_CALLS) || defined(EDGE_CHILD_CALLS_BLOCKING)
-// How many services a child finds that do something for it, or do not return.
+// How many services do something for a child, or do not return.
 int wrong_in_child(const taskhost_exec* exec, taskhost_waker waker) {
   const taskhost_services& host = *exec->services;
   ::alarm(10);
@@ -130,12 +130,12 @@ void call_in_child(const taskhost_exec* exec) {
 #if defined(EDGE_STACK_OVERFLOWS)
 int deeper(volatile int* last) {
   volatile int here[256] = {*last};
-  return here[0] < 0 ? 0 : deeper(here) + here[0];  // which the compiler takes for an end
+  return here[0] < 0 ? 0 : deeper(here) + here[0];  // so that the compiler assumes an end
 }
 #endif
 
 #if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER)
-// Blocking: all but at the same time as another one.
+// Blocking: acts at almost the same time as another one.
 int32_t run(void* /*state*/, const taskhost_exec* /*exec*/) {
   static std::atomic<int> here{0};
   ++here;
@@ -155,7 +155,7 @@ int32_t run(void* /*state*/, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 #else
-// Polled, and at rest unless it says otherwise.
+// Polled; waits for the stop unless stated otherwise.
 int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;
 #if defined(EDGE_LIMITS_DESCRIPTORS) || defined(EDGE_LIMITS_DESCRIPTORS_AND_CRASHES)
@@ -170,7 +170,7 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 #elif defined(EDGE_POLL_RAISES)
   const int number = std::atoi(taskhost_config(exec));
 #if defined(__x86_64__)
-  if (number == SIGTRAP) __asm__("int3");  // does not come again by itself, as a crash does
+  if (number == SIGTRAP) __asm__("int3");  // unlike a crash, it does not repeat by itself
 #endif
   std::raise(number);
 #elif defined(EDGE_GLOBAL_EXITS) || defined(EDGE_DESTRUCTOR_QUICK_EXITS)
@@ -261,7 +261,7 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   say(exec, ::kill(orphan, 0) == 0 ? "the orphan is a zombie" : "the orphan is reaped");
 #elif defined(EDGE_EATS_MEMORY)
   for (const std::size_t piece : {std::size_t{1} << 20, std::size_t{4096}, std::size_t{16}}) {
-    while (std::malloc(piece) != nullptr) continue;  // kept
+    while (std::malloc(piece) != nullptr) continue;  // never freed
   }
   ::kill(::getpid(), SIGTERM);
   return taskhost_fail(exec, "it ate all there is");

@@ -1,4 +1,4 @@
-// One source, some good plugins that check what the host promises, or do what is allowed but rare. README.md lists
+// One source, several good plugins that check what the host promises, or do what is allowed but rare. README.md lists
 // them.
 #include <cstdint>
 #include <cstring>
@@ -35,7 +35,7 @@ namespace {
 
 #if defined(GOOD_NEWER_MINOR)
 
-// As a plugin of a later minor version looks to this host: its descriptor is longer, and the host reads what it knows.
+// A plugin of a later minor version, as this host sees it: its descriptor is longer, and the host reads what it knows.
 struct NewerFactory {
   taskhost_factory known;
   void (*appended)(void);
@@ -63,7 +63,7 @@ const taskhost_factory* first_factory() {
 
 #elif defined(GOOD_MINIMAL)
 
-// Nothing but what a descriptor must have: no start, no drop, no state, no texts.
+// Only what a descriptor must have: no start, no drop, no state, no texts.
 const taskhost_factory* first_factory() {
   static taskhost_factory made;
   made.struct_size = sizeof(taskhost_factory);
@@ -89,7 +89,8 @@ const taskhost_factory* first_factory() {
 
 #elif defined(GOOD_ZEROED)
 
-// Each execution finds its state zeroed and leaves it dirty. The first three fail, so that there are restarts.
+// Each execution checks that its state is zeroed, and leaves it dirty. The first three fail, so that there are
+// restarts.
 constexpr std::size_t state_size = 1000;
 std::int32_t start(void* state, const taskhost_exec* exec) {
   const auto* bytes = static_cast<const unsigned char*>(state);
@@ -128,7 +129,7 @@ const taskhost_factory* first_factory() {
 #elif defined(GOOD_COUNTING)
 
 // Appends a line to a file for each start and drop: "start 1", "drop 1". Config: {"file": path, "end": "ok" | "error"
-// (at once; absent: runs until stopped), "refuse": true (writes "refuse 1" and fails the start)}.
+// (ends at once; absent: runs until stopped), "refuse": true (writes "refuse 1" and fails the start)}.
 struct Counting {
   int file;
   std::uint64_t number;

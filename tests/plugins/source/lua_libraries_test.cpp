@@ -1,4 +1,4 @@
-// What a script in Lua is given: its file, args, libraries and memory; and the greeter.
+// What a script in Lua has: its file, args, libraries and memory; and the greeter.
 #include <string>
 
 #include "lua_script.hpp"

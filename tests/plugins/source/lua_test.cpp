@@ -1,4 +1,4 @@
-// How a script in Lua ends, waits, stops, and lets others have their turn.
+// How a script in Lua ends, waits, stops, and lets other tasks have their turn.
 #include <string>
 
 #include "lua_script.hpp"
@@ -292,11 +292,11 @@ TEST_CASE("readable and writable wait for a descriptor") {
   CHECK(host.log == Lines{"true", "false"});
   CHECK(host.descriptors[pipe.ends[0]] == TASKHOST_READABLE);
   host.descriptors.clear();
-  CHECK(host.poll() == TASKHOST_PENDING);  // a spurious wake: it asks again
+  CHECK(host.poll() == TASKHOST_PENDING);  // after a spurious wake it asks again
   CHECK(host.descriptors[pipe.ends[0]] == TASKHOST_READABLE);
   REQUIRE(::write(pipe.ends[1], "x", 1) == 1);
   CHECK(host.poll() == TASKHOST_OK);
-  CHECK(host.descriptors[pipe.ends[0]] == 0);  // forgotten
+  CHECK(host.descriptors[pipe.ends[0]] == 0);  // no longer waited for
   CHECK(host.log == Lines{"true", "false", "true", "true"});
 }
 

@@ -1,4 +1,4 @@
-// Plugins that are right by themselves, and meet others in the process. README.md lists them.
+// Plugins that are correct by themselves, and share something with others in the process. README.md lists them.
 #include <cstdint>
 #include <string>
 
@@ -16,7 +16,7 @@ namespace {
 const char* words() { return DEPENDENCY_FUNCTION(); }
 }  // namespace
 #elif defined(NEIGHBOUR_WANTS_SANITIZER)
-// As -fsanitize=thread has it, whose runtime is in nobody's reach.
+// As with -fsanitize=thread, whose runtime is not loaded.
 extern "C" void __tsan_init(void);
 namespace {
 const char* words() {
@@ -25,7 +25,7 @@ const char* words() {
 }
 }  // namespace
 #elif defined(NEIGHBOUR_SHARES)
-// As in two versions of one header: what the linker calls unique is the first one's for both.
+// As in two versions of one header: a symbol that the linker calls unique is the first one's for both.
 struct [[gnu::visibility("default")]] Settings {
   std::string name = PLUGIN_NAME;
 };
@@ -37,8 +37,8 @@ namespace {
 const char* words() { return settings().name.c_str(); }
 }  // namespace
 #elif defined(NEIGHBOUR_USES_STANDARD)
-// Compiled with default visibility: what the C++ library makes in each of them is the same, but for what it makes of a
-// type of the plugin's own.
+// Compiled with default visibility: what the C++ library makes is the same in each of them, except for what it makes of
+// the plugin's own type.
 #include <regex>
 #include <type_traits>
 #ifdef NEIGHBOUR_OWN_TYPE

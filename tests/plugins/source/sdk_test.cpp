@@ -1,4 +1,4 @@
-// The C++ SDK against a fake host: what is made and destroyed when, and what becomes of exceptions.
+// The C++ SDK with a fake host: when things are made and destroyed, and what happens to exceptions.
 #include <stdexcept>
 #include <string>
 
@@ -16,7 +16,7 @@ namespace sdk = taskhost::sdk;
 int made = 0;
 int destroyed = 0;
 
-// Does what the config says, which is one word here: the fake host does not mind.
+// Does what the config says, which is a single word here: the fake host accepts that.
 class Scripted {
  public:
   explicit Scripted(sdk::Context context) : context_(context) {
@@ -63,7 +63,7 @@ class Blocking {
   sdk::Context context_;
 };
 
-struct Silent {  // no constructor from a context, and a run that says nothing
+struct Silent {  // no constructor from a context, and a run without a result
   void run() {}
 };
 

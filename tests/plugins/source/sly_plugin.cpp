@@ -1,5 +1,6 @@
-// One source, many plugins that look good to a host: each runs until it is stopped, and breaks one rule that nobody
-// sees, or only on a bad day. `taskhost verify` has to find them out. The table in README.md says what each breaks.
+// One source, many plugins that look good to a host: each runs until it is stopped, and breaks one rule in a way that
+// nobody notices, or only under stress. `taskhost verify` has to detect them. The table in README.md says what each
+// breaks.
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ struct State {
 
 [[maybe_unused]] void pause_ms(int time) { std::this_thread::sleep_for(std::chrono::milliseconds(time)); }
 
-// What each does in its start, its polls and its drop; `poll` runs only while no stop is requested.
+// What each does in its start, polls and drop; `poll` runs only while no stop is requested.
 std::int32_t start_more([[maybe_unused]] State& self) {
 #if defined(SLY_LEAKS_MEMORY)
   self.memory = std::malloc(100);
@@ -50,7 +51,7 @@ std::int32_t start_more([[maybe_unused]] State& self) {
     for (;;) ::pause();
   }
 #elif defined(SLY_THREAD_USES_SERVICES)
-  // Joined in drop, and still wrong: wake_after is for the execution's own calls.
+  // Joined in drop, but still wrong: wake_after is only for the execution's own calls.
   self.thread = new std::thread([exec = self.exec] { taskhost_wake_after(exec, TASKHOST_SECOND); });
 #elif defined(SLY_LOGS_AFTER_DROP)
   std::thread([exec = self.exec] {
@@ -88,12 +89,12 @@ std::int32_t poll_more([[maybe_unused]] State& self) {
     self.descriptor = -1;
   }
 #elif defined(SLY_FAILS_WHEN_SPURIOUS)
-  // Takes each poll for its timer.
+  // Takes every poll for its timer.
   if (self.polls > 1 && taskhost_now(self.exec) < self.due) return taskhost_fail(self.exec, "the timer came early");
   self.due = taskhost_now(self.exec) + 60 * TASKHOST_SECOND;
   self.exec->services->wake_at(self.exec, self.due);
 #elif defined(SLY_PANICS_WHEN_LATE)
-  // As a subtraction that must not overflow.
+  // Like a subtraction that must not overflow.
   const std::uint64_t now = taskhost_now(self.exec);
   if (self.due != 0 && now > self.due + TASKHOST_SECOND) {
     taskhost_fail(self.exec, "attempt to subtract with overflow");
@@ -114,7 +115,7 @@ std::int32_t poll_more([[maybe_unused]] State& self) {
   if (++seen < self.polls) return taskhost_fail(self.exec, "where is my thread-local?");
   taskhost_wake_after(self.exec, TASKHOST_SECOND);
 #elif defined(SLY_MAKES_UP_WAKER)
-  // As a language does whose numbers are doubles.
+  // As in a language whose numbers are doubles.
   const auto rounded = static_cast<double>(self.exec->services->waker(self.exec));
   if (self.polls == 1) self.exec->services->wake(static_cast<taskhost_waker>(rounded));
 #elif defined(SLY_STOPS_LATE)

@@ -1,4 +1,4 @@
-// Ticks for a while, then writes how often it did, and how long it once had to wait. README.md lists its config.
+// Ticks for a while, then writes the number of ticks and the longest wait. README.md lists its config.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@
 namespace {
 
 struct Ticker {
-  const char* file;  // the host's
+  const char* file;  // owned by the host
   std::uint64_t interval;
   std::uint64_t end;
   std::uint64_t ticks;
@@ -22,7 +22,7 @@ struct Ticker {
   std::uint64_t longest;
 };
 
-// All tickers of the process count in the same span of time, that of the first to start.
+// All tickers of the process count in the same period, which begins with the first start.
 std::atomic<std::uint64_t> first_start{0};
 
 std::int32_t start(void* state, const taskhost_exec* exec) {

@@ -1,4 +1,4 @@
-// A polled task that breaks rule 3.4 as it is told to: its start, polls or drop block. README.md lists its config.
+// A polled task that breaks rule 3.4 as configured: its start, polls or drop block. README.md lists its config.
 #include <unistd.h>
 
 #include <atomic>
@@ -28,7 +28,7 @@ struct Staller {
   nanoseconds poll;
   nanoseconds drop;
   std::uint64_t polls_from;  // earlier polls don't block
-  std::int64_t stalls;       // polls that are still to block
+  std::int64_t stalls;       // how many further polls block
   Next next;
   End end;
   bool spins;
@@ -45,7 +45,7 @@ struct Staller {
     }
   }
 
-  // Before it blocks, so that all of it comes true while the call is still going on.
+  // Requested before it blocks, so that all of it happens while the call is still running.
   void arrange() {
     const taskhost_services* services = exec->services;
     const taskhost_waker self = services->waker(exec);
@@ -83,7 +83,7 @@ struct Staller {
   }
 };
 
-// The number of `word` in `words`.
+// The index of `word` in `words`.
 int one_of(std::string_view word, std::initializer_list<std::string_view> words) {
   int number = 0;
   for (const std::string_view candidate : words) {
@@ -120,7 +120,7 @@ std::int32_t start(void* state, const taskhost_exec* exec) try {
   self->block(in_start);
   return TASKHOST_OK;
 } catch (const sdk::Failure& failure) {
-  const bool told = *failure.what() == '\0';  // by the host
+  const bool told = *failure.what() == '\0';  // the host has reported it
   return told ? TASKHOST_ERROR : taskhost_fail(exec, failure.what());
 }
 

@@ -1,5 +1,5 @@
 // Uses the process's standard streams as if they were its own: prints to stdout when it is loaded and when it runs,
-// puts a file of its own in the place of stderr, and closes what descriptors it can count to. Ends ok.
+// replaces stderr by a file of its own, and closes descriptors by their numbers. Ends ok.
 #include <fcntl.h>
 #include <unistd.h>
 

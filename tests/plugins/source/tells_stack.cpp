@@ -1,4 +1,4 @@
-// A blocking task, or a polled one, that fails with the size of its thread's stack.
+// A blocking or polled task that fails with the size of its thread's stack.
 #include <pthread.h>
 
 #include <cstdint>

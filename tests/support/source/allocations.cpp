@@ -1,4 +1,4 @@
-// The program's operator new. In a file of its own: where g++ sees both sides inlined, it takes them for mismatched.
+// The program's operator new. In a file of its own: if g++ can inline new and delete, it warns that they do not match.
 #include "support/allocations.hpp"
 
 #include <cstddef>

@@ -11,7 +11,7 @@ namespace taskhost::test {
 namespace {
 
 constexpr std::size_t max_complaints = 20;
-constexpr double uptime_slack = 500;  // ms; a busy machine may come between a clock's reading and the event's
+constexpr double uptime_slack = 500;  // ms; on a busy machine the event's clock reading may be that much later
 
 constexpr std::array<std::string_view, 15> known_events{
     "host_started",    "plugin_loaded",  "task_started",  "task_ready",    "task_exited",
@@ -23,7 +23,7 @@ bool is_one_of(const std::array<std::string_view, size>& words, std::string_view
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// In a pattern, 'd' stands for a digit, 'x' for a hexadecimal one, 'v' for one of 89ab, anything else for itself.
+// In a pattern, 'd' means a digit, 'x' a hexadecimal digit, 'v' one of 89ab, and anything else itself.
 bool looks_like(std::string_view pattern, std::string_view text) {
   return std::equal(pattern.begin(), pattern.end(), text.begin(), text.end(), [](char kind, char actual) {
     switch (kind) {
@@ -60,11 +60,11 @@ bool has_time(const Event& event) { return looks_like("dddd-dd-ddTdd:dd:dd.ddddd
 enum class Phase {
   fresh,      // not started yet
   live,       // an execution runs
-  ended,      // it has ended, nothing was decided yet
-  waiting,    // will be started again
+  ended,      // it has ended, and nothing is decided yet
+  waiting,    // it will be started again
   stopped,    // it was stopped while the host runs: for its group, or by an operator
-  abandoned,  // nothing was decided yet
-  finished,   // won't
+  abandoned,  // nothing is decided yet
+  finished,   // it won't be started again
 };
 
 struct Task {
@@ -76,7 +76,7 @@ struct Task {
   bool ready = false;
   bool stopping = false;  // the host has asked this execution to end
   bool gave_up = false;
-  bool was_ready = false;        // some execution
+  bool was_ready = false;        // some execution was
   bool well = false;             // finished with ok
   std::string discard_reason{};  // why it is finished
   double uptime = 0;             // of the last exit
@@ -282,7 +282,7 @@ void Judge::judge_start(const Event& event, Task& task) {
     return;
   }
   for (const std::string& other : facts->after) {
-    // They were ready when the start was ordered; by now they may be over.
+    // They had to be ready when the start was ordered, but may be over by now.
     const auto found = tasks_.find(other);
     const SpecialTask* const other_facts = special(other);
     const bool notifies = other_facts != nullptr && other_facts->notify;
@@ -331,7 +331,7 @@ const SpecialTask* Judge::special(std::string_view task) const {
   return found == facts_.special.end() ? nullptr : &found->second;
 }
 
-// What is so of every event of a task with optional fields.
+// What must be true of every event of a task with optional fields.
 void Judge::judge_remaining(const Event& event, const Task& task) {
   const SpecialTask* const facts = special(event.task);
   if (facts == nullptr || task.type == "shutdown_on_exit") {
@@ -378,7 +378,7 @@ void Judge::judge_exit(const Event& event, Task& task) {
   }
 }
 
-// An execution may stall again and again.
+// An execution may stall any number of times.
 void Judge::judge_stall(const Event& event, const Task& task) {
   if (!event.stalled_ms || *event.stalled_ms <= 0) {
     complain(event, "no stalled_ms");
@@ -391,7 +391,7 @@ void Judge::judge_stall(const Event& event, const Task& task) {
   }
 }
 
-// What an exit of the task with this type may lead to.
+// What an exit may lead to, by the task's type.
 void Judge::judge_decision(const Event& event, Task& task) {
   const SpecialTask* const facts = special(event.task);
   const bool rules = facts != nullptr && facts->exit_rules;

@@ -10,7 +10,7 @@ constexpr std::size_t max_faults = 20;
 
 using Json = nlohmann::json;
 
-// Takes fields out of an object, and notes those of a wrong type.
+// Takes fields from an object, and notes those of a wrong type.
 class Fields {
  public:
   explicit Fields(const Json& object) : object_(object) {}
@@ -167,7 +167,7 @@ bool EventFile::read_piece() {
   if (!file_.is_open()) {
     file_.open(path_, std::ios::binary);
   }
-  file_.clear();  // an earlier end of the file need not be the end any more
+  file_.clear();  // the file may have grown since its end was reached
   std::string piece(std::size_t{1} << 20, '\0');
   file_.read(piece.data(), static_cast<std::streamsize>(piece.size()));
   stream_.append(std::string_view(piece).substr(0, static_cast<std::size_t>(file_.gcount())));

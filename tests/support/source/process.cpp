@@ -77,7 +77,7 @@ Descriptor open_stream(Wiring wiring, bool for_input, int own = -1) {
   return Descriptor(::open("/dev/null", (for_input ? O_RDONLY : O_WRONLY) | O_CLOEXEC));
 }
 
-// The test's own environment with some entries replaced or added. Points into both.
+// The test's own environment with some entries replaced or added. The result points into both.
 std::vector<char*> merge_environment(std::vector<std::string>& additions) {
   std::vector<char*> merged;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -108,16 +108,16 @@ std::string read_whole(int fd) {
   return text;
 }
 
-// What the child needs, prepared before the fork: after it, only async-signal-safe calls are allowed.
+// What the child needs. Prepared before the fork, after which only async-signal-safe calls are allowed.
 struct ChildPlan {
   const char* program;
   char* const* arguments;
   char* const* environment;
-  const char* working_directory;  // NULL: stay
+  const char* working_directory;  // NULL: unchanged
   const std::vector<std::pair<int, rlim_t>>* limits;
   std::array<int, 3> streams;
   bool obeys_file_modes;
-  int report;  // closed by a successful exec, else receives errno
+  int report;  // a successful exec closes it, otherwise it gets errno
 };
 
 [[noreturn]] void give_up(const ChildPlan& plan) {
@@ -150,11 +150,11 @@ struct ChildPlan {
     }
   }
   if (plan.obeys_file_modes) {
-    // Fails for those who have no such privilege to lose.
+    // Fails for users who do not have that privilege anyway.
     ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0);
     ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0);
   }
-  // What the test itself was given, by ctest or a shell, is not the program's.
+  // The program must not inherit descriptors that the test has from ctest or a shell.
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   if (plan.working_directory != nullptr && ::chdir(plan.working_directory) != 0) {
     give_up(plan);

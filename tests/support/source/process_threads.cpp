@@ -10,7 +10,7 @@ namespace taskhost::test {
 
 Sleeps sleeps_of(pid_t process) {
   Sleeps sleeps;
-  std::error_code gone;  // a thread may end while this looks at it
+  std::error_code gone;  // a thread may end while it is looked at
   const std::filesystem::path threads = "/proc/" + std::to_string(process) + "/task";
   for (std::filesystem::directory_iterator entry(threads, gone), end; !gone && entry != end; entry.increment(gone)) {
     std::ifstream status(entry->path() / "status");

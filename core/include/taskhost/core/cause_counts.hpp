@@ -1,5 +1,5 @@
-// How often which text was given as a cause: the first few texts with a count each, and how many others there were.
-// A plain value of a fixed size, so that counting never fails.
+// Counts causes by their text: one count for each of the first few texts, and one for all others.
+// A plain value of fixed size, so counting never fails.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace taskhost {
 class CauseCounts {
  public:
   static constexpr std::size_t max_named = 4;
-  static constexpr std::size_t longest = 160;  // bytes that are kept of each: of its first line
+  static constexpr std::size_t longest = 160;  // bytes kept of each text's first line
 
   struct Cause {
     std::uint64_t count = 0;
@@ -38,7 +38,7 @@ class CauseCounts {
   }
 
   bool empty() const noexcept { return causes_.front().count == 0; }
-  // In the order in which they came; those without a count are not in use.
+  // In order of arrival; entries with a count of 0 are unused.
   const std::array<Cause, max_named>& causes() const noexcept { return causes_; }
   std::uint64_t others() const noexcept { return others_; }
 
@@ -47,7 +47,7 @@ class CauseCounts {
     text = text.substr(0, text.find('\n'));
     if (text.size() <= longest) return text;
     std::size_t size = longest;
-    while (size != 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;  // not within a character
+    while (size != 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;  // don't split a character
     return text.substr(0, size);
   }
 

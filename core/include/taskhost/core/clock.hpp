@@ -1,4 +1,4 @@
-// Monotonic time, passed in. Nothing in core reads the wall clock for a decision. Any thread.
+// Monotonic time, passed in by the caller. No decision in core depends on the wall clock. Any thread.
 #pragma once
 
 #include <chrono>
@@ -6,7 +6,7 @@
 
 namespace taskhost {
 
-// Nanoseconds since an arbitrary point; as in the C ABI.
+// Nanoseconds since an arbitrary point, as in the C ABI.
 using Nanoseconds = std::uint64_t;
 inline constexpr Nanoseconds never = ~Nanoseconds{0};
 
@@ -14,11 +14,12 @@ constexpr Nanoseconds to_nanoseconds(std::chrono::nanoseconds duration) noexcept
   return duration.count() < 0 ? 0 : static_cast<Nanoseconds>(duration.count());
 }
 
-// a + b, or never instead of an overflow.
+// a + b, or `never` if that would overflow.
 constexpr Nanoseconds later(Nanoseconds a, Nanoseconds b) noexcept { return b > never - a ? never : a + b; }
 
-// A supervision timer that is looked at so much later than it was due tells of a process or a thread that stood still
-// (SIGSTOP, a suspended machine, a debugger, a starved container), not of the task: it is armed anew, once.
+// In nanoseconds. A supervision timer that is checked later than this after it was due means that the process or thread
+// was not running (SIGSTOP, a suspended machine, a debugger, a starved container), and says nothing about the task. So
+// it is rearmed, once.
 inline constexpr Nanoseconds standstill = 10'000'000;
 
 class Clock {

@@ -1,4 +1,4 @@
-// Durations in words. Pure; any thread.
+// Durations as text. Pure functions; any thread.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ struct DurationUnit {
   std::uint64_t nanoseconds;
 };
 
-// From long to short.
+// Longest first.
 inline constexpr std::array<DurationUnit, 6> duration_units = {{{"h", 3'600'000'000'000},
                                                                 {"m", 60'000'000'000},
                                                                 {"s", 1'000'000'000},
@@ -22,7 +22,7 @@ inline constexpr std::array<DurationUnit, 6> duration_units = {{{"h", 3'600'000'
                                                                 {"us", 1'000},
                                                                 {"ns", 1}}};
 
-// The shortest exact text with one unit: "90s", "1.5s", "2h".
+// The shortest exact text with a single unit: "90s", "1.5s", "2h".
 std::string print_duration(std::chrono::nanoseconds duration);
 
 }  // namespace taskhost

@@ -1,4 +1,4 @@
-// What happened, as values, and who wants to know. The order of events is the order of publish.
+// Events as values, and the interface of whoever receives them. Events are ordered by the calls to publish.
 #pragma once
 
 #include <boost/uuid/uuid.hpp>
@@ -35,7 +35,7 @@ enum class StopReason : std::uint8_t {
   signal,
   all_done,
   request,
-  skipped,      // a task that it was to start after is over
+  skipped,      // a task that it comes after is over for good
   group,        // a member of its group gave up
   not_stopped,  // an execution could not be ended
 };
@@ -78,24 +78,24 @@ inline constexpr auto words_of<RestartKind> = std::to_array<Word<RestartKind>>({
                                                                                 {RestartKind::repeat, "repeat"},
                                                                                 {RestartKind::cooldown, "cooldown"}});
 
-// Fields that an event of its kind does not have stay at their defaults.
+// Fields that do not apply to the kind keep their defaults.
 struct Event {
   EventKind kind = EventKind::host_started;
   TaskType type = TaskType::detachable;
   Outcome outcome = Outcome::ok;
   StopReason reason = StopReason::request;          // host_stopping, host_stopped
   RestartKind restart_kind = RestartKind::charged;  // task_restarting
-  bool for_log = true;                              // false: the log does not show it, or it is summed up there
+  bool for_log = true;                              // false: not in the log, or only as a part of a summary
   std::int32_t status = 0;                          // host_stopped: the exit status
-  const char* task = nullptr;  // its name; lives as long as the supervisor. Null: the host's own event
+  const char* task = nullptr;  // name, valid as long as the supervisor; null: an event of the host itself
   boost::uuids::uuid id{};
   std::uint64_t execution = 0;
-  std::uint32_t remaining = 0;   // budget left
-  bool unlimited = false;        // it has no end
+  std::uint32_t remaining = 0;   // restarts left in the budget
+  bool unlimited = false;        // the budget is unlimited
   std::uint64_t delay_ms = 0;    // task_restarting
   std::uint64_t uptime_ms = 0;   // task_exited, task_stopped, task_abandoned
-  std::uint64_t stalled_ms = 0;  // task_stalled: so far
-  std::string message;           // why; host_stopping: in words
+  std::uint64_t stalled_ms = 0;  // task_stalled: duration so far
+  std::string message;           // the reason, as text
 };
 
 enum class LogLevel : std::int32_t { trace, debug, info, warning, error, off };
@@ -107,18 +107,18 @@ inline constexpr auto words_of<LogLevel> = std::to_array<Word<LogLevel>>({{LogLe
                                                                           {LogLevel::error, "error"},
                                                                           {LogLevel::off, "off"}});
 
-// A task_discarded that is not the good end of a task: it failed, gave up, was skipped, went with its group, or could
-// not be ended. For the event, and for the news of which one is made.
+// Whether a task_discarded means anything but success: the task failed, gave up, was skipped, went with its group, or
+// could not be ended. Takes the event, or the news from which one is made.
 template <class News>
 bool is_lost(const News& news) noexcept {
   return news.outcome != Outcome::ok || news.reason != StopReason::task_exit;
 }
 
-// The level of the line that tells of a task's event, or of the news of which one is made. `host_stops`: it has begun
-// to.
+// The level of the log line for a task's event, or for the news from which one is made. `host_stops`: the host's stop
+// has begun.
 template <class News>
 LogLevel log_level(const News& news, bool host_stops) noexcept {
-  // When the host stops, so do all: but while it runs, a task that stops is worth a line.
+  // While the host runs, a task that stops is worth a line; when the host stops, all of them do.
   const LogLevel routine = host_stops ? LogLevel::debug : LogLevel::info;
   switch (news.kind) {
     case EventKind::task_gave_up:
@@ -145,35 +145,35 @@ LogLevel log_level(const News& news, bool host_stops) noexcept {
   return LogLevel::info;
 }
 
-// What a storm left out of the log since the last summary, of what the log would have shown.
+// What the log would have shown, but held back during a storm, since the last summary.
 struct LogSummary {
   std::uint64_t starts = 0;
   std::uint64_t exits = 0;
-  std::uint64_t failures = 0;  // of the exits
+  std::uint64_t failures = 0;  // how many of the exits were failures
   std::uint64_t restarts = 0;
-  std::uint64_t stalls = 0;          // again, of tasks whose first one was shown
+  std::uint64_t stalls = 0;          // further stalls of tasks whose first one was shown
   std::uint64_t ends = 0;            // stopping, stopped, discarded
-  LogLevel level = LogLevel::trace;  // the highest of its lines
+  LogLevel level = LogLevel::trace;  // the highest level held back
   CauseCounts causes;                // of exits and ends
   const char* last_task = nullptr;
-  std::uint64_t milliseconds = 0;  // the time it covers
+  std::uint64_t milliseconds = 0;  // the time that the summary covers
 };
 
-// Called from every shard's thread and the control thread. Must not throw, and not call back into the supervisor.
+// Called from every shard's thread and from the control thread. Must not throw or call back into the supervisor.
 class EventSink {
  public:
   virtual ~EventSink() = default;
 
-  // False only for a task_started that comes after a host_stopping: then nothing is recorded, and nothing may start.
-  // This makes the sink's order the one truth about what was started before the stop.
+  // False only for a task_started that comes after a host_stopping: it is not recorded, and the task must not start.
+  // So the sink's order alone decides what was started before the stop.
   virtual bool publish(Event&& event) noexcept = 0;
 
-  // The lowest level that the log shows: what is below it need not be published for the log. It never changes.
+  // The lowest level that the log shows: nothing below it need be published for the log. Never changes.
   virtual LogLevel log_level() const noexcept { return LogLevel::trace; }
 
   virtual void summarize(const LogSummary& summary) noexcept = 0;
 
-  // A line of a task's own, or (task null) of the supervisor's.
+  // A line that a task logs, or (task null) the supervisor.
   virtual void log(LogLevel level, const char* task, std::string_view text) noexcept = 0;
 };
 

@@ -1,10 +1,10 @@
-// One execution as its task sees it: what the host does for it. The counterpart of the C ABI's services.
+// One execution as its task sees it: the services of the host. The counterpart of the C ABI's services.
 //
 // Who may call what: [execution] only from within this execution's own start or step, on the thread that called it;
-// [any thread] from start until drop returns.
+// [any thread] from the start until drop returns.
 //
-// Services write to the execution and to the frame of the running call, never to the shard: what they ask for is done
-// after the call has returned. So a call may come back late, on a thread that has lost its shard, and harm nothing.
+// Services write to the execution and to the frame of the running call, never to the shard, which carries out the
+// requests after the call has returned. So a call that returns late, on a thread that has lost its shard, does no harm.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -36,34 +36,36 @@ class Execution {
   bool stop_requested() const noexcept;
   const Recipe& recipe() const noexcept;
   void heartbeat() noexcept;
-  // It is ready for what it is there for. Again: no effect.
+  // Reports that the execution is ready to do its job. Only the first call has an effect.
   void ready() noexcept;
 
-  // [execution] Why it is about to fail. Copied; the last one counts.
+  // [execution] The reason why it is about to fail. Copied; the last call counts.
   void fail(std::string_view text) noexcept;
 
-  // [execution] Never 0. Wake with WakePort's or this wake, from anywhere.
+  // [execution] 0 if there is no memory. Wake with this class's or WakePort's wake, from anywhere.
   Waker waker() noexcept;
   static void wake(Waker waker) noexcept;
 
-  // [execution] One timer: a new time replaces the old, never clears it. wake_after counts from the end of the call.
+  // [execution] There is one timer: a new time replaces the old one, `never` clears it. wake_after counts from the end
+  // of the call.
   void wake_at(Nanoseconds time) noexcept;
   void wake_after(Nanoseconds delay) noexcept;
 
-  // [execution] One wake when the descriptor is ready; no interests: forget it. False if it can't be waited for.
+  // [execution] One wake when the descriptor is ready; without interests, stops waiting for it. False if the descriptor
+  // can't be waited for.
   bool wake_on_descriptor(int descriptor, unsigned interests) noexcept;
 
-  // [execution, blocking] WaitResult bits; 0 at once for a polled execution.
+  // [execution, blocking] Returns WaitResult bits; for a polled execution 0, at once.
   unsigned wait_until(Nanoseconds time) noexcept;
 
   // [any thread] The execution whose function runs on the calling thread, or null.
   static const Execution* current() noexcept;
-  // [any thread, async-signal-safe] Which of its functions that is: "start", "poll", "run", "drop", or "handler"; "?".
+  // [any thread, async-signal-safe] Which function that is: "start", "poll", "run", "drop" or "handler"; "?" if none.
   static std::string_view current_function() noexcept;
 
-  // [execution, polled] The loop it lives on, for Asio's own operations. Their handlers run on the shard's thread, but
-  // are no calls of the execution: there only what is tagged [any thread] works. A coroutine is on an executor of its
-  // own, whose handlers run in its polls, one in each.
+  // [execution, polled] The shard's loop, for Asio operations. Their handlers run on the shard's thread, but not as
+  // calls of the execution: only what is tagged [any thread] works in them. A coroutine has an executor of its own,
+  // whose handlers run in its polls, one in each.
   boost::asio::any_io_executor executor() const;
 
  protected:
@@ -71,7 +73,7 @@ class Execution {
   ~Execution() = default;
 
  private:
-  const void* services_;  // first word: a table of the world that the recipe comes from; core never reads it
+  const void* services_;  // first word: Recipe::services, a table for the recipe's functions; core never reads it
 };
 
 }  // namespace taskhost

@@ -1,4 +1,4 @@
-// How one call, and how one execution, ended. Plain values; any thread.
+// How a call ended, and how an execution ended. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@
 
 namespace taskhost {
 
-// What start, poll or run returned. The numbers are those of the C ABI (a test holds them together).
+// What start, poll or run returned. The numbers are those of the C ABI (a test keeps them in step).
 enum class Status : std::int32_t { ok = 0, pending = 1, error = 2, panic = 3 };
 
-// How an execution ended. Only ends that the host did not ask for (all but cancelled) are exits, and trigger policy.
+// How an execution ended. Ends that the host did not ask for (all but cancelled) are exits; only they trigger policy.
 enum class Outcome : std::uint8_t {
   ok,
-  error,      // it says it failed
+  error,      // it reported a failure
   panic,      // an exception or panic, caught at the boundary
   crashed,    // an isolated process died
-  cancelled,  // the host asked for the end
+  cancelled,  // the host asked it to end
 };
 
 template <>

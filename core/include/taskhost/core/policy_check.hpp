@@ -1,5 +1,5 @@
-// What the values of one task's policy must keep to, alone and beside each other, so that no timer spins and each kind
-// of failure that is restarted can use the budget up. Pure functions; any thread.
+// Checks a task's policy: each value by itself, and the combinations. They ensure that no timer spins, and that each
+// kind of failure that leads to a restart can use up the budget. Pure functions; any thread.
 #pragma once
 
 #include <chrono>
@@ -12,28 +12,28 @@
 
 namespace taskhost {
 
-// No execution is started, fails and is judged in less, or hardly one: a time that is shorter was mistyped.
+// Hardly any execution can start, fail and be judged in less than this, so a shorter time is taken for a typing error.
 inline constexpr std::chrono::nanoseconds min_execution_time = std::chrono::microseconds(1);
 
 struct PolicyProblem {
-  std::string_view field;  // that is wrong, by its name in a manifest
-  std::string_view other;  // with which it does not go; empty: it is wrong by itself
-  std::string step;        // behind the field, if what is wrong lies in it: "/0/action"
+  std::string_view field;  // the wrong field, by its name in a manifest
+  std::string_view other;  // the field that it conflicts with; empty: it is wrong by itself
+  std::string step;        // the path within the field, if the problem is inside it: "/0/action"
   std::string message;     // what is wrong, and what to do
 };
 
-// Of an exit rule that has no meaning for this type.
+// The message for an exit rule that has no meaning for this type.
 inline constexpr const char* never_restarted_problem =
     "a \"shutdown_on_exit\" task is never restarted; choose \"stop_host\", \"fail_host\" or \"discard\", or another "
     "type";
 
-// Empty if all is well. The supervisor refuses a task with a problem.
+// Empty if there is no problem. The supervisor refuses a task that has one.
 std::vector<PolicyProblem> check_policy(const TaskOptions& options);
 
-// That "max" is shorter than "initial", in words.
+// The message for a "max" that is shorter than "initial".
 std::string backoff_order_problem(const Backoff& backoff);
 
-// The shortest time that this many restarts in a row take by their delays alone, without jitter.
+// The sum of the delays before this many restarts in a row, without jitter: the shortest time that they can take.
 std::chrono::nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts);
 
 }  // namespace taskhost

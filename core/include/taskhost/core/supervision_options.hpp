@@ -1,5 +1,4 @@
-// The optional fields of a task's policy, all absent by default. Plain values; any thread. What they mean is told in
-// SUPERVISION.md.
+// The optional fields of a task's policy, all absent by default; SUPERVISION.md defines them. Plain values; any thread.
 #pragma once
 
 #include <chrono>
@@ -22,14 +21,14 @@ struct Backoff {
   std::chrono::nanoseconds max = std::chrono::hours(1);
   double jitter = 0;  // 0 to 1
 
-  // `restart` from 1; `random` in [0, 1). Saturates at max.
+  // `restart` counts from 1; `random` is in [0, 1). The result, in nanoseconds, is at most `max`.
   Nanoseconds delay(std::uint64_t restart, double random) const noexcept;
   bool operator==(const Backoff&) const = default;
 };
 
 enum class ExitAction : std::uint8_t {
   restart,    // while the budget allows it
-  discard,    // the others go on
+  discard,    // the other tasks go on
   stop_host,  // with success
   fail_host,  // with failure
   give_up,    // as if the budget were used up
@@ -43,10 +42,10 @@ inline constexpr auto words_of<ExitAction> = std::to_array<Word<ExitAction>>({{E
                                                                               {ExitAction::give_up, "give_up"},
                                                                               {ExitAction::repeat, "repeat"}});
 
-// What an exit of this kind means, instead of what the task's type says.
+// Overrides what the task's type says about an exit of this kind.
 struct ExitRule {
   std::vector<Outcome> outcomes{};  // empty: any
-  std::string message{};            // a part of the message; empty: any
+  std::string message{};            // text that the exit's message contains; empty: any message
   ExitAction action = ExitAction::restart;
 
   bool matches(Outcome outcome, std::string_view its_message) const noexcept;
@@ -57,7 +56,7 @@ enum class GiveUp : std::uint8_t {
   by_type,    // mandatory: stop_host; detachable: discard
   stop_host,  // with failure
   discard,
-  cooldown,  // wait, then begin anew
+  cooldown,  // wait, then start afresh
 };
 template <>
 inline constexpr auto words_of<GiveUp> = std::to_array<Word<GiveUp>>({{GiveUp::by_type, "default"},
@@ -77,22 +76,22 @@ struct Watchdog {
 };
 
 struct SupervisionOptions {
-  bool unlimited = false;                                   // restarts without end; needs a backoff
-  std::optional<std::chrono::nanoseconds> window{};         // the budget counts restarts within it only
-  std::optional<Backoff> backoff{};                         // absent: at once
-  std::optional<std::chrono::nanoseconds> reset_after{};    // an execution that lived so long gives all back
+  bool unlimited = false;                                   // no limit on restarts; needs a backoff
+  std::optional<std::chrono::nanoseconds> window{};         // only restarts within it count towards the budget
+  std::optional<Backoff> backoff{};                         // absent: restarts are immediate
+  std::optional<std::chrono::nanoseconds> reset_after{};    // one that lived this long resets budget and backoff
   bool notify = false;                                      // ready when it says so, not when it has started
   std::optional<std::chrono::nanoseconds> start_timeout{};  // from the start until it is ready
   std::optional<Watchdog> watchdog{};
   GiveUp on_give_up = GiveUp::by_type;
   std::chrono::nanoseconds cooldown{0};
-  std::vector<ExitRule> exit_rules{};  // the first that matches
+  std::vector<ExitRule> exit_rules{};  // the first that matches counts
 
-  bool repeats() const noexcept;  // on some exit
+  bool repeats() const noexcept;  // whether some exit rule's action is repeat
   bool operator==(const SupervisionOptions&) const = default;
 };
 
-// How the members of a group stand by each other: Erlang/OTP's strategies.
+// Which members of a group restart together: Erlang/OTP's strategies.
 enum class Strategy : std::uint8_t { one_for_one, one_for_all, rest_for_one };
 template <>
 inline constexpr auto words_of<Strategy> = std::to_array<Word<Strategy>>({{Strategy::one_for_one, "one_for_one"},

@@ -1,8 +1,8 @@
-// The supervisor: takes tasks in, spreads them over shards, and interprets what concerns the whole host: the first
-// cause of a stop, its deadlines, and its result.
+// The supervisor accepts tasks, spreads them over shards, and decides what concerns the whole host: the first cause of
+// a stop, the stop's deadlines, and its result.
 //
-// Threads: one a shard, one control thread, and one for each blocking execution. add, start and wait belong to the
-// owner; request_stop may come from any thread.
+// Threads: one per shard, one control thread, and one for each blocking execution. add, start and wait are for the
+// owner; request_stop may be called from any thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -24,21 +24,21 @@ inline constexpr std::size_t default_stack_size = std::size_t{8} * 1024 * 1024;
 
 struct SupervisorOptions {
   unsigned shards = 1;  // 1 to max_shards
-  // Of a whole stop. Absent: as long as the tasks' own stop_timeouts take.
+  // For the whole stop. Absent: only the tasks' own stop_timeouts limit it.
   std::optional<std::chrono::nanoseconds> shutdown_timeout;
-  // How long a call into a polled task may take until it counts as stalled, and another thread goes on with the other
-  // tasks of its shard; at least min_stall_limit. And how many threads there may be for that, beyond one a shard.
+  // After this time, at least min_stall_limit, a call into a polled task counts as stalled, and another thread
+  // goes on with the other tasks of its shard. stall_threads limits the threads for that, beyond one per shard.
   std::chrono::nanoseconds stall_limit = std::chrono::milliseconds(100);
   unsigned stall_threads = 64;
-  unsigned blocking_threads = 4096;  // so many blocking executions at once
-  // In bytes: of each blocking execution's thread, and of those that poll. 0: the system's default, which goes by
-  // RLIMIT_STACK, and is less where that has no limit.
+  unsigned blocking_threads = 4096;  // limit of concurrent blocking executions
+  // Stack sizes in bytes, for the threads of blocking executions and for those that poll. 0: the system's default,
+  // which follows RLIMIT_STACK, and is smaller where that is unlimited.
   std::size_t blocking_stack_size = default_stack_size;
   std::size_t poll_stack_size = default_stack_size;
-  std::uint64_t seed = 0;       // of the jitter of backoffs; 0: another one each time
+  std::uint64_t seed = 0;       // random seed for backoff jitter; 0: a different one each time
   bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
-  // [a thread of the supervisor's] An allocation failed without which it can't go on: says so, and ends the process.
-  // Absent: std::terminate.
+  // [one of the supervisor's threads] Called when an allocation fails without which the supervisor can't go on; reports
+  // it and ends the process. Absent: std::terminate.
   std::function<void()> no_memory{};
 };
 
@@ -48,56 +48,58 @@ enum class HostResult : std::uint8_t {
   stop_timed_out = 4,  // some task did not stop in time
 };
 
-// Why the host stops. The first cause counts; later ones are recorded.
+// Why the host stops. The first cause decides the result; later ones are only recorded.
 struct StopCause {
   StopReason reason = StopReason::request;
   bool failure = false;
-  std::string task;    // the one that caused it, if one did
+  std::string task;    // the task that caused it, if any
   std::string detail;  // "signal SIGTERM", …; may be empty
 };
 
 class Supervisor {
  public:
-  // `sink` and `clock` outlive the supervisor. Throws std::invalid_argument for a wrong option,
+  // `sink` and `clock` must outlive the supervisor. Throws std::invalid_argument for a wrong option,
   // std::system_error if the system has no descriptor left.
   Supervisor(const SupervisorOptions& options, EventSink& sink, const Clock& clock);
-  // Stops and waits first, if need be.
+  // If the host still runs, stops it and waits.
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // Before start. Names are the caller's to keep unique. Returns the task's number, from 0.
+  // Before start. The caller ensures that names are unique. Returns the task's number, from 0.
   std::size_t add(const Task& task);
-  // Those of a list, in its order, with their relations: for fleets, and for tasks that depend on each other.
+  // Adds a list's tasks, in its order and with their relations: for many tasks, and for tasks that depend on each
+  // other.
   void add(TaskList tasks);
   std::size_t task_count() const noexcept;
 
-  // prepare makes the threads and the tasks; start, which calls it if need be, lets them go. Throws
+  // prepare creates the threads and the tasks; start, which calls it if necessary, sets them going. Throws
   // std::invalid_argument for a task whose policy has a problem (policy_check.hpp), std::system_error if the system
-  // gives no thread, std::bad_alloc if it gives no memory: then nothing was started, and never will be.
+  // provides no thread, std::bad_alloc if it has no memory: then nothing was started, and never will be.
   void prepare();
   void start();
-  // Until everything has stopped. Once.
+  // Waits until everything has stopped. To be called once.
   HostResult wait();
 
-  // [any thread] An operator's wish for one task, by its number. Charges nothing. What comes of it is told by events.
-  // Does nothing before prepare, and once the host stops; before start it waits for that.
+  // [any thread] An operator's request for one task, by its number. It charges nothing; events report its effect.
+  // Before start it takes effect at the start. Before prepare, and once the host stops, it is ignored.
   void operate(std::size_t task, Operation operation);
-  // [any thread] After start: the number and the name of each task, in no order. Names live as long as this.
+  // [any thread] After start: the number and name of each task, in no particular order. Names live as long as this.
   void for_each_name(const std::function<void(std::size_t, const char*)>& function) const;
 
   void request_stop(StopCause cause);
-  // The stop ends now: what has not ended is dropped or abandoned, and the result is stop_timed_out.
+  // Ends the stop now: what has not ended is dropped or abandoned, and the result is stop_timed_out.
   void expire_stop();
 
-  // For operations of the host as a whole, such as signals: runs on the control thread, from start to the end of wait.
+  // For operations that concern the whole host, such as signals. Runs on the control thread, from start to the end of
+  // wait.
   boost::asio::io_context& control() noexcept;
 
-  // True if blocking tasks were abandoned or a shard was stuck: their threads still use memory of this supervisor,
-  // of its tasks' recipes, and the sink. The owner must never destroy it then (see leak()).
+  // True if blocking tasks were abandoned or a shard was stuck: their threads still use this supervisor, its tasks'
+  // recipes and the sink, so the owner must never destroy these (see leak()).
   bool abandoned_threads() const noexcept;
 
-  // Keeps an object reachable for ever, for the case above.
+  // For that case: keeps an object reachable for ever.
   static void leak(std::shared_ptr<void> object);
 
  private:

@@ -1,5 +1,5 @@
-// What the system refuses, told so that people can mend it: which limit was reached, how high it is, what raises it. A
-// pure look at limits; any thread.
+// Explains what the system refused, and what to do about it: which limit was reached, its value, and how to raise it.
+// Only reads limits; any thread.
 #pragma once
 
 #include <system_error>
@@ -10,16 +10,16 @@
 
 namespace taskhost {
 
-// Whether an errno says that a limit was reached, or memory.
+// Whether the errno means that a limit was reached, or that memory ran out.
 bool is_shortage(int error) noexcept;
 
-// The same, or a call that this process may not make.
+// The same, or that this process is not allowed to make the call.
 bool is_refusal(int error) noexcept;
 
-// `error` is an errno; `what` names the call, for errors that say no more.
+// `error` is an errno; `what` names the call, for errors about which there is no more to say.
 std::system_error system_failure(int error, const char* what);
 
-// A thread of the host's; where there is none, it is told as system_failure does.
+// Makes one of the host's own threads. Throws what system_failure returns if there is none.
 template <class Function>
 std::thread new_thread(Function&& function) {
   try {

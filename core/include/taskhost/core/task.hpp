@@ -1,4 +1,4 @@
-// A task: a named, supervised use of a recipe. A value; the supervisor takes it in.
+// A task: a named, supervised use of a recipe. A value, to be given to the supervisor.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 namespace taskhost {
 
 struct Task {
-  std::string name;  // unique within a supervisor; what people see
+  std::string name;  // unique within a supervisor; shown to users
   TaskFn function;
   TaskOptions options;
 };

@@ -1,6 +1,5 @@
-// TaskFn: the type-erased recipe of a task. A future is one execution; a task is the recipe that makes a fresh one each
-// time. Copyable, immutable, callable any number of times and from any thread; each start makes a fresh execution in
-// memory that the caller provides.
+// TaskFn: the type-erased recipe of a task. Unlike a future, it can be run any number of times: each start makes a
+// fresh execution in memory that the caller provides. Copyable and immutable; any thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,17 +18,17 @@ struct taskhost_exec;  // the C ABI's
 
 namespace taskhost {
 
-// The functions of a C factory, called without a detour: they may return nonsense, and may throw. An Execution is what
-// their exec points to.
+// The functions of a C factory, called directly: they may return nonsense, and may throw. Their exec points to an
+// Execution.
 struct RawFunctions {
   std::int32_t (*start)(void* state, const taskhost_exec* exec) = nullptr;
   std::int32_t (*step)(void* state, const taskhost_exec* exec) = nullptr;
   void (*drop)(void* state) = nullptr;
 };
 
-// The functions of one kind of execution. Derive to bring in a new world: override start, step and drop, or give raw
-// functions, all three of them, and let explain say what is wrong with a result that they must not return. All may
-// throw: the caller makes a panic of it.
+// The functions of one kind of execution. To add a kind of tasks, derive from this: override start, step and drop, or
+// provide all three raw functions, and override explain to describe results that they must not return. All may throw:
+// the caller turns that into a panic.
 class Recipe : public std::enable_shared_from_this<Recipe> {
  public:
   virtual ~Recipe() = default;
@@ -39,16 +38,16 @@ class Recipe : public std::enable_shared_from_this<Recipe> {
   const std::size_t state_size;
   const std::size_t state_align;  // a power of two
   const bool blocking;            // step blocks, and needs a thread of its own
-  const void* const services;     // first word of its executions
+  const void* const services;     // the first word of its executions
   const RawFunctions raw;         // null: the virtual functions below are called
 
-  // Makes a fresh execution in `state` (zeroed). Unless it returns ok, nothing was made.
+  // Makes a fresh execution in `state`, which is zeroed. Unless it returns ok, nothing was made.
   virtual Status start(void* state, Execution& execution) const;
-  // Polled: as far as it goes without blocking. Blocking: to the end.
+  // Polled: runs as far as possible without blocking. Blocking: runs to the end.
   virtual Status step(void* state, Execution& execution) const;
-  // Exactly once for each start that returned ok.
+  // Called exactly once for each start that returned ok.
   virtual void drop(void* state) const;
-  // What is wrong with what a raw function returned, for the operator.
+  // Tells the operator what is wrong with a raw function's result.
   virtual std::string explain(bool in_start, std::int32_t result) const;
 
  protected:
@@ -58,7 +57,7 @@ class Recipe : public std::enable_shared_from_this<Recipe> {
       : state_size(size), state_align(align), blocking(blocks), services(table), raw(functions) {}
 };
 
-// What a task written in C++ returns where failure is a value. void instead of it means: done well.
+// What a task written in C++ returns if it reports failure as a value. Returning void instead means success.
 class TaskResult {
  public:
   TaskResult() = default;  // ok
@@ -74,13 +73,13 @@ class TaskResult {
   std::string message_;
 };
 
-// What a blocking function gets to know of its host. Valid while the function runs.
+// A blocking function's access to its host. Valid while the function runs.
 class BlockingContext {
  public:
   explicit BlockingContext(Execution& execution) noexcept : execution_(execution) {}
 
   bool stop_requested() const noexcept { return execution_.stop_requested(); }
-  // Sleeps until the time has passed, a wake, or the stop; false once a stop is requested.
+  // Sleeps until the time has passed, a wake arrives, or a stop is requested; returns false once one is.
   bool wait_for(std::chrono::nanoseconds duration) noexcept;
   Execution& execution() noexcept { return execution_; }
 
@@ -90,17 +89,17 @@ class BlockingContext {
 
 class TaskFn {
  public:
-  // Shared: a recipe is used by every task made from the same factory, on several shards, and by copies of a TaskFn.
+  // The recipe is shared by all tasks made from the same factory, on several shards, and by copies of a TaskFn.
   explicit TaskFn(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
 
-  // From a function that returns a fresh asio::awaitable<void> or asio::awaitable<TaskResult>; called with nothing, or
-  // with Execution&. When the host asks for the end, what the coroutine awaits is cancelled (terminal); when it is
-  // dropped, its frame is destroyed and none of its code runs any more. An exception that leaves it, or what it
-  // posts to its executor, is a panic.
+  // From a function that returns a fresh asio::awaitable<void> or asio::awaitable<TaskResult>; called without arguments
+  // or with Execution&. When the host asks it to end, what the coroutine awaits is cancelled (terminal); when it is
+  // dropped, its frame is destroyed and none of its code runs any more. An exception that escapes from it, or from what
+  // it posts to its executor, is a panic.
   template <class Factory>
   static TaskFn from_awaitable(Factory factory);
 
-  // From a function that blocks; called with nothing or with BlockingContext&; returns void or TaskResult.
+  // From a function that blocks; called without arguments or with BlockingContext&; returns void or TaskResult.
   template <class Function>
   static TaskFn from_blocking(Function function);
 

@@ -1,4 +1,4 @@
-// Tasks on their way into a supervisor: a million of them cost 16 bytes each and their names. Not thread-safe.
+// A list of tasks to be given to a supervisor. Many similar ones cost 16 bytes each and their names. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +18,15 @@ namespace taskhost {
 
 class TaskList {
  public:
-  // Returns the task's place in the list. What is the same as in the task before is kept once. Throws std::bad_alloc.
+  // Returns the task's place in the list. What it has in common with the task before is stored once. Throws
+  // std::bad_alloc.
   std::size_t add(std::string_view name, const TaskFn& function, const TaskOptions& options) {
     if (kinds_.empty() || kinds_.back().function.share() != function.share() || kinds_.back().options != options) {
       kinds_.push_back({function, options});
     }
     return add(name);
   }
-  // Another one that is as the last in all but its name.
+  // Adds one that differs from the last only in its name.
   std::size_t add(std::string_view name) {
     auto* const text = static_cast<char*>(names_->allocate(name.size(), 1));
     name.copy(text, name.size());
@@ -35,7 +36,7 @@ class TaskList {
   void remove_last() { entries_.pop_back(); }
   void reserve(std::size_t tasks) { entries_.reserve(tasks); }
 
-  // Another list behind this one, with its relations.
+  // Appends another list, with its relations.
   void append(const TaskList& other) {
     const auto first = static_cast<std::uint32_t>(size());
     const auto first_group = static_cast<std::uint32_t>(groups.size());
@@ -50,13 +51,13 @@ class TaskList {
   }
 
   std::size_t size() const noexcept { return entries_.size(); }
-  // As long as the list, wherever it is moved.
+  // Valid as long as the list, even if that is moved.
   std::string_view name(std::size_t i) const noexcept { return {entries_[i].name, entries_[i].name_size}; }
   const TaskFn& function(std::size_t i) const noexcept { return kinds_[entries_[i].kind].function; }
   const TaskOptions& options(std::size_t i) const noexcept { return kinds_[entries_[i].kind].options; }
 
-  // How tasks stand to each other. `after` and `task` are places in this list, `group` one in `groups`. A task that is
-  // in no relation has none.
+  // How a task relates to others. `after` and `task` are places in this list, `group` is one in `groups`. A task that
+  // does not relate to others has none.
   struct Relation {
     std::uint32_t task = 0;
     std::vector<std::uint32_t> after;
@@ -65,7 +66,7 @@ class TaskList {
   std::vector<Relation> relations;
   std::vector<Strategy> groups;
 
-  // Changes the options of all tasks: change(TaskOptions&), called once for each that differ.
+  // Changes the options of all tasks: calls change(TaskOptions&) once for each stored set.
   template <class Change>
   void for_each_options(Change&& change) {
     for (Kind& kind : kinds_) change(kind.options);

@@ -1,4 +1,4 @@
-// What the end of a task means to the system, as the operator said it. Plain values; any thread.
+// What the end of a task means to the system, as configured by the operator. Plain values; any thread.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,7 @@
 namespace taskhost {
 
 enum class TaskType : std::uint8_t {
-  shutdown_on_exit,  // its end ends the host
+  shutdown_on_exit,  // its end stops the host
   mandatory,         // restarted while budget remains; the host can't do without it
   detachable,        // restarted while budget remains; the host goes on without it
 };
@@ -23,19 +23,19 @@ inline constexpr auto words_of<TaskType> = std::to_array<Word<TaskType>>({{TaskT
                                                                           {TaskType::mandatory, "mandatory"},
                                                                           {TaskType::detachable, "detachable"}});
 
-// What an operator wants of one task.
+// What an operator can ask for a task.
 enum class Operation : std::uint8_t { stop, start, restart };
 template <>
 inline constexpr auto words_of<Operation> = std::to_array<Word<Operation>>({{Operation::stop, "stop"},
                                                                             {Operation::start, "start"},
                                                                             {Operation::restart, "restart"}});
 
-// The policy of one task. Shared by all tasks that have the same one.
+// The policy of a task. Tasks with the same policy share it.
 struct TaskOptions {
   TaskType type = TaskType::detachable;
-  std::uint32_t restarts = 0;  // budget: 1 initial start and up to this many after it; 0 for shutdown_on_exit
-  std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);  // from the request to the drop, or abandonment
-  // The optional fields; null: none is given. Shared by all tasks whose policy they are part of.
+  std::uint32_t restarts = 0;  // budget: one initial start and up to this many restarts; 0 for shutdown_on_exit
+  std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);  // from the request to the drop or abandonment
+  // The optional fields; null if none is given. Shared by all tasks whose policy they are part of.
   std::shared_ptr<const SupervisionOptions> optional{};
 
   bool operator==(const TaskOptions& other) const noexcept {

@@ -1,4 +1,4 @@
-// The words of an enum, both ways. Pure; any thread.
+// Converts enumerators to words and back. Pure functions; any thread.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ struct Word {
   std::string_view text;
 };
 
-// Specialized beside each enum that has words: a row for each enumerator, in their order.
+// Specialized next to each enum that has words: one row for each enumerator, in order.
 template <class Enum>
 inline constexpr std::array<Word<Enum>, 0> words_of{};
 
@@ -40,7 +40,7 @@ requires(are_words_in_order<Enum>()) constexpr std::optional<Enum> from_word(std
   return std::nullopt;
 }
 
-// The words alone, but for those of `omitted`: what an operator may write.
+// The words without those of `omitted`: what an operator may write.
 template <class Enum, Enum... omitted>
 constexpr auto plain_words() {
   std::array<std::string_view, words_of<Enum>.size() - sizeof...(omitted)> texts;

@@ -25,7 +25,7 @@ fn measure_directory(task: Context) -> Result<(), String> {
     }
 }
 
-/// Files and bytes. Stops half-way when the host asks for the end; what can't be read inside is left out.
+/// Counts files and bytes. Ends early when the host asks it to stop; what can't be read is left out.
 fn add_up(task: Context, directory: &Path) -> std::io::Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0);
     for entry in fs::read_dir(directory)?.flatten() {

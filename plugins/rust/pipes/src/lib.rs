@@ -1,4 +1,4 @@
-//! Logs the lines of two named pipes, and now and then how many there were: config, descriptors, several futures at
+//! Logs the lines of two named pipes, and at intervals how many there were: config, descriptors, several futures at
 //! once, and an orderly end.
 
 use std::fs::{File, OpenOptions};
@@ -30,12 +30,12 @@ fn settings() -> Result<Settings, ConfigError> {
 async fn watch_pipes() -> Result<(), String> {
     let settings = settings()?;
 
-    // Both at once: whoever makes the pipes may come later.
+    // Both at once, since the pipes may be made later, in any order.
     let (orders, errors) = join!(open(&settings.orders), open(&settings.errors));
     let (orders, errors) = (orders?, errors?);
     taskhost::notify_ready();
 
-    let count = AtomicU64::new(0); // a Cell could not go along when the task changes threads
+    let count = AtomicU64::new(0); // a Cell would not be allowed, since the task may change threads
     let end = race!(
         async {
             stopped().await;
@@ -49,10 +49,10 @@ async fn watch_pipes() -> Result<(), String> {
     end
 }
 
-/// Waits until the pipe is there. Until then the task has not asked about the stop, so a stop ends it here.
+/// Waits until the pipe exists. Until then the task has not asked about the stop, so a stop ends it here.
 async fn open(path: &str) -> Result<File, String> {
     loop {
-        // Also for writing: with a writer of its own the pipe does not end when the last of the others leaves.
+        // Opened for writing, too: with a writer of its own, the pipe does not end when the last other writer leaves.
         match OpenOptions::new().read(true).write(true).custom_flags(NON_BLOCKING).open(path) {
             Ok(file) => match file.metadata() {
                 Ok(facts) if facts.file_type().is_fifo() => return Ok(file),

@@ -1,8 +1,9 @@
-//! What tokio costs: rust_tokio beside rust_shout, which does the same without, in a taskhost of their own each.
+//! Measures what tokio costs: compares rust_tokio with rust_shout, which does the same without it, each in its own
+//! taskhost.
 //!
 //!   measure TASKHOST PLUGIN_DIR [REQUESTS]
 //!
-//! Prints a table in Markdown; ../tokio/README.md has one.
+//! Prints a table in Markdown, as in ../tokio/README.md.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -12,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const REPETITIONS: u32 = 5; // of which the best counts
-const TICKS_A_SECOND: f64 = 100.0; // of /proc's clock, on Linux
+const REPETITIONS: u32 = 5; // the best one counts
+const TICKS_A_SECOND: f64 = 100.0; // in /proc, on Linux
 
 struct Measure {
     taskhost: PathBuf,
@@ -22,7 +23,7 @@ struct Measure {
     requests: u32,
 }
 
-/// A taskhost that runs; killed where the measuring fails.
+/// A running taskhost; killed if the measurement fails.
 struct Host(Child);
 
 impl Drop for Host {
@@ -117,7 +118,7 @@ impl Measure {
             each = each.min(seconds);
             cpu = cpu.min(of_cpu);
             let restarts = (self.requests / 100).max(1);
-            // With no folder for its socket it fails at once, as often as it may.
+            // Without a folder for its socket it fails at once, until its restarts are used up.
             let begin = Instant::now();
             self.start(plugin, 1, &self.work.join("none"), restarts)?.0.wait()?;
             restart = restart.min(begin.elapsed().as_secs_f64() / f64::from(restarts));

@@ -1,5 +1,5 @@
-//! A Unix socket that sends back in capitals what comes: a server of several at once inside one task, which no thread
-//! and no runtime of its own has. ../tokio does the same with tokio.
+//! Sends what arrives on a Unix socket back in capitals: a server for several clients at once inside one task, without
+//! threads or a runtime of its own. ../tokio does the same with tokio.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use taskhost::{race, readable, timeout, writable, Config};
 
-const PATIENCE: Duration = Duration::from_secs(60); // with one who says nothing
+const PATIENCE: Duration = Duration::from_secs(60); // with a silent client
 
-/// Serves eight at a time; who comes then waits until one of them has left.
+/// Serves eight clients at a time; others wait until one of these has left.
 async fn shout() -> io::Result<()> {
     let path: PathBuf = Config::with_keys(&["path"])?.require::<String>("/path")?.into();
     let listener = UnixListener::bind(&path)?;
@@ -21,15 +21,15 @@ async fn shout() -> io::Result<()> {
     race!(place(), place(), place(), place(), place(), place(), place(), place())
 }
 
-/// One after the other, for ever.
+/// Serves one client after the other, for ever.
 async fn serve(listener: &UnixListener) -> io::Result<()> {
     loop {
         readable(listener).await?;
         match listener.accept() {
             Ok((stream, _)) => {
-                let _ = converse(stream).await; // one who hangs up is no failure
+                let _ = converse(stream).await; // a client that hangs up is not a failure
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {} // another place was quicker
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {} // another one was faster
             Err(error) => return Err(error),
         }
     }
@@ -58,7 +58,7 @@ async fn converse(mut stream: UnixStream) -> io::Result<()> {
     }
 }
 
-/// The socket's file, taken away at the end; also at a panic.
+/// The socket's file, removed at the end, even after a panic.
 struct Socket(PathBuf);
 
 impl Drop for Socket {

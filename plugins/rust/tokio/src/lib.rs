@@ -1,8 +1,8 @@
-//! A task with a tokio runtime of its own: a Unix socket that sends back in capitals what comes. ../shout does the same
+//! A task with a tokio runtime of its own: sends what arrives on a Unix socket back in capitals. ../shout does the same
 //! without tokio.
 //!
-//! The runtime has its own threads, so the task is a blocking one: its thread has nothing to do but to wait for the
-//! stop, or for the server to fail, and to see the runtime's threads out before it returns (rule 5.2).
+//! The runtime has its own threads, so the task is a blocking one: its thread only waits for the stop, or for the
+//! server to fail, and joins the runtime's threads before it returns (rule 5.2).
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 
 const PATIENCE: Duration = Duration::from_secs(2); // for the runtime's blocking threads, of which there are none
-const SILENCE: Duration = Duration::from_secs(60); // after which one is hung up on
+const SILENCE: Duration = Duration::from_secs(60); // after it, the connection is closed
 
 fn shout(task: Context) -> io::Result<()> {
     let path: PathBuf = task.config_with_keys(&["path"])?.require::<String>("/path")?.into();
@@ -27,7 +27,7 @@ fn shout(task: Context) -> io::Result<()> {
     let _socket = Socket(path);
     task.notify_ready();
 
-    // What ends in the runtime wakes the task; a waker may be used from any thread.
+    // When the server ends, it wakes the task; a waker may be used from any thread.
     let (sender, receiver) = mpsc::channel();
     let waker = task.waker();
     threads.spawn(async move {
@@ -44,7 +44,7 @@ fn shout(task: Context) -> io::Result<()> {
             break Ok(());
         }
     };
-    threads.shutdown_timeout(PATIENCE); // drops all that is served where it awaits, and joins the threads
+    threads.shutdown_timeout(PATIENCE); // drops all connections where they await, and joins the threads
     end
 }
 
@@ -52,7 +52,7 @@ async fn serve(listener: UnixListener) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
-            let _ = converse(stream).await; // one who hangs up is no failure
+            let _ = converse(stream).await; // a client that hangs up is not a failure
         });
     }
 }
@@ -60,7 +60,7 @@ async fn serve(listener: UnixListener) -> io::Result<()> {
 async fn converse(mut stream: UnixStream) -> io::Result<()> {
     let mut bytes = [0; 1024];
     loop {
-        // tokio's own clock, as good as anybody's
+        // tokio's own clock, which works here like any other
         let size = tokio::time::timeout(SILENCE, stream.read(&mut bytes)).await??;
         if size == 0 {
             return Ok(());
@@ -70,7 +70,7 @@ async fn converse(mut stream: UnixStream) -> io::Result<()> {
     }
 }
 
-/// The socket's file, taken away at the end; also at a panic.
+/// The socket's file, removed at the end, even after a panic.
 struct Socket(PathBuf);
 
 impl Drop for Socket {

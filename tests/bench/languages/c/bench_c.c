@@ -1,4 +1,4 @@
-/* The bench's tasks in C, as the other languages have them: what a language adds is seen against these. */
+/* The bench's tasks in C, as in the other languages, whose cost is compared with these. */
 #include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
 

@@ -1,4 +1,4 @@
-// The bench's tasks as C++ coroutines: as little as a task can be. The C counterparts are in c/bench_c.c.
+// The bench's tasks as C++ coroutines, as small as possible. The C counterparts are in c/bench_c.c.
 #include <cstdint>
 #include <taskhost/sdk/config.hpp>
 #include <taskhost/sdk/coroutine.hpp>
@@ -11,7 +11,7 @@ sdk::Task give_way(std::int64_t turns) {
   for (std::int64_t turn = 0; turn < turns; ++turn) co_await sdk::yield();
 }
 
-// Gives way as often as its config says: {"turns": N}.
+// Yields as often as its config says: {"turns": N}.
 sdk::Task yielder(sdk::Context context) {
   const sdk::Config config(context);
   config.keys("turns");
@@ -22,7 +22,7 @@ sdk::Task yielder(sdk::Context context) {
 // Waits for the stop, which drops it where it waits.
 sdk::Task sleeper() { co_await sdk::sleep_until(sdk::never); }
 
-// What the frames take with g++ 12; a larger one would go to the heap, and the trace log would say so.
+// The frames' sizes with g++ 12; a larger frame would go to the heap, which the trace log would report.
 constexpr std::size_t frame_size = 256;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The bench's tasks in Go: as little as a task can be. The C counterparts are in c/bench_c.c.
+// The bench's tasks in Go, as small as possible. The C counterparts are in c/bench_c.c.
 package main
 
 import (
@@ -16,7 +16,7 @@ func init() {
 	taskhost.Register("sleeper", "1.0", "waits for the stop", sleep)
 }
 
-// A goroutine gives way to the others within Go: the host hears nothing of it.
+// A goroutine yields to others within Go, without the host.
 func giveWay(_ context.Context, _ *taskhost.Task, config config) error {
 	for turn := int64(0); turn < config.Turns; turn++ {
 		runtime.Gosched()

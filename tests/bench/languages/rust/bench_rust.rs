@@ -1,4 +1,4 @@
-//! The bench's tasks in Rust: as little as a task can be, so that what is measured is the host and the SDK. The C
+//! The bench's tasks in Rust, as small as possible, so that the host and the SDK are what is measured. The C
 //! counterparts are `yield` (w4) and `idle` (w2) of bench_plugin.c.
 
 use taskhost::{Config, ConfigError};
@@ -12,8 +12,8 @@ async fn yielder() -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Idle until the stop, which ends it where it waits, as it has never asked about it. That is how most tasks in Rust
-/// stop; to await `stopped()` would cost 64 bytes more.
+/// Idle until the stop, which ends it where it waits, since it has never asked about it. Most tasks in Rust stop like
+/// that; to await `stopped()` would cost 64 bytes more.
 async fn sleeper() {
     std::future::pending().await
 }

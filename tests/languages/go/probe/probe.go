@@ -1,4 +1,4 @@
-// Tasks in Go for the tests: every way to end, and the ways not to.
+// Tasks in Go for the tests: all ways to end, and not to end.
 package main
 
 import (
@@ -54,8 +54,8 @@ func end(ctx context.Context, task *taskhost.Task, config ending) error {
 	return errors.New("no such end")
 }
 
-// A fault of the processor, which Go makes a panic of. Go begins its text with "runtime error", and for these words the
-// tests look in every log, since sanitizers use them.
+// A processor fault, which Go turns into a panic. Go's text begins with "runtime error", which the tests look for in
+// every log, since sanitizers use these words.
 func followNil() {
 	defer func() {
 		if strings.Contains(fmt.Sprint(recover()), "nil pointer dereference") {
@@ -73,7 +73,7 @@ func idle(ctx context.Context, task *taskhost.Task) error {
 	return nil
 }
 
-// Does not mind the stop, and calls on when the host has dropped it.
+// Ignores the stop, and keeps calling after the host has dropped it.
 func deaf(ctx context.Context, task *taskhost.Task) error {
 	writer := task.Writer(taskhost.Info)
 	task.Ready()
@@ -88,7 +88,7 @@ func deaf(ctx context.Context, task *taskhost.Task) error {
 	}
 }
 
-// Keeps the host while deaf talks to nobody.
+// Keeps the host running while deaf calls in vain.
 func late(ctx context.Context, task *taskhost.Task) error {
 	task.Ready()
 	<-ctx.Done()
@@ -124,7 +124,7 @@ func storm(ctx context.Context, task *taskhost.Task, config last) error {
 	if task.ExecutionNumber() != config.Execution {
 		return errors.New("again")
 	}
-	time.Sleep(50 * time.Millisecond) // for those that are on their way out
+	time.Sleep(50 * time.Millisecond) // for those that are about to leave
 	var memory runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&memory)
@@ -133,5 +133,5 @@ func storm(ctx context.Context, task *taskhost.Task, config last) error {
 	return nil
 }
 
-// Not called: a library needs one all the same.
+// Not called, but a library needs it.
 func main() {}

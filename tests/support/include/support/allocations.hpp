@@ -1,4 +1,4 @@
-// Counts what the program allocates, and lets an allocation fail. For tests that compile source/allocations.cpp.
+// Counts the program's allocations, and can make one fail. For tests that compile source/allocations.cpp.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// The one place that knows which Catch2 is there: 2.13 or 3.
+// The only place that depends on the version of Catch2: 2.13 or 3.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace taskhost::test {
 
-// A matcher; of Catch2 3's, `Contains` is one for ranges.
+// A matcher for strings; in Catch2 3, `Contains` is one for ranges.
 inline auto contains_text(const std::string& part) {
 #ifdef TASKHOST_TEST_CATCH2_3
   return Catch::Matchers::ContainsSubstring(part);

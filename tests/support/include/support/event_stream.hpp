@@ -1,4 +1,4 @@
-// The events of one run of a host, as the lines of JSON that host/README.md promises. event_rules.hpp judges them.
+// The events of one run of a host, read from the JSON lines that host/README.md describes. event_rules.hpp checks them.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace taskhost::test {
 
-// Texts are empty and numbers nullopt where the event has no such field.
+// If the event lacks a field, strings are empty and numbers nullopt.
 struct Event {
   std::uint64_t seq = 0;
   std::string time;
@@ -43,15 +43,15 @@ class EventStream {
   void append(std::string_view text);
 
   const std::vector<Event>& events() const noexcept { return events_; }
-  const std::vector<std::string>& faults() const noexcept { return faults_; }  // lines that are no events; at most 20
+  const std::vector<std::string>& faults() const noexcept { return faults_; }  // lines that are not events; at most 20
   const std::string& unfinished_line() const noexcept { return rest_; }
 
-  // An empty task stands for any.
+  // An empty task means any task.
   std::size_t count(std::string_view name, std::string_view task = {}) const;
   const Event* first(std::string_view name, std::string_view task = {}) const;  // NULL if there is none
 
   // The names of a task's events, in order: "task_started task_exited …". Without task_ready and task_stalled, which
-  // supervision has nothing to do with.
+  // are independent of supervision.
   std::string story(std::string_view task) const;
 
  private:
@@ -64,15 +64,15 @@ class EventStream {
   std::string rest_;
 };
 
-// The stream of a program that is still writing it.
+// The stream of a running program.
 class EventFile {
  public:
   explicit EventFile(std::filesystem::path path) : path_(std::move(path)) {}
 
-  const EventStream& read();      // what is there by now; of much, the next piece, so that no storm holds a test up
-  const EventStream& read_all();  // all of a program that has ended
+  const EventStream& read();      // reads what there is; only a limited piece, so that a storm does not hold up a test
+  const EventStream& read_all();  // reads all, after the program has ended
 
-  // False if the time is over first.
+  // False if the time runs out first.
   bool wait_for(std::string_view name, std::string_view task = {}, std::size_t count = 1,
                 std::chrono::nanoseconds limit = patience);
 

@@ -1,4 +1,4 @@
-// A pipe that is read only when the test says so. One thread.
+// A pipe that is read only when the test does so. One thread.
 #pragma once
 
 #include <fcntl.h>
@@ -26,10 +26,10 @@ class Pipe {
 
   int read_end() const noexcept { return ends_[0]; }
   int write_end() const noexcept { return ends_[1]; }
-  void close_write_end() noexcept { close(1); }  // so that there is an end
+  void close_write_end() noexcept { close(1); }  // so that reading can come to an end
   void close_read_end() noexcept { close(0); }
 
-  // What is there, `most` bytes of it; waits for the first. Empty: the writers are gone.
+  // Reads what there is, at most `most` bytes; waits for the first one. Empty if there is no writer any more.
   std::string read_some(std::size_t most = 65536) {
     std::string text(most, '\0');
     const ssize_t size = ::read(ends_[0], text.data(), text.size());
@@ -46,7 +46,7 @@ class Pipe {
     pollfd descriptor{.fd = ends_[1], .events = POLLOUT, .revents = 0};
     return ::poll(&descriptor, 1, 0) == 0;
   }
-  // So that it is full from the start.
+  // Fills it, so that it is full from the start.
   void fill() const {
     const std::string page(4096, '.');
     while (!is_full() && ::write(ends_[1], page.data(), page.size()) > 0) continue;

@@ -15,16 +15,16 @@
 
 namespace taskhost::test {
 
-// How long a test waits for what must happen. Sanitizer builds on a busy machine are slow; a right program never needs
-// it.
+// How long a test waits for what must happen. A correct program never needs that long; sanitizer builds on a busy
+// machine are slow.
 inline constexpr std::chrono::seconds patience{120};
 
-// Asks again and again until `holds` says yes; false once the time is over.
+// Calls `holds` repeatedly until it returns true; returns false when the time is over.
 bool eventually(const std::function<bool()>& holds, std::chrono::nanoseconds limit = patience);
 
-// What a standard stream of the program leads to.
+// Where a standard stream of the program leads.
 enum class Wiring {
-  captured,     // out, err: kept for the test. in: as null_device
+  captured,     // out, err: kept for the test. in: like null_device
   null_device,  //
   closed,       // the descriptor does not exist
   broken_pipe,  // out, err: a pipe that nobody reads
@@ -33,22 +33,22 @@ enum class Wiring {
 struct Command {
   std::filesystem::path program;
   std::vector<std::string> arguments;       // without the program's name
-  std::vector<std::string> environment;     // "NAME=value", on top of the test's own
+  std::vector<std::string> environment;     // "NAME=value", in addition to the test's own
   std::filesystem::path working_directory;  // empty: the test's own
   Wiring in = Wiring::null_device;
   Wiring out = Wiring::captured;
   Wiring err = Wiring::captured;
-  int in_descriptor = -1;                      // the test's own, in place of what `in` says
+  int in_descriptor = -1;                      // one of the test's, instead of what `in` says
   int out_descriptor = -1;                     //
   int err_descriptor = -1;                     //
   std::vector<std::pair<int, rlim_t>> limits;  // {RLIMIT_NOFILE, 64}
-  bool obeys_file_modes = false;               // also when root runs the tests
+  bool obeys_file_modes = false;               // even if root runs the tests
 };
 
 struct ProcessEnd {
   std::optional<int> status;  // exit status, or
-  std::optional<int> signal;  // what killed it
-  bool timed_out = false;     // the test lost patience and killed it
+  std::optional<int> signal;  // the signal that killed it
+  bool timed_out = false;     // the test killed it after its patience
   std::chrono::nanoseconds lifetime{};
   std::string out;
   std::string err;
@@ -65,23 +65,23 @@ class Process {
 
   pid_t id() const noexcept { return id_; }
   bool running();
-  void send(int signal);  // nothing happens if it has ended
+  void send(int signal);  // does nothing if it has ended
 
   // What it has written so far.
   std::string out() const;
   std::string err() const;
 
-  // Waits until it has written `text` to stderr, or has ended; says whether the text is there.
+  // Waits until it has written `text` to stderr, or has ended; returns whether it has written the text.
   bool wait_for_err(std::string_view text, std::chrono::nanoseconds limit = patience);
 
-  // Waits for the end; kills it when the time is over.
+  // Waits for its end; kills it when the time is over.
   ProcessEnd wait(std::chrono::nanoseconds limit = patience);
 
  private:
   void reap(bool block);
 
   pid_t id_ = -1;
-  int out_ = -1;  // files without a name; -1 if not captured
+  int out_ = -1;  // unnamed files; -1 if not captured
   int err_ = -1;
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point ended_;

@@ -1,5 +1,5 @@
-// Is the product built with sanitizers? What counts or measures is smaller or left out there. CMake says so, as what
-// drives the program is itself built without.
+// Whether the product is built with sanitizers: then tests that count or measure are smaller or left out. Defined by
+// CMake, since the code that drives the program is itself built without sanitizers.
 #pragma once
 
 namespace taskhost::test {

@@ -1,4 +1,4 @@
-//! A function as each tutorial on async has it, and the macro that makes a plugin of it.
+//! A function as in any tutorial on async, and the macro that makes a plugin of it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Every way to end, in Rust, for the tests.
+//! All ways to end, in Rust, for the tests.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn start_panics() -> std::future::Ready<()> {
     panic!("the pump is dry");
 }
 
-/// Fails after counting to three, each time from one.
+/// Fails after counting to three, which begins from one each time.
 async fn counts(task: Context) -> Result<(), String> {
     for count in 1..=3 {
         task.sleep(Duration::from_millis(1)).await;
@@ -63,7 +63,7 @@ async fn graceful() {
 
 async fn deaf() {
     let _says = Says("deaf was dropped");
-    taskhost::stop_requested(); // who asks ends by itself; and this one does not
+    taskhost::stop_requested(); // a task that has asked ends by itself; this one does not
     taskhost::notify_ready();
     std::future::pending::<()>().await;
 }
@@ -93,7 +93,7 @@ fn woken_blocking(task: Context) {
     }
 }
 
-/// Other threads wake two branches, a lot, and go on after the end.
+/// Other threads wake two branches many times, and go on after the end.
 async fn busy(task: Context) {
     task.notify_ready();
     let branch = || async {
@@ -113,7 +113,7 @@ async fn busy(task: Context) {
             })
             .await;
             if let Some(waker) = thread.and_then(|thread| thread.join().ok()) {
-                waker.wake(); // of no use, and harmless
+                waker.wake(); // useless, but harmless
             }
         }
     };
