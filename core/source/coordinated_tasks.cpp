@@ -167,8 +167,8 @@ void CoordinatedTasks::tell(const TaskNews& news) {
   Event event = event_of(TaskNews(news), *member.cell, owner_.id_of(member.index), for_log);
   if (news.because) {
     const std::string other = "task '" + std::string(members_[*news.because].cell->name()) + "'";
-    event.message =
-        news.reason == StopReason::group ? other + " of its group gave up" : other + ", which it comes after, is over";
+    event.message = news.reason == StopReason::group ? other + " of its group gave up"
+                                                     : other + ", which it comes after, has ended";
   }
   sink_.publish(std::move(event));
 }

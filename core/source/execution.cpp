@@ -33,7 +33,7 @@ bool is_here(const TaskCell& cell) noexcept { return cell.kind->shard.port().hom
 std::string_view cut(std::string_view text) noexcept { return text.substr(0, max_message_bytes); }
 
 std::string watch_limit_words() {
-  return "watches " + std::to_string(max_watched_descriptors) + " descriptors, and may watch no more at a time";
+  return "watches " + std::to_string(max_watched_descriptors) + " descriptors, the most it may watch at a time";
 }
 
 Waker waker_of(std::uint32_t generation, std::uint32_t slot) noexcept { return Waker{generation} << 32 | slot; }
@@ -174,7 +174,7 @@ bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept 
           }
           cell.log(LogLevel::error, watch_limit_words() + "; one of them counts as ready");
         } catch (const std::exception& error) {
-          cell.log(LogLevel::error, std::string("can't watch a descriptor, which counts as ready: ") + error.what());
+          cell.log(LogLevel::error, std::string("can't watch a descriptor, so it counts as ready: ") + error.what());
         }
         shard.wake(cell);  // it is too late to refuse, and a spurious wake is better than none
       });

@@ -22,14 +22,14 @@ class Check {
     check_backoff();
     if (optional_.window && options_.restarts > max_restarts_in_window) {
       add("restarts", "window",
-          "with a \"window\" there are at most " + std::to_string(max_restarts_in_window) + " restarts, found " +
+          "with a \"window\", \"restarts\" is at most " + std::to_string(max_restarts_in_window) + ", found " +
               std::to_string(options_.restarts));
     }
     const bool restarted = options_.type != TaskType::shutdown_on_exit;
     if (restarted && optional_.unlimited && !has_delay()) {
       add("restarts", "backoff",
-          "\"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: else a task that fails at once would "
-          "take a processor for itself");
+          "\"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: otherwise a task that fails at once "
+          "would keep a processor busy");
     }
     check_repeats(restarted);
     if (restarted && !optional_.unlimited && options_.restarts != 0 && problems_.empty()) {
@@ -75,10 +75,9 @@ class Check {
   void check_repeats(bool restarted) {
     if (restarted && has_delay()) return;
     const std::string message =
-        restarted
-            ? "\"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": \"1s\"}: "
-              "else a task that ends at once would take a processor for itself"
-            : never_restarted_problem;
+        restarted ? "\"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": "
+                    "\"1s\"}: otherwise a task that ends at once would keep a processor busy"
+                  : never_restarted_problem;
     for (std::size_t i = 0; i < optional_.exit_rules.size(); ++i) {
       if (optional_.exit_rules[i].action != ExitAction::repeat) continue;
       add("exit_rules", restarted ? "backoff" : "type", message, '/' + std::to_string(i) + "/action");
@@ -103,11 +102,11 @@ class Check {
     if (reset_after < min_execution_time) {
       add("reset_after", {},
           "every execution lives for " + print_duration(reset_after) +
-              " and gives the restarts back, so they could never be used up; raise \"reset_after\" to " +
+              ", which gives the restarts back, so they could never be used up; raise \"reset_after\" to " +
               print_duration(min_execution_time) + " or more");
     } else if (restarts_silent_ones() && optional_.watchdog->interval >= reset_after) {
       add("reset_after", "watchdog",
-          "a task that falls silent has lived for the watchdog's interval of " +
+          "a task without heartbeats lives for the watchdog's interval of " +
               print_duration(optional_.watchdog->interval) + ", and after " + print_duration(reset_after) +
               " its restarts are given back, so they could never be used up; raise \"reset_after\" above " +
               print_duration(optional_.watchdog->interval) + ", or lower the interval");
@@ -139,15 +138,15 @@ class Check {
     if (restarts_silent_ones()) {
       const nanoseconds time = min_time(delays, optional_.watchdog->interval);
       if (time >= *optional_.window) {
-        tell_window("watchdog", "up to the watchdog's restart, " + so_often + print_duration(time), time,
+        tell_window("watchdog", "if the watchdog ends each execution, " + so_often + print_duration(time), time,
                     "lower the interval");
       }
     }
     if (restarts_late_ones()) {
       const nanoseconds time = min_time(delays, *optional_.start_timeout);
       if (time >= *optional_.window) {
-        tell_window("start_timeout", "up to the start_timeout, " + so_often + print_duration(time), time,
-                    "lower \"start_timeout\"");
+        tell_window("start_timeout", "if the start_timeout ends each execution, " + so_often + print_duration(time),
+                    time, "lower \"start_timeout\"");
       }
     }
   }
@@ -175,8 +174,8 @@ std::vector<PolicyProblem> check_policy(const TaskOptions& options) {
 }
 
 std::string backoff_order_problem(const Backoff& backoff) {
-  return "the longest delay, \"max\" (1h if absent), is " + print_duration(backoff.max) +
-         ", shorter than the first, \"initial\", of " + print_duration(backoff.initial);
+  return "\"max\" (1h by default) is " + print_duration(backoff.max) + ", shorter than \"initial\", " +
+         print_duration(backoff.initial) + "; raise \"max\" or lower \"initial\"";
 }
 
 nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts) {

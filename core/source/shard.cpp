@@ -77,7 +77,7 @@ template <class Function>
   } catch (const std::exception& error) {
     cell.fail(error.what());
   } catch (...) {
-    cell.fail("an exception that is no std::exception");
+    cell.fail("an exception that is not a std::exception");
   }
   return Status::panic;
 }
@@ -88,7 +88,8 @@ Status Recipe::start(void*, Execution&) const { return Status::ok; }
 Status Recipe::step(void*, Execution&) const { return Status::error; }
 void Recipe::drop(void*) const {}
 std::string Recipe::explain(bool in_start, std::int32_t result) const {
-  return std::string(in_start ? "its start" : "it") + " returned " + std::to_string(result) + ", which means nothing";
+  return std::string(in_start ? "its start" : "it") + " returned " + std::to_string(result) +
+         ", which is not a valid result";
 }
 
 TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options,
@@ -158,7 +159,7 @@ namespace {
   } catch (const std::exception& error) {
     log_failed_drop(cell, error.what());
   } catch (...) {
-    log_failed_drop(cell, "an exception that is no std::exception");
+    log_failed_drop(cell, "an exception that is not a std::exception");
   }
 }
 

@@ -143,9 +143,9 @@ std::size_t ShardThread::run_handler(Tenure& tenure, bool wait) noexcept {
   try {
     return wait ? shard_.context().run_one() : shard_.context().poll_one();
   } catch (const std::exception& error) {
-    shard_.sink().log(LogLevel::error, nullptr, std::string("a handler let an exception out: ") + error.what());
+    shard_.sink().log(LogLevel::error, nullptr, std::string("a handler threw an exception: ") + error.what());
   } catch (...) {
-    shard_.sink().log(LogLevel::error, nullptr, "a handler let an exception out");
+    shard_.sink().log(LogLevel::error, nullptr, "a handler threw an exception");
   }
   return 1;
 }

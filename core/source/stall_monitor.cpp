@@ -195,7 +195,7 @@ void StallMonitor::refuse(Member& member, Time now, bool over, const char* why) 
   if (!member.told_bound && (over || member.logged != nullptr)) {
     sink_.log(LogLevel::error, tenure.pinned()->name(),
               "its " + std::string(to_string(tenure.frame.requests.stage)) + " holds up all of shard " +
-                  std::to_string(member.thread->number()) + ": no other thread can go on with it: " + why);
+                  std::to_string(member.thread->number()) + ": no other thread can take over: " + why);
     member.told_bound = true;
   }
   if (over && stop_.is_over(shard.longest_stop_timeout(), now)) {

@@ -306,7 +306,7 @@ class Supervisor::Implementation final : public ShardOwner {
 
   void record_later_cause(const StopCause& cause) {
     if (cause.reason == StopReason::all_done) return;  // every stop ends like that
-    std::string text = "also wanted the host to stop: " + std::string(to_string(cause.reason));
+    std::string text = "another reason to stop: " + std::string(to_string(cause.reason));
     if (!cause.detail.empty()) text += ", " + cause.detail;
     sink_.log(LogLevel::info, cause.task.empty() ? nullptr : cause.task.c_str(), text);
   }
@@ -405,7 +405,7 @@ class Supervisor::Implementation final : public ShardOwner {
     }
     expired_ = true;
     timed_out_.store(true);
-    if (!ordered) sink_.log(LogLevel::error, nullptr, "the stop ran out of time");
+    if (!ordered) sink_.log(LogLevel::error, nullptr, "the stop ran out of time: dropping or abandoning the rest");
     coordinated_.expire_stop();
     for (const Member& member : shards_) {
       if (member.thread->shard().size() != 0) member.thread->expire_stop();

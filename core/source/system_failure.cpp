@@ -25,22 +25,23 @@ std::string limit_of(const char* name, Resource resource) {
 
 std::string advice(int error, const char* what) {
   switch (error) {
-    case EAGAIN:  // for threads; glibc also returns it if there is no memory for the stack
-      return "the system gives no further thread: " + limit_of("RLIMIT_NPROC", RLIMIT_NPROC) +
-             (limit(RLIMIT_AS) ? " and " + limit_of("RLIMIT_AS", RLIMIT_AS) + "; raise them (ulimit -u, ulimit -v)"
-                               : std::string("; raise it (ulimit -u)")) +
-             ", the cgroup's pids.max, or the memory that there is for stacks";
+    case EAGAIN:  // of threads; glibc says so for a stack without memory, too
+      return "can't create another thread: " + limit_of("RLIMIT_NPROC", RLIMIT_NPROC) +
+             (limit(RLIMIT_AS) ? " and " + limit_of("RLIMIT_AS", RLIMIT_AS) + "; raise them (ulimit -u, ulimit -v) or"
+                               : std::string("; raise it (ulimit -u) or")) +
+             " the cgroup's pids.max, or provide more memory for stacks";
     case EMFILE:
       return "the process has no descriptor left: " + limit_of("RLIMIT_NOFILE", RLIMIT_NOFILE) +
              "; raise it (ulimit -n)";
     case ENFILE:
-      return "the system has no descriptor left: raise fs.file-max";
+      return "the system has no descriptor left; raise fs.file-max";
     case ENOMEM:
       return "the system has no memory left: " + limit_of("RLIMIT_AS", RLIMIT_AS) +
-             "; raise it (ulimit -v), the cgroup's memory.max, or give it more";
+             "; raise it (ulimit -v) or the cgroup's memory.max, or provide more memory";
     case EPERM:
     case ENOSYS:
-      return std::string("a seccomp filter or a container's profile seems to be in the way: the system refuses ") +
+      return std::string(
+                 "a seccomp filter or a container's profile seems to block a call that the host needs; allow it: ") +
              what;
     default:
       return what;

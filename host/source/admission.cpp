@@ -41,7 +41,7 @@ class Admitter {
   }
 
  private:
-  // The program's own tasks may have made some of them.
+  // The program's own tasks may already have created some of them.
   void make_groups() {
     for (const ManifestGroup& group : manifest_.groups) {
       const std::optional<std::uint32_t> known = tasks_.find_group(group.name);
@@ -49,32 +49,32 @@ class Admitter {
       const Strategy strategy = tasks_.strategy(groups_.back());
       if (strategy == group.strategy) continue;
       fault("/groups" + pointer_step(group.name), 0,
-            "the program has given this group another strategy, " + std::string(to_string(strategy)));
+            "the program gave this group another strategy, " + std::string(to_string(strategy)));
     }
   }
 
   void admit_entry(const ManifestTask& entry) {
-    if (entry.plugin.empty()) return;  // told already
+    if (entry.plugin.empty()) return;  // already reported
     const std::shared_ptr<PluginLibrary> library = library_of(entry);
     if (library == nullptr) return;
     const taskhost_factory* factory = factory_of(entry, *library);
-    if (factory == nullptr || entry.has_taken_name) return;  // told already
+    if (factory == nullptr || entry.has_taken_name) return;  // already reported
     admit_task(*factory, entry.name.empty() ? factory->name : entry.name, entry.config, entry.options, entry.pointer,
                entry.line);
   }
 
-  // Where a name was looked for in vain, its fault says so; where autoload looks, that is a fault of its own.
+  // If a name was not found there, its fault says so; for autoload, a missing directory is a fault of its own.
   void note_missing_directories() {
     if (manifest_.autoload) return;
     for (const std::filesystem::path& directory : search_.plugin_directories) {
       std::error_code error;
       if (std::filesystem::exists(directory, error) || error) continue;
       admission_.notes.push_back(
-          {LogLevel::warning, "the plugin directory " + quoted_path(directory.native()) + " is not there"});
+          {LogLevel::warning, "the plugin directory " + quoted_path(directory.native()) + " does not exist"});
     }
   }
 
-  // Entries repeat their plugin a thousand times: look for each once, and say once what is wrong with it.
+  // A plugin may be named by thousands of entries: look for it once, and report once what is wrong with it.
   std::shared_ptr<PluginLibrary> library_of(const ManifestTask& entry) {
     const auto known = by_plugin_.find(entry.plugin);
     if (known != by_plugin_.end()) return known->second;
@@ -95,7 +95,7 @@ class Admitter {
     const auto [place, fresh] = by_path_.try_emplace(canonical_path(path));
     if (!fresh) return place->second;
     PluginLibrary::Loading loading = PluginLibrary::load(path.string());
-    // Of one that could not be loaded too: it may be the reason.
+    // Also for one that could not be loaded: this may be the reason.
     for (const std::string& finding : neighbours_.add(path.string())) {
       admission_.notes.push_back({LogLevel::warning, printable_path(path.native()) + ": " + finding});
     }
@@ -123,7 +123,7 @@ class Admitter {
     }
     std::string words = "plugin " + quoted_text(entry.plugin) + " has no factory " + quoted_text(entry.factory);
     const std::string_view nearest = nearest_word(entry.factory, names);
-    words += nearest.empty() ? ", but " + quoted_list(names, "and") : "; did you mean " + quoted_text(nearest) + "?";
+    words += nearest.empty() ? "; it has " + quoted_list(names, "and") : "; did you mean " + quoted_text(nearest) + "?";
     fault(entry.pointer + "/task", entry.line, words);
     return nullptr;
   }
@@ -134,7 +134,7 @@ class Admitter {
       if (by_path_.contains(canonical_path(path))) continue;
       if (library_file_problem(path).empty() && !may_be_plugin(library_contents(path))) {
         admission_.notes.push_back(
-            {LogLevel::info, printable_path(path.native()) + ": passed over: it is a library, but no plugin"});
+            {LogLevel::info, printable_path(path.native()) + ": skipped: it is a library, but not a plugin"});
         continue;
       }
       const std::shared_ptr<PluginLibrary> library = load(path);
@@ -151,7 +151,7 @@ class Admitter {
     }
   }
 
-  // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library; it stays where it is.
+  // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library. It is not copied.
   void admit_task(const taskhost_factory& factory, const std::string& name, const std::string& config,
                   const TaskOptions& options, const std::string& origin, std::size_t line) {
     if (tasks_.add(name, plugin_tasks_.make(factory, &factory, config), options)) {
@@ -169,10 +169,10 @@ class Admitter {
 
   std::string origin_of(std::size_t place) const {
     const std::size_t own = tasks_.size() - origins_.size();
-    return place < own ? "a task of the program itself" : *origins_[place - own];
+    return place < own ? "a task that the program added" : *origins_[place - own];
   }
 
-  // An entry that was not admitted, which is a fault of its own: others may come after it all the same.
+  // An entry that was not admitted, which has its own fault. Other tasks may still name it in "after".
   void note_missing(const ManifestTask& entry) {
     if (entry.name.empty()) {
       names_are_missing_ = true;
@@ -181,7 +181,7 @@ class Admitter {
     }
   }
 
-  // Once all have their names.
+  // Once all tasks have their names.
   void relate() {
     for (const Related& related : related_) {
       const ManifestTask& entry = manifest_.tasks[related.relation->task];
@@ -205,15 +205,15 @@ class Admitter {
   }
 
   std::string hint_for(const std::string& name) const {
-    constexpr std::size_t max_names = 10'000;  // to look for a near one among
+    constexpr std::size_t max_names = 10'000;  // at most this many are searched for a similar one
     std::vector<std::string_view> names;
     for (std::size_t i = 0; i < std::min(max_names, tasks_.size()); ++i) names.push_back(tasks_.tasks().name(i));
     std::sort(names.begin(), names.end());
     const std::string_view nearest = nearest_word(name, names);
-    return nearest.empty() ? "; \"after\" lists names of tasks" : "; did you mean " + quoted_text(nearest) + "?";
+    return nearest.empty() ? "; list names of tasks in \"after\"" : "; did you mean " + quoted_text(nearest) + "?";
   }
 
-  // Only tasks that come after others can be in one, so that a walk along their relations finds all.
+  // Only tasks with an "after" can be part of a cycle, so walking along these relations finds all cycles.
   void find_cycles() {
     std::unordered_map<std::string_view, std::size_t> by_name;  // places in related_
     for (std::size_t i = 0; i < related_.size(); ++i) {
@@ -223,7 +223,7 @@ class Admitter {
     std::vector<Mark> marks(related_.size(), Mark::fresh);
     struct Step {
       std::size_t task;
-      std::size_t next;  // of its `after`
+      std::size_t next;  // index in its `after`
     };
     for (std::size_t root = 0; root < related_.size(); ++root) {
       if (marks[root] != Mark::fresh) continue;
@@ -257,13 +257,13 @@ class Admitter {
 
   struct Related {
     const ManifestRelation* relation;
-    std::string name;   // empty: only its plugin, which is not there, could say it
+    std::string name;   // empty if only its plugin, which is missing, could provide it
     std::size_t place;  // among the host's tasks
   };
 
   void tell_cycle(const std::vector<std::string_view>& cycle, const Related& last, std::size_t number) {
     constexpr std::size_t max_names = 10;
-    constexpr std::size_t max_cycles = 100;  // who has more mends these first
+    constexpr std::size_t max_cycles = 100;  // the rest is cut: fixing these usually fixes it
     if (++cycles_ > max_cycles) return;
     std::string words = "these tasks wait for each other: ";
     for (std::size_t i = 0; i < cycle.size(); ++i) {
@@ -275,7 +275,7 @@ class Admitter {
     }
     const ManifestTask& entry = manifest_.tasks[last.relation->task];
     fault(entry.pointer + "/after/" + std::to_string(number), entry.line,
-          words + quoted_text(cycle.front()) + "; take one of them out of an \"after\"");
+          words + quoted_text(cycle.front()) + "; remove one of them from an \"after\"");
   }
 
   void fault(const std::string& pointer, std::size_t line, const std::string& words) {
@@ -288,15 +288,15 @@ class Admitter {
   TaskRegister& tasks_;
   PluginTasks plugin_tasks_;
   Admission admission_;
-  std::unordered_map<std::string, std::shared_ptr<PluginLibrary>> by_plugin_;  // null: a fault was reported
-  std::map<std::string, std::shared_ptr<PluginLibrary>> by_path_;              // the same, by canonical path
+  std::unordered_map<std::string, std::shared_ptr<PluginLibrary>> by_plugin_;  // null if a fault was reported
+  std::map<std::string, std::shared_ptr<PluginLibrary>> by_path_;              // the same libraries, by canonical path
   std::vector<const std::string*> origins_;                                    // of the tasks added here
   std::vector<Related> related_;                                               // in the order of the tasks
-  std::vector<std::uint32_t> groups_;                                          // the register's, of the manifest's
+  std::vector<std::uint32_t> groups_;  // the register's numbers of the manifest's groups
   LibraryNeighbours neighbours_;
   std::size_t cycles_ = 0;
-  std::unordered_set<std::string> missing_names_;  // of entries that were not admitted
-  bool names_are_missing_ = false;                 // and only their plugins could say them
+  std::unordered_set<std::string> missing_names_;  // names of entries that were not admitted
+  bool names_are_missing_ = false;                 // some names could only come from plugins that are missing
 };
 
 }  // namespace

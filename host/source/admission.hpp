@@ -1,5 +1,5 @@
-// From a manifest's values to tasks: finds and loads the plugins, picks the factories, and collects every fault of all
-// of them. Starts nothing. Owner's thread.
+// From a manifest's values to tasks: finds and loads the plugins, picks the factories, and collects all faults. Starts
+// nothing. Owner's thread.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@
 
 namespace taskhost {
 
-// Worth a line of the log, and no fault.
+// Something to log that is not a fault.
 struct Note {
   LogLevel level;
   std::string text;
@@ -24,12 +24,12 @@ struct Note {
 // What was loaded, and what was wrong. If there is any fault, what was admitted must not be used.
 struct Admission {
   std::vector<std::shared_ptr<PluginLibrary>> libraries;  // in the order they were loaded
-  std::vector<Fault> manifest_faults;                     // a wrong manifest
-  std::vector<Fault> plugin_faults;                       // a plugin that could not be loaded
+  std::vector<Fault> manifest_faults;                     // of the manifest
+  std::vector<Fault> plugin_faults;                       // plugins that could not be loaded
   std::vector<Note> notes;
 };
 
-// Adds the manifest's tasks to those that the program admitted before. `file` names the manifest in faults.
+// Adds the manifest's tasks to those that the program added before. `file` names the manifest in faults.
 Admission admit(const Manifest& manifest, const std::string& file, const PluginSearch& search, TaskRegister& tasks,
                 const PluginEnvironment& environment);
 

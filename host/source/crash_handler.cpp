@@ -30,7 +30,7 @@ namespace {
 struct Crash {
   int number;
   std::string_view name;
-  bool comes_again = false;  // with the instruction, which is executed again when the handler has returned
+  bool comes_again = false;  // the instruction is executed again, and crashes again, when the handler has returned
 };
 constexpr std::array<Crash, 8> crashes = {{{SIGSEGV, "SIGSEGV", true},
                                            {SIGBUS, "SIGBUS", true},
@@ -47,10 +47,10 @@ std::atomic<pid_t> owner{0};
 std::atomic<pid_t> teller{0};  // the thread that crashed first
 std::atomic<std::uint64_t> told_execution{0};
 std::atomic<const Execution*> told_task{nullptr};
-std::mutex mutex;  // of users
+std::mutex mutex;  // protects users
 unsigned users = 0;
 
-// A line put together without memory.
+// A line that is built without allocating memory.
 class Line {
  public:
   Line& operator<<(std::string_view text) noexcept {
@@ -82,14 +82,14 @@ void name_the_place(Line& line) noexcept {
     ::prctl(PR_GET_NAME, name.data());
     line << " in the thread '" << name.data() << "', outside of any task's functions";
   } else {
-    line << " in a thread that a plugin or a library has made";
+    line << " in a thread that a plugin or a library created";
   }
 }
 
-// The address is that of what was read or written, or of the instruction that failed.
+// The address is that of the access, or of the instruction that failed.
 void name_the_address(Line& line, int number, const siginfo_t& info) noexcept {
   const bool has_address = number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
-  if (!has_address || info.si_code <= 0) return;  // sent by somebody
+  if (!has_address || info.si_code <= 0) return;  // sent by a process
   std::array<char, 16> digits;
   const auto end =
       std::to_chars(digits.data(), digits.data() + digits.size(), reinterpret_cast<std::uintptr_t>(info.si_addr), 16)
@@ -97,15 +97,15 @@ void name_the_address(Line& line, int number, const siginfo_t& info) noexcept {
   line << ", address 0x" << std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
-// A program with a runtime (Go, the JVM) recovers from crashes of its own by the handler that was there before. What it
-// makes of those is no business of the host's.
+// A program with a runtime (Go, the JVM) may recover from its own crashes in the handler that was there before. These
+// are none of the host's business.
 bool is_of_the_host() noexcept {
   return library_being_loaded() != nullptr || Execution::current() != nullptr || is_host_thread;
 }
 
-// A crash in here is not told, nor one of a former handler, such as its abort(); and another thread's waits, as it
-// would end the process before the first one has been. But if a former handler has gone on from the first one, by a
-// jump, a crash of another execution is one of its own.
+// Neither a crash in here is reported nor one in a former handler, such as its abort(). A crash of another thread
+// waits, since it would end the process before the first one has been reported. But if a former handler has jumped out
+// of the first crash and gone on, a crash of another execution is a new one.
 bool is_to_be_told(bool is_default) noexcept {
   const Execution* execution = Execution::current();
   const std::uint64_t number = execution != nullptr ? execution->number() : 0;
@@ -125,12 +125,12 @@ void on_crash(int number, siginfo_t* info, void* context) {
       std::find_if(crashes.begin(), crashes.end(), [number](const Crash& one) { return one.number == number; });
   const struct sigaction& before = former[static_cast<std::size_t>(crash - crashes.begin())];
   const bool is_ignored = (before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_IGN;
-  // What the system raises for an instruction can't be ignored, and abort() does not let itself be.
+  // Signals that the system raises for an instruction can't be ignored, and neither can abort()'s.
   const bool is_sent = info->si_code <= 0 && !(number == SIGABRT && info->si_pid == ::getpid());
   if (is_ignored && (is_sent || number == SIGXCPU)) return;
   const int kept_error = errno;
   const bool is_default = is_ignored || ((before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_DFL);
-  // A child that a plugin forked has its own crash.
+  // A crash of a plugin's forked child is not the host's.
   if (owner.load() == ::getpid() && (is_default || is_of_the_host()) && is_to_be_told(is_default)) {
     flush_process_in_handler();
     Line line;
@@ -148,7 +148,7 @@ void on_crash(int number, siginfo_t* info, void* context) {
       before.sa_handler(number);
     }
     pid_t self = ::gettid();
-    teller.compare_exchange_strong(self, 0);  // it goes on
+    teller.compare_exchange_strong(self, 0);  // it went on
     return;
   }
   struct sigaction end = before;
@@ -157,7 +157,7 @@ void on_crash(int number, siginfo_t* info, void* context) {
   if (!crash->comes_again || info->si_code <= 0) ::raise(number);
 }
 
-// For handlers on a thread that has none. It is not the handler's own, which another thread may destroy.
+// A stack for handlers, for threads that have none. Not owned by the handler object, which another thread may destroy.
 class ThreadsStack {
  public:
   ThreadsStack() noexcept {
@@ -179,7 +179,7 @@ class ThreadsStack {
   alignas(16) std::array<std::byte, std::size_t{32} << 10> memory_;  // not touched until it is needed
 };
 
-// By a key: for a thread_local's destructor the C library needs memory, and aborts where there is none.
+// Uses a key: for a thread_local's destructor the C library needs memory, and aborts if there is none.
 class ThreadsStackKey {
  public:
   void renew() const {
@@ -203,7 +203,7 @@ CrashHandler::CrashHandler() {
     static const ThreadsStackKey key;
     key.renew();
   }
-  sigset_t all;  // a blocked one would end the process past the handler
+  sigset_t all;  // if blocked, they would end the process without the handler
   ::sigemptyset(&all);
   for (const Crash& crash : crashes) ::sigaddset(&all, crash.number);
   ::pthread_sigmask(SIG_UNBLOCK, &all, nullptr);
@@ -217,7 +217,7 @@ CrashHandler::CrashHandler() {
   for (std::size_t i = 0; i < crashes.size(); ++i) {
     struct sigaction now {};
     ::sigaction(crashes[i].number, nullptr, &now);
-    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_crash) continue;  // of this process's parent
+    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_crash) continue;  // from the parent process
     former[i] = now;
     ::sigaction(crashes[i].number, &action, nullptr);
   }

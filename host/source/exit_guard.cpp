@@ -20,15 +20,15 @@ namespace taskhost {
 namespace {
 
 std::atomic<Host*> process_owner{nullptr};
-std::atomic<pid_t> owner_thread{0};  // which has loaded or started it
+std::atomic<pid_t> owner_thread{0};  // the thread that loaded or started it
 thread_local bool is_waiting = false;
-std::array<std::atomic<Host*>, 64> flushed_last{};  // in a child, of its parent too
+std::array<std::atomic<Host*>, 64> flushed_last{};  // in a child, also those of its parent
 std::atomic<pid_t> guarded_process{0};
 
 std::atomic<pid_t> leaver{0};  // the thread that ends the process
 
-// What was logged and published before goes out first, as far as its readers read. Another thread that exits meanwhile
-// waits here for the end that is under way.
+// First writes what was logged and published, as far as its readers read. If another thread exits meanwhile, it waits
+// here for that end.
 void say_at_the_end(const std::string& words) {
   for (pid_t nobody = 0; !leaver.compare_exchange_strong(nobody, ::gettid()); nobody = 0) ::pause();
   for (const std::atomic<Host*>& place : flushed_last) {
@@ -43,12 +43,13 @@ void say_at_the_end(const std::string& words) {
   ::_exit(status);
 }
 
-// Runs on the thread that called exit; without a status if it was quick_exit. If that thread is inside a plugin's
-// function, the plugin did it.
+// Runs on the thread that called exit; without a status if it called quick_exit. If that thread is inside a plugin's
+// function, the plugin called it.
 void on_exit(std::optional<int> status) {
   if (guarded_process.load() != ::getpid() || leaver.load() == ::gettid()) return;
   if (const char* path = library_being_loaded()) {
-    leave(std::string(path) + ": it ended the process while it was loaded (rule 1.3)", TASKHOST_RESULT_BAD_PLUGIN);
+    leave(std::string(path) + ": it ended the process while it was being loaded (rule 1.3)",
+          TASKHOST_RESULT_BAD_PLUGIN);
   }
   constexpr const char* what = " called exit(), which ends the host with all its tasks (rule 3.8)";
   if (const Execution* execution = Execution::current()) {
@@ -56,18 +57,18 @@ void on_exit(std::optional<int> status) {
   }
   // A host that owns the process ends it itself, or is destroyed before.
   const Host* host = process_owner.load();
-  if (host == nullptr || host->is_elsewhere()) return;  // elsewhere: of this process's parent
+  if (host == nullptr || host->is_elsewhere()) return;  // elsewhere: the host of this process's parent
   if (is_waiting) {
-    leave(std::string("a signal handler of a plugin's or the program's own") + what, TASKHOST_RESULT_TASK_FAILED);
+    leave(std::string("a signal handler of a plugin or of the program") + what, TASKHOST_RESULT_TASK_FAILED);
   }
   if (::gettid() != ::getpid() && ::gettid() != owner_thread.load()) {
-    leave(std::string("a thread of a plugin's or the program's own") + what, TASKHOST_RESULT_TASK_FAILED);
+    leave(std::string("a thread of a plugin or of the program") + what, TASKHOST_RESULT_TASK_FAILED);
   }
   if (host->state() == TASKHOST_STATE_CREATED) return;
   const std::string words =
-      "the program called exit() while its host was running: its tasks were not stopped (taskhost_destroy stops them)";
+      "the program called exit() while its host was running, without stopping the tasks: call taskhost_destroy first";
   if (status) leave(words, *status);
-  say_at_the_end(words);  // what is left of quick_exit harms no task, and only that knows the status
+  say_at_the_end(words);  // the rest of quick_exit harms no task, and only quick_exit knows the status
 }
 
 }  // namespace
@@ -75,21 +76,21 @@ void on_exit(std::optional<int> status) {
 void end_without_memory(Host& host) noexcept {
   host.flush();
   last_words(
-      "out of memory: the host can't go on without more; raise its limit (ulimit -v, the cgroup's memory.max), or give "
-      "it more");
+      "out of memory: the host can't go on; raise the limit (ulimit -v, the cgroup's memory.max), or provide more "
+      "memory");
   ::_exit(TASKHOST_RESULT_SYSTEM);
 }
 
 void end_without_descriptors() {
   flush_process_in_handler();
   last_words(
-      "the host can't go on: a plugin has closed descriptors that are not its own (rule 5.1); look for one that closes "
-      "all of them, such as a daemon's start does");
+      "the host can't go on: a plugin has closed descriptors that are not its own (rule 5.1); look for code that "
+      "closes all of them, as daemons do when they start");
   ::_exit(TASKHOST_RESULT_TASK_FAILED);
 }
 
 void guard_against_exit() {
-  guarded_process = ::getpid();  // a child's own host has the handler from here as well
+  guarded_process = ::getpid();  // from here on also for a host of a child's own
   set_exit_handler(on_exit);
 }
 

@@ -1,25 +1,26 @@
-// Catches a plugin that calls exit(): says who it was, and ends the process with a status that tells failure.
+// Catches a plugin that calls exit(): reports which one, and ends the process with a status that means failure.
 #pragma once
 
 namespace taskhost {
 
 class Host;
 
-// Any thread, any number of times. Installs an exit handler, once in a process; does nothing in its children.
+// Any thread, any number of times. Installs an exit handler once per process; it has no effect in child processes.
 void guard_against_exit();
 
-// The end where a thread of the host's can't go on: "out of memory: …" on stderr, and TASKHOST_RESULT_SYSTEM as status.
+// Ends the process if a thread of the host can't go on: "out of memory: …" on stderr, and status
+// TASKHOST_RESULT_SYSTEM.
 [[noreturn]] void end_without_memory(Host& host) noexcept;
 
-// The end where a plugin has closed descriptors of the host's: which one is not known.
+// Ends the process after a plugin has closed descriptors of the host. Which plugin is not known.
 [[noreturn]] void end_without_descriptors();
 
-// The one running host of this process that owns the process's signals and its end; null: none. False: there is one
-// already. Process-wide, as signals and exit are.
+// Claims the process's signals and its end for one running host; null for none. False if another host has them.
+// Process-wide, as signals and exit are.
 bool claim_process(Host& host) noexcept;
 void release_process(Host& host) noexcept;
 
-// The calling thread waits for its host, as long as this object is there: if it exits, a signal handler has done it.
+// The calling thread waits for its host while this object exists: if it exits, a signal handler called exit.
 class WaitForHost {
  public:
   WaitForHost() noexcept;
@@ -31,11 +32,12 @@ class WaitForHost {
   const bool already_;
 };
 
-// Whose log and events go out before the process ends by a plugin's exit() or a crash: up to 64 hosts at a time.
+// The host's log and events are written before a plugin's exit() or a crash ends the process: for up to 64 hosts at a
+// time.
 void add_to_last_flush(Host& host) noexcept;
 void remove_from_last_flush(Host& host) noexcept;
 
-// [async-signal-safe] Hands out what those hosts have logged, for a second each at most.
+// [async-signal-safe] Writes what those hosts have logged, for at most a second each.
 void flush_process_in_handler() noexcept;
 
 }  // namespace taskhost

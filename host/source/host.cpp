@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// As tasks are told of it: without a slash at the end.
+// As tasks get it: without a slash at the end.
 std::string absolute_directory(const fs::path& directory) {
   std::error_code error;
   const fs::path whole = (fs::current_path(error) / directory).lexically_normal();
@@ -37,7 +37,7 @@ std::string absolute_directory(const fs::path& directory) {
 }
 
 std::string lines_of(const std::vector<Fault>& faults) {
-  constexpr std::size_t limit = 200;  // who has more mends these first
+  constexpr std::size_t limit = 200;  // the rest is cut: fixing these usually fixes it
   std::string lines;
   for (std::size_t i = 0; i < std::min(limit, faults.size()); ++i) {
     lines += (lines.empty() ? "" : "\n") + faults[i].text();
@@ -56,17 +56,17 @@ int new_eventfd() {
   return descriptor;
 }
 
-// Stands for "the manifest's default" until the host starts and knows it.
+// Stands for "the manifest's default" until the host starts and knows that.
 constexpr std::chrono::nanoseconds default_stop_timeout{-1};
 
-constexpr std::chrono::seconds first_look{1};  // whether the signals are still the host's
+constexpr std::chrono::seconds first_look{1};  // for whether the signals are still the host's
 constexpr std::chrono::seconds last_look{3600};
 
 bool is_json(std::string_view text) { return text.empty() || nlohmann::json::accept(text); }
 
-// The rules of a manifest, for a task of the program's own. Empty: nothing is wrong.
+// Applies the manifest's rules to the name of a task that the program adds. Empty if nothing is wrong.
 std::string name_problem(std::string_view name) {
-  if (name.empty() || name.size() > 128) return "a task's name has 1 to 128 bytes";
+  if (name.empty() || name.size() > 128) return "a task's name must have 1 to 128 bytes";
   const auto is_plain = [](char byte) { return byte >= ' ' && byte < '\x7f'; };
   if (std::all_of(name.begin(), name.end(), is_plain)) return {};
   for (std::size_t i = 0; i < name.size();) {
@@ -129,8 +129,8 @@ HostError Host::load_text(std::string_view text, const std::string& directory) {
 
 HostError Host::read_and_load(std::string_view text, const std::string& file, const fs::path& directory) {
   ManifestReading reading = read_manifest(text, file);
-  if (!reading.readable) return manifest_error(lines_of(reading.faults));  // half a manifest names the wrong places
-  // What could be read is worth a look at its plugins, faults or not: the operator sees all in one run.
+  if (!reading.readable) return manifest_error(lines_of(reading.faults));  // half a manifest would give wrong places
+  // Load what could be read even if there are faults, so that the operator sees those of the plugins in the same run.
   return load(reading.manifest, file, directory, std::move(reading.faults));
 }
 
@@ -147,21 +147,21 @@ HostError Host::load_directory(const std::string& path) {
   if (result.code == 0 && libraries_.empty()) {
     loaded_ = false;
     return manifest_error(printable_path(path) +
-                          ": there is no plugin (*.so) in it; name a directory of plugins, or a manifest");
+                          ": it contains no plugin (*.so); name a directory of plugins, or a manifest");
   }
   return result;
 }
 
 HostError Host::load(const Manifest& manifest, const std::string& file, const fs::path& directory,
                      std::vector<Fault> faults) {
-  if (HostError late = too_late("load a manifest before"); late.code != 0) return late;
-  if (loaded_) return state_error("a manifest is loaded already; a host takes one");
+  if (HostError late = too_late("load a manifest before it does"); late.code != 0) return late;
+  if (loaded_) return state_error("a manifest is already loaded; a host takes only one");
   std::error_code no_directory;
   if ((void)fs::current_path(no_directory); no_directory && directory.is_relative()) {
-    return manifest_error("the working directory can't be told: " + no_directory.message());
+    return manifest_error("can't determine the working directory: " + no_directory.message());
   }
   environment_.directory = absolute_directory(directory);
-  // All paths are settled before anything is loaded, as a library may change the working directory.
+  // Resolve all paths before anything is loaded, as a library may change the working directory.
   PluginSearch search;
   search.manifest_directory = environment_.directory;
   search.installed_directory = installed_plugin_directory();
@@ -172,7 +172,7 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
     search.plugin_directories.emplace_back(absolute_directory(search.manifest_directory / own));
   }
   if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(search.manifest_directory);
-  (void)take_signals();  // a slow library must not make it deaf; a host that can't have them is told at its start
+  (void)take_signals();  // so that signals work during a slow load; if the host can't have them, its start reports that
   TaskRegister::Transaction transaction(tasks_);
   Admission admission = admit(manifest, file, search, tasks_, environment_);
   for (const Note& note : admission.notes) log_->write(note.level, nullptr, note.text);
@@ -192,23 +192,23 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   return {};
 }
 
-// Names to places; a group that is new is made.
+// Turns names into places; creates a new group.
 HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation) {
   if (own.after.empty() && !own.group) return {};
   const std::string task = "task " + quoted_text(name) + ": ";
   for (const std::string& other : own.after) {
     const std::optional<std::size_t> place = tasks_.find(other);
-    if (!place) return manifest_error(task + "no task " + quoted_text(other) + " has been admitted before it");
+    if (!place) return manifest_error(task + "no task " + quoted_text(other) + " was added before it");
     relation.after.push_back(static_cast<std::uint32_t>(*place));
   }
   if (!own.group) return {};
   relation.group = tasks_.find_group(*own.group);
   if (!relation.group && !own.strategy) {
-    return manifest_error(task + "the group " + quoted_text(*own.group) + " is new and has no strategy");
+    return manifest_error(task + "the group " + quoted_text(*own.group) + " is new and needs a strategy");
   }
   if (!relation.group) relation.group = tasks_.add_group(*own.group, *own.strategy);
   if (own.strategy && tasks_.strategy(*relation.group) != *own.strategy) {
-    return manifest_error(task + "the group " + quoted_text(*own.group) + " has another strategy, " +
+    return manifest_error(task + "the group " + quoted_text(*own.group) + " already has another strategy, " +
                           std::string(to_string(tasks_.strategy(*relation.group))));
   }
   return {};
@@ -216,7 +216,7 @@ HostError Host::relate(std::string_view name, const OwnRelation& own, TaskList::
 
 HostError Host::add(std::span<const char* const> names, const taskhost_factory& factory, std::string_view config,
                     TaskOptions options, bool wants_default_stop_timeout, const OwnRelation& own) {
-  if (HostError late = too_late("add tasks before"); late.code != 0) return late;
+  if (HostError late = too_late("add tasks before it does"); late.code != 0) return late;
   if (last_read_ != &factory) {
     last_read_ = nullptr;
     last_reading_ = read_factory(factory);
@@ -252,14 +252,14 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
 
 HostError Host::subscribe(EventLog::Subscriber subscriber) {
   constexpr std::size_t max_subscribers = 16;
-  if (HostError late = too_late("subscribe before"); late.code != 0) return late;
-  if (events_->subscriber_count() == max_subscribers) return manifest_error("more than 16 subscribers");
+  if (HostError late = too_late("subscribe before it does"); late.code != 0) return late;
+  if (events_->subscriber_count() == max_subscribers) return manifest_error("a host takes at most 16 subscribers");
   events_->subscribe(std::move(subscriber));
   return {};
 }
 
 HostError Host::explain(bool json, std::string& text) {
-  if (HostError late = too_late("explain before"); late.code != 0) return late;
+  if (HostError late = too_late("call explain before it does"); late.code != 0) return late;
   ExplainedTasks explained{
       .tasks = tasks_.tasks(), .group_names = tasks_.group_names(), .shutdown_timeout = manifest_.shutdown_timeout};
   explained.default_stop_timeout = manifest_.default_stop_timeout;
@@ -270,12 +270,12 @@ HostError Host::explain(bool json, std::string& text) {
 unsigned Host::shard_count() const {
   if (options_.shards != 0) return options_.shards;
   if (manifest_.shards) return *manifest_.shards;
-  // A loop for each processor, but none that would have nothing to do.
+  // One loop for each processor, but none that would have nothing to do.
   const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, max_shards);
   return std::max(1u, static_cast<unsigned>(std::min<std::size_t>(processors, tasks_.size())));
 }
 
-// For what can be done only before the start.
+// For calls that are only possible before the start.
 HostError Host::too_late(const char* advice) const {
   if (start_failed_) return state_error("the start of this host has failed; destroy it and create another one");
   return started_ ? state_error("the host has started; " + std::string(advice)) : HostError{};
@@ -283,12 +283,12 @@ HostError Host::too_late(const char* advice) const {
 
 HostError Host::start() {
   if (HostError late = too_late("it can be started only once"); late.code != 0) return late;
-  if (!take_signals()) return state_error("another host of this process handles its signals");
+  if (!take_signals()) return state_error("another host already handles this process's signals; only one can");
   try {
     make_supervisor();
     events_->open();
   } catch (...) {
-    // In this order: they live on the supervisor's loop.
+    // In this order, since they live on the supervisor's loop.
     signals_ = nullptr;
     signal_look_.reset();
     if (requests_) requests_->release();
@@ -305,7 +305,7 @@ HostError Host::start() {
   return {};
 }
 
-// From the first load on, until it has stopped. False: another host has them.
+// Keeps them from the first load until the host has stopped. False if another host has them.
 bool Host::take_signals() {
   if (!options_.handle_signals || signals_) return true;
   if (!claim_process(*this)) return false;
@@ -326,7 +326,7 @@ void Host::tell_lost_signals() {
   for (const std::string& text : SignalHandler::put_back()) log_->write(LogLevel::warning, nullptr, text);
 }
 
-// Ever more rarely, so that a host at rest is left alone.
+// Less and less often, so that a host at rest is not woken.
 void Host::look_after_signals(std::chrono::seconds after) {
   if (after > last_look) return;
   signal_look_.emplace(supervisor_->control(), after);
@@ -350,12 +350,12 @@ void Host::make_supervisor() {
   options.seed = options_.seed != 0 ? options_.seed : manifest_.seed;
   options.complete_events = events_->has_subscribers();
   options.no_memory = [this] { end_without_memory(*this); };
-  open_standard_streams();  // the program may have closed them since, as daemons do
+  open_standard_streams();  // the program may have closed them meanwhile, as daemons do
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
   settle_stop_timeouts();
   supervisor_->add(tasks_.take());
   if (options_.handle_signals) {
-    signals_->deliver_all();  // what came while it was loaded: then nothing is started
+    signals_->deliver_all();  // what came during the load: then nothing is started
     signals_->listen(supervisor_->control());
     look_after_signals(first_look);
   }
@@ -364,7 +364,7 @@ void Host::make_supervisor() {
   supervisor_->prepare();
 }
 
-// Of the program's own tasks that want the manifest's default.
+// For the program's own tasks that want the manifest's default.
 void Host::settle_stop_timeouts() {
   tasks_.for_each_options([this](TaskOptions& task) {
     if (task.stop_timeout == default_stop_timeout) task.stop_timeout = manifest_.default_stop_timeout;
@@ -383,11 +383,11 @@ int Host::wait() {
   const WaitForHost waits;
   const HostResult result = supervisor_->wait();
   waited_ = true;
-  if (signals_) signals_->close();  // but kept: an abandoned task may still call in
+  if (signals_) signals_->close();  // but kept, because an abandoned task may still call in
   must_stay_ = supervisor_->abandoned_threads();
   if (!events_->close()) must_stay_ = true;
   log_->finish();
-  release_process(*this);  // an exit() of a plugin's thread meanwhile is told, and does not pass for the end
+  release_process(*this);  // until then, an exit() of a plugin's thread is reported, and not taken for the end
   const int status = static_cast<int>(result);
   status_.store(status, std::memory_order_release);
   stopped_.store(true, std::memory_order_release);
@@ -434,10 +434,10 @@ void Host::on_signal(Signals::Fate fate, SignalHandler::Arrival arrival) {
   const std::string aside = sender.empty() ? sender : sender + ",";
   switch (fate) {
     case Signals::Fate::taken_by_task:
-      log_->write(LogLevel::info, nullptr, name + aside + " goes to the tasks that subscribe to it");
+      log_->write(LogLevel::info, nullptr, name + aside + " is passed to the tasks that subscribe to it");
       return;
     case Signals::Fate::unwanted:
-      log_->write(LogLevel::info, nullptr, name + aside + " came, and no task wants it now");
+      log_->write(LogLevel::info, nullptr, name + aside + " is ignored: no task wants it any more");
       return;
     case Signals::Fate::stop:
       supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name + sender});

@@ -32,14 +32,14 @@ struct HostOptions {
   bool handle_signals = false;
   bool name_crashes = false;
   unsigned shards = 0;     // 0: the manifest's, or one for each processor
-  std::uint64_t seed = 0;  // of the jitter; 0: the manifest's, or another one each time
+  std::uint64_t seed = 0;  // random seed for jitter; 0: the manifest's, or a different one each time
   std::vector<std::string> plugin_directories;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
   Log::Receiver log_receiver;
 };
 
-// What a call found wrong, as a TASKHOST_RESULT_* code and the lines for the operator; 0: nothing.
+// The error of a call: a TASKHOST_RESULT_* code and lines for the operator. 0 if there is none.
 struct HostError {
   int code = 0;
   std::string text;
@@ -56,13 +56,13 @@ class Host {
   HostError load_file(const std::string& path);
   HostError load_text(std::string_view text, const std::string& directory);
   HostError load_directory(const std::string& path);
-  // One task for each name, all of them or none; a null name is the factory's.
+  // Adds one task for each name, or none at all; a null name means the factory's.
   HostError add(std::span<const char* const> names, const taskhost_factory& factory, std::string_view config,
                 TaskOptions options, bool default_stop_timeout, const OwnRelation& relation);
   HostError subscribe(EventLog::Subscriber subscriber);
   std::size_t task_count() const noexcept { return tasks_admitted_; }
 
-  // [owner] Before start: what the supervision of the tasks comes to.
+  // [owner] Before start: explains the supervision of the tasks.
   HostError explain(bool json, std::string& text);
 
   // [owner]
@@ -81,17 +81,18 @@ class Host {
   bool running() const noexcept { return started_ && !waited_; }
   bool started() const noexcept { return started_; }
   Log& log() noexcept { return *log_; }
-  // [any thread] Hands out what was logged and published, as far as the readers read; for a second or two at most.
+  // [any thread] Writes what was logged and published, as far as its readers read; takes a second or two at most.
   void flush() noexcept;
-  // The log alone, by a signal handler or a thread that has crashed; for a second at most.
+  // Only the log, for a signal handler or a thread that has crashed; takes a second at most.
   void flush_in_handler() noexcept { log_->flush_in_handler(); }
-  // After wait: threads of abandoned tasks, or of a subscriber, still use this object.
+  // After wait: whether threads of abandoned tasks, or of a subscriber, still use this object.
   bool must_stay() const noexcept { return must_stay_; }
-  // Of one that must stay: the signals have their former actions again.
+  // For a host that must stay: restores the signals' former actions.
   void release_signals() {
     if (signals_) signals_->release();
   }
-  // [any thread, async-signal-safe] This is a child of the process that made it, and has none of its threads.
+  // [any thread, async-signal-safe] Whether this is a child of the process that created the host, and so has none of
+  // its threads.
   bool is_elsewhere() const noexcept { return !home_.is_here(); }
 
  private:
@@ -116,13 +117,13 @@ class Host {
   std::unique_ptr<EventLog> events_;
   SteadyClock clock_;
   PluginEnvironment environment_;
-  PluginTasks own_tasks_{environment_};          // of factories in the calling program
-  const taskhost_factory* last_read_ = nullptr;  // of them, and what it says: a fleet's tasks share theirs
+  PluginTasks own_tasks_{environment_};          // for factories of the calling program
+  const taskhost_factory* last_read_ = nullptr;  // the last of them and its content, shared by consecutive tasks
   FactoryReading last_reading_;
 
   bool loaded_ = false;
-  Manifest manifest_;   // without its tasks, once they are admitted
-  TaskRegister tasks_;  // until the supervisor has them
+  Manifest manifest_;   // without its tasks once they are admitted
+  TaskRegister tasks_;  // until the supervisor takes them
   std::size_t tasks_admitted_ = 0;
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
 

@@ -1,5 +1,5 @@
-// Finds a running host's tasks by their names, for the calls of operators. Made when it is first needed: a host that is
-// left alone pays nothing. Any thread.
+// Finds a running host's tasks by name, for operators' calls. Created when first needed, so that it costs other hosts
+// nothing. Any thread.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -14,7 +14,7 @@ namespace taskhost {
 
 class TaskIndex {
  public:
-  // The number of the task; `supervisor` has started, and is the same each time. Throws std::bad_alloc.
+  // The task's number. `supervisor` must have started, and be the same in each call. Throws std::bad_alloc.
   std::optional<std::size_t> find(std::string_view name, const Supervisor& supervisor) {
     const std::lock_guard lock(mutex_);
     if (numbers_.size() != supervisor.task_count()) {
@@ -29,7 +29,7 @@ class TaskIndex {
 
  private:
   std::mutex mutex_;
-  boost::unordered_flat_map<std::string_view, std::uint32_t> numbers_;  // the names are the supervisor's
+  boost::unordered_flat_map<std::string_view, std::uint32_t> numbers_;  // the names belong to the supervisor
 };
 
 }  // namespace taskhost

@@ -1,5 +1,5 @@
-// A host's tasks before it starts, the program's own and those of its manifest: their names, how they relate, and their
-// groups. Owner's thread. What throws std::bad_alloc leaves it to the transaction around it.
+// A host's tasks before it starts, the program's own and the manifest's: their names, relations and groups. Owner's
+// thread. If something throws std::bad_alloc, the enclosing transaction cleans up.
 #pragma once
 
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -18,20 +18,20 @@
 
 namespace taskhost {
 
-// Finds two tasks of the same name, and tasks by their names.
+// Finds tasks by name, and two tasks of the same name.
 class TaskNames {
  public:
-  // The names are those of the list's tasks, which stays where it is, and is only added to.
+  // The names are those of the list's tasks. The list must not move, and tasks are only added to it.
   explicit TaskNames(const TaskList& tasks) : names_(0, Hash{}, Same{&tasks}, large_pages()) {}
 
-  // Of the task at this place of the list. False: another one has the name.
+  // Adds the task at this place of the list. False if another one has the name.
   bool insert(std::size_t place) {
     const std::string_view name = names_.key_eq().tasks->name(place);
     const std::size_t hash = std::hash<std::string_view>{}(name);
     return names_.insert({static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(place)}).second;
   }
   void reserve(std::size_t names) { names_.reserve(names); }
-  // For a task that is taken from the list again: if the name is that one's.
+  // For a task that is removed from the list: frees the name if it is that task's.
   void remove(std::size_t place) {
     const auto found = locate(names_.key_eq().tasks->name(place));
     if (found != names_.end() && found->place == place) names_.erase(found);
@@ -88,16 +88,16 @@ class TaskRegister {
   // The place of the task with this name.
   std::optional<std::size_t> find(std::string_view name) const { return names_.find(name); }
 
-  // For so many tasks in all.
+  // For this many tasks in all.
   void reserve(std::size_t tasks) {
     tasks_.reserve(tasks);
     names_.reserve(tasks);
   }
-  // Its place. None: another task has the name.
+  // Returns its place, or nothing if another task has the name.
   std::optional<std::size_t> add(std::string_view name, const TaskFn& function, const TaskOptions& options) {
     return name_last(tasks_.add(name, function, options));
   }
-  // Another one that is as the last in all but its name.
+  // Adds another one that only differs from the last in its name.
   std::optional<std::size_t> add(std::string_view name) { return name_last(tasks_.add(name)); }
   void relate(const TaskList::Relation& relation) { tasks_.relations.push_back(relation); }
 
@@ -105,7 +105,7 @@ class TaskRegister {
     const auto found = groups_.find(name);
     return found != groups_.end() ? std::optional(found->second) : std::nullopt;
   }
-  // One of a name that no other group has.
+  // Adds a group, whose name must be new.
   std::uint32_t add_group(const std::string& name, Strategy strategy) {
     const auto group = static_cast<std::uint32_t>(tasks_.groups.size());
     groups_.emplace(name, group);
@@ -129,7 +129,7 @@ class TaskRegister {
     return std::move(tasks_);
   }
 
-  // What is added while it is there is taken back at its end, unless it is kept.
+  // Removes what is added during its lifetime at the end, unless it is kept.
   class Transaction {
    public:
     explicit Transaction(TaskRegister& tasks)
@@ -167,7 +167,7 @@ class TaskRegister {
 
   TaskList tasks_;
   TaskNames names_{tasks_};
-  std::map<std::string, std::uint32_t, std::less<>> groups_;  // name → its place among the list's
+  std::map<std::string, std::uint32_t, std::less<>> groups_;  // from a name to its index in the list's groups
 };
 
 }  // namespace taskhost

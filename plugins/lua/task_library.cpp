@@ -224,7 +224,7 @@ int failure_text(lua_State* lua) {
 // Written in Lua, since that is shorter. Its argument is `task`.
 constexpr const char* more_of_task = R"lua(
 local task = ...
-local words = {integer = "a whole number", float = "a number", string = "a text", boolean = "true or false"}
+local words = {integer = "a whole number", float = "a number", string = "a string", boolean = "true or false"}
 function task.options(defaults)
   local given, options = task.args, {}
   if type(given) ~= "table" then task.fail("config: /args: must be an object") end

@@ -157,7 +157,7 @@ TEST_CASE(
     CHECK(error.code() == std::errc::resource_unavailable_try_again);
     message = error.what();
   }
-  CHECK(message.starts_with("the system gives no further thread: RLIMIT_NPROC is "));
+  CHECK(message.starts_with("can't create another thread: RLIMIT_NPROC is "));
   rlimit memory{};
   REQUIRE(::getrlimit(RLIMIT_AS, &memory) == 0);
   CHECK((message.find("RLIMIT_AS is") != std::string::npos) == (memory.rlim_cur != RLIM_INFINITY));

@@ -63,12 +63,11 @@ TEST_CASE("a backoff that does not grow from its first delay to its longest is r
       {3, {.backoff = Backoff{.initial = 1s, .jitter = 1.1}}, "backoff/jitter: expected a jitter from 0 to 1"},
       {3,
        {.backoff = Backoff{.initial = 2s, .max = 1s}},
-       "backoff/max: the longest delay, \"max\" (1h if absent), is 1s, shorter than the first, \"initial\", of 2s"},
+       "backoff/max: \"max\" (1h by default) is 1s, shorter than \"initial\", 2s; raise \"max\" or lower \"initial\""},
       {0,
        {.unlimited = true},
-       "restarts: \"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: else a task that fails at "
-       "once "
-       "would take a processor for itself"},
+       "restarts: \"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: otherwise a task that fails "
+       "at once would keep a processor busy"},
       {0, {.unlimited = true, .backoff = Backoff{.initial = 1ms}}, ""},
   });
 }
@@ -81,7 +80,7 @@ TEST_CASE("a repeat without a delay is refused, whatever the budget") {
   };
   const std::string needs =
       "exit_rules/1/action: \"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": "
-      "\"1s\"}: else a task that ends at once would take a processor for itself";
+      "\"1s\"}: otherwise a task that ends at once would keep a processor busy";
   check({
       {0, with({}), needs},
       {3, with({}), needs},
@@ -94,7 +93,7 @@ TEST_CASE("a repeat without a delay is refused, whatever the budget") {
 
 TEST_CASE("a watchdog whose every restart would give the budget back is refused") {
   const std::string silent =
-      "reset_after: a task that falls silent has lived for the watchdog's interval of 5s, and after 5s its restarts "
+      "reset_after: a task without heartbeats lives for the watchdog's interval of 5s, and after 5s its restarts "
       "are "
       "given back, so they could never be used up; raise \"reset_after\" above 5s, or lower the interval";
   const auto with = [](Watchdog watchdog, std::vector<ExitRule> rules = {}) {
@@ -127,7 +126,7 @@ TEST_CASE("an execution that is never ready has not lived, however soon restarts
 
 TEST_CASE("restarts that every execution gives back are refused") {
   const std::string never =
-      " and gives the restarts back, so they could never be used up; raise \"reset_after\" to 1us or more";
+      ", which gives the restarts back, so they could never be used up; raise \"reset_after\" to 1us or more";
   check({
       {3, {.reset_after = 1ns}, "reset_after: every execution lives for 1ns" + never},
       {3, {.reset_after = 999ns}, "reset_after: every execution lives for 999ns" + never},
@@ -155,7 +154,7 @@ TEST_CASE("a window in which the restarts find no room is refused") {
       {100, {.window = 1us}, "window: 100 restarts take longer" + never("1us", "100us", "give fewer \"restarts\"")},
       {1, {.window = 1ns}, "window: a restart takes longer" + never("1ns", "1us", "give fewer \"restarts\"")},
       {65'536, {.window = 1s}, ""},
-      {65'537, {.window = 1s}, "restarts: with a \"window\" there are at most 65536 restarts, found 65537"},
+      {65'537, {.window = 1s}, "restarts: with a \"window\", \"restarts\" is at most 65536, found 65537"},
       {0, {.window = 1ns}, ""},
   });
 }
@@ -165,15 +164,16 @@ TEST_CASE("a window in which failures that take their time find no room is refus
   check({
       {3,
        {.window = 15s, .watchdog = restarting(5s)},
-       "window: up to the watchdog's restart, 3 executions take 15s" + never + "15s, or lower the interval"},
+       "window: if the watchdog ends each execution, 3 executions take 15s" + never + "15s, or lower the interval"},
       {3, {.window = 15s + 1ns, .watchdog = restarting(5s)}, ""},
       {3,
        {.window = 15s, .backoff = Backoff{.initial = 1s}, .watchdog = restarting(4s)},
-       "window: up to the watchdog's restart, 3 executions and their delays take 19s" + never +
+       "window: if the watchdog ends each execution, 3 executions and their delays take 19s" + never +
            "19s, or lower the interval"},
       {1,
        {.window = 15s, .notify = true, .start_timeout = 20s},
-       "window: up to the start_timeout, an execution takes 20s" + never + "20s, or lower \"start_timeout\""},
+       "window: if the start_timeout ends each execution, an execution takes 20s" + never +
+           "20s, or lower \"start_timeout\""},
       {3, {.window = 15s, .watchdog = Watchdog{.interval = 5s}}, ""},
       {3, {.window = 15s, .watchdog = restarting(5s), .exit_rules = {rule("heartbeat", ExitAction::give_up)}}, ""},
       {3,
@@ -184,7 +184,7 @@ TEST_CASE("a window in which failures that take their time find no room is refus
        ""},
       {65'536,
        {.window = 15s, .watchdog = restarting(std::chrono::nanoseconds::max())},
-       "window: up to the watchdog's restart, 65536 executions take 9223372036.854775807s" + never +
+       "window: if the watchdog ends each execution, 65536 executions take 9223372036.854775807s" + never +
            "9223372036.854775807s, or lower the interval"},
   });
 }

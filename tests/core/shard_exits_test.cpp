@@ -154,7 +154,7 @@ TEST_CASE("what an execution throws becomes its message") {
   REQUIRE(scene.owner.causes.size() == 3);
   CHECK(scene.owner.causes[0].detail == "thrown by step");
   CHECK(scene.owner.causes[1].detail == "thrown by start");
-  CHECK(scene.owner.causes[2].detail == "an exception that is no std::exception");
+  CHECK(scene.owner.causes[2].detail == "an exception that is not a std::exception");
 }
 
 TEST_CASE("the message of one execution is not that of the next") {

@@ -178,7 +178,7 @@ TEST_CASE("a task whose dependency gave up is skipped; one that must run stops t
   scene.after(bad, {});
   CHECK(scene.run() == HostResult::task_failed);
   CHECK(scene.sink->lines("optional") == Lines{"optional discarded"});
-  CHECK(scene.sink->told("optional", "task 'badly', which it comes after, is over"));
+  CHECK(scene.sink->told("optional", "task 'badly', which it comes after, has ended"));
   CHECK(scene.sink->lines("needed") == Lines{"needed discarded"});
   CHECK(scene.place("host stopping skipped by needed") > 0);
 }
@@ -396,7 +396,7 @@ TEST_CASE(
   CHECK(std::chrono::steady_clock::now() - asked < 2s);
   const Lines logs = sink.logs();
   REQUIRE(logs.size() == 2);
-  CHECK(logs[0] == "the stop ran out of time");
+  CHECK(logs[0] == "the stop ran out of time: dropping or abandoning the rest");
   CHECK(logs[1].starts_with("t0: did not stop: execution 1, asked "));
   CHECK(
       logs[1].ends_with("between two polls; 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8' and at least 992 more "

@@ -161,7 +161,7 @@ TEST_CASE("the first cause decides the result, and later ones are recorded") {
   scene.supervisor.request_stop({StopReason::request, false, {}, {}});
   scene.supervisor.request_stop({StopReason::task_exit, true, "other", "too late"});
   CHECK(scene.supervisor.wait() == HostResult::success);
-  CHECK(scene.sink->logged("other: also wanted the host to stop: task_exit, too late"));
+  CHECK(scene.sink->logged("other: another reason to stop: task_exit, too late"));
 }
 
 TEST_CASE("a stop before the start starts nothing") {

@@ -277,7 +277,7 @@ TEST_CASE("from_blocking: what it returns or throws is the outcome") {
       {"ok", "", TaskFn::from_blocking([] { return TaskResult::ok(); })},
       {"error", "no line", TaskFn::from_blocking([] { return TaskResult::failed("no line"); })},
       {"panic", "thrown", TaskFn::from_blocking([]() -> TaskResult { throw std::runtime_error("thrown"); })},
-      {"panic", "an exception that is no std::exception", TaskFn::from_blocking([] { throw 42; })},
+      {"panic", "an exception that is not a std::exception", TaskFn::from_blocking([] { throw 42; })},
   };
   for (const Row& row : rows) {
     ShardScene scene;

@@ -208,7 +208,7 @@ TEST_CASE(
     running.send(SIGTERM);
     const Run run = running.finish();
     CHECK(run.status() == 0);
-    CHECK(lines_with(run.log(), {"libhelper.so", "passed over"}).size() == 1);
+    CHECK(lines_with(run.log(), {"libhelper.so", "skipped"}).size() == 1);
   }
   SECTION("by its name") {
     scene.manifest["plugin_dirs"] = {"lib"};
@@ -235,14 +235,14 @@ TEST_CASE("a plugin directory that is not there is named") {
     scene.add(task("job", "no_such_plugin", "detachable"));
     const Run run = scene.run();
     CHECK(run.status() == 3);
-    CHECK(
-        has_line(run.log(), {"no_such_plugin", "; \"" + (scene.directory() / "plugin").string() + "\" is not there"}));
+    CHECK(has_line(run.log(),
+                   {"no_such_plugin", "; \"" + (scene.directory() / "plugin").string() + "\" does not exist"}));
   }
   SECTION("when it is elsewhere") {
     scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
     const Run run = scene.run();
     CHECK(run.status() == 0);
-    CHECK(has_line(run.log(), {"warning", (scene.directory() / "plugin").string(), "is not there"}));
+    CHECK(has_line(run.log(), {"warning", (scene.directory() / "plugin").string(), "does not exist"}));
   }
 }
 

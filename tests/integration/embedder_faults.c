@@ -69,7 +69,7 @@ static void daemonise_after_load(void) {
   if (child == 0) {
     alarm(60);
     REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_WRONG_STATE);
-    REQUIRE(error_has(&self, "create it after the fork"));
+    REQUIRE(error_has(&self, "create the host after the fork"));
     REQUIRE(add(&self, "own", &idle_factory, TASKHOST_MANDATORY, 0) == TASKHOST_RESULT_WRONG_STATE);
     REQUIRE(taskhost_stop_task(self.host, "probe") == TASKHOST_RESULT_WRONG_STATE);
     taskhost_log_line(self.host, TASKHOST_LOG_ERROR, "nobody's");

@@ -256,12 +256,12 @@ static void wrong_supervision(void) {
   task = plain;
   task.after = names;
   task.after_count = 1;
-  must_refuse(&self, &task, "no task \"nobody\" has been admitted before it");
+  must_refuse(&self, &task, "no task \"nobody\" was added before it");
   task.after_count = 2;
   must_refuse(&self, &task, "twice");
   task = plain;
   task.group = "g";
-  must_refuse(&self, &task, "is new and has no strategy");
+  must_refuse(&self, &task, "is new and needs a strategy");
   task.strategy = TASKHOST_ONE_FOR_ALL;
   must_add(&self, &task);
   task.name = "b";
@@ -289,7 +289,7 @@ static void wrong_supervision(void) {
       "{\"groups\": {\"g\": {\"strategy\": \"rest_for_one\"}},"
       " \"tasks\": [{\"plugin\": \"probe\", \"type\": \"mandatory\", \"group\": \"g\", \"after\": [\"a\"]}]}";
   REQUIRE(taskhost_load_text(self.host, manifest, strlen(manifest), plugin_directory) == TASKHOST_RESULT_BAD_MANIFEST);
-  REQUIRE(error_has(&self, "/groups/g: the program has given this group another strategy, one_for_all"));
+  REQUIRE(error_has(&self, "/groups/g: the program gave this group another strategy, one_for_all"));
   taskhost_destroy(self.host);
   fclose(self.record);
 }
@@ -323,7 +323,7 @@ static void many_tasks_at_once(void) {
 
   const char* const names[] = {"a", "b"}; /* those that were rejected have left these names free */
   task.group = "pair";
-  must_refuse_all(&self, &task, names, 2, "has no strategy");
+  must_refuse_all(&self, &task, names, 2, "needs a strategy");
   task.strategy = TASKHOST_ONE_FOR_ALL;
   REQUIRE(taskhost_add_tasks(self.host, &task, names, 2) == TASKHOST_RESULT_OK);
   must_refuse_all(&self, &task, names + 1, 1, "two tasks are named \"b\"");
@@ -371,7 +371,7 @@ static void a_manifest_after_an_own_task(void) {
   REQUIRE(taskhost_load_text(self.host, manifest, strlen(manifest), plugin_directory) == TASKHOST_RESULT_OK);
   REQUIRE(taskhost_explain(self.host, TASKHOST_LOG_FORMAT_TEXT, &text) == TASKHOST_RESULT_OK);
   REQUIRE(strstr(text, "it starts once 'own' is ready") != NULL);
-  REQUIRE(strstr(text, "a stop takes 20s at the worst") != NULL);
+  REQUIRE(strstr(text, "a stop takes 20s at worst") != NULL);
   REQUIRE(taskhost_explain(self.host, TASKHOST_LOG_FORMAT_JSON, &text) == TASKHOST_RESULT_OK);
   REQUIRE(text[0] == '{');
   REQUIRE(taskhost_explain(self.host, TASKHOST_LOG_FORMAT_JSON, NULL) == TASKHOST_RESULT_BAD_MANIFEST);

@@ -152,14 +152,14 @@ TEST_CASE("whoever calls exit on a thread that is not known may be a plugin or t
   const ProcessEnd end = end_of("exit on another thread");
   INFO(end.summary());
   CHECK(end.status == 1);
-  CHECK(has_line(end.err, {"a thread of a plugin's or the program's own called exit()"}));
+  CHECK(has_line(end.err, {"a thread of a plugin or of the program called exit()"}));
 }
 TEST_CASE(
     "an exit of a signal handler on the thread that waits for the host may be a plugin's: the status is a failure's") {
   const ProcessEnd end = end_of("exit of a handler while it waits");
   INFO(end.summary());
   CHECK(end.status == 1);
-  CHECK(has_line(end.err, {"a signal handler of a plugin's or the program's own called exit()"}));
+  CHECK(has_line(end.err, {"a signal handler of a plugin or of the program called exit()"}));
 }
 TEST_CASE("a program that has loaded a host may exit before it starts it") {
   const ProcessEnd end = end_of("exit before the start");

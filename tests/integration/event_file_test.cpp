@@ -152,7 +152,7 @@ TEST_CASE("events go whole into a pipe that somebody has set to be non-blocking,
   CHECK(broken_event_rules(stream_of(out.read_all()), facts) == "");
   const ProcessEnd end = process.wait();
   CHECK(end.status == 1);
-  CHECK(has_line(end.err, {"stopped with failure of task 'pump' (status 1)"}));
+  CHECK(has_line(end.err, {"stopped with failure, caused by task 'pump' (status 1)"}));
 }
 
 TEST_CASE("the reader of a FIFO may come and go, and gets what comes while it is there") {
@@ -209,7 +209,7 @@ TEST_CASE("a file whose name leads nowhere any more is still written to, and tha
   CHECK(eventually([&] { return fs::file_size(moved / "events") > size + 1000; }));
   fs::create_directory(folder);
   CHECK(eventually([&] { return fs::exists(folder / "events"); }));
-  CHECK(process.wait_for_err("the events go to a file of this name again"));
+  CHECK(process.wait_for_err("events go to the file of this name again"));
   process.send(SIGTERM);
   const ProcessEnd end = process.wait();
   INFO(end.summary());
@@ -229,15 +229,15 @@ TEST_CASE("a file that was removed and can't be made anew is as a full disk: tol
   std::ifstream removed(folder / "events", std::ios::binary);
   fs::rename(folder, moved);  // together with its folder, so that no new file can be made in between
   fs::remove_all(moved);
-  CHECK(process.wait_for_err("it is tried again"));
+  CHECK(process.wait_for_err("the host keeps trying"));
   SECTION("until it can be made") {
     fs::create_directory(folder);
-    CHECK(process.wait_for_err("the events are written again"));
+    CHECK(process.wait_for_err("events are being written again"));
     process.send(SIGTERM);
     const ProcessEnd end = process.wait();
     INFO(end.summary());
     CHECK(end.status == 0);
-    CHECK(lines_with(end.err, {"it is tried again"}).size() == 1);
+    CHECK(lines_with(end.err, {"the host keeps trying"}).size() == 1);
     const std::string first{std::istreambuf_iterator<char>(removed), {}};
     CHECK(broken_event_rules(stream_of(first + text_of(folder / "events")), {}) == "");
   }
@@ -299,12 +299,12 @@ TEST_CASE("a file size limit ends neither the host nor a line in its midst") {
   Process process(command);
   err.close_write_end();
   std::string log;
-  while (log.find("can't be written") == std::string::npos) log += err.read_some();
+  while (log.find("can't write events") == std::string::npos) log += err.read_some();
   process.send(SIGTERM);
   log += err.read_all();
   CHECK(process.wait().status == 0);
   INFO(log);
-  CHECK(has_line(log, {scene.events_path().string(), "File too large", "tried again"}));
+  CHECK(has_line(log, {scene.events_path().string(), "File too large", "keeps trying"}));
   CHECK(has_line(log, {scene.events_path().string(), "were not written"}));
   const std::string text = text_of(scene.events_path());
   CHECK(text.ends_with("}\n"));
@@ -327,7 +327,7 @@ TEST_CASE("a full disk is told at once, and nothing is lost if there is room aga
   CHECK(process.wait_for_err("No space left on device"));
   CHECK(text_of(file).ends_with("}\n"));
   REQUIRE(::mount("none", disk.c_str(), nullptr, MS_REMOUNT, "size=16m") == 0);
-  CHECK(process.wait_for_err("the events are written again"));
+  CHECK(process.wait_for_err("events are being written again"));
   process.send(SIGTERM);
   const ProcessEnd end = process.wait();
   INFO(end.summary());
@@ -361,7 +361,7 @@ TEST_CASE("events that wait for a full disk go where the name leads meanwhile") 
     ::usleep(300'000);
     fs::create_directory_symlink(other, link);
   }
-  CHECK(process.wait_for_err("the events are written again"));
+  CHECK(process.wait_for_err("events are being written again"));
   process.send(SIGTERM);
   const ProcessEnd end = process.wait();
   INFO(end.summary());
@@ -407,8 +407,8 @@ TEST_CASE("the name of the FIFO that is stdout means the stream") {
   Process process(command);
   ::close(writer);
   REQUIRE(process.wait_for_err("[pump] failed"));
-  ::close(reader);  // nobody else reads it, as the host would if it took it for a FIFO of its own
-  CHECK(process.wait_for_err("the events can't be written any more"));
+  ::close(reader);  // nobody else has it open for reading, which the host would if it took it for a FIFO of its own
+  CHECK(process.wait_for_err("can't write events any more"));
   process.send(SIGTERM);
   CHECK(process.wait().status == 0);
 }
@@ -424,9 +424,9 @@ TEST_CASE("a reader that goes away while an event longer than a page waits for r
   command.out_descriptor = out.write_end();
   Process process(command);
   out.close_write_end();
-  REQUIRE(process.wait_for_err("not shown one by one"));  // takes a second, in which the pipe becomes full
+  REQUIRE(process.wait_for_err("not logged one by one"));  // a second, in which the pipe gets full
   out.close_read_end();
-  CHECK(process.wait_for_err("the events can't be written any more"));
+  CHECK(process.wait_for_err("can't write events any more"));
   process.send(SIGTERM);
   CHECK(process.wait().status == 0);
 }
@@ -499,7 +499,7 @@ TEST_CASE("a descriptor that only the host itself has open is no place for the e
     const ProcessEnd end = Process(events_to(scene, path)).wait();
     INFO(path << ": " << end.summary());
     CHECK(end.status == 2);
-    CHECK(has_line(end.err, {path, "the events can't be written there"}));
+    CHECK(has_line(end.err, {path, "can't write events there"}));
   }
 }
 
@@ -510,7 +510,7 @@ TEST_CASE("a slow reader of the events gets whole lines, the count of what it mi
   Command command = events_to(scene, "-");
   command.out_descriptor = out.write_end();
   Process process(command);
-  CHECK(process.wait_for_err("not shown one by one"));  // two seconds later, when many more events wait than go out
+  CHECK(process.wait_for_err("not logged one by one"));  // two seconds later, and many more events wait than go out
   out.close_write_end();
   std::string text;
   process.send(SIGTERM);

@@ -132,7 +132,7 @@ TEST_CASE("as PID 1 the program says which limit refuses it its further process"
     return;
   }
   CHECK(end.status == 5);
-  CHECK(has_line(end.err, {"as PID 1 it needs a further process: fork", "ulimit -u"}));
+  CHECK(has_line(end.err, {"as PID 1 it needs a second process: fork", "ulimit -u"}));
 }
 
 TEST_CASE("as PID 1 the program stops once at a terminal's Ctrl-C") {

@@ -166,7 +166,7 @@ TEST_CASE("a crash in a thread that a plugin has made is not put down to the hos
   const ProcessEnd end = end_of(scene, "thread_crashes");
   INFO(end.summary());
   CHECK(end.signal == SIGSEGV);
-  CHECK(has_line(end.err, {"SIGSEGV in a thread that a plugin or a library has made", "address 0x0"}));
+  CHECK(has_line(end.err, {"SIGSEGV in a thread that a plugin or a library created", "address 0x0"}));
 }
 
 TEST_CASE("last words beside a log in JSON are JSON") {

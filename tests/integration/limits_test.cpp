@@ -97,7 +97,7 @@ TEST_CASE("behind a task that eats all memory the host stops in order or ends wi
     CHECK(has_line(run.log(), {"memory"}));
   } else {
     CHECK(run.status() == 0);
-    CHECK((has_line(run.log(), {"missing here", "memory short"}) ||
+    CHECK((has_line(run.log(), {"dropped here", "memory short"}) ||
            has_line(run.log(), {"eater", "it ate all there is"})));
   }
 }
@@ -173,7 +173,8 @@ TEST_CASE("where blocking tasks get no thread, the limit's name stands in the la
   const Run run = running.finish();
   INFO(run.end.summary());
   CHECK(run.status() == 0);
-  CHECK(has_line(run.log(), {"over before the end", "times \"no thread for a blocking task", "RLIMIT_NPROC is 60"}));
+  CHECK(has_line(run.log(),
+                 {"tasks lost during this run", "times \"no thread for a blocking task", "RLIMIT_NPROC is 60"}));
 }
 
 TEST_CASE("a call that a filter refuses ends the program with 5 and its name, and nothing is started") {

@@ -95,7 +95,7 @@ TEST_CASE("lines that the level leaves out take no room from those that it shows
   scene.add(task("end", "probe", "shutdown_on_exit", probe_that_ends("ok", "500ms")));
   const Run run = scene.run({"--log-level", "warning"});
   CHECK(lines_with(run.log(), {"failed", "the pump is dry"}).size() == 50);
-  CHECK_FALSE(has_line(run.log(), {"not shown one by one"}));
+  CHECK_FALSE(has_line(run.log(), {"not logged one by one"}));
 }
 
 TEST_CASE("that a task did not stop is said once") {
@@ -118,7 +118,7 @@ TEST_CASE("why many tasks gave up stands once at the end, with a count") {
   }
   scene.add(task("end", "probe", "shutdown_on_exit", probe_that_ends("ok", "500ms")));
   const Run run = scene.run({"--log-level", "warning"});
-  CHECK(has_line(run.log(), {"and not well: ", "gave up: 200 times \"no thread for a blocking task"}));
+  CHECK(has_line(run.log(), {"tasks lost during this run: ", "gave up: 200 times \"no thread for a blocking task"}));
   CHECK(lines_with(run.log(), {"error", "gave up", "no thread for a blocking task"}).size() == 200);
 }
 

@@ -159,7 +159,7 @@ TEST_CASE("a signal that was subscribed to is harmless between two executions, i
   }));
   running.send(SIGHUP);
   CHECK(running.process().wait_for_err("from process " + std::to_string(::getpid()) +
-                                       ", came, and no task wants it now"));
+                                       ", is ignored: no task wants it any more"));
   CHECK(running.process().running());
   running.send(SIGTERM);
   CHECK(running.finish().status() == 0);
@@ -250,7 +250,7 @@ TEST_CASE("a second signal ends the program when all tasks have stopped, too") {
     command.arguments[2] = "-";
     command.out_descriptor = out.write_end();
     Process process(command);
-    REQUIRE(process.wait_for_err("not shown one by one"));  // by then many events wait
+    REQUIRE(process.wait_for_err("not logged one by one"));  // by now many events wait
     process.send(SIGTERM);
     const auto sent = std::chrono::steady_clock::now();
     const auto since = [sent] { return std::chrono::steady_clock::now() - sent; };
@@ -340,7 +340,7 @@ TEST_CASE("children that are forked beside a busy log, all at once, log and end 
 
 TEST_CASE("a library that takes a signal away is named, and the signal is the host's again") {
   const auto [plugin, words, number] = GENERATE(
-      table<std::string, std::string, int>({{"takes_terminate", "takes_terminate.so has taken SIGTERM", SIGTERM},
+      table<std::string, std::string, int>({{"takes_terminate", "takes_terminate.so has taken over SIGTERM", SIGTERM},
                                             {"ignores_interrupt", "a plugin has set SIGINT to be ignored", SIGINT}}));
   Scene scene;
   scene.add(edge(plugin));
@@ -372,7 +372,7 @@ TEST_CASE("a second signal ends the program though the system gives it no furthe
     CHECK(end.status == 4);
     CHECK(has_line(end.err, {"a second signal, SIGTERM"}));
     CHECK_FALSE(has_line(end.err, {"ran out of time"}));
-    CHECK_FALSE(has_line(end.err, {"also wanted the host to stop"}));
+    CHECK_FALSE(has_line(end.err, {"another reason to stop"}));
     return;
   }
   FAIL("it does not start with 40 threads either");

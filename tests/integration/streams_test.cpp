@@ -59,7 +59,7 @@ TEST_CASE("events that can't be written to where they were told to go are a usag
     const ProcessEnd end = Process(command).wait();
     INFO(end.summary());
     CHECK(end.status == 2);
-    CHECK(has_line(end.err, {"stdout", "can't be written"}));
+    CHECK(has_line(end.err, {"stdout", "can't write events there"}));
     return;
   }
   SECTION("a directory") { command.arguments[2] = scene.directory().path().string(); }

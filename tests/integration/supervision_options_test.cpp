@@ -141,7 +141,7 @@ TEST_CASE("giving up means what the manifest says") {
     CHECK(run.status() == 0);
     CHECK(run.events.count("task_exited", "pump") >= 6);
     CHECK(has_line(run.log(), {"[pump]", "gave up: its restarts are used up", "the pump is dry"}));
-    CHECK(has_line(run.log(), {"[pump]", "begins anew in 5ms; 1 restart left"}));
+    CHECK(has_line(run.log(), {"[pump]", "starting over in 5ms; 1 restart left"}));
   }
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("exit rules decide before the type does, the first that matches") {
     running.send(SIGTERM);
     const Run run = running.finish();
     CHECK(run.first("task_discarded", "pump").reason == "ended");
-    CHECK(has_line(run.log(), {"[pump]", "discarded, as an exit rule says"}));
+    CHECK(has_line(run.log(), {"[pump]", "discarded because of an exit rule"}));
   }
   SECTION("another error stops the host with failure") {
     entry["config"]["message"] = "the pump burns";
@@ -184,7 +184,7 @@ TEST_CASE("exit rules decide before the type does, the first that matches") {
     const Run run = scene.run();
     CHECK(run.status() == 1);
     CHECK(run.stopping_reason() == "budget_exhausted");
-    CHECK(has_line(run.log(), {"[pump]", "gave up, as an exit rule says"}));
+    CHECK(has_line(run.log(), {"[pump]", "gave up because of an exit rule"}));
   }
 }
 
@@ -214,7 +214,7 @@ TEST_CASE("a mandatory task without restarts begins again as long as it ends wel
   for (const double delay : delays_of(run, "job")) CHECK(delay == 2);
   CHECK(run.first("task_restarting", "job").message == "repeat");
   CHECK(run.first("task_restarting", "job").remaining == 0u);
-  CHECK(has_line(run.log(), {"[job]", "repeats in 2ms"}));
+  CHECK(has_line(run.log(), {"[job]", "repeating in 2ms"}));
 }
 
 TEST_CASE("a task that repeats without a backoff is refused with what to do") {
@@ -306,7 +306,7 @@ TEST_CASE("check explains what the supervision comes to, and starts nothing") {
   CHECK(text.status == 0);
   CHECK(has_line(text.out, {"delays before the restarts: 1s, 2s"}));
   CHECK(has_line(text.out, {"it gives up 3s after the first failure"}));
-  CHECK(has_line(text.out, {"a stop takes 20s at the worst"}));
+  CHECK(has_line(text.out, {"a stop takes 20s at worst"}));
   const ProcessEnd json = run_program({"check", "--explain", "--json", scene.manifest_path().string()});
   CHECK(json.status == 0);
   CHECK(Json::parse(json.out)["longest_stop_ms"] == 20'000);

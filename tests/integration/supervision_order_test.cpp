@@ -93,8 +93,8 @@ TEST_CASE("a task is skipped when one that it comes after has failed for good, a
     CHECK(run.events.story("api") == "task_discarded");
     CHECK(run.events.story("web") == "task_discarded");
     CHECK(run.first("task_discarded", "api").reason == "skipped");
-    CHECK(run.first("task_discarded", "api").message == "task 'db', which it comes after, is over");
-    CHECK(has_line(run.log(), {"[web]", "skipped: task 'api', which it comes after, is over"}));
+    CHECK(run.first("task_discarded", "api").message == "task 'db', which it comes after, has ended");
+    CHECK(has_line(run.log(), {"[web]", "skipped: task 'api', which it comes after, has ended"}));
   }
   SECTION("a mandatory one stops the host with failure") {
     scene.manifest["tasks"][2]["type"] = "mandatory";

@@ -227,7 +227,7 @@ TEST_CASE("rules that no host sees broken are found broken, by the test that is 
       {"makes_up_waker", "4.10", "64 bits", "run to its end"},
       {"spins_on_timer", "3.12", "", "run to its end"},
       {"crashes_later", "3.8", "SIGSEGV in poll", "drop at every pending poll"},
-      {"touches_dropped_state", "5.2", "dropped already", "drop at every pending poll"},
+      {"touches_dropped_state", "5.2", "had already been dropped", "drop at every pending poll"},
       {"logs_after_drop", "4.1", "log", "drop at every pending poll"},
       {"stops_late", "3.10", "", "stop at any time"},
       {"fails_when_spurious", "4.3", "the timer came early", "spurious wakes"},

@@ -88,7 +88,7 @@ TEST_CASE("in every language a wrong config is a start that fails, with the host
       {{{"evry", "1s"}}, "config: unknown key \"evry\"; did you mean \"every\"?"},
       {{{"every", 5}}, "config: /every: must be a duration such as \"250ms\", \"10s\" or \"1.5h\""},
       {{{"times", -1}}, "config: /times: must be a whole number, at least 0"},
-      {{{"greeting", true}}, "config: /greeting: must be a text"},
+      {{{"greeting", true}}, "config: /greeting: must be a string"},
       {Json::array(), "config: it must be an object, {…}"}};
   for (const GreeterLanguage& language : greeter_languages()) {
     std::vector<Fault> all = faults;

@@ -106,8 +106,7 @@ TEST_CASE("a compiler that is not here is named, with the package that brings it
   TemporaryDirectory directory;
   const ProcessEnd end = run_new(directory, {"one", "--lang", "c"}, {"PATH=/nowhere"});
   CHECK(end.status == 0);
-  CHECK(end.out.find("It needs what is not here yet: cc, make (Debian: apt-get install gcc make)") !=
-        std::string::npos);
+  CHECK(end.out.find("Not installed yet: cc, make (Debian: apt-get install gcc make)") != std::string::npos);
 }
 
 TEST_CASE("what can't be a name is refused, with one that can") {
@@ -115,15 +114,15 @@ TEST_CASE("what can't be a name is refused, with one that can") {
   check_refused(directory, {"My-Task", "--lang", "c"}, "try my_task");
   for (const char* name : {"", "1st", "_", "a/b", "../up", "naïve", "two words", "a.b"}) {
     INFO(name);
-    check_refused(directory, {name, "--lang", "c"}, "can't be the name: it needs 1 to 64 of a-z, 0-9 and _");
+    check_refused(directory, {name, "--lang", "c"}, "is not a valid name: use 1 to 64 of a-z, 0-9 and _");
   }
-  check_refused(directory, {std::string(65, 'a'), "--lang", "c"}, "can't be the name");
+  check_refused(directory, {std::string(65, 'a'), "--lang", "c"}, "is not a valid name");
   CHECK(run_new(directory, {std::string(64, 'a'), "--lang", "c"}).status == 0);
 }
 
 TEST_CASE("a language without a starter is refused, and the others are named") {
   TemporaryDirectory directory;
-  check_refused(directory, {"one", "--lang", "cobol"}, "there is no starter in 'cobol'; there are: c");
+  check_refused(directory, {"one", "--lang", "cobol"}, "there is no starter for 'cobol'; choose one of c");
   check_refused(directory, {"one"}, "--lang is required");
 }
 
@@ -134,7 +133,7 @@ TEST_CASE("a folder with something in it is left as it is; an empty one is fille
   std::ofstream(directory.path() / "file") << "mine";
   fs::create_symlink("nowhere", directory.path() / "link");
   for (const char* name : {"full", "file", "link"}) {
-    check_refused(directory, {name, "--lang", "c"}, "there is already something at");
+    check_refused(directory, {name, "--lang", "c"}, "exists and is not an empty folder");
   }
   CHECK(read_file(directory.path() / "full" / "notes.txt") == "mine");
   CHECK_FALSE(fs::exists(directory.path() / "full" / "Makefile"));

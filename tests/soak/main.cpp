@@ -136,7 +136,7 @@ int soak(std::chrono::seconds duration) {
                                           "\"task_restarting\"", "\"task_gave_up\"", "\"task_stalled\"",
                                           "\"task_stopping\"",   "\"task_stopped\"", "\"host_stopped\""};
   Reader event_reader(events[0], kinds, 5s, 700ms);
-  Reader log_reader(log[0], {"lines are missing here", "not shown one by one"}, 7s, 2500ms);
+  Reader log_reader(log[0], {"lines were dropped here", "not logged one by one"}, 7s, 2500ms);
 
   bool lives = true;
   for (auto next = Clock::now() + 1s, end = Clock::now() + duration; lives && next < end; next += 1s) {

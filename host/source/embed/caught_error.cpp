@@ -30,7 +30,7 @@ CaughtError words_of_exception() {
   } catch (const std::exception& error) {
     return {TASKHOST_RESULT_INTERNAL, error.what()};
   } catch (...) {
-    return {TASKHOST_RESULT_INTERNAL, "something that is no std::exception was thrown"};
+    return {TASKHOST_RESULT_INTERNAL, "an exception that is not a std::exception was thrown"};
   }
 }
 
@@ -40,7 +40,7 @@ CaughtError caught_error() noexcept {
   try {
     return words_of_exception();
   } catch (...) {
-    return {TASKHOST_RESULT_NO_MEMORY, "out of memory"};  // short enough to need none
+    return {TASKHOST_RESULT_NO_MEMORY, "out of memory"};  // short enough to need no allocation
   }
 }
 

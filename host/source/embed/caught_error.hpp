@@ -1,4 +1,4 @@
-// What an exception means to who calls the C interface. Exceptions mean exhaustion or a fault of ours; any thread.
+// Translates exceptions for callers of the C interface. They mean exhaustion or a fault of ours. Any thread.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ struct CaughtError {
   std::string text;
 };
 
-// Of the exception that is being handled.
+// For the exception that is being handled.
 CaughtError caught_error() noexcept;
 
 }  // namespace taskhost

@@ -1,4 +1,4 @@
-// The C interface, taskhost.h: arguments in, results out, no exception across.
+// The C interface, taskhost.h: translates arguments and results; no exception leaves it.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -29,14 +29,14 @@ namespace {
 
 using taskhost::HostError;
 
-// Of a host that could not be created, so that it keeps none. Without a destructor, as a thread's takes memory.
+// The error text of a host that could not be created. No destructor, because a thread-local's needs memory.
 constinit thread_local std::array<char, 1024> create_error{};
 
 void keep_create_error(std::string_view text) noexcept {
   create_error[text.copy(create_error.data(), create_error.size() - 1)] = '\0';
 }
 
-// The caller's struct in this library's size: what the caller's lacks is zero.
+// A copy of the caller's struct in this library's size: fields that the caller's lacks are zero.
 template <class Struct>
 Struct complete(const Struct* given) {
   Struct full{};
@@ -46,15 +46,15 @@ Struct complete(const Struct* given) {
   return full;
 }
 
-// Runs the body, keeps its error text, and turns what it throws into a code.
+// Runs the body, keeps its error text, and turns exceptions into a code.
 template <class Body>
 int32_t guarded(taskhost_host* host, Body&& body) noexcept {
   if (host == nullptr) return TASKHOST_RESULT_WRONG_STATE;
   try {
     if (host->host.is_elsewhere()) {
       host->error =
-          "this process was forked after the host had been created, and has none of its threads: create it "
-          "after the fork";
+          "this process was forked after the host had been created, and has none of its threads: create the host after "
+          "the fork";
       return TASKHOST_RESULT_WRONG_STATE;
     }
     host->error.clear();
@@ -127,7 +127,7 @@ int32_t taskhost_create(const taskhost_options* options, taskhost_host** host) {
     keep_create_error("");
     taskhost::HostOptions read;
     if (const int32_t code = read_options(complete(options), read); code != TASKHOST_RESULT_OK) {
-      keep_create_error("an option has a value that it can't have");
+      keep_create_error("an option has an invalid value");
       return code;
     }
     *host = new taskhost_host(std::move(read));
@@ -144,18 +144,19 @@ const char* taskhost_error(const taskhost_host* host) {
 }
 
 int32_t taskhost_load_file(taskhost_host* host, const char* path) {
-  return guarded(host, [&] { return path != nullptr ? host->host.load_file(path) : bad_argument("no path"); });
+  return guarded(host, [&] { return path != nullptr ? host->host.load_file(path) : bad_argument("path is NULL"); });
 }
 
 int32_t taskhost_load_text(taskhost_host* host, const char* text, size_t size, const char* directory) {
   return guarded(host, [&] {
-    if (text == nullptr && size != 0) return bad_argument("no text");
+    if (text == nullptr && size != 0) return bad_argument("text is NULL");
     return host->host.load_text(std::string_view(text, size), directory != nullptr ? directory : "");
   });
 }
 
 int32_t taskhost_load_directory(taskhost_host* host, const char* path) {
-  return guarded(host, [&] { return path != nullptr ? host->host.load_directory(path) : bad_argument("no path"); });
+  return guarded(host,
+                 [&] { return path != nullptr ? host->host.load_directory(path) : bad_argument("path is NULL"); });
 }
 
 int32_t taskhost_add_task(taskhost_host* host, const taskhost_task_options* task) {
@@ -186,7 +187,7 @@ size_t taskhost_task_count(const taskhost_host* host) { return host != nullptr ?
 
 int32_t taskhost_on_event(taskhost_host* host, void (*callback)(void*, const taskhost_event*), void* user) {
   return guarded(host, [&] {
-    if (callback == nullptr) return bad_argument("no callback");
+    if (callback == nullptr) return bad_argument("callback is NULL");
     return host->host.subscribe([callback, user](const taskhost::EventLog::Record& record) {
       const taskhost_event event = {
           sizeof(taskhost_event), record.more ? 1u : 0u, record.sequence, record.name.data(), record.task,
@@ -239,7 +240,7 @@ int32_t taskhost_status(const taskhost_host* host) {
 
 int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, const char** text) {
   return guarded(host, [&]() -> HostError {
-    if (path == nullptr || text == nullptr) return bad_argument("no path, or nowhere to put the text");
+    if (path == nullptr || text == nullptr) return bad_argument("path or text is NULL");
     *text = "";
     const auto loading = taskhost::PluginLibrary::load(path);
     if (loading.library == nullptr) {
@@ -255,7 +256,7 @@ int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, 
 
 int32_t taskhost_explain(taskhost_host* host, int32_t format, const char** text) {
   return guarded(host, [&]() -> HostError {
-    if (text == nullptr) return bad_argument("nowhere to put the text");
+    if (text == nullptr) return bad_argument("text is NULL");
     *text = "";
     HostError error = host->host.explain(format == TASKHOST_LOG_FORMAT_JSON, host->text);
     if (error.code == TASKHOST_RESULT_OK) *text = host->text.c_str();
@@ -285,10 +286,10 @@ void taskhost_destroy(taskhost_host* host) {
       host->host.log().flush();
       host->host.log().close();
     }
-    // Whole, for whoever still holds it: a callback that has not returned, or the parent of this child.
+    // Kept whole for those who still use it: a callback that has not returned, or the parent of this child.
     taskhost::Supervisor::leak(std::shared_ptr<void>(host, [](void*) {}));
   } catch (...) {
-    // Out of memory or threads at the very end: what is left, the process's end takes.
+    // Out of memory or threads at the very end: the rest goes with the process.
   }
 }
 

@@ -1,4 +1,4 @@
-// taskhost_verify of the C interface: arguments in, verdicts out, no exception across.
+// taskhost_verify of the C interface: translates arguments and verdicts; no exception leaves it.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -40,8 +40,9 @@ Result bad_option(const std::string& words) { return {TASKHOST_RESULT_BAD_MANIFE
 
 Result read_options(const taskhost_verify_options& given, Options& options) {
   if (given.plugin == nullptr) return bad_option("no plugin");
-  if (given.test_count != 0 && given.tests == nullptr) return bad_option("no names of tests");
-  if (std::count(given.tests, given.tests + given.test_count, nullptr) != 0) return bad_option("a test without a name");
+  if (given.test_count != 0 && given.tests == nullptr) return bad_option("test_count without tests");
+  if (std::count(given.tests, given.tests + given.test_count, nullptr) != 0)
+    return bad_option("a name in tests is NULL");
   options.plugin = given.plugin;
   if (given.task != nullptr) options.task = given.task;
   if (given.config != nullptr) options.config = given.config;
@@ -59,7 +60,7 @@ Result read_options(const taskhost_verify_options& given, Options& options) {
 Result verify(const taskhost_verify_options* given, void (*on_verdict)(void* user, const taskhost_verdict* verdict),
               void* user) {
   if (given == nullptr || on_verdict == nullptr) return bad_option("no options, or no callback");
-  taskhost_verify_options full{};  // what the caller's struct lacks is zero
+  taskhost_verify_options full{};  // fields that the caller's struct lacks are zero
   std::memcpy(&full, given, std::min<std::size_t>(given->struct_size, sizeof full));
   Options options;
   if (Result wrong = read_options(full, options); wrong.code != TASKHOST_RESULT_OK) return wrong;

@@ -22,7 +22,7 @@ void append_field(std::string& line, std::string_view key, std::uint64_t number)
   append_number(line, number);
 }
 
-// For words that need no escape.
+// For words that need no escaping.
 void append_word(std::string& line, std::string_view key, std::string_view word) {
   line.append(",\"").append(key).append("\":\"").append(word).append("\"");
 }
@@ -108,7 +108,7 @@ std::int64_t now_us() noexcept {
 
 void append_time(std::string& line, std::int64_t time_us) {
   std::int64_t rest = time_us % 1'000'000;
-  if (rest < 0) rest += 1'000'000;  // before 1970
+  if (rest < 0) rest += 1'000'000;  // for times before 1970
   const auto seconds = static_cast<std::time_t>((time_us - rest) / 1'000'000);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);

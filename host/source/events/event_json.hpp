@@ -1,4 +1,4 @@
-// An event as one line of JSON: the stable interface of the event stream. Pure; any thread.
+// Writes an event as one line of JSON: the event stream's stable interface. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 
 namespace taskhost {
 
-// Appends the object, without a line end. `time_us`: microseconds since 1970, UTC.
+// Appends the object without a line end. `time_us`: microseconds since 1970, UTC. For plugin_loaded, `task` is the
+// plugin's name and `message` its path.
 void append_event_json(std::string& line, const Event& event, std::uint64_t sequence, std::int64_t time_us);
 // {"time":…,"seq":…,"event":"plugin_loaded","plugin":…,"path":…}
 void append_event_json(std::string& line, const PluginLoaded& loaded, std::uint64_t sequence, std::int64_t time_us);

@@ -18,7 +18,7 @@ namespace taskhost {
 
 namespace {
 
-constexpr std::size_t batch = 1024;  // that are handed out at once, so that room comes in small steps
+constexpr std::size_t batch = 1024;  // events handed out at once, so that room comes in small steps
 
 std::string_view name_of(const Event& event) { return to_string(event.kind); }
 template <class HostEvent>
@@ -54,7 +54,7 @@ bool EventLog::close() {
   while (!worker_done_) {
     if (!has_hurried && left.is_over()) {
       has_hurried = hurrying_ = true;
-      log_.write(LogLevel::warning, nullptr, "whoever gets the events is too slow: those that wait are thrown away");
+      log_.write(LogLevel::warning, nullptr, "the events' reader is too slow: waiting events are dropped");
     }
     const std::uint64_t seen = handed_out_;
     const bool moved = emptied_.wait_until(lock, left.next(), [&] { return worker_done_ || handed_out_ != seen; });
@@ -66,14 +66,14 @@ bool EventLog::close() {
       return false;
     }
   }
-  const std::uint64_t missing = give_up();  // of those for which there was no memory
+  const std::uint64_t missing = give_up();  // those for which there was no memory
   lock.unlock();
   worker_.join();
   tell_missing(missing);
   return true;
 }
 
-// Under the lock. From here on nothing is handed out, so that the number stays true.
+// With the lock. Nothing is handed out from now on, so the number stays correct.
 std::uint64_t EventLog::give_up() {
   given_up_ = true;
   return published_ + lost_ - handed_out_;
@@ -83,9 +83,9 @@ void EventLog::tell_missing(std::uint64_t missing) noexcept {
   if (missing == 0) return;
   try {
     log_.write(LogLevel::error, nullptr,
-               "whoever gets the events does not read: the last " + std::to_string(missing) + " events are lost");
+               "the events' reader does not read: the last " + std::to_string(missing) + " events are lost");
   } catch (const std::exception&) {
-    // No memory for the words.
+    // There is no memory for the message.
   }
 }
 
@@ -103,7 +103,7 @@ void EventLog::flush() noexcept {
     lock.unlock();
     tell_missing(missing);
   } catch (const std::exception&) {
-    // Only a courtesy.
+    // Flushing is only a courtesy.
   }
 }
 
@@ -113,10 +113,10 @@ bool EventLog::publish(Event&& event) noexcept {
     const EventText text = event.for_log ? event_text(event, stopping()) : EventText{};
     {
       std::unique_lock lock(mutex_);
-      // The few of the host itself always get in: how it ended must not be lost.
+      // The few events of the host itself are always accepted: how it ended must not be lost.
       const bool is_end = event.kind == EventKind::host_stopping || event.kind == EventKind::host_stopped;
       const bool has_room = is_end || wait_for_room(lock);
-      // From here on the lock is not let go: what is refused, and what got in before the stop, is one order.
+      // The lock is held from here on, so that rejected events and those accepted before the stop are in one order.
       if (stopped_) return false;
       if (event.kind == EventKind::task_started && stopping_.load(std::memory_order_relaxed)) return false;
       if (event.kind == EventKind::host_stopping) stopping_.store(true, std::memory_order_release);
@@ -131,7 +131,7 @@ bool EventLog::publish(Event&& event) noexcept {
     if (!text.words.empty()) log_.write(text.level, text.task, text.words);
   } catch (const std::exception&) {
     const std::lock_guard lock(mutex_);
-    ++lost_;  // no memory for it: counted, as if the queue had been full
+    ++lost_;  // counted like an event that meets a full queue
   }
   return true;
 }
@@ -158,7 +158,7 @@ void EventLog::remember_lost(const Event& event) {
   lost_tasks_.try_emplace(event.task, lost_task_count_++);
 }
 
-// Work that is dead shall not look healthy at the end.
+// Tasks that are dead should not look healthy at the end.
 std::string EventLog::lost_words() const {
   constexpr std::size_t max_named = 8;
   std::vector<std::pair<std::uint64_t, const char*>> in_order;
@@ -171,10 +171,10 @@ std::string EventLog::lost_words() const {
   if (in_order.size() > max_named) names += " and " + std::to_string(in_order.size() - max_named) + " more";
   if (names.empty()) return names;
   const std::string causes = gave_up_causes_.empty() ? "" : "; gave up: " + causes_text(gave_up_causes_);
-  return "over before the end, and not well: " + names + causes;
+  return "tasks lost during this run: " + names + causes;
 }
 
-// The one place where a reader may slow the host down.
+// The only place where a reader may slow the host down.
 bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock) {
   if (worker_done_) return true;
   if (skipping_) {
@@ -230,7 +230,7 @@ void EventLog::work(std::vector<Entry> entries) {
   emptied_.notify_all();
 }
 
-// Returns how many it got to.
+// Returns how many it handed out.
 std::size_t EventLog::hand_out(const std::vector<Entry>& entries, bool more) {
   std::string line;
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -263,7 +263,7 @@ void EventLog::hand_out(std::string& line, const Entry& entry, bool is_last) {
   handed_out_.fetch_add(entry.weight(), std::memory_order_relaxed);
 }
 
-// Under the lock, when there is no more time: what waits is counted, and the end is told.
+// With the lock, when there is no time left: counts the waiting events as lost, except for the last one.
 void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed) {
   entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(handed));
   queue_.insert(queue_.begin(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
@@ -280,7 +280,7 @@ void EventLog::summarize(const LogSummary& summary) noexcept {
   try {
     log_.write(summary.level, nullptr, summary_text(summary));
   } catch (const std::exception&) {
-    // Only the log: the event stream has it all.
+    // Only the log loses it: the event stream has every event.
   }
 }
 

@@ -1,5 +1,5 @@
-// The one way out: takes the supervisor's events and lines, numbers the events, hands them to subscribers on a thread
-// of its own, and puts what people should read into the log. Any thread, unless it says otherwise.
+// All output: takes the supervisor's events and lines, numbers the events, hands them to subscribers on a thread of its
+// own, and logs what people should read. Any thread, unless stated otherwise.
 #pragma once
 
 #include <atomic>
@@ -24,12 +24,12 @@ namespace taskhost {
 class EventLog final : public EventSink {
  public:
   struct Limits {
-    std::size_t queue = 65'536;  // events that wait for subscribers
+    std::size_t queue = 65'536;  // events that may wait for subscribers
     // How long one event waits for room in a full queue. A reader that takes more than about 1,000 events a second
-    // slows the host down and loses nothing; behind a slower one, events are lost until half of the queue is free. At
-    // the end, how long one call of a subscriber may take.
+    // slows the host down and loses nothing; with a slower one, events are lost until half of the queue is free. At the
+    // end, how long one call of a subscriber may take.
     std::chrono::milliseconds patience{1000};
-    std::chrono::milliseconds close{5000};  // at the end, for all that waits
+    std::chrono::milliseconds close{5000};  // at the end, for all waiting events
   };
 
   struct Record {
@@ -37,7 +37,7 @@ class EventLog final : public EventSink {
     std::string_view name;
     const char* task;       // or null
     std::string_view json;  // followed by a NUL
-    bool more;              // another follows at once
+    bool more;              // another one follows at once
   };
   using Subscriber = std::function<void(const Record&)>;
 
@@ -51,12 +51,12 @@ class EventLog final : public EventSink {
   bool has_subscribers() const noexcept { return !subscribers_.empty(); }
   std::size_t subscriber_count() const noexcept { return subscribers_.size(); }
 
-  // By the owner. close hands out what is left; false: a subscriber did not return, and its thread was left behind, so
-  // this object must live for ever.
+  // By the owner. close hands out what is left. If it returns false, a subscriber did not return and its thread was
+  // left behind, so this object must live for ever.
   void open();
   bool close();
-  // For a process that ends at once: takes no further events, and hands out what waits, for limits.patience. What is
-  // left then goes to nobody any more, and the log counts it.
+  // For a process that ends at once: takes no more events, and hands out the waiting ones for up to limits.patience.
+  // Those left after that are not handed out, and the log has their number.
   void flush() noexcept;
 
   bool publish(Event&& event) noexcept override;
@@ -97,25 +97,25 @@ class EventLog final : public EventSink {
   std::atomic<bool> stopping_{false};
 
   std::mutex mutex_;
-  std::condition_variable filled_;   // the worker waits
-  std::condition_variable emptied_;  // publishers, flush and close wait
+  std::condition_variable filled_;   // for the worker
+  std::condition_variable emptied_;  // for publishers, flush and close
   std::deque<Entry> queue_;
-  std::uint64_t lost_ = 0;  // since the last one that got in
-  // Events, those that an events_lost stands for included.
+  std::uint64_t lost_ = 0;  // since the last accepted event
+  // Events, including those that an events_lost stands for.
   std::uint64_t published_ = 0;
   std::atomic<std::uint64_t> handed_out_{0};
-  std::atomic<bool> given_up_{false};  // what is not handed out has been told as lost
-  std::atomic<bool> hurrying_{false};  // close has no more time for what waits
-  bool skipping_ = false;              // the reader is too slow: what comes is lost until half of the queue is free
+  std::atomic<bool> given_up_{false};  // events that were not handed out have been reported as lost
+  std::atomic<bool> hurrying_{false};  // close has no time left for waiting events
+  bool skipping_ = false;              // the reader is too slow: events are lost until half of the queue is free
   bool closing_ = false;
   bool stopped_ = false;  // host_stopped was published: nothing comes after it
   bool worker_done_ = true;
-  std::unordered_map<const char*, std::uint64_t> lost_tasks_;  // over, and did not end well; since when, by a count
+  std::unordered_map<const char*, std::uint64_t> lost_tasks_;  // over without having ended well; numbered in that order
   std::uint64_t lost_task_count_ = 0;
   CauseCounts gave_up_causes_;
 
-  std::uint64_t sequence_ = 0;  // the worker's
-  std::uint64_t unmade_ = 0;    // events for whose lines there was no memory; told before the next one. The worker's
+  std::uint64_t sequence_ = 0;  // used by the worker
+  std::uint64_t unmade_ = 0;    // events for whose lines there was no memory; reported with the next. The worker's
   std::thread worker_;
 };
 

@@ -18,7 +18,7 @@ std::string with_message(const std::string& words, const Event& event) {
   return event.message.empty() ? words : words + ": " + event.message;
 }
 
-// "execution 3", for all but the first of a task.
+// "execution 3", except for a task's first one.
 std::string which(const Event& event) {
   return event.execution == 1 ? std::string() : " (execution " + std::to_string(event.execution) + ")";
 }
@@ -39,7 +39,7 @@ std::string exit_words(const Event& event) {
   return "ended";
 }
 
-// Why the host stops, and which task caused it, in one line.
+// Why the host stops, and which task is the cause, in one line.
 std::string stopping_words(const Event& event) {
   const std::string task = event.task != nullptr ? "task '" + std::string(event.task) + "'" : "a task";
   const auto needed = [&](const std::string& what) {
@@ -56,13 +56,13 @@ std::string stopping_words(const Event& event) {
     case StopReason::all_done:
       return with_message("stopping: no task is left", event);
     case StopReason::request:
-      return with_message("stopping: the program around the host asked for it", event);
+      return with_message("stopping: the embedding program asked for it", event);
     case StopReason::skipped:
       return needed("was skipped");
     case StopReason::group:
-      return needed("loses its group, of which a member gave up");
+      return needed("was stopped with its group");
     case StopReason::not_stopped:
-      return needed("could not be ended, so that it can't be started again");
+      return needed("did not stop, so it can't be started again");
   }
   return "stopping";
 }
@@ -70,13 +70,13 @@ std::string stopping_words(const Event& event) {
 std::string restarting_words(const Event& event) {
   const std::string delay =
       event.delay_ms != 0 ? " in " + print_duration(std::chrono::milliseconds(event.delay_ms)) : std::string();
-  if (event.restart_kind == RestartKind::repeat) return "repeats" + delay;
+  if (event.restart_kind == RestartKind::repeat) return "repeating" + delay;
   const std::string left = event.unlimited ? "" : "; " + counted(event.remaining, "restart") + " left";
-  return (event.restart_kind == RestartKind::cooldown ? "begins anew" : "restarting") + delay + left;
+  return (event.restart_kind == RestartKind::cooldown ? "starting over" : "restarting") + delay + left;
 }
 
 std::string gave_up_words(const Event& event) {
-  const std::string why = event.unlimited || event.remaining != 0 ? "gave up, as an exit rule says"
+  const std::string why = event.unlimited || event.remaining != 0 ? "gave up because of an exit rule"
                           : event.execution == 1                  ? "gave up: it has no restarts"
                                                                   : "gave up: its restarts are used up";
   return event.outcome == Outcome::ok ? why + "; it ended ok" : with_message(why + "; the last failure", event);
@@ -89,9 +89,9 @@ std::string discarded_words(const Event& event) {
     case StopReason::group:
       return with_message("discarded", event);
     case StopReason::not_stopped:
-      return "discarded, as it could not be ended; the other tasks go on";
+      return "discarded, because it did not stop; the other tasks go on";
     case StopReason::task_exit:
-      if (event.outcome != Outcome::ok) return "discarded, as an exit rule says; the other tasks go on";
+      if (event.outcome != Outcome::ok) return "discarded because of an exit rule; the other tasks go on";
       break;
     default:
       break;
@@ -102,11 +102,11 @@ std::string discarded_words(const Event& event) {
 std::string status_words(std::int32_t status) {
   switch (status) {
     case 0:
-      return "well";
+      return " well";
     case 1:
-      return "with failure";
+      return " with failure";
     case 4:
-      return "with a task that did not stop in time";
+      return ", but a task did not stop in time";
     default:
       return "";
   }
@@ -140,17 +140,18 @@ EventText event_text(const Event& event, bool host_stops) {
       return {level, event.task, "asked to stop"};
     case EventKind::task_stopped:
       return {level, event.task, with_message("stopped", event)};
-    case EventKind::task_abandoned:  // the supervisor's own line says so too, and who waited for it
+    case EventKind::task_abandoned:  // the supervisor logs it as well, with the tasks that waited for it
       return {LogLevel::debug, event.task, with_message("did not stop in time and was abandoned", event)};
     case EventKind::task_stalled:
       return {level, event.task, with_message("stalled", event)};
     case EventKind::host_stopping:
       return {of_host, nullptr, stopping_words(event)};
     case EventKind::host_stopped:
-      return {of_host, nullptr,
-              "stopped " + status_words(event.status) +
-                  (event.status == 1 && event.task != nullptr ? " of task '" + std::string(event.task) + "'" : "") +
-                  " (status " + std::to_string(event.status) + ")"};
+      return {
+          of_host, nullptr,
+          "stopped" + status_words(event.status) +
+              (event.status == 1 && event.task != nullptr ? ", caused by task '" + std::string(event.task) + "'" : "") +
+              " (status " + std::to_string(event.status) + ")"};
   }
   return {};
 }
@@ -180,9 +181,9 @@ std::string summary_text(const LogSummary& summary) {
   add(summary.restarts, "restart");
   add(summary.stalls, "stall");
   add(summary.ends, "stop");
-  words = "not shown one by one: " + words;
+  words = "not logged one by one: " + words;
   if (summary.milliseconds != 0) words += " in " + print_duration(std::chrono::milliseconds(summary.milliseconds));
-  words += "; the last of task '" + std::string(summary.last_task) + "'";
+  words += "; the last one by task '" + std::string(summary.last_task) + "'";
   return summary.causes.empty() ? words : words + "; causes: " + causes_text(summary.causes);
 }
 

@@ -1,4 +1,4 @@
-// An event in words, for the operator who reads one line at 3 a.m. Pure; any thread.
+// Turns an event into words, for an operator who reads the line at 3 a.m. Pure; any thread.
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@ namespace taskhost {
 
 struct EventText {
   LogLevel level = LogLevel::info;
-  const char* task = nullptr;  // whose line it is
-  std::string words;           // empty: nothing worth a line
+  const char* task = nullptr;  // the task that the line is about
+  std::string words;           // empty if the event is not worth a line
 };
 
-// `host_stops`: it has begun to.
+// `host_stops`: whether it has begun to stop.
 EventText event_text(const Event& event, bool host_stops);
 EventText event_text(const PluginLoaded& loaded);
 std::string summary_text(const LogSummary& summary);

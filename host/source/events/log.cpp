@@ -35,14 +35,14 @@ namespace taskhost {
 namespace {
 
 constexpr std::size_t queue_size = 8192;            // lines
-constexpr std::size_t max_line_bytes = 4096 + 512;  // bytes: a task's longest message, and what we say around it
+constexpr std::size_t max_line_bytes = 4096 + 512;  // bytes: a task's longest message, and what we add to it
 constexpr std::string_view continuation = "  | ";
-constexpr std::size_t chunk = 4096;  // bytes that are written at once. (PIPE_BUF: whole, whoever else writes)
-constexpr int retry_ms = 100;        // with a full disk
-constexpr std::chrono::seconds reader_patience{1};    // with a reader that does not read
-constexpr std::chrono::seconds max_flush_time{5};     // with one that is slow
-constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the others are given up
-constexpr std::size_t gap_room = 256;                 // bytes of the line that says how many are missing
+constexpr std::size_t chunk = 4096;  // bytes written at once. (PIPE_BUF: in one piece, whoever else writes)
+constexpr int retry_ms = 100;        // if the disk is full
+constexpr std::chrono::seconds reader_patience{1};    // if the reader does not read
+constexpr std::chrono::seconds max_flush_time{5};     // if the reader is slow
+constexpr std::chrono::milliseconds last_chunk{100};  // for what is being written when the rest is given up
+constexpr std::size_t gap_room = 256;                 // bytes of the line that says how many were dropped
 constexpr std::size_t prefix = 64;                    // bytes of a line besides its text: time, level and colour
 
 // Holds no lock while it calls the receiver, which may never return.
@@ -64,7 +64,7 @@ class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null
       if (closed_) return;
       calling_ = true;
     }
-    // The levels are spdlog's, which begin with the same numbers.
+    // Our levels have the same numbers as spdlog's.
     receiver_(static_cast<LogLevel>(message.level), std::string_view(message.payload.data(), message.payload.size()));
     const std::lock_guard lock(call_mutex_);
     calling_ = false;
@@ -79,7 +79,7 @@ class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null
   bool closed_ = false;
 };
 
-// Past stdio, whose lock on stderr a write that does not return would keep until the end of the process, and beyond it.
+// Bypasses stdio: a write that does not return would hold its lock on stderr to the end of the process and beyond.
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   StderrSink() : coloured_(spdlog::details::os::is_color_terminal() && ::isatty(own_stderr()) == 1) {
@@ -89,7 +89,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
   }
 
  private:
-  // Takes the line as a whole, or throws.
+  // Writes the whole line, or throws.
   void sink_it_(const spdlog::details::log_msg& message) override {
     line_.clear();
     formatter_->format(message, line_);
@@ -113,11 +113,11 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
       if (written >= 0) {
         next += written;
         left -= static_cast<std::size_t>(written);
-      } else if (errno == EAGAIN) {  // its other end may have made it non-blocking for us too
+      } else if (errno == EAGAIN) {  // the other end may have made it non-blocking for us, too
         is_ready(own_stderr(), POLLOUT, -1);
       } else if (errno != EINTR) {
-        if (errno == EBADF || !is_file(own_stderr())) break;  // nobody is there to be told
-        ::poll(nullptr, 0, retry_ms);                         // a full disk, a limit: as a reader that does not read
+        if (errno == EBADF || !is_file(own_stderr())) break;  // nobody is there to read it
+        ::poll(nullptr, 0, retry_ms);  // a full disk or a limit: treated like a reader that does not read
       }
     }
     text_.clear();
@@ -157,8 +157,9 @@ spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
 
 // [async-signal-safe]
 void tell_missing(std::uint64_t lines) noexcept {
-  constexpr std::string_view before = "the log's reader does not read, its disk is full, or memory is short: its last ";
-  constexpr std::string_view after = " lines are not written";
+  constexpr std::string_view before =
+      "the log's reader has stopped reading, its disk is full, or memory is short: its last ";
+  constexpr std::string_view after = " lines were not written";
   std::array<char, before.size() + 20 + after.size()> text;
   char* end = std::copy(before.begin(), before.end(), text.data());
   end = std::to_chars(end, end + 20, lines).ptr;
@@ -166,23 +167,23 @@ void tell_missing(std::uint64_t lines) noexcept {
   last_words({text.data(), static_cast<std::size_t>(end - text.data())});
 }
 
-// No time, as the lock of the C library's time zone is one of those that may be held.
+// Without the time: the lock of the C library's time zone may be among those that are held.
 void tell_of_child(LogLevel level, const char* task, std::string_view text) {
   const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
   last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(to_string(level)) + ": " +
              printable_text(text, max_line_bytes));
 }
 
-// A message of several lines stays so, but each is a line of its own with time, level and task, and all but the first
-// are marked: whoever searches finds them, and no message can pass for a line of somebody else. Of many lines the first
-// and the last are kept.
+// A message of several lines becomes several lines of the log, each with time, level and task, and all but the first
+// are marked: a search finds them all, and no message can pose as somebody else's line. Of many lines, the first and
+// the last are kept.
 std::string lines_of(const char* task, std::string_view text) {
   constexpr std::size_t max_first = 30;
   constexpr std::size_t max_last = 10;
   const std::string head = task != nullptr ? "[" + printable_text(task, 128) + "] " : std::string();
   while (text.ends_with('\n')) text.remove_suffix(1);
   const bool is_cut = text.size() > max_line_bytes;
-  if (is_cut) text = text.substr(0, max_line_bytes + 1);  // one more, so that the last line shows it
+  if (is_cut) text = text.substr(0, max_line_bytes + 1);  // one byte more, so that the last line shows that it is cut
   const auto count = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
 
   std::string result;
@@ -208,7 +209,7 @@ void append_json_head(std::string& result, LogLevel level) {
   result.append("\",\"level\":\"").append(to_string(level)).append("\"");
 }
 
-// As text, a record may be several lines.
+// As text, a record may have several lines.
 std::string record_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
   if (format == LogFormat::text) return lines_of(task, text);
   std::string result;
@@ -225,9 +226,9 @@ std::string record_of(LogFormat format, LogLevel level, const char* task, std::s
 
 }  // namespace
 
-// The queue, and who empties it. Shared with the thread, which a writer that does not return may keep for ever.
-// spdlog's own asynchronous logger would do, but its thread looks around every ten seconds; ours sleeps as long as all
-// is quiet.
+// The queue and its writer. Shared with the thread, which may be stuck for ever in a write that does not return.
+// spdlog's own asynchronous logger would do, but its thread wakes up every ten seconds; ours sleeps while there is
+// nothing to do.
 struct Log::Writer {
   struct Record {
     spdlog::log_clock::time_point time;
@@ -237,9 +238,9 @@ struct Log::Writer {
 
   Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {
     gap_words.reserve(gap_room);
-    logger.set_level(spdlog::level::trace);  // Log::write has seen to it
+    logger.set_level(spdlog::level::trace);  // Log::write filters by level
     logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
-    logger.set_error_handler([this](const std::string&) { has_failed = true; });  // no memory, or a receiver threw
+    logger.set_error_handler([this](const std::string&) { has_failed = true; });  // no memory, or the receiver threw
   }
 
   void put(Record&& record) {
@@ -256,7 +257,7 @@ struct Log::Writer {
     filled.notify_one();
   }
 
-  // For a line that there is no memory for: it is counted in a line of its own, though none should follow.
+  // For a line for which there is no memory: it is counted in a line of its own, even if no other line follows.
   void miss() {
     {
       const std::lock_guard lock(mutex);
@@ -266,16 +267,16 @@ struct Log::Writer {
     filled.notify_one();
   }
 
-  // Takes no more than is written at once: what waits here is the newest, and it is the oldest that may go.
+  // Takes no more than is written at once: the queue drops its oldest lines, and what waits here would be older still.
   void work() {
     std::unique_lock lock(mutex);
     while (true) {
       filled.wait(lock, [this] { return closing || gap_owed || !lines.empty(); });
-      if ((lines.empty() && !gap_owed) || thrown_away) return;  // what comes later is nobody's
+      if ((lines.empty() && !gap_owed) || thrown_away) return;  // later lines go to nobody
       std::size_t bytes = 0;
       std::uint64_t count = 0;
       const std::uint64_t gap = lost;
-      // Within one chunk, so that all of it goes out, or nothing.
+      // Within one chunk, so that all of it is written, or nothing.
       if (gap != 0) bytes = 2 * prefix;
       while (!lines.empty() && count < batch.size()) {
         const std::size_t size = lines.front().text.size() + prefix;
@@ -296,14 +297,14 @@ struct Log::Writer {
       gap_owed = false;
       if (told) lost -= gap;
       lost += failed;
-      if (told && lost != 0) owe_gap();  // if not: with the next line
+      if (told && lost != 0) owe_gap();  // otherwise with the next line
       emptied.notify_all();
     }
   }
 
-  // In room that is there. False: not even so.
+  // Uses memory that is there already. Returns false if even that fails.
   bool tell_gap(std::uint64_t count) {
-    constexpr std::string_view after = " missing here: the log's reader was too slow, its disk full, or memory short";
+    constexpr std::string_view after = " dropped here: the log's reader was too slow, its disk full, or memory short";
     std::array<char, 20> digits;
     gap_words.clear();
     if (format == LogFormat::json) {
@@ -311,7 +312,7 @@ struct Log::Writer {
       gap_words += ",\"message\":\"";
     }
     gap_words.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), count).ptr);
-    gap_words.append(count == 1 ? " line is" : " lines are").append(after);
+    gap_words.append(count == 1 ? " line was" : " lines were").append(after);
     if (format == LogFormat::json) gap_words += "\"}";
     logger.error(gap_words);
     return !std::exchange(has_failed, false);
@@ -327,17 +328,18 @@ struct Log::Writer {
     }
   }
 
-  // With the lock: the thread says how many are missing, though no line should follow. That line counts as one to wait
-  // for, but is none of those that are lost.
+  // With the lock: has the thread say how many lines were dropped, even if no other line follows. That line counts as
+  // one to wait for, but not as one that is lost.
   void owe_gap() {
     if (!gap_owed) ++taken_in;
     gap_owed = true;
   }
 
-  // Lines that have not gone out.
+  // Lines that have not been written.
   std::uint64_t unwritten() const noexcept { return taken_in - done + lost - (gap_owed ? 1 : 0); }
 
-  // Whether all that had come in by now went out. A reader that is slow has some time, one that does not read little.
+  // Whether everything queued by now has been written. A slow reader gets some time, one that does not read gets
+  // little.
   bool await() {
     std::unique_lock lock(mutex);
     const std::uint64_t all = taken_in;
@@ -350,7 +352,7 @@ struct Log::Writer {
     return true;
   }
 
-  // The same, where no lock may be taken and nothing woken.
+  // The same for places where no lock may be taken and nothing woken.
   bool await_in_handler() const noexcept {
     const std::uint64_t all = taken_in;
     constexpr timespec moment{0, 1'000'000};
@@ -360,8 +362,8 @@ struct Log::Writer {
     return done >= all;
   }
 
-  // For a reader that does not read: what it has not taken goes. Returns how many lines that is. What is being written
-  // has a moment, so that it is not counted if it goes out.
+  // For a reader that does not read: drops what it has not taken, and returns how many lines that is. What is being
+  // written gets a moment, so that it is not counted if it goes out.
   std::uint64_t throw_away() {
     std::unique_lock lock(mutex);
     thrown_away = true;
@@ -372,15 +374,15 @@ struct Log::Writer {
   const LogFormat format;
   spdlog::logger logger;  // writes on the calling thread
   std::mutex mutex;
-  std::condition_variable filled;   // the thread waits
-  std::condition_variable emptied;  // flush waits
+  std::condition_variable filled;   // for the thread
+  std::condition_variable emptied;  // for flush
   std::deque<Record> lines;
-  std::array<Record, 64> batch;  // the thread's
-  std::string gap_words;         // the thread's
-  bool has_failed = false;       // the thread's: the last line it wrote
+  std::array<Record, 64> batch;  // used by the thread
+  std::string gap_words;         // used by the thread
+  bool has_failed = false;       // to write the last line; used by the thread
   std::atomic<std::uint64_t> taken_in{0};
-  std::atomic<std::uint64_t> done{0};  // written, or thrown away
-  std::atomic<std::uint64_t> lost{0};  // thrown away, and not yet told
+  std::atomic<std::uint64_t> done{0};  // lines written or dropped
+  std::atomic<std::uint64_t> lost{0};  // lines dropped and not yet reported
   std::atomic<bool> gap_owed{false};
   bool writing = false;
   bool closing = false;
@@ -416,7 +418,7 @@ Log::~Log() {
   if (written) {
     thread_.join();
   } else {
-    thread_.detach();  // it can't be told to leave a write that does not return: it stays, with the queue
+    thread_.detach();  // can't be made to leave a write that does not return: it stays, with the queue
   }
 }
 
@@ -426,7 +428,7 @@ void Log::write(LogLevel level, const char* task, std::string_view text) noexcep
     if (!home_.is_here()) return tell_of_child(level, task, text);
     writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
-    // A line that can't be written must not stop what it tells of.
+    // If a line can't be written, what it reports must go on all the same.
     if (home_.is_here()) writer_->miss();
   }
 }
@@ -436,11 +438,11 @@ void Log::finish() noexcept {
   try {
     give_up();
   } catch (const std::exception&) {
-    // No memory for the words.
+    // There is no memory for the message.
   }
 }
 
-// The first time: later lines are not counted again.
+// Only the first time: later lines are not counted again.
 void Log::give_up() {
   if (has_receiver_ || closed_.exchange(true)) return;
   tell_missing(writer_->throw_away());
@@ -451,7 +453,7 @@ void Log::close() noexcept {
   try {
     if (auto* sink = dynamic_cast<ReceiverSink*>(writer_->logger.sinks().front().get())) sink->close();
   } catch (const std::exception&) {
-    // A mutex that can't be locked: then nobody calls the receiver either.
+    // The mutex can't be locked, so nobody calls the receiver, either.
   }
 }
 

@@ -1,5 +1,5 @@
-// How long somebody is waited for: so long without any progress, and so long in all. Time in which this process itself
-// stood still (SIGSTOP, a suspended machine) does not count. One thread.
+// How long to wait for somebody: a limit without any progress, and one in all. Time in which this process itself stood
+// still (SIGSTOP, a suspended machine) does not count. One thread.
 #pragma once
 
 #include <chrono>
@@ -12,12 +12,12 @@ class Patience {
 
   Patience(Clock::duration step, Clock::duration all) : step_(step), end_(Clock::now() + all) {}
 
-  // Until when to wait for the next progress.
+  // When the wait for the next progress ends.
   Clock::time_point next() {
     until_ = Clock::now() + step_;
     return until_;
   }
-  // After a wait in vain: whether it says nothing, since we woke up far too late.
+  // After a wait without progress: whether it does not count, because we woke up far too late.
   bool stood_still() {
     const Clock::duration late = Clock::now() - until_;
     if (late < std::chrono::milliseconds(100)) return false;

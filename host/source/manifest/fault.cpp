@@ -3,7 +3,7 @@
 
 namespace taskhost {
 
-// "manifest.json: /tasks/3/type (line 12): unknown task type …"; parts that are not known are left out.
+// "manifest.json: /tasks/3/type (line 12): unknown task type …"; unknown parts are left out.
 std::string Fault::text() const {
   std::string place = where;
   if (line != 0) {
@@ -11,7 +11,7 @@ std::string Fault::text() const {
     place = where.empty() ? line_words : where + " (" + line_words + ')';
   }
   std::string words;
-  for (const std::string& part : {printable_path(file), place}) {  // one line, whatever the file is called
+  for (const std::string& part : {printable_path(file), place}) {  // kept to one line, whatever the file is called
     words += part.empty() ? "" : part + ": ";
   }
   return words + message;

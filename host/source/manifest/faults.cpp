@@ -24,7 +24,7 @@ void ManifestFaults::add_if_told(std::size_t offset, const std::function<Texts()
 void ManifestFaults::add_syntax(std::size_t offset, std::string message) {
   const std::size_t dropped = std::erase_if(found_, [&](const Found& found) { return found.offset >= offset; });
   if (dropped > 0) {
-    count_ = found_.size();  // those that were only counted stand behind the ones that were dropped
+    count_ = found_.size();  // those that were only counted come after the ones dropped
     cut_offset_ = static_cast<std::size_t>(-1);
   }
   keep({offset, true, {}, std::move(message)});

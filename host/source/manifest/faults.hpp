@@ -18,22 +18,22 @@ class ManifestFaults {
   // `text` is read until take().
   ManifestFaults(std::string_view text, std::string file) : text_(text), file_(std::move(file)) {}
 
-  // Offsets say where in the text, and so in which order the operator reads the faults.
+  // The offset is the fault's place in the text, and so its position in the report.
   void add(std::size_t offset, std::string pointer, std::string message);
 
   struct Texts {
     std::string pointer;
     std::string message;
   };
-  // The same, for texts that cost something: they are made only if the fault may be among those that are told.
+  // The same, for texts that are costly to make: they are only made if the fault may be among those reported.
   void add_if_told(std::size_t offset, const std::function<Texts()>& texts);
 
-  // Whatever was found at or behind the place of a syntax error is dropped: it was a guess.
+  // Drops faults at or after the place of the syntax error: they were guesses.
   void add_syntax(std::size_t offset, std::string message);
 
   std::size_t line_of(std::size_t offset) const;
 
-  // The first 100 in the order of the text, and if there are more a last one that says how many.
+  // The first 100 in the order of the text; if there are more, a last one says how many.
   std::vector<Fault> take();
 
  private:
@@ -50,9 +50,9 @@ class ManifestFaults {
 
   std::string_view text_;
   std::string file_;
-  std::vector<Found> found_;  // up to twice the bound, so that a cut is rare
+  std::vector<Found> found_;  // up to twice the limit, so that cutting is rare
   std::size_t count_ = 0;
-  std::size_t cut_offset_ = static_cast<std::size_t>(-1);  // what stands there or behind is only counted
+  std::size_t cut_offset_ = static_cast<std::size_t>(-1);  // from here on, faults are only counted
 };
 
 }  // namespace taskhost

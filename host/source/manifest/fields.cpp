@@ -29,13 +29,13 @@ std::vector<Words> keys_of(ManifestObject object) {
   return keys;
 }
 
-// As JSON Schema has it, 3.0 is a whole number.
+// As in JSON Schema, 3.0 is a whole number.
 bool is_whole_number(const ManifestNode& node, std::uint32_t least, std::uint32_t most) {
   const bool is_in_range = node.kind == NodeKind::number && node.number >= least && node.number <= most;
   return is_in_range && std::floor(node.number) == node.number;
 }
 
-// The objects that do have this field: it may simply stand in the wrong place.
+// The objects that do have this field: it may just be in the wrong place.
 std::string homes_of(Words field) {
   std::vector<std::string> homes;
   for (const Word<ManifestObject>& object : words_of<ManifestObject>) {
@@ -44,7 +44,7 @@ std::string homes_of(Words field) {
   return word_list(homes, "or");
 }
 
-// What to write instead of a value that is no object: that value in its place, if it is a duration.
+// What to write instead of a value that is not an object: the object with that value in it, if it is a duration.
 std::string object_hint(ManifestObject object, const ManifestNode& node) {
   const bool is_backoff = object == ManifestObject::backoff;
   if (!is_backoff && object != ManifestObject::watchdog) return {};
@@ -77,7 +77,7 @@ void refuse_unknown_field(const ManifestNode& field, const std::string& pointer,
   std::string message = "unknown field " + quoted_text(field.key);
   if (!nearest.empty()) {
     message += "; did you mean \"" + std::string(nearest) + "\"?";
-    message += homes.empty() ? "" : " (as it is, it belongs in " + homes + ')';
+    message += homes.empty() ? "" : " (spelled like this, it belongs in " + homes + ')';
   } else if (!homes.empty()) {
     message += " in " + std::string(to_string(object)) + "; it belongs in " + homes;
   } else {
@@ -177,10 +177,10 @@ bool expect_word(const ManifestNode& node, const std::string& pointer, std::stri
   if (!expect_kind(node, NodeKind::string, pointer, faults)) return false;
   if (std::find(words.begin(), words.end(), node.text) != words.end()) return true;
   const Words nearest = nearest_word(node.text, words);
-  faults.add(node.offset, pointer,
-             "unknown " + std::string(what) + ' ' + quoted_text(node.text) +
-                 (nearest.empty() ? "; it is " + quoted_list(words, "or")
-                                  : "; did you mean \"" + std::string(nearest) + "\"?"));
+  faults.add(
+      node.offset, pointer,
+      "unknown " + std::string(what) + ' ' + quoted_text(node.text) +
+          (nearest.empty() ? "; use " + quoted_list(words, "or") : "; did you mean \"" + std::string(nearest) + "\"?"));
   return false;
 }
 

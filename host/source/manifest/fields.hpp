@@ -47,7 +47,7 @@ inline constexpr auto words_of<ManifestObject> = std::to_array<Word<ManifestObje
 
 // A field, and the objects that may have it.
 struct ManifestField {
-  // Most tasks have none of the optional ones, and are read faster.
+  // Most tasks have none of the optional ones and are read faster.
   enum class Use : std::uint8_t { plain, optional };
 
   template <class... Objects>
@@ -125,7 +125,7 @@ inline constexpr std::uint32_t max_blocking_threads = 65'536;
 inline constexpr std::uint32_t min_stack_kib = 64;
 inline constexpr std::uint32_t max_stack_kib = 1'048'576;
 
-// Values of one node. Each has no value if there is a fault, and then the fault is in the list.
+// Each reads the value of one node. Without a value, a fault has been added.
 std::optional<std::string> read_text(const ManifestNode& node, const std::string& pointer, std::size_t max_bytes,
                                      ManifestFaults& faults);
 std::optional<std::uint32_t> read_whole_number(const ManifestNode& node, const std::string& pointer,
@@ -140,17 +140,17 @@ std::optional<std::chrono::nanoseconds> read_positive_duration(const ManifestNod
                                                                ManifestFaults& faults);
 std::optional<double> read_number(const ManifestNode& node, const std::string& pointer, double least, double most,
                                   ManifestFaults& faults);
-// Is it one of these words? `what` names it: "task type".
+// Whether the node is one of these words. `what` names the kind of word: "task type".
 bool expect_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
                  std::span<const std::string_view> words, ManifestFaults& faults);
-// A word of the enum, but for those that an operator can't write.
+// A word of the enum, except for those that an operator can't write.
 template <class Enum, Enum... omitted>
 std::optional<Enum> read_word(const ManifestNode& node, const std::string& pointer, std::string_view what,
                               ManifestFaults& faults) {
   static constexpr auto words = plain_words<Enum, omitted...>();
   return expect_word(node, pointer, what, words, faults) ? from_word<Enum>(node.text) : std::nullopt;
 }
-// The whole number, or "unlimited".
+// A whole number, or "unlimited".
 struct Restarts {
   std::uint32_t count = 0;
   bool unlimited = false;
@@ -158,16 +158,16 @@ struct Restarts {
 std::optional<Restarts> read_restarts(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
 bool expect_kind(const ManifestNode& node, NodeKind kind, const std::string& pointer, ManifestFaults& faults);
 
-// An array of strings, by its looks; a string alone is told what is missing.
+// Whether the node is an array, which should hold strings; for a single string, the fault shows how to write the array.
 bool expect_text_list(const ManifestNode& node, const std::string& pointer, ManifestFaults& faults);
 
-// A key that the object may not have.
+// For a key that the object may not have.
 void refuse_unknown_field(const ManifestNode& field, const std::string& pointer, ManifestObject object,
                           ManifestFaults& faults);
 
 class FieldReader {
  public:
-  // Refuses what is not an object, and the fields that `object` doesn't have.
+  // Rejects anything but an object, and fields that `object` does not have.
   FieldReader(const ManifestNode& node, const std::string& pointer, ManifestObject object, ManifestFaults& faults);
 
   bool is_object() const noexcept { return node_.kind == NodeKind::object; }
@@ -188,7 +188,7 @@ class FieldReader {
     return node == nullptr ? std::nullopt : read_word<Enum>(*node, pointer_to(field), what, faults_);
   }
 
-  // If it is missing, `hint` says what to write.
+  // If the field is missing, `hint` says what to write.
   void require(std::string_view field, std::string_view hint) const;
 
  private:

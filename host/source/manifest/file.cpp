@@ -24,14 +24,14 @@ std::string cannot_be(const char* what, int error) {
   return std::string("it can't be ") + what + ": " + std::generic_category().message(error);
 }
 
-// Until the end; its size says nothing of a pipe.
+// Reads to the end; a pipe has no size to go by.
 void read_to_end(int descriptor, ManifestFile& file) {
   std::array<char, 8192> part;
   while (true) {
     const ssize_t size = ::read(descriptor, part.data(), part.size());
     if (size == 0) return;
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno == EAGAIN) {  // whoever shares it may have made it non-blocking
+    if (size < 0 && errno == EAGAIN) {  // another process that shares it may have made it non-blocking
       is_ready(descriptor, POLLIN, -1);
       continue;
     }
@@ -40,9 +40,10 @@ void read_to_end(int descriptor, ManifestFile& file) {
       return;
     }
     file.text.append(part.data(), static_cast<std::size_t>(size));
-    if (std::memchr(part.data(), 0, static_cast<std::size_t>(size)) != nullptr) return;  // no text: enough to say so
+    if (std::memchr(part.data(), 0, static_cast<std::size_t>(size)) != nullptr)
+      return;  // not text, which is all the caller needs to know
     if (file.text.size() > max_file_size) {
-      file.problem = "it is larger than " + std::to_string(max_file_size) + " bytes";
+      file.problem = "it is larger than the limit of " + std::to_string(max_file_size) + " bytes";
       return;
     }
   }
@@ -52,12 +53,12 @@ void read_to_end(int descriptor, ManifestFile& file) {
 
 ManifestFile read_manifest_file(const std::string& path) {
   ManifestFile file{.name = path, .directory = {}, .text = {}, .problem = {}};
-  if (path == "-") {  // by its descriptor: a socket can't be opened by a name
+  if (path == "-") {  // by its descriptor: a socket can't be opened by name
     file.name = "stdin";
     read_to_end(STDIN_FILENO, file);
     return file;
   }
-  // What lies there is a shell's pipe or the like, and nobody keeps plugins beside it.
+  // A shell's pipe or the like: there are no plugins beside it.
   const bool is_nowhere = path.starts_with("/dev/") || path.starts_with("/proc/");
   if (!is_nowhere) file.directory = std::filesystem::path(path).parent_path();
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -1,4 +1,4 @@
-// A manifest's text from where it lies, and the directory that its relative paths count from. Any thread.
+// Reads a manifest's text, and determines the directory from which its relative paths count. Any thread.
 #pragma once
 
 #include <filesystem>
@@ -7,13 +7,13 @@
 namespace taskhost {
 
 struct ManifestFile {
-  std::string name;                 // for messages: as it was given, "stdin" for "-"
-  std::filesystem::path directory;  // empty: the working directory
+  std::string name;                 // for messages: as given, "stdin" for "-"
+  std::filesystem::path directory;  // empty for the working directory
   std::string text;
-  std::string problem;  // in words, without the name; empty if it could be read
+  std::string problem;  // what went wrong, without the file's name; empty if it could be read
 };
 
-// Throws system_failure where the process has no descriptor left.
+// Throws system_failure if the process has no descriptor left.
 ManifestFile read_manifest_file(const std::string& path);
 
 }  // namespace taskhost

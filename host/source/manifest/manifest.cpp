@@ -1,4 +1,4 @@
-// What the fields of a manifest mean. Syntax is in manifest_parser, the checks of one value in manifest_fields.
+// What the fields of a manifest mean. Syntax is in parser.cpp, the checks of single values in fields.cpp.
 #include "manifest/manifest.hpp"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ class ManifestReader final : public ManifestSink {
  public:
   ManifestReader(std::string_view text, ManifestFaults& faults) : text_(text), faults_(faults), policies_(faults) {}
 
-  // Only after the parse, as `defaults` and `groups` may stand behind the tasks. `readable`: all of it was read.
+  // Only after the parse, since `defaults` and `groups` may come after the tasks. `readable`: the whole text was read.
   Manifest take(bool readable) {
     manifest_.default_stop_timeout = policies_.default_stop_timeout();
     for (const std::size_t index : default_stop_timeouts_) {
@@ -64,7 +64,7 @@ class ManifestReader final : public ManifestSink {
   }
 
   void take_field(ManifestNode& node) override {
-    // Which reads the field of this name.
+    // `read` handles the field of this name.
     struct Row {
       std::string_view key;
       void (*read)(ManifestReader& self, const ManifestNode& node, const std::string& pointer);
@@ -136,7 +136,7 @@ class ManifestReader final : public ManifestSink {
   }
 
  private:
-  // Finds tasks by their index, as their names move when the list grows.
+  // Finds tasks by index, because their names move when the list grows.
   struct NameHash {
     const std::vector<ManifestTask>* tasks;
     std::size_t operator()(std::size_t index) const { return std::hash<std::string>{}((*tasks)[index].name); }
@@ -146,7 +146,7 @@ class ManifestReader final : public ManifestSink {
     bool operator()(std::size_t left, std::size_t right) const { return (*tasks)[left].name == (*tasks)[right].name; }
   };
 
-  // Of a million tasks each byte counts. Beyond 4 GiB of text, the lines of a few faults are wrong.
+  // With a million tasks, each byte counts. Beyond 4 GiB of text, the lines of a few faults are wrong.
   static std::uint32_t short_number(std::size_t number) {
     return static_cast<std::uint32_t>(std::min<std::size_t>(number, std::numeric_limits<std::uint32_t>::max()));
   }
@@ -169,7 +169,7 @@ class ManifestReader final : public ManifestSink {
     bool used = false;
   };
 
-  // Those with optional fields; with such defaults, all.
+  // Completes the tasks with optional fields, or all if `defaults` has some.
   void complete_policies() {
     auto special = special_policies_.begin();
     const auto complete = [this](std::size_t index, const GivenPolicy& policy) {
@@ -202,7 +202,7 @@ class ManifestReader final : public ManifestSink {
     if (fields.is_object()) autoload_ = {policies_.read(fields), node.offset};
   }
 
-  // Of the task that is read.
+  // For the task being read.
   void read_relation(const FieldReader& fields) {
     ManifestRelation relation{.task = manifest_.tasks.size(), .after = {}};
     if (const ManifestNode* const after = fields.find("after")) {
@@ -226,7 +226,7 @@ class ManifestReader final : public ManifestSink {
       if (!name) continue;
       if (!seen.insert(*name).second) {
         faults_.add(node.children[index].offset, element_pointer,
-                    quoted_text(*name) + " is in this list already; remove one of the two");
+                    quoted_text(*name) + " is listed twice; remove one of the two");
         continue;
       }
       names.push_back(std::move(*name));
@@ -245,7 +245,7 @@ class ManifestReader final : public ManifestSink {
       const bool named = read_text(name, child_pointer, max_name_bytes, faults_).has_value();
       const FieldReader fields(child, child_pointer, ManifestObject::group, faults_);
       if (!fields.is_object()) continue;
-      fields.require("strategy", "it is " + quoted_list(plain_words<Strategy>(), "or"));
+      fields.require("strategy", "use " + quoted_list(plain_words<Strategy>(), "or"));
       const std::optional<Strategy> strategy = fields.word<Strategy>("strategy", "strategy");
       if (!named) continue;
       manifest_.groups.push_back({child.key, strategy.value_or(Strategy::one_for_one)});
@@ -272,8 +272,8 @@ class ManifestReader final : public ManifestSink {
         const std::string_view nearest = nearest_word(use.name, names);
         std::string message = "there is no group " + quoted_text(use.name);
         message += !nearest.empty() ? "; did you mean " + quoted_text(nearest) + "?"
-                   : names.empty()  ? "; \"groups\" of the top object lists them, such as \"groups\": {" +
-                                         quoted_text(use.name) + ": {\"strategy\": \"one_for_all\"}}"
+                   : names.empty()  ? "; define it at the top level, such as \"groups\": {" + quoted_text(use.name) +
+                                         ": {\"strategy\": \"one_for_all\"}}"
                                    : "; \"groups\" has " + quoted_list(names, "and");
         return ManifestFaults::Texts{manifest_.tasks[relation.task].pointer + "/group", std::move(message)};
       });
@@ -282,7 +282,7 @@ class ManifestReader final : public ManifestSink {
       const std::string& name = manifest_.groups[place].name;
       if (group_offsets_[place].used) continue;
       faults_.add(group_offsets_[place].offset, "/groups" + pointer_step(name),
-                  "no task is in this group; remove it, or give a task \"group\": " + quoted_text(name));
+                  "no task is in this group; remove the group, or give a task \"group\": " + quoted_text(name));
     }
   }
 
@@ -291,7 +291,8 @@ class ManifestReader final : public ManifestSink {
       return;
     }
     if (node.children.empty()) {
-      faults_.add(node.offset, pointer, "expected at least one directory; without this field it is the manifest's own");
+      faults_.add(node.offset, pointer,
+                  "expected at least one directory; remove this field to search the manifest's own");
     }
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       const std::string element_pointer = pointer + '/' + std::to_string(index);
@@ -302,7 +303,7 @@ class ManifestReader final : public ManifestSink {
     }
   }
 
-  // Of the task that was read last.
+  // For the task read last.
   void check_name(const ManifestNode& node) {
     ManifestTask& task = manifest_.tasks.back();
     if (task.name.empty()) {
@@ -318,7 +319,7 @@ class ManifestReader final : public ManifestSink {
     }
   }
 
-  // Tasks come in the order of the text, so that all of them together cost one pass over it.
+  // Tasks come in the order of the text, so all of them together cost one pass over it.
   std::size_t line_of_next_task(std::size_t offset) {
     line_ += position_in_text(text_.substr(counted_to_, offset - counted_to_), offset).line - 1;
     counted_to_ = offset;
@@ -332,14 +333,14 @@ class ManifestReader final : public ManifestSink {
                                                              SameName{&manifest_.tasks}};
   PolicyReader policies_;
   std::vector<std::uint32_t> offsets_;                // of the tasks
-  std::vector<std::uint32_t> default_stop_timeouts_;  // indices of the tasks that give none
+  std::vector<std::uint32_t> default_stop_timeouts_;  // indices of the tasks that set none
   std::vector<SpecialPolicy> special_policies_;       // in the order of the tasks
   std::optional<Autoload> autoload_;
-  bool autoload_is_wrong_ = false;  // a fault of its own
-  bool groups_are_wrong_ = false;   // the same
+  bool autoload_is_wrong_ = false;  // has a fault of its own
+  bool groups_are_wrong_ = false;   // has a fault of its own
   std::vector<GroupUse> group_uses_;
-  std::vector<GroupOffset> group_offsets_;  // beside the groups
-  bool tasks_is_no_array_ = false;          // "tasks" is not an array, which is a fault of its own
+  std::vector<GroupOffset> group_offsets_;  // one for each group
+  bool tasks_is_no_array_ = false;          // "tasks" is not an array, which has a fault of its own
   std::optional<std::size_t> tasks_offset_;
   std::size_t line_ = 1;
   std::size_t counted_to_ = 0;

@@ -9,7 +9,7 @@ namespace {
 
 std::string json_string(const std::string& text) { return nlohmann::json(text).dump(); }
 
-// Recursive: the parser bounds the depth.
+// Recursive: the parser limits the depth.
 void append_compact(std::string& json, const ManifestNode& node) {
   switch (node.kind) {
     case NodeKind::null:

@@ -1,4 +1,4 @@
-// A JSON value that knows where in the text it stands. Plain values; any thread.
+// A JSON value that knows its place in the text. Plain values; any thread.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@ enum class NodeKind : std::uint8_t { null, boolean, number, string, array, objec
 
 struct ManifestNode {
   NodeKind kind = NodeKind::null;
-  std::size_t offset = 0;      // of a byte on the line where the value begins; grows in the order of the text
-  std::string key;             // in an object: its name there
+  std::size_t offset = 0;      // of a byte on the line where the value begins; increases through the text
+  std::string key;             // its name in the object that it is in
   std::size_t key_offset = 0;  // as above
   std::string text;            // a string's characters; a number as written, so that no digit is lost; "true", "null"
   double number = 0;
@@ -29,7 +29,7 @@ std::string_view kind_words(NodeKind kind) noexcept;
 // "a number (10)", for messages
 std::string found_words(const ManifestNode& node);
 
-// JSON without blanks and comments, the keys in the order of the text.
+// JSON without blanks and comments, with the keys in the order of the text.
 std::string compact_json(const ManifestNode& node);
 
 }  // namespace taskhost

@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Tells how far the library has read, which its SAX interface doesn't.
+// Records how far the library has read, which its SAX interface does not report.
 class CountingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -45,23 +45,23 @@ class CountingIterator {
   pointer* seen_;
 };
 
-// An array or object whose end has not come yet.
+// An array or object that has not ended yet.
 struct OpenNode {
   ManifestNode node;
-  std::string key;  // of the child that comes next
+  std::string key;  // of the next child
   std::size_t key_offset = 0;
-  bool is_duplicate = false;  // that key was there before: its value is checked and dropped
+  bool is_duplicate = false;  // the key was there before: its value is checked and dropped
   std::size_t child_count = 0;
-  std::unordered_map<std::string, std::size_t> key_offsets;  // only once there are many children
+  std::unordered_map<std::string, std::size_t> key_offsets;  // used only once there are many children
 };
 
-// The SAX interface of nlohmann_json; `false` ends the parse.
+// Implements nlohmann_json's SAX interface; returning `false` ends the parse.
 class NodeBuilder {
  public:
   NodeBuilder(std::string_view text, ManifestSink& sink, ManifestFaults& faults)
       : text_(text), sink_(sink), faults_(faults), read_to_(text.data()) {}
 
-  // Whether it came to the end.
+  // Returns whether the parse reached the end.
   bool run() {
     const CountingIterator begin(text_.data(), &read_to_);
     const CountingIterator end(text_.data() + text_.size(), &read_to_);
@@ -82,7 +82,7 @@ class NodeBuilder {
   }
   bool number_float(Json::number_float_t value, const std::string& as_written) {
     std::string digits = as_written;
-    // The library has put the locale's decimal point there.
+    // The library puts the locale's decimal point there.
     for (char& character : digits) {
       const bool is_of_json = std::string_view("0123456789+-eE").find(character) != std::string_view::npos;
       character = is_of_json ? character : '.';
@@ -90,7 +90,7 @@ class NodeBuilder {
     return add_scalar(NodeKind::number, std::move(digits), value);
   }
   bool string(std::string& value) { return add_scalar(NodeKind::string, std::move(value)); }
-  bool binary(Json::binary_t& /*value*/) { return false; }  // not in JSON text
+  bool binary(Json::binary_t& /*value*/) { return false; }  // does not occur in JSON text
   bool start_object(std::size_t /*size*/) { return open(NodeKind::object); }
   bool end_object() { return close(); }
   bool start_array(std::size_t /*size*/) { return open(NodeKind::array); }
@@ -126,13 +126,14 @@ class NodeBuilder {
   }
 
  private:
-  // The last byte of the token at hand; after a number the byte behind it, still before anything that follows.
+  // The last byte of the current token; after a number, the byte after it, but nothing beyond.
   std::size_t last_read() const {
     const auto count = static_cast<std::size_t>(read_to_ - text_.data());
     return count == 0 ? 0 : count - 1;
   }
 
-  // Only the byte behind a number, if there is one, tells that it has ended. It is a digit only after a leading zero.
+  // The end of a number shows only in the byte after it, if there is one. That byte is a digit only after a leading
+  // zero.
   bool read_behind_number(bool is_zero) const {
     const std::size_t last = last_read();
     return !is_digit(text_[last]) || (is_zero && last > 0 && is_digit(text_[last - 1]));
@@ -172,7 +173,7 @@ class NodeBuilder {
     }
     if (open_.size() == max_nesting) {
       faults_.add_syntax(node.offset, "arrays and objects are nested more than " + std::to_string(max_nesting) +
-                                          " levels deep; nothing behind this place was read");
+                                          " levels deep; parsing stopped here");
       return false;
     }
     if (open_.empty()) {
@@ -208,7 +209,7 @@ class NodeBuilder {
       return;
     }
     if (open_.size() == 1) {
-      // The key stays, to find its duplicates.
+      // Keep the key, to find duplicates.
       const std::string key = child.key;
       sink_.take_field(child);
       child = ManifestNode{NodeKind::null, child.offset, key, child.key_offset, {}, 0, {}};
@@ -220,7 +221,7 @@ class NodeBuilder {
     return open_.size() == 2 && open_.back().node.kind == NodeKind::array && open_.front().key == "tasks";
   }
 
-  // Where the key that comes next was before. A map only for objects so large that a search would make them quadratic.
+  // Where the next child's key was before. Uses a map only for objects so large that searching would be quadratic.
   static const std::size_t* find_key(OpenNode& object) {
     constexpr std::size_t many_children = 16;
     const std::vector<ManifestNode>& children = object.node.children;
@@ -237,7 +238,7 @@ class NodeBuilder {
     return found == object.key_offsets.end() ? nullptr : &found->second;
   }
 
-  // Of the child that comes next.
+  // The JSON pointer of the next child.
   std::string pointer() const {
     std::string result;
     for (const OpenNode& level : open_) {
@@ -257,14 +258,14 @@ class NodeBuilder {
   std::size_t read_to_after_last_token_ = 0;
 };
 
-// What the library would take amiss with a misleading word, or not at all.
+// Encodings that the library would report with a misleading message, or accept.
 bool refuse_encoding(std::string_view text, ManifestFaults& faults) {
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
     faults.add_syntax(0, "the file is UTF-16; save it as UTF-8");
     return true;
   }
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    faults.add_syntax(nul, "a NUL byte; a manifest is JSON text in UTF-8");
+    faults.add_syntax(nul, "found a NUL byte; a manifest is JSON text in UTF-8");
     return true;
   }
   return false;

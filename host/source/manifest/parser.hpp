@@ -1,5 +1,5 @@
-// JSON text to nodes, piece by piece: a manifest of a million tasks never stands in memory as a tree. Checks what is
-// the same for every JSON text: syntax, duplicate keys, depth. Owned by one reading, on its thread.
+// Turns JSON text into nodes piece by piece, so that a manifest of a million tasks is never in memory as a tree. Checks
+// what applies to any JSON text: syntax, duplicate keys, depth. Owned by one reading, on its thread.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace taskhost {
 
 inline constexpr std::size_t max_nesting = 256;
 
-// Who takes the pieces, in the order of the text. Nodes may be moved from.
+// Receives the pieces in the order of the text. May move from the nodes.
 class ManifestSink {
  public:
   virtual ~ManifestSink() = default;
@@ -20,14 +20,14 @@ class ManifestSink {
   // One element of the root's array "tasks".
   virtual void take_task(ManifestNode& node, std::size_t index) = 0;
 
-  // One field of the root. "tasks" comes without those elements, after them.
+  // One field of the root. "tasks" comes after its elements and without them.
   virtual void take_field(ManifestNode& node) = 0;
 
-  // The root's end: an object, read to its end without a syntax error.
+  // The end of the root, an object that was read to its end without a syntax error.
   virtual void take_end(std::size_t root_offset) = 0;
 };
 
-// Nothing comes after the first syntax error, as everything behind it would be a guess. Whether there was none.
+// Stops at the first syntax error, since everything after it would be a guess. Returns whether there was none.
 bool parse_manifest(std::string_view text, ManifestSink& sink, ManifestFaults& faults);
 
 }  // namespace taskhost

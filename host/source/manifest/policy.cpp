@@ -13,10 +13,10 @@ namespace {
 using std::chrono::nanoseconds;
 using Words = std::string_view;
 
-// Words of their own for a flag.
+// Names for the values of a flag.
 enum class Readiness : std::uint8_t { started, notify };
 
-// No host-made end is an exit.
+// Without ends that the host causes, which are not exits.
 constexpr auto outcome_words = plain_words<Outcome, Outcome::cancelled>();
 
 bool has_restarts(const TaskOptions& options) {
@@ -40,7 +40,7 @@ void PolicyReader::note(const FieldReader& fields, PolicyField field, bool is_ri
 
 GivenPolicy PolicyReader::read(const FieldReader& fields) {
   GivenPolicy policy;
-  fields.require("type", "it is " + quoted_list(plain_words<TaskType>(), "or"));
+  fields.require("type", "use " + quoted_list(plain_words<TaskType>(), "or"));
   const std::optional<TaskType> type = fields.word<TaskType>("type", "task type");
   policy.options.type = type.value_or(policy.options.type);
   if (!type) policy.wrong.add(PolicyField::type);
@@ -76,7 +76,7 @@ void PolicyReader::read_defaults(const FieldReader& fields) {
 }
 
 void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy) {
-  // Which reads the field, if it is there: whether there is a value.
+  // `read` reads the field if it is present, and returns whether there is a value.
   struct Row {
     PolicyField field;
     bool (*read)(PolicyReader& self, const FieldReader& fields, Words key, SupervisionOptions& values);
@@ -120,7 +120,7 @@ void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy)
          return rules.has_value();
        }},
   });
-  static_assert(rows.size() + 2 == words_of<PolicyField>.size());  // all but type and restarts
+  static_assert(rows.size() + 2 == words_of<PolicyField>.size());  // all except type and restarts
   SupervisionOptions values;
   for (const Row& row : rows) note(fields, row.field, row.read(*this, fields, to_string(row.field), values), policy);
   read_isolation(fields);
@@ -175,7 +175,7 @@ std::optional<std::pair<GiveUp, nanoseconds>> PolicyReader::read_give_up(const F
   const std::string pointer = fields.pointer_to("on_give_up");
   if (node->kind == NodeKind::object) {
     const FieldReader inner(*node, pointer, ManifestObject::on_give_up, faults_);
-    inner.require("cooldown", "it is the time until the task begins anew, such as \"cooldown\": \"5m\"");
+    inner.require("cooldown", "it is the time until the task starts over, such as \"cooldown\": \"5m\"");
     const std::optional<nanoseconds> cooldown = inner.positive_duration("cooldown");
     if (!cooldown) return std::nullopt;
     return std::pair(GiveUp::cooldown, *cooldown);
@@ -209,8 +209,9 @@ std::optional<std::vector<ExitRule>> PolicyReader::read_exit_rules(const FieldRe
 std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, const std::string& pointer) {
   const FieldReader inner(node, pointer, ManifestObject::exit_rule, faults_);
   if (!inner.is_object()) return std::nullopt;
-  inner.require("match", "it says which exits are meant, such as \"match\": {\"outcome\": \"panic\"}; {} means any");
-  inner.require("action", "it is " + quoted_list(plain_words<ExitAction>(), "or"));
+  inner.require("match",
+                "it says which exits the rule is for, such as \"match\": {\"outcome\": \"panic\"}; {} matches any");
+  inner.require("action", "use " + quoted_list(plain_words<ExitAction>(), "or"));
   const std::optional<ExitAction> action = inner.word<ExitAction>("action", "action");
   const ManifestNode* const match = inner.find("match");
   if (match == nullptr) return std::nullopt;
@@ -232,13 +233,13 @@ std::optional<ExitRule> PolicyReader::read_exit_rule(const ManifestNode& node, c
   return rule;
 }
 
-// One word, or a list of them.
+// One outcome, or a list of them.
 bool PolicyReader::read_outcomes(const ManifestNode& node, const std::string& pointer, std::vector<Outcome>& outcomes) {
   const auto read_one = [&](const ManifestNode& word, const std::string& its_pointer) {
     const auto outcome = read_word<Outcome, Outcome::cancelled>(word, its_pointer, "outcome", faults_);
     if (!outcome) return false;
     if (std::find(outcomes.begin(), outcomes.end(), *outcome) != outcomes.end()) {
-      faults_.add(word.offset, its_pointer, quoted_text(word.text) + " is in this list already; remove one of the two");
+      faults_.add(word.offset, its_pointer, quoted_text(word.text) + " is listed twice; remove one of the two");
       return false;
     }
     outcomes.push_back(*outcome);
@@ -251,7 +252,7 @@ bool PolicyReader::read_outcomes(const ManifestNode& node, const std::string& po
     return false;
   }
   if (node.children.empty()) {
-    faults_.add(node.offset, pointer, "expected at least one outcome; without this field any is meant");
+    faults_.add(node.offset, pointer, "expected at least one outcome; remove this field to match any");
     return false;
   }
   bool sound = true;
@@ -267,7 +268,7 @@ void PolicyReader::read_isolation(const FieldReader& fields) {
   constexpr std::array<Words, 1> words = {"none"};
   if (node->kind == NodeKind::string && node->text == "process") {
     faults_.add(node->offset, fields.pointer_to("isolation"),
-                "this taskhost can't run a task in a process of its own yet; remove \"isolation\", or say \"none\"");
+                "tasks can't run in processes of their own yet; remove \"isolation\", or set it to \"none\"");
     return;
   }
   expect_word(*node, fields.pointer_to("isolation"), "isolation", words, faults_);
@@ -281,7 +282,7 @@ std::shared_ptr<const SupervisionOptions> PolicyReader::share(SupervisionOptions
   return last_;
 }
 
-// A default that a task can't have does not concern it.
+// A default that makes no sense for a task does not apply to it.
 SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const {
   static const SupervisionOptions none;
   SupervisionOptions values = policy.options.optional ? *policy.options.optional : none;
@@ -329,13 +330,13 @@ void PolicyReader::check(const GivenPolicy& policy, const TaskOptions& whole, co
   for (const PolicyProblem& problem : problems) {
     const PolicyField field = from_word<PolicyField>(problem.field).value();
     const PolicyField other = problem.other.empty() ? field : from_word<PolicyField>(problem.other).value();
-    if (policy.wrong.has(field) || policy.wrong.has(other)) continue;  // that is told already
+    if (policy.wrong.has(field) || policy.wrong.has(other)) continue;  // already reported
     const bool by_defaults = (defaults_.given.has(field) && !policy.given.has(field)) ||
                              (defaults_.given.has(other) && !policy.given.has(other));
-    // What stands in the object itself is to blame, if anything does.
+    // Report it at the object's own field if it has one.
     const PolicyField blamed = policy.given.has(field) ? field : other;
     const bool own = policy.given.has(blamed);
-    const std::string message = problem.message + (by_defaults ? " (with what \"defaults\" gives)" : "");
+    const std::string message = problem.message + (by_defaults ? " (taking \"defaults\" into account)" : "");
     faults_.add(own ? policy.offsets[static_cast<std::size_t>(blamed)] : offset,
                 own ? pointer + '/' + std::string(to_string(blamed)) + (blamed == field ? problem.step : std::string())
                     : pointer,

@@ -1,5 +1,5 @@
-// What the objects of a manifest say of a task's policy, and what it is with "defaults" and all rules kept. Owned by
-// one reading, on its thread.
+// Reads a task's policy from the objects of a manifest, completes it with "defaults", and checks it. Owned by one
+// reading, on its thread.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace taskhost {
 
-// The optional fields, and what they are judged with.
+// The optional fields, and those that they are checked against.
 enum class PolicyField : std::uint8_t {
   type,
   restarts,
@@ -51,29 +51,29 @@ class PolicyFields {
   std::uint16_t bits_ = 0;
 };
 
-// What one object gives itself.
+// What one object sets itself.
 struct GivenPolicy {
-  TaskOptions options;  // what is wrong is left out
+  TaskOptions options;  // without the values that are wrong
   bool has_stop_timeout = false;
   PolicyFields given;
-  PolicyFields wrong;                                               // of these, those with a fault of their own
-  std::array<std::size_t, words_of<PolicyField>.size()> offsets{};  // of those given, in the text
-  bool has_optional = false;                                        // one of the optional fields, or "unlimited"
+  PolicyFields wrong;                                               // those given that have a fault of their own
+  std::array<std::size_t, words_of<PolicyField>.size()> offsets{};  // of the given ones, in the text
+  bool has_optional = false;                                        // has one of the optional fields, or "unlimited"
 };
 
 class PolicyReader {
  public:
   explicit PolicyReader(ManifestFaults& faults) : faults_(faults) {}
 
-  // Of a task, or of autoload.
+  // The policy of a task, or of autoload.
   GivenPolicy read(const FieldReader& fields);
   void read_defaults(const FieldReader& fields);
 
-  // Once `defaults` has been read, if there is any.
+  // Valid once `defaults` has been read, if there is one.
   std::chrono::nanoseconds default_stop_timeout() const noexcept { return default_stop_timeout_; }
   bool has_defaults() const noexcept { return defaults_.given.any(); }
-  // What an object gives, with what `defaults` gives beside it. Tells what does not go together; `pointer` and `offset`
-  // are the object's.
+  // What the object sets, completed with `defaults`. Reports fields that do not go together; `pointer` and `offset` are
+  // the object's.
   std::shared_ptr<const SupervisionOptions> complete(const GivenPolicy& policy, const std::string& pointer,
                                                      std::size_t offset);
 
@@ -96,8 +96,8 @@ class PolicyReader {
   ManifestFaults& faults_;
   std::chrono::nanoseconds default_stop_timeout_ = std::chrono::seconds(10);
   GivenPolicy defaults_;
-  std::shared_ptr<const SupervisionOptions> last_;  // a fleet's tasks share theirs
-  std::optional<TaskOptions> last_sound_;           // that had no problem
+  std::shared_ptr<const SupervisionOptions> last_;  // shared by consecutive tasks that are alike
+  std::optional<TaskOptions> last_sound_;           // the last options that had no problem
 };
 
 }  // namespace taskhost

@@ -65,7 +65,7 @@ class Explainer {
 
   SyntaxFault explain_end() const {
     if (!state_.container) {
-      return {0, "the file holds no JSON; a manifest is an object, such as {\"tasks\": [...]}"};
+      return {0, "the file contains no JSON; a manifest is an object, such as {\"tasks\": [...]}"};
     }
     return {text_.size(), "the file ends too early: the " + std::string(wants_key() ? "object" : "array") +
                               " that begins at " + position_words(position_in_text(text_, state_.container_offset)) +
@@ -76,12 +76,12 @@ class Explainer {
     if (text_.substr(at_).starts_with("/*")) {
       return {at_, "close this comment with */"};
     }
-    return {at_, "a stray \"/\"; comments begin with // or stand between /* and */"};
+    return {at_, "unexpected \"/\"; write comments as // ... or /* ... */"};
   }
 
   SyntaxFault explain_after_value() {
     if (!state_.container) {
-      return fault_here("expected nothing behind the manifest's closing \"}\", found " + found());
+      return fault_here("expected nothing after the manifest's closing \"}\", found " + found());
     }
     const std::size_t comma = at_;
     if (!skip(',')) {
@@ -94,12 +94,12 @@ class Explainer {
                         hint);
     }
     if (!at_end() && closing().front() == here()) {
-      return {comma, "a comma before \"" + std::string(closing()) + "\"; remove it"};
+      return {comma, "remove the comma before \"" + std::string(closing()) + '"'};
     }
     return wants_key() ? explain_key() : explain_value();
   }
 
-  // 10s, 007: the number alone was fine.
+  // For 10s or 007, where the number alone was valid.
   SyntaxFault explain_word_after_number() {
     while (is_word(text_[at_ - 1])) {
       --at_;
@@ -130,17 +130,17 @@ class Explainer {
     }
     const std::string_view written = word();
     if (written.empty()) {
-      const std::string hint = here() == '\'' ? "; write strings in double quotes" : "";
+      const std::string hint = here() == '\'' ? "; put strings in double quotes" : "";
       return fault_here("expected a value, found " + found() + hint);
     }
     if (is_digit(written.front()) || written.front() == '-' || written.front() == '+' || written.front() == '.') {
-      return {at_, quoted_text(written) + " is not a number as JSON writes them; write a string in double quotes"};
+      return {at_, quoted_text(written) + " is not a valid number in JSON; if it is a string, put it in double quotes"};
     }
     static constexpr std::array<std::string_view, 3> literals = {"true", "false", "null"};
     const std::string_view nearest = nearest_word(written, literals);
-    return {at_, "expected a value, found " + quoted_text(written) +
-                     (nearest.empty() ? "; write strings in double quotes"
-                                      : "; did you mean " + std::string(nearest) + '?')};
+    return {at_,
+            "expected a value, found " + quoted_text(written) +
+                (nearest.empty() ? "; put strings in double quotes" : "; did you mean " + std::string(nearest) + '?')};
   }
 
   SyntaxFault explain_string() const {
@@ -153,20 +153,20 @@ class Explainer {
       if (byte == '\n' || byte == '\r') {
         return {at_, "close this string on its line; write a line break within a string as \\n"};
       }
-      return {bad, "a raw control character in a string; write " + code_words("\\u00", byte) + " for it"};
+      return {bad, "a control character in a string; write it as " + code_words("\\u00", byte)};
     }
     if (contains(reason_, "UTF-8")) {
       return {bad, "invalid UTF-8 (" + code_words("byte 0x", byte) + "); save the file as UTF-8"};
     }
     if (contains(reason_, "surrogate")) {
-      return {bad, "half of a surrogate pair; write such a character with two \\u escapes, or simply as it is"};
+      return {bad, "half of a surrogate pair; write the character as two \\u escapes, or unescaped in UTF-8"};
     }
     if (contains(reason_, "hex digits")) {
-      return {bad, "\\u needs four hexadecimal digits behind it"};
+      return {bad, "\\u must be followed by four hexadecimal digits"};
     }
     if (contains(reason_, "backslash")) {
       return {bad, "\"\\" + printable_text(character(bad)) +
-                       "\" is not an escape of JSON; write a backslash itself as \\\\"};
+                       "\" is not a valid escape in JSON; write a backslash itself as \\\\"};
     }
     return {at_, "this string is not valid JSON"};
   }
@@ -208,7 +208,7 @@ class Explainer {
     return rest.substr(0, static_cast<std::size_t>(std::find_if_not(rest.begin(), rest.end(), is_word) - rest.begin()));
   }
 
-  // The whole character at `offset`, or the one byte that is none.
+  // The whole character at `offset`, or the single byte if that is not UTF-8.
   std::string_view character(std::size_t offset) const {
     return text_.substr(offset, std::max<std::size_t>(1, character_size(text_, offset)));
   }

@@ -1,4 +1,4 @@
-// A JSON syntax error in the words of the person who made the slip. A pure function; any thread.
+// Explains a JSON syntax error in terms of the mistake that was made. A pure function; any thread.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ struct SyntaxFault {
   std::string message;
 };
 
-// `position` (bytes read when the error was found) and `reason` are what nlohmann_json says. Its words serve only to
-// tell errors within a string apart: what is expected where follows from `state`.
+// `position` (bytes read when the error was found) and `reason` come from nlohmann_json. `reason` only serves to tell
+// errors within a string apart: what is expected at each place follows from `state`.
 SyntaxFault explain_syntax_error(std::string_view text, const SyntaxState& state, std::size_t position,
                                  std::string_view reason);
 

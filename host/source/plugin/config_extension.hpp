@@ -1,4 +1,4 @@
-// The table of the extension taskhost.config, over whatever knows the config of an exec. No exception leaves it.
+// The function table of the extension taskhost.config, for any source of an exec's config. No exception leaves it.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ std::int32_t config_answer_of(const taskhost_exec* exec, const Read& read) noexc
 
 }  // namespace detail
 
-// `values_of` gives the values of the execution's task; they live until its drop returns.
+// `values_of` returns the values of the execution's task; they live until its drop returns.
 template <const ConfigValues& (*values_of)(const taskhost_exec* exec)>
 inline const taskhost_config_reader config_extension = {
     sizeof(taskhost_config_reader),

@@ -29,9 +29,10 @@ std::vector<std::string_view> split_words(std::string_view text) {
   }
 }
 
-// From the leaves up: the destructor of what has leaves needs memory, and ends the process without.
+// Dismantles from the leaves up: the destructor of a value with children needs memory, and ends the process if there is
+// none.
 void dismantle(nlohmann::json& value, int depth) noexcept {
-  constexpr int max_nesting = 1000;  // of what a manifest may have; beyond it the destructor has to do it
+  constexpr int max_nesting = 1000;  // deeper than any manifest; beyond it the destructor has to do it
   if (depth == max_nesting || !value.is_structured()) return;
   for (nlohmann::json& child : value) dismantle(child, depth + 1);
   value.clear();
@@ -45,7 +46,7 @@ ConfigValues::ConfigValues(std::string_view text)
 ConfigValues::~ConfigValues() { dismantle(root_, 0); }
 
 ConfigValues::Found ConfigValues::find(const char* pointer) const {
-  if (!is_json_) return {nullptr, complaint("", "it is no JSON")};
+  if (!is_json_) return {nullptr, complaint("", "it is not valid JSON")};
   if (pointer == nullptr) return {nullptr, complaint("", "the plugin asks for a value without a JSON pointer")};
   try {
     const nlohmann::json::json_pointer path(pointer);
@@ -53,12 +54,12 @@ ConfigValues::Found ConfigValues::find(const char* pointer) const {
     return {&root_.at(path), {}};
   } catch (const nlohmann::json::exception&) {
     return {nullptr, complaint("", "the plugin asks for " + quoted_text(pointer) +
-                                       ", which is no JSON pointer; one looks like \"/every\" or \"/pins/0\"")};
+                                       ", which is not a JSON pointer, such as \"/every\" or \"/pins/0\"")};
   }
 }
 
 ConfigValues::Problem ConfigValues::keys(std::string_view known) const {
-  if (!is_json_) return complaint("", "it is no JSON");
+  if (!is_json_) return complaint("", "it is not valid JSON");
   if (!root_.is_object()) return complaint("", "it must be an object, {…}");
   const std::vector<std::string_view> words = split_words(known);
   for (const auto& entry : root_.items()) {
@@ -68,9 +69,9 @@ ConfigValues::Problem ConfigValues::keys(std::string_view known) const {
     if (!near.empty()) {
       text += "; did you mean " + quoted_text(near) + "?";
     } else if (words.empty()) {
-      text += "; there are none";
+      text += "; this config has no keys";
     } else {
-      text += "; known are " + quoted_text(words.front());
+      text += "; the known keys are " + quoted_text(words.front());
       for (std::size_t index = 1; index < words.size(); ++index) {
         text += (index + 1 < words.size() ? ", " : " and ") + quoted_text(words[index]);
       }
@@ -89,10 +90,10 @@ ConfigValues::Problem ConfigValues::require(const char* pointer) const {
 ConfigValues::Problem ConfigValues::text(const char* pointer, const char** value, std::size_t* size) const {
   const Found found = find(pointer);
   if (found.value == nullptr) return found.problem;
-  if (!found.value->is_string()) return complaint(pointer, "must be a text");
+  if (!found.value->is_string()) return complaint(pointer, "must be a string");
   const auto& text = found.value->get_ref<const std::string&>();
   if (size == nullptr && text.find('\0') != std::string::npos) {
-    return complaint(pointer, "must be a text without \\u0000");
+    return complaint(pointer, "must be a string without \\u0000");
   }
   *value = text.c_str();
   if (size != nullptr) *size = text.size();
@@ -127,7 +128,7 @@ ConfigValues::Problem ConfigValues::number(const char* pointer, double& value) c
   if (found.value == nullptr) return found.problem;
   if (!found.value->is_number()) return complaint(pointer, "must be a number");
   const double read = found.value->get<double>();
-  if (!std::isfinite(read)) return complaint(pointer, "is too large a number");
+  if (!std::isfinite(read)) return complaint(pointer, "is too large");
   value = read;
   return {};
 }

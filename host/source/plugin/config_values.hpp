@@ -1,7 +1,7 @@
 // The values of one task's config, for the extension taskhost.config (taskhost/ext/config.h). Immutable; any thread.
 //
-// Each function returns what is wrong, in words for the operator, or nothing. Where the config has no such value it
-// leaves `value` as it is.
+// Each function returns what is wrong, in words for the operator, or nothing. If the config has no such value, `value`
+// is left unchanged.
 #pragma once
 
 #include <chrono>
@@ -18,16 +18,16 @@ class ConfigValues {
  public:
   using Problem = std::optional<std::string>;
 
-  // `text` is JSON; what is none is a problem of each function.
+  // `text` should be JSON; if it is not, each function reports that.
   explicit ConfigValues(std::string_view text);
   ~ConfigValues();
   ConfigValues(const ConfigValues&) = delete;
   ConfigValues& operator=(const ConfigValues&) = delete;
 
-  // `known` are keys of the top level, separated by blanks.
+  // `known` lists keys of the top level, separated by blanks.
   Problem keys(std::string_view known) const;
   Problem require(const char* pointer) const;
-  // A text in `value` lives as long as this object. Texts with a NUL are refused unless `size` takes the length.
+  // A text in `value` lives as long as this object. Texts with a NUL are rejected unless `size` receives the length.
   Problem text(const char* pointer, const char** value, std::size_t* size) const;
   Problem integer(const char* pointer, std::int64_t least, std::int64_t most, std::int64_t& value) const;
   Problem number(const char* pointer, double& value) const;
@@ -37,7 +37,7 @@ class ConfigValues {
 
  private:
   struct Found {
-    const nlohmann::json* value = nullptr;  // null: absent
+    const nlohmann::json* value = nullptr;  // null if absent
     Problem problem;
   };
   Found find(const char* pointer) const;

@@ -25,7 +25,7 @@ namespace {
 
 class File {
  public:
-  // Not blocking, so that a named pipe can't hold up the host.
+  // Non-blocking, so that a named pipe can't hold up the host.
   explicit File(const char* path) : descriptor_(::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
     if (descriptor_ < 0 && is_shortage(errno) && errno != EAGAIN) throw system_failure(errno, "open");
   }
@@ -89,17 +89,17 @@ std::string segments_problem(const File& file, const ElfW(Ehdr) & header, std::s
   return {};
 }
 
-// A copy that was interrupted may have its full size already, with zeroes where the rest would be. The table of
-// sections stands at the very end; only a stripped file has none.
+// An interrupted copy may already have its full size, with zeroes where the rest would be. The section table is at the
+// very end; only a stripped file has none.
 std::string sections_problem(const File& file, const ElfW(Ehdr) & header) {
   if (header.e_shoff == 0 || header.e_shnum < 2 || header.e_shentsize != sizeof(ElfW(Shdr))) return {};
   for (const std::size_t index : {std::size_t{1}, std::size_t{header.e_shnum} - 1}) {
     ElfW(Shdr) section{};
     const ElfW(Shdr) zeroes{};
     if (!file.read(section, header.e_shoff + index * sizeof section)) {
-      return "it is damaged: its table of sections is missing";
+      return "it is damaged: its section table is missing";
     }
-    if (std::memcmp(&section, &zeroes, sizeof section) == 0) return "it is damaged: its table of sections is empty";
+    if (std::memcmp(&section, &zeroes, sizeof section) == 0) return "it is damaged: its section table is empty";
   }
   return {};
 }
@@ -112,7 +112,7 @@ const ElfW(Phdr) * segment_of(const Segments& segments, std::size_t address, std
   return found != segments.end() ? &*found : nullptr;
 }
 
-// Whether so many bytes at this address come from the file.
+// Whether this many bytes at the address come from the file.
 bool is_in_file(const Segments& segments, std::size_t address, std::size_t size) {
   return segment_of(segments, address, size) != nullptr;
 }
@@ -123,7 +123,7 @@ const ElfW(Phdr) * dynamic_segment(const Segments& segments) {
   return found != segments.end() ? &*found : nullptr;
 }
 
-// Calls visit(entry) for each before the end. False if there is no end.
+// Calls visit(entry) for each entry before the end. Returns false if there is no end.
 template <class Visit>
 bool for_each_dynamic_entry(const File& file, const ElfW(Phdr) & dynamic, const Visit& visit) {
   constexpr std::size_t max_entries = 65536;
@@ -137,10 +137,10 @@ bool for_each_dynamic_entry(const File& file, const ElfW(Phdr) & dynamic, const 
   return false;
 }
 
-// What the dynamic loader follows without a look.
+// Checks what the dynamic loader follows without checking.
 std::string dynamic_problem(const File& file, const Segments& segments) {
   const ElfW(Phdr)* const dynamic = dynamic_segment(segments);
-  if (dynamic == nullptr) return {};  // the loader says so
+  if (dynamic == nullptr) return {};  // the loader reports that
   std::size_t names = 0;
   std::size_t names_size = 0;
   std::size_t symbols = 0;
@@ -159,7 +159,7 @@ std::string dynamic_problem(const File& file, const Segments& segments) {
   return {};
 }
 
-// The texts that symbols and entries name by their offsets.
+// The names to which symbols and entries refer by offset.
 class Names {
  public:
   Names() = default;
@@ -176,7 +176,7 @@ class Names {
   std::string text_;
 };
 
-// What linkers and their start files put into every library.
+// Symbols that linkers and their start files put into every library.
 bool is_of_every_library(std::string_view name) {
   constexpr std::array<std::string_view, 5> names = {"_init", "_fini", "_edata", "_end", "__bss_start"};
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -191,13 +191,13 @@ void take_symbol(const ElfW(Sym) & symbol, const Names& names, LibraryContents& 
   if (name.empty()) return;
   if (symbol.st_shndx == SHN_UNDEF) {
     contents.undefined.push_back(std::move(name));
-  } else if (symbol.st_shndx != SHN_ABS && !is_of_every_library(name)) {  // absolute: names of versions
+  } else if (symbol.st_shndx != SHN_ABS && !is_of_every_library(name)) {  // absolute ones are names of versions
     if (binding == STB_GNU_UNIQUE) contents.unique.push_back(name);
     contents.exported.push_back(std::move(name));
   }
 }
 
-// Only the table of sections says how many there are.
+// Only the section table has their number.
 void read_symbols(const File& file, const ElfW(Ehdr) & header, std::size_t size, LibraryContents& contents) {
   if (header.e_shoff == 0 || header.e_shentsize != sizeof(ElfW(Shdr))) return;
   for (std::size_t i = 0; i < header.e_shnum; ++i) {
@@ -241,16 +241,16 @@ void read_needs(const File& file, const Segments& segments, LibraryContents& con
   for (std::string part; std::getline(parts, part, ':');) contents.search_path.push_back(part);
 }
 
-// What is wrong with what is in it.
+// What is wrong with the file's content.
 std::string content_problem(const File& file, std::size_t size) {
   if (size == 0) return "it is empty";
 
   ElfW(Ehdr) header{};
   ElfW(Ehdr) own{};
   const bool whole = file.read(header, 0);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "it is not a shared library (no ELF file)";
-  if (!whole) return "it is truncated: " + std::to_string(size) + " bytes are no whole ELF header";
-  if (!File("/proc/self/exe").read(own, 0)) return {};  // without /proc the dynamic loader has to judge alone
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return "it is not a shared library (not an ELF file)";
+  if (!whole) return "it is truncated: " + std::to_string(size) + " bytes are less than an ELF header";
+  if (!File("/proc/self/exe").read(own, 0)) return {};  // without /proc, the dynamic loader has to decide
   if (header.e_ident[EI_CLASS] != own.e_ident[EI_CLASS]) {
     return std::string("it is built for another architecture: ") +
            (header.e_ident[EI_CLASS] == ELFCLASS32 ? "32 bits" : "64 bits") + ", this host has " +
@@ -277,7 +277,7 @@ std::string library_file_problem(const std::string& path) {
   if (S_ISDIR(status.st_mode)) return "it is a directory: name the library in it";
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
   std::string problem = content_problem(file, static_cast<std::size_t>(status.st_size));
-  if (problem.empty() || !script_hint(path).empty()) return problem;  // which the caller gives
+  if (problem.empty() || !script_hint(path).empty()) return problem;  // for which the caller gives a hint
   return problem + "; remove it, or install a plugin for this machine in its place";
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// What is wrong with a field leaves the reading by this.
+// Reports a wrong field to the reading function.
 class WrongField : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
@@ -25,12 +25,12 @@ nanoseconds read_time(std::uint64_t given, const char* field) {
   return nanoseconds(static_cast<std::int64_t>(given));
 }
 
-// Zero: it is not given.
+// Zero means that it is not given.
 std::optional<nanoseconds> read_optional_time(std::uint64_t given, const char* field) {
   return given != 0 ? std::optional(read_time(given, field)) : std::nullopt;
 }
 
-// Constants that count from `first`, as the enumerators do from 0.
+// Constants that count from `first`, as the enumerators count from 0.
 template <class Enumeration>
 Enumeration read_constant(std::int32_t given, std::int32_t first, std::int32_t last, const char* field) {
   if (given < first || given > last) throw WrongField("unknown " + std::string(field) + ' ' + std::to_string(given));
@@ -39,8 +39,8 @@ Enumeration read_constant(std::int32_t given, std::int32_t first, std::int32_t l
 
 ExitRule read_exit_rule(const taskhost_exit_rule& given) {
   constexpr std::uint32_t known = TASKHOST_ON_OK | TASKHOST_ON_ERROR | TASKHOST_ON_PANIC | TASKHOST_ON_CRASHED;
-  if ((given.outcomes & ~known) != 0) throw WrongField("unknown outcomes of an exit rule");
-  if (given.reserved != 0) throw WrongField("the field reserved of an exit rule is not 0");
+  if ((given.outcomes & ~known) != 0) throw WrongField("an exit rule has unknown outcomes");
+  if (given.reserved != 0) throw WrongField("an exit rule's field reserved is not 0");
   ExitRule rule;
   for (const Outcome outcome : {Outcome::ok, Outcome::error, Outcome::panic, Outcome::crashed}) {
     if ((given.outcomes & 1u << static_cast<unsigned>(outcome)) != 0) rule.outcomes.push_back(outcome);
@@ -57,7 +57,7 @@ std::vector<ExitRule> read_exit_rules(const taskhost_task_options& given) {
   if (given.exit_rules == nullptr) throw WrongField("exit_rule_count without exit_rules");
   const std::size_t stride = given.exit_rules[0].struct_size;
   if (stride < offsetof(taskhost_exit_rule, action) + sizeof(std::int32_t)) {
-    throw WrongField("the struct_size of an exit rule is too small");
+    throw WrongField("an exit rule's struct_size is too small");
   }
   const auto* at = reinterpret_cast<const std::byte*>(given.exit_rules);
   for (std::size_t i = 0; i < given.exit_rule_count; ++i, at += stride) {
@@ -85,7 +85,7 @@ std::optional<Backoff> read_backoff(const taskhost_task_options& given) {
   return backoff;
 }
 
-// Null if none is given.
+// Null if no optional field is given.
 std::shared_ptr<const SupervisionOptions> read_optional(const taskhost_task_options& given) {
   SupervisionOptions options;
   options.unlimited = given.restarts == TASKHOST_UNLIMITED;
@@ -105,7 +105,7 @@ std::shared_ptr<const SupervisionOptions> read_optional(const taskhost_task_opti
       read_constant<GiveUp>(given.on_give_up, TASKHOST_GIVE_UP_DEFAULT, TASKHOST_GIVE_UP_COOLDOWN, "on_give_up");
   options.cooldown = read_time(given.cooldown, "cooldown");
   if ((options.on_give_up == GiveUp::cooldown) != (given.cooldown != 0)) {
-    throw WrongField("TASKHOST_GIVE_UP_COOLDOWN needs a cooldown, and only it has one");
+    throw WrongField("TASKHOST_GIVE_UP_COOLDOWN needs a cooldown, and nothing else may have one");
   }
   options.exit_rules = read_exit_rules(given);
   if (options == SupervisionOptions{}) return nullptr;
@@ -120,7 +120,7 @@ OwnRelation read_relation(const taskhost_task_options& given) {
     relation.after.emplace_back(given.after[i]);
     if (std::find(relation.after.begin(), relation.after.end() - 1, relation.after.back()) !=
         relation.after.end() - 1) {
-      throw WrongField("a name stands in after twice");
+      throw WrongField("a name is in after twice");
     }
   }
   if (given.group != nullptr) relation.group = given.group;
@@ -138,7 +138,7 @@ OwnTask read_own_task(const taskhost_task_options& given) {
   OwnTask task;
   try {
     if (given.factory == nullptr) throw WrongField("a task without a factory");
-    if (given.reserved != 0) throw WrongField("the field reserved of a task is not 0");
+    if (given.reserved != 0) throw WrongField("a task's field reserved is not 0");
     task.options.type =
         read_constant<TaskType>(given.type, TASKHOST_SHUTDOWN_ON_EXIT, TASKHOST_DETACHABLE, "task type");
     task.options.restarts = given.restarts == TASKHOST_UNLIMITED ? 0 : given.restarts;

@@ -1,4 +1,4 @@
-// taskhost_task_options of the C interface as values. Pure; any thread.
+// Reads taskhost_task_options of the C interface. Pure; any thread.
 #pragma once
 
 #include <optional>
@@ -10,20 +10,20 @@
 
 namespace taskhost {
 
-// How a task of the program's own stands to others, by names.
+// The relations of a task that the program adds, by name.
 struct OwnRelation {
   std::vector<std::string> after;
   std::optional<std::string> group{};
-  std::optional<Strategy> strategy{};  // of the group; absent: as it has it already
+  std::optional<Strategy> strategy{};  // of the group; absent if the group keeps the one it has
 };
 
 struct OwnTask {
   TaskOptions options;
   OwnRelation relation;
-  std::string problem;  // what is wrong; empty: nothing
+  std::string problem;  // what is wrong; empty if nothing is
 };
 
-// `given` is complete: what the caller's struct lacks is zero.
+// `given` is complete: fields that the caller's struct lacks are zero.
 OwnTask read_own_task(const taskhost_task_options& given);
 
 }  // namespace taskhost

@@ -13,7 +13,7 @@ namespace taskhost {
 
 namespace {
 
-// The struct of version 1.0; later versions only append. A plugin's may be longer than ours.
+// The struct's size in version 1.0; later versions only append. A plugin's struct may be longer than ours.
 constexpr std::size_t first_version_size = offsetof(taskhost_factory, next) + sizeof(void*);
 constexpr std::size_t max_struct_size = 65'536;
 constexpr std::size_t max_factory_name_bytes = 128;
@@ -24,7 +24,7 @@ std::string rule(std::string_view number, const std::string& words) {
   return words + " (rule " + std::string(number) + ")";
 }
 
-// Never reads beyond limit + 1 bytes.
+// Never reads more than limit + 1 bytes.
 std::string text_problem(const char* text, std::size_t limit) {
   const void* end = std::memchr(text, '\0', limit + 1);
   if (end == nullptr) return "is longer than " + std::to_string(limit) + " bytes, or does not end";
@@ -122,13 +122,13 @@ FactoryReading read_factories(const taskhost_factory* first) {
     }
     const auto copy = copy_checked(*factory, reading.problem);
     if (!copy) break;
-    // A chain that bites its tail shows as a name that comes again; say which of the two it is.
+    // A chain that forms a loop shows up as a repeated name, as do two factories of one name; tell them apart.
     if (!names.insert(copy->name).second) {
-      const auto& read = reading.factories;  // the last of them led here; had an earlier one, this is a second visit
+      const auto& read = reading.factories;  // the last one led here; if an earlier one did too, it is a loop
       const bool loop =
           factory == first || std::any_of(read.begin(), read.end() - 1,
                                           [&](const taskhost_factory& other) { return other.next == factory; });
-      reading.problem = loop ? rule("2.10", "the chain of factories comes back to " + quoted_text(copy->name))
+      reading.problem = loop ? rule("2.10", "the chain of factories loops back to " + quoted_text(copy->name))
                              : rule("2.9", "two factories are named " + quoted_text(copy->name));
       break;
     }

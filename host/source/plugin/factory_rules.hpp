@@ -1,4 +1,4 @@
-// The rules of abi/CONTRACT.md, section 2, for what a plugin's entry returns. Any thread; reads the plugin's memory.
+// Checks what a plugin's entry returns against abi/CONTRACT.md, section 2. Any thread; reads the plugin's memory.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +11,13 @@ namespace taskhost {
 
 inline constexpr std::size_t max_state_size = std::size_t{1} << 30;
 inline constexpr std::size_t max_state_align = 4096;
-inline constexpr std::size_t max_factories = 1024;  // of one plugin
+inline constexpr std::size_t max_factories = 1024;  // for one plugin
 
 struct FactoryReading {
-  // Copies of this host's version of the struct: fields that the plugin's version does not have are zero, those that
-  // this host does not know are left out. The texts stay the plugin's.
+  // Copies in this host's version of the struct: fields that the plugin's version lacks are zero, and those that this
+  // host does not know are dropped. The texts still belong to the plugin.
   std::vector<taskhost_factory> factories;
-  std::string problem;  // the first rule that is broken, with its number; empty if all hold
+  std::string problem;  // the first broken rule, with its number; empty if all hold
 };
 
 FactoryReading read_factories(const taskhost_factory* first);

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// 0, or the reason why there is nothing. A dangling link is a file that can't be loaded, not a name that is not there.
+// 0, or the reason why nothing is there. A dangling link counts as a file that can't be loaded, not as a missing name.
 int absence_of(const fs::path& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0 ? 0 : errno;
@@ -48,17 +48,16 @@ std::string nearest_plugin(const std::string& plugin, const std::vector<fs::path
   return std::string(nearest_word(plugin, known));
 }
 
-// "; "plugins" is not there", and so on for each directory in which nothing could be looked up.
+// "; "plugins" does not exist", and so on for each directory that could not be searched.
 std::string absence_words(const std::vector<fs::path>& directories, const std::string& file) {
   std::string words;
   for (const fs::path& directory : directories) {
     const int directory_error = absence_of(directory);
     const int error = directory_error != 0 ? directory_error : absence_of(directory / file);
     if (directory_error == ENOENT) {
-      words += "; " + quoted_path(directory.native()) + " is not there";
+      words += "; " + quoted_path(directory.native()) + " does not exist";
     } else if (error != ENOENT) {
-      words += "; in " + quoted_path(directory.native()) +
-               " it can't be looked up: " + std::generic_category().message(error);
+      words += "; " + quoted_path(directory.native()) + " can't be searched: " + std::generic_category().message(error);
     }
   }
   return words;
@@ -80,7 +79,7 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
   if (!installed_directory.empty()) directories.push_back(installed_directory);
   for (const fs::path& directory : directories) {
     for (const std::string& name : {plugin + ".so", "lib" + plugin + ".so", plugin}) {
-      // A bare name is a file only with its ending: a directory or a source file of that name is not meant.
+      // A bare name means a file only with its ending, not a directory or source file of that name.
       if (name == plugin && !plugin.ends_with(".so")) continue;
       if (absence_of(directory / name) == 0) return directory / name;
     }

@@ -24,7 +24,7 @@ std::string neighbour_text(const LibraryContents& contents) {
     text += "  exports more than its entry: " + symbol_words(beyond) + "\n";
   }
   if (!contents.unique.empty()) {
-    text += "  one for the whole process, whoever defines it first:\n";
+    text += "  shared by the whole process, as defined by the first library loaded:\n";
     for (const std::string& symbol : contents.unique) text += "    " + symbol_words({symbol}) + "\n";
   }
   for (const Dependency& dependency : dependencies_of(contents)) {
@@ -41,7 +41,8 @@ std::string inspection_text(const PluginLibrary& library) {
   std::string text = printable_path(library.path()) + "\n";
   text += "  plugin '" + printable_path(library.name()) + "', " +
           counted(library.factories().size(), "factory", "factories") + "\n";
-  if (library.stays_loaded()) text += "  stays loaded: marked NODELETE, as libraries with a runtime of their own are\n";
+  if (library.stays_loaded())
+    text += "  stays loaded: marked NODELETE, as is usual for libraries with their own runtime\n";
   for (const taskhost_factory& factory : library.factories()) {
     text += "  " + std::string(factory.name);
     if (factory.version != nullptr) text += " " + std::string(factory.version);

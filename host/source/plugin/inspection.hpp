@@ -1,5 +1,4 @@
-// What a plugin exports, and what it shares with the process, for `taskhost inspect`. Looks at its file; owner's
-// thread.
+// What a plugin exports and shares with the process, for `taskhost inspect`. Reads its file; owner's thread.
 #pragma once
 
 #include <string>

@@ -25,7 +25,7 @@ namespace taskhost {
 
 namespace {
 
-// Initial-exec: a signal handler reads it.
+// Initial-exec, since a signal handler reads it.
 __attribute__((tls_model("initial-exec"))) thread_local const char* loading_path = nullptr;
 
 struct LoadingMark {
@@ -35,15 +35,15 @@ struct LoadingMark {
   LoadingMark& operator=(const LoadingMark&) = delete;
 };
 
-// The dynamic loader's own words, which begin with the path again.
+// The dynamic loader's own message, without the path that it begins with.
 std::string loader_words(const std::string& path) {
-  const char* error = ::dlerror();  // Boost.DLL keeps only that it failed
+  const char* error = ::dlerror();  // Boost.DLL only records that it failed
   std::string words = error != nullptr ? error : "the dynamic loader gives no reason";
   if (words.starts_with(path + ": ")) words.erase(0, path.size() + 2);
   return words;
 }
 
-// The loader's words for it ("failed to map segment") help nobody.
+// The loader's message for this ("failed to map segment") does not help.
 std::string words_of_mount(const std::string& path) {
   struct statvfs status {};
   const bool is_noexec = ::statvfs(path.c_str(), &status) == 0 && (status.f_flag & ST_NOEXEC) != 0;
@@ -51,7 +51,7 @@ std::string words_of_mount(const std::string& path) {
                    : std::string();
 }
 
-// Of the host, and no fault of the plugin's. The loader says so in words only.
+// A shortage of the host's, not a fault of the plugin. The loader only reports it in words.
 struct Shortage {
   int error;
 };
@@ -60,21 +60,21 @@ void throw_if_shortage(const std::string& words, const std::string& path) {
     if (words.ends_with(std::generic_category().message(error))) throw Shortage{error};
   }
   const std::string no_file = "cannot open shared object file";
-  // In some places it does not name the error, or a wrong one; "in static TLS block" is another limit.
+  // In some places it does not name the error, or names a wrong one. "in static TLS block" is a different limit.
   const bool of_memory = words.starts_with("cannot create ") || words.starts_with("cannot allocate ");
   const bool says_missing = words == no_file || words == no_file + ": " + std::generic_category().message(ENOENT);
   const bool is_there = says_missing && ::access(path.c_str(), R_OK) == 0;
   if ((of_memory && words.find("static TLS") == std::string::npos) || is_there) throw Shortage{ENOMEM};
 }
 
-// An exception of a constructor must not get out of the loader, whose lock would stay taken: it ends the process here.
-// Only the call past its declaration, by which it throws nothing, sees to that.
+// An exception of a constructor must not leave the loader, whose lock would stay locked: it ends the process here. Only
+// a call without the loader's declaration, which promises not to throw, guarantees that.
 bool open_in_loader(const std::string& path) noexcept {
   void* (*volatile const open)(const char*, int) = ::dlopen;
   return open(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) != nullptr;
 }
 
-// How many the process has loaded so far: one that was there already is none more.
+// How many libraries the process has loaded so far; one that was already loaded does not add to it.
 std::uint64_t libraries_loaded() {
   std::uint64_t count = 0;
   ::dl_iterate_phdr(
@@ -91,7 +91,7 @@ bool is_this_program(const std::string& path) {
   return std::filesystem::equivalent(path, "/proc/self/exe", error);
 }
 
-// What another major version exports, to tell it from something that is no plugin at all.
+// The entry of another major version, if the library exports one, to distinguish it from what is not a plugin at all.
 std::string other_version(const boost::dll::shared_library& library) {
   for (int major = 0; major <= 9; ++major) {
     std::string name = "taskhost_plugin_v" + std::to_string(major);
@@ -103,7 +103,7 @@ std::string other_version(const boost::dll::shared_library& library) {
 std::string missing_entry_words(const boost::dll::shared_library& library) {
   const std::string wanted = "it does not export " TASKHOST_ENTRY_NAME;
   const std::string other = other_version(library);
-  if (other.empty()) return wanted + ", so it is no plugin (rule 1.1)";
+  if (other.empty()) return wanted + ", so it is not a plugin (rule 1.1)";
   return wanted + ", but " + other +
          ": it is built for another version of the plugin interface, this host has version " +
          std::to_string(TASKHOST_ABI_MAJOR) + "." + std::to_string(TASKHOST_ABI_MINOR) + " (rule 1.1)";
@@ -120,11 +120,11 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     loading.problem += script_hint(path);
     return loading;
   }
-  // Not within the try block below, as it is no fault of the plugin's if there is no working directory any more.
+  // Outside of the try block below, because a missing working directory is not the plugin's fault.
   std::error_code no_directory;
   const std::filesystem::path whole = std::filesystem::absolute(path, no_directory);
   if (no_directory) {
-    loading.problem = "the working directory can't be told: " + no_directory.message();
+    loading.problem = "can't determine the working directory: " + no_directory.message();
     return loading;
   }
 
@@ -139,7 +139,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
   plugin->stays_loaded_ = is_marked_to_stay(path);
   try {
     namespace load_mode = boost::dll::load_mode;
-    // All symbols at once, so that a missing one shows now; none for others; never unloaded (see the header).
+    // Resolve all symbols now, so that a missing one shows here; share none with others; never unload (see the header).
     const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
     std::error_code error;
     const std::uint64_t libraries_before = libraries_loaded();
@@ -157,7 +157,8 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
       loading.problem = missing_entry_words(plugin->library_);
       return loading;
     }
-    // What is destroyed at exit must not be so beside tasks that use it: the one who exits is named before.
+    // At exit, the library's objects must not be destroyed while tasks use them: our handler runs first and names the
+    // caller.
     if (is_new) renew_exit_handler();
     const auto entry = plugin->library_.get<const taskhost_factory*()>(TASKHOST_ENTRY_NAME);
     const taskhost_factory* const first = entry();
@@ -169,11 +170,11 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
   } catch (const Shortage& shortage) {
     throw system_failure(shortage.error, "dlopen");
   } catch (const std::bad_alloc&) {
-    throw;  // as likely the host's own as the entry's, and not the plugin's fault
+    throw;  // could be the host's own just as well, and is not the plugin's fault
   } catch (const std::exception& error) {
-    loading.problem = std::string("its entry let an exception out: ") + error.what() + " (rule 1.3)";
+    loading.problem = std::string("its entry threw an exception: ") + error.what() + " (rule 1.3)";
   } catch (...) {
-    loading.problem = "its entry let an exception out (rule 1.3)";
+    loading.problem = "its entry threw an exception (rule 1.3)";
   }
   if (loading.problem.empty()) loading.library = std::move(plugin);
   return loading;

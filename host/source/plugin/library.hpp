@@ -1,5 +1,5 @@
-// A plugin's library, loaded and checked. Once loaded it stays for the life of the process: threads, thread-locals and
-// exit handlers that a plugin left behind must not run into unmapped memory, and unloading is where plugin hosts crash.
+// A plugin's library, loaded and checked. It stays loaded for the life of the process: threads, thread-locals and exit
+// handlers that a plugin leaves behind must not run into unmapped memory, and unloading is where plugin hosts crash.
 #pragma once
 
 #include <boost/dll/shared_library.hpp>
@@ -18,12 +18,12 @@ class PluginLibrary {
     std::string problem;                     // in words, with the broken rule; without the file's name
   };
 
-  // Owner's thread; runs the library's constructors and its entry. Shared: by every recipe made from it.
+  // Owner's thread; runs the library's constructors and its entry. Shared by all recipes made from it.
   static Loading load(const std::string& path);
 
   const std::string& path() const noexcept { return path_; }
-  const std::string& name() const noexcept { return name_; }    // the file's, without decorations
-  bool stays_loaded() const noexcept { return stays_loaded_; }  // because it asks to, not because this host says so
+  const std::string& name() const noexcept { return name_; }    // the file's name, without prefix and suffix
+  bool stays_loaded() const noexcept { return stays_loaded_; }  // because it asks to, not because of this host
   const std::vector<taskhost_factory>& factories() const noexcept { return factories_; }
   const taskhost_factory* find(const std::string& factory) const noexcept;
 
@@ -40,7 +40,8 @@ class PluginLibrary {
 // "libfeed.so" and "feed.so" → "feed".
 std::string undecorated_library_name(const std::string& file_name);
 
-// The path of the library whose code runs its entry on this thread, or null: for the message when it ends the process.
+// The path of the library whose code is being loaded or whose entry runs on this thread, or null. For the message if it
+// ends the process.
 const char* library_being_loaded() noexcept;
 
 }  // namespace taskhost

@@ -37,8 +37,8 @@ std::string readable_symbol(const std::string& symbol) {
 
 bool is_word_part(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-// Those of the C++ library that have to do with nothing but it and the language's own types: all have them from the
-// same place. What it makes of a plugin's types is the plugin's.
+// Symbols of the C++ library that involve only the library's and the language's own types: all plugins get them from
+// the same place. What it instantiates for a plugin's types belongs to the plugin.
 bool is_of_standard_library(const std::string& symbol) {
   constexpr auto own_words = std::to_array<std::string_view>(
       {"std",    "__gnu_cxx", "char",  "signed",   "unsigned", "short",    "int",      "long",     "bool",     "float",
@@ -54,7 +54,7 @@ bool is_of_standard_library(const std::string& symbol) {
     const std::size_t begin = i;
     while (i < text.size() && is_word_part(text[i])) ++i;
     const std::string_view before = std::string_view(text).substr(0, begin);
-    const bool is_inner = before.ends_with("::") || before.ends_with("::{");  // as a lambda is
+    const bool is_inner = before.ends_with("::") || before.ends_with("::{");  // as for a lambda
     const bool is_number = std::isdigit(static_cast<unsigned char>(text[begin])) != 0;
     const std::string_view word = std::string_view(text).substr(begin, i - begin);
     if (!is_inner && !is_number && std::find(own_words.begin(), own_words.end(), word) == own_words.end()) return false;
@@ -62,7 +62,7 @@ bool is_of_standard_library(const std::string& symbol) {
   return true;
 }
 
-// Of what the loader would take for this name now; empty if nothing is loaded by it.
+// The path of the library that the loader would use for this name now; empty if none is loaded under it.
 std::string loaded_path(const std::string& name) {
   void* const handle = ::dlopen(name.c_str(), RTLD_LAZY | RTLD_NOLOAD);
   if (handle == nullptr) return {};
@@ -73,7 +73,7 @@ std::string loaded_path(const std::string& name) {
   return path;
 }
 
-// "$ORIGIN/lib" → "/opt/plugins/lib"; nothing where only the loader knows.
+// "$ORIGIN/lib" → "/opt/plugins/lib"; nothing if only the loader can expand it.
 std::optional<fs::path> expanded(std::string directory, const fs::path& origin) {
   for (const std::string_view name : {"$ORIGIN", "${ORIGIN}"}) {
     const std::size_t found = directory.find(name);
@@ -83,8 +83,8 @@ std::optional<fs::path> expanded(std::string directory, const fs::path& origin) 
   return directory;
 }
 
-// The file that the library would have been given had it been the first to ask; empty if only the system's directories
-// have it, where all find the same.
+// The file that the library would have got as the first to ask for it; empty if it is only in the system's directories,
+// where all find the same one.
 fs::path own_path(const std::string& name, const LibraryContents& contents, const fs::path& library) {
   std::vector<std::string> directories = contents.search_path;
   if (const char* const preferred = std::getenv("LD_LIBRARY_PATH"); preferred != nullptr) {
@@ -130,10 +130,10 @@ std::string missing_runtime(const LibraryContents& contents) {
     if (std::find(wanted.begin(), wanted.end(), runtime.symbol) == wanted.end()) continue;
     if (::dlsym(RTLD_DEFAULT, runtime.symbol) != nullptr) continue;
     std::string words = "it is built with -fsanitize=" + std::string(runtime.option) +
-                        ", whose runtime must be in the process before all else: ";
-    if (runtime.library == nullptr) return words + "build the host so too, or the plugin without";
+                        ", whose runtime must be loaded before everything else: ";
+    if (runtime.library == nullptr) return words + "build the host with it too, or the plugin without it";
     return words + "set LD_PRELOAD=\"$(cc -print-file-name=" + runtime.library +
-           ")\" (with cc the compiler it was built with), or build it without";
+           ")\" (cc being the compiler it was built with), or build it without the sanitizer";
   }
   return {};
 }
@@ -170,7 +170,7 @@ std::vector<Dependency> dependencies_of(const LibraryContents& contents) {
 std::vector<std::string> LibraryNeighbours::add(const std::string& path) {
   const LibraryContents contents = library_contents(path);
   std::vector<std::string> findings;
-  std::map<std::string, std::vector<std::string>> shared;  // by the library that was first
+  std::map<std::string, std::vector<std::string>> shared;  // by the library that defined them first
   for (const std::string& symbol : contents.unique) {
     if (is_of_standard_library(symbol)) continue;
     const auto [first, is_new] = unique_.try_emplace(symbol, path);
@@ -178,15 +178,15 @@ std::vector<std::string> LibraryNeighbours::add(const std::string& path) {
   }
   for (const auto& [first, symbols] : shared) {
     findings.push_back("it shares " + symbol_words(symbols) + " with " + printable_path(first) +
-                       ", which defined it first: built from different sources, this one crashes. Compiled with "
-                       "-fvisibility=hidden, or linked with abi/sdk/plugin.map, each has its own");
+                       ", which defined it first: if their sources differ, this one crashes. Compile both with "
+                       "-fvisibility=hidden, or link them with abi/sdk/plugin.map, so that each has its own");
   }
   for (const Dependency& dependency : dependencies_of(contents)) {
     if (dependency.path.empty() || dependency.name.find('/') != std::string::npos) continue;
     const fs::path own = own_path(dependency.name, contents, path);
     if (own.empty() || has_same_content(own, dependency.path)) continue;
     findings.push_back("it gets " + printable_path(dependency.path) + " for " + quoted_path(dependency.name) +
-                       ", which was loaded before, and not " + printable_path(own.native()) +
+                       ", which was loaded earlier, instead of " + printable_path(own.native()) +
                        ": give one of them another soname, or link it statically");
   }
   return findings;

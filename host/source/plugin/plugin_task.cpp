@@ -37,7 +37,7 @@ class PluginRecipe final : public Recipe {
         environment_(environment) {}
 
   const std::string& config() const noexcept { return config_; }
-  // Read when the first execution asks: most tasks never do.
+  // Parsed when the first execution asks for it: most tasks never do.
   const ConfigValues& values() const {
     std::call_once(values_once_, [this] { values_.emplace(config_); });
     return *values_;
@@ -47,7 +47,8 @@ class PluginRecipe final : public Recipe {
   std::string explain(bool in_start, int32_t result) const override {
     const char* const function = in_start ? "start" : blocking ? "run" : "poll";
     const char* const rule = in_start ? "3.1" : blocking ? "3.3" : "3.2";
-    return std::string(function) + " returned " + std::to_string(result) + ", which means nothing (rule " + rule + ")";
+    return std::string(function) + " returned " + std::to_string(result) + ", which is not a valid result (rule " +
+           rule + ")";
   }
 
  private:
@@ -57,8 +58,8 @@ class PluginRecipe final : public Recipe {
   mutable std::optional<ConfigValues> values_;
 };
 
-// A taskhost_exec is an Execution: it begins with the services pointer of its recipe.
-// Const for the plugin, which has nothing to change in it; not for us.
+// A taskhost_exec is an Execution, which begins with its recipe's services pointer. It is const for plugins, which must
+// not change it, but not for us.
 Execution& execution_of(const taskhost_exec* exec) noexcept {
   return *reinterpret_cast<Execution*>(const_cast<taskhost_exec*>(exec));
 }
@@ -68,7 +69,7 @@ const PluginRecipe& recipe_of(const taskhost_exec* exec) noexcept {
 
 const ConfigValues& values_of(const taskhost_exec* exec) { return recipe_of(exec).values(); }
 
-// The services. None lets an exception out: they only call noexcept functions, or catch.
+// The services. None throws: they only call noexcept functions, or catch exceptions.
 
 std::string_view view(const char* text, std::size_t size) noexcept {
   return text != nullptr ? std::string_view(text, std::min(size, max_message_bytes)) : std::string_view();

@@ -1,5 +1,5 @@
-// The border: C factory → TaskFn. Alone knows both worlds. Everything a plugin calls comes in here, everything the host
-// calls in a plugin goes out here.
+// The border between C and C++: turns a C factory into a TaskFn. The only code that knows both sides: every call
+// between plugin and host passes through here.
 #pragma once
 
 #include <optional>
@@ -12,19 +12,20 @@
 
 namespace taskhost {
 
-// What the executions of one host get beyond the shard's services; lives as long as the recipes.
+// What the executions of one host get in addition to the shard's services; lives as long as the recipes.
 struct PluginEnvironment {
-  Signals* signals = nullptr;  // null: the program around the host keeps its signals to itself
-  std::string directory;       // the manifest's; absolute
+  Signals* signals = nullptr;  // null if the embedding program handles its signals itself
+  std::string directory;       // the manifest's directory, absolute
 };
 
-// Makes recipes; tasks in a row from the same factory with the same config share one. Owner's thread.
+// Makes recipes. Consecutive tasks with the same factory and config share one. Owner's thread.
 class PluginTasks {
  public:
   explicit PluginTasks(const PluginEnvironment& environment) : environment_(environment) {}
 
   // `factory` has been read by factory_rules; what it points to lives as long as the recipe. `origin` tells factories
-  // apart. `config`: JSON text, or empty for none. Valid until the next call: a fleet's tasks count no references.
+  // apart. `config` is JSON text, or empty for none. The result is valid until the next call, which saves reference
+  // counts when there are many tasks.
   const TaskFn& make(const taskhost_factory& factory, const void* origin, std::string_view config);
 
  private:

@@ -12,7 +12,7 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t max_listed = 12;
 
-// The sums of floating-point numbers, to the microsecond: nobody waits for less.
+// Rounds sums of floating-point numbers to the microsecond: nobody waits for less.
 nanoseconds rounded(Nanoseconds delay) {
   constexpr Nanoseconds step = 1000;
   const auto whole = static_cast<std::int64_t>(delay);

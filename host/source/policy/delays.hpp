@@ -17,10 +17,10 @@ struct DelayRange {
 };
 
 struct RestartDelays {
-  std::vector<DelayRange> first;   // those that differ from the one before, up to max_listed
-  std::optional<DelayRange> rest;  // of all behind them, if they are the same
-  std::uint64_t left_out = 0;      // behind them, each longer than the one before
-  // From the first failure, if every execution fails at once: the delays alone. Absent: never.
+  std::vector<DelayRange> first;   // those that differ from the previous one, up to max_listed
+  std::optional<DelayRange> rest;  // the delay of all later ones, if they are the same
+  std::uint64_t left_out = 0;      // how many come after these, each longer than the previous one
+  // Time from the first failure if every execution fails at once: the sum of the delays. Absent if it never gives up.
   std::optional<std::chrono::nanoseconds> gives_up_after;
 };
 

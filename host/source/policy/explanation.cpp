@@ -51,12 +51,12 @@ std::string action_words(ExitAction action, const SupervisionOptions& optional) 
       return "it gives up";
     case ExitAction::repeat:
       return "it begins again in " + range_words(repeat_delay(optional.backoff.value_or(Backoff{}))) +
-             ", and that is not charged";
+             ", which is not charged";
   }
   return "";
 }
 
-// One task, or several in a row that are alike.
+// One task, or several consecutive ones that are alike.
 class TaskText {
  public:
   TaskText(const ExplainedTasks& explained, const TaskOptions& options, const TaskList::Relation* relation)
@@ -74,7 +74,7 @@ class TaskText {
     add_rules();
     add_relation();
     line("once asked to stop, it has " + print_duration(stop_timeout_of(options_, explained_.default_stop_timeout)) +
-         " for it");
+         " to end");
     return std::move(text_);
   }
 
@@ -88,7 +88,7 @@ class TaskText {
 
   void add_exits(bool restarted) {
     const std::string failing = !restarted            ? std::string("it gives up at once")
-                                : optional_.unlimited ? std::string("it is restarted, without end")
+                                : optional_.unlimited ? std::string("it is restarted, without limit")
                                                       : "it is restarted, " + times(options_.restarts);
     switch (options_.type) {
       case TaskType::shutdown_on_exit:
@@ -108,7 +108,7 @@ class TaskText {
   void add_restarts() {
     const RestartDelays delays = restart_delays(options_);
     if (delays.first.empty()) {
-      line("restarts come at once");
+      line("restarts are immediate");
     } else {
       std::string words;
       for (const DelayRange& range : delays.first) words += (words.empty() ? "" : ", ") + range_words(range);
@@ -119,7 +119,7 @@ class TaskText {
     if (optional_.window) line("only the restarts within the last " + print_duration(*optional_.window) + " count");
     if (optional_.reset_after) {
       line("an execution that lived for " + print_duration(*optional_.reset_after) +
-           " or longer gives all restarts back, and the delays begin anew");
+           " or longer gives all restarts back and resets the delays");
     }
     if (delays.gives_up_after) {
       const nanoseconds time = *delays.gives_up_after;
@@ -144,7 +144,7 @@ class TaskText {
         words = "it is discarded, the others go on";
         break;
       case GiveUp::cooldown:
-        words = "it waits for " + print_duration(optional_.cooldown) + ", and begins anew";
+        words = "it waits for " + print_duration(optional_.cooldown) + " and starts over";
         break;
     }
     line("when it gives up: " + words);
@@ -154,13 +154,13 @@ class TaskText {
     if (optional_.notify) {
       line("it is ready when it says so" + (optional_.start_timeout
                                                 ? "; if it has not within " + print_duration(*optional_.start_timeout) +
-                                                      ", it is stopped, and that is a failure"
+                                                      ", it is stopped, which counts as a failure"
                                                 : std::string()));
     }
     if (optional_.watchdog) {
       line("if it gives no heartbeat for " + print_duration(optional_.watchdog->interval) + " while it is ready, " +
-           (optional_.watchdog->action == WatchdogAction::restart ? "it is stopped, and that is a failure"
-                                                                  : "the log and task_stalled say so"));
+           (optional_.watchdog->action == WatchdogAction::restart ? "it is stopped, which counts as a failure"
+                                                                  : "the log and the event task_stalled report it"));
     }
   }
 
@@ -170,7 +170,7 @@ class TaskText {
       for (const Outcome outcome : rule.outcomes) outcomes.emplace_back(to_string(outcome));
       std::string words = outcomes.empty() ? "any exit" : "an exit by " + word_list(outcomes, "or");
       if (!rule.message.empty()) words += " with " + quoted_text(rule.message) + " in its message";
-      line((&rule == &optional_.exit_rules.front() ? "but before all that: " : "else: ") + words + ": " +
+      line((&rule == &optional_.exit_rules.front() ? "exit rules come first: " : "otherwise: ") + words + ": " +
            action_words(rule.action, optional_));
     }
   }
@@ -179,7 +179,7 @@ class TaskText {
     if (relation_ == nullptr) return;
     if (!relation_->after.empty()) {
       line("it starts once " + names_of(explained_.tasks, relation_->after) +
-           (relation_->after.size() == 1 ? " is" : " are") + " ready, and stops before");
+           (relation_->after.size() == 1 ? " is ready, and stops before it" : " are ready, and stops before them"));
     }
     if (!relation_->group) return;
     const std::string group = "it is in the group '" + explained_.group_names[*relation_->group] + "': ";
@@ -191,7 +191,7 @@ class TaskText {
         line(group + "when one member is restarted, all are" + but_alone());
         break;
       case Strategy::rest_for_one:
-        line(group + "when it is restarted, so are the members behind it" + but_alone());
+        line(group + "when it is restarted, so are the members after it" + but_alone());
         break;
     }
   }
@@ -228,12 +228,13 @@ std::string order_text(const ExplainedTasks& explained) {
   const auto start = by_level(plan.start_level);
   std::string text;
   if (start.size() > 1) {
-    text += "start, each step once what it needs of those before is ready:\n" + levels_text(tasks, start);
-    text += "stop, each step once what needs it has ended:\n" + levels_text(tasks, by_level(plan.stop_level));
+    text += "start order, each step once the tasks that it needs are ready:\n" + levels_text(tasks, start);
+    text += "stop order, each step once the tasks that need it have ended:\n" +
+            levels_text(tasks, by_level(plan.stop_level));
   } else if (tasks.size() > 1) {
     text += "all start at once, and are asked to stop at once\n";
   }
-  text += "a stop takes " + print_duration(plan.longest_stop_time) + " at the worst";
+  text += "a stop takes " + print_duration(plan.longest_stop_time) + " at worst";
   if (plan.longest_stop.size() > 1) {
     std::string sum;
     for (std::size_t i = 0; i < plan.longest_stop.size(); ++i) {

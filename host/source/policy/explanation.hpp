@@ -1,5 +1,5 @@
-// `taskhost check --explain`: what the supervision of tasks comes to, in plain words and exact numbers. Pure functions;
-// any thread.
+// `taskhost check --explain`: the combined effect of the supervision settings, in plain words and exact numbers. Pure
+// functions; any thread.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@
 namespace taskhost {
 
 struct ExplainedTasks {
-  const TaskList& tasks;                 // relations without cycles
-  std::vector<std::string> group_names;  // by place in the list's groups
+  const TaskList& tasks;                 // its relations have no cycles
+  std::vector<std::string> group_names;  // by index in the list's groups
   std::optional<std::chrono::nanoseconds> shutdown_timeout{};
   std::chrono::nanoseconds default_stop_timeout = std::chrono::seconds(10);  // for tasks whose own is negative
 };

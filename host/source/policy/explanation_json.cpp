@@ -1,4 +1,4 @@
-// The same explanation for programs.
+// The same explanation as JSON, for programs.
 #include <nlohmann/json.hpp>
 
 #include "policy/delays.hpp"

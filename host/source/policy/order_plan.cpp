@@ -19,11 +19,11 @@ nanoseconds saturating_sum(nanoseconds a, nanoseconds b) {
   return a > nanoseconds::max() - b ? nanoseconds::max() : a + b;
 }
 
-// Each task behind all in its `after`.
+// Each task comes after all in its `after`.
 std::vector<std::uint32_t> in_order(const TaskList& tasks, const std::vector<const TaskList::Relation*>& relation_of) {
   std::vector<std::uint32_t> order;
   order.reserve(tasks.size());
-  std::vector<std::size_t> next(tasks.size(), 0);  // in `after`; beyond it: done
+  std::vector<std::size_t> next(tasks.size(), 0);  // index in `after`; at its end the task is done
   std::vector<std::uint32_t> path;
   for (std::uint32_t root = 0; root < tasks.size(); ++root) {
     path.push_back(root);
@@ -60,7 +60,7 @@ OrderPlan plan_order(const TaskList& tasks, nanoseconds default_stop_timeout) {
       plan.start_level[task] = std::max(plan.start_level[task], plan.start_level[other] + 1);
     }
   }
-  // When a task is asked at the latest, and whose end it waits for then.
+  // When each task is asked to stop at the latest, and whose end it waits for until then.
   std::vector<nanoseconds> asked(tasks.size(), nanoseconds(0));
   std::vector<std::uint32_t> waits_for(tasks.size(), nobody);
   std::uint32_t last = nobody;

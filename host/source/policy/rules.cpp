@@ -37,7 +37,7 @@ class PolicyCheck {
     problems_.push_back({field, other, std::move(step), std::move(message)});
   }
 
-  // Of a shutdown_on_exit task.
+  // For a shutdown_on_exit task.
   void check_without_restarts_ever() {
     const auto refuse = [this](std::string_view field) {
       add(field, "type",

@@ -1,5 +1,5 @@
-// What the fields of one task's policy must keep to, alone and beside each other, wherever they come from: a manifest
-// or the C interface. A pure function; any thread.
+// The rules for the fields of one task's policy, alone and in combination, whether they come from a manifest or the C
+// interface. A pure function; any thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace taskhost {
 
 inline constexpr std::uint32_t max_restarts = 4'294'967'294;
 
-// Empty if all is well. check_policy's, and what would be of no use.
+// Empty if there are none. Includes check_policy's, and combinations that make no sense.
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options);
 
 }  // namespace taskhost

@@ -61,12 +61,12 @@ std::vector<std::string> words_in(const NumberWords& table) {
   return words;
 }
 
-// The word has been checked against the table.
+// The word has already been checked against the table.
 int32_t number_of(const NumberWords& table, const std::string& word) {
   return std::find_if(table.begin(), table.end(), [&](const auto& row) { return row.first == word; })->second;
 }
 
-// Results beyond the table of exit statuses: no memory, or a fault of taskhost's own.
+// Maps results that have no exit status of their own: no memory, or an internal fault of taskhost.
 int status_of(int32_t result) { return result > TASKHOST_RESULT_SYSTEM ? TASKHOST_RESULT_SYSTEM : result; }
 
 class HostHandle {
@@ -84,7 +84,7 @@ class HostHandle {
     options.log_format = number_of(log_formats, arguments.log_format);
     result_ = taskhost_create(&options, &host_);
     if (host_ == nullptr) {
-      std::fprintf(stderr, "taskhost: no host could be created: %s\n", taskhost_error(nullptr));
+      std::fprintf(stderr, "taskhost: can't create the host: %s\n", taskhost_error(nullptr));
       result_ = status_of(result_);
     }
   }
@@ -95,7 +95,7 @@ class HostHandle {
   taskhost_host* get() const noexcept { return host_; }
   int32_t result() const noexcept { return result_; }
 
-  // The host's own words, one line of the log each.
+  // Logs the host's error text, one line of the log for each of its lines.
   int32_t report(int32_t result) const {
     std::string text = taskhost_error(host_);
     if (text.empty()) text = "out of memory";
@@ -118,8 +118,8 @@ int32_t load(const HostHandle& host, const std::string& path) {
   return directory ? taskhost_load_directory(host.get(), path.c_str()) : taskhost_load_file(host.get(), path.c_str());
 }
 
-// A reader of the log or the events that goes away is no reason to end, and a file that may not grow is one of the
-// writes that fail.
+// The program must not end because a reader of the log or the events goes away. A file that may not grow is just one
+// more write that fails.
 std::vector<int> ignored;
 void ignore_failed_writes() {
   for (const int number : {SIGPIPE, SIGXFSZ}) {
@@ -127,25 +127,25 @@ void ignore_failed_writes() {
   }
 }
 
-// Once plugins are loaded: runtimes such as Go's look at that time whether a signal is ignored. From now on a handler
-// that does nothing does it, since what a plugin executes would inherit SIG_IGN. In a child that has not executed
-// anything yet, the signal does what it does by default.
+// Called once plugins are loaded, because runtimes such as Go's check while being loaded whether a signal is ignored.
+// From now on a handler that does nothing replaces SIG_IGN, which programs that plugins execute would inherit. In a
+// child that has not executed anything yet, the signal has its default effect.
 pid_t own_process = 0;
 void on_failed_write(int number) {
   if (::getpid() == own_process) return;
   std::signal(number, SIG_DFL);
-  ::raise(number);  // comes when this has returned
+  ::raise(number);  // delivered when this handler returns
 }
 void handle_what_is_ignored() {
   own_process = ::getpid();
   struct sigaction action {};
   action.sa_handler = on_failed_write;
-  action.sa_flags = SA_ONSTACK | SA_RESTART;  // a thread that runs goroutines has a stack too small for handlers
+  action.sa_flags = SA_ONSTACK | SA_RESTART;  // threads that run goroutines have stacks too small for handlers
   ::sigemptyset(&action.sa_mask);
   for (const int number : ignored) ::sigaction(number, &action, nullptr);
 }
 
-// Events are appended: a manifest would be none any more.
+// Events are appended to their file, which would ruin the manifest.
 std::string events_problem(const Arguments& arguments) {
   std::error_code error;
   if (!arguments.events || !std::filesystem::equivalent(arguments.path, *arguments.events, error) || error) return {};
@@ -157,7 +157,7 @@ int run(const Arguments& arguments) {
     last_words(problem);
     return TASKHOST_RESULT_BAD_MANIFEST;
   }
-  // Never destroyed: if its reader does not read, the host's event thread is still in it when the host is gone.
+  // Never destroyed: if its reader does not read, the host's event thread still uses it after the host is gone.
   static EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
   const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
   if (host.get() == nullptr) return host.result();
@@ -180,7 +180,7 @@ int run(const Arguments& arguments) {
     return status_of(result);
   }
   if (events != nullptr) events->close();
-  exit_in_time(result);  // with the host's handlers in place, as a late signal would else change the status
+  exit_in_time(result);  // while the host's handlers are in place: a late signal would change the status
 }
 
 int check(const Arguments& arguments) {
@@ -196,7 +196,7 @@ int check(const Arguments& arguments) {
     print_out("%s", text);
     return 0;
   }
-  print_out("%s: in order, %s\n", arguments.path == "-" ? "stdin" : printable_path(arguments.path).c_str(),
+  print_out("%s: OK, %s\n", arguments.path == "-" ? "stdin" : printable_path(arguments.path).c_str(),
             counted(taskhost_task_count(host.get()), "task").c_str());
   print_out(
       "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
@@ -234,9 +234,9 @@ void add_load_options(CLI::App& command, Arguments& arguments) {
 
 void add_run_options(CLI::App& command, Arguments& arguments) {
   add_load_options(command, arguments);
-  command.add_option("--events", arguments.events, "write events, one JSON object a line, to FILE, or - for stdout")
+  command.add_option("--events", arguments.events, "write events to FILE (- for stdout), one JSON object per line")
       ->type_name("FILE");
-  command.add_option("--shards", arguments.shards, "number of event loops, 1 to 256 (default: one a processor)")
+  command.add_option("--shards", arguments.shards, "number of event loops, 1 to 256 (default: one per processor)")
       ->check(CLI::Range(1, 256))
       ->type_name("N");
 }
@@ -248,8 +248,8 @@ constexpr const char* footer =
 
 constexpr std::array<std::string_view, 5> verbs = {"run", "check", "inspect", "new", "verify"};
 
-// `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is no verb and no option is a manifest. Options
-// may come before it, so look for the first word that is not an option's.
+// `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is neither a verb nor an option is a manifest.
+// Options may precede it, so look for the first word that does not belong to an option.
 std::vector<std::string> with_verb(int argument_count, char** arguments) {
   std::vector<std::string> words(arguments + 1, arguments + argument_count);
   static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
@@ -260,7 +260,7 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
   return words;
 }
 
-// Empty if the first word may be meant as it is.
+// Empty if the first word may be what was meant.
 std::string verb_that_was_meant(const char* word) {
   struct stat status {};
   const bool is_plain = std::string_view(word).find_first_of("-./") == std::string_view::npos;
@@ -268,7 +268,7 @@ std::string verb_that_was_meant(const char* word) {
   return is_plain && !is_verb && ::stat(word, &status) != 0 ? std::string(nearest_word(word, verbs)) : std::string();
 }
 
-// What is wrong with the words, and what would be right.
+// What is wrong with the arguments, and how to fix it.
 std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   const auto called = app->get_subcommands();
   const CLI::App& command = called.empty() ? *app : *called.front();
@@ -278,9 +278,9 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
     const auto is_option = [](const std::string& word) { return word.starts_with('-'); };
     const auto option = std::find_if(unexpected.begin(), unexpected.end(), is_option);
     if (option == unexpected.end()) {
-      words = quoted_text(unexpected.front()) + " is one word too many";
+      words = "unexpected argument " + quoted_text(unexpected.front());
     } else {
-      words = "there is no option " + quoted_text(*option);
+      words = "unknown option " + quoted_text(*option);
       std::vector<std::string> names;
       for (const CLI::Option* known : command.get_options()) {
         for (const std::string& its : known->get_lnames()) names.push_back("--" + its);
@@ -293,10 +293,10 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   return name + ": " + words + "\nTry: " + name + " --help\n";
 }
 
-// What was printed counts only once it has arrived.
+// Output counts as printed only once it has been written.
 int with_output_written(int status) {
   if (print_out_error() == 0) return status;
-  std::fprintf(stderr, "taskhost: stdout could not be written: %s\n",
+  std::fprintf(stderr, "taskhost: can't write to stdout: %s\n",
                std::generic_category().message(print_out_error()).c_str());
   return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
 }
@@ -312,32 +312,30 @@ int run_words(int argument_count, char** arguments) {
   app.footer(footer);
   app.failure_message(usage_fault);
 
-  CLI::App* run_command = app.add_subcommand("run", "Run a manifest, or a directory of plugins, until it has stopped");
+  CLI::App* run_command = app.add_subcommand("run", "Run a manifest or a directory of plugins until it stops");
   run_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
       ->required();
   add_run_options(*run_command, parsed);
-  CLI::App* check_command = app.add_subcommand("check", "Do everything short of starting: read, load and check");
+  CLI::App* check_command = app.add_subcommand("check", "Check a manifest and its plugins; starts nothing");
   check_command->add_option("MANIFEST", parsed.path, "a manifest, a directory of plugins, or - for a manifest on stdin")
       ->required();
-  CLI::Option* explain =
-      check_command->add_flag("--explain", parsed.explain,
-                              "say what the supervision comes to: delays, when tasks give up, start and stop order");
-  check_command->add_flag("--json", parsed.json, "as JSON")->needs(explain);
+  CLI::Option* explain = check_command->add_flag(
+      "--explain", parsed.explain, "explain the supervision: delays, when tasks give up, start and stop order");
+  check_command->add_flag("--json", parsed.json, "print it as JSON")->needs(explain);
   add_load_options(*check_command, parsed);
-  CLI::App* inspect_command = app.add_subcommand("inspect", "Say what a plugin exports");
+  CLI::App* inspect_command = app.add_subcommand("inspect", "Show what a plugin exports");
   inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();
   inspect_command->add_flag("--json", parsed.json, "as JSON");
   add_log_options(*inspect_command, parsed);
   NewTask new_task;
   CLI::App* new_command = app.add_subcommand("new", "Write a folder with a complete task, ready to build and run");
-  new_command->add_option("NAME", new_task.name, "the task's name, and the folder's")->required();
+  new_command->add_option("NAME", new_task.name, "the task's name")->required();
   new_command->add_option("--lang", new_task.language, "the language: " + starter_language_list())
       ->required()
       ->type_name("LANGUAGE");
-  new_command->add_option("--directory", new_task.directory, "the folder, if it is to have another name")
-      ->type_name("DIR");
+  new_command->add_option("--directory", new_task.directory, "the folder to write (default: NAME)")->type_name("DIR");
   VerifyArguments to_verify;
-  CLI::App* verify_command = app.add_subcommand("verify", "Prove that a plugin keeps the contract");
+  CLI::App* verify_command = app.add_subcommand("verify", "Test whether a plugin keeps the contract");
   add_verify_options(*verify_command, to_verify);
   verify_command->footer(
       "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the system refused "
@@ -347,7 +345,7 @@ int run_words(int argument_count, char** arguments) {
   try {
     std::vector<std::string> words = with_verb(argument_count, arguments);
     if (words.empty()) {
-      std::fputs("taskhost: which manifest? Try: taskhost MANIFEST, or taskhost --help\n", stderr);
+      std::fputs("taskhost: no manifest given. Try: taskhost MANIFEST, or taskhost --help\n", stderr);
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
     if (const std::string verb = verb_that_was_meant(arguments[1]); !verb.empty()) {
@@ -355,17 +353,17 @@ int run_words(int argument_count, char** arguments) {
                    printable_text(arguments[1]).c_str(), verb.c_str());
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
-    std::reverse(words.begin(), words.end());  // as CLI11 wants a vector
+    std::reverse(words.begin(), words.end());  // the order that CLI11 expects in a vector
     app.parse(words);
     write_last_words_as_json(parsed.log_format == "json");
     if (new_command->parsed()) return write_starter(new_task);
-    if (verify_command->parsed()) return verify(to_verify);  // which loads in children only
+    if (verify_command->parsed()) return verify(to_verify);  // loads plugins only in child processes
     prepare_exit();
     if (run_command->parsed()) return run(parsed);
     if (check_command->parsed()) return check(parsed);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {
-    std::ostringstream asked_for;  // help, or the version
+    std::ostringstream asked_for;  // receives help, or the version
     const int code = app.exit(error, asked_for);
     print_out("%s", asked_for.str().c_str());
     return code == 0 ? 0 : TASKHOST_RESULT_BAD_MANIFEST;
@@ -377,7 +375,7 @@ int run_words(int argument_count, char** arguments) {
   }
 }
 
-// Whatever mask was inherited: before a host has its handlers they end the program, as by default.
+// Unblocks the signals, whatever mask was inherited: until a host has its handlers, they end the program as by default.
 void hear_signals() {
   sigset_t ours;
   ::sigemptyset(&ours);
@@ -393,7 +391,7 @@ int run_command_line(int argument_count, char** arguments) {
   hear_signals();
   keep_stderr();
   ignore_failed_writes();
-  // Whatever was loaded may have destructors and exit handlers that take their time.
+  // Plugins may have destructors and exit handlers that take long.
   exit_in_time(with_output_written(run_words(argument_count, arguments)));
 }
 

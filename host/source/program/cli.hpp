@@ -1,10 +1,10 @@
-// The command line: verbs and options to calls of the C interface, and their results to exit statuses. Uses nothing of
-// ours but taskhost.h.
+// The command line: turns verbs and options into calls of the C interface, and results into exit statuses. Of our own
+// headers, uses only taskhost.h.
 #pragma once
 
 namespace taskhost {
 
-// Returns the exit status. The program's only thread of its own.
+// Returns the exit status. Runs on the program's main thread.
 int run_command_line(int argument_count, char** arguments);
 
 }  // namespace taskhost

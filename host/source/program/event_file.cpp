@@ -22,13 +22,13 @@ namespace taskhost {
 
 namespace {
 
-constexpr int page = 4096;  // of a pipe, and PIPE_BUF: goes in whole or not at all
+constexpr int page = 4096;  // size of a pipe's page, and PIPE_BUF: such a write goes in whole or not at all
 constexpr std::size_t max_buffer_bytes = 64 * 1024;
 constexpr int retry_ms = 100;
 
 std::string words_of(int error) { return std::generic_category().message(error); }
 
-// The descriptor that a name means, as shells and people write it; -1: none.
+// The descriptor that a name stands for, as shells and people write it; -1 if none.
 int descriptor_named(std::string_view path) {
   if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
   if (path == "/dev/stderr") return STDERR_FILENO;
@@ -43,7 +43,7 @@ int descriptor_named(std::string_view path) {
 }
 
 // The same for a link that leads to such a name (a container's log file is one to /dev/stdout), and for another name of
-// the FIFO or socket that stdout or stderr is. -1: it is a path.
+// the FIFO or socket that is stdout or stderr. -1 if it is a path.
 int stream_of(const std::string& path) {
   constexpr int max_links = 40;
   std::error_code error;
@@ -65,8 +65,8 @@ int stream_of(const std::string& path) {
   return -1;
 }
 
-// Whether a pipe takes so much whole. A page may be half empty, but no two in a row are, and the first and the last are
-// what they are. One that is too small for that even if it is empty takes what it takes.
+// Whether the pipe takes this much in one piece. A page may be half empty, but no two consecutive ones are, and the
+// first and the last are as they are. A pipe that is too small for it even when empty takes what it can.
 bool takes_whole(int descriptor, std::size_t size) {
   const int capacity = ::fcntl(descriptor, F_GETPIPE_SZ);
   int unread = 0;
@@ -75,7 +75,7 @@ bool takes_whole(int descriptor, std::size_t size) {
   return static_cast<int>(size / page) + 1 + used <= capacity / page;
 }
 
-// Those in whole lines, and those that an events_lost stands for.
+// Counts events in whole lines, including those that an events_lost stands for.
 std::uint64_t events_in(std::string_view lines) {
   constexpr std::string_view name = "\"event\":\"events_lost\"";
   constexpr std::string_view field = "\"count\":";
@@ -108,17 +108,17 @@ EventFile::EventFile(const std::string& path) : name_(path == "-" ? "stdout" : p
   if (is_open()) return;
   const int error = errno;
   is_refused_ = error == EMFILE || error == ENFILE || error == ENOMEM;
-  problem_ = name_ + ": the events can't be written there: " + words_of(error);
+  problem_ = name_ + ": can't write events there: " + words_of(error);
   if (error == EMFILE) problem_ += "; raise RLIMIT_NOFILE (ulimit -n)";
   if (error == ENOENT) {
-    problem_ += path.empty() ? "; name a file, or - for stdout" : "; make its directory first, or name another file";
+    problem_ += path.empty() ? "; name a file, or - for stdout" : "; create its directory first, or name another file";
   }
   if (error == ENXIO) problem_ += "; start its reader first, or allow this user to read it too";
 }
 
 void EventFile::take_stream(int stream) {
   const int flags = ::fcntl(stream, F_GETFL);
-  // One that the program was not given is one of its own.
+  // With FD_CLOEXEC it was not inherited, but is one of the program's own.
   const bool is_own = (::fcntl(stream, F_GETFD) & FD_CLOEXEC) != 0;
   if (flags == -1 || is_own || (flags & O_ACCMODE) == O_RDONLY) {
     errno = EBADF;
@@ -128,21 +128,21 @@ void EventFile::take_stream(int stream) {
   if (!is_open()) return;
   struct stat status {};
   is_regular_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
-  // Whoever shortens or writes to the file meanwhile gets no hole, and no line in the midst of another.
+  // If others shorten or write to the file meanwhile, there is no hole, and no line in the middle of another.
   if (is_regular_) ::fcntl(descriptor_, F_SETFL, flags | O_APPEND);
   if (stream == STDOUT_FILENO) ::dup2(STDERR_FILENO, STDOUT_FILENO);
-  // A program that a task starts and that lives on would keep the reader from the end.
+  // Otherwise a program that a task starts and that lives on would keep the reader from seeing the end.
   if (stream > STDERR_FILENO) ::fcntl(stream, F_SETFD, FD_CLOEXEC);
 }
 
 bool EventFile::open_path() {
   struct stat status {};
   is_fifo_ = ::stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
-  // Opened for reading too, a FIFO neither waits for its reader nor ends with it.
+  // If it is opened for reading too, a FIFO neither waits for its reader nor ends with it.
   const int flags = is_fifo_ ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND;
   int opened = ::open(path_.c_str(), flags | O_NOCTTY | O_CLOEXEC, 0644);
   if (opened < 0 && is_fifo_ && errno == EACCES) {
-    is_fifo_ = false;  // one that this user may only write to is a stream like any other
+    is_fifo_ = false;  // one that this user may only write to is treated like any other stream
     opened = ::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   }
   if (opened < 0) return false;
@@ -157,25 +157,25 @@ bool EventFile::open_path() {
   return true;
 }
 
-// Whoever rotates the file renames or removes it, or lets its name lead elsewhere: the next lines go where the name
-// leads by now. Returns 0, or why there is no file that anybody could find them in.
+// Whoever rotates the file renames or removes it, or makes its name lead elsewhere: the next lines go where the name
+// leads by then. Returns 0, or the reason why there is no file where anybody could find them.
 int EventFile::follow_name(bool had_trouble) {
   if (path_.empty() || !is_regular_) return 0;
   struct stat named {};
   struct stat open {};
   const bool is_same = ::fstat(descriptor_, &open) == 0 && ::stat(path_.c_str(), &named) == 0 &&
                        named.st_dev == open.st_dev && named.st_ino == open.st_ino;
-  // A file of a disk that went and came back looks like the old one, but can only be written to once opened anew.
+  // After a disk went away and came back, its file looks the same, but can only be written to once it is opened again.
   if (!is_same || had_trouble) {
     const bool is_open = open_path();
     const int error = errno;
     if (!is_open && open.st_nlink == 0) return error;
     if (is_open && !is_same) written_ = end_of_whole_lines();
-    if (is_open && is_astray_) tell(TASKHOST_LOG_WARNING, "the events go to a file of this name again");
+    if (is_open && is_astray_) tell(TASKHOST_LOG_WARNING, "events go to the file of this name again");
     if (!is_open && !is_same && !is_astray_) {
       is_astray_ = true;
-      tell(TASKHOST_LOG_WARNING, "no file of this name can be opened: " + words_of(error) +
-                                     "; the events still go to the one that had the name");
+      tell(TASKHOST_LOG_WARNING, "can't open a file of this name: " + words_of(error) +
+                                     "; events still go to the file that had this name before");
     }
     if (!is_open) return 0;
   }
@@ -209,8 +209,7 @@ void EventFile::flush() {
       is_ready(descriptor_, POLLOUT, retry_ms);
     } else if (error == EPIPE || error == ECONNRESET || error == EBADF) {
       over_ = true;
-      tell(TASKHOST_LOG_ERROR,
-           "the events can't be written any more: " + words_of(error) + "; the host goes on without them");
+      tell(TASKHOST_LOG_ERROR, "can't write events any more: " + words_of(error) + "; the host goes on without them");
     } else if (error != 0 && error != EINTR) {
       if (!wait_for_room(error)) break;
       error = follow_name(true);
@@ -220,23 +219,23 @@ void EventFile::flush() {
   }
   if (written_ == buffer_.size() && full_) {
     full_ = false;
-    tell(TASKHOST_LOG_WARNING, "the events are written again");
+    tell(TASKHOST_LOG_WARNING, "events are being written again");
   }
   lost_ += events_in(std::string_view(buffer_).substr(written_));
   buffer_.clear();
   written_ = 0;
 }
 
-// Until a page, or the line if it is longer, goes in whole. An event that waits here is still the host's, which counts
-// it if it leaves this thread behind; and no half a line is left then either.
+// Waits until a page, or the line if it is longer, goes in whole. While it waits, the event still belongs to the host,
+// which counts it if it leaves this thread behind; and no partial line is left then either.
 void EventFile::wait_for_reader(std::size_t size) {
   if (over_) return;
   while (!is_ready(descriptor_, POLLOUT, retry_ms)) continue;
-  // That its other end is gone is an event of its own, which the write tells.
+  // If the other end is gone, the write reports that.
   while (!takes_whole(descriptor_, size) && !is_ready(descriptor_, 0, 1)) continue;
 }
 
-// ECANCELED: the end has been told, and nothing may come after it.
+// Returns ECANCELED once the end has been reported: nothing may come after it.
 int EventFile::write_some() {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (is_fifo_) {
@@ -249,14 +248,13 @@ int EventFile::write_some() {
   return 0;
 }
 
-// The host's queue fills meanwhile, and counts what is lost, as behind a reader that does not read. False: the host
-// stops, and there is no more time.
+// Meanwhile the host's queue fills up and counts what is lost, as with a reader that does not read. Returns false if
+// the host is stopping and there is no more time.
 bool EventFile::wait_for_room(int error) {
   take_back_half_a_line();
   if (!full_) {
     full_ = true;
-    tell(TASKHOST_LOG_ERROR,
-         "the events can't be written: " + words_of(error) + "; it is tried again until they can be");
+    tell(TASKHOST_LOG_ERROR, "can't write events: " + words_of(error) + "; the host keeps trying");
   }
   if (taskhost_state(host_) >= TASKHOST_STATE_STOPPING) return false;
   ::poll(nullptr, 0, retry_ms);
@@ -269,18 +267,18 @@ void EventFile::take_back_half_a_line() {
   struct stat status {};
   const off_t ours = ::lseek(descriptor_, 0, SEEK_CUR);
   if (whole == written_ || ::fstat(descriptor_, &status) != 0 || status.st_size != ours) {
-    return;  // not the last any more
+    return;  // it is no longer the last one
   }
   if (::ftruncate(descriptor_, ours - static_cast<off_t>(written_ - whole)) == 0) written_ = whole;
 }
 
-// Of what was written of the buffer.
+// The end of the last whole line in what was written of the buffer.
 std::size_t EventFile::end_of_whole_lines() const {
   const std::size_t end_of_line = written_ == 0 ? std::string::npos : buffer_.rfind('\n', written_ - 1);
   return end_of_line == std::string::npos ? 0 : end_of_line + 1;
 }
 
-// After the last event.
+// Called after the last event.
 void EventFile::finish() {
   if (lost_ != 0) {
     tell(TASKHOST_LOG_ERROR, counted(lost_, "event was", "events were") + " not written");
@@ -290,22 +288,23 @@ void EventFile::finish() {
   }
 }
 
-// The host counts what its thread could not write; what lies in the FIFO is for us, past the log, which is closed.
+// The host counts what its thread could not write. What is left in the FIFO is reported here, without the log, which is
+// closed.
 void EventFile::close() {
-  const std::uint64_t unread = take_back_unread(3 * retry_ms);  // the thread, in its wait, is a reader
+  const std::uint64_t unread = take_back_unread(3 * retry_ms);  // the thread counts as a reader while it waits
   if (unread == 0) return;
   last_words(name_ + ": nobody reads the events: " + std::to_string(unread) + " more events are lost");
 }
 
-// What lies in a FIFO that nobody has open ends with us. Returns how many events that is.
+// What is left in a FIFO that nobody has open is lost when we close it. Returns how many events that is.
 std::uint64_t EventFile::take_back_unread(int wait_ms) {
   const std::lock_guard lock(mutex_);
   if (!is_fifo_ || std::exchange(is_closed_, true)) return 0;
-  // Through /proc, as the name may mean another one by now.
+  // Through /proc, because the name may lead elsewhere by now.
   const std::string self = "/proc/self/fd/" + std::to_string(descriptor_);
   const int writer = ::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
   if (writer < 0) return 0;
-  ::dup3(writer, descriptor_, O_CLOEXEC);  // in its place: a thread that is left behind may wait for it
+  ::dup3(writer, descriptor_, O_CLOEXEC);  // keeps the number, as a thread that was left behind may be waiting for it
   ::close(writer);
   pollfd other_end{.fd = descriptor_, .events = 0, .revents = 0};
   if (::poll(&other_end, 1, wait_ms) != 1 || (other_end.revents & POLLERR) == 0) return 0;

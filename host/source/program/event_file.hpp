@@ -1,5 +1,5 @@
-// Where --events writes: a file, a FIFO, or a standard stream. One line an event, whole lines only; what is there
-// already is never destroyed.
+// The target of --events: a file, a FIFO, or a standard stream. Writes one line per event and only whole lines; never
+// destroys what is already there.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +12,21 @@ namespace taskhost {
 
 class EventFile {
  public:
-  // Opens, before there is a host, whose descriptors a number in the path would else mean: "-" is stdout. On failure
-  // is_open is false and problem says why. A stream of the process's own is taken away from it: what tasks print to
-  // stdout goes to stderr from now on.
+  // Opens the target before there is a host, since a descriptor's number in the path could later mean one of the
+  // host's. "-" is stdout. On failure is_open is false and problem says why. A standard stream is taken away from the
+  // process: what tasks print to stdout goes to stderr from now on.
   explicit EventFile(const std::string& path);
   EventFile(const EventFile&) = delete;
   EventFile& operator=(const EventFile&) = delete;
 
   bool is_open() const noexcept { return descriptor_ >= 0; }
   const std::string& problem() const noexcept { return problem_; }
-  // Whether the system refused it a descriptor or memory.
+  // Whether the system refused a descriptor or memory.
   bool is_refused() const noexcept { return is_refused_; }
 
-  // Before the host starts. Trouble goes to its log as soon as it comes, and at the end what never got to its place.
+  // Before the host starts. Trouble is logged as soon as it occurs, and at the end how many events were not written.
   void subscribe(taskhost_host* host);
-  // After run: if the host's event thread has been left behind, a FIFO's end is told here.
+  // After run. If the host's event thread has been left behind, the end of a FIFO is handled here.
   void close();
 
  private:
@@ -44,23 +44,23 @@ class EventFile {
   std::uint64_t take_back_unread(int wait_ms);
   void tell(int32_t level, const std::string& text) const;
 
-  std::string path_;  // absolute; empty: a stream
-  std::string name_;  // for people
+  std::string path_;  // absolute; empty for a stream
+  std::string name_;  // for messages
   int descriptor_ = -1;
   bool is_regular_ = false;
-  bool is_fifo_ = false;  // of ours: a write there never waits
-  std::mutex mutex_;      // of is_closed_, and each write to a FIFO
+  bool is_fifo_ = false;  // opened by us: a write to it never waits
+  std::mutex mutex_;      // protects is_closed_ and each write to a FIFO
   bool is_closed_ = false;
   taskhost_host* host_ = nullptr;
   std::string problem_;
   bool is_refused_ = false;
 
-  // The host's event thread.
-  std::string buffer_;       // whole lines; of what is no file, no more than goes in at once
-  std::size_t written_ = 0;  // of the buffer
-  std::uint64_t lost_ = 0;   // events
-  bool full_ = false;        // there was no room, and that was told
-  bool is_astray_ = false;   // its name leads nowhere, and that was told
+  // Used by the host's event thread.
+  std::string buffer_;       // whole lines; unless it is a file, no more than goes in at once
+  std::size_t written_ = 0;  // bytes of the buffer
+  std::uint64_t lost_ = 0;   // number of events
+  bool full_ = false;        // there was no room, which has been reported
+  bool is_astray_ = false;   // its name leads nowhere, which has been reported
   bool over_ = false;        // nobody will ever read it
 };
 

@@ -18,7 +18,7 @@
 #include "system/last_words.hpp"
 #include "taskhost/taskhost.h"
 
-// at_quick_exit, but for no library's sake: the program's own handlers are taken off the list as its destructors run.
+// Like at_quick_exit, but not tied to a library: the program's own handlers are removed when its destructors run.
 extern "C" int __cxa_at_quick_exit(void (*handler)(void*), void* library);  // NOLINT(readability-identifier-naming)
 
 namespace taskhost {
@@ -29,20 +29,20 @@ constexpr int patience_s = 5;
 constexpr int flush_patience_s = 1;
 constexpr int steps_per_s = 10;
 bool ready = false;
-sem_t leaving;  // what is written before is read after it
+sem_t leaving;  // orders memory: what is written before posting is seen after waiting
 constexpr int undecided = -1;
 std::atomic<int> final_status{undecided};
-pid_t final_process = 0;  // written before the status; its children end as they like
+pid_t final_process = 0;  // written before the status; child processes end as they like
 int steps = 0;
 
-// Destructors, exit handlers and threads that plugins have left may call exit, too: that changes nothing.
+// Destructors, exit handlers and leftover threads of plugins may call exit, too; that must not change the status.
 void keep_status() {
   if (final_status == undecided || final_process != ::getpid()) return;
   std::fflush(nullptr);
   ::_exit(final_status);
 }
 
-// Handlers run in the reverse order: one from before all libraries' constructors runs when their destructors have.
+// Handlers run in reverse order: one registered before all libraries' constructors runs after their destructors.
 void keep_status_at_exit(int /*argument_count*/, char** /*arguments*/, char** /*environment*/) {
   ::on_exit(
       [](int status, void* /*unused*/) {
@@ -55,12 +55,12 @@ void keep_status_at_exit(int /*argument_count*/, char** /*arguments*/, char** /*
 
 [[noreturn]] void end_at_once() {
   last_words(
-      "ended without waiting for more: nobody reads stdout, a task holds it, or exit handlers or destructors of a "
-      "plugin's globals take too long (rule 5.4)");
+      "ended without waiting any longer: nobody reads stdout, a task keeps it locked, or exit handlers or destructors "
+      "of a plugin's globals take too long (rule 5.4)");
   ::_exit(final_status);
 }
 
-// In small steps, so that time in which the process stood still (SIGSTOP, a suspended machine) hardly counts.
+// Waits in small steps, so that time in which the process stood still (SIGSTOP, a suspended machine) hardly counts.
 void* wait_for_the_end(void* /*unused*/) {
   ::prctl(PR_SET_NAME, "th-exit");
   while (::sem_wait(&leaving) != 0) {
@@ -72,16 +72,16 @@ void* wait_for_the_end(void* /*unused*/) {
   end_at_once();
 }
 
-// As the library tells it of its own threads.
+// The same words as the library uses for its own threads.
 std::string words_of_refusal(int error) {
   if (error != EAGAIN) {
-    return "a seccomp filter or a container's profile seems to be in the way: the system refuses clone3, for a thread";
+    return "a seccomp filter or a container's profile seems to block a call that the host needs; allow it: clone3, for "
+           "a thread";
   }
   rlimit limit{};
   const bool is_limited = ::getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-  return "the system gives no further thread: RLIMIT_NPROC is " +
-         (is_limited ? std::to_string(limit.rlim_cur) : "unlimited") +
-         "; raise it (ulimit -u), the cgroup's pids.max, or the memory that there is for stacks";
+  return "can't create another thread: RLIMIT_NPROC is " + (is_limited ? std::to_string(limit.rlim_cur) : "unlimited") +
+         "; raise it (ulimit -u) or the cgroup's pids.max, or provide more memory for stacks";
 }
 
 void end_after(int duration_s) {
@@ -93,7 +93,7 @@ void end_after(int duration_s) {
 
 void prepare_exit() {
   ::sem_init(&leaving, 0, 0);
-  sigset_t all;  // what a plugin does to its handlers and its masks is none of this thread's business
+  sigset_t all;  // shields this thread from what plugins do to handlers and masks
   ::sigfillset(&all);
   if (const int error = make_emergency_thread(wait_for_the_end, all); error != 0) {
     throw std::system_error(error, std::generic_category(), words_of_refusal(error));

@@ -1,17 +1,17 @@
-// The program's end: what tasks have printed is written, and exit handlers and destructors of plugins run, but not for
-// ever.
+// Ends the program: writes what tasks have printed and runs the exit handlers and destructors of plugins, for a limited
+// time.
 #pragma once
 
 namespace taskhost {
 
-// Before anything is loaded: makes the thread that sees to the time, since plugins may use up threads, timers, and
-// change what a signal does. Without it there is no limit. Throws std::system_error.
+// Before anything is loaded: creates the thread that watches the time, since plugins may use up threads and timers, and
+// change what signals do. Without it there is no limit. Throws std::system_error.
 void prepare_exit();
 
-// exit(status), for five seconds at most, in which the process does not stand still. After a stop that left tasks
-// behind, which must not lose what they use to exit handlers and destructors, and may hold stdio's locks, only what is
-// buffered is written, for a second. When the time is over, a line on stderr and the same status. So is the status if
-// one of those handlers and destructors calls exit or quick_exit with another one.
+// Calls exit(status), for at most five seconds, not counting time in which the process stands still. After a stop that
+// left tasks behind, it only writes what is buffered, for at most a second: these tasks still use what exit handlers
+// and destructors would take away, and may hold stdio's locks. When the time is over, prints a line to stderr and ends
+// with the same status; also if a handler or destructor calls exit or quick_exit with another one.
 [[noreturn]] void exit_in_time(int status);
 
 }  // namespace taskhost

@@ -18,10 +18,10 @@ namespace taskhost {
 
 namespace {
 
-// As shells tell it.
+// The status as shells report it.
 int status_of_end(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
 
-// Crashes too: their own last words name the task, but a stack overflow in a plugin's thread has none.
+// For crashes, too: their own last words name the task, but a stack overflow in a plugin's thread has none.
 void tell_of_signal(int number) {
   std::array<char, 160> line;
   const int size = std::snprintf(
@@ -30,9 +30,9 @@ void tell_of_signal(int number) {
   last_words({line.data(), static_cast<std::size_t>(size)});
 }
 
-// With its sender, which the host's log names.
+// Keeps the sender, which the host's log names.
 void pass_on(pid_t child, siginfo_t info) {
-  // A terminal sends to the foreground, where the child is too. Only of a hangup it tells nobody but the session's
+  // A terminal signals the foreground group, which includes the child. Only a hangup goes to nobody but the session
   // leader.
   if (info.si_code == SI_KERNEL && info.si_signo != SIGHUP) return;
   if (info.si_code >= 0) info.si_code = SI_QUEUE;  // the only kind that may be sent in another's name
@@ -46,7 +46,7 @@ void pass_on(pid_t child, siginfo_t info) {
     for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       if (ended != child) continue;
       if (WIFSIGNALED(status)) tell_of_signal(WTERMSIG(status));
-      ::_exit(status_of_end(status));  // the kernel ends who is left
+      ::_exit(status_of_end(status));  // the kernel ends the processes that are left
     }
     siginfo_t info{};
     const int number = ::sigwaitinfo(&all, &info);
@@ -62,7 +62,7 @@ void leave_first_process() {
   sigset_t inherited;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &inherited);
-  // An ignored SIGCHLD would take the statuses away.
+  // With SIGCHLD ignored, statuses would be lost.
   struct sigaction default_action {};
   struct sigaction of_children {};
   default_action.sa_handler = SIG_DFL;
@@ -71,11 +71,10 @@ void leave_first_process() {
   if (child > 0) serve(child, all);
   if (child < 0) {
     const int error = errno;
-    std::fprintf(
-        stderr,
-        "taskhost: as PID 1 it needs a further process: fork: %s; raise ulimit -u or the cgroup's pids.max, or "
-        "run it under an init\n",
-        std::generic_category().message(error).c_str());
+    std::fprintf(stderr,
+                 "taskhost: as PID 1 it needs a second process: fork: %s; raise ulimit -u or the cgroup's pids.max, or "
+                 "run it under an init\n",
+                 std::generic_category().message(error).c_str());
     ::_exit(TASKHOST_RESULT_SYSTEM);
   }
   ::sigaction(SIGCHLD, &of_children, nullptr);

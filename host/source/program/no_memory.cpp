@@ -14,8 +14,8 @@ namespace {
 
 std::terminate_handler others = nullptr;
 
-// A failed allocation that nobody could catch: in a constructor of a global, in a thread of the host's, or in what must
-// not throw. It is no fault of the program's that a core dump would help to find.
+// For a failed allocation that nobody could catch: in a global's constructor, in a thread of the host, or in a noexcept
+// function. It is not a fault of the program for which a core dump would help.
 [[noreturn]] void end() noexcept {
   if (const std::exception_ptr reason = std::current_exception()) {
     try {
@@ -23,22 +23,20 @@ std::terminate_handler others = nullptr;
     } catch (const std::bad_alloc&) {
       ::_exit(say_no_memory());
     } catch (...) {
-      // Somebody else's to tell.
+      // Any other exception is left to the previous handler.
     }
   }
   others();
   ::_exit(TASKHOST_RESULT_INTERNAL);
 }
 
-// Before the constructors of other globals in the program, which allocate.
+// Before the constructors of other globals of the program, which allocate.
 [[gnu::constructor(101)]] void prepare() { others = std::set_terminate(end); }
 
 }  // namespace
 
 int say_no_memory() noexcept {
-  last_words(
-      "out of memory: the system gives the host no more; raise its limit (ulimit -v, the cgroup's memory.max), or give "
-      "it more");
+  last_words("out of memory: raise the limit (ulimit -v, the cgroup's memory.max), or provide more memory");
   return TASKHOST_RESULT_SYSTEM;
 }
 

@@ -1,9 +1,9 @@
-// The program's end where there is no memory to go on with. Any thread.
+// Ends the program when it has no memory to go on. Any thread.
 #pragma once
 
 namespace taskhost {
 
-// "taskhost: out of memory: …" on stderr, and the exit status for it. Needs no memory itself.
+// Prints "taskhost: out of memory: …" to stderr and returns the exit status for it. Needs no memory.
 int say_no_memory() noexcept;
 
 }  // namespace taskhost

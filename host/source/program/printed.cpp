@@ -17,7 +17,7 @@ int first_error = 0;
 
 }  // namespace
 
-// Past stdio, which throws away what a non-blocking descriptor does not take at once.
+// Bypasses stdio, which discards what a non-blocking descriptor does not take at once.
 void print_out(const char* format, ...) {
   std::va_list arguments;
   va_start(arguments, format);
@@ -29,7 +29,7 @@ void print_out(const char* format, ...) {
   std::vsnprintf(text.data(), text.size() + 1, format, again);
   va_end(again);
 
-  std::fflush(stdout);  // what a plugin printed comes first
+  std::fflush(stdout);  // what a plugin printed goes first
   for (std::size_t written = 0; written < text.size() && first_error == 0;) {
     const ssize_t some = ::write(STDOUT_FILENO, text.data() + written, text.size() - written);
     if (some >= 0) {

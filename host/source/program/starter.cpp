@@ -43,7 +43,7 @@ bool is_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), is_name_character);
 }
 
-// "My-Task" → "my_task"; empty if that is no name either.
+// "My-Task" → "my_task"; empty if the result is not a valid name.
 std::string near_name(std::string_view name) {
   std::string near;
   for (const char character : name) {
@@ -95,7 +95,7 @@ const Language* find_language(std::string_view word) {
   return nullptr;
 }
 
-// Removed unless it is kept: so that nothing half written stays.
+// Removed unless it is kept, so that nothing half written is left.
 class FolderInTheMaking {
  public:
   explicit FolderInTheMaking(fs::path path) : path_(std::move(path)) { fs::create_directories(path_); }
@@ -114,7 +114,7 @@ class FolderInTheMaking {
     if (!stream) throw fs::filesystem_error("can't write", file, std::make_error_code(std::errc::io_error));
   }
   void keep_as(const fs::path& final_path) {
-    fs::rename(path_, final_path);  // replaces an empty folder, and nothing else
+    fs::rename(path_, final_path);  // replaces an empty folder, but nothing else
     path_.clear();
   }
 
@@ -132,7 +132,7 @@ void say_what_next(const NewTask& task, const Language& language, const fs::path
   }
   print_out("%s: a task in %s, in %s\n", task.name.c_str(), language.title, directory.c_str());
   if (!missing.empty()) {
-    print_out("It needs what is not here yet: %s (Debian: apt-get install %s make)\n", joined(missing, ", ").c_str(),
+    print_out("Not installed yet: %s (Debian: apt-get install %s make)\n", joined(missing, ", ").c_str(),
               joined(parts(language.packages, ','), " ").c_str());
   }
   std::error_code error;
@@ -154,17 +154,18 @@ std::string starter_language_list() {
 int write_starter(const NewTask& task) {
   if (!is_name(task.name)) {
     const std::string near = near_name(task.name);
-    return wrong("'" + task.name + "' can't be the name: it needs 1 to 64 of a-z, 0-9 and _, and begins with a letter" +
+    return wrong("'" + task.name + "' is not a valid name: use 1 to 64 of a-z, 0-9 and _, beginning with a letter" +
                  (near.empty() ? "" : "; try " + near));
   }
   const Language* language = find_language(task.language);
   if (language == nullptr) {
-    return wrong("there is no starter in '" + task.language + "'; there are: " + starter_language_list());
+    return wrong("there is no starter for '" + task.language + "'; choose one of " + starter_language_list());
   }
   const fs::path directory = task.directory.empty() ? task.name : task.directory;
   try {
     if (fs::exists(fs::symlink_status(directory)) && !(fs::is_directory(directory) && fs::is_empty(directory))) {
-      return wrong("there is already something at " + directory.string() + "; nothing was written");
+      return wrong(directory.string() +
+                   " exists and is not an empty folder; nothing was written: choose another --directory");
     }
     const fs::path whole = fs::absolute(directory).lexically_normal();
     const fs::path parent = whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path();

@@ -56,7 +56,7 @@ class Printer {
       const std::string factory = verdict.factory != nullptr ? verdict.factory : "";
       if (factory != factory_) print_out("%s\n", factory.c_str());
       factory_ = factory;
-      // Said once; a plugin that does not start has the same to say about each test.
+      // Print each text once: a plugin that does not start has the same problem in every test.
       std::string text = verdict.text;
       const bool is_good = verdict.judgement == TASKHOST_VERDICT_HOLDS;
       constexpr std::size_t short_enough = 60;
@@ -91,7 +91,7 @@ class Printer {
   const bool json_;
   std::array<std::size_t, judgement_count> counts_{};
   std::string factory_;
-  std::map<std::string, std::string> said_;  // by text: the test
+  std::map<std::string, std::string> said_;  // from text to test
 };
 
 int wrong(const std::string& words) {
@@ -103,19 +103,21 @@ int wrong(const std::string& words) {
 
 void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
   command.add_option("PLUGIN", arguments.plugin, "a plugin's file")->required();
-  command.add_option("--task", arguments.task, "only this of its factories")->type_name("FACTORY");
-  command.add_option("--config", arguments.config, "JSON for its executions, or @ and the name of a file")
+  command.add_option("--task", arguments.task, "test only this factory")->type_name("FACTORY");
+  command.add_option("--config", arguments.config, "the JSON config of its executions, or @ and the name of a file")
       ->type_name("JSON|@FILE");
-  command.add_option("--seed", arguments.seed, "repeats the random choices of an earlier run")
+  command.add_option("--seed", arguments.seed, "repeat the random choices of an earlier run")
       ->check(CLI::Range(std::uint64_t{1}, ~std::uint64_t{0}))
       ->type_name("N");
-  command.add_option("--time-limit", arguments.time_limit, "for each test, such as 10s (the default) or 1500ms")
+  command
+      .add_option("--time-limit", arguments.time_limit,
+                  "the time limit of each test, such as 10s (the default) or 1500ms")
       ->type_name("DURATION");
-  command.add_option("--test", arguments.tests, "only this test (repeatable)")
+  command.add_option("--test", arguments.tests, "run only this test (repeatable)")
       ->type_name("NAME")
       ->take_all()
       ->allow_extra_args(false);
-  command.add_flag("--json", arguments.json, "one JSON object a line");
+  command.add_flag("--json", arguments.json, "print one JSON object per line");
 }
 
 int verify(const VerifyArguments& arguments) {
@@ -126,7 +128,7 @@ int verify(const VerifyArguments& arguments) {
   }
   if (time_limit.value->count() == 0) return wrong("--time-limit: must be longer than 0s");
   const std::optional<std::string> config = read_config(arguments.config);
-  if (!config) return wrong("--config: " + arguments.config.substr(1) + ": can't be read");
+  if (!config) return wrong("--config: " + arguments.config.substr(1) + ": can't read this file");
   const std::uint64_t seed = arguments.seed ? *arguments.seed : std::random_device()() % 1'000'000 + 1;
   std::vector<const char*> tests;
   for (const std::string& test : arguments.tests) tests.push_back(test.c_str());
@@ -140,7 +142,7 @@ int verify(const VerifyArguments& arguments) {
   options.test_count = static_cast<uint32_t>(tests.size());
   options.seed = seed;
   options.time_limit = static_cast<std::uint64_t>(time_limit.value->count());
-  std::signal(SIGCHLD, SIG_DFL);  // ignored, as some shells leave it, it would hide how the tests' processes end
+  std::signal(SIGCHLD, SIG_DFL);  // if it is ignored, as some shells leave it, the test processes' statuses are lost
   Printer printer(arguments.json);
   std::array<char, 1000> error{};
   const int32_t result = taskhost_verify(

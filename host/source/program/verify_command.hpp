@@ -1,5 +1,5 @@
-// `taskhost verify`: options to a call of taskhost_verify, and its verdicts to lines. Uses nothing of ours but
-// taskhost.h.
+// `taskhost verify`: turns options into a call of taskhost_verify, and verdicts into lines. Of our own headers, uses
+// only taskhost.h.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace taskhost {
 struct VerifyArguments {
   std::string plugin;
   std::optional<std::string> task;
-  std::string config = "{}";  // JSON, or @ and a file
+  std::string config = "{}";  // JSON, or @ and a file's name
   std::optional<std::uint64_t> seed;
   std::string time_limit = "10s";
   std::vector<std::string> tests;
@@ -25,7 +25,7 @@ struct VerifyArguments {
 
 void add_verify_options(CLI::App& command, VerifyArguments& arguments);
 
-// Returns the exit status. Before any thread has been started.
+// Returns the exit status. Call it before any thread has been started.
 int verify(const VerifyArguments& arguments);
 
 }  // namespace taskhost

@@ -24,7 +24,7 @@ namespace taskhost {
 namespace {
 
 constexpr std::array<int, 5> known_numbers = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-constexpr std::uint64_t one_request_ms = 1000;  // so far apart, two signals are two requests
+constexpr std::uint64_t one_request_ms = 1000;  // from this time apart, two signals are two requests
 constexpr timespec end_step = {.tv_sec = 0, .tv_nsec = 100'000'000};
 constexpr int end_after_steps = 10;
 constexpr std::uint64_t second_bit = std::uint64_t{1} << 32;
@@ -37,24 +37,24 @@ struct Former {
   struct sigaction action {};
 };
 
-// What the handler touches.
+// What the handler uses.
 std::atomic<pid_t> owner{0};
 std::atomic<bool> closed{false};
 std::atomic<int> arrived{-1};          // an eventfd
-std::atomic<std::uint64_t> come{0};    // a bit a number; the second of two 32 above
-std::atomic<std::uint64_t> first{0};   // request to end, as request() packs it; 0: none
-std::atomic<std::uint64_t> latest{0};  // and the last one after it
+std::atomic<std::uint64_t> come{0};    // one bit for each number; for the second of two requests, 32 bits higher
+std::atomic<std::uint64_t> first{0};   // request to end, as packed by request(); 0 if none
+std::atomic<std::uint64_t> latest{0};  // the last one after it
 std::atomic<bool> ending{false};
-std::array<std::atomic<pid_t>, SIGTERM + 1> senders{};  // of the latest, by number; 0: unknown
+std::array<std::atomic<pid_t>, SIGTERM + 1> senders{};  // of the latest one, by number; 0 if unknown
 std::array<Former, SIGTERM + 1> former;                 // by number
 sem_t end_wanted;
 
-std::mutex mutex;  // of users, and what changes handlers
+std::mutex mutex;  // protects users and changes of handlers
 unsigned users = 0;
 bool end_thread_made = false;
 
-// When a request to end came and whether from a terminal, in one word, so that handlers on two threads agree on the
-// first.
+// When a request to end came and whether it is from a terminal, in one word, so that handlers on two threads agree on
+// the first.
 std::uint64_t request(const siginfo_t& info) noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -63,8 +63,9 @@ std::uint64_t request(const siginfo_t& info) noexcept {
   return (ms + 1) << 1 | (info.si_code == SI_KERNEL ? 1 : 0);
 }
 
-// Whoever sends them: timeout(1) signals a process and then its group, a preStop hook and then the kubelet ask for the
-// same, a wrapper forwards what it has heard from the terminal too. But two of a terminal are a person's.
+// Whether two requests count as one, whoever sent them: timeout(1) signals a process and then its group, a preStop hook
+// and then the kubelet ask for the same, and a wrapper forwards what it got from the terminal, too. But two from a
+// terminal are from a person.
 bool is_one_with(std::uint64_t earlier, std::uint64_t later) noexcept {
   return later >> 1 < (earlier >> 1) + one_request_ms && (earlier & later & 1) == 0;
 }
@@ -75,13 +76,13 @@ void in_another_process(int number, siginfo_t* info, void* context) noexcept {
     action.sa_sigaction(number, info, context);
   } else if (action.sa_handler == SIG_DFL) {
     ::sigaction(number, &action, nullptr);
-    ::raise(number);  // comes when the handler has returned
+    ::raise(number);  // delivered when the handler has returned
   } else if (action.sa_handler != SIG_IGN) {
     action.sa_handler(number);
   }
 }
 
-// What there is to tell of a request to end: nothing, if it is one with the first. The second ends the process.
+// The bits to report for a request to end: none if it counts as one with the first. The second ends the process.
 std::uint64_t bits_of_request(int number, const siginfo_t& info) noexcept {
   const std::uint64_t now = request(info);
   std::uint64_t earlier = 0;
@@ -92,7 +93,7 @@ std::uint64_t bits_of_request(int number, const siginfo_t& info) noexcept {
   return bit_of(number) * second_bit;
 }
 
-// 0: unknown, or a terminal.
+// 0 if it is unknown, or a terminal.
 pid_t sender_of(const siginfo_t& info) noexcept {
   const bool is_sent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
   return is_sent ? info.si_pid : 0;
@@ -123,7 +124,8 @@ bool is_ours(const struct sigaction& action) noexcept {
 struct sigaction own_action() noexcept {
   struct sigaction action {};
   action.sa_sigaction = on_signal;
-  // A thread of a plugin that runs goroutines has a stack too small for handlers, and another for those that ask.
+  // A plugin's threads that run goroutines have stacks too small for handlers, and an alternate stack for those that
+  // use it.
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   ::sigemptyset(&action.sa_mask);
   return action;
@@ -141,19 +143,19 @@ void take_unless_ignored(int number) {
   if (!SignalHandler::was_ignored(number)) take_over(number);
 }
 
-// "At once" must hold even if what is left does not let itself be ended, and the system gives no thread any more. This
-// one also sees to it that some thread gets the signals: the others may have inherited a mask that blocks them.
+// "At once" must hold even if what is left can't be ended and the system gives no more threads. This thread also
+// ensures that some thread gets the signals: the others may have inherited a mask that blocks them.
 void* end_process(void* /*unused*/) {
   pthread_setname_np(pthread_self(), "th-end");
   while (true) {
     while (::sem_wait(&end_wanted) != 0) {
     }
-    // In small steps, so that time in which the process stood still hardly counts.
+    // Waits in small steps, so that time in which the process stood still hardly counts.
     for (int step = 0; step < end_after_steps && ending.load(); ++step) {
       ::clock_nanosleep(CLOCK_MONOTONIC, 0, &end_step, nullptr);
     }
     if (!ending.load()) continue;
-    last_words("ended by a second signal before everything had stopped and was written");
+    last_words("ended by a second signal before everything had stopped and all output was written");
     ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
   }
 }
@@ -191,15 +193,14 @@ std::string handler_words(int number, const struct sigaction& action) {
     const auto* const address =
         plain ? reinterpret_cast<const void*>(action.sa_handler) : reinterpret_cast<const void*>(action.sa_sigaction);
     const bool known = ::dladdr(address, &library) != 0 && library.dli_fname != nullptr;
-    words = known ? std::string(library.dli_fname) + " has taken " + name : "a plugin has taken " + name;
+    words = known ? std::string(library.dli_fname) + " has taken over " + name : "a plugin has taken over " + name;
   }
   return words +
-         "; it is the host's again (rule 5.1: use the extension taskhost.signals, and posix_spawn instead of system(), "
-         "which "
-         "ignores SIGINT while its command runs)";
+         "; the host took it back (rule 5.1: use the extension taskhost.signals, and posix_spawn instead of system(), "
+         "which ignores SIGINT while its command runs)";
 }
 
-// Between two hosts, or in a child, the program may have set its own, which is then what there was before.
+// Between two hosts, or in a child, the program may have set its own handlers, which are then the ones to restore.
 void forget_what_others_took() {
   for (std::size_t number = 1; number < former.size(); ++number) {
     struct sigaction now {};
@@ -213,12 +214,12 @@ void forget_what_others_took() {
 
 SignalHandler::SignalHandler() {
   const std::lock_guard lock(mutex);
-  if (owner.load() != ::getpid()) {  // the first one, or the first of a child of its process
+  if (owner.load() != ::getpid()) {  // the first one in this process, which may be a child
     users = 0;
     end_thread_made = false;
     arrived = -1;
     latest = 0;
-    ending = false;  // it was the parent that had had its second request
+    ending = false;  // the second request was the parent's
   }
   if (arrived.load() < 0) arrived = new_eventfd();
   if (!end_thread_made) make_end_thread();

@@ -1,8 +1,8 @@
-// The process's handlers of the signals that taskhost.signals knows: what has to be right in the handler itself,
-// whatever else of the process hangs. The one place here that is process-wide, as signals are.
+// The process's handlers for the signals of the extension taskhost.signals: what the handler itself must get right even
+// if the rest of the process hangs. The only process-wide part, as signals are process-wide.
 //
-// In a child that a plugin forked, which shares handlers and descriptors until it execs, a signal does what it would
-// have done without the host.
+// In a child that a plugin forked, which shares handlers and descriptors until it execs, a signal has the effect that
+// it would have had without the host.
 #pragma once
 
 #include <sys/types.h>
@@ -15,16 +15,16 @@ namespace taskhost {
 
 class SignalHandler {
  public:
-  // Takes SIGINT, SIGTERM and SIGHUP, but none that is ignored: nohup, or a shell's background job, wants it so.
-  // SIGPIPE does nothing from now on where it would have ended the process; a program that is executed finds its
-  // default. One thread is made, which receives the signals even if all others block them. Throws std::system_error.
+  // Takes SIGINT, SIGTERM and SIGHUP, but none that is ignored, since nohup or a shell's background job wants it so.
+  // From now on SIGPIPE does nothing where it would have ended the process; executed programs get its default. Starts
+  // one thread, which receives the signals even if all others block them. Throws std::system_error.
   SignalHandler();
-  // Gives the signals their former actions back, when the last of these objects goes.
+  // Restores the signals' former actions when the last of these objects is destroyed.
   ~SignalHandler();
   SignalHandler(const SignalHandler&) = delete;
   SignalHandler& operator=(const SignalHandler&) = delete;
 
-  // A task wants it: taken, ignored or not, and kept until the end.
+  // A task wants the signal: it is taken, even if it was ignored, and kept until the end.
   void watch(int number);
 
   // Readable once a signal has come.
@@ -32,21 +32,21 @@ class SignalHandler {
 
   struct Arrival {
     int number = 0;
-    bool second = false;  // of two requests to stop: a second from now on the process ends with status 4
-    pid_t sender = 0;     // 0: unknown, or a terminal
+    bool second = false;  // the second of two requests to stop: within a second the process ends with status 4
+    pid_t sender = 0;     // 0 if unknown, or a terminal
   };
-  // What has come, each number once.
+  // The signals that have come, each number once.
   std::vector<Arrival> take();
 
-  // The first of two ended no host: this one counts as the first, and does not end the process.
+  // The first of two requests did not end the host, so this one counts as the first and does not end the process.
   void begin_again() noexcept;
-  // From now on signals are told nobody, and nothing but the second of two requests to end does anything.
+  // From now on signals are not reported, and nothing but the second of two requests to end has an effect.
   void close() noexcept;
 
-  // Puts handlers back that others have replaced, and says so, a text each, with the library if that is known.
+  // Restores handlers that others have replaced, and returns a text about each, with the library if it is known.
   static std::vector<std::string> put_back();
 
-  // Was the signal ignored when the host came?
+  // Whether the signal was ignored when the host was created.
   static bool was_ignored(int number) noexcept;
 };
 

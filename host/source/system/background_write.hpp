@@ -1,5 +1,5 @@
-// write(2) that goes through also where the process is in the background of a terminal with `stty tostop`. There a
-// write stops the whole process, and a host that only logs is not to wait for somebody to bring it to the foreground.
+// A write(2) that also succeeds if the process is in the background of a terminal with `stty tostop`. There a write
+// stops the whole process, and a host that only logs must not wait until somebody brings it to the foreground.
 #pragma once
 
 #include <pthread.h>
@@ -18,7 +18,7 @@ inline ssize_t write_in_background(int descriptor, std::string_view text) noexce
   sigset_t mask;
   ::sigemptyset(&stop);
   ::sigaddset(&stop, SIGTTOU);
-  ::pthread_sigmask(SIG_BLOCK, &stop, &mask);  // then the terminal asks nothing of it
+  ::pthread_sigmask(SIG_BLOCK, &stop, &mask);  // while it is blocked, the terminal lets the write through
   const ssize_t written = ::write(descriptor, text.data(), text.size());
   const int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);

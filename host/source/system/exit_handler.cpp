@@ -9,11 +9,11 @@ namespace {
 
 std::atomic<ExitHandler> handler_at_exit{nullptr};
 
-// Twice: a handler is taken off the list before it is called, and meanwhile another thread may call exit, too.
+// Twice, because a handler is taken off the list before it is called, and meanwhile another thread may call exit, too.
 void register_twice() {
   for (int i = 0; i < 2; ++i) {
     ::on_exit([](int status, void* /*unused*/) { handler_at_exit.load()(status); },
-              nullptr);  // as atexit, with the status
+              nullptr);  // like atexit, but with the status
     std::at_quick_exit([] { handler_at_exit.load()(std::nullopt); });
   }
 }

@@ -1,18 +1,18 @@
-// What runs first when something calls exit() or quick_exit().
+// A handler that runs first when something calls exit() or quick_exit().
 #pragma once
 
 #include <optional>
 
 namespace taskhost {
 
-// The status that exit() was called with; none for quick_exit, which tells its handlers none.
+// Gets the status that exit() was called with, or none for quick_exit, which does not pass it to handlers.
 using ExitHandler = void (*)(std::optional<int> status);
 
-// Any thread, any number of times, always with the same one. Handlers run in the reverse order, so before those that
-// were there.
+// Any thread, any number of times, always with the same handler. Handlers run in reverse order, so it runs before those
+// registered earlier.
 void set_exit_handler(ExitHandler handler);
 
-// Any thread, after a library has been loaded: the handler, if one is set, runs before the library's own, too. Those
+// Any thread, after a library has been loaded: if a handler is set, it now runs before the library's own, too. Those
 // that the library registers later still run before it.
 void renew_exit_handler();
 

@@ -20,14 +20,14 @@ namespace taskhost {
 namespace {
 
 constexpr int patience_ms = 100;
-// What a pipe that poll calls writable takes at once. (PIPE_BUF)
+// What a pipe that poll reports as writable takes at once. (PIPE_BUF)
 constexpr std::size_t max_line_bytes = 4096;
 
 std::atomic<int> kept_stderr{STDERR_FILENO};
 std::atomic<bool> is_within_line{false};
 std::atomic<bool> is_json{false};
 
-// As much as there is room for; async-signal-safe.
+// A line of limited length; async-signal-safe.
 class LastLine {
  public:
   explicit LastLine(std::string_view text) noexcept {
@@ -56,7 +56,7 @@ class LastLine {
   }
   void add_printable(std::string_view text) noexcept {
     for (const char c : text) {
-      const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;  // of a name: it stays one line
+      const bool is_control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;  // from a name: keep it on one line
       if (is_json && (c == '"' || c == '\\')) {
         const std::array<char, 2> escaped{'\\', c};
         add({escaped.data(), size_ + 2 > line_.size() - end_room ? 0 : escaped.size()});
@@ -90,8 +90,8 @@ class LastLine {
   std::size_t size_ = 0;
 };
 
-// Whoever shortens the file meanwhile gets no hole, and who else writes to it no line in the midst of another. It is
-// set for all that share the descriptor with us, so that what tasks print to it does not overwrite the log either.
+// With O_APPEND, truncating the file leaves no hole, and others who write to it do not end up in the middle of a line.
+// It is set for all that share the descriptor with us, so what tasks print to it does not overwrite the log, either.
 void append_to_file(int descriptor) noexcept {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return;
@@ -117,7 +117,7 @@ int own_stderr() noexcept { return kept_stderr; }
 
 ssize_t write_to_stderr(std::string_view text) noexcept {
   ssize_t written = write_in_background(own_stderr(), text);
-  // A plugin may close what it did not open.
+  // A plugin may close descriptors that it did not open.
   if (written < 0 && errno == EBADF && kept_stderr.exchange(STDERR_FILENO) != STDERR_FILENO) {
     written = write_in_background(STDERR_FILENO, text);
   }

@@ -1,4 +1,5 @@
-// Descriptors of ours, out of the reach of code that closes or replaces those it can count to; and waiting for one.
+// Descriptors of ours, with numbers high enough that code which closes or replaces low ones does not hit them; and
+// waiting for one.
 #pragma once
 
 #include <fcntl.h>
@@ -9,8 +10,8 @@
 
 namespace taskhost {
 
-// A duplicate above 100 that no program started by a task inherits, or where the limit is lower than that, above 2.
-// -1: errno says why. Async-signal-safe.
+// A duplicate above 100, or above 2 if the limit is lower than that, which programs started by tasks do not inherit. -1
+// on error, with errno. Async-signal-safe.
 inline int duplicate_out_of_reach(int descriptor) noexcept {
   constexpr int lowest = 100;
   const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, lowest);
@@ -18,16 +19,16 @@ inline int duplicate_out_of_reach(int descriptor) noexcept {
   return ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
-// A descriptor of ours in the place of a closed 0, 1 or 2 would be read and written by whoever means those. What is
-// written to a closed one fails, as it would have.
+// Opens descriptors 0, 1 and 2 if they are closed: a descriptor of ours in that place would be used by code that means
+// the standard streams. Writing to a closed one fails, as it would have.
 inline void open_standard_streams() noexcept {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) (void)::open("/dev/null", O_RDONLY);  // the lowest free
   }
 }
 
-// Whether it is ready for these events of poll(2) within so many milliseconds (-1: waits). Where that can't be asked,
-// as once a task has set RLIMIT_NOFILE to 0, it is taken for ready after a moment, and the call on it shows.
+// Whether it becomes ready for these events of poll(2) within this many milliseconds (-1: no limit). If that can't be
+// determined, as once a task has set RLIMIT_NOFILE to 0, it counts as ready after a moment, and the call on it shows.
 // Async-signal-safe.
 inline bool is_ready(int descriptor, short events, int milliseconds) noexcept {
   constexpr int moment_ms = 10;

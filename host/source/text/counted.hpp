@@ -1,4 +1,4 @@
-// Numbers of things in messages. Pure; any thread.
+// Counts with nouns, for messages. Pure; any thread.
 #pragma once
 
 #include <cstdint>

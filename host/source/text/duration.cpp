@@ -21,7 +21,7 @@ DurationReading refuse(std::string problem) { return {std::nullopt, std::move(pr
 
 DurationReading refuse_too_long() { return refuse("write 365 days (\"8760h\") at most"); }
 
-// Saturates above `longest`: however many digits there are, the sum can't overflow.
+// Saturates above `longest`, so the sum can't overflow, however many digits there are.
 std::uint64_t whole_number(std::string_view digits) {
   std::uint64_t value = 0;
   for (const char digit : digits) {
@@ -30,7 +30,7 @@ std::uint64_t whole_number(std::string_view digits) {
   return value;
 }
 
-// Without a problem in words: it is no duration.
+// No value and no problem means that it is not a duration.
 DurationReading read(std::string_view text) {
   const std::string_view whole = text.substr(0, count_digits(text));
   if (whole.empty()) {
@@ -60,7 +60,7 @@ DurationReading read(std::string_view text) {
   for (std::size_t decimal = 0; decimal < decimals.size(); ++decimal) {
     divisor *= 10;
   }
-  // Hours and nine decimals make 3.6e21, too much for 64 bits: whole billionths of the unit and the rest apart.
+  // Hours with nine decimals make 3.6e21, too much for 64 bits, so billionths of the unit and the rest are separate.
   const std::uint64_t fraction = whole_number(decimals);
   const std::uint64_t fraction_nanoseconds =
       fraction * (unit->nanoseconds / divisor) + fraction * (unit->nanoseconds % divisor) / divisor;
@@ -71,7 +71,7 @@ DurationReading read(std::string_view text) {
   return {std::chrono::nanoseconds(static_cast<std::int64_t>(sum)), {}, {}};
 }
 
-// What to do about what is no duration: best of all, the right one.
+// What to do about a text that is not a duration; ideally, the duration that was meant.
 DurationReading advise(std::string_view text) {
   struct Slip {
     const char* what_to_do;

@@ -13,17 +13,17 @@ namespace taskhost {
 
 struct DurationReading {
   std::optional<std::chrono::nanoseconds> value;
-  std::string problem;  // if there is no value: what is wrong with the text, in words that follow a semicolon
-  std::string meant;    // if there is no value: the duration that was probably meant, such as "10s" for "10 s"
+  std::string problem;  // if there is no value: what is wrong with the text, phrased to follow a semicolon
+  std::string meant;    // if there is no value: the duration probably meant, such as "10s" for "10 s"
 };
 
 inline constexpr std::chrono::nanoseconds max_duration = std::chrono::hours(365 * 24);
 
-// What a duration looks like, for messages.
+// Examples of durations, for messages.
 inline constexpr std::string_view duration_examples = "\"250ms\", \"10s\" or \"1.5h\"";
 
-// Units are ns, us, ms, s, m and h; no sign, no spaces, at most nine decimals, at most 365 days. What is finer than a
-// nanosecond is cut off. print_duration writes what it reads.
+// Units are ns, us, ms, s, m and h; no sign, no spaces, at most nine decimals, at most 365 days. Fractions of a
+// nanosecond are cut off. print_duration writes the same format.
 DurationReading parse_duration(std::string_view text);
 
 }  // namespace taskhost

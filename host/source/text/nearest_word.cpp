@@ -10,7 +10,7 @@
 namespace taskhost {
 namespace {
 
-// Longer words are nobody's slip; the bound keeps hostile input cheap and the table below on the stack.
+// Longer words are not typing slips; the limit keeps hostile input cheap and the table below on the stack.
 constexpr std::size_t max_word_bytes = 64;
 
 std::string normalised(std::string_view word) {
@@ -25,7 +25,7 @@ std::string normalised(std::string_view word) {
   return result;
 }
 
-// Edits that turn one into the other, a swap of neighbours being one (optimal string alignment).
+// The number of edits that turn one into the other, where swapping neighbours is one (optimal string alignment).
 std::size_t slips_between(std::string_view left, std::string_view right) {
   using Row = std::array<std::size_t, max_word_bytes + 1>;
   Row before_previous{};
@@ -51,7 +51,7 @@ std::size_t slips_between(std::string_view left, std::string_view right) {
   return previous[right.size()];
 }
 
-// "all_for_one" and "one_for_all".
+// Such as "all_for_one" and "one_for_all".
 bool has_same_parts(std::string_view left, std::string_view right) {
   if (left.size() != right.size()) return false;
   const auto parts = [](std::string_view word) {
@@ -67,7 +67,7 @@ bool has_same_parts(std::string_view left, std::string_view right) {
   return parts(left) == parts(right);
 }
 
-// "timeout" for "stop_timeout", if nothing else has it.
+// Such as "timeout" for "stop_timeout", if no other word has it.
 std::string_view only_word_with(std::string_view part, std::span<const std::string_view> known_words) {
   constexpr std::size_t min_part_bytes = 4;
   std::string_view found;

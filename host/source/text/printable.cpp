@@ -27,7 +27,7 @@ void append_escaped(std::string& result, std::string_view prefix, unsigned code)
 }  // namespace
 
 std::size_t character_size(std::string_view text, std::size_t offset) noexcept {
-  // The second byte's range excludes overlong forms, surrogates and what is above U+10FFFF.
+  // The second byte's range excludes overlong forms, surrogates and code points above U+10FFFF.
   struct Form {
     unsigned char first, last, second_first, second_last;
     std::size_t size;
@@ -136,7 +136,7 @@ TextPosition position_in_text(std::string_view text, std::size_t offset) {
   const std::string_view line = line_break == std::string_view::npos ? before : before.substr(line_break + 1);
   TextPosition position;
   if (line.starts_with("\xef\xbb\xbf") && line.data() == text.data()) {
-    position.column = 0;  // a byte order mark is no character
+    position.column = 0;  // a byte order mark is not counted as a character
   }
   position.line += static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
   position.column += static_cast<std::size_t>(

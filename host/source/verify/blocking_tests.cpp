@@ -1,5 +1,5 @@
-// The tests of blocking tasks. Each execution's run has a thread of its own, as in a host; one that does not end when
-// it is asked to is left behind, with its thread, and so is the test's process.
+// The tests of blocking tasks. Each execution's run has a thread of its own, as in a host. One that does not end when
+// asked to stop is left behind with its thread, and so is the test's process.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// An execution on its thread. Shared with the thread, which may never come back.
+// An execution on its thread. Shared with the thread, which may never return.
 class Running {
  public:
   explicit Running(std::shared_ptr<DrivenExecution> execution) : shared_(std::make_shared<Shared>()) {
@@ -43,7 +43,7 @@ class Running {
 
   bool has_ended() { return wait(nanoseconds(0)).has_value(); }
 
-  // The outcome, once it has ended; nothing if it does not within `limit`.
+  // The outcome, once it has ended; nothing if that takes longer than `limit`.
   std::optional<Status> wait(nanoseconds limit) {
     std::unique_lock lock(shared_->mutex);
     shared_->ended.wait_for(lock, limit, [this] { return shared_->outcome.has_value(); });
@@ -63,7 +63,7 @@ class Running {
 
 struct Play {
   bool is_started = false;
-  bool has_ended = false;  // else it is deaf, and can't be dropped
+  bool has_ended = false;  // otherwise it ignores the stop and can't be dropped
   bool ended_by_itself = false;
   Status outcome = Status::error;
   nanoseconds stop_taken{};
@@ -102,10 +102,10 @@ Play play(TestContext& context, nanoseconds run_for) {
 
 Verdict deaf(const Play& result, const std::string& when) {
   return broken("3.10", when + ": run had not returned " + duration_words(result.stop_taken) +
-                            " later. Look at what wait returns, or at stop_requested, and use wait to sleep");
+                            " later. Check what wait returns, or stop_requested, and use wait to sleep");
 }
 
-// A start that fails, or an end by itself that is an error, makes no test of a stop.
+// If starts fail, or executions end by themselves with an error, a stop can't be tested.
 bool only_fails(TestContext& context) {
   const Tally& tally = context.tally();
   return tally.failed_starts == tally.starts || (tally.failed_ends > 0 && tally.good_ends == 0);
@@ -147,7 +147,7 @@ Verdict blocking_runs_to_its_end(TestContext& context) {
   }
   if (context.tally().failed_ends > 0 && only_fails(context)) return conclude_stops(context, 0, {});
   return context.conclude(holds(counted(executions, "execution") + ", " + std::to_string(by_itself) +
-                                " ended by themselves, the others when they were stopped"),
+                                " ended by themselves, the others when asked to stop"),
                           false);
 }
 
@@ -197,7 +197,7 @@ Verdict blocking_spurious_wakes(TestContext& context) {
     const Play calm = play(context, milliseconds(20));
     if (calm.is_started && calm.has_ended && calm.outcome == Status::ok) {
       return broken("4.3",
-                    "run failed when it was woken though nothing had happened, and does not when it is left alone: " +
+                    "run failed when it was woken although nothing had happened, but not when it was left alone: " +
                         result.failure);
     }
   }
@@ -235,8 +235,8 @@ Verdict blocking_two_at_once(TestContext& context) {
     Running first(one);
     if (!context.start(*other)) {
       context.host().findings().note("5.3", "second start fails",
-                                     "of two executions at once one did not start: " + other->cell().failure() +
-                                         " - right if two tasks can't share what the config names");
+                                     "of two concurrent executions, one did not start: " + other->cell().failure() +
+                                         " - expected if two tasks can't share what the config names");
       one->request_stop();
       if (!first.wait(context.stop_limit())) return unproven("it did not end when it was asked to");
       continue;
@@ -252,7 +252,7 @@ Verdict blocking_two_at_once(TestContext& context) {
       if (i == 0 && !play(context, milliseconds(5)).has_ended) {
         return unproven("it did not end when it was asked to: see \"stop at any time\"");
       }
-      return broken("5.3, 3.10", "of two executions at once one did not stop");
+      return broken("5.3, 3.10", "of two concurrent executions, one did not stop");
     }
     context.count_end(*one, *first_outcome);
     context.count_end(*other, *second_outcome);

@@ -1,4 +1,4 @@
-// Words for messages of `taskhost verify`. Pure; any thread.
+// Wording for the messages of `taskhost verify`. Pure; any thread.
 #pragma once
 
 #include <array>

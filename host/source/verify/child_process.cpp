@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kept_output = 2000;
-constexpr std::size_t message_size_limit = std::size_t{1} << 20;  // of all messages of a child
+constexpr std::size_t message_size_limit = std::size_t{1} << 20;  // for all messages of a child
 constexpr std::string_view finished_word = "finished";
 
 class Descriptor {
@@ -59,7 +59,7 @@ struct Pipe {
   Descriptor write;
 };
 
-// Appends what is there; false at the end of it.
+// Appends what is there; returns false at the end of the input.
 bool take(const Descriptor& from, std::string& text) {
   std::array<char, 16384> buffer;
   const ssize_t size = ::read(from.get(), buffer.data(), buffer.size());
@@ -71,7 +71,7 @@ void keep_the_end(std::string& output) {
   if (output.size() > 2 * kept_output) output.erase(0, output.size() - kept_output);
 }
 
-// Those that would end this process wait until what the plugin has started is ended, as nobody else does that.
+// Blocks signals that would end this process until what the plugin has started is ended, because nobody else does that.
 class HeldSignals {
  public:
   HeldSignals() noexcept {
@@ -115,7 +115,7 @@ void on_process_exit(int status, void* /*unused*/) {
                            pid_t parent, const std::function<void(const Reporter&)>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
-  ::setpgid(0, 0);  // so that what the plugin starts goes with it
+  ::setpgid(0, 0);  // so that the processes that the plugin starts can be killed with it
   held.release();
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
@@ -124,7 +124,7 @@ void on_process_exit(int status, void* /*unused*/) {
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);
   if (null > STDERR_FILENO) ::close(null);
-  std::fflush(stdout);  // what the parent has not yet written is the parent's
+  std::fflush(stdout);  // otherwise the child would write the parent's buffer, too
   ::dup2(output.write.get(), STDOUT_FILENO);
   ::dup2(output.write.get(), STDERR_FILENO);
   progress_of_child = &progress;
@@ -189,7 +189,8 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   int wait_status = 0;
   bool has_ended = false;
   while (true) {
-    // What the child's own children keep open must not hold us up, hence the look at the process itself.
+    // The child's own children may keep the pipes open, which must not hold us up, so this also watches the process
+    // itself.
     std::array<pollfd, 2> polled{{{messages.read.get(), POLLIN, 0}, {output.read.get(), POLLIN, 0}}};
     ::poll(polled.data(), polled.size(), 5);
     siginfo_t info{};
@@ -207,11 +208,11 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     }
   }
   end.lifetime = Clock::now() - started;
-  // Before it is reaped, while its id is its own: whatever it started goes too.
+  // Before it is reaped, while its id is still its own: everything that it started is killed, too.
   ::kill(-child, SIGKILL);
   while (::waitpid(child, &wait_status, 0) < 0 && errno == EINTR) {
   }
-  // The rest, which is there already.
+  // Reads the rest, which is already there.
   for (std::size_t before = text.size() + 1; messages.read.is_open() && text.size() != before;) {
     before = text.size();
     take(messages.read, text);

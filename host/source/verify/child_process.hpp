@@ -1,5 +1,5 @@
-// A process for one test: forked from a parent with a single thread, watched, and killed when it is late. Whatever the
-// plugin does in it, the parent goes on.
+// A process for one test: forked from a parent with a single thread, watched, and killed if it takes too long. Whatever
+// the plugin does in it, the parent goes on.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace taskhost::verify {
 
-// The child's side of the pipe: each message goes out at once, so that a crash loses none.
+// The child's end of the pipe. Each message is sent at once, so that a crash loses none.
 class Reporter {
  public:
   explicit Reporter(int descriptor) : descriptor_(descriptor) {}
@@ -26,19 +26,19 @@ class Reporter {
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
   bool has_finished = false;  // the body returned
-  bool was_late = false;      // and was killed
+  bool was_late = false;      // and was killed for it
   std::optional<int> status;  // exit status, or
-  std::optional<int> signal;  // what killed it
-  std::string output;         // the last of what it wrote to stdout and stderr
+  std::optional<int> signal;  // the signal that killed it
+  std::string output;         // the end of what it wrote to stdout and stderr
   std::chrono::nanoseconds lifetime{};
 };
 
-// Runs `body` in a child, which ends with _exit when it returns. `progress` is reset, and shared with the child.
-// Throws std::system_error if there can be no child.
+// Runs `body` in a child, which ends with _exit when it returns. `progress` is reset and shared with the child. Throws
+// std::system_error if no child can be created.
 ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
                       const std::function<void(const Reporter& reporter)>& body);
 
-// In memory that children share. Lives as long as the process.
+// In memory shared with children. Lives as long as the process.
 class SharedProgress {
  public:
   SharedProgress();

@@ -17,9 +17,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The host's stall limit where the manifest gives none.
+// The host's default stall limit.
 constexpr nanoseconds max_call_time = std::chrono::milliseconds(100);
-// A runtime that wakes up with the first start of all is told from a start that blocks each time.
+// Distinguishes a runtime that wakes up with the very first start from a start that blocks each time.
 constexpr nanoseconds max_first_start_time = std::chrono::seconds(1);
 
 // How long this thread has waited for a processor so far: a busy machine is not the plugin's fault.
@@ -36,7 +36,7 @@ nanoseconds read_waited_for_processor() {
   return nanoseconds(static_cast<std::int64_t>(std::strtoull(end, nullptr, 10)));
 }
 
-// The same as it was a moment ago, since to read it costs more than a poll.
+// Uses the last value if it is recent, since reading it takes longer than a poll.
 nanoseconds waited_before_call(Clock::time_point now) {
   thread_local Clock::time_point read_at;
   thread_local nanoseconds waited{};
@@ -70,7 +70,7 @@ DrivenExecution::~DrivenExecution() {
   end();
 }
 
-// Once: from then on the cell may be that of another execution.
+// Called once: after it, the cell may belong to another execution.
 void DrivenExecution::end() {
   if (!std::exchange(is_ended_, true)) cell_.end();
 }
@@ -82,9 +82,9 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   Progress& progress = host_.progress();
   const auto threw = [&](const std::string& what) {
     if (phase == Phase::drop) {
-      findings.broken("3.7", "throws " + where, "drop let an exception out: " + what);
+      findings.broken("3.7", "throws " + where, "drop threw an exception: " + what);
     } else {
-      findings.broken("3.6", "throws " + where, function_name(phase) + (" let an exception out: " + what));
+      findings.broken("3.6", "throws " + where, function_name(phase) + (" threw an exception: " + what));
     }
     cell_.fail("an exception: " + what);
     return TASKHOST_PANIC;
@@ -117,7 +117,7 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   if (!state_.is_whole()) {
     findings.broken("2.5", "state overrun",
                     function_name(phase) + (" wrote outside of its state of " + std::to_string(factory_.state_size) +
-                                            " bytes; is state_size that of the type that is kept there?"));
+                                            " bytes; is state_size the size of the type that is kept there?"));
   }
   return result;
 }
@@ -128,7 +128,7 @@ void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds wai
       std::string(function_name(phase)) + " took " + duration_words(taken) + "; it shares its thread with other tasks";
   if (phase == Phase::start && cell_.number() == 1 && taken < max_first_start_time) {
     host_.findings().note("3.4", "slow first start",
-                          words + " (only the first start of the process was judged mildly)");
+                          words + " (tolerated, since it was the first start in the process)");
     return;
   }
   host_.findings().broken("3.4", std::string("slow ") + function_name(phase), words);
@@ -144,7 +144,7 @@ Status DrivenExecution::outcome_of(std::int32_t result, const char* function, co
     case TASKHOST_ERROR:
       if (cell_.failure().empty()) {
         host_.findings().note(rule, std::string("silent ") + function,
-                              std::string(function) + " returned TASKHOST_ERROR, and fail was not called to say why");
+                              std::string(function) + " returned TASKHOST_ERROR without calling fail to say why");
       }
       return Status::error;
     case TASKHOST_PANIC:
@@ -155,7 +155,7 @@ Status DrivenExecution::outcome_of(std::int32_t result, const char* function, co
   host_.findings().broken(rule, std::string("nonsense ") + function,
                           std::string(function) + " returned " +
                               (result == TASKHOST_PENDING ? "TASKHOST_PENDING" : std::to_string(result)) +
-                              ", which means nothing there");
+                              ", which is not a valid result there");
   cell_.fail(std::string(function) + " returned " + std::to_string(result));
   return Status::error;
 }
@@ -179,14 +179,16 @@ Status DrivenExecution::poll() {
       outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
   if (outcome != Status::pending) return outcome;
   for (const int descriptor : cell_.closed_descriptors()) {
-    host_.findings().broken("4.5", "closed watched fd",
-                            "descriptor " + std::to_string(descriptor) +
-                                " was closed while the host waits for it; forget it first, with 0 interests");
+    host_.findings().broken(
+        "4.5", "closed watched fd",
+        "descriptor " + std::to_string(descriptor) +
+            " was closed while the host was waiting for it; first call wake_on_fd with 0 interests");
   }
   if (!cell_.is_anything_arranged()) {
-    host_.findings().note("3.11", "nothing arranged",
-                          "a poll returned TASKHOST_PENDING with nothing arranged that could wake it: from there on "
-                          "only the stop does. Right for a task that waits for the stop, a hang for any other");
+    host_.findings().note(
+        "3.11", "nothing arranged",
+        "a poll returned TASKHOST_PENDING with nothing arranged that could wake it: from then on only the stop does. "
+        "That is right for a task that waits for the stop, and a hang for any other");
   }
   return outcome;
 }

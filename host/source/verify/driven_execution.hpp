@@ -1,5 +1,5 @@
-// One execution of a factory, driven call by call by a test. Each call is looked at: how long it took, what it
-// returned, what it threw, whether the state's surroundings are whole. Calls may come from different threads, one at a
+// One execution of a factory, driven call by call by a test. Each call is checked: how long it took, what it returned,
+// what it threw, and whether the memory around the state is intact. Calls may come from different threads, one at a
 // time, as the contract says.
 #pragma once
 
@@ -15,18 +15,18 @@ namespace taskhost::verify {
 
 class DrivenExecution {
  public:
-  // `factory` outlives it.
+  // `factory` must outlive it.
   DrivenExecution(SimulatedHost& host, const taskhost_factory& factory, std::uint64_t number);
-  ~DrivenExecution();  // drops it if that was not done
+  ~DrivenExecution();  // drops it if that has not happened
   DrivenExecution(const DrivenExecution&) = delete;
   DrivenExecution& operator=(const DrivenExecution&) = delete;
 
   Status start();
   Status poll();
   Status run();
-  void drop();  // once, if start went well
+  void drop();  // once, if start succeeded
 
-  // Until a wake; 0 if none came within `patience`, or nothing is arranged that could wake it.
+  // Waits for a wake; returns 0 if none came within `patience`, or nothing is arranged that could wake it.
   unsigned rest(nanoseconds patience, nanoseconds late = nanoseconds(0)) {
     const bool can_be_woken = cell_.stop_requested() || cell_.is_anything_arranged();
     return cell_.rest(TASKHOST_NEVER, can_be_woken ? patience : nanoseconds(0), late);
@@ -36,7 +36,7 @@ class DrivenExecution {
   Cell& cell() noexcept { return cell_; }
   bool is_started() const noexcept { return is_started_; }
   std::uint64_t polls() const noexcept { return polls_; }
-  nanoseconds last_call() const noexcept { return last_call_; }  // how long it took
+  nanoseconds last_call() const noexcept { return last_call_; }  // its duration
 
  private:
   void end();
@@ -56,7 +56,7 @@ class DrivenExecution {
   nanoseconds last_call_{};
 };
 
-// Says that one call, or a whole test, has taken too long for another round.
+// Tells when one call, or a whole test, has taken too long for another round.
 class Budget {
  public:
   explicit Budget(nanoseconds limit) : end_(std::chrono::steady_clock::now() + limit) {}

@@ -11,7 +11,7 @@ namespace taskhost::verify {
 
 namespace {
 
-// A thread that is in no call crashed while another one was in one.
+// Whether the thread that crashed was in no call, while another one was.
 bool is_of_its_own_thread(const Progress& progress) {
   return progress.crashed_outside && progress.phase >= Phase::start;
 }
@@ -35,7 +35,7 @@ std::string place_words(const Progress& progress) {
   return words;
 }
 
-// What it wrote last tells mostly more than the signal: the text of an exception, a panic or a sanitizer.
+// The end of its output usually says more than the signal: the text of an exception, a panic or a sanitizer.
 std::string output_words(const ChildEnd& end) {
   std::string output = end.output;
   while (output.ends_with('\n')) output.pop_back();
@@ -55,13 +55,13 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
   switch (progress.hit.load()) {
     case Hit::behind_state:
-      return broken("2.5", killed + ": it touched its state's byte " + std::to_string(offset) +
-                               " behind the end. Is state_size that of the type that is kept there?");
+      return broken("2.5", killed + ": it touched byte " + std::to_string(offset) +
+                               " after the end of its state. Is state_size the size of the type that is kept there?");
     case Hit::before_state:
       return broken("2.5", killed + ": it touched memory " + std::to_string(-offset) + " bytes before its state");
     case Hit::dropped_state:
       return broken(progress.phase == Phase::none || is_of_its_own_thread(progress) ? "5.2" : "3.9",
-                    killed + ": it touched the state of an execution that was dropped already, at byte " +
+                    killed + ": it touched the state of an execution that had already been dropped, at byte " +
                         std::to_string(offset) + ". Does a thread or a callback still have it?");
     case Hit::unknown:
       break;
@@ -73,7 +73,7 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
 }
 
 Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
-  const std::string words = "it had not come back after " + duration_words(time_limit) + ", ";
+  const std::string words = "it had not returned after " + duration_words(time_limit) + ", ";
   switch (progress.phase.load()) {
     case Phase::none:
       return unproven("the test had not ended after " + duration_words(time_limit) + ", " + place_words(progress) +
@@ -103,7 +103,7 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
   }
   return broken(in_loading ? "1.3" : "3.8",
                 "it ended the process with status " + std::to_string(end.status.value_or(0)) +
-                    ", by _exit, the end of its last thread, or since it closed descriptors of others, " +
+                    ", by _exit, the end of its last thread, or by closing descriptors of others, " +
                     place_words(progress) + output_words(end));
 }
 

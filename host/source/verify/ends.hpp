@@ -1,4 +1,4 @@
-// How a test's process ended without a verdict, as a verdict: a plugin that crashed, hung or ended the process. Pure.
+// The verdict for a test process that ended without one: the plugin crashed, hung or ended the process. Pure.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// What was seen of a plugin's conduct while a test went on: broken rules, and notes. One of a kind, told at once, since
-// the next thing may be a crash; any thread.
+// What was observed of a plugin's conduct during a test: broken rules, and notes. One of each kind, reported at once,
+// since the next thing may be a crash. Any thread.
 #pragma once
 
 #include <functional>
@@ -12,14 +12,14 @@ namespace taskhost::verify {
 
 struct Finding {
   std::string rule;
-  std::string kind;  // tells findings apart, across tests: "log not utf8"
+  std::string kind;  // distinguishes findings, across tests: "log not utf8"
   std::string text;
   bool is_note = false;
 };
 
 class Findings {
  public:
-  // Is told each as it comes, one at a time.
+  // `sink` gets each finding as it occurs, one at a time.
   explicit Findings(std::function<void(const Finding&)> sink) : sink_(std::move(sink)) {}
 
   void broken(std::string rule, std::string kind, std::string text) {

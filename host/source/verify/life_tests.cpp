@@ -1,4 +1,4 @@
-// The tests of what executions take and leave behind, for polled and blocking tasks alike.
+// The tests of what executions use and leave behind, for polled and blocking tasks alike.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -27,7 +27,7 @@ constexpr bool memory_can_be_judged = true;
 constexpr bool memory_can_be_judged = true;
 #endif
 
-// One whole life, short: for tests that want many. False: it can't be dropped.
+// A whole life of one execution, kept short for tests that need many. False if it can't be dropped.
 bool live(TestContext& context, std::uint64_t number) {
   if (context.is_blocking()) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
@@ -43,7 +43,7 @@ bool live(TestContext& context, std::uint64_t number) {
 
 Verdict stuck() { return unproven("an execution did not end when it was asked to: see \"stop at any time\""); }
 
-// Configs that are not what any task wants: of every kind of JSON; and the given one with each of its values replaced.
+// Configs that no task expects: every kind of JSON, and the given one with each of its values replaced.
 std::vector<std::string> wrong_configs(TestContext& context) {
   std::vector<std::string> configs = {
       "null",         "true", "17", "-1.5e300", "\"text\"", "\"\"", "[]", "[1, \"two\", {}]", R"({"no_such_key": 1})",
@@ -57,7 +57,7 @@ std::vector<std::string> wrong_configs(TestContext& context) {
   Json with_more = given;
   with_more["no_such_key"] = 1;
   configs.push_back(with_more.dump());
-  // No other texts: a path that is wrong by a letter names a file all the same.
+  // No other texts: a path with a wrong letter still names a file.
   const std::array<Json, 8> wrong = {
       nullptr, true, -1, 1e300, "", Json::array(), Json::object(), std::uint64_t{0xFFFF'FFFF'FFFF'FFFF}};
   for (const auto& [key, value] : given.items()) {
@@ -74,7 +74,7 @@ std::vector<std::string> wrong_configs(TestContext& context) {
   return configs;
 }
 
-// For threads and descriptors that are about to go.
+// How long to wait for threads and descriptors that are about to go.
 int patience_ms(const TestContext& context) {
   const nanoseconds patience = std::min<nanoseconds>(milliseconds(400), context.stop_limit() / 5);
   return static_cast<int>(patience / milliseconds(1));
@@ -88,7 +88,7 @@ struct Sample {
   static Sample take() { return {memory_in_use(), count_threads(), count_descriptors()}; }
 };
 
-// Between the samples of the quarters' ends; growth in each is a leak, in some it is a cache.
+// Growth between the samples at the quarters' ends: growth in each is a leak, in some it is a cache.
 std::string memory_growth(const std::array<Sample, 4>& samples, std::uint64_t executions) {
   if (!memory_can_be_judged) return {};
   const double quarter = static_cast<double>(executions) / 4;
@@ -148,7 +148,7 @@ Verdict failing_starts(TestContext& context) {
       ++tried;
       if (live_with(config)) ++failed;
     }
-    if (round == 0) before = settled(ProcessState::take(), 50);  // what is made once has been made
+    if (round == 0) before = settled(ProcessState::take(), 50);  // by now, one-time allocations have been made
   }
   const bool is_silent = failed > 0 && context.tally().start_failure.empty();
   const LeftBehind left =
@@ -162,7 +162,7 @@ Verdict failing_starts(TestContext& context) {
   if (failed == 0) {
     text = counted(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
   }
-  if (is_silent) text += "; no text was given why";
+  if (is_silent) text += "; fail was not called to say why";
   return holds(text);
 }
 
@@ -171,7 +171,7 @@ Verdict many_executions(TestContext& context) {
   constexpr std::uint64_t warm_up = 100;
   constexpr std::uint64_t fewest = 40;
   context.host().jump_at_once();
-  // First how many there is time for, so that the quarters have the same length.
+  // First determine how many there is time for, so that the quarters have the same length.
   const Budget time = context.budget(30);
   const auto begin = std::chrono::steady_clock::now();
   std::uint64_t done = 0;
@@ -190,7 +190,7 @@ Verdict many_executions(TestContext& context) {
   }
   std::array<Sample, 4> samples;
   constexpr std::uint64_t look_each = 100;
-  constexpr std::size_t far_too_many = 100;  // a leak that is plain need not bring the machine down
+  constexpr std::size_t far_too_many = 100;  // an obvious leak need not bring the machine down
   const std::size_t threads = count_threads();
   const std::size_t descriptors = count_descriptors();
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -206,7 +206,7 @@ Verdict many_executions(TestContext& context) {
     }
     if ((i + 1) % (count / 4) == 0) samples[(i + 1) / (count / 4) - 1] = Sample::take();
   }
-  // What ends on its own a moment later is no growth.
+  // What goes away by itself a moment later is not growth.
   Sample last = samples.back();
   for (int turn = 0; turn < 50; ++turn) {
     if (last.threads <= samples.front().threads && last.descriptors <= samples.front().descriptors) break;
@@ -216,10 +216,10 @@ Verdict many_executions(TestContext& context) {
   const std::size_t tolerated = 2 + (context.brings_runtime() ? count / 100 : 0);
   const std::string span = " in " + std::to_string(count * 3 / 4) + " executions";
   if (last.threads > samples.front().threads + tolerated) {
-    return broken("5.2, 5.3", std::to_string(last.threads - samples.front().threads) + " threads more" + span);
+    return broken("5.2, 5.3", std::to_string(last.threads - samples.front().threads) + " more threads" + span);
   }
   if (last.descriptors > samples.front().descriptors + tolerated) {
-    return broken("5.3", std::to_string(last.descriptors - samples.front().descriptors) + " descriptors more" + span);
+    return broken("5.3", std::to_string(last.descriptors - samples.front().descriptors) + " more descriptors" + span);
   }
   if (const std::string growth = memory_growth(samples, count); !growth.empty()) {
     return broken("5.3", growth + ", for each of " + std::to_string(count) + " executions: drop must give back what " +
@@ -246,20 +246,21 @@ Verdict left_behind(TestContext& context) {
   if (!once.kept.empty() && each.broken_rules.empty() && executions > 1) {
     context.host().findings().note(
         "5.2, 5.3", "kept",
-        "the first execution made what stays, and the later ones added nothing: " + once.kept +
-            ". Right for what belongs to the process, and touches no state of an execution");
+        "the first execution left this behind, and later ones added nothing: " + once.kept +
+            ". That is right for what belongs to the process and does not touch an execution's state");
   }
-  // Wakes are for any thread at any time; but those that go on come from something that an execution has made.
+  // Wakes are allowed at any time from any thread; but if they continue, they come from something that an execution
+  // created.
   std::this_thread::sleep_for(milliseconds(20));
   const std::uint64_t wakes = context.host().stale_wakes();
   std::this_thread::sleep_for(milliseconds(200));
   const std::uint64_t more = context.host().stale_wakes() - wakes;
   if (more >= 10) {
-    return broken("5.2", "after the last drop a thread of the plugin's goes on: it called wake " +
+    return broken("5.2", "after the last drop, a thread of the plugin is still running: it called wake " +
                              std::to_string(more) + " times in 200 ms");
   }
   if (!once.broken_rules.empty()) return broken(once.broken_rules, "after the first drop: " + once.broken_words);
-  if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each execution more: " + each.broken_words);
+  if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each further execution: " + each.broken_words);
   return context.conclude(
       holds("nothing: no threads, descriptors, child processes or signal handlers, nothing process-wide"), false);
 }

@@ -18,7 +18,7 @@ namespace {
 
 using Entry = const taskhost_factory* (*)();
 
-// It is loaded already; this only finds it.
+// The library is already loaded; this only finds it.
 Entry entry_of(const std::string& path) {
   void* const handle =
       ::dlopen(std::filesystem::absolute(path).c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | RTLD_NOLOAD);
@@ -86,9 +86,9 @@ Verdict loading(const std::string& path, Progress& progress) {
   const LoadedPlugin plugin = load_plugin(path, progress);
   if (plugin.library == nullptr) return refused(plugin.problem);
   const LeftBehind left = judge_left_behind(before, settled(before, 300), false, plugin.brings_runtime, "1.5", "1.5");
-  if (!left.broken_rules.empty()) return broken(left.broken_rules, "by being loaded, " + left.broken_words);
+  if (!left.broken_rules.empty()) return broken(left.broken_rules, "when loaded, " + left.broken_words);
   if (!left.kept.empty()) {
-    return holds("its runtime, which stays for good (the library is marked NODELETE), has begun with: " + left.kept);
+    return holds("its runtime, which stays for good (the library is marked NODELETE), has started: " + left.kept);
   }
   return holds("no threads, descriptors or output; nothing process-wide is changed");
 }
@@ -101,17 +101,17 @@ Verdict neighbours(const LoadedPlugin& plugin) {
     needs += needs.empty() ? "; it needs " : ", ";
     needs += printable_path(dependency.path.empty() ? dependency.name : dependency.path);
   }
-  if (beyond.empty()) return holds("it exports its entry only" + needs);
+  if (beyond.empty()) return holds("it exports only its entry" + needs);
   Verdict verdict;
   verdict.judgement = Judgement::note;
   verdict.text = "it exports more than its entry: " + symbol_words(beyond);
   if (!contents.unique.empty()) {
     verdict.text +=
-        "; of these the process has one, whoever defines it first, which crashes where another library "
+        "; of these the process has one each, from the library that defines it first, which crashes if another library "
         "means something else by it: " +
         symbol_words(contents.unique);
   }
-  verdict.text += "; -fvisibility=hidden, or linking with abi/sdk/plugin.map, keeps them to itself" + needs;
+  verdict.text += "; -fvisibility=hidden, or linking with abi/sdk/plugin.map, keeps them private" + needs;
   return verdict;
 }
 
@@ -127,7 +127,7 @@ Verdict entry_called_again(const LoadedPlugin& plugin) {
   std::thread other([&] { call(1); });
   call(0);
   other.join();
-  if (!same[0] || !same[1]) return broken("1.4", "its entry returns another pointer when it is called again");
+  if (!same[0] || !same[1]) return broken("1.4", "its entry returns a different pointer when it is called again");
   if (const std::string words = changed_descriptor(plugin); !words.empty()) return broken("1.4", words);
   return holds(std::to_string(2 * calls + 1) + " calls on two threads returned the same");
 }
@@ -136,10 +136,10 @@ std::string changed_descriptor(const LoadedPlugin& plugin) {
   const Entry entry = entry_of(plugin.library->path());
   const FactoryReading reading = read_factories(entry != nullptr ? entry() : nullptr);
   if (!reading.problem.empty()) {
-    return "its descriptors were in order when it was loaded, and no longer are: " + reading.problem;
+    return "its descriptors were valid when it was loaded, and no longer are: " + reading.problem;
   }
   if (contents_of(reading.factories) != plugin.content) {
-    return "a descriptor, or a text in it, is not what it was when the plugin was loaded";
+    return "a descriptor, or a text in it, has changed since the plugin was loaded";
   }
   return {};
 }

@@ -1,4 +1,5 @@
-// The tests of polled tasks: an execution is dropped, stopped, woken and moved about at every moment that there is.
+// The tests of polled tasks: an execution is dropped, stopped, woken and moved between threads at every possible
+// moment.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -15,16 +16,16 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t max_polls = 200;  // of one execution, where a test wants many
+constexpr std::uint64_t max_polls = 200;  // of one execution, in tests that need many
 constexpr nanoseconds stop_timeout = std::chrono::seconds(10);
 
-// An execution that does nothing but ask for its next poll.
+// For an execution that does nothing but ask for its next poll.
 constexpr std::uint64_t busy_polls = 20'000;
 constexpr nanoseconds busy_poll_time = std::chrono::microseconds(20);
 
 void run_on_a_new_thread(const std::function<void()>& function) { std::thread(function).join(); }
 
-// Polls on for as long as each poll does nothing but ask for the next one. Judges such an execution; says how it ended.
+// Keeps polling while each poll only asks for the next one, judges such an execution, and returns how it ended.
 Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const Budget& budget) {
   nanoseconds taken{};
   std::uint64_t polls = 0;
@@ -46,18 +47,18 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
   return outcome;
 }
 
-// Polls up to so many times, with a rest between two polls. The last outcome.
+// Polls up to this many times, with a rest between polls. Returns the last outcome.
 Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
   Status outcome = Status::pending;
   for (std::uint64_t i = 0; i < polls && outcome == Status::pending; ++i) {
-    if (i > 0 && context.rest(execution) == 0) break;  // nothing more comes by itself
+    if (i > 0 && context.rest(execution) == 0) break;  // nothing more happens by itself
     outcome = context.poll(execution);
   }
   return outcome;
 }
 
-// How the outcomes of executions that are left alone for as long differ from those in a test's own conditions: only
-// what fails there and not here is the test's find.
+// How the outcomes of undisturbed executions differ from those under a test's conditions: a test only reports what
+// fails under its conditions and not without them.
 bool fails_anyway(TestContext& context, std::uint64_t polls) {
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
   if (!context.start(execution)) return true;
@@ -67,7 +68,7 @@ bool fails_anyway(TestContext& context, std::uint64_t polls) {
 
 Verdict failed_only_here(DrivenExecution& execution, const char* rule, const std::string& when) {
   const std::string why = execution.cell().failure();
-  return broken(rule, "it failed " + when + ", and does not when it is left alone: " + (why.empty() ? "no text" : why));
+  return broken(rule, "it failed " + when + ", but not when it was left alone: " + (why.empty() ? "no text" : why));
 }
 
 bool has_failed(Status outcome) { return outcome == Status::error || outcome == Status::panic; }
@@ -93,7 +94,7 @@ struct WorstStop {
 std::string deaf_words(const StopTaken& taken) {
   return "asked to stop, it went on: after " + counted(taken.polls, "poll") + " and " + duration_words(taken.real) +
          " (" + duration_words(std::max(taken.real, taken.simulated)) +
-         " by its clock) it had not ended. Look at stop_requested in each poll";
+         " by its clock) it had not ended. Check stop_requested in each poll";
 }
 
 StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
@@ -168,7 +169,7 @@ Verdict drop_at_every_pending_poll(TestContext& context) {
     }
     if (pending > 0) ++dropped;
     deepest = std::max(deepest, pending);
-    if (pending < target && target > 3) break;  // it ended, or sleeps: there is no later pending poll
+    if (pending < target && target > 3) break;  // it ended or sleeps: there is no later pending poll
   }
   return context.conclude(
       holds(counted(dropped, "execution") + ", dropped after each of the first " + counted(deepest, "pending poll")),
@@ -195,7 +196,7 @@ Verdict polled_stop_at_any_time(TestContext& context) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     if (!context.start(execution)) continue;
     if (poll_on(context, execution, i % 4 == 0 ? 1 : context.choose(1, 12)) != Status::pending) continue;
-    // Now and then from another thread, so that it comes in the middle of a poll.
+    // Sometimes from another thread, so that it comes in the middle of a poll.
     const std::uint64_t delay_us = context.choose(0, 200);
     std::thread asker;
     if (context.choose(0, 2) == 0) {
@@ -233,7 +234,7 @@ Verdict spurious_wakes(TestContext& context) {
       ++polls;
     }
     if (has_failed(outcome) && execution.polls() > 1 && !fails_anyway(context, 5)) {
-      return failed_only_here(execution, "4.3", "when it was polled though nothing had happened");
+      return failed_only_here(execution, "4.3", "when it was polled although nothing had happened");
     }
   }
   return context.conclude(holds(counted(polls, "poll") + " for which nothing had happened"), true);
@@ -247,7 +248,7 @@ Verdict late_wakes(TestContext& context) {
     if (!context.start(execution)) continue;
     Status outcome = context.poll(execution);
     for (int wakes = 0; wakes < 10 && outcome == Status::pending; ++wakes) {
-      // From a little to an hour; and the clock goes on though no timer is set.
+      // From a little to an hour; the clock goes on even if no timer is set.
       const auto late = nanoseconds(static_cast<std::int64_t>(TASKHOST_MICROSECOND << context.choose(0, 31)));
       if (execution.rest(milliseconds(5), late) == 0) context.host().advance_by(late);
       outcome = context.poll(execution);
@@ -268,7 +269,7 @@ Verdict double_wakes(TestContext& context) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     const taskhost_waker waker = execution.cell().waker();
     std::atomic<bool> over{false};
-    // Twice in a row, before the start, during it and its polls, and for the one that is gone.
+    // Twice in a row, before the start, during it and the polls, and for an execution that has ended.
     std::thread waking([&over, waker, stale] {
       while (!over) {
         for (const taskhost_waker each : {waker, waker, stale}) simulated_services.wake(each);
@@ -292,7 +293,7 @@ Verdict double_wakes(TestContext& context) {
     waking.join();
     stale = waker;
     if (execution.is_started() && execution.polls() > 1 && has_failed(outcome) && !fails_anyway(context, 5)) {
-      return failed_only_here(execution, "4.3", "when it was woken twice and more for each poll");
+      return failed_only_here(execution, "4.3", "when it was woken more than once for each poll");
     }
   }
   return context.conclude(holds(counted(polls, "poll") + " while a thread woke it all the time, also after its end"),
@@ -372,14 +373,14 @@ Verdict polled_two_at_once(TestContext& context) {
     if (failures[which].empty() || fails_by_itself) continue;
     if (failed_start[which]) {
       context.host().findings().note("5.3", "second start fails",
-                                     "of two executions at once one did not start: " + failures[which] +
-                                         "- right if two tasks can't share what the config names");
+                                     "of two concurrent executions, one did not start: " + failures[which] +
+                                         "- expected if two tasks can't share what the config names");
     } else {
-      return broken("5.3", "of two executions at once one failed, and does not by itself: " + failures[which] +
+      return broken("5.3", "of two concurrent executions, one failed, but none fails alone: " + failures[which] +
                                "- do they share a global?");
     }
   }
-  if (deaf > 0) return broken("5.3, 3.10", "of two executions at once one did not stop");
+  if (deaf > 0) return broken("5.3, 3.10", "of two concurrent executions, one did not stop");
   return context.conclude(holds(text), false);
 }
 

@@ -22,7 +22,7 @@ namespace taskhost::verify {
 
 namespace {
 
-// Numbered entries of a folder of /proc, but for the descriptor that reads it.
+// Visits the numbered entries of a folder of /proc, except for the descriptor that reads it.
 template <class Use>
 void for_each_number(const char* folder, const Use& use) {
   DIR* const directory = ::opendir(folder);
@@ -60,7 +60,7 @@ bool has_children() {
 std::uint32_t floating_point_modes() {
   auto modes = static_cast<std::uint32_t>(std::fegetround()) << 16;
 #ifdef __SSE__
-  modes |= _mm_getcsr() & 0x8040u;  // flush to zero, denormals are zero: what -ffast-math sets when it is loaded
+  modes |= _mm_getcsr() & 0x8040u;  // flush to zero, denormals are zero: loading code built with -ffast-math sets them
 #endif
   return modes;
 }
@@ -166,7 +166,7 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   compare(before.umask, after.umask, "the umask");
   compare(before.working_directory, after.working_directory, "the working directory");
   if (before.floating_point != after.floating_point) {
-    found.push_back({Change::Kind::other, "the modes of floating point (rounding, or flushing to zero)"});
+    found.push_back({Change::Kind::other, "the floating-point modes (rounding, or flushing to zero)"});
   }
   environment_changes(before, after, found);
   return found;
@@ -179,7 +179,7 @@ std::string change_words(const std::vector<Change>& some) {
   std::string words;
   std::size_t told = 0;
   for (const auto& [what, count] : counts) {
-    if (told == most) return words + " and " + std::to_string(counts.size() - most) + " kinds more";
+    if (told == most) return words + " and " + std::to_string(counts.size() - most) + " more kinds";
     if (told > 0) words += told + 1 == counts.size() ? " and " : ", ";
     words += (count == 1 ? "" : std::to_string(count) + " times ") + what;
     ++told;

@@ -1,5 +1,5 @@
 // What belongs to a whole process: its threads, descriptors, signal handlers and so on. Taken before and after, to see
-// what a plugin left behind or changed. Copyable data; the calling thread's mask and floating-point modes.
+// what a plugin left behind or changed. Copyable data; includes the calling thread's mask and floating-point modes.
 #pragma once
 
 #include <array>
@@ -12,8 +12,8 @@
 namespace taskhost::verify {
 
 struct ProcessState {
-  std::map<int, std::string> threads;      // by id: their names
-  std::map<int, std::string> descriptors;  // by number: what they lead to
+  std::map<int, std::string> threads;      // names by id
+  std::map<int, std::string> descriptors;  // targets by number
   std::array<void (*)(int), 65> handlers{};
   std::array<bool, 65> masked{};
   std::string locale;
@@ -32,7 +32,7 @@ struct Change {
   std::string words;  // "descriptor (socket)", "the handler of SIGTERM"
 };
 
-// What is there now and was not before, or is different.
+// What is new or different since `before`.
 std::vector<Change> changes(const ProcessState& before, const ProcessState& after);
 
 // "a, 3 times b and c"
@@ -40,15 +40,15 @@ std::string change_words(const std::vector<Change>& some);
 
 std::string signal_words(int signal);
 
-// The same as take(), but as long as threads or descriptors come on top of `before` waits a moment for them to go:
-// up to `patience_ms`.
+// Like take(), but while there are more threads or descriptors than in `before`, waits for them to go, for up to
+// `patience_ms`.
 ProcessState settled(const ProcessState& before, int patience_ms);
 
 std::size_t count_threads();
 std::size_t count_descriptors();
 
 struct Memory {
-  std::size_t allocated = 0;  // by malloc and alike, as far as libc knows; 0 in sanitizer builds
+  std::size_t allocated = 0;  // by malloc and the like, as far as libc knows; 0 in sanitizer builds
   std::size_t resident = 0;
 };
 Memory memory_in_use();

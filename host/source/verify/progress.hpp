@@ -1,6 +1,6 @@
-// Where a test's process is just now, in memory that it shares with its parent: so that the parent can say what a
-// plugin was doing when it crashed, hung or ended the process. Written with lock-free atomics only, by any thread and
-// by signal handlers; with two executions at once the last writer wins.
+// What a test's process is doing, in memory that it shares with its parent: so that the parent can say what a plugin
+// was doing when it crashed, hung or ended the process. Written with lock-free atomics only, by any thread and by
+// signal handlers; with two executions at once the last writer wins.
 #pragma once
 
 #include <atomic>
@@ -30,18 +30,18 @@ inline const char* phase_words(Phase phase) {
   return "";
 }
 
-// What a crash hit, where that is known.
+// What a crash hit, if that is known.
 enum class Hit : std::uint32_t { unknown, behind_state, before_state, dropped_state };
 
 struct Progress {
   std::atomic<Phase> phase{Phase::none};
   std::atomic<std::uint64_t> execution{0};  // its number
-  std::atomic<std::uint64_t> call{0};       // of that function within the execution, from 1
+  std::atomic<std::uint64_t> call{0};       // number of the call to that function within the execution, from 1
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
-  std::atomic<bool> crashed_outside{false};  // a thread crashed that was in no call: `phase` is not about it
+  std::atomic<bool> crashed_outside{false};  // a thread outside of any call crashed: `phase` says nothing about it
   std::atomic<Hit> hit{Hit::unknown};
-  std::atomic<std::int64_t> hit_offset{0};  // from the border that was crossed, or from the begin of a dropped state
+  std::atomic<std::int64_t> hit_offset{0};  // bytes from the border that was crossed, or from a dropped state's start
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

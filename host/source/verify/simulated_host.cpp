@@ -21,14 +21,14 @@ namespace {
 
 constexpr unsigned cell_count = 40;
 
-// A waker: 16 bits that no counter has by chance, 40 of the generation, 8 of the cell's index from 1. The high bits
-// are there so that a language whose numbers are doubles, which lose the low ones, is found out.
+// A waker: 16 bits that no counter has by accident, 40 bits of the generation, 8 bits of the cell's index from 1. The
+// high bits reveal a language whose numbers are doubles, which lose the low ones.
 constexpr std::uint64_t waker_mark = std::uint64_t{0x5AC3} << 48;
 
-// Services without an exec have nothing else to find it by.
+// Services without an exec have no other way to find it.
 SimulatedHost* the_host = nullptr;
 
-// Beside the causes: the descriptors or the bell were ready, whatever it meant.
+// In addition to the causes: the descriptors or the bell were ready, for whatever reason.
 constexpr unsigned something_came = 1u << 16;
 
 constexpr std::uint64_t known_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE | TASKHOST_SIGNAL_HANGUP |
@@ -121,7 +121,7 @@ void Cell::request_stop() {
 bool Cell::send_signal() {
   const std::lock_guard lock(mutex_);
   if (signals_wanted_ == 0) return false;
-  signals_come_ |= signals_wanted_ & (~signals_wanted_ + 1);  // the lowest
+  signals_come_ |= signals_wanted_ & (~signals_wanted_ + 1);  // the lowest one
   woken_ = woken_by_others_ = true;
   ring();
   return true;
@@ -269,7 +269,7 @@ unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) 
     }
     const std::uint64_t real = real_now();
     if (real >= until) return 0;
-    // Until something is due by the real clock, but no longer than the grace; then the clock jumps.
+    // Waits until something is due by the real clock, but no longer than the grace; then the clock jumps.
     constexpr std::uint64_t longest = TASKHOST_SECOND;
     std::uint64_t pause = std::min(until - real, longest);
     bool jumps = false;
@@ -356,7 +356,7 @@ void SimulatedHost::wake(taskhost_waker waker) {
       generation > cells_[index].generation()) {
     findings_.broken("4.10", "made-up waker",
                      "wake was called with " + std::to_string(waker) +
-                         ", which is no waker that this host has given; are all 64 bits of it kept?");
+                         ", which is not a waker of this host; are all 64 bits of it kept?");
     return;
   }
   Cell& cell = cells_[index];

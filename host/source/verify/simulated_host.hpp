@@ -1,9 +1,9 @@
-// The host as a plugin under test sees it: the services, under full control of a test, with a look at how each is
-// used. Its clock is the real one plus a skew: where an execution sleeps on its timer and nothing else wakes it, the
-// clock jumps, so that an hour's sleep costs a millisecond, and threads that wake in real time still work.
+// The host as a plugin under test sees it: the services under full control of a test, with checks of how each is used.
+// Its clock is the real one plus a skew: if an execution sleeps on its timer and nothing else wakes it, the clock
+// jumps, so that an hour's sleep takes a millisecond, and threads that wake in real time still work.
 //
-// One in a process, since a waker and the clock come without an exec. Made before the plugin is loaded, and never
-// destroyed: a plugin's threads may call it to the end of the process.
+// One per process, since a waker and the clock come without an exec. Created before the plugin is loaded, and never
+// destroyed: a plugin's threads may call it until the end of the process.
 #pragma once
 
 #include <atomic>
@@ -27,42 +27,43 @@ using std::chrono::nanoseconds;
 
 class SimulatedHost;
 
-// What ended a rest: bits.
+// What ended a rest, as bits.
 enum Cause : unsigned { by_stop = 1, by_wake = 2, by_time = 4, by_timer = 8, by_descriptor = 16, by_signal = 32 };
 
-// One execution as its plugin sees it: what `exec` points to. Type-stable: a dead one is used again only after many
-// others, and meanwhile a call that still comes for it is seen.
+// One execution as its plugin sees it: what `exec` points to. Type-stable: a dead one is only reused after many others,
+// and until then late calls for it are noticed.
 class Cell : public taskhost_exec {
  public:
   explicit Cell(SimulatedHost& host, unsigned index);
   Cell(const Cell&) = delete;
   Cell& operator=(const Cell&) = delete;
 
-  // By the test, between the execution's calls. `number` from 1.
+  // Called by the test, between the execution's calls. `number` counts from 1.
   void reserve() noexcept { alive_ = true; }
   void begin(std::uint64_t number, bool is_blocking);
-  void begin_drop();  // forgets what it asked for
+  void begin_drop();  // forgets what the execution asked for
   void end();
   bool is_alive() const noexcept { return alive_; }
 
-  // Sleeps until a wake, `time`, or the stop, but no longer than `patience` in real time; the causes as bits, 0 if
-  // there were none. `late`: by how much a timer is late. Clears what it reports, but for the stop of a blocking
+  // Sleeps until a wake, `time`, or the stop, but no longer than `patience` in real time. Returns the causes as bits, 0
+  // if there were none. `late`: by how much a timer is late. Clears what it reports, except for the stop of a blocking
   // execution.
   unsigned rest(std::uint64_t time, nanoseconds patience, nanoseconds late = nanoseconds(0));
 
-  // Anything at all that may wake it, but for a stop?
+  // Whether anything but a stop may wake it.
   bool is_anything_arranged();
-  // Nothing to wait for: it has asked for its next poll itself, in the poll before, and nothing else has come.
+  // Whether there is nothing to wait for: it asked for its next poll itself, in the previous poll, and nothing else has
+  // come.
   bool asked_for_itself_only();
   void begin_poll();
-  // Descriptors that are waited for, and were closed or replaced by another.
+  // Descriptors that are being waited for although they were closed or replaced by another.
   std::vector<int> closed_descriptors();
 
   taskhost_waker waker() const noexcept;
   void wake(bool by_itself);
   void request_stop();
   bool stop_requested() const noexcept { return stop_; }
-  // Sends one of the signals it subscribed to; false: it did not.
+  // Sends one of the signals that it subscribed to; false if there is none.
   bool send_signal();
 
   SimulatedHost& host() const noexcept { return *host_; }
@@ -71,7 +72,7 @@ class Cell : public taskhost_exec {
   std::string failure();
   std::uint64_t logs() const noexcept { return logs_; }
 
-  // The services' side.
+  // For the services.
   void fail(std::string text);
   void count_log() noexcept { ++logs_; }
   void give_waker() noexcept { waker_given_ = true; }
@@ -101,7 +102,7 @@ class Cell : public taskhost_exec {
   std::atomic<std::uint64_t> logs_{0};
   std::atomic<bool> waker_given_{false};
 
-  std::mutex mutex_;  // what follows
+  std::mutex mutex_;  // protects what follows
   bool woken_ = false;
   bool woken_by_others_ = false;
   bool is_blocking_ = false;
@@ -116,7 +117,7 @@ class Cell : public taskhost_exec {
 
 class SimulatedHost {
  public:
-  // `config`: JSON text. The first one made is the one that wakers and the clock belong to.
+  // `config`: JSON text. Wakers and the clock belong to the first one created.
   SimulatedHost(Progress& progress, std::string config, std::string task_name,
                 std::function<void(const Finding&)> on_finding);
   SimulatedHost(const SimulatedHost&) = delete;
@@ -128,8 +129,8 @@ class SimulatedHost {
   void advance_to(std::uint64_t time) noexcept;
   void advance_by(nanoseconds time) noexcept { advance_to(now() + static_cast<std::uint64_t>(time.count())); }
 
-  // How long an execution that has a timer waits for something else before the clock jumps: less, once it has jumped
-  // often enough to say that nothing else comes.
+  // How long an execution with a timer waits for something else before the clock jumps: less, once it has jumped often
+  // enough to show that nothing else comes.
   nanoseconds grace() const noexcept;
   void jump_to(std::uint64_t time) noexcept;
   void jump_at_once() noexcept { jumps_at_once_ = true; }
@@ -140,18 +141,18 @@ class SimulatedHost {
 
   const std::string& config() const noexcept { return *config_; }
   const ConfigValues& config_values() const noexcept { return *values_; }
-  // For the executions that begin from now on; the old one stays valid.
+  // For executions that begin from now on; the old one stays valid.
   void set_config(std::string config);
   const std::string& task_name() const noexcept { return task_name_; }
-  // Where a manifest would lie: the working directory when it was made.
+  // Stands for the manifest's directory: the working directory when this was created.
   const std::string& directory() const noexcept { return directory_; }
   Progress& progress() noexcept { return progress_; }
   Findings& findings() noexcept { return findings_; }
 
-  // Wakes for executions that are over.
+  // Wakes for executions that have ended.
   std::uint64_t stale_wakes() const noexcept { return stale_wakes_; }
 
-  // Can a descriptor be waited for? As the kernel's own answer.
+  // Whether the kernel can wait for the descriptor.
   bool can_wait_for(int descriptor) const noexcept;
 
  private:
@@ -173,7 +174,7 @@ class SimulatedHost {
   const int epoll_;
 };
 
-// The call of a plugin's function that is going on on the calling thread.
+// The call of a plugin's function that the calling thread is in.
 struct CurrentCall {
   Cell* cell = nullptr;
   Phase phase = Phase::none;

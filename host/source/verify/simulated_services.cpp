@@ -1,4 +1,4 @@
-// The table of services of the simulated host: each does its work, and looks at how it was called.
+// The simulated host's table of services: each does its work and checks how it was called.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ constexpr std::size_t max_text_bytes = 4096;
 
 std::string caller_words(const CurrentCall& call, const Cell* cell) {
   if (call.phase == Phase::none) return "on a thread of the plugin's own, outside of start, poll and run";
-  if (call.cell != cell) return "for another execution than the one it was called from";
+  if (call.cell != cell) return "for an execution other than the one that called it";
   return phase_words(call.phase);
 }
 
@@ -32,12 +32,12 @@ Cell* any_thread(const taskhost_exec* exec, const char* service) {
   Cell* const cell = host.cell_of(exec);
   if (cell == nullptr) {
     host.findings().broken("4.1", std::string("no exec ") + service,
-                           std::string(service) + " was called with a pointer that is no exec");
+                           std::string(service) + " was called with a pointer that is not an exec");
     return nullptr;
   }
   if (!cell->is_alive()) {
     host.findings().broken("4.1", std::string("dead exec ") + service,
-                           std::string(service) + " was called for an execution that was dropped already, " +
+                           std::string(service) + " was called for an execution that had already been dropped, " +
                                caller_words(current_call(), cell));
     return nullptr;
   }
@@ -52,7 +52,7 @@ Cell* own_call(const taskhost_exec* exec, const char* service) {
   if (call.cell != cell || !inside) {
     cell->host().findings().broken("4.2", std::string("not in a call ") + service,
                                    std::string(service) + " was called " + caller_words(call, cell) +
-                                       "; it is for the execution's own start, poll and run, on their thread");
+                                       "; call it only in the execution's own start, poll or run, on their thread");
   }
   return cell;
 }
@@ -131,7 +131,7 @@ int32_t wake_on_fd(const taskhost_exec* exec, int32_t fd, uint32_t interests) {
   if (interests != 0 && ::fcntl(fd, F_GETFD) == -1) {
     findings.broken("4.5", "closed fd",
                     "wake_on_fd got descriptor " + std::to_string(fd) +
-                        ", which is not open; by the next time its number may be that of another task's");
+                        ", which is not open; its number may soon belong to another task");
     return TASKHOST_ERROR;
   }
   return cell->watch(fd, interests) ? TASKHOST_OK : TASKHOST_ERROR;
@@ -144,7 +144,7 @@ uint32_t wait(const taskhost_exec* exec, uint64_t time) {
   if (call.phase != Phase::run || call.cell != cell) {
     cell->host().findings().broken(
         "4.7", "wait outside run",
-        std::string("wait was called ") + caller_words(call, cell) + "; it is for run, and answers 0 at once");
+        std::string("wait was called ") + caller_words(call, cell) + "; it is only for run, and returned 0 at once");
     return 0;
   }
   const unsigned causes = cell->rest(time, std::chrono::hours(24 * 365));
@@ -176,7 +176,7 @@ const taskhost_services simulated_services = {
       if (cell == nullptr) return;
       if (level < TASKHOST_LOG_TRACE || level > TASKHOST_LOG_ERROR) {
         cell->host().findings().note("4.6", "log level",
-                                     "log got level " + std::to_string(level) + ", which is none of TASKHOST_LOG_*");
+                                     "log got level " + std::to_string(level) + ", which is not one of TASKHOST_LOG_*");
       }
       judged_text(*cell, "log", text, size);
       cell->count_log();
@@ -205,7 +205,7 @@ const taskhost_services simulated_services = {
       const Cell* const cell = any_thread(exec, "execution_number");
       return cell != nullptr ? cell->number() : 1;
     },
-    // stop_requested: of a dead one it says yes, so that what still runs may end
+    // stop_requested: true for a dead one, so that what still runs may end
     [](const taskhost_exec* exec) -> int32_t {
       const Cell* const cell = any_thread(exec, "stop_requested");
       return cell == nullptr || cell->stop_requested() ? 1 : 0;

@@ -26,7 +26,7 @@ std::size_t page() {
 
 std::size_t round_up(std::size_t size, std::size_t to) { return (size + to - 1) / to * to; }
 
-// The blocks that a crash may have hit. Read by a signal handler, so a fixed place, and atomics.
+// The blocks that a crash may have hit. Read by a signal handler, so they are at a fixed place, and atomic.
 struct Place {
   std::atomic<std::uintptr_t> mapping{0};
   std::atomic<std::size_t> mapping_size{0};
@@ -48,7 +48,7 @@ Place& claim_place() {
     place.mapping = 0;
     return place;
   }
-  throw std::bad_alloc();  // more executions at once than any test makes
+  throw std::bad_alloc();  // more executions at once than any test uses
 }
 
 Place* place_of(const void* mapping) {
@@ -76,7 +76,8 @@ void on_crash(int signal, siginfo_t* info, void* /*context*/) {
   progress_of_handler->crashed_outside = current_call().phase == Phase::none;
   const bool has_address = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
   if (has_address) look_what_was_hit(reinterpret_cast<std::uintptr_t>(info->si_addr));
-  // SA_RESETHAND: a fault happens again when this returns, and then it kills. What was sent has to be sent again.
+  // SA_RESETHAND: a fault happens again when this returns, and then it kills. A signal that was sent has to be sent
+  // again.
   if (info->si_code <= 0) ::raise(signal);
 }
 
@@ -92,7 +93,8 @@ StateBlock::StateBlock(std::size_t size, std::size_t align)
   unsigned char* const begin = mapping_ + page();
   unsigned char* const end = mapping_ + mapping_size_ - page();
   ::mprotect(begin, static_cast<std::size_t>(end - begin), PROT_READ | PROT_WRITE);
-  // As near to the wall as its alignment allows. What is aligned better by chance hides an alignment that is too small.
+  // As close to the wall as its alignment allows. A state that is aligned better by accident hides a state_align that
+  // is too small.
   state_ = end - round_up(size, align);
   if (align < page() && size > 0 && reinterpret_cast<std::uintptr_t>(state_) % (2 * align) == 0 &&
       state_ - align >= begin) {
@@ -124,7 +126,7 @@ void StateBlock::wall() noexcept {
   walled_ = true;
   const std::lock_guard lock(places_mutex);
   if (Place* place = place_of(mapping_)) place->dropped = true;
-  // Mapped anew: that gives the memory back, and keeps the addresses.
+  // A new mapping releases the memory and keeps the addresses.
   (void)::mmap(mapping_, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 

@@ -23,7 +23,7 @@ Status TestContext::poll(DrivenExecution& execution) {
 }
 
 unsigned TestContext::rest(DrivenExecution& execution) {
-  // What a thread of the plugin's does in real time comes within that, or counts as never.
+  // What a thread of the plugin does in real time happens within this time, or counts as never.
   constexpr nanoseconds quiet = std::chrono::milliseconds(30);
   constexpr nanoseconds short_quiet = std::chrono::milliseconds(3);
   constexpr int enough = 3;

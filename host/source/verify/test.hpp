@@ -1,4 +1,4 @@
-// One test of `taskhost verify`: what it is given, and what it is called. It runs in a process of its own.
+// One test of `taskhost verify`: its input and its helpers. It runs in a process of its own.
 #pragma once
 
 #include <atomic>
@@ -16,14 +16,14 @@
 
 namespace taskhost::verify {
 
-// What became of the executions of a test; without any that lived a test proves nothing.
+// What happened to a test's executions; a test in which none lived proves nothing.
 struct Tally {
   std::uint64_t starts = 0;
   std::uint64_t failed_starts = 0;
   std::uint64_t pending_polls = 0;
   std::uint64_t good_ends = 0;
   std::uint64_t failed_ends = 0;
-  std::string start_failure;  // the first one's text
+  std::string start_failure;  // the text of the first failed start
   std::string end_failure;
 };
 
@@ -41,7 +41,7 @@ class TestContext {
   SimulatedHost& host() noexcept { return host_; }
   const taskhost_factory& factory() const noexcept { return factory_; }
   bool is_blocking() const noexcept { return factory_.run != nullptr; }
-  // Of the test's own thread, while no other counts.
+  // On the test's own thread, while no other one counts.
   const Tally& tally() const noexcept { return tally_; }
 
   // A number from `least` to `most`.
@@ -49,28 +49,28 @@ class TestContext {
     return least + random_() % (most - least + 1);  // the same on every machine, unlike the standard's distributions
   }
 
-  // So much of the time that the test may take, in percent.
+  // This share of the time that the test may take, in percent.
   Budget budget(int percent) const { return Budget(terms_.time_limit * percent / 100); }
   // How long an execution may take to stop: the host's default, but less than the test's time.
   nanoseconds stop_limit() const { return std::min<nanoseconds>(std::chrono::seconds(10), terms_.time_limit / 2); }
 
-  // The library is marked to stay loaded: it brings a runtime, whose threads and fault handlers stay with it.
+  // Whether the library is marked to stay loaded: it brings a runtime, whose threads and fault handlers stay, too.
   bool brings_runtime() const noexcept { return terms_.brings_runtime; }
 
-  // False: an earlier test has shown that it goes on when it is asked to stop, so don't wait for its end.
+  // False if an earlier test has shown that it ignores stops, so there is no point in waiting for its end.
   bool heeds_stop() const noexcept { return terms_.heeds_stop; }
 
   std::uint64_t next_number() noexcept { return ++number_; }
 
-  // The execution's own, and counted. Any thread.
+  // Starts the execution, and counts that. Any thread.
   bool start(DrivenExecution& execution);
   Status poll(DrivenExecution& execution);
-  // Until it wakes by itself; 0 if it sleeps on. Less patient once it has slept on several times.
+  // Waits until it wakes by itself; 0 if it sleeps on. Less patient after it has slept on several times.
   unsigned rest(DrivenExecution& execution);
   void count_end(DrivenExecution& execution, Status outcome);
 
-  // `good`, unless no execution lived long enough to show anything. `needs_pending`: those that ended at once show
-  // nothing either.
+  // Returns `good`, unless no execution lived long enough to show anything. With `needs_pending`, those that ended at
+  // once do not show anything, either.
   Verdict conclude(Verdict good, bool needs_pending);
 
  private:
@@ -94,14 +94,14 @@ struct Test {
 // In the order in which they run.
 std::span<const Test> factory_tests();
 
-// What is different since `before`, sorted by what it means.
+// The differences since `before`, sorted by what they mean.
 struct LeftBehind {
   std::string broken_rules;  // empty if no rule is broken
   std::string broken_words;
-  std::string kept;  // threads and descriptors that may be
+  std::string kept;  // threads and descriptors that may stay
 };
-// `may_keep`: threads and descriptors, where they are made once and for all. `brings_runtime`: those too, and handlers
-// of faults.
+// `may_keep`: threads and descriptors may stay, if they are created once and for all. `brings_runtime`: these, and
+// handlers of faults.
 LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& after, bool may_keep, bool brings_runtime,
                              const char* rule_of_threads, const char* rule_of_descriptors);
 
@@ -123,7 +123,7 @@ Verdict blocking_stop_at_any_time(TestContext& context);
 Verdict blocking_spurious_wakes(TestContext& context);
 Verdict blocking_on_other_threads(TestContext& context);
 Verdict blocking_two_at_once(TestContext& context);
-// One execution from start to drop, stopped after `run_for`. False: it did not stop, and can't be dropped.
+// One execution from start to drop, stopped after `run_for`. False if it did not stop and can't be dropped.
 bool play_blocking(TestContext& context, nanoseconds run_for);
 
 // life_tests.cpp
@@ -132,17 +132,17 @@ Verdict failing_starts(TestContext& context);
 Verdict many_executions(TestContext& context);
 Verdict left_behind(TestContext& context);
 
-// What a stop cost.
+// How long a stop took.
 struct StopTaken {
   bool has_ended = false;
   nanoseconds real{};
   nanoseconds simulated{};
   std::uint64_t polls = 0;
 };
-// Asks for the stop, and polls as a host does. The execution is not dropped.
+// Asks for the stop, and polls like a host. Does not drop the execution.
 StopTaken stop_polled(TestContext& context, DrivenExecution& execution);
 
-// The rule's words for an execution that does not end.
+// Describes an execution that does not end.
 std::string deaf_words(const StopTaken& taken);
 
 }  // namespace taskhost::verify

@@ -1,4 +1,4 @@
-// What `taskhost verify` says: one verdict for each test, and one more for each rule that was seen broken on the way.
+// The results of `taskhost verify`: one verdict for each test, and one more for each rule that was broken during it.
 // Copyable data.
 #pragma once
 
@@ -33,9 +33,9 @@ namespace taskhost::verify {
 
 struct Verdict {
   Judgement judgement = Judgement::holds;
-  std::string factory;  // empty: the plugin as a whole
+  std::string factory;  // empty for the plugin as a whole
   std::string test;
-  std::string rules;  // "3.5, 5.3"; of a broken one only those that are broken
+  std::string rules;  // "3.5, 5.3"; if it is broken, only the broken ones
   std::string text;
 };
 

@@ -71,7 +71,7 @@ class Verification {
   void verify_plugin();
   void verify_factory(const FactoryFacts& factory);
   ChildEnd run_factory_test(const FactoryFacts& factory, const Test& test, std::size_t index, bool heeds_stop);
-  // Those that the child has told; how it died, if there is no verdict.
+  // The verdicts that the child has sent, or how it died if there is none.
   Verdict take_verdicts(const ChildEnd& end, const FactoryFacts* factory, const char* test, const char* rules);
   void say(Verdict verdict, const FactoryFacts* factory, const char* test, const char* rules);
 
@@ -79,7 +79,7 @@ class Verification {
   const std::function<void(const Verdict&)>& on_verdict_;
   SharedProgress progress_;
   std::vector<FactoryFacts> factories_;
-  std::set<std::string> findings_;  // kinds that have been told, of this factory
+  std::set<std::string> findings_;  // kinds already reported for this factory
   bool is_in_order_ = true;
   bool conduct_is_broken_ = false;
 };
@@ -177,7 +177,7 @@ void Verification::verify_plugin() {
 ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& test, std::size_t index,
                                         bool heeds_stop) {
   return run_in_child(*progress_, options_.time_limit, [&](const Reporter& reporter) {
-    // Never destroyed: threads that are left behind may be in it when the process ends.
+    // Never destroyed: threads that are left behind may use it when the process ends.
     auto& host = *new SimulatedHost(*progress_, options_.config, facts.name, [&reporter](const Finding& finding) {
       reporter.send({{"type", "finding"},
                      {"kind", finding.kind},
@@ -189,17 +189,17 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
     const auto& plugin = *new LoadedPlugin(load_plugin(options_.plugin, *progress_));
     const taskhost_factory* factory = plugin.library != nullptr ? plugin.library->find(facts.name) : nullptr;
     if (factory == nullptr) {
-      reporter.send(to_json(broken("1.4", "this time the plugin did not load as before: " + plugin.problem)));
+      reporter.send(to_json(broken("1.4", "the plugin loaded before, but not this time: " + plugin.problem)));
       return;
     }
-    // Each test has numbers of its own, so that one alone makes the choices that it makes among all.
+    // Each test has random numbers of its own, so that it makes the same choices alone as among all.
     TestContext context(host, *factory,
                         {.seed = options_.seed * 1000 + index,
                          .time_limit = options_.time_limit,
                          .brings_runtime = plugin.brings_runtime,
                          .heeds_stop = heeds_stop});
     const Verdict verdict = facts.is_blocking ? test.blocking(context) : test.polled(context);
-    // What a thread of the plugin's still does shall be seen.
+    // To see what a thread of the plugin still does.
     if (count_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(40));
     if (const std::string words = changed_descriptor(plugin); !words.empty()) {
       host.findings().broken("1.4", "descriptor changed", words);
@@ -228,7 +228,7 @@ void Verification::verify_factory(const FactoryFacts& factory) {
       continue;
     }
     if (!heeds_stop && (factory.is_blocking || test.rules == std::string("3.10"))) {
-      say(unproven("not tried, since it does not end when it is asked to"), &factory, test.name, test.rules);
+      say(unproven("not tried, since it does not end when asked to stop"), &factory, test.name, test.rules);
       continue;
     }
     const ChildEnd end = run_factory_test(factory, test, index, heeds_stop);

@@ -1,4 +1,4 @@
-// `taskhost verify`: runs the tests of a plugin, a process each, and tells the verdicts as they come.
+// `taskhost verify`: runs the tests of a plugin, each in a process of its own, and reports the verdicts as they come.
 #pragma once
 
 #include <chrono>
@@ -18,15 +18,15 @@ struct Options {
   std::string config = "{}";  // JSON text
   std::uint64_t seed = 1;
   std::chrono::nanoseconds time_limit = std::chrono::seconds(10);
-  std::vector<std::string> tests;  // names; empty: all
+  std::vector<std::string> tests;  // names; empty for all
 };
 
 struct Result {
-  std::int32_t code = TASKHOST_RESULT_OK;  // TASK_FAILED: a rule is broken, or something is unproven
-  std::string error;                       // for the codes above that
+  std::int32_t code = TASKHOST_RESULT_OK;  // TASK_FAILED if a rule is broken or something is unproven
+  std::string error;                       // for codes above that
 };
 
-// In a process without other threads, since it forks. `on_verdict` is called between the tests.
+// Call it in a process without other threads, since it forks. `on_verdict` is called between the tests.
 Result run(const Options& options, const std::function<void(const Verdict&)>& on_verdict);
 
 }  // namespace taskhost::verify

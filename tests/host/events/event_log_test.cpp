@@ -142,7 +142,7 @@ TEST_CASE("the last words name each task that is over and did not end well once,
   publish_of(EventKind::task_started, mill);
   publish(events, EventKind::host_stopped);
   log.flush();
-  CHECK(last.find("over before the end, and not well: 'feed', 'pump'") != std::string::npos);
+  CHECK(last.find("tasks lost during this run: 'feed', 'pump'") != std::string::npos);
   CHECK(last.find("mill") == std::string::npos);
 }
 

@@ -57,7 +57,7 @@ TEST_CASE("behind a reader that stops, the oldest lines go, and a line in their 
     CHECK(log.flush());
   }
   REQUIRE(reader.lines.size() == 2 + kept);
-  CHECK(reader.lines[1].find("100 lines are missing here") != std::string::npos);
+  CHECK(reader.lines[1].find("100 lines were dropped here") != std::string::npos);
   if (format == LogFormat::json) CHECK(reader.lines[1].starts_with("{\"time\":"));
   for (int i = 0; i < kept; ++i) {
     CAPTURE(i);
@@ -76,7 +76,7 @@ TEST_CASE("a line that could not be written is counted in a line of its own, tho
     log.flush();
   }
   REQUIRE(lines.size() == 1);
-  CHECK(lines.front().starts_with("1 line is missing here"));
+  CHECK(lines.front().starts_with("1 line was dropped here"));
 }
 
 TEST_CASE("lines that there is no memory for are counted, and the log needs none to say so") {
@@ -92,7 +92,7 @@ TEST_CASE("lines that there is no memory for are counted, and the log needs none
         has_one.set_value();
         go_on.wait();
       }
-      if (line.find("2 lines are missing here") != std::string_view::npos) ++told;
+      if (line.find("2 lines were dropped here") != std::string_view::npos) ++told;
     });
     log.write(LogLevel::info, nullptr, "first");
     has_one.get_future().wait();

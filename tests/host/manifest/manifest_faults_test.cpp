@@ -48,7 +48,7 @@ const std::string nothing_to_run = R"(nothing to run; give "tasks" at least one 
 
 TEST_CASE("a file without JSON is refused") {
   const std::string fault =
-      R"(m: line 1, column 1: the file holds no JSON; a manifest is an object, such as {"tasks": [...]})";
+      R"(m: line 1, column 1: the file contains no JSON; a manifest is an object, such as {"tasks": [...]})";
   check({{"", {fault}}, {" \n\t", {fault}}, {"// only a comment\n/* or two */", {fault}}, {"\xef\xbb\xbf", {fault}}});
 }
 
@@ -71,41 +71,39 @@ TEST_CASE("syntax errors are told by line, column and what was expected") {
        {R"(m: line 2, column 2: expected "," or "}" after this value, found the string "tasks"; is a comma missing?)"}},
       {"{\"plugin_dirs\": [\"a\" \"b\"]}",
        {R"(m: line 1, column 22: expected "," or "]" after this value, found the string "b"; is a comma missing?)"}},
-      {R"({"shards": 1,})", {R"(m: line 1, column 13: a comma before "}"; remove it)"}},
-      {R"({"plugin_dirs": ["a" , ]})", {R"(m: line 1, column 22: a comma before "]"; remove it)"}},
+      {R"({"shards": 1,})", {R"(m: line 1, column 13: remove the comma before "}")"}},
+      {R"({"plugin_dirs": ["a" , ]})", {R"(m: line 1, column 22: remove the comma before "]")"}},
       {R"({"shards": 1,, "tasks": []})",
        {R"(m: line 1, column 14: expected a field's name in double quotes, found ",")"}},
       {R"({,})", {R"(m: line 1, column 2: expected a field's name in double quotes, found ",")"}},
       {R"({shards: 1})", {R"(m: line 1, column 2: expected a field's name in double quotes, found "shards")"}},
       {R"({'shards': 1})", {"m: line 1, column 2: expected a field's name in double quotes, found a single quote"}},
       {R"({"$schema": 'x'})",
-       {"m: line 1, column 13: expected a value, found a single quote; write strings in double quotes"}},
+       {"m: line 1, column 13: expected a value, found a single quote; put strings in double quotes"}},
       {R"({"shards": True})", {R"(m: line 1, column 12: expected a value, found "True"; did you mean true?)"}},
-      {R"({"shards": nil})",
-       {R"(m: line 1, column 12: expected a value, found "nil"; write strings in double quotes)"}},
+      {R"({"shards": nil})", {R"(m: line 1, column 12: expected a value, found "nil"; put strings in double quotes)"}},
       {R"({"shards": nul})", {R"(m: line 1, column 12: expected a value, found "nul"; did you mean null?)"}},
       {R"({"shards": many})",
-       {R"(m: line 1, column 12: expected a value, found "many"; write strings in double quotes)"}},
+       {R"(m: line 1, column 12: expected a value, found "many"; put strings in double quotes)"}},
       {R"({"shards": +1})",
-       {R"(m: line 1, column 12: "+1" is not a number as JSON writes them; write a string in double quotes)"}},
+       {R"(m: line 1, column 12: "+1" is not a valid number in JSON; if it is a string, put it in double quotes)"}},
       {R"({"shards": .5})",
-       {R"(m: line 1, column 12: ".5" is not a number as JSON writes them; write a string in double quotes)"}},
+       {R"(m: line 1, column 12: ".5" is not a valid number in JSON; if it is a string, put it in double quotes)"}},
       {R"({"shards": 1.})",
-       {R"(m: line 1, column 12: "1." is not a number as JSON writes them; write a string in double quotes)"}},
+       {R"(m: line 1, column 12: "1." is not a valid number in JSON; if it is a string, put it in double quotes)"}},
       {R"({"shards": 02})", {"m: line 1, column 12: write this number without its leading 0"}},
       {R"({"shards": 1e999})", {R"(m: line 1, column 12: the number "1e999" is too large)"}},
       {R"({"shutdown_timeout": 10s})",
-       {R"(m: line 1, column 22: "10s" is not a number as JSON writes them; write a string in double quotes)"}},
+       {R"(m: line 1, column 22: "10s" is not a valid number in JSON; if it is a string, put it in double quotes)"}},
       {R"({"shards": -007})", {"m: line 1, column 12: write this number without its leading 0"}},
       {R"({"plugin_dirs": ["a"}})", {R"(m: line 1, column 21: expected "," or "]" after this value, found "}")"}},
       {top(R"("shards": 1)") + " x",
-       {R"(m: line 1, column 51: expected nothing behind the manifest's closing "}", found "x")"}},
+       {R"(m: line 1, column 51: expected nothing after the manifest's closing "}", found "x")"}},
       {"}", {R"(m: line 1, column 1: expected a value, found "}")"}},
       {"\xef\xbb\xbf}", {R"(m: line 1, column 1: expected a value, found "}")"}},
       {"tasks:\n  - plugin: p\n",
-       {R"(m: line 1, column 1: expected a value, found "tasks"; write strings in double quotes)"}},
-      {R"({"shards": 1 / 2})",
-       {R"(m: line 1, column 14: a stray "/"; comments begin with // or stand between /* and */)"}},
+       {R"(m: line 1, column 1: expected a value, found "tasks"; put strings in double quotes)"}},
+      {R"({"shards": 1 / 2})", {R"(m: line 1, column 14: unexpected "/"; write comments as // ... or /* ... */)"}},
       {R"({"shards": 1 # one)", {R"(m: line 1, column 14: expected "," or "}" after this value, found "#")"}},
       {"{\n/* \"shards\": 1}", {"m: line 2, column 1: close this comment with */"}},
   });
@@ -113,12 +111,12 @@ TEST_CASE("syntax errors are told by line, column and what was expected") {
 
 TEST_CASE("what is wrong within a string is told where it stands") {
   check({
-      {"{\"a\tb\": 1}", {R"(m: line 1, column 4: a raw control character in a string; write \u0009 for it)"}},
+      {"{\"a\tb\": 1}", {R"(m: line 1, column 4: a control character in a string; write it as \u0009)"}},
       {R"({"plugin_dirs": ["C:\plugins"]})",
-       {R"(m: line 1, column 22: "\p" is not an escape of JSON; write a backslash itself as \\)"}},
-      {R"({"a": "\u12"})", {R"(m: line 1, column 12: \u needs four hexadecimal digits behind it)"}},
+       {R"(m: line 1, column 22: "\p" is not a valid escape in JSON; write a backslash itself as \\)"}},
+      {R"({"a": "\u12"})", {R"(m: line 1, column 12: \u must be followed by four hexadecimal digits)"}},
       {R"({"a": "\udc00"})",
-       {R"(m: line 1, column 13: half of a surrogate pair; write such a character with two \u escapes, or simply as it is)"}},
+       {R"(m: line 1, column 13: half of a surrogate pair; write the character as two \u escapes, or unescaped in UTF-8)"}},
       {"{\"a\": \"\xc3\xa9\xff\"}", {"m: line 1, column 9: invalid UTF-8 (byte 0xff); save the file as UTF-8"}},
       {"{\"a\": \"\xe9t\xe9\"}", {"m: line 1, column 9: invalid UTF-8 (byte 0x74); save the file as UTF-8"}},
       {"{\"a\": \xff}", {R"(m: line 1, column 7: expected a value, found "\xff")"}},
@@ -128,7 +126,7 @@ TEST_CASE("what is wrong within a string is told where it stands") {
 TEST_CASE("other encodings are named") {
   check({{std::string("\xff\xfe{\0}\0", 6), {"m: line 1, column 1: the file is UTF-16; save it as UTF-8"}},
          {std::string("\xfe\xff\0{\0}", 6), {"m: line 1, column 1: the file is UTF-16; save it as UTF-8"}},
-         {std::string("{}\0", 3), {"m: line 1, column 3: a NUL byte; a manifest is JSON text in UTF-8"}}});
+         {std::string("{}\0", 3), {"m: line 1, column 3: found a NUL byte; a manifest is JSON text in UTF-8"}}});
 }
 
 TEST_CASE("what is not an object at the top is refused") {
@@ -169,7 +167,7 @@ TEST_CASE("a field in the wrong place is told its place") {
       {mandatory(R"("shards": 2)"),
        {R"(m: /tasks/0/shards (line 1): unknown field "shards" in a task; it belongs in the top object)"}},
       {top(R"("task": [])"),
-       {R"(m: /task (line 1): unknown field "task"; did you mean "tasks"? (as it is, it belongs in a task))"}},
+       {R"(m: /task (line 1): unknown field "task"; did you mean "tasks"? (spelled like this, it belongs in a task))"}},
   });
 }
 
@@ -268,8 +266,8 @@ TEST_CASE("unknown task types are told with the nearest, or with all") {
       {task(R"("type": "detach")"),
        {R"(m: /tasks/0/type (line 1): unknown task type "detach"; did you mean "detachable"?)"}},
       {task(R"("type": "permanent")"),
-       {R"(m: /tasks/0/type (line 1): unknown task type "permanent"; it is )" + type_words}},
-      {task(R"("type": "")"), {R"(m: /tasks/0/type (line 1): unknown task type ""; it is )" + type_words}},
+       {R"(m: /tasks/0/type (line 1): unknown task type "permanent"; use )" + type_words}},
+      {task(R"("type": "")"), {R"(m: /tasks/0/type (line 1): unknown task type ""; use )" + type_words}},
   });
 }
 
@@ -287,8 +285,8 @@ TEST_CASE("required fields that are missing are told") {
   check({
       {R"({"tasks": [{"type": "mandatory"}]})",
        {R"(m: /tasks/0 (line 1): "plugin" is missing; it names the library, such as "plugin": "feed")"}},
-      {R"({"tasks": [{"plugin": "p"}]})", {R"(m: /tasks/0 (line 1): "type" is missing; it is )" + type_words}},
-      {R"({"autoload": {}})", {R"(m: /autoload (line 1): "type" is missing; it is )" + type_words}},
+      {R"({"tasks": [{"plugin": "p"}]})", {R"(m: /tasks/0 (line 1): "type" is missing; use )" + type_words}},
+      {R"({"autoload": {}})", {R"(m: /autoload (line 1): "type" is missing; use )" + type_words}},
   });
 }
 
@@ -300,7 +298,7 @@ TEST_CASE("empty, overlong and unprintable texts are refused") {
       {R"({"tasks": [{"plugin": "", "type": "mandatory"}]})", {"m: /tasks/0/plugin" + empty}},
       {top(R"("plugin_dirs": [""])"), {"m: /plugin_dirs/0" + empty}},
       {top(R"("plugin_dirs": [])"),
-       {"m: /plugin_dirs (line 1): expected at least one directory; without this field it is the manifest's own"}},
+       {"m: /plugin_dirs (line 1): expected at least one directory; remove this field to search the manifest's own"}},
       {mandatory(R"("name": ")" + std::string(129, 'n') + '"'),
        {"m: /tasks/0/name (line 1): expected at most 128 bytes, found 129 (\"" + std::string(60, 'n') + "…\")"}},
       {mandatory(R"("name": "a\u0000b")"),
@@ -322,8 +320,7 @@ TEST_CASE("a name given twice is told with both places") {
 }
 
 TEST_CASE("deep nesting is refused, however deep it is") {
-  const std::string fault =
-      "arrays and objects are nested more than 256 levels deep; nothing behind this place was read";
+  const std::string fault = "arrays and objects are nested more than 256 levels deep; parsing stopped here";
   std::string objects = R"({"tasks": [{"config": )";
   const std::size_t start = objects.size();
   for (int level = 0; level < 1'000'000; ++level) {
@@ -353,18 +350,18 @@ TEST_CASE("all faults are told in one run, in the order of the text") {
             R"(m: /tasks/0 (line 4): "plugin" is missing; it names the library, such as "plugin": "feed")",
             R"(m: /tasks/0/stop_timeout (line 4): expected a duration such as "250ms", "10s" or "1.5h", found "1"; add a unit (ns, us, ms, s, m or h), as in "1s")",
             R"(m: /tasks/0/restarts (line 4): expected a whole number from 0 to 4294967294 or "unlimited", found a number (-1))",
-            R"(m: /tasks/0/type (line 4): unknown task type "other"; it is )" + type_words,
+            R"(m: /tasks/0/type (line 4): unknown task type "other"; use )" + type_words,
             R"(m: /tasks/0/nmae (line 4): unknown field "nmae"; did you mean "name"?)",
             "m: /tasks/1 (line 5): expected an object, found a number (7)",
             "m: /tasks/2/config/a (line 6): given twice in one object, first on line 6; keep one of the two",
             R"(m: /tsks (line 8): unknown field "tsks"; did you mean "tasks"?)",
-            R"(m: /autoload (line 9): "type" is missing; it is )" + type_words,
+            R"(m: /autoload (line 9): "type" is missing; use )" + type_words,
         }}});
 }
 
 TEST_CASE("faults before a syntax error are told, and nothing behind it") {
   check({{"{\"tasks\": [{\"plugin\": \"p\", \"type\": \"x\"},\n{\"plugin\": }, {\"type\": 1}]}",
-          {R"(m: /tasks/0/type (line 1): unknown task type "x"; it is )" + type_words,
+          {R"(m: /tasks/0/type (line 1): unknown task type "x"; use )" + type_words,
            R"(m: line 2, column 12: expected a value, found "}")"}}});
 }
 

@@ -195,7 +195,7 @@ TEST_CASE("a task that repeats has a delay, its own or by default, with restarts
   CHECK_FALSE(manifest.tasks[1].options.optional);
   CHECK_FALSE(manifest.tasks[2].options.optional);
   const std::string needs =
-      R"("repeat" needs a "backoff" whose "initial" is longer than 0s, such as {"initial": "1s"}: else a task that ends at once would take a processor for itself)";
+      R"("repeat" needs a "backoff" whose "initial" is longer than 0s, such as {"initial": "1s"}: otherwise a task that ends at once would keep a processor busy)";
   check({
       {mandatory(rule), {at("/exit_rules/0/action", needs)}},
       {restarted(R"("backoff": {"initial": "0s"}, )" + rule), {at("/exit_rules/0/action", needs)}},
@@ -276,7 +276,7 @@ TEST_CASE("fields that would be of no use without restarts are refused") {
 
 TEST_CASE("restarts without end need a delay, and are never used up") {
   const std::string needs_backoff =
-      R"("unlimited" needs a "backoff" whose "initial" is longer than 0s: else a task that fails at once would take a processor for itself)";
+      R"("unlimited" needs a "backoff" whose "initial" is longer than 0s: otherwise a task that fails at once would keep a processor busy)";
   check({
       {mandatory(R"("restarts": "unlimited")"), {at("/restarts", needs_backoff)}},
       {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "0s"})"), {at("/restarts", needs_backoff)}},
@@ -286,7 +286,7 @@ TEST_CASE("restarts without end need a delay, and are never used up") {
        {at("/on_give_up",
            R"("unlimited" restarts are never used up; remove "on_give_up" or give "restarts" a number)")}},
       {R"({"defaults": {"backoff": {"initial": "0s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": "unlimited"}]})",
-       {at("/restarts", needs_backoff + " (with what \"defaults\" gives)")}},
+       {at("/restarts", needs_backoff + " (taking \"defaults\" into account)")}},
   });
   CHECK(
       faults_of(
@@ -315,15 +315,15 @@ TEST_CASE("a window in which the restarts find no room is refused, with the numb
            R"(100 restarts take longer, so the budget could never be used up within the window of 1us; raise "window" above 100us, or give fewer "restarts")")}},
       {restarted(R"("window": "15s", "watchdog": {"interval": "5s", "action": "restart"})"),
        {at("/window",
-           R"(up to the watchdog's restart, 3 executions take 15s, so the budget could never be used up within the window of 15s; raise "window" above 15s, or lower the interval)")}},
+           R"(if the watchdog ends each execution, 3 executions take 15s, so the budget could never be used up within the window of 15s; raise "window" above 15s, or lower the interval)")}},
       {restarted(R"("window": "10s", "ready": "notify", "start_timeout": "5s")"),
        {at("/window",
-           R"(up to the start_timeout, 3 executions take 15s, so the budget could never be used up within the window of 10s; raise "window" above 15s, or lower "start_timeout")")}},
+           R"(if the start_timeout ends each execution, 3 executions take 15s, so the budget could never be used up within the window of 10s; raise "window" above 15s, or lower "start_timeout")")}},
       {R"({"defaults": {"window": "5s"}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3, "backoff": {"initial": "1s"}}]})",
-       {at("/backoff", "the first 3 delays add up to 7s" + never("5s", "7s") + " (with what \"defaults\" gives)")}},
+       {at("/backoff", "the first 3 delays add up to 7s" + never("5s", "7s") + " (taking \"defaults\" into account)")}},
       {R"({"defaults": {"window": "5s", "backoff": {"initial": "1s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3}]})",
        {"m: /tasks/0 (line 1): the first 3 delays add up to 7s" + never("5s", "7s") +
-        " (with what \"defaults\" gives)"}},
+        " (taking \"defaults\" into account)"}},
   });
   CHECK(faults_of(restarted(R"("window": "7.1s", "backoff": {"initial": "1s", "factor": 2})")).empty());
   CHECK(faults_of(mandatory(R"("restarts": 65536, "window": "1s", "backoff": {"initial": "0s"})")).empty());
@@ -331,16 +331,16 @@ TEST_CASE("a window in which the restarts find no room is refused, with the numb
 
 TEST_CASE("restarts that are given back before they can be used up are refused, with what to do") {
   const std::string silent =
-      R"(a task that falls silent has lived for the watchdog's interval of 5s, and after 5s its restarts are given back, so they could never be used up; raise "reset_after" above 5s, or lower the interval)";
+      R"(a task without heartbeats lives for the watchdog's interval of 5s, and after 5s its restarts are given back, so they could never be used up; raise "reset_after" above 5s, or lower the interval)";
   const std::string watchdog = R"("watchdog": {"interval": "5s", "action": "restart"})";
   check({
       {restarted(R"("reset_after": "5s", )" + watchdog), {at("/reset_after", silent)}},
       {restarted(R"("reset_after": "1ns")"),
        {at("/reset_after",
-           R"(every execution lives for 1ns and gives the restarts back, so they could never be used up; raise "reset_after" to 1us or more)")}},
+           R"(every execution lives for 1ns, which gives the restarts back, so they could never be used up; raise "reset_after" to 1us or more)")}},
       {R"({"defaults": {"reset_after": "5s"}, "tasks": [)" +
            task(R"("type": "mandatory", "restarts": 3, )" + watchdog) + "]}",
-       {at("/watchdog", silent + " (with what \"defaults\" gives)")}},
+       {at("/watchdog", silent + " (taking \"defaults\" into account)")}},
   });
   CHECK(faults_of(restarted(R"("reset_after": "5.1s", )" + watchdog)).empty());
   CHECK(faults_of(restarted(R"("reset_after": "5s", "watchdog": {"interval": "5s"})")).empty());
@@ -348,7 +348,7 @@ TEST_CASE("restarts that are given back before they can be used up are refused, 
 
 TEST_CASE("restarts in a window are bounded") {
   check({{mandatory(R"("restarts": 65537, "window": "1s")"),
-          {at("/restarts", "with a \"window\" there are at most 65536 restarts, found 65537")}}});
+          {at("/restarts", "with a \"window\", \"restarts\" is at most 65536, found 65537")}}});
 }
 
 TEST_CASE("wrong backoffs are told") {
@@ -362,10 +362,10 @@ TEST_CASE("wrong backoffs are told") {
        {at("/backoff/jitter", "expected a number from 0 to 1, found a number (2)")}},
       {restarted(R"("backoff": {"initial": "1s", "max": "500ms"})"),
        {at("/backoff/max",
-           R"(the longest delay, "max" (1h if absent), is 500ms, shorter than the first, "initial", of 1s)")}},
+           R"("max" (1h by default) is 500ms, shorter than "initial", 1s; raise "max" or lower "initial")")}},
       {restarted(R"("backoff": {"initial": "2h"})"),
        {at("/backoff/initial",
-           R"(the longest delay, "max" (1h if absent), is 1h, shorter than the first, "initial", of 2h)")}},
+           R"("max" (1h by default) is 1h, shorter than "initial", 2h; raise "max" or lower "initial")")}},
       {restarted(R"("backoff": {"initial": "1s", "maximum": "2s"})"),
        {at("/backoff/maximum",
            R"(unknown field "maximum"; "backoff" may have "initial", "factor", "max" and "jitter")")}},
@@ -402,7 +402,7 @@ TEST_CASE("wrong readiness, watchdogs and ways to give up are told") {
   check({
       {mandatory(R"("start_timeout": "1s")"), {at("/start_timeout", needs_notify)}},
       {mandatory(R"("start_timeout": "1s", "ready": "started")"), {at("/start_timeout", needs_notify)}},
-      {mandatory(R"("ready": "soon")"), {at("/ready", R"(unknown word "soon"; it is "started" or "notify")")}},
+      {mandatory(R"("ready": "soon")"), {at("/ready", R"(unknown word "soon"; use "started" or "notify")")}},
       {mandatory(R"("watchdog": {"action": "log"})"),
        {at("/watchdog",
            R"("interval" is missing; it is the longest time without a heartbeat, such as "interval": "5s")")}},
@@ -415,7 +415,7 @@ TEST_CASE("wrong readiness, watchdogs and ways to give up are told") {
            R"(expected "default", "stop_host" or "discard", or an object such as {"cooldown": "5m"}, found a number (5))")}},
       {mandatory(R"("on_give_up": {})"),
        {at("/on_give_up",
-           R"("cooldown" is missing; it is the time until the task begins anew, such as "cooldown": "5m")")}},
+           R"("cooldown" is missing; it is the time until the task starts over, such as "cooldown": "5m")")}},
   });
 }
 
@@ -424,21 +424,20 @@ TEST_CASE("wrong exit rules are told") {
   check({
       {rule(R"("action": "discard")"),
        {at("/exit_rules/0",
-           R"("match" is missing; it says which exits are meant, such as "match": {"outcome": "panic"}; {} means any)")}},
+           R"("match" is missing; it says which exits the rule is for, such as "match": {"outcome": "panic"}; {} matches any)")}},
       {rule(R"("match": {})"),
        {at("/exit_rules/0",
-           R"("action" is missing; it is "restart", "discard", "stop_host", "fail_host", "give_up" or "repeat")")}},
+           R"("action" is missing; use "restart", "discard", "stop_host", "fail_host", "give_up" or "repeat")")}},
       {rule(R"("match": {}, "action": "giveup")"),
        {at("/exit_rules/0/action", R"(unknown action "giveup"; did you mean "give_up"?)")}},
       {rule(R"("match": {"outcome": "cancelled"}, "action": "discard")"),
-       {at("/exit_rules/0/match/outcome",
-           R"(unknown outcome "cancelled"; it is "ok", "error", "panic" or "crashed")")}},
+       {at("/exit_rules/0/match/outcome", R"(unknown outcome "cancelled"; use "ok", "error", "panic" or "crashed")")}},
       {rule(R"("match": {"outcome": ["ok", "eror"]}, "action": "discard")"),
        {at("/exit_rules/0/match/outcome/1", R"(unknown outcome "eror"; did you mean "error"?)")}},
       {rule(R"("match": {"outcome": ["ok", "ok"]}, "action": "discard")"),
-       {at("/exit_rules/0/match/outcome/1", R"("ok" is in this list already; remove one of the two)")}},
+       {at("/exit_rules/0/match/outcome/1", R"("ok" is listed twice; remove one of the two)")}},
       {rule(R"("match": {"outcome": []}, "action": "discard")"),
-       {at("/exit_rules/0/match/outcome", "expected at least one outcome; without this field any is meant")}},
+       {at("/exit_rules/0/match/outcome", "expected at least one outcome; remove this field to match any")}},
       {rule(R"("match": {"msg": "x"}, "action": "discard")"),
        {at("/exit_rules/0/match/msg", R"(unknown field "msg"; "match" may have "outcome" and "message")")}},
   });
@@ -447,22 +446,22 @@ TEST_CASE("wrong exit rules are told") {
 TEST_CASE("isolation in a process is refused with the reason") {
   check({{mandatory(R"("isolation": "process")"),
           {at("/isolation",
-              R"(this taskhost can't run a task in a process of its own yet; remove "isolation", or say "none")")}},
-         {mandatory(R"("isolation": "thread")"), {at("/isolation", R"(unknown isolation "thread"; it is "none")")}}});
+              R"(tasks can't run in processes of their own yet; remove "isolation", or set it to "none")")}},
+         {mandatory(R"("isolation": "thread")"), {at("/isolation", R"(unknown isolation "thread"; use "none")")}}});
 }
 
 TEST_CASE("groups that are not declared are told with the nearest, and those without a member too") {
   check({
       {R"({"tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
        {at("/group",
-           R"(there is no group "pipe"; "groups" of the top object lists them, such as "groups": {"pipe": {"strategy": "one_for_all"}})")}},
+           R"(there is no group "pipe"; define it at the top level, such as "groups": {"pipe": {"strategy": "one_for_all"}})")}},
       {R"({"groups": {"pipeline": {"strategy": "one_for_all"}}, "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipelin"},
          {"plugin": "p", "type": "mandatory", "group": "pipeline"}]})",
        {at("/group", R"(there is no group "pipelin"; did you mean "pipeline"?)")}},
       {R"({"groups": {"pipe": {"strategy": "one_for_all"}}, "tasks": [{"plugin": "p", "type": "mandatory"}]})",
-       {R"(m: /groups/pipe (line 1): no task is in this group; remove it, or give a task "group": "pipe")"}},
+       {R"(m: /groups/pipe (line 1): no task is in this group; remove the group, or give a task "group": "pipe")"}},
       {R"({"groups": {"pipe": {}}, "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
-       {R"(m: /groups/pipe (line 1): "strategy" is missing; it is "one_for_one", "one_for_all" or "rest_for_one")"}},
+       {R"(m: /groups/pipe (line 1): "strategy" is missing; use "one_for_one", "one_for_all" or "rest_for_one")"}},
       {R"({"groups": {"pipe": {"strategy": "one_for_al"}}, "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
        {R"(m: /groups/pipe/strategy (line 1): unknown strategy "one_for_al"; did you mean "one_for_all"?)"}},
       {R"({"groups": [], "tasks": [{"plugin": "p", "type": "mandatory", "group": "pipe"}]})",
@@ -471,8 +470,7 @@ TEST_CASE("groups that are not declared are told with the nearest, and those wit
 }
 
 TEST_CASE("a task in a list twice is told, and a seed out of range") {
-  check({{mandatory(R"("after": ["a", "b", "a"])"),
-          {at("/after/2", R"("a" is in this list already; remove one of the two)")}},
+  check({{mandatory(R"("after": ["a", "b", "a"])"), {at("/after/2", R"("a" is listed twice; remove one of the two)")}},
          {mandatory(R"("after": "a")"), {at("/after", R"(expected an array, found a string; write ["a"])")}},
          {R"({"seed": 0, "autoload": {"type": "detachable"}})",
           {"m: /seed (line 1): expected a whole number from 1 to 4294967295, found a number (0)"}}});

@@ -94,7 +94,7 @@ TEST_CASE("a value that is required and absent is a problem, one of any kind is 
 }
 
 TEST_CASE("a text with a NUL is given only together with its length") {
-  CHECK(text_problem(sample, "/nul") == "config: /nul: must be a text without \\u0000");
+  CHECK(text_problem(sample, "/nul") == "config: /nul: must be a string without \\u0000");
   const char* value = nullptr;
   std::size_t size = 0;
   CHECK_FALSE(sample.text("/nul", &value, &size));
@@ -104,8 +104,8 @@ TEST_CASE("a text with a NUL is given only together with its length") {
 }
 
 TEST_CASE("a value of another kind is told by its pointer, with what it should be") {
-  CHECK(text_problem(sample, "/whole") == "config: /whole: must be a text");
-  CHECK(text_problem(sample, "/null") == "config: /null: must be a text");
+  CHECK(text_problem(sample, "/whole") == "config: /whole: must be a string");
+  CHECK(text_problem(sample, "/null") == "config: /null: must be a string");
   CHECK(integer_problem("/text") == "config: /text: must be a whole number");
   CHECK(integer_problem("/fraction") == "config: /fraction: must be a whole number");
   CHECK(integer_problem("/yes") == "config: /yes: must be a whole number");
@@ -135,8 +135,8 @@ TEST_CASE("keys that the plugin does not know are refused, with the one that was
   const ConfigValues values(R"({"evry": "1s", "greeting": "x"})");
   CHECK(said(values.keys("every  greeting ")) == "config: unknown key \"evry\"; did you mean \"every\"?");
   CHECK(said(values.keys("greeting pins times")) ==
-        "config: unknown key \"evry\"; known are \"greeting\", \"pins\" and \"times\"");
-  CHECK(said(values.keys("")) == "config: unknown key \"evry\"; there are none");
+        "config: unknown key \"evry\"; the known keys are \"greeting\", \"pins\" and \"times\"");
+  CHECK(said(values.keys("")) == "config: unknown key \"evry\"; this config has no keys");
   CHECK_FALSE(values.keys("evry greeting"));
   CHECK_FALSE(ConfigValues("{}").keys(""));
   CHECK(said(ConfigValues("[]").keys("a")) == "config: it must be an object, {…}");
@@ -144,11 +144,11 @@ TEST_CASE("keys that the plugin does not know are refused, with the one that was
 
 TEST_CASE("what is no JSON, and what is no pointer, is told instead of a value") {
   const ConfigValues broken("{\"every\": ");
-  CHECK(text_problem(broken, "/every") == "config: it is no JSON");
-  CHECK(said(broken.keys("every")) == "config: it is no JSON");
-  CHECK(said(broken.require("/every")) == "config: it is no JSON");
-  CHECK(text_problem(sample, "every").find("config: the plugin asks for \"every\", which is no JSON pointer") == 0);
-  CHECK(text_problem(sample, "/a~2").find("is no JSON pointer") != std::string::npos);
+  CHECK(text_problem(broken, "/every") == "config: it is not valid JSON");
+  CHECK(said(broken.keys("every")) == "config: it is not valid JSON");
+  CHECK(said(broken.require("/every")) == "config: it is not valid JSON");
+  CHECK(text_problem(sample, "every").find("config: the plugin asks for \"every\", which is not a JSON pointer") == 0);
+  CHECK(text_problem(sample, "/a~2").find("is not a JSON pointer") != std::string::npos);
   CHECK(text_problem(sample, nullptr) == "config: the plugin asks for a value without a JSON pointer");
 }
 

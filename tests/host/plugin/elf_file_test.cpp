@@ -116,9 +116,9 @@ TEST_CASE("a library that lost only its table of sections is refused") {
   const TemporaryDirectory directory;
   ElfW(Ehdr) header{};
   std::memcpy(&header, good.data(), sizeof header);
-  CHECK(problem_of(directory, good.substr(0, header.e_shoff)) == "it is damaged: its table of sections is missing");
+  CHECK(problem_of(directory, good.substr(0, header.e_shoff)) == "it is damaged: its section table is missing");
   CHECK(problem_of(directory, with_zeroed_tail(good, 2 * sizeof(ElfW(Shdr)))) ==
-        "it is damaged: its table of sections is empty");
+        "it is damaged: its section table is empty");
 }
 
 TEST_CASE("a dynamic section that lacks what the loader follows is refused") {

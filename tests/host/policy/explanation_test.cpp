@@ -38,7 +38,7 @@ std::string explain_one(const TaskOptions& options) {
   return explain(tasks);
 }
 
-constexpr const char* end_of_one = "  once asked to stop, it has 10s for it\na stop takes 10s at the worst\n";
+constexpr const char* end_of_one = "  once asked to stop, it has 10s to end\na stop takes 10s at worst\n";
 
 }  // namespace
 
@@ -50,7 +50,7 @@ TEST_CASE("the three types without any optional field") {
   CHECK(explain_one({TaskType::mandatory, 3}) ==
         std::string("task 'pump', mandatory\n"
                     "  when it ends, well or not: it is restarted, up to 3 times\n"
-                    "  restarts come at once\n"
+                    "  restarts are immediate\n"
                     "  if it fails at once each time, it gives up at once\n"
                     "  when it gives up: the host stops, failure\n") +
             end_of_one);
@@ -58,7 +58,7 @@ TEST_CASE("the three types without any optional field") {
         std::string("task 'pump', detachable\n"
                     "  when it ends well: it is discarded, the others go on\n"
                     "  when it fails: it is restarted, once\n"
-                    "  restarts come at once\n"
+                    "  restarts are immediate\n"
                     "  if it fails at once each time, it gives up at once\n"
                     "  when it gives up: it is discarded, the others go on\n") +
             end_of_one);
@@ -88,14 +88,14 @@ TEST_CASE("every optional field in words") {
                     "  when it ends, well or not: it is restarted, up to 6 times\n"
                     "  delays before the restarts: 100ms to 110ms, 200ms to 220ms, 400ms to 440ms, 500ms, and so on\n"
                     "  only the restarts within the last 1m count\n"
-                    "  an execution that lived for 5m or longer gives all restarts back, and the delays begin anew\n"
+                    "  an execution that lived for 5m or longer gives all restarts back and resets the delays\n"
                     "  if it fails at once each time, it gives up 2.2s after the first failure, or later\n"
-                    "  when it gives up: it waits for 10m, and begins anew\n"
-                    "  it is ready when it says so; if it has not within 3s, it is stopped, and that is a failure\n"
-                    "  if it gives no heartbeat for 2s while it is ready, it is stopped, and that is a failure\n"
-                    "  but before all that: an exit by error or panic with \"license\" in its message: it gives up\n"
-                    "  else: an exit by ok: the host stops, success\n"
-                    "  else: any exit: it is restarted while restarts are left\n") +
+                    "  when it gives up: it waits for 10m and starts over\n"
+                    "  it is ready when it says so; if it has not within 3s, it is stopped, which counts as a failure\n"
+                    "  if it gives no heartbeat for 2s while it is ready, it is stopped, which counts as a failure\n"
+                    "  exit rules come first: an exit by error or panic with \"license\" in its message: it gives up\n"
+                    "  otherwise: an exit by ok: the host stops, success\n"
+                    "  otherwise: any exit: it is restarted while restarts are left\n") +
             end_of_one);
 }
 
@@ -103,13 +103,13 @@ TEST_CASE("what repeats, after which delay, and that its group has no part in it
   SupervisionOptions optional;
   optional.backoff = Backoff{.initial = 100ms, .factor = 2, .max = 1h, .jitter = 0.1};
   optional.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::repeat}};
-  CHECK(explain_one(options_with(TaskType::mandatory, 0, optional)) ==
-        std::string(
-            "task 'pump', mandatory\n"
-            "  when it ends, well or not: it gives up at once\n"
-            "  when it gives up: the host stops, failure\n"
-            "  but before all that: an exit by ok: it begins again in 100ms to 110ms, and that is not charged\n") +
-            end_of_one);
+  CHECK(
+      explain_one(options_with(TaskType::mandatory, 0, optional)) ==
+      std::string("task 'pump', mandatory\n"
+                  "  when it ends, well or not: it gives up at once\n"
+                  "  when it gives up: the host stops, failure\n"
+                  "  exit rules come first: an exit by ok: it begins again in 100ms to 110ms, which is not charged\n") +
+          end_of_one);
   TaskList tasks;
   add(tasks, "pump", options_with(TaskType::mandatory, 0, optional));
   tasks.groups = {Strategy::one_for_all};
@@ -128,12 +128,13 @@ TEST_CASE("restarts without end never give up") {
   optional.backoff = Backoff{.initial = 1s, .factor = 1};
   optional.watchdog = Watchdog{.interval = 2s, .action = WatchdogAction::log};
   CHECK(explain_one(options_with(TaskType::detachable, 0, optional)) ==
-        std::string("task 'pump', detachable\n"
-                    "  when it ends well: it is discarded, the others go on\n"
-                    "  when it fails: it is restarted, without end\n"
-                    "  delays before the restarts: 1s, and so on\n"
-                    "  it never gives up\n"
-                    "  if it gives no heartbeat for 2s while it is ready, the log and task_stalled say so\n") +
+        std::string(
+            "task 'pump', detachable\n"
+            "  when it ends well: it is discarded, the others go on\n"
+            "  when it fails: it is restarted, without limit\n"
+            "  delays before the restarts: 1s, and so on\n"
+            "  it never gives up\n"
+            "  if it gives no heartbeat for 2s while it is ready, the log and the event task_stalled report it\n") +
             end_of_one);
 }
 
@@ -177,20 +178,20 @@ TEST_CASE("start and stop in steps, and how long the worst stop takes") {
                      {.task = api, .after = {db}, .group = 0},
                      {.task = cache, .after = {db}, .group = 0}};
   const std::string text = explain(tasks, {}, {"back"});
-  CHECK(text.find("  it starts once 'api' and 'cache' are ready, and stops before\n") != std::string::npos);
-  CHECK(text.find("  it starts once 'db' is ready, and stops before\n"
-                  "  it is in the group 'back': when it is restarted, so are the members behind it\n") !=
+  CHECK(text.find("  it starts once 'api' and 'cache' are ready, and stops before them\n") != std::string::npos);
+  CHECK(text.find("  it starts once 'db' is ready, and stops before it\n"
+                  "  it is in the group 'back': when it is restarted, so are the members after it\n") !=
         std::string::npos);
   const std::string order =
-      "start, each step once what it needs of those before is ready:\n"
+      "start order, each step once the tasks that it needs are ready:\n"
       "  1. 'db' and 'alone'\n"
       "  2. 'api' and 'cache'\n"
       "  3. 'web'\n"
-      "stop, each step once what needs it has ended:\n"
+      "stop order, each step once the tasks that need it have ended:\n"
       "  1. 'web' and 'alone'\n"
       "  2. 'api' and 'cache'\n"
       "  3. 'db'\n"
-      "a stop takes 30s at the worst ('web' 5s, then 'api' 10s, then 'db' 15s)";
+      "a stop takes 30s at worst ('web' 5s, then 'api' 10s, then 'db' 15s)";
   CHECK(text.ends_with(order + "\n"));
   CHECK(explain(tasks, 30s, {"back"}).ends_with(order + ", within the shutdown_timeout of 30s\n"));
   CHECK(explain(tasks, 29s, {"back"})
@@ -202,7 +203,7 @@ TEST_CASE("tasks that are alike are told once, and long lists are cut") {
   for (int i = 0; i < 1000; ++i) add(tasks, ("w" + std::to_string(i)).c_str(), {TaskType::detachable});
   const std::string text = explain(tasks);
   CHECK(text.starts_with("1000 tasks, 'w0' to 'w999', detachable, each alone\n"));
-  CHECK(text.ends_with("all start at once, and are asked to stop at once\na stop takes 10s at the worst\n"));
+  CHECK(text.ends_with("all start at once, and are asked to stop at once\na stop takes 10s at worst\n"));
   const auto first = static_cast<std::uint32_t>(0);
   tasks.relations = {{.task = first, .after = {1}, .group = {}}};
   CHECK(explain(tasks).find("  1. 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8' and 991 more\n") != std::string::npos);
@@ -214,7 +215,7 @@ TEST_CASE("a host without tasks, and tasks with the default stop_timeout") {
   add(tasks, "pump", {TaskType::shutdown_on_exit, 0, std::chrono::nanoseconds(-1)});
   const std::string text =
       explanation_text({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}, .default_stop_timeout = 7s});
-  CHECK(text.find("it has 7s for it\na stop takes 7s at the worst\n") != std::string::npos);
+  CHECK(text.find("it has 7s to end\na stop takes 7s at worst\n") != std::string::npos);
 }
 
 TEST_CASE("the same as JSON") {

@@ -98,7 +98,7 @@ TEST_CASE("a Go task's config is read by the host, which names what is wrong") {
   const std::vector<std::pair<Json, std::string>> wrong{
       {{{"ned", "ok"}}, "config: unknown key \"ned\"; did you mean \"end\"?"},
       {{{"after", 5}}, "config: /after: must be a duration such as \"250ms\", \"10s\" or \"1.5h\""},
-      {{{"message", true}}, "config: /message: must be a text"}};
+      {{{"message", true}}, "config: /message: must be a string"}};
   for (std::size_t index = 0; index < wrong.size(); ++index) {
     Json entry = go_task("probe", "detachable", 0, wrong[index].first);
     entry["name"] = "probe" + std::to_string(index);

@@ -161,7 +161,7 @@ TEST_CASE("an end reaches the host, and what was made is destroyed once, with th
   for (const End& end :
        {End{&Run<throws_at_once>::factory, TASKHOST_PANIC, "at once"},
         End{&Run<throws_later>::factory, TASKHOST_PANIC, "later"},
-        End{&Run<throws_an_int>::factory, TASKHOST_PANIC, "an exception that is no std::exception"},
+        End{&Run<throws_an_int>::factory, TASKHOST_PANIC, "an exception that is not a std::exception"},
         End{&Run<throws_below>::factory, TASKHOST_PANIC, "from below"},
         End{&Run<gives_up>::factory, TASKHOST_ERROR, "gave up"}, End{&Run<fails>::factory, TASKHOST_ERROR, "failed"},
         End{&Run<fails_through_the_context>::factory, TASKHOST_ERROR, "told"},

@@ -58,7 +58,7 @@ TEST_CASE("options take their defaults, and refuse what they don't know") {
        {Row{"{}", "1 x true 0.5"}, Row{R"({"a": 2, "c": false, "d": 3})", "2 x false 3"},
         Row{R"({"e": 1})", "config: /args/e: unknown key"},
         Row{R"({"a": 1.5})", "config: /args/a: must be a whole number"},
-        Row{R"({"b": 1})", "config: /args/b: must be a text"},
+        Row{R"({"b": 1})", "config: /args/b: must be a string"},
         Row{R"({"c": 1})", "config: /args/c: must be true or false"},
         Row{R"({"d": "x"})", "config: /args/d: must be a number"}, Row{"7", "config: /args: must be an object"}}) {
     CAPTURE(row.args);
@@ -170,7 +170,7 @@ TEST_CASE("a wrong config, a missing file or a wrong script refuse the start and
        {Row{Json::object(), "config: \"script\" or \"code\" is missing"},
         Row{{{"script", "a"}, {"code", "b"}}, "config: either \"script\" or \"code\", not both"},
         Row{{{"script", ""}}, "config: /script: must name a file"},
-        Row{{{"script", 7}}, "config: /script: must be a text"},
+        Row{{{"script", 7}}, "config: /script: must be a string"},
         Row{{{"code", ""}, {"memory_limit_mib", 0}}, "memory_limit_mib"},
         Row{{{"code", ""}, {"memory_limit", 5}}, "unknown key \"memory_limit\""},
         Row{{{"script", "no/such.lua"}}, "no/such.lua: No such file or directory (seen from /"},

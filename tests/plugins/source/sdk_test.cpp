@@ -143,11 +143,11 @@ TEST_CASE("anything may be thrown") {
   FakeHost host;
   host.config = "start throws an int";
   CHECK(host.start(scripted) == TASKHOST_PANIC);
-  CHECK(host.message == "an exception that is no std::exception");
+  CHECK(host.message == "an exception that is not a std::exception");
   host.config = "throws an int";
   REQUIRE(host.start(scripted) == TASKHOST_OK);
   CHECK(host.poll() == TASKHOST_PANIC);
-  CHECK(host.message == "an exception that is no std::exception");
+  CHECK(host.message == "an exception that is not a std::exception");
 }
 
 TEST_CASE("what poll says reaches the host") {

@@ -281,7 +281,7 @@ inline std::int32_t report_exception(Context context) noexcept {
     const std::string_view text = exception.what();
     context.services().fail(context.exec(), text.data(), text.size());
   } catch (...) {
-    const std::string_view text = "an exception that is no std::exception";
+    const std::string_view text = "an exception that is not a std::exception";
     context.services().fail(context.exec(), text.data(), text.size());
   }
   return TASKHOST_PANIC;
