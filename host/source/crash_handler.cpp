@@ -17,8 +17,8 @@
 #include <mutex>
 #include <string_view>
 
-#include "exit_guard.hpp"
 #include "plugin/library.hpp"
+#include "plugin_exit.hpp"
 #include "system/last_words.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/host_thread.hpp"

@@ -10,8 +10,8 @@
 #include <system_error>
 #include <thread>
 
-#include "exit_guard.hpp"
 #include "manifest/file.hpp"
+#include "plugin_exit.hpp"
 #include "policy/explanation.hpp"
 #include "policy/rules.hpp"
 #include "system/last_words.hpp"

@@ -21,7 +21,7 @@
 #include "events/log.hpp"
 #include "plugin/embed_task.hpp"
 #include "plugin/factory_rules.hpp"
-#include "signals/signals.hpp"
+#include "signals/delivery.hpp"
 #include "task_index.hpp"
 #include "task_register.hpp"
 #include "taskhost/core/supervisor.hpp"

@@ -11,10 +11,10 @@
 #include <type_traits>
 
 #include "embed/caught_error.hpp"
-#include "exit_guard.hpp"
 #include "host.hpp"
 #include "plugin/embed_task.hpp"
 #include "plugin/inspection.hpp"
+#include "plugin_exit.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
 

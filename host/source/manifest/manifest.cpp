@@ -12,7 +12,7 @@
 
 #include "manifest/fields.hpp"
 #include "manifest/parser.hpp"
-#include "manifest/policy.hpp"
+#include "manifest/policy_fields.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
 

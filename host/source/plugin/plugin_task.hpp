@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "signals/signals.hpp"
+#include "signals/delivery.hpp"
 #include "taskhost/core/task_fn.hpp"
 #include "taskhost/plugin.h"
 

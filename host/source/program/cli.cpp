@@ -19,10 +19,10 @@
 #include <vector>
 
 #include "program/event_file.hpp"
-#include "program/exit_in_time.hpp"
 #include "program/init_process.hpp"
 #include "program/no_memory.hpp"
 #include "program/printed.hpp"
+#include "program/process_end.hpp"
 #include "program/starter.hpp"
 #include "program/verify_command.hpp"
 #include "system/last_words.hpp"

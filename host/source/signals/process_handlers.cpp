@@ -1,4 +1,4 @@
-#include "signals/handler.hpp"
+#include "signals/process_handlers.hpp"
 
 #include <dlfcn.h>
 #include <pthread.h>

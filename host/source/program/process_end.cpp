@@ -1,4 +1,4 @@
-#include "program/exit_in_time.hpp"
+#include "program/process_end.hpp"
 
 #include <semaphore.h>
 #include <sys/prctl.h>

@@ -1,4 +1,4 @@
-#include "exit_guard.hpp"
+#include "plugin_exit.hpp"
 
 #include <unistd.h>
 

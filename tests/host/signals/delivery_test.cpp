@@ -1,5 +1,5 @@
 // Who gets which signal. No signal is raised here; the tests call deliver().
-#include "signals/signals.hpp"
+#include "signals/delivery.hpp"
 
 #include <sys/prctl.h>
 #include <sys/syscall.h>

@@ -1,4 +1,4 @@
-#include "signals/signals.hpp"
+#include "signals/delivery.hpp"
 
 #include <algorithm>
 #include <cerrno>

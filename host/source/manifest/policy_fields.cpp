@@ -1,4 +1,4 @@
-#include "manifest/policy.hpp"
+#include "manifest/policy_fields.hpp"
 
 #include <algorithm>
 #include <limits>

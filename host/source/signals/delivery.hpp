@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "signals/handler.hpp"
+#include "signals/process_handlers.hpp"
 #include "taskhost/core/home_process.hpp"
 #include "taskhost/core/wake_port.hpp"
 
