@@ -1,6 +1,7 @@
 // Shared by the workloads: clocks, memory, parameters from the environment, the plugin, and one JSON line per result.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@ namespace bench {
 double now();            // seconds, monotonic
 std::uint64_t now_ns();  // the same in nanoseconds
 double cpu();            // seconds, user and system
+inline double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
 double resident_bytes();
 std::uint64_t parameter(const char* name, std::uint64_t otherwise);  // from the environment
 

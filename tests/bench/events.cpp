@@ -1,18 +1,18 @@
 // W1's storm by the program itself, with all events written to a file, which is then read: is it complete? And the same
 // without events, for comparison.
-#include <sys/wait.h>
-
 #include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
-#include "child_process.hpp"
 #include "host.hpp"
+#include "support/process.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace bench {
 
 namespace {
+
+using namespace taskhost::test;
 
 // The value after a key in a line of JSON, up to the next comma, quote or brace.
 std::string_view value_of(std::string_view line, std::string_view key) {
@@ -47,51 +47,46 @@ Stream read_stream(const std::string& path) {
   return stream;
 }
 
-struct Run {
-  double seconds;
-  double cpu_s;
-};
-
-Run run_program(const std::vector<std::string>& words, unsigned shards) {
-  std::vector<std::string> command = {TASKHOST_BENCH_PROGRAM, "run"};
-  command.insert(command.end(), words.begin(), words.end());
-  if (shards != 0) command.insert(command.end(), {"--shards", std::to_string(shards)});
-  ChildProcess program(command);
-  const Ending ending = program.wait(static_cast<double>(parameter("EVENTS_PATIENCE_S", 300)));
-  // In the end the storm's budget is used up, and no other task ended well: the program fails, as it should.
-  const bool as_expected = !ending.timed_out && WIFEXITED(ending.status) && WEXITSTATUS(ending.status) == 1;
-  if (!as_expected) throw std::runtime_error("the program: " + ending.text() + "\n" + program.errors());
-  return {ending.at - program.begun(), ending.cpu_s};
+ProcessEnd run_program(const std::vector<std::string>& words, unsigned shards) {
+  Command command;
+  command.program = TASKHOST_BENCH_PROGRAM;
+  command.arguments = {"run"};
+  command.arguments.insert(command.arguments.end(), words.begin(), words.end());
+  if (shards != 0) command.arguments.insert(command.arguments.end(), {"--shards", std::to_string(shards)});
+  ProcessEnd end = Process(command).wait(std::chrono::seconds(parameter("EVENTS_PATIENCE_S", 300)));
+  end.require(1);  // in the end the storm's budget is used up, and no other task ended well
+  return end;
 }
 
 }  // namespace
 
 void run_events(unsigned shards) {
   const std::uint64_t restarts = parameter("EVENTS_R", 1'000'000);
-  const TemporaryFolder folder;
-  const std::string manifest = (folder.path() / "manifest.json").string();
-  const std::string events = (folder.path() / "events.jsonl").string();
+  const TemporaryDirectory folder;
+  const std::string events = folder / "events.jsonl";
   const nlohmann::json task = {{"name", "storm"},
                                {"plugin", TASKHOST_BENCH_PLUGIN_PATH},
                                {"task", "fail"},
                                {"type", "detachable"},
                                {"restarts", restarts}};
-  std::ofstream(manifest) << nlohmann::json{{"tasks", {task}}}.dump() << '\n';
+  const std::string manifest = folder.write("manifest.json", nlohmann::json{{"tasks", {task}}}.dump());
 
-  const Run silent = run_program({manifest}, shards);
-  const Run written = run_program({manifest, "--events", events}, shards);
+  const ProcessEnd silent = run_program({manifest}, shards);
+  const ProcessEnd written = run_program({manifest, "--events", events}, shards);
   const Stream stream = read_stream(events);
 
   const auto count = static_cast<double>(restarts);
+  const double written_s = seconds(written.lifetime);
+  const double silent_s = seconds(silent.lifetime);
   nlohmann::ordered_json line;
   line["peer"] = host_name(shards);
   line["workload"] = "events";
   line["restarts"] = restarts;
-  line["secs"] = written.seconds;
-  line["per_s"] = count / written.seconds;
-  line["cpu_s"] = written.cpu_s;
-  line["silent_secs"] = silent.seconds;
-  line["extra_ns_per_restart"] = (written.seconds - silent.seconds) / count * 1e9;
+  line["secs"] = written_s;
+  line["per_s"] = count / written_s;
+  line["cpu_s"] = seconds(written.cpu);
+  line["silent_secs"] = silent_s;
+  line["extra_ns_per_restart"] = (written_s - silent_s) / count * 1e9;
   line["events"] = stream.events;
   line["bytes"] = stream.bytes;
   line["started"] = stream.started;

@@ -9,14 +9,13 @@
 #include <stdexcept>
 
 #include "bench.hpp"
-#include "child_process.hpp"
+#include "support/process.hpp"
 
 namespace bench {
 
 namespace {
 
 constexpr double max_growth = .10;
-constexpr double patience_s = 300;
 
 struct Count {
   std::string name;
@@ -40,22 +39,20 @@ const std::vector<Count>& counts() {
 
 // What valgrind counts while this program runs the workload at one size.
 std::uint64_t collect(const std::string& who, const Count& count, std::uint64_t size) {
-  std::vector<std::string> command = {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                                      std::filesystem::read_symlink("/proc/self/exe").string()};
-  if (who != "taskhost") command.push_back(who);
-  command.push_back(count.workload);
-  std::vector<std::string> environment = count.environment;
-  environment.push_back(count.size_name + "=" + std::to_string(size));
-  ChildProcess process(command, environment);
-  for (std::string line; process.read_line(line);) {
-  }
-  const Ending ending = process.wait(patience_s);
-  process.require(ending);
-  const std::string text = process.errors();
+  taskhost::test::Command command;
+  command.program = "valgrind";
+  command.arguments = {"--tool=callgrind", "--callgrind-out-file=/dev/null",
+                       std::filesystem::read_symlink("/proc/self/exe").string()};
+  if (who != "taskhost") command.arguments.push_back(who);
+  command.arguments.push_back(count.workload);
+  command.environment = count.environment;
+  command.environment.push_back(count.size_name + "=" + std::to_string(size));
+  const taskhost::test::ProcessEnd end = taskhost::test::Process(command).wait(std::chrono::hours(1));
+  end.require();
   const std::string key = "Collected : ";
-  const std::size_t at = text.find(key);
-  if (at == std::string::npos) throw std::runtime_error("valgrind gave no count:\n" + text);
-  return std::stoull(text.substr(at + key.size()));
+  const std::size_t at = end.err.find(key);
+  if (at == std::string::npos) throw std::runtime_error("valgrind gave no count:\n" + end.err);
+  return std::stoull(end.err.substr(at + key.size()));
 }
 
 double measure(const std::string& who, const Count& count) {

@@ -12,7 +12,7 @@
 #include <stdexcept>
 
 #include "bench.hpp"
-#include "child_process.hpp"
+#include "support/process.hpp"
 
 namespace bench {
 
@@ -42,8 +42,7 @@ void touch_memory() {
   ::munmap(memory, size);
 }
 
-// Its first line.
-std::string said(const std::string& text) { return text.empty() ? "" : ": " + text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // Blocked in this thread, so that the signal ends the command and not its record.
 void hold_interrupts() {
@@ -69,22 +68,25 @@ void wait_for_quiet(double patience_s) {
 }
 
 // One run, as a line.
-nlohmann::ordered_json run(const std::vector<std::string>& command) {
+nlohmann::ordered_json run(const std::vector<std::string>& words) {
+  taskhost::test::Command command;
+  command.program = words.at(0);
+  command.arguments = {words.begin() + 1, words.end()};
   nlohmann::ordered_json line;
   try {
     const double busy = busy_seconds();
-    ChildProcess process(command);
-    std::string last;
-    for (std::string text; process.read_line(text);) last = text;
-    const Ending ending = process.wait(10);
-    if (ending.well()) {
+    const taskhost::test::ProcessEnd end = taskhost::test::Process(command).wait(std::chrono::hours(24));
+    const std::string last = first_line(end.out.substr(end.out.rfind('\n', end.out.size() - 2) + 1));
+    if (end.status == 0) {
       line = nlohmann::ordered_json::parse(last, nullptr, false);
       if (!line.is_object()) line = {{"failed", "no line of JSON: " + last}};
+    } else if (end.signal == SIGINT || end.signal == SIGTERM) {
+      line["failed"] = "interrupted";
     } else {
-      line["failed"] = ending.interrupted() ? "interrupted" : ending.text() + said(process.errors());
+      line["failed"] = first_line(end.summary()) + (end.err.empty() ? "" : ": " + first_line(end.err));
     }
-    line["length_s"] = ending.at - process.begun();
-    line["other_cpu"] = std::max(0.0, busy_seconds() - busy - ending.cpu_s) / (ending.at - process.begun());
+    line["length_s"] = seconds(end.lifetime);
+    line["other_cpu"] = std::max(0.0, busy_seconds() - busy - seconds(end.cpu)) / seconds(end.lifetime);
   } catch (const std::exception& error) {
     line["failed"] = error.what();
   }

@@ -3,18 +3,20 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "child_process.hpp"
 #include "host.hpp"
+#include "support/process.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace bench {
 
 namespace {
 
+using namespace taskhost::test;
+
 struct Scene {
-  TemporaryFolder folder;
+  TemporaryDirectory folder;
   std::vector<std::string> plugins;
   std::string manifest;
   std::uint64_t tasks = parameter("START_N", 1000);
@@ -23,7 +25,7 @@ struct Scene {
     nlohmann::json content;
     for (std::uint64_t i = 0; i < plugin_count; ++i) {
       const std::string name = "plugin_" + std::to_string(i);
-      plugins.push_back((folder.path() / (name + ".so")).string());
+      plugins.push_back(folder / (name + ".so"));
       std::filesystem::copy_file(TASKHOST_BENCH_PLUGIN_PATH, plugins.back());
     }
     for (std::uint64_t i = 0; i < tasks; ++i) {
@@ -33,8 +35,7 @@ struct Scene {
                                   {"type", "detachable"},
                                   {"restarts", 3}});
     }
-    manifest = (folder.path() / "manifest.json").string();
-    std::ofstream(manifest) << content.dump(1) << '\n';
+    manifest = folder.write("manifest.json", content.dump(1));
   }
 };
 
@@ -59,37 +60,38 @@ struct Started {
 };
 
 Started start_program(const Scene& scene, unsigned shards) {
-  std::vector<std::string> command = {TASKHOST_BENCH_PROGRAM, "run", scene.manifest, "--events", "-"};
-  if (shards != 0) command.insert(command.end(), {"--shards", std::to_string(shards)});
+  Command command;
+  command.program = TASKHOST_BENCH_PROGRAM;
+  command.arguments = {"run", scene.manifest, "--events", "-"};
+  if (shards != 0) command.arguments.insert(command.arguments.end(), {"--shards", std::to_string(shards)});
+  command.out = Wiring::piped;
   const double wall_begin = wall_clock();
-  ChildProcess program(command);
+  Process program(command);
   std::uint64_t left = scene.tasks;
   std::string line;
   while (left != 0 && program.read_line(line)) {
     if (line.find("\"event\":\"task_started\"") != std::string::npos) --left;
   }
-  const double seen = now();
-  if (left != 0) {
-    program.require(program.wait(10));
-    throw std::runtime_error("the program ended before all tasks were started");
-  }
+  const double seen = seconds(program.age());
+  if (left != 0) throw std::runtime_error("not all tasks were started: " + program.wait().summary());
   const double told = wall_time_of(line);
   program.send(SIGTERM);
-  while (program.read_line(line)) {
-  }
-  program.require(program.wait(30));
-  return {1e3 * (seen - program.begun()), 1e3 * (told - wall_begin)};
+  while (program.read_line(line)) continue;
+  program.wait().require();
+  return {1e3 * seen, 1e3 * (told - wall_begin)};
 }
 
 double start_empty_program(const Scene& scene) {
-  std::vector<std::string> command = {TASKHOST_BENCH_EMPTY_PROGRAM};
-  command.insert(command.end(), scene.plugins.begin(), scene.plugins.end());
-  ChildProcess program(command);
+  Command command;
+  command.program = TASKHOST_BENCH_EMPTY_PROGRAM;
+  command.arguments = scene.plugins;
+  command.out = Wiring::piped;
+  Process program(command);
   std::string line;
   program.read_line(line);
-  const double seen = now();
-  program.require(program.wait(30));
-  return 1e3 * (seen - program.begun());
+  const double seen = seconds(program.age());
+  program.wait().require();
+  return 1e3 * seen;
 }
 
 }  // namespace

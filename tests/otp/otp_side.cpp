@@ -1,71 +1,32 @@
 #include "otp_side.hpp"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <csignal>
 #include <sstream>
 #include <stdexcept>
 
-#include "support/process.hpp"
-
-extern char** environ;
-
 namespace taskhost::test {
 
-OtpSide::OtpSide() {
-  signal(SIGPIPE, SIG_IGN);  // if the escript has died, its answer is missing
-  int to_it[2];
-  int from_it[2];
-  if (pipe2(to_it, O_CLOEXEC) != 0 || pipe2(from_it, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, to_it[0], STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, from_it[1], STDOUT_FILENO);
-  std::string program = TASKHOST_TEST_ESCRIPT;
-  std::string script = TASKHOST_TEST_OTP_SIDE;
-  char* arguments[] = {program.data(), script.data(), nullptr};
-  const int error = posix_spawn(&id_, program.c_str(), &actions, nullptr, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(to_it[0]);
-  close(from_it[1]);
-  in_ = to_it[1];
-  out_ = from_it[0];
-  if (error != 0) {
-    close(in_);
-    close(out_);
-    throw std::runtime_error("can't start " + program);
-  }
+namespace {
+
+Command otp_side() {
+  std::signal(SIGPIPE, SIG_IGN);  // if the escript has died, its answer is missing
+  Command command;
+  command.program = TASKHOST_TEST_ESCRIPT;
+  command.arguments = {TASKHOST_TEST_OTP_SIDE};
+  command.in = command.out = Wiring::piped;
+  return command;
 }
 
-OtpSide::~OtpSide() {
-  close(in_);
-  close(out_);
-  kill(id_, SIGKILL);
-  waitpid(id_, nullptr, 0);
-}
+}  // namespace
+
+OtpSide::OtpSide() : program_(otp_side()) {}
 
 std::string OtpSide::ask(const std::string& command) {
-  const std::string line = command + '\n';
-  if (write(in_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-    throw std::runtime_error("the OTP side takes no commands any more: " + command);
+  std::string answer;
+  if (!program_.write(command + '\n') || !program_.read_line(answer)) {
+    throw std::runtime_error("the OTP side does not answer: " + command + '\n' + program_.err());
   }
-  for (;;) {
-    if (const std::size_t end = read_.find('\n'); end != std::string::npos) {
-      std::string answer = read_.substr(0, end);
-      read_.erase(0, end + 1);
-      return answer;
-    }
-    pollfd readable{out_, POLLIN, 0};
-    char buffer[4096];
-    const int ready = poll(&readable, 1, static_cast<int>(std::chrono::milliseconds(patience).count()));
-    const ssize_t count = ready == 1 ? read(out_, buffer, sizeof buffer) : -1;
-    if (count <= 0) throw std::runtime_error("the OTP side does not answer: " + command);
-    read_.append(buffer, static_cast<std::size_t>(count));
-  }
+  return answer;
 }
 
 void OtpSide::expect_ok(const std::string& command) {

@@ -1,20 +1,16 @@
 // Erlang/OTP's side: otp_side.escript, a program that runs one supervisor after the other. One thread.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 
 #include "scenario.hpp"
+#include "support/process.hpp"
 
 namespace taskhost::test {
 
 class OtpSide {
  public:
   OtpSide();  // throws if it can't be started
-  ~OtpSide();
-  OtpSide(const OtpSide&) = delete;
-  OtpSide& operator=(const OtpSide&) = delete;
 
   // A supervisor with these children. Returns the answer to `open`: "up", or why it is not.
   std::string open(const Setup& setup);
@@ -33,10 +29,7 @@ class OtpSide {
   std::string ask(const std::string& command);
   void expect_ok(const std::string& command);
 
-  pid_t id_ = -1;
-  int in_ = -1;   // to its stdin
-  int out_ = -1;  // from its stdout
-  std::string read_;
+  Process program_;
 };
 
 }  // namespace taskhost::test

@@ -2,16 +2,10 @@
 // each second. Fails if the last quarter has more of them than the second one, by their medians.
 //
 //   taskhost-soak [--minutes N]
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,8 +16,12 @@
 #include <thread>
 #include <vector>
 
+#include "support/pipe.hpp"
+#include "support/process.hpp"
+
 namespace {
 
+using namespace taskhost::test;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -76,27 +74,25 @@ std::pair<long, long> medians(const std::vector<long>& values) {
 // Counts the lines that contain one of the words, and pauses for `length` every `every`, so that the pipe becomes full.
 class Reader {
  public:
-  Reader(int descriptor, std::vector<std::string> words, std::chrono::milliseconds every,
-         std::chrono::milliseconds length)
-      : words_(std::move(words)), thread_([this, descriptor, every, length] { read_all(descriptor, every, length); }) {}
+  Reader(Pipe& pipe, std::vector<std::string> words, std::chrono::milliseconds every, std::chrono::milliseconds length)
+      : words_(std::move(words)), thread_([this, &pipe, every, length] { read_all(pipe, every, length); }) {}
 
   void join() { thread_.join(); }
   std::map<std::string, long> counts;
   std::string last_line;
 
  private:
-  void read_all(int descriptor, std::chrono::milliseconds every, std::chrono::milliseconds length) {
+  void read_all(Pipe& pipe, std::chrono::milliseconds every, std::chrono::milliseconds length) {
     std::string text;
-    std::array<char, 65536> piece;
     Clock::time_point next_break = Clock::now() + every;
     while (true) {
       if (Clock::now() >= next_break) {
         std::this_thread::sleep_for(length);
         next_break = Clock::now() + every;
       }
-      const ssize_t size = ::read(descriptor, piece.data(), piece.size());
-      if (size == 0 || (size < 0 && errno != EINTR)) return;
-      if (size > 0) text.append(piece.data(), static_cast<std::size_t>(size));
+      const std::string piece = pipe.read_some();
+      if (piece.empty()) return;
+      text += piece;
       std::size_t begin = 0;
       for (std::size_t end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
         last_line = text.substr(begin, end - begin);
@@ -110,38 +106,33 @@ class Reader {
   std::thread thread_;
 };
 
-pid_t start(int log, int events) {
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  ::setenv("MALLOC_ARENA_MAX", "1", 1);  // otherwise each new thread may get its own heap, in steps of half a MiB
-  ::dup2(log, STDERR_FILENO);
-  ::fcntl(events, F_SETFD, 0);
-  ::execl(TASKHOST_TEST_SOAKED, "soaked", TASKHOST_TEST_PLUGIN_DIRECTORY, std::to_string(events).c_str(), nullptr);
-  ::_exit(127);
-}
-
 bool told(bool holds, const std::string& what) {
   std::printf("%s %s\n", holds ? "ok    " : "FAILED", what.c_str());
   return holds;
 }
 
 int soak(std::chrono::seconds duration) {
-  int log[2];
-  int events[2];
-  if (::pipe2(log, O_CLOEXEC) != 0 || ::pipe2(events, O_CLOEXEC) != 0) return 2;
-  const pid_t process = start(log[1], events[1]);
-  ::close(log[1]);
-  ::close(events[1]);
+  Pipe events;
+  Pipe log;
+  Command command;
+  command.program = TASKHOST_TEST_SOAKED;
+  command.arguments = {TASKHOST_TEST_PLUGIN_DIRECTORY};
+  command.environment = {"MALLOC_ARENA_MAX=1"};  // otherwise a new thread may get its own heap, in steps of half a MiB
+  command.out_descriptor = events.write_end();
+  command.err_descriptor = log.write_end();
+  Process process(command);
+  events.close_write_end();
+  log.close_write_end();
   const std::vector<std::string> kinds = {"\"task_started\"",    "\"task_ready\"",   "\"task_exited\"",
                                           "\"task_restarting\"", "\"task_gave_up\"", "\"task_stalled\"",
                                           "\"task_stopping\"",   "\"task_stopped\"", "\"host_stopped\""};
-  Reader event_reader(events[0], kinds, 5s, 700ms);
-  Reader log_reader(log[0], {"lines were dropped here", "not logged one by one"}, 7s, 2500ms);
+  Reader event_reader(events, kinds, 5s, 700ms);
+  Reader log_reader(log, {"lines were dropped here", "not logged one by one"}, 7s, 2500ms);
 
   bool lives = true;
   for (auto next = Clock::now() + 1s, end = Clock::now() + duration; lives && next < end; next += 1s) {
     std::this_thread::sleep_until(next);
-    lives = sample(process);
+    lives = sample(process.id());
     if (lives && measures[0].values.size() % 30 == 0) {
       std::printf("       %4zu s:", measures[0].values.size());
       for (const Measure& measure : measures) std::printf(" %ld %s", measure.values.back(), measure.name);
@@ -149,23 +140,13 @@ int soak(std::chrono::seconds duration) {
       std::fflush(stdout);
     }
   }
-  ::kill(process, SIGTERM);
-  int status = -1;
-  const auto deadline = Clock::now() + 30s;
-  pid_t ended = 0;
-  while ((ended = ::waitpid(process, &status, WNOHANG)) == 0 && Clock::now() < deadline) {
-    std::this_thread::sleep_for(10ms);
-  }
-  if (ended == 0) {
-    ::kill(process, SIGKILL);
-    ::waitpid(process, &status, 0);
-  }
+  process.send(SIGTERM);
+  const ProcessEnd end = process.wait(30s);
   event_reader.join();
   log_reader.join();
 
   bool good = told(lives, "it lived until it was asked to end");
-  good &= told(ended == process && WIFEXITED(status) && WEXITSTATUS(status) == 0,
-               "it ended well when it was asked to (" + log_reader.last_line + ")");
+  good &= told(end.status == 0, "it ended well when it was asked to (" + log_reader.last_line + ")");
   for (const auto& [kind, count] : event_reader.counts) {
     good &= told(count > 0, std::to_string(count) + " times " + kind);
   }

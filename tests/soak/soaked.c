@@ -1,5 +1,5 @@
 /* The host under test: tasks of all types that keep failing, stalling, hanging and forking, and an operator who stops,
- * starts and restarts them: soaked PLUGIN_DIRECTORY EVENTS_DESCRIPTOR, until SIGTERM. */
+ * starts and restarts them, until SIGTERM: soaked PLUGIN_DIRECTORY. Writes its events to stdout. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,14 +153,14 @@ static const taskhost_factory factories[] = {
 /* --- the host
  * -------------------------------------------------------------------------------------------------------*/
 
-static void write_event(void* user, const taskhost_event* event) {
-  const int descriptor = *(const int*)user;
+static void write_event(void* unused, const taskhost_event* event) {
+  (void)unused;
   static char line[16384];
   size_t left = event->json_size < sizeof line - 1 ? event->json_size : sizeof line - 1;
   memcpy(line, event->json, left);
   line[left++] = '\n';
   for (const char* next = line; left != 0;) {
-    const ssize_t written = write(descriptor, next, left);
+    const ssize_t written = write(STDOUT_FILENO, next, left);
     if (written < 0 && errno != EINTR) return;
     if (written > 0) next += written, left -= (size_t)written;
   }
@@ -191,8 +191,7 @@ static void operate(taskhost_host* host) {
 }
 
 int main(int argument_count, char** arguments) {
-  if (argument_count != 3) return 2;
-  int events = atoi(arguments[2]);
+  if (argument_count != 2) return 2;
   const char* const plugins[] = {arguments[1]};
   const taskhost_options options = {.struct_size = sizeof options,
                                     .flags = TASKHOST_HANDLE_SIGNALS,
@@ -211,7 +210,7 @@ int main(int argument_count, char** arguments) {
                                         .cooldown = 100 * TASKHOST_MILLISECOND};
     must(host, "add", taskhost_add_task(host, &task));
   }
-  must(host, "subscribe", taskhost_on_event(host, write_event, &events));
+  must(host, "subscribe", taskhost_on_event(host, write_event, NULL));
   must(host, "start", taskhost_start(host));
   operate(host);
   const int32_t result = taskhost_wait(host);

@@ -18,7 +18,7 @@ namespace {
 
 Command shell(const std::string& script) {
   Command command;
-  command.program = "/bin/sh";
+  command.program = "sh";
   command.arguments = {"-c", script};
   return command;
 }
@@ -41,6 +41,45 @@ TEST_CASE("a program's end by a signal comes back as a signal") {
   CHECK(end.signal == SIGTERM);
 }
 
+TEST_CASE("a piped program is talked to line by line") {
+  Command command = shell("while read -r word; do echo \"$word?\"; done; sleep 1000");
+  command.in = command.out = Wiring::piped;
+  Process process(command);
+  std::string line;
+  CHECK(process.write("one\ntwo\n"));
+  CHECK(process.read_line(line));
+  CHECK(line == "one?");
+  CHECK(process.read_line(line));
+  CHECK(line == "two?");
+  CHECK_FALSE(process.read_line(line, std::chrono::milliseconds(1)));
+}
+
+TEST_CASE("a piped program's last line may lack its end") {
+  Command command = shell("printf 'one\n\ntwo'");
+  command.out = Wiring::piped;
+  Process process(command);
+  std::vector<std::string> lines;
+  for (std::string line; process.read_line(line);) lines.push_back(line);
+  CHECK(lines == std::vector<std::string>{"one", "", "two"});
+  CHECK(process.wait().status == 0);
+}
+
+TEST_CASE("a program's CPU time comes back, and is not the time that it waited") {
+  CHECK(Process(shell("i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done")).wait().cpu >
+        std::chrono::milliseconds(10));
+  const ProcessEnd end = Process(shell("exec sleep 0.3")).wait();
+  CHECK(end.lifetime >= std::chrono::milliseconds(300));
+  CHECK(end.cpu < end.lifetime / 2);
+}
+
+TEST_CASE("what the test ignores its program does not") {
+  const auto before = std::signal(SIGTERM, SIG_IGN);
+  Process process(shell("exec sleep 1000"));
+  std::signal(SIGTERM, before);
+  process.send(SIGTERM);
+  CHECK(process.wait().signal == SIGTERM);
+}
+
 TEST_CASE("a program that outlasts the patience is killed") {
   const ProcessEnd end = Process(shell("while :; do sleep 0.01; done")).wait(std::chrono::milliseconds(20));
   CHECK(end.timed_out);
@@ -49,7 +88,7 @@ TEST_CASE("a program that outlasts the patience is killed") {
 
 TEST_CASE("a program that does not exist can't be started") {
   Command command;
-  command.program = "/nonexistent/program";
+  command.program = GENERATE("/nonexistent/program", "nonexistent_program");
   CHECK_THROWS(Process(command));
 }
 

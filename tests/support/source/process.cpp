@@ -2,16 +2,18 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 
@@ -32,7 +34,7 @@ class Descriptor {
   Descriptor() = default;
   explicit Descriptor(int fd) : fd_(fd) {
     if (fd < 0) {
-      throw_errno("a descriptor for the program to be started");
+      throw_errno("a descriptor for a program");
     }
   }
   ~Descriptor() {
@@ -58,23 +60,22 @@ std::pair<Descriptor, Descriptor> open_pipe() {
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
-// The program's side of a stream; empty for a closed one.
-Descriptor open_stream(Wiring wiring, bool for_input, int own = -1) {
-  if (own >= 0) return Descriptor(::fcntl(own, F_DUPFD_CLOEXEC, 3));
-  switch (wiring) {
-    case Wiring::closed:
-      return {};
-    case Wiring::broken_pipe:
-      return open_pipe().second;
-    case Wiring::captured:
-      if (!for_input) {
-        return Descriptor(::memfd_create("captured", MFD_CLOEXEC));
-      }
-      break;
-    case Wiring::null_device:
-      break;
+// The program's end of a stream, empty for a closed one, and the test's, if it has one.
+std::pair<Descriptor, Descriptor> open_stream(int stream, Wiring wiring, int own) {
+  const auto copy = [](int fd) { return Descriptor(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); };
+  if (own >= 0) return {copy(own), Descriptor()};
+  if (wiring == Wiring::closed) return {};
+  if (wiring == Wiring::broken_pipe) return {open_pipe().second, Descriptor()};
+  if (wiring == Wiring::piped && stream == STDIN_FILENO) return open_pipe();
+  if (wiring == Wiring::piped && stream == STDOUT_FILENO) {
+    auto [reader, writer] = open_pipe();
+    return {std::move(writer), std::move(reader)};
   }
-  return Descriptor(::open("/dev/null", (for_input ? O_RDONLY : O_WRONLY) | O_CLOEXEC));
+  if (wiring != Wiring::null_device && stream != STDIN_FILENO) {
+    Descriptor file(::memfd_create("captured", MFD_CLOEXEC));
+    return {copy(file.get()), std::move(file)};
+  }
+  return {Descriptor(::open("/dev/null", (stream == STDIN_FILENO ? O_RDONLY : O_WRONLY) | O_CLOEXEC)), Descriptor()};
 }
 
 // The test's own environment with some entries replaced or added. The result points into both.
@@ -108,9 +109,19 @@ std::string read_whole(int fd) {
   return text;
 }
 
-// What the child needs. Prepared before the fork, after which only async-signal-safe calls are allowed.
+// Waits until `fd` has input or its other end is closed; returns false when the time is over.
+bool readable_by(int fd, std::chrono::steady_clock::time_point deadline) {
+  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+  int result = -1;
+  do {
+    const auto left = std::max(deadline - std::chrono::steady_clock::now(), std::chrono::nanoseconds(0));
+    result = ::poll(&entry, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count()));
+  } while (result < 0 && errno == EINTR);
+  return result > 0;
+}
+
+// What the child needs. Prepared before it starts, since it shares this process's memory until it executes the program.
 struct ChildPlan {
-  const char* program;
   char* const* arguments;
   char* const* environment;
   const char* working_directory;  // NULL: unchanged
@@ -129,10 +140,10 @@ struct ChildPlan {
 
 [[noreturn]] void become_program(const ChildPlan& plan) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
   for (int target = 0; target < 3; ++target) {
     const int stream = plan.streams.at(static_cast<std::size_t>(target));
     if (stream < 0) {
@@ -159,8 +170,15 @@ struct ChildPlan {
   if (plan.working_directory != nullptr && ::chdir(plan.working_directory) != 0) {
     give_up(plan);
   }
-  ::execve(plan.program, plan.arguments, plan.environment);
+  ::execvpe(plan.arguments[0], plan.arguments, plan.environment);
   give_up(plan);
+}
+
+// Unlike fork, vfork takes no longer if this process is large.
+pid_t start(const ChildPlan& plan) {
+  const pid_t id = ::vfork();
+  if (id == 0) become_program(plan);
+  return id;
 }
 
 }  // namespace
@@ -177,7 +195,7 @@ bool eventually(const std::function<bool()>& holds, std::chrono::nanoseconds lim
 }
 
 std::string ProcessEnd::summary() const {
-  std::string text = timed_out ? "killed by the test after " : "ended after ";
+  std::string text = program + (timed_out ? " killed by the test after " : " ended after ");
   text += std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(lifetime).count()) + " ms, ";
   text += status ? "status " + std::to_string(*status) : "signal " + std::to_string(signal.value_or(0));
   constexpr std::size_t most = 4000;
@@ -186,7 +204,11 @@ std::string ProcessEnd::summary() const {
   return text;
 }
 
-Process::Process(const Command& command) {
+void ProcessEnd::require(int wanted) const {
+  if (status != wanted) throw std::runtime_error(summary());
+}
+
+Process::Process(const Command& command) : program_(command.program.filename()) {
   std::vector<std::string> words{command.program.string()};
   words.insert(words.end(), command.arguments.begin(), command.arguments.end());
   std::vector<char*> arguments;
@@ -197,26 +219,22 @@ Process::Process(const Command& command) {
   std::vector<std::string> additions = command.environment;
   const std::vector<char*> environment = merge_environment(additions);
 
-  const Descriptor in = open_stream(command.in, true, command.in_descriptor);
-  Descriptor out = open_stream(command.out, false, command.out_descriptor);
-  Descriptor err = open_stream(command.err, false, command.err_descriptor);
+  auto in = open_stream(STDIN_FILENO, command.in, command.in_descriptor);
+  auto out = open_stream(STDOUT_FILENO, command.out, command.out_descriptor);
+  auto err = open_stream(STDERR_FILENO, command.err, command.err_descriptor);
   auto [report_read, report_write] = open_pipe();
   const ChildPlan plan{
-      .program = words.front().c_str(),
       .arguments = arguments.data(),
       .environment = environment.data(),
       .working_directory = command.working_directory.empty() ? nullptr : command.working_directory.c_str(),
       .limits = &command.limits,
-      .streams = {in.get(), out.get(), err.get()},
+      .streams = {in.first.get(), out.first.get(), err.first.get()},
       .obeys_file_modes = command.obeys_file_modes,
       .report = report_write.get()};
   started_ = std::chrono::steady_clock::now();
-  id_ = ::fork();
+  id_ = start(plan);
   if (id_ < 0) {
-    throw_errno("fork");
-  }
-  if (id_ == 0) {
-    become_program(plan);
+    throw_errno("vfork");
   }
   ::close(report_write.release());
   int error = 0;
@@ -225,12 +243,9 @@ Process::Process(const Command& command) {
     errno = error;
     throw_errno("can't start " + words.front());
   }
-  if (command.out == Wiring::captured && command.out_descriptor < 0) {
-    out_ = out.release();
-  }
-  if (command.err == Wiring::captured && command.err_descriptor < 0) {
-    err_ = err.release();
-  }
+  in_ = in.second.release();
+  out_ = out.second.release();
+  err_ = err.second.release();
 }
 
 Process::~Process() {
@@ -238,7 +253,7 @@ Process::~Process() {
     ::kill(id_, SIGKILL);
     reap(true);
   }
-  for (const int fd : {out_, err_}) {
+  for (const int fd : {in_, out_, err_}) {
     if (fd >= 0) {
       ::close(fd);
     }
@@ -247,13 +262,17 @@ Process::~Process() {
 
 void Process::reap(bool block) {
   int status = 0;
+  rusage used{};
   pid_t reaped = -1;
   do {
-    reaped = ::waitpid(id_, &status, block ? 0 : WNOHANG);
+    reaped = ::wait4(id_, &status, block ? 0 : WNOHANG, &used);
   } while (reaped < 0 && errno == EINTR);
   if (reaped == id_) {
     wait_status_ = status;
     ended_ = std::chrono::steady_clock::now();
+    for (const timeval& time : {used.ru_utime, used.ru_stime}) {
+      cpu_ += std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+    }
   }
 }
 
@@ -270,6 +289,28 @@ void Process::send(int signal) {
   }
 }
 
+std::chrono::nanoseconds Process::age() const { return std::chrono::steady_clock::now() - started_; }
+
+bool Process::write(std::string_view text) const {
+  return ::write(in_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+bool Process::read_line(std::string& line, std::chrono::nanoseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  std::array<char, 4096> piece;
+  std::size_t end = 0;
+  while ((end = unread_.find('\n')) == std::string::npos) {
+    const ssize_t size = readable_by(out_, deadline) ? ::read(out_, piece.data(), piece.size()) : -1;
+    if (size < 0 || (size == 0 && unread_.empty())) {
+      return false;
+    }
+    unread_ += size == 0 ? std::string_view("\n") : std::string_view(piece.data(), static_cast<std::size_t>(size));
+  }
+  line.assign(unread_, 0, end);
+  unread_.erase(0, end + 1);
+  return true;
+}
+
 std::string Process::out() const { return read_whole(out_); }
 std::string Process::err() const { return read_whole(err_); }
 
@@ -280,9 +321,10 @@ bool Process::wait_for_err(std::string_view text, std::chrono::nanoseconds limit
 
 ProcessEnd Process::wait(std::chrono::nanoseconds limit) {
   ProcessEnd end;
-  if (!eventually([this] { return !running(); }, limit)) {
-    end.timed_out = true;
-    ::kill(id_, SIGKILL);
+  if (running()) {
+    const Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, id_, 0)));  // readable when it has ended
+    end.timed_out = !readable_by(handle.get(), std::chrono::steady_clock::now() + limit);
+    if (end.timed_out) ::kill(id_, SIGKILL);
     reap(true);
   }
   const int status = wait_status_.value_or(0);
@@ -291,7 +333,9 @@ ProcessEnd Process::wait(std::chrono::nanoseconds limit) {
   } else {
     end.signal = WTERMSIG(status);
   }
+  end.program = program_;
   end.lifetime = ended_ - started_;
+  end.cpu = cpu_;
   end.out = out();
   end.err = err();
   return end;

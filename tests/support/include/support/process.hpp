@@ -25,13 +25,14 @@ bool eventually(const std::function<bool()>& holds, std::chrono::nanoseconds lim
 // Where a standard stream of the program leads.
 enum class Wiring {
   captured,     // out, err: kept for the test. in: like null_device
+  piped,        // in: for write. out: for read_line. err: like captured
   null_device,  //
   closed,       // the descriptor does not exist
   broken_pipe,  // out, err: a pipe that nobody reads
 };
 
 struct Command {
-  std::filesystem::path program;
+  std::filesystem::path program;            // a name without a slash is looked up in PATH
   std::vector<std::string> arguments;       // without the program's name
   std::vector<std::string> environment;     // "NAME=value", in addition to the test's own
   std::filesystem::path working_directory;  // empty: the test's own
@@ -46,14 +47,17 @@ struct Command {
 };
 
 struct ProcessEnd {
+  std::string program;
   std::optional<int> status;  // exit status, or
   std::optional<int> signal;  // the signal that killed it
   bool timed_out = false;     // the test killed it after its patience
   std::chrono::nanoseconds lifetime{};
+  std::chrono::nanoseconds cpu{};  // user and system
   std::string out;
   std::string err;
 
-  std::string summary() const;  // for a failing test: how it ended, and what it wrote
+  std::string summary() const;         // for a failing test: how it ended, in a line, and what it wrote
+  void require(int wanted = 0) const;  // throws the summary if the status is another one
 };
 
 class Process {
@@ -65,9 +69,15 @@ class Process {
 
   pid_t id() const noexcept { return id_; }
   bool running();
-  void send(int signal);  // does nothing if it has ended
+  void send(int signal);                 // does nothing if it has ended
+  std::chrono::nanoseconds age() const;  // since right before it was started
 
-  // What it has written so far.
+  // For piped streams. write() returns false if the program no longer reads, provided that SIGPIPE is ignored.
+  // read_line() returns a line without its end, and false at the end of the output or when the time is over.
+  bool write(std::string_view text) const;
+  bool read_line(std::string& line, std::chrono::nanoseconds limit = patience);
+
+  // What it has written so far, where that is captured.
   std::string out() const;
   std::string err() const;
 
@@ -80,11 +90,15 @@ class Process {
  private:
   void reap(bool block);
 
+  std::string program_;
   pid_t id_ = -1;
-  int out_ = -1;  // unnamed files; -1 if not captured
-  int err_ = -1;
+  int in_ = -1;   // a pipe, or -1
+  int out_ = -1;  // a pipe or an unnamed file, or -1
+  int err_ = -1;  // an unnamed file, or -1
+  std::string unread_;
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point ended_;
+  std::chrono::nanoseconds cpu_{};
   std::optional<int> wait_status_;
 };
 
