@@ -20,10 +20,10 @@
 
 #include "program/event_file.hpp"
 #include "program/init_process.hpp"
+#include "program/new_command.hpp"
 #include "program/no_memory.hpp"
 #include "program/printed.hpp"
 #include "program/process_end.hpp"
-#include "program/starter.hpp"
 #include "program/verify_command.hpp"
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"

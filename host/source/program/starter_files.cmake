@@ -22,7 +22,7 @@ foreach(row IN LISTS table)
 endforeach()
 file(
   WRITE "${OUTPUT}"
-  "#include \"program/starter.hpp\"\n\nnamespace taskhost {\n\nnamespace {\n\nconstexpr Language languages[] = {\n${languages}};\n\n"
+  "#include \"program/new_command.hpp\"\n\nnamespace taskhost {\n\nnamespace {\n\nconstexpr Language languages[] = {\n${languages}};\n\n"
   "constexpr StarterFile files[] = {\n${files}};\n\n}  // namespace\n\n"
   "std::span<const Language> starter_languages() { return languages; }\n"
   "std::span<const StarterFile> starter_files() { return files; }\n\n}  // namespace taskhost\n")

@@ -1,4 +1,4 @@
-#include "program/starter.hpp"
+#include "program/new_command.hpp"
 
 #include <unistd.h>
 
