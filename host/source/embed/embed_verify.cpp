@@ -49,8 +49,8 @@ Result read_options(const taskhost_verify_options& given, Options& options) {
   if (given.seed != 0) options.seed = given.seed;
   if (given.time_limit != 0) {
     const auto longest = static_cast<std::uint64_t>(taskhost::max_duration.count());
-    if (given.time_limit < shortest_time_limit) return bad_option("the time limit of a test is less than 100ms");
-    if (given.time_limit > longest) return bad_option("the time limit of a test is longer than 365 days");
+    if (given.time_limit < shortest_time_limit) return bad_option("the time limit of a test must be at least 100ms");
+    if (given.time_limit > longest) return bad_option("the time limit of a test must be at most 365 days");
     options.time_limit = std::chrono::nanoseconds(static_cast<std::int64_t>(given.time_limit));
   }
   for (std::uint32_t i = 0; i < given.test_count; ++i) options.tests.emplace_back(given.tests[i]);

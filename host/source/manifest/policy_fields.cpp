@@ -186,6 +186,10 @@ std::optional<std::pair<GiveUp, nanoseconds>> PolicyReader::read_give_up(const F
                     ", or an object such as {\"cooldown\": \"5m\"}, found " + found_words(*node));
     return std::nullopt;
   }
+  if (node->text == to_string(GiveUp::cooldown)) {
+    faults_.add(node->offset, pointer, "a cooldown needs its time: write {\"cooldown\": \"5m\"}");
+    return std::nullopt;
+  }
   const auto word = read_word<GiveUp, GiveUp::cooldown>(*node, pointer, "way to give up", faults_);
   if (!word) return std::nullopt;
   return std::pair(*word, nanoseconds(0));

@@ -278,7 +278,7 @@ std::string library_file_problem(const std::string& path) {
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
   std::string problem = content_problem(file, static_cast<std::size_t>(status.st_size));
   if (problem.empty() || !script_hint(path).empty()) return problem;  // for which the caller gives a hint
-  return problem + "; remove it, or install a plugin for this machine in its place";
+  return problem + "; name or install a plugin for this machine instead";
 }
 
 bool is_marked_to_stay(const std::string& path) {

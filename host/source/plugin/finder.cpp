@@ -98,7 +98,7 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
   } else if (!script.empty()) {
     problem += script;
   } else {
-    problem += "; install it there, or name its directory (\"plugin_dirs\" or --plugin-dir)";
+    problem += "; install it in one of these, or name its directory (\"plugin_dirs\" or --plugin-dir)";
   }
   return {};
 }

@@ -47,6 +47,7 @@ bool is_name(std::string_view name) {
 std::string near_name(std::string_view name) {
   std::string near;
   for (const char character : name) {
+    if (static_cast<unsigned char>(character) >= 0x80) return {};  // a part of a letter that has no equivalent here
     near += is_name_character(lower(character)) ? lower(character) : '_';
   }
   return is_name(near) ? near : std::string();

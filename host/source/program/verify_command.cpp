@@ -107,6 +107,7 @@ void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
   command.add_option("--config", arguments.config, "the JSON config of its executions, or @ and the name of a file")
       ->type_name("JSON|@FILE");
   command.add_option("--seed", arguments.seed, "repeat the random choices of an earlier run")
+      ->check(CLI::NonNegativeNumber)
       ->check(CLI::Range(std::uint64_t{1}, ~std::uint64_t{0}))
       ->type_name("N");
   command

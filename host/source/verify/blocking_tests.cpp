@@ -116,7 +116,7 @@ Verdict conclude_stops(TestContext& context, std::uint64_t stopped, nanoseconds 
     if (only_fails(context)) {
       return unproven("run failed at once each time: " +
                       (context.tally().end_failure.empty() ? "no text was given" : context.tally().end_failure) +
-                      ". Give it a config with which it works: --config");
+                      " (give it a config with which it works: --config)");
     }
     return inapplicable("it ends at once by itself");
   }

@@ -52,12 +52,12 @@ void TestContext::count_end(DrivenExecution& execution, Status outcome) {
 Verdict TestContext::conclude(Verdict good, bool needs_pending) {
   if (tally_.failed_starts == tally_.starts) {
     const std::string why = tally_.start_failure.empty() ? "no text was given" : tally_.start_failure;
-    return unproven("start failed: " + why + ". Give it a config with which it starts: --config");
+    return unproven("start failed: " + why + " (give it a config with which it starts: --config)");
   }
   if (!is_blocking() && tally_.pending_polls == 0 && tally_.failed_ends > 0 && tally_.good_ends == 0) {
     const std::string why = tally_.end_failure.empty() ? "no text was given" : tally_.end_failure;
     return unproven("each execution failed in its first poll: " + why +
-                    ". Give it a config with which it works: --config");
+                    " (give it a config with which it works: --config)");
   }
   if (needs_pending && tally_.pending_polls == 0 && tally_.good_ends > 0) {
     return inapplicable("it ends in its first poll, and is never pending");

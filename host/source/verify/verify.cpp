@@ -87,10 +87,11 @@ class Verification {
 Result Verification::wrong_test() const {
   std::vector<std::string> known = {descriptor_test, loading_test, neighbours_test, entry_test};
   for (const Test& test : factory_tests()) known.emplace_back(test.name);
+  const std::vector<std::string_view> words(known.begin(), known.end());
   for (const std::string& name : options_.tests) {
     if (std::find(known.begin(), known.end(), with_blanks(name)) == known.end()) {
       return {TASKHOST_RESULT_BAD_MANIFEST,
-              "there is no test " + quoted_text(name) + "; there are " + word_list(known, "and")};
+              "there is no test " + quoted_text(name) + "; choose from " + quoted_list(words, "and")};
     }
   }
   return {};

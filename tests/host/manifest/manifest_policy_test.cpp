@@ -410,6 +410,8 @@ TEST_CASE("wrong readiness, watchdogs and ways to give up are told") {
        {at("/watchdog/action", R"(unknown action "restrat"; did you mean "restart"?)")}},
       {mandatory(R"("on_give_up": "stophost")"),
        {at("/on_give_up", R"(unknown way to give up "stophost"; did you mean "stop_host"?)")}},
+      {mandatory(R"("restarts": 1, "on_give_up": "cooldown")"),
+       {at("/on_give_up", R"(a cooldown needs its time: write {"cooldown": "5m"})")}},
       {mandatory(R"("on_give_up": 5)"),
        {at("/on_give_up",
            R"(expected "default", "stop_host" or "discard", or an object such as {"cooldown": "5m"}, found a number (5))")}},

@@ -38,7 +38,7 @@ bool is_harmless_to_load(const std::string& path) {
 }
 
 std::string problem_of(const TemporaryDirectory& directory, const std::string& content) {
-  constexpr std::string_view advice = "; remove it, or install a plugin for this machine in its place";
+  constexpr std::string_view advice = "; name or install a plugin for this machine instead";
   std::string problem = library_file_problem(directory.write("library.so", content).string());
   if (problem.empty()) return problem;
   CHECK(problem.ends_with(advice));
