@@ -191,5 +191,9 @@ TEST_CASE("SIGPIPE ends no second host, whatever the program has made of it afte
   play("SIGPIPE set anew between hosts", 2);
 }
 TEST_CASE("a child's own host hears SIGTERM at once, though the child has set it anew") {
+  if (address_sanitizer) {
+    WARN("skipped: a lock of its allocator stays held in a child if another thread of the parent holds it");
+    return;
+  }
   play("SIGTERM set anew in a child", 1);
 }

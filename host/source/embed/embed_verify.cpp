@@ -41,8 +41,9 @@ Result bad_option(const std::string& words) { return {TASKHOST_RESULT_BAD_MANIFE
 Result read_options(const taskhost_verify_options& given, Options& options) {
   if (given.plugin == nullptr) return bad_option("no plugin");
   if (given.test_count != 0 && given.tests == nullptr) return bad_option("test_count without tests");
-  if (std::count(given.tests, given.tests + given.test_count, nullptr) != 0)
+  if (std::count(given.tests, given.tests + given.test_count, nullptr) != 0) {
     return bad_option("a name in tests is NULL");
+  }
   options.plugin = given.plugin;
   if (given.task != nullptr) options.task = given.task;
   if (given.config != nullptr) options.config = given.config;

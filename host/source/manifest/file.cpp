@@ -40,8 +40,9 @@ void read_to_end(int descriptor, ManifestFile& file) {
       return;
     }
     file.text.append(part.data(), static_cast<std::size_t>(size));
-    if (std::memchr(part.data(), 0, static_cast<std::size_t>(size)) != nullptr)
+    if (std::memchr(part.data(), 0, static_cast<std::size_t>(size)) != nullptr) {
       return;  // not text, which is all the caller needs to know
+    }
     if (file.text.size() > max_file_size) {
       file.problem = "it is larger than the limit of " + std::to_string(max_file_size) + " bytes";
       return;

@@ -41,8 +41,9 @@ std::string inspection_text(const PluginLibrary& library) {
   std::string text = printable_path(library.path()) + "\n";
   text += "  plugin '" + printable_path(library.name()) + "', " +
           counted(library.factories().size(), "factory", "factories") + "\n";
-  if (library.stays_loaded())
+  if (library.stays_loaded()) {
     text += "  stays loaded: marked NODELETE, as is usual for libraries with their own runtime\n";
+  }
   for (const taskhost_factory& factory : library.factories()) {
     text += "  " + std::string(factory.name);
     if (factory.version != nullptr) text += " " + std::string(factory.version);
