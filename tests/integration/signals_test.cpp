@@ -290,6 +290,7 @@ TEST_CASE("an ignored signal that a task once wanted, and nobody wants now, is n
 
 // Without an events file: what is opened later may get the number of a closed descriptor.
 TEST_CASE("a second signal ends the program though a task has closed the host's descriptors, so that it hears none") {
+  if (address_sanitizer) return;  // it ends the process when a descriptor of its own is closed while it uses it
   Scene scene;
   scene.add(edge("closes_descriptors"));
   Command command = scene.command();
@@ -301,11 +302,13 @@ TEST_CASE("a second signal ends the program though a task has closed the host's 
   CHECK(process.running());
   process.send(SIGTERM);
   const ProcessEnd end = process.wait();
+  INFO(end.summary());
   CHECK(end.status == 4);
   CHECK(end.err.find("ended by a second signal") != std::string::npos);
 }
 
 TEST_CASE("a host whose descriptors a plugin has closed ends with 1 when it notices, and says so") {
+  if (address_sanitizer) return;  // it ends the process when a descriptor of its own is closed while it uses it
   Scene scene;
   scene.add(edge("closes_descriptors"));
   scene.add(task("job", "probe_blocking", "shutdown_on_exit", probe_that_ends("ok", "300ms")));
