@@ -11,20 +11,20 @@
 namespace taskhost::test {
 
 // A task's options, set as a manifest would set them.
-struct Recipe : CoordinatedTask {
-  explicit Recipe(TaskType type = TaskType::detachable, std::uint32_t restarts = 0) {
+struct PlannedTask : CoordinatedTask {
+  explicit PlannedTask(TaskType type = TaskType::detachable, std::uint32_t restarts = 0) {
     options.type = type;
     options.restarts = restarts;
   }
-  Recipe& with(SupervisionOptions optional) {
+  PlannedTask& with(SupervisionOptions optional) {
     options.optional = std::make_shared<SupervisionOptions>(std::move(optional));
     return *this;
   }
-  Recipe& comes_after(std::vector<Place> others) {
+  PlannedTask& comes_after(std::vector<Place> others) {
     after = std::move(others);
     return *this;
   }
-  Recipe& in_group(std::uint32_t number = 0) {
+  PlannedTask& in_group(std::uint32_t number = 0) {
     group = number;
     return *this;
   }
@@ -32,7 +32,7 @@ struct Recipe : CoordinatedTask {
 
 class CoordinatorScene final : public CoordinatorPort {
  public:
-  explicit CoordinatorScene(const std::vector<Recipe>& recipes, std::vector<Strategy> groups = {})
+  explicit CoordinatorScene(const std::vector<PlannedTask>& recipes, std::vector<Strategy> groups = {})
       : coordinator({recipes.begin(), recipes.end()}, std::move(groups), 7, *this), heartbeats(recipes.size()) {}
 
   // What it has done since the last call, in order: "start 0, ask 1".

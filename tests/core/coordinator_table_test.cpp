@@ -7,17 +7,17 @@
 using namespace std::chrono_literals;
 using namespace taskhost;
 using taskhost::test::CoordinatorScene;
-using taskhost::test::Recipe;
+using taskhost::test::PlannedTask;
 
 namespace {
 
-Recipe worker() {
+PlannedTask worker() {
   SupervisionOptions optional;
   optional.backoff.emplace().initial = 1s;
   optional.notify = true;
   optional.start_timeout = 5s;
   optional.watchdog = {3s, WatchdogAction::restart};
-  return Recipe(TaskType::detachable, 2).with(optional).comes_after({1});
+  return PlannedTask(TaskType::detachable, 2).with(optional).comes_after({1});
 }
 
 // Task 1, after which task 0 comes, has ended well: task 0 is ordered to start.
@@ -356,7 +356,7 @@ TEST_CASE("every state of a task and every input lead to one state, and to what 
   CHECK(std::size(rows) == states.size() * inputs.size());
   for (const Row& row : rows) {
     INFO(row.state << " × " << row.input);
-    CoordinatorScene scene({worker(), Recipe()});
+    CoordinatorScene scene({worker(), PlannedTask()});
     states.at(row.state)(scene);
     CHECK(inputs.at(row.input)(scene) == row.does);
     CHECK(scene.state(0) == row.next);

@@ -5,7 +5,7 @@
 using namespace std::chrono_literals;
 using namespace taskhost;
 using taskhost::test::CoordinatorScene;
-using taskhost::test::Recipe;
+using taskhost::test::PlannedTask;
 
 namespace {
 
@@ -29,7 +29,7 @@ SupervisionOptions with_backoff(std::chrono::nanoseconds delay) {
 // --- exits -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a restart without backoff is ordered at once, and is told before") {
-  CoordinatorScene scene({Recipe(mandatory, 1)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1)});
   CHECK(scene.begin() == "start 0");
   scene.runs(0);
   CHECK(scene.ends(0, error) == "exited 0 error, restarting 0 in 0, start 0");
@@ -37,14 +37,14 @@ TEST_CASE("a restart without backoff is ordered at once, and is told before") {
 }
 
 TEST_CASE("a mandatory task that has used up its budget gives up and stops the host with failure") {
-  CoordinatorScene scene({Recipe(mandatory, 0)});
+  CoordinatorScene scene({PlannedTask(mandatory, 0)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.ends(0, ok, {}) == "exited 0 ok, gave up 0, stop host for 0 budget_exhausted failure");
 }
 
 TEST_CASE("a detachable task that ends well is discarded, and when nothing is left the host is idle") {
-  CoordinatorScene scene({Recipe(detachable, 3)});
+  CoordinatorScene scene({PlannedTask(detachable, 3)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.ends(0, ok) == "exited 0 ok, discarded 0 task_exit");
@@ -52,7 +52,7 @@ TEST_CASE("a detachable task that ends well is discarded, and when nothing is le
 }
 
 TEST_CASE("the end of a shutdown_on_exit task stops the host as it ended") {
-  CoordinatorScene scene({Recipe(shutdown_on_exit), Recipe(shutdown_on_exit)});
+  CoordinatorScene scene({PlannedTask(shutdown_on_exit), PlannedTask(shutdown_on_exit)});
   scene.begin();
   scene.runs(0);
   scene.runs(1);
@@ -64,7 +64,7 @@ TEST_CASE("the end of a shutdown_on_exit task stops the host as it ended") {
 TEST_CASE("the first rule that matches says what an exit means") {
   SupervisionOptions optional;
   optional.exit_rules = {{{error}, "fatal", ExitAction::give_up}, {{}, {}, ExitAction::restart}};
-  CoordinatorScene scene({Recipe(detachable, 5).with(optional)});
+  CoordinatorScene scene({PlannedTask(detachable, 5).with(optional)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.ends(0, ok) == "exited 0 ok, restarting 0 in 0, start 0");
@@ -73,7 +73,7 @@ TEST_CASE("the first rule that matches says what an exit means") {
 }
 
 TEST_CASE("a restart waits for its backoff, and what is left of the budget is told with it") {
-  CoordinatorScene scene({Recipe(detachable, 3).with(with_backoff(4s))});
+  CoordinatorScene scene({PlannedTask(detachable, 3).with(with_backoff(4s))});
   scene.begin();
   scene.runs(0);
   CHECK(scene.ends(0, error) == "exited 0 error, restarting 0 in 4");
@@ -86,7 +86,7 @@ TEST_CASE("a restart waits for its backoff, and what is left of the budget is to
 TEST_CASE("an execution that lived long enough gives the budget back before its exit is judged") {
   SupervisionOptions optional;
   optional.reset_after = 10s;
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   scene.ends(0, error, {}, 9);
@@ -99,7 +99,7 @@ TEST_CASE("an execution that lived long enough gives the budget back before its 
 TEST_CASE("a start that fails is an exit with an uptime of nothing, however long it took") {
   SupervisionOptions optional;
   optional.reset_after = 10s;
-  CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(detachable, 1).with(optional)});
   const End failed{Ending::returned, error, {}, 60 * CoordinatorScene::second, 0};
   scene.begin();
   scene.begun(0);
@@ -112,7 +112,7 @@ TEST_CASE("a cooldown gives the budget back and begins anew after a while") {
   SupervisionOptions optional;
   optional.on_give_up = GiveUp::cooldown;
   optional.cooldown = 60s;
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   scene.ends(0, error);
@@ -130,7 +130,7 @@ TEST_CASE("an execution that is not ready in time is asked to end, and its end i
   SupervisionOptions optional;
   optional.notify = true;
   optional.start_timeout = 1500ms;
-  CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(detachable, 1).with(optional)});
   scene.begin();
   CHECK(scene.seconds_pass(60).empty());  // it has not begun
   scene.runs(0);
@@ -145,7 +145,7 @@ TEST_CASE("what start_timeout and the watchdog say is in the exit, in whole unit
   optional.notify = true;
   optional.start_timeout = 1500ms;
   optional.watchdog = {2s, WatchdogAction::restart};
-  CoordinatorScene scene({Recipe(detachable, 0).with(optional), Recipe(detachable, 0).with(optional)});
+  CoordinatorScene scene({PlannedTask(detachable, 0).with(optional), PlannedTask(detachable, 0).with(optional)});
   scene.begin();
   scene.runs(0);
   scene.runs(1);
@@ -160,7 +160,7 @@ TEST_CASE("what start_timeout and the watchdog say is in the exit, in whole unit
 TEST_CASE("the watchdog counts from readiness and from each heartbeat") {
   SupervisionOptions optional;
   optional.watchdog = {5s, WatchdogAction::restart};
-  CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(detachable, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   scene.heartbeats[0] = scene.now + 3 * CoordinatorScene::second;
@@ -172,7 +172,7 @@ TEST_CASE("the watchdog counts from readiness and from each heartbeat") {
 TEST_CASE("a watchdog that only logs warns once, and once more only after another heartbeat") {
   SupervisionOptions optional;
   optional.watchdog = {5s, WatchdogAction::log};
-  CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(detachable, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.seconds_pass(5) == "stalled 0 5");
@@ -183,7 +183,9 @@ TEST_CASE("a watchdog that only logs warns once, and once more only after anothe
 }
 
 TEST_CASE("timers that are late count in the order of their times, those of one time in the order of the tasks") {
-  const auto recipe = [](std::chrono::nanoseconds delay) { return Recipe(detachable, 1).with(with_backoff(delay)); };
+  const auto recipe = [](std::chrono::nanoseconds delay) {
+    return PlannedTask(detachable, 1).with(with_backoff(delay));
+  };
   CoordinatorScene scene({recipe(3s), recipe(2s), recipe(1s), recipe(2s)});
   scene.begin();
   for (const Place task : {0, 1, 2, 3}) {
@@ -197,7 +199,7 @@ TEST_CASE("timers that are late count in the order of their times, those of one 
 // --- what can't be stopped -------------------------------------------------------------------------------------------
 
 TEST_CASE("a task with an abandoned execution in it is given up by its type, and never started again") {
-  CoordinatorScene scene({Recipe(detachable, 3), Recipe(mandatory, 3)});
+  CoordinatorScene scene({PlannedTask(detachable, 3), PlannedTask(mandatory, 3)});
   scene.begin();
   scene.runs(0);
   scene.runs(1);
@@ -209,7 +211,7 @@ TEST_CASE("a task with an abandoned execution in it is given up by its type, and
 }
 
 TEST_CASE("a polled execution that was dropped has ended like any other") {
-  CoordinatorScene scene({Recipe(detachable, 3)});
+  CoordinatorScene scene({PlannedTask(detachable, 3)});
   scene.begin();
   scene.runs(0);
   scene.operate(0, Operation::restart);
@@ -221,7 +223,7 @@ TEST_CASE("a polled execution that was dropped has ended like any other") {
 TEST_CASE("a task starts when all that it comes after are ready, the one that says so itself included") {
   SupervisionOptions notify;
   notify.notify = true;
-  CoordinatorScene scene({Recipe().comes_after({1, 2}), Recipe(), Recipe().with(notify)});
+  CoordinatorScene scene({PlannedTask().comes_after({1, 2}), PlannedTask(), PlannedTask().with(notify)});
   CHECK(scene.begin() == "start 1, start 2");
   CHECK(scene.runs(1).empty());
   CHECK(scene.said_ready(2).empty());  // from one that has not begun
@@ -230,7 +232,8 @@ TEST_CASE("a task starts when all that it comes after are ready, the one that sa
 }
 
 TEST_CASE("dependants wait while what they come after is restarted, and those that run go on") {
-  CoordinatorScene scene({Recipe(detachable, 5).with(with_backoff(5s)), Recipe(detachable, 5).comes_after({0})});
+  CoordinatorScene scene(
+      {PlannedTask(detachable, 5).with(with_backoff(5s)), PlannedTask(detachable, 5).comes_after({0})});
   scene.begin();
   CHECK(scene.runs(0) == "start 1");
   scene.runs(1);
@@ -244,8 +247,8 @@ TEST_CASE("dependants wait while what they come after is restarted, and those th
 TEST_CASE("one that has ended well for good satisfies, and one that gave up does not") {
   SupervisionOptions discarded;
   discarded.on_give_up = GiveUp::discard;
-  CoordinatorScene scene({Recipe(), Recipe(mandatory, 0).with(discarded), Recipe().comes_after({0}),
-                          Recipe(detachable, 1).comes_after({1})});
+  CoordinatorScene scene({PlannedTask(), PlannedTask(mandatory, 0).with(discarded), PlannedTask().comes_after({0}),
+                          PlannedTask(detachable, 1).comes_after({1})});
   scene.begin();
   scene.runs(0);
   scene.runs(2);
@@ -259,7 +262,7 @@ TEST_CASE("one that has ended well for good satisfies, and one that gave up does
 }
 
 TEST_CASE("what is skipped skips those that come after it, and stops the host if it is needed") {
-  CoordinatorScene scene({Recipe(mandatory, 1).comes_after({1}), Recipe().comes_after({2}), Recipe()});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).comes_after({1}), PlannedTask().comes_after({2}), PlannedTask()});
   scene.begin();
   scene.begun(2);
   CHECK(scene.ends(2, error) ==
@@ -268,7 +271,8 @@ TEST_CASE("what is skipped skips those that come after it, and stops the host if
 }
 
 TEST_CASE("the host's stop asks a task only when all that come after it have ended") {
-  CoordinatorScene scene({Recipe(), Recipe().comes_after({0}), Recipe().comes_after({0, 1}), Recipe()});
+  CoordinatorScene scene(
+      {PlannedTask(), PlannedTask().comes_after({0}), PlannedTask().comes_after({0, 1}), PlannedTask()});
   scene.begin();
   for (const Place task : {0, 1, 2, 3}) scene.runs(task);
   scene.takes();
@@ -283,7 +287,7 @@ TEST_CASE("the host's stop asks a task only when all that come after it have end
 }
 
 TEST_CASE("when the stop runs out of time, the rest is asked, whoever is live") {
-  CoordinatorScene scene({Recipe(), Recipe().comes_after({0}), Recipe().comes_after({1})});
+  CoordinatorScene scene({PlannedTask(), PlannedTask().comes_after({0}), PlannedTask().comes_after({1})});
   scene.begin();
   for (const Place task : {0, 1, 2}) scene.runs(task);
   CHECK(scene.host_stops() == "ask 2");
@@ -291,7 +295,8 @@ TEST_CASE("when the stop runs out of time, the rest is asked, whoever is live") 
 }
 
 TEST_CASE("who was held up by whom is what was true when the stop ran out of time, the nearest first") {
-  CoordinatorScene scene({Recipe(), Recipe().comes_after({0}), Recipe().comes_after({1}), Recipe()});
+  CoordinatorScene scene(
+      {PlannedTask(), PlannedTask().comes_after({0}), PlannedTask().comes_after({1}), PlannedTask()});
   scene.begin();
   for (const Place task : {0, 1, 2, 3}) scene.runs(task);
   scene.host_stops();
@@ -308,9 +313,10 @@ TEST_CASE("who was held up by whom is what was true when the stop ran out of tim
 // --- groups ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("one_for_all starts all members again when all have ended and the delay is over; one is charged") {
-  CoordinatorScene scene({Recipe(detachable, 3).in_group(), Recipe(detachable, 3).with(with_backoff(5s)).in_group(),
-                          Recipe(detachable, 3).in_group(), Recipe(detachable, 3)},
-                         {Strategy::one_for_all});
+  CoordinatorScene scene(
+      {PlannedTask(detachable, 3).in_group(), PlannedTask(detachable, 3).with(with_backoff(5s)).in_group(),
+       PlannedTask(detachable, 3).in_group(), PlannedTask(detachable, 3)},
+      {Strategy::one_for_all});
   scene.begin();
   for (const Place task : {0, 1, 2, 3}) scene.runs(task);
   CHECK(scene.ends(1, error) == "exited 1 error, restarting 1 in 5, ask 2, ask 0");
@@ -327,8 +333,8 @@ TEST_CASE("a member of a group repeats alone, and what comes after it goes on") 
   SupervisionOptions optional;
   optional.backoff = Backoff{.initial = 5s};
   optional.exit_rules = {{{Outcome::ok}, {}, ExitAction::repeat}};
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional).in_group(), Recipe(mandatory, 1).in_group(),
-                          Recipe(mandatory, 1).comes_after({0})},
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional).in_group(), PlannedTask(mandatory, 1).in_group(),
+                          PlannedTask(mandatory, 1).comes_after({0})},
                          {strategy});
   scene.begin();
   scene.runs(0);
@@ -350,7 +356,8 @@ TEST_CASE("once the host stops, nothing repeats") {
   SupervisionOptions optional;
   optional.backoff = Backoff{.initial = 5s};
   optional.exit_rules = {{{}, {}, ExitAction::repeat}};
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional), Recipe(shutdown_on_exit), Recipe(mandatory, 1)});
+  CoordinatorScene scene(
+      {PlannedTask(mandatory, 1).with(optional), PlannedTask(shutdown_on_exit), PlannedTask(mandatory, 1)});
   scene.begin();
   for (const Place task : {0u, 1u, 2u}) scene.runs(task);
   scene.ends(1, ok);
@@ -359,8 +366,9 @@ TEST_CASE("once the host stops, nothing repeats") {
 }
 
 TEST_CASE("rest_for_one concerns the member and those that stand after it") {
-  CoordinatorScene scene({Recipe(detachable, 3).in_group(), Recipe(detachable, 3).in_group(), Recipe().in_group()},
-                         {Strategy::rest_for_one});
+  CoordinatorScene scene(
+      {PlannedTask(detachable, 3).in_group(), PlannedTask(detachable, 3).in_group(), PlannedTask().in_group()},
+      {Strategy::rest_for_one});
   scene.begin();
   for (const Place task : {0, 1, 2}) scene.runs(task);
   CHECK(scene.ends(1, error) == "exited 1 error, restarting 1 in 0, ask 2");
@@ -368,7 +376,7 @@ TEST_CASE("rest_for_one concerns the member and those that stand after it") {
 }
 
 TEST_CASE("one_for_one restarts the member alone") {
-  CoordinatorScene scene({Recipe(detachable, 3).in_group(), Recipe().in_group()}, {Strategy::one_for_one});
+  CoordinatorScene scene({PlannedTask(detachable, 3).in_group(), PlannedTask().in_group()}, {Strategy::one_for_one});
   scene.begin();
   scene.runs(0);
   scene.runs(1);
@@ -376,8 +384,8 @@ TEST_CASE("one_for_one restarts the member alone") {
 }
 
 TEST_CASE("a group stops its members in the order that after demands, and an end that comes before is no exit") {
-  CoordinatorScene scene({Recipe(detachable, 3).in_group(), Recipe(detachable, 3).in_group(),
-                          Recipe(detachable, 3).comes_after({1}).in_group()},
+  CoordinatorScene scene({PlannedTask(detachable, 3).in_group(), PlannedTask(detachable, 3).in_group(),
+                          PlannedTask(detachable, 3).comes_after({1}).in_group()},
                          {Strategy::one_for_all});
   scene.begin();
   for (const Place task : {0, 1, 2}) scene.runs(task);
@@ -387,7 +395,7 @@ TEST_CASE("a group stops its members in the order that after demands, and an end
 }
 
 TEST_CASE("an operator can't start a member before its group is at rest") {
-  CoordinatorScene scene({Recipe(detachable, 3).in_group(), Recipe().in_group(), Recipe().in_group()},
+  CoordinatorScene scene({PlannedTask(detachable, 3).in_group(), PlannedTask().in_group(), PlannedTask().in_group()},
                          {Strategy::one_for_all});
   scene.begin();
   for (const Place task : {0, 1, 2}) scene.runs(task);
@@ -398,9 +406,9 @@ TEST_CASE("an operator can't start a member before its group is at rest") {
 }
 
 TEST_CASE("the others are discarded with a member that gives up, and each says for whom") {
-  CoordinatorScene scene(
-      {Recipe(detachable, 0).in_group(), Recipe().in_group(), Recipe().comes_after({3}).in_group(), Recipe()},
-      {Strategy::one_for_all});
+  CoordinatorScene scene({PlannedTask(detachable, 0).in_group(), PlannedTask().in_group(),
+                          PlannedTask().comes_after({3}).in_group(), PlannedTask()},
+                         {Strategy::one_for_all});
   scene.begin();
   scene.runs(0);
   scene.runs(1);
@@ -409,7 +417,7 @@ TEST_CASE("the others are discarded with a member that gives up, and each says f
 }
 
 TEST_CASE("the host stops instead if it can't do without one of the others, unless an operator stops that one") {
-  CoordinatorScene scene({Recipe().in_group(), Recipe(mandatory, 3).in_group()}, {Strategy::one_for_all});
+  CoordinatorScene scene({PlannedTask().in_group(), PlannedTask(mandatory, 3).in_group()}, {Strategy::one_for_all});
   SECTION("needed") {
     scene.begin();
     scene.runs(0);
@@ -447,14 +455,14 @@ TEST_CASE("what follows a stop is what was wanted last, but a host's stop is fin
   };
   for (const bool begun : {false, true}) {
     for (const Row& row : rows) {
-      CoordinatorScene scene({Recipe()});
+      CoordinatorScene scene({PlannedTask()});
       scene.begin();
       if (begun) scene.runs(0);
       for (const Operation operation : row.operations) scene.operate(0, operation);
       if (!begun) scene.runs(0);
       CHECK(scene.ends(0, ok) == row.end);
 
-      CoordinatorScene stopping({Recipe()});
+      CoordinatorScene stopping({PlannedTask()});
       stopping.begin();
       stopping.runs(0);
       for (const Operation operation : row.operations) stopping.operate(0, operation);
@@ -466,7 +474,7 @@ TEST_CASE("what follows a stop is what was wanted last, but a host's stop is fin
 }
 
 TEST_CASE("an operator's start gives the budget back, and a restart charges nothing") {
-  CoordinatorScene scene({Recipe(detachable, 1)});
+  CoordinatorScene scene({PlannedTask(detachable, 1)});
   scene.begin();
   scene.runs(0);
   scene.ends(0, error);
@@ -481,7 +489,7 @@ TEST_CASE("an operator's start gives the budget back, and a restart charges noth
 }
 
 TEST_CASE("a task that an operator stopped keeps the host running, and makes others wait") {
-  CoordinatorScene scene({Recipe(), Recipe(detachable, 1).comes_after({0})});
+  CoordinatorScene scene({PlannedTask(), PlannedTask(detachable, 1).comes_after({0})});
   scene.begin();
   scene.operate(0, Operation::stop);
   CHECK(scene.runs(0) == "ask 0");
@@ -494,8 +502,8 @@ TEST_CASE("a task that an operator stopped keeps the host running, and makes oth
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("once a task has stopped the host, nothing is started, restarted or skipped, and all else is told") {
-  CoordinatorScene scene({Recipe(shutdown_on_exit), Recipe(detachable, 3), Recipe(), Recipe().comes_after({2}),
-                          Recipe(detachable, 3).with(with_backoff(1s))});
+  CoordinatorScene scene({PlannedTask(shutdown_on_exit), PlannedTask(detachable, 3), PlannedTask(),
+                          PlannedTask().comes_after({2}), PlannedTask(detachable, 3).with(with_backoff(1s))});
   scene.begin();
   for (const Place task : {0, 1, 2, 4}) scene.runs(task);
   scene.ends(4, error);
@@ -511,7 +519,7 @@ TEST_CASE("once a task has stopped the host, nothing is started, restarted or sk
 }
 
 TEST_CASE("a start that is refused since the host stops starts and skips nobody else") {
-  CoordinatorScene scene({Recipe(), Recipe().comes_after({0}), Recipe(detachable, 1)});
+  CoordinatorScene scene({PlannedTask(), PlannedTask().comes_after({0}), PlannedTask(detachable, 1)});
   scene.begin();
   scene.runs(2);
   CHECK(scene.ends(0, refused).empty());
@@ -524,7 +532,8 @@ TEST_CASE("a start that is refused since the host stops starts and skips nobody 
 
 TEST_CASE("a group is restarted, and a fleet is stopped, with calls in proportion to its size") {
   const auto calls = [](std::size_t count) {
-    CoordinatorScene scene(std::vector<Recipe>(count, Recipe(detachable, 3).in_group()), {Strategy::one_for_all});
+    CoordinatorScene scene(std::vector<PlannedTask>(count, PlannedTask(detachable, 3).in_group()),
+                           {Strategy::one_for_all});
     scene.takes_notes = false;
     const auto size = static_cast<Place>(count);
     scene.begin();

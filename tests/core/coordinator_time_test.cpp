@@ -6,7 +6,7 @@
 using namespace std::chrono_literals;
 using namespace taskhost;
 using taskhost::test::CoordinatorScene;
-using taskhost::test::Recipe;
+using taskhost::test::PlannedTask;
 
 namespace {
 
@@ -25,7 +25,7 @@ SupervisionOptions with_backoff(std::chrono::nanoseconds delay) {
 TEST_CASE("a watchdog that comes far too late is armed anew, once for each sign of life") {
   SupervisionOptions optional;
   optional.watchdog = {5s, WatchdogAction::restart};
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());
@@ -39,7 +39,7 @@ TEST_CASE("a watchdog that comes far too late is armed anew, once for each sign 
 TEST_CASE("a watchdog that only logs is armed anew like one that restarts") {
   SupervisionOptions optional;
   optional.watchdog = {5s, WatchdogAction::log};
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());
@@ -50,7 +50,7 @@ TEST_CASE("a start_timeout that comes far too late is armed anew, once") {
   SupervisionOptions optional;
   optional.notify = true;
   optional.start_timeout = 5s;
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second).empty());
@@ -61,14 +61,14 @@ TEST_CASE("a start_timeout that comes far too late is armed anew, once") {
 TEST_CASE("a timer that is late by no more than a tenth of a second counts as in time") {
   SupervisionOptions optional;
   optional.watchdog = {5s, WatchdogAction::restart};
-  CoordinatorScene scene({Recipe(mandatory, 1).with(optional)});
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
   scene.begin();
   scene.runs(0);
   CHECK(scene.stands_still_until(scene.now + 5 * CoordinatorScene::second + standstill) == "ask 0");
 }
 
 TEST_CASE("the end of a delay is never put off") {
-  CoordinatorScene scene({Recipe(detachable, 3).with(with_backoff(4s))});
+  CoordinatorScene scene({PlannedTask(detachable, 3).with(with_backoff(4s))});
   scene.begin();
   scene.runs(0);
   scene.ends(0, error);
@@ -79,7 +79,7 @@ TEST_CASE("reset_after counts what the execution lived, not how long it was up")
   SupervisionOptions optional;
   optional.reset_after = 10s;
   for (const bool lived : {true, false}) {
-    CoordinatorScene scene({Recipe(detachable, 1).with(optional)});
+    CoordinatorScene scene({PlannedTask(detachable, 1).with(optional)});
     scene.begin();
     scene.runs(0);
     scene.ends(0, error);  // one restart is used up

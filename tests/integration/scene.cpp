@@ -96,6 +96,18 @@ std::vector<std::string> lines_with(std::string_view text, std::initializer_list
   return lines;
 }
 
+std::uint64_t seq_of(const Run& run, std::string_view event, std::string_view task) {
+  const Event* found = run.events.first(event, task);
+  INFO("no " << event << " of " << task << "\n" << run.log());
+  REQUIRE(found != nullptr);
+  return found->seq;
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
 bool has_line(std::string_view text, std::initializer_list<std::string_view> words) {
   return !lines_with(text, words).empty();
 }

@@ -19,6 +19,9 @@ namespace taskhost::test {
 
 using Json = nlohmann::json;
 
+// A stop_timeout longer than any test waits: a task that is stopped by it fails the test.
+inline constexpr const char* no_timeout = "10h";
+
 // Where the build puts things.
 std::filesystem::path program_path();
 std::filesystem::path plugin_directory();
@@ -49,6 +52,11 @@ struct Run {
   std::string stopping_reason() const { return first("host_stopping").reason; }
   std::string stopping_task() const { return first("host_stopping").task; }
 };
+
+// Fails the test if there is no such event.
+std::uint64_t seq_of(const Run& run, std::string_view event, std::string_view task);
+
+std::string text_of(const std::filesystem::path& file);
 
 // Whether a line of the text has all these words.
 bool has_line(std::string_view text, std::initializer_list<std::string_view> words);

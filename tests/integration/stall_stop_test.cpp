@@ -10,8 +10,6 @@ using namespace taskhost::test;
 
 namespace {
 
-constexpr const char* no_timeout = "10h";
-
 struct StallScene : Scene {
   StallScene(unsigned shards, const char* stop_timeout) {
     manifest["shards"] = shards;
@@ -29,13 +27,6 @@ void add_mules(Scene& scene, int count, const Json& config) {
   for (int number = 0; number < count; ++number) {
     scene.add(task("mule-" + std::to_string(number) + "-", "staller", "detachable", config));
   }
-}
-
-std::uint64_t seq_of(const Run& run, std::string_view event, std::string_view task) {
-  const Event* found = run.events.first(event, task);
-  INFO("no " << event << " of " << task << "\n" << run.log());
-  REQUIRE(found != nullptr);
-  return found->seq;
 }
 
 // Sends SIGTERM once this many tasks are known to be stuck.

@@ -27,13 +27,6 @@ Json mule(Json config, unsigned restarts = 0) {
   return task("mule", "staller", "detachable", std::move(config), restarts);
 }
 
-std::uint64_t seq_of(const Run& run, std::string_view event, std::string_view task) {
-  const Event* found = run.events.first(event, task);
-  INFO("no " << event << " of " << task << "\n" << run.log());
-  REQUIRE(found != nullptr);
-  return found->seq;
-}
-
 // The log's lines about the mule's stalls.
 std::vector<std::string> stall_lines(const std::string& log) {
   std::vector<std::string> lines;

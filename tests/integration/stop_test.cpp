@@ -10,9 +10,6 @@ using namespace taskhost::test;
 
 namespace {
 
-// Longer than any test waits: a task that is stopped by this timeout fails the test.
-constexpr const char* no_timeout = "10h";
-
 Json storming(std::string_view name, std::string_view plugin) {
   return task(name, plugin, "detachable", probe_that_ends("error"), 4'000'000'000U);
 }

@@ -9,8 +9,6 @@ using namespace taskhost::test;
 
 namespace {
 
-constexpr const char* no_timeout = "10h";
-
 Json with_timeout(Json entry, const char* stop_timeout) {
   entry["stop_timeout"] = stop_timeout;
   return entry;

@@ -12,7 +12,7 @@ using namespace taskhost::test;
 
 namespace {
 
-void add_some_tasks(Scene& scene) {
+void add_two_tasks(Scene& scene) {
   scene.add(task("feed", "probe", "mandatory", probe_that_ends("error", "1ms"), 5));
   scene.add(task("ticker", "probe_blocking", "detachable", probe_that_ends("throw"), 5));
 }
@@ -28,7 +28,7 @@ Command command_with_events_on_stdout(Scene& scene) {
 
 TEST_CASE("with --events - stdout has the lines of the events and nothing else") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   const ProcessEnd end = Process(command_with_events_on_stdout(scene)).wait();
   INFO(end.summary());
   CHECK(end.status == 1);
@@ -39,7 +39,7 @@ TEST_CASE("with --events - stdout has the lines of the events and nothing else")
 
 TEST_CASE("without --events stdout stays empty") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   scene.command();
   const ProcessEnd end = run_program({scene.manifest_path().string()});
   CHECK(end.status == 1);
@@ -48,7 +48,7 @@ TEST_CASE("without --events stdout stays empty") {
 
 TEST_CASE("events that can't be written to where they were told to go are a usage error, and nothing is started") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   Command command = scene.command();
   SECTION("a folder that is not there") {
     command.arguments[2] = (scene.directory() / "no/such/folder/events.jsonl").string();
@@ -70,7 +70,7 @@ TEST_CASE("events that can't be written to where they were told to go are a usag
 
 TEST_CASE("a full disk under the events does not end the tasks") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   Command command = scene.command();
   command.arguments[2] = "/dev/full";
   const ProcessEnd end = Process(command).wait();
@@ -81,7 +81,7 @@ TEST_CASE("a full disk under the events does not end the tasks") {
 
 TEST_CASE("a closed stdin, stdout or stderr changes nothing") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   Command command = scene.command();
   SECTION("stdin") { command.in = Wiring::closed; }
   SECTION("stdout") { command.out = Wiring::closed; }
@@ -94,7 +94,7 @@ TEST_CASE("a closed stdin, stdout or stderr changes nothing") {
 
 TEST_CASE("a log that nobody reads does not end the program") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   scene.add(task("reader", "probe", "detachable", probe_that_ends("ok", "20ms")));
   Command command = scene.command({"--log-level", "debug"});
   command.err = Wiring::broken_pipe;
@@ -103,7 +103,7 @@ TEST_CASE("a log that nobody reads does not end the program") {
 
 TEST_CASE("events that nobody reads do not end the program") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   Command command = command_with_events_on_stdout(scene);
   command.out = Wiring::broken_pipe;
   const ProcessEnd end = Process(command).wait();
@@ -132,7 +132,7 @@ TEST_CASE("programs that a task starts do not inherit the descriptor that events
 
 TEST_CASE("few descriptors are enough for a few tasks") {
   Scene scene;
-  add_some_tasks(scene);
+  add_two_tasks(scene);
   Command command = scene.command();
   command.limits.emplace_back(RLIMIT_NOFILE, 64);
   CHECK(scene.start(command).finish().status() == 1);

@@ -23,11 +23,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string text_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 // Like a shell's 2>, which does not append.
 std::unique_ptr<Process> process_with_log_in(Scene& scene, const fs::path& file, rlim_t max_file_size = 0) {
   Command command = scene.command({"--log-level", "debug"});

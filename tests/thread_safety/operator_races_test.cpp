@@ -13,8 +13,6 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-Status obey(Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; }
-
 TaskOptions mandatory(std::chrono::nanoseconds stop_timeout) { return {TaskType::mandatory, 3, stop_timeout}; }
 
 // Opened once, at the latest by the end of the test.

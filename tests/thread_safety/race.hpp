@@ -39,6 +39,9 @@ class Crowd {
   std::vector<std::thread> threads_;
 };
 
+// The poll of a task that ends when it is asked to.
+inline Status obey(Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; }
+
 // True until this many rounds are done or a second has passed, whichever comes first.
 class Rounds {
  public:

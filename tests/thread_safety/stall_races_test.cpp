@@ -32,7 +32,7 @@ int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, v
 namespace {
 
 // Shared with abandoned threads.
-struct Door {
+struct SharedDoor {
   std::promise<void> opened;
   std::shared_future<void> open{opened.get_future()};
   std::promise<void> came_back;
@@ -71,16 +71,16 @@ SupervisorOptions with_limit(std::chrono::nanoseconds limit) {
 
 TaskOptions with_stop_timeout(std::chrono::nanoseconds stop_timeout) { return {TaskType::mandatory, 3, stop_timeout}; }
 
-std::shared_ptr<const ScriptRecipe> obedient() {
+std::shared_ptr<const ScriptRecipe> obedient_recipe() {
   return stepping([](Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; });
 }
 
 // Posts handlers, each of which waits for a door, and ends.
-std::shared_ptr<const ScriptRecipe> posting(std::vector<std::shared_ptr<Door>> doors) {
+std::shared_ptr<const ScriptRecipe> posting(std::vector<std::shared_ptr<SharedDoor>> doors) {
   return stepping([doors](Execution& execution) {
     auto& context = static_cast<boost::asio::io_context&>(
         boost::asio::query(execution.executor(), boost::asio::execution::context));
-    for (const std::shared_ptr<Door>& door : doors) {
+    for (const std::shared_ptr<SharedDoor>& door : doors) {
       boost::asio::post(context, [door] {
         door->open.wait();
         door->came_back.set_value();
@@ -238,13 +238,13 @@ TEST_CASE("a call that is in progress while the process stands still is no stall
 TEST_CASE("a shard whose own handler comes back after the host has given it up harms nothing, and counts once") {
   // The first shard is given up first; its handler returns while the host still waits for the second one, or later.
   const bool before_the_end = GENERATE(true, false);
-  const auto first = std::make_shared<Door>();
-  const auto second = std::make_shared<Door>();
-  const auto third = std::make_shared<Door>();
+  const auto first = std::make_shared<SharedDoor>();
+  const auto second = std::make_shared<SharedDoor>();
+  const auto third = std::make_shared<SharedDoor>();
   SupervisorOptions options = with_shards(2);
   options.shutdown_timeout = 10ms;
   StallScene scene(options);
-  const auto neighbour = obedient();
+  const auto neighbour = obedient_recipe();
   scene.add("neighbour", neighbour);
   scene.add("neighbour too", neighbour);
   scene.add("posts", posting({first}));
@@ -284,7 +284,7 @@ TEST_CASE("a shard whose own handler comes back after the host has given it up h
 
 TEST_CASE("a stop ends in time though a call never returns and there is no further thread") {
   const bool shutdown_timeout = GENERATE(true, false);
-  const auto door = std::make_shared<Door>();
+  const auto door = std::make_shared<SharedDoor>();
   SupervisorOptions options;
   if (shutdown_timeout) options.shutdown_timeout = 300ms;
   StallScene scene(options);
@@ -295,7 +295,7 @@ TEST_CASE("a stop ends in time though a call never returns and there is no furth
               return Status::ok;
             }),
             with_stop_timeout(shutdown_timeout ? 60s : 100ms));
-  const auto other = obedient();
+  const auto other = obedient_recipe();
   scene.add("other", other, with_stop_timeout(shutdown_timeout ? 60s : 400ms));
   scene.supervisor->start();
   REQUIRE(scene.sink->await("other started 1"));

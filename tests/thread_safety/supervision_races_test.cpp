@@ -28,7 +28,6 @@ struct Alone {
   }
 };
 
-Status obey(Execution& execution) { return execution.stop_requested() ? Status::ok : Status::pending; }
 Status obey_blocking(Execution& execution) {
   while ((execution.wait_until(never) & wait_stop) == 0) {
   }

@@ -5,35 +5,17 @@
 
 #include "manifest/faults.hpp"
 #include "manifest/manifest.hpp"
+#include "readings.hpp"
 #include "support/catch.hpp"
 
 using taskhost::read_manifest;
+using namespace taskhost::test;
 
 namespace {
 
-struct BadManifest {
-  std::string text;
-  std::vector<std::string> faults;  // all lines
-};
-
-std::vector<std::string> faults_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (const taskhost::Fault& fault : read_manifest(text, "m").faults) {
-    lines.push_back(fault.text());
-  }
-  return lines;
-}
-
-void check(const std::vector<BadManifest>& manifests) {
-  for (const BadManifest& manifest : manifests) {
-    INFO(manifest.text);
-    CHECK(faults_of(manifest.text) == manifest.faults);
-  }
-}
-
 // One task with these fields in addition to "plugin".
-std::string task(const std::string& fields) { return R"({"tasks": [{"plugin": "p", )" + fields + "}]}"; }
-std::string mandatory(const std::string& fields) { return task(R"("type": "mandatory", )" + fields); }
+std::string one_task(const std::string& fields) { return R"({"tasks": [{"plugin": "p", )" + fields + "}]}"; }
+std::string one_mandatory(const std::string& fields) { return one_task(R"("type": "mandatory", )" + fields); }
 std::string top(const std::string& fields) { return R"({"autoload": {"type": "detachable"}, )" + fields + '}'; }
 
 const std::string type_words = R"("shutdown_on_exit", "mandatory" or "detachable")";
@@ -149,10 +131,10 @@ TEST_CASE("unknown fields are told with the nearest that is known") {
       {top(R"("shard": 2)"), {R"(m: /shard (line 1): unknown field "shard"; did you mean "shards"?)"}},
       {top(R"("Plugin-Dirs": [])"),
        {R"(m: /Plugin-Dirs (line 1): unknown field "Plugin-Dirs"; did you mean "plugin_dirs"?)"}},
-      {mandatory(R"("restart": 2)"),
+      {one_mandatory(R"("restart": 2)"),
        {R"(m: /tasks/0/restart (line 1): unknown field "restart"; did you mean "restarts"?)"}},
-      {mandatory(R"("timeout": "1s")"), {R"(m: /tasks/0/timeout (line 1): unknown field "timeout")" + task_fields}},
-      {mandatory(R"("zzz": {})"), {R"(m: /tasks/0/zzz (line 1): unknown field "zzz")" + task_fields}},
+      {one_mandatory(R"("timeout": "1s")"), {R"(m: /tasks/0/timeout (line 1): unknown field "timeout")" + task_fields}},
+      {one_mandatory(R"("zzz": {})"), {R"(m: /tasks/0/zzz (line 1): unknown field "zzz")" + task_fields}},
       {top(R"("defaults": {"zzz": 1})"),
        {R"(m: /defaults/zzz (line 1): unknown field "zzz"; "defaults" may have "stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules" and "isolation")"}},
       {R"({"autoload": {"type": "detachable", "typo": 1}})",
@@ -164,7 +146,7 @@ TEST_CASE("a field in the wrong place is told its place") {
   check({
       {top(R"("stop_timeout": "1s")"),
        {R"(m: /stop_timeout (line 1): unknown field "stop_timeout" in the top object; it belongs in "defaults", "autoload" or a task)"}},
-      {mandatory(R"("shards": 2)"),
+      {one_mandatory(R"("shards": 2)"),
        {R"(m: /tasks/0/shards (line 1): unknown field "shards" in a task; it belongs in the top object)"}},
       {top(R"("task": [])"),
        {R"(m: /task (line 1): unknown field "task"; did you mean "tasks"? (spelled like this, it belongs in a task))"}},
@@ -174,11 +156,11 @@ TEST_CASE("a field in the wrong place is told its place") {
 TEST_CASE("a pointer to a strange key is escaped and stays on one line") {
   const std::string& fields = task_fields;
   check({
-      {mandatory(R"("a/b~c": 1)"), {R"(m: /tasks/0/a~1b~0c (line 1): unknown field "a/b~c")" + fields}},
-      {mandatory(R"("a\n\u001b[31m\u009b": 1)"),
+      {one_mandatory(R"("a/b~c": 1)"), {R"(m: /tasks/0/a~1b~0c (line 1): unknown field "a/b~c")" + fields}},
+      {one_mandatory(R"("a\n\u001b[31m\u009b": 1)"),
        {R"(m: /tasks/0/a\u000a\u001b[31m\u009b (line 1): unknown field "a\u000a\u001b[31m\u009b")" + fields}},
-      {mandatory(R"("": 1)"), {R"(m: /tasks/0/ (line 1): unknown field "")" + fields}},
-      {mandatory('"' + std::string(1000, 'x') + "\": 1"),
+      {one_mandatory(R"("": 1)"), {R"(m: /tasks/0/ (line 1): unknown field "")" + fields}},
+      {one_mandatory('"' + std::string(1000, 'x') + "\": 1"),
        {"m: /tasks/0/" + std::string(128, 'x') + "… (line 1): unknown field \"" + std::string(60, 'x') + "…\"" +
         fields}},
   });
@@ -188,11 +170,11 @@ TEST_CASE("a key given twice in one object is refused, at any depth") {
   check({
       {"{\"shards\": 1,\n\"shards\": 1, \"autoload\": {\"type\": \"detachable\"}}",
        {"m: /shards (line 2): given twice in one object, first on line 1; keep one of the two"}},
-      {mandatory("\n\"type\": \"nonsense\""),
+      {one_mandatory("\n\"type\": \"nonsense\""),
        {"m: /tasks/0/type (line 2): given twice in one object, first on line 1; keep one of the two"}},
-      {mandatory(R"("config": [0, {"a": {"b": 1, "c": 2, "b": 3}}])"),
+      {one_mandatory(R"("config": [0, {"a": {"b": 1, "c": 2, "b": 3}}])"),
        {"m: /tasks/0/config/1/a/b (line 1): given twice in one object, first on line 1; keep one of the two"}},
-      {mandatory(R"("config": {"a": 1, "\u0061": 2})"),
+      {one_mandatory(R"("config": {"a": 1, "\u0061": 2})"),
        {"m: /tasks/0/config/a (line 1): given twice in one object, first on line 1; keep one of the two"}},
       {R"({"tasks": [{"name": "n", "plugin": "p", "type": "mandatory"}], "tasks": [{"name": "n", "x": 1}]})",
        {"m: /tasks (line 1): given twice in one object, first on line 1; keep one of the two"}},
@@ -204,7 +186,7 @@ TEST_CASE("a key given twice is found among many") {
   for (int index = 0; index < 1000; ++index) {
     config += '"' + std::to_string(index) + "\": 0, ";
   }
-  check({{mandatory("\"config\": " + config + "\n\"999\": 0}"),
+  check({{one_mandatory("\"config\": " + config + "\n\"999\": 0}"),
           {"m: /tasks/0/config/999 (line 2): given twice in one object, first on line 1; keep one of the two"}}});
 }
 
@@ -219,19 +201,19 @@ TEST_CASE("values of a wrong type are told with the one that was found") {
       {top(R"("plugin_dirs": "plugins")"),
        {R"(m: /plugin_dirs (line 1): expected an array, found a string; write ["plugins"])"}},
       {top(R"("plugin_dirs": ["a", 1.50])"), {"m: /plugin_dirs/1 (line 1): expected a string, found a number (1.50)"}},
-      {mandatory(R"("name": 7)"), {"m: /tasks/0/name (line 1): expected a string, found a number (7)"}},
-      {mandatory(R"("task": {})"), {"m: /tasks/0/task (line 1): expected a string, found an object"}},
-      {task(R"("type": 3)"), {"m: /tasks/0/type (line 1): expected a string, found a number (3)"}},
-      {mandatory(R"("restarts": "3")"), {restarts_expected + R"(a string ("3"))"}},
+      {one_mandatory(R"("name": 7)"), {"m: /tasks/0/name (line 1): expected a string, found a number (7)"}},
+      {one_mandatory(R"("task": {})"), {"m: /tasks/0/task (line 1): expected a string, found an object"}},
+      {one_task(R"("type": 3)"), {"m: /tasks/0/type (line 1): expected a string, found a number (3)"}},
+      {one_mandatory(R"("restarts": "3")"), {restarts_expected + R"(a string ("3"))"}},
   });
 }
 
 TEST_CASE("numbers out of range are told with the range") {
   check({
-      {mandatory(R"("restarts": -1)"), {restarts_expected + "a number (-1)"}},
-      {mandatory(R"("restarts": 4294967295)"), {restarts_expected + "a number (4294967295)"}},
-      {mandatory(R"("restarts": 1.5)"), {restarts_expected + "a number (1.5)"}},
-      {mandatory(R"("restarts": 99999999999999999999)"), {restarts_expected + "a number (99999999999999999999)"}},
+      {one_mandatory(R"("restarts": -1)"), {restarts_expected + "a number (-1)"}},
+      {one_mandatory(R"("restarts": 4294967295)"), {restarts_expected + "a number (4294967295)"}},
+      {one_mandatory(R"("restarts": 1.5)"), {restarts_expected + "a number (1.5)"}},
+      {one_mandatory(R"("restarts": 99999999999999999999)"), {restarts_expected + "a number (99999999999999999999)"}},
       {top(R"("shards": 0)"), {"m: /shards (line 1): expected a whole number from 1 to 256, found a number (0)"}},
       {top(R"("shards": 257)"), {"m: /shards (line 1): expected a whole number from 1 to 256, found a number (257)"}},
   });
@@ -247,27 +229,27 @@ TEST_CASE("bad durations are told with what one looks like") {
        {"m: /shutdown_timeout " + duration_expected + R"("10"; add a unit (ns, us, ms, s, m or h), as in "10s")"}},
       {top(R"("defaults": {"stop_timeout": "-1s"})"),
        {"m: /defaults/stop_timeout " + duration_expected + R"("-1s"; a duration can't be negative)"}},
-      {mandatory(R"("stop_timeout": "10 s")"),
+      {one_mandatory(R"("stop_timeout": "10 s")"),
        {"m: /tasks/0/stop_timeout " + duration_expected + R"("10 s"; remove the space: "10s")"}},
-      {mandatory(R"("stop_timeout": "2d")"),
+      {one_mandatory(R"("stop_timeout": "2d")"),
        {"m: /tasks/0/stop_timeout " + duration_expected +
         R"("2d"; write a number and a unit (ns, us, ms, s, m or h), such as "10s")"}},
-      {mandatory(R"("stop_timeout": "366000h")"),
+      {one_mandatory(R"("stop_timeout": "366000h")"),
        {"m: /tasks/0/stop_timeout " + duration_expected + R"("366000h"; write 365 days ("8760h") at most)"}},
   });
 }
 
 TEST_CASE("unknown task types are told with the nearest, or with all") {
   check({
-      {task(R"("type": "mandatry")"),
+      {one_task(R"("type": "mandatry")"),
        {R"(m: /tasks/0/type (line 1): unknown task type "mandatry"; did you mean "mandatory"?)"}},
-      {task(R"("type": "Shutdown-On-Exit")"),
+      {one_task(R"("type": "Shutdown-On-Exit")"),
        {R"(m: /tasks/0/type (line 1): unknown task type "Shutdown-On-Exit"; did you mean "shutdown_on_exit"?)"}},
-      {task(R"("type": "detach")"),
+      {one_task(R"("type": "detach")"),
        {R"(m: /tasks/0/type (line 1): unknown task type "detach"; did you mean "detachable"?)"}},
-      {task(R"("type": "permanent")"),
+      {one_task(R"("type": "permanent")"),
        {R"(m: /tasks/0/type (line 1): unknown task type "permanent"; use )" + type_words}},
-      {task(R"("type": "")"), {R"(m: /tasks/0/type (line 1): unknown task type ""; use )" + type_words}},
+      {one_task(R"("type": "")"), {R"(m: /tasks/0/type (line 1): unknown task type ""; use )" + type_words}},
   });
 }
 
@@ -275,8 +257,8 @@ TEST_CASE("restarts of a task that is never restarted are refused") {
   const std::string fault =
       R"( (line 1): a "shutdown_on_exit" task is never restarted; remove "restarts" or choose another type)";
   check({
-      {task(R"("type": "shutdown_on_exit", "restarts": 3)"), {"m: /tasks/0/restarts" + fault}},
-      {task(R"("restarts": 0, "type": "shutdown_on_exit")"), {"m: /tasks/0/restarts" + fault}},
+      {one_task(R"("type": "shutdown_on_exit", "restarts": 3)"), {"m: /tasks/0/restarts" + fault}},
+      {one_task(R"("restarts": 0, "type": "shutdown_on_exit")"), {"m: /tasks/0/restarts" + fault}},
       {R"({"autoload": {"type": "shutdown_on_exit", "restarts": 1}})", {"m: /autoload/restarts" + fault}},
   });
 }
@@ -293,19 +275,19 @@ TEST_CASE("required fields that are missing are told") {
 TEST_CASE("empty, overlong and unprintable texts are refused") {
   const std::string empty = " (line 1): expected a string with at least one character, found an empty one";
   check({
-      {mandatory(R"("name": "")"), {"m: /tasks/0/name" + empty}},
-      {mandatory(R"("task": "")"), {"m: /tasks/0/task" + empty}},
+      {one_mandatory(R"("name": "")"), {"m: /tasks/0/name" + empty}},
+      {one_mandatory(R"("task": "")"), {"m: /tasks/0/task" + empty}},
       {R"({"tasks": [{"plugin": "", "type": "mandatory"}]})", {"m: /tasks/0/plugin" + empty}},
       {top(R"("plugin_dirs": [""])"), {"m: /plugin_dirs/0" + empty}},
       {top(R"("plugin_dirs": [])"),
        {"m: /plugin_dirs (line 1): expected at least one directory; remove this field to search the manifest's own"}},
-      {mandatory(R"("name": ")" + std::string(129, 'n') + '"'),
+      {one_mandatory(R"("name": ")" + std::string(129, 'n') + '"'),
        {"m: /tasks/0/name (line 1): expected at most 128 bytes, found 129 (\"" + std::string(60, 'n') + "…\")"}},
-      {mandatory(R"("name": "a\u0000b")"),
+      {one_mandatory(R"("name": "a\u0000b")"),
        {R"(m: /tasks/0/name (line 1): control characters are not allowed here, found "a\u0000b")"}},
-      {mandatory(R"("name": "\u001b[2J")"),
+      {one_mandatory(R"("name": "\u001b[2J")"),
        {R"(m: /tasks/0/name (line 1): control characters are not allowed here, found "\u001b[2J")"}},
-      {mandatory(R"("name": "\u009b2J")"),
+      {one_mandatory(R"("name": "\u009b2J")"),
        {R"(m: /tasks/0/name (line 1): control characters are not allowed here, found "\u009b2J")"}},
   });
 }
@@ -329,7 +311,7 @@ TEST_CASE("deep nesting is refused, however deep it is") {
   const auto faults = faults_of(objects);
   REQUIRE(faults.size() == 1);
   CHECK(faults[0] == "m: line 1, column " + std::to_string(start + 253 * 4 + 1) + ": " + fault);
-  CHECK(faults_of(mandatory("\"config\": " + std::string(254, '[') + std::string(254, ']'))).size() == 1);
+  CHECK(faults_of(one_mandatory("\"config\": " + std::string(254, '[') + std::string(254, ']'))).size() == 1);
   CHECK(faults_of(std::string(1'000'000, '[')).size() == 1);
 }
 
@@ -388,7 +370,7 @@ TEST_CASE("of a hundred thousand keys given twice the first hundred are told and
   for (int index = 0; index < count; ++index) {
     config += ",\n\"a\": 0";
   }
-  const auto faults = faults_of(mandatory("\"config\": " + config + '}'));
+  const auto faults = faults_of(one_mandatory("\"config\": " + config + '}'));
   REQUIRE(faults.size() == 101);
   CHECK(faults[99] ==
         "m: /tasks/0/config/a (line 101): given twice in one object, first on line 1; keep one of the two");

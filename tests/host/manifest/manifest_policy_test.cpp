@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "manifest/manifest.hpp"
+#include "readings.hpp"
 #include "support/catch.hpp"
 
 using namespace std::chrono_literals;
@@ -11,20 +12,14 @@ using taskhost::Backoff;
 using taskhost::ExitAction;
 using taskhost::GiveUp;
 using taskhost::Manifest;
-using taskhost::ManifestReading;
 using taskhost::Outcome;
 using taskhost::read_manifest;
 using taskhost::Strategy;
 using taskhost::SupervisionOptions;
 using taskhost::WatchdogAction;
+using namespace taskhost::test;
 
 namespace {
-
-Manifest read(const std::string& text) {
-  const ManifestReading reading = read_manifest(text, "m");
-  for (const auto& fault : reading.faults) FAIL_CHECK(fault.text());
-  return reading.manifest;
-}
 
 std::string task(const std::string& fields) { return R"({"plugin": "p", )" + fields + '}'; }
 std::string tasks(const std::string& entries) { return R"({"tasks": [)" + entries + "]}"; }
@@ -33,28 +28,10 @@ std::string restarted(const std::string& fields) { return mandatory(R"("restarts
 std::string ends_host(const std::string& fields) { return tasks(task(R"("type": "shutdown_on_exit", )" + fields)); }
 
 SupervisionOptions options_of(const std::string& text) {
-  const Manifest manifest = read(text);
+  const Manifest manifest = read_good(text);
   REQUIRE(manifest.tasks.size() == 1);
   REQUIRE(manifest.tasks[0].options.optional);
   return *manifest.tasks[0].options.optional;
-}
-
-std::vector<std::string> faults_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (const taskhost::Fault& fault : read_manifest(text, "m").faults) lines.push_back(fault.text());
-  return lines;
-}
-
-struct BadManifest {
-  std::string text;
-  std::vector<std::string> faults;  // all lines
-};
-
-void check(const std::vector<BadManifest>& manifests) {
-  for (const BadManifest& manifest : manifests) {
-    INFO(manifest.text);
-    CHECK(faults_of(manifest.text) == manifest.faults);
-  }
 }
 
 std::string at(const std::string& field, const std::string& words) {
@@ -102,7 +79,7 @@ TEST_CASE("fields within the optional ones have their defaults") {
 }
 
 TEST_CASE("restarts without end are told apart from a number of them") {
-  const Manifest manifest = read(mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"})"));
+  const Manifest manifest = read_good(mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"})"));
   CHECK(manifest.tasks[0].options.optional->unlimited);
   CHECK(manifest.tasks[0].options.restarts == 0);
 }
@@ -111,7 +88,7 @@ TEST_CASE("a task that gives no optional field, or only what is so anyway, has n
   for (const char* fields : {R"("restarts": 3)", R"("ready": "started")",
                              R"("on_give_up": "default", "exit_rules": [], "isolation": "none")", R"("after": [])"}) {
     INFO(fields);
-    const Manifest manifest = read(mandatory(fields));
+    const Manifest manifest = read_good(mandatory(fields));
     CHECK(manifest.tasks[0].options.optional == nullptr);
     CHECK(manifest.relations.empty());
   }
@@ -120,13 +97,13 @@ TEST_CASE("a task that gives no optional field, or only what is so anyway, has n
 TEST_CASE("tasks in a row with the same optional fields share them") {
   const std::string one = task(R"("type": "mandatory", "restarts": 2, "backoff": {"initial": "1s"})");
   const std::string other = task(R"("type": "mandatory", "restarts": 2, "backoff": {"initial": "2s"})");
-  const Manifest manifest = read(tasks(one + ',' + one + ',' + other));
+  const Manifest manifest = read_good(tasks(one + ',' + one + ',' + other));
   CHECK(manifest.tasks[0].options.optional == manifest.tasks[1].options.optional);
   CHECK(manifest.tasks[1].options.optional != manifest.tasks[2].options.optional);
 }
 
 TEST_CASE("defaults concern the tasks that give no value of their own, wherever they stand in the text") {
-  const Manifest manifest = read(R"({"tasks": [
+  const Manifest manifest = read_good(R"({"tasks": [
     {"plugin": "a", "type": "mandatory", "restarts": 1},
     {"plugin": "b", "type": "mandatory", "restarts": 1, "backoff": {"initial": "5s"}, "ready": "started",
      "on_give_up": "default", "exit_rules": []}],
@@ -151,14 +128,14 @@ TEST_CASE("defaults concern the tasks that give no value of their own, wherever 
 }
 
 TEST_CASE("a backoff of nothing means none, whatever the defaults are") {
-  const Manifest manifest = read(R"({"defaults": {"backoff": {"initial": "1s"}, "reset_after": "1m"}, "tasks": [
+  const Manifest manifest = read_good(R"({"defaults": {"backoff": {"initial": "1s"}, "reset_after": "1m"}, "tasks": [
     {"plugin": "a", "type": "mandatory", "restarts": 1, "backoff": {"initial": "0s"}}]})");
   CHECK_FALSE(manifest.tasks[0].options.optional->backoff.has_value());
   CHECK(manifest.tasks[0].options.optional->reset_after == 1min);
 }
 
 TEST_CASE("a default that a task can't have does not concern it") {
-  const Manifest manifest = read(R"({
+  const Manifest manifest = read_good(R"({
     "defaults": {"window": "1m", "backoff": {"initial": "1s"}, "reset_after": "1m", "start_timeout": "1s",
                  "on_give_up": "discard", "exit_rules": [{"match": {"outcome": "ok"}, "action": "restart"},
                  {"match": {"outcome": "panic"}, "action": "give_up"}, {"match": {}, "action": "fail_host"}]},
@@ -187,7 +164,7 @@ TEST_CASE("a task that repeats has a delay, its own or by default, with restarts
   const SupervisionOptions own = options_of(mandatory(R"("backoff": {"initial": "1s"}, )" + rule));
   CHECK(own.exit_rules[0].action == ExitAction::repeat);
   CHECK(own.backoff->initial == 1s);
-  const Manifest manifest = read(R"({"defaults": {"backoff": {"initial": "2s"}, )" + rule + R"(}, "tasks": [
+  const Manifest manifest = read_good(R"({"defaults": {"backoff": {"initial": "2s"}, )" + rule + R"(}, "tasks": [
     {"plugin": "a", "type": "mandatory"}, {"plugin": "a", "type": "mandatory", "exit_rules": []},
     {"plugin": "a", "type": "shutdown_on_exit"}]})");
   CHECK(manifest.tasks[0].options.optional->backoff->initial == 2s);
@@ -206,7 +183,7 @@ TEST_CASE("a task that repeats has a delay, its own or by default, with restarts
 }
 
 TEST_CASE("what tasks come after and their groups are read beside them") {
-  const Manifest manifest = read(R"({
+  const Manifest manifest = read_good(R"({
     "tasks": [{"plugin": "a", "type": "mandatory"},
               {"plugin": "a", "type": "mandatory", "after": ["x", "y"]},
               {"plugin": "a", "type": "mandatory", "group": "two", "after": ["x"]},

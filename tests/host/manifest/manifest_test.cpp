@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "readings.hpp"
 #include "support/catch.hpp"
 
 using namespace std::chrono_literals;
@@ -12,19 +13,13 @@ using taskhost::Manifest;
 using taskhost::ManifestReading;
 using taskhost::read_manifest;
 using taskhost::TaskType;
+using taskhost::test::read_good;
 
 namespace {
 
-Manifest read(const std::string& text) {
-  const ManifestReading reading = read_manifest(text, "manifest.json");
-  for (const auto& fault : reading.faults) {
-    FAIL_CHECK(fault.text());
-  }
-  return reading.manifest;
-}
-
 std::string config_of(const std::string& config) {
-  const Manifest manifest = read(R"({"tasks": [{"plugin": "p", "type": "detachable", "config": )" + config + "}]}");
+  const Manifest manifest =
+      read_good(R"({"tasks": [{"plugin": "p", "type": "detachable", "config": )" + config + "}]}");
   return manifest.tasks.empty() ? "" : manifest.tasks[0].config;
 }
 
@@ -39,7 +34,7 @@ std::string with_tasks(std::size_t count, const std::string& fields) {
 }  // namespace
 
 TEST_CASE("every field of a manifest is read") {
-  const Manifest manifest = read(R"({
+  const Manifest manifest = read_good(R"({
     "$schema": "taskhost.schema.json",
     "plugin_dirs": ["plugins", "/usr/lib/taskhost"],
     "shards": 2,
@@ -79,7 +74,7 @@ TEST_CASE("every field of a manifest is read") {
 }
 
 TEST_CASE("fields that are absent have their defaults") {
-  const Manifest manifest = read(R"({"tasks": [{"plugin": "p", "type": "mandatory"}]})");
+  const Manifest manifest = read_good(R"({"tasks": [{"plugin": "p", "type": "mandatory"}]})");
   CHECK(manifest.plugin_dirs.empty());
   CHECK_FALSE(manifest.shards.has_value());
   CHECK_FALSE(manifest.shutdown_timeout.has_value());
@@ -89,7 +84,7 @@ TEST_CASE("fields that are absent have their defaults") {
 }
 
 TEST_CASE("defaults apply to tasks and autoload that give no value, wherever they stand in the text") {
-  const Manifest manifest = read(R"({
+  const Manifest manifest = read_good(R"({
     "autoload": {"type": "detachable"},
     "tasks": [{"plugin": "a", "type": "detachable"}, {"plugin": "b", "type": "detachable", "stop_timeout": "1s"}],
     "defaults": {"stop_timeout": "3s"}})");
@@ -99,12 +94,12 @@ TEST_CASE("defaults apply to tasks and autoload that give no value, wherever the
 }
 
 TEST_CASE("autoload alone is enough") {
-  CHECK(read(R"({"autoload": {"type": "detachable"}})").tasks.empty());
-  CHECK(read(R"({"autoload": {"type": "detachable"}, "tasks": []})").tasks.empty());
+  CHECK(read_good(R"({"autoload": {"type": "detachable"}})").tasks.empty());
+  CHECK(read_good(R"({"autoload": {"type": "detachable"}, "tasks": []})").tasks.empty());
 }
 
 TEST_CASE("comments and a byte order mark are no part of a manifest") {
-  const Manifest manifest = read(
+  const Manifest manifest = read_good(
       "\xef\xbb\xbf// one\n{/* two\n */\"tasks\": [// three\n"
       "{\"plugin\": \"p\" /**/, \"type\": \"detachable\"}]} // end");
   REQUIRE(manifest.tasks.size() == 1);
@@ -112,18 +107,19 @@ TEST_CASE("comments and a byte order mark are no part of a manifest") {
 }
 
 TEST_CASE("two tasks without a name are no fault, as the plugin names them") {
-  CHECK(read(R"({"tasks": [{"plugin": "a", "type": "detachable"}, {"plugin": "b", "type": "detachable"}]})")
+  CHECK(read_good(R"({"tasks": [{"plugin": "a", "type": "detachable"}, {"plugin": "b", "type": "detachable"}]})")
             .tasks.size() == 2);
 }
 
 TEST_CASE("a name may be any printable text of up to 128 bytes") {
   for (const std::string& name : {std::string("\xc3\xbc \\\" / ~ \xf0\x9f\x98\x80"), std::string(128, 'n')}) {
-    CHECK(read(R"({"tasks": [{"plugin": "p", "type": "detachable", "name": ")" + name + "\"}]}").tasks.size() == 1);
+    CHECK(read_good(R"({"tasks": [{"plugin": "p", "type": "detachable", "name": ")" + name + "\"}]}").tasks.size() ==
+          1);
   }
 }
 
 TEST_CASE("a whole number may be written with an exponent or decimals that are zero") {
-  CHECK(read(R"({"shards": 4.0, "autoload": {"type": "mandatory", "restarts": 1e3}})").autoload->restarts == 1000);
+  CHECK(read_good(R"({"shards": 4.0, "autoload": {"type": "mandatory", "restarts": 1e3}})").autoload->restarts == 1000);
 }
 
 TEST_CASE("config is any JSON value, kept as compact text") {
@@ -163,7 +159,7 @@ TEST_CASE("objects of many keys are read in linear time") {
 }
 
 TEST_CASE("ten thousand tasks are read, each with its place") {
-  const Manifest manifest = read(with_tasks(10'000, R"("plugin": "p", "type": "detachable", "restarts": 3)"));
+  const Manifest manifest = read_good(with_tasks(10'000, R"("plugin": "p", "type": "detachable", "restarts": 3)"));
   REQUIRE(manifest.tasks.size() == 10'000);
   CHECK(manifest.tasks[9'999].name == "task 9999");
   CHECK(manifest.tasks[9'999].pointer == "/tasks/9999");

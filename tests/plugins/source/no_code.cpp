@@ -1,0 +1,1 @@
+// Nothing but the headers that are compiled in advance for all test plugins.
