@@ -1,5 +1,9 @@
 #include "blocking_call.hpp"
 
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "forked_child.hpp"
@@ -15,7 +19,7 @@ void BlockingCall::run() noexcept {
     frame.call = this;
     const ThreadFrame current(frame);
     const HomeProcess home;
-    status_ = step_guarded(cell_);
+    status_ = run_guarded(cell_);
     if (!home.is_here()) end_forked_child(&cell_);
   }
   finished_.store(true, std::memory_order_release);  // from here on the cell is the shard's
@@ -26,6 +30,7 @@ void BlockingCall::request_stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     stop_requested_ = true;
+    ring();
   }
   changed_.notify_one();
 }
@@ -34,8 +39,26 @@ void BlockingCall::notify() noexcept {
   {
     const std::lock_guard lock(mutex_);
     woken_ = true;
+    ring();
   }
   changed_.notify_one();
+}
+
+// Under the lock.
+void BlockingCall::ring() const noexcept {
+  const std::uint64_t one = 1;
+  if (!bell_) return;
+  [[maybe_unused]] const auto written = ::write(bell_.get(), &one, sizeof one);  // full: it is readable
+}
+
+int BlockingCall::descriptor() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!bell_) {
+    const OwnedDescriptor made(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    bell_.reset(made ? ::fcntl(made.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1);
+    if (stop_requested_ || woken_) ring();
+  }
+  return bell_.get();
 }
 
 unsigned BlockingCall::wait_until(Nanoseconds time) noexcept {
@@ -55,6 +78,10 @@ unsigned BlockingCall::wait_until(Nanoseconds time) noexcept {
   if (stop_requested_) result |= wait_stop;
   if (woken_) result |= wait_wake;
   woken_ = false;
+  if (bell_ && !stop_requested_) {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(bell_.get(), &count, sizeof count);
+  }
   const Nanoseconds now = SteadyClock::read();
   if (timer_ <= now) {
     timer_ = never;

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "descriptor_set.hpp"
 #include "job_threads.hpp"
 #include "taskhost/core/task_fn.hpp"
 
@@ -31,11 +32,16 @@ class BlockingCall final : public Job {
 
   // [its thread]
   unsigned wait_until(Nanoseconds time) noexcept;
+  // A descriptor that is readable while wait_until would return at once, its times left out; -1 if there is none to be
+  // had.
+  int descriptor() noexcept;
   void set_timer(Nanoseconds time) noexcept { timer_ = time; }
   void set_message(std::string_view text) { message_ = text; }
   Waker waker() const noexcept { return waker_; }
 
  private:
+  void ring() const noexcept;
+
   TaskCell& cell_;
   const std::shared_ptr<const Recipe> recipe_;  // kept alive for an abandoned thread
   const Waker waker_;
@@ -44,6 +50,7 @@ class BlockingCall final : public Job {
   std::condition_variable changed_;
   bool stop_requested_ = false;
   bool woken_ = false;
+  OwnedDescriptor bell_;  // an eventfd, made when its thread asks for it
 
   Nanoseconds timer_ = never;  // this and the next two belong to its thread until finished
   std::string message_;

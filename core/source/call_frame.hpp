@@ -15,10 +15,13 @@ struct TaskCell;
 class BlockingCall;
 
 // Which of an execution's functions runs. handler: what is left of a dropped coroutine is being destroyed; none: none.
-enum class Stage : std::uint8_t { start, poll, drop, handler, none };
+enum class Stage : std::uint8_t { start, poll, finish, drop, handler, none };
 template <>
-inline constexpr auto words_of<Stage> = std::to_array<Word<Stage>>(
-    {{Stage::start, "start"}, {Stage::poll, "poll"}, {Stage::drop, "drop"}, {Stage::handler, "handler"}});
+inline constexpr auto words_of<Stage> = std::to_array<Word<Stage>>({{Stage::start, "start"},
+                                                                    {Stage::poll, "poll"},
+                                                                    {Stage::finish, "finish"},
+                                                                    {Stage::drop, "drop"},
+                                                                    {Stage::handler, "handler"}});
 
 struct CallFrame {
   enum class Timer : std::uint8_t { keep, at, after };

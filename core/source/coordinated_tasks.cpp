@@ -150,13 +150,12 @@ void CoordinatedTasks::operate(std::uint32_t index, Operation operation) {
 
 void CoordinatedTasks::start(Place task, std::optional<std::uint32_t> remaining) {
   const Member& member = members_[task];
-  boost::asio::post(member.shard->context(),
-                    [shard = member.shard, cell = member.cell, remaining] { shard->order_start(*cell, remaining); });
+  member.shard->post([shard = member.shard, cell = member.cell, remaining] { shard->order_start(*cell, remaining); });
 }
 
 void CoordinatedTasks::ask(Place task) {
   const Member& member = members_[task];
-  boost::asio::post(member.shard->context(), [shard = member.shard, cell = member.cell] { shard->order_stop(*cell); });
+  member.shard->post([shard = member.shard, cell = member.cell] { shard->order_stop(*cell); });
 }
 
 void CoordinatedTasks::tell(const TaskNews& news) {

@@ -1,13 +1,12 @@
 #include "taskhost/core/execution.hpp"
 
-#include <algorithm>
-#include <boost/asio/post.hpp>
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "blocking_call.hpp"
-#include "descriptor_watch.hpp"
+#include "offload.hpp"
 #include "shard.hpp"
 #include "task_cell.hpp"
 
@@ -32,8 +31,47 @@ bool is_here(const TaskCell& cell) noexcept { return cell.kind->shard.port().hom
 
 std::string_view cut(std::string_view text) noexcept { return text.substr(0, max_message_bytes); }
 
-std::string watch_limit_words() {
-  return "watches " + std::to_string(max_watched_descriptors) + " descriptors, the most it may watch at a time";
+std::string_view words_of_refusal(Refusal refusal) noexcept {
+  switch (refusal) {
+    case Refusal::wrong_call:
+      return "only start, poll and finish may, on the thread that called them; a task with run waits by itself "
+             "(wait_fd)";
+    case Refusal::bad_argument:
+      return "an argument is wrong: a descriptor's interests are TASKHOST_READABLE and TASKHOST_WRITABLE only; work "
+             "has "
+             "a run, the right struct_size, and 0 in reserved";
+    case Refusal::not_open:
+      return "it is not open";
+    case Refusal::always_ready:
+      return "it is a file, a directory or a device that is always ready: read it without waiting (rule 4.5)";
+    case Refusal::loop:
+      return "it is a set of descriptors that would contain itself, or that contains too many others";
+    case Refusal::no_descriptor:
+      return "the process has no descriptor left: raise its limit (ulimit -n, or LimitNOFILE= of its unit)";
+    case Refusal::no_memory:
+      return "the system has no memory for it, or no more watches for this user (fs.epoll.max_user_watches)";
+    case Refusal::no_thread:
+      return "the host has no more threads for work that blocks: raise \"blocking_threads\" in the manifest";
+    case Refusal::none:
+      break;
+  }
+  return "";
+}
+
+// Also in the start of a blocking task, since its run could not forget what was asked for there.
+bool has_own_thread(const CallFrame& frame) noexcept { return frame.call != nullptr || frame.task()->kind->blocking; }
+
+void tell_refusal(TaskCell& cell, const char* what, std::optional<int> descriptor, Refusal refusal) noexcept {
+  try {
+    std::uint32_t& told = cell.need_extra().told_refusals;
+    const std::uint32_t bit = 1u << static_cast<unsigned>(refusal);
+    if ((told & bit) != 0) return;
+    told |= bit;
+    cell.log(LogLevel::error, std::string("can't ") + what + (descriptor ? ' ' + std::to_string(*descriptor) : "") +
+                                  ": " + std::string(words_of_refusal(refusal)));
+  } catch (const std::bad_alloc&) {
+    // The plugin gets the reason all the same.
+  }
 }
 
 Waker waker_of(std::uint32_t generation, std::uint32_t slot) noexcept { return Waker{generation} << 32 | slot; }
@@ -78,6 +116,16 @@ bool Execution::stop_requested() const noexcept { return cell_of(*this).stop_ask
 
 const Recipe& Execution::recipe() const noexcept { return cell_of(*this).kind->recipe; }
 
+void Execution::set_status(std::string_view text) noexcept {
+  const TaskCell& cell = cell_of(*this);
+  if (!is_here(cell)) return;
+  try {
+    cell.kind->shard.owner().statuses().set(cell.index, cell.execution, text.substr(0, max_status_bytes));
+  } catch (const std::bad_alloc&) {
+    // The last one stays.
+  }
+}
+
 void Execution::heartbeat() noexcept {
   TaskCell& cell = cell_of(*this);
   const SupervisionOptions* optional = cell.options().optional.get();
@@ -88,6 +136,7 @@ void Execution::heartbeat() noexcept {
 void Execution::fail(std::string_view text) noexcept {
   CallFrame* frame = frame_of(*this);
   if (frame == nullptr) return;
+  if (frame->stage() == Stage::finish || frame->stage() == Stage::drop) return;  // it has its result
   try {
     if (frame->call != nullptr) {
       frame->call->set_message(cut(text));
@@ -149,53 +198,67 @@ void Execution::wake_after(Nanoseconds delay) noexcept {
   frame->time = delay;
 }
 
-bool Execution::wake_on_descriptor(int descriptor, unsigned interests) noexcept {
-  CallFrame* frame = frame_of(*this);
-  if (frame == nullptr || (interests & ~(readable | writable)) != 0) return false;
+Refusal Execution::watch(int descriptor, unsigned interests, std::uint64_t tag) noexcept {
+  CallFrame* const frame = frame_of(*this);
+  if (frame == nullptr) return interests == 0 ? Refusal::none : Refusal::wrong_call;  // all are forgotten before a drop
   TaskCell& cell = *frame->task();
-  Shard& shard = cell.kind->shard;
-  const auto is_watched = [descriptor](const TaskExtra& extra) {
-    return std::any_of(extra.watches.begin(), extra.watches.end(),
-                       [descriptor](const auto& watch) { return watch->descriptor() == descriptor; });
+  const auto ask = [&] {
+    if (has_own_thread(*frame)) return Refusal::wrong_call;
+    if ((interests & ~(readable | writable)) != 0) return Refusal::bad_argument;
+    if (frame->stage() >= Stage::drop) return interests == 0 ? Refusal::none : Refusal::wrong_call;
+    try {
+      return cell.need_extra().descriptors.watch(cell, cell.kind->shard.set(), descriptor, interests, tag);
+    } catch (const std::bad_alloc&) {
+      return Refusal::no_memory;
+    }
   };
-  try {
-    if (frame->call != nullptr) {
-      // The shard owns the watches, so it does the work. The number shows whether the run has ended in the meantime.
-      OwnedDescriptor duplicate = interests != 0 ? duplicate_waitable(descriptor) : OwnedDescriptor();
-      if (interests != 0 && !duplicate) return false;
-      boost::asio::post(shard.context(), [&shard, &cell, is_watched, number = cell.execution, descriptor, interests,
-                                          duplicate = std::move(duplicate)]() mutable {
-        if (cell.execution != number || cell.extra == nullptr || cell.extra->call == nullptr) return;
-        const TaskExtra& extra = *cell.extra;
-        try {
-          if (interests == 0 || extra.watches.size() < max_watched_descriptors || is_watched(extra)) {
-            shard.watch(cell, descriptor, duplicate.release(), interests);
-            return;
-          }
-          cell.log(LogLevel::error, watch_limit_words() + "; one of them counts as ready");
-        } catch (const std::exception& error) {
-          cell.log(LogLevel::error, std::string("can't watch a descriptor, so it counts as ready: ") + error.what());
-        }
-        shard.wake(cell);  // it is too late to refuse, and a spurious wake is better than none
-      });
-      return true;
+  const Refusal refusal = ask();
+  if (refusal != Refusal::none) tell_refusal(cell, "watch descriptor", descriptor, refusal);
+  return refusal;
+}
+
+std::size_t Execution::take_ready(Ready* list, std::size_t capacity) noexcept {
+  const CallFrame* const frame = frame_of(*this);
+  if (frame == nullptr || has_own_thread(*frame)) return 0;
+  const TaskCell& cell = *frame->task();
+  if (cell.extra == nullptr || list == nullptr) return 0;
+  const std::size_t done = cell.extra->offloads != nullptr ? cell.extra->offloads->take(cell, list, capacity) : 0;
+  return done + cell.extra->descriptors.take(list + done, capacity - done);
+}
+
+Refusal Execution::offload(const Work& work) noexcept {
+  const CallFrame* const frame = frame_of(*this);
+  if (frame == nullptr) return Refusal::wrong_call;
+  TaskCell& cell = *frame->task();
+  const auto ask = [&] {
+    if (has_own_thread(*frame) || frame->stage() >= Stage::drop) return Refusal::wrong_call;
+    if (work.run == nullptr) return Refusal::bad_argument;
+    std::shared_ptr<OffloadedWork> job;
+    try {
+      TaskExtra& extra = cell.need_extra();
+      const Waker mine = waker();
+      if (mine == 0) return Refusal::no_memory;
+      if (extra.offloads == nullptr) {
+        extra.offloads = std::make_shared<Offloads>(mine, cell.name(), cell.kind->shard.owner().works());
+      }
+      job = std::make_shared<OffloadedWork>(work, extra.offloads, cell.kind->function.share());
+      extra.offloads->expect_one();
+    } catch (const std::bad_alloc&) {
+      if (job != nullptr) job->cancel();
+      return Refusal::no_memory;
     }
-    TaskExtra& extra = cell.need_extra();
-    if (interests == 0 || is_watched(extra)) {
-      shard.watch(cell, descriptor, -1, interests);
-      return true;
+    try {
+      cell.kind->shard.owner().launch(job);
+      return Refusal::none;
+    } catch (const std::exception&) {
+      job->cancel();
+      cell.extra->offloads->expect_one_less();
+      return Refusal::no_thread;
     }
-    if (extra.watches.size() >= max_watched_descriptors) {
-      if (!std::exchange(extra.told_of_watch_limit, true)) cell.log(LogLevel::error, watch_limit_words());
-      return false;
-    }
-    OwnedDescriptor duplicate = duplicate_waitable(descriptor);
-    if (!duplicate) return false;
-    shard.watch(cell, descriptor, duplicate.release(), interests);
-    return true;
-  } catch (const std::exception&) {
-    return false;
-  }
+  };
+  const Refusal refusal = ask();
+  if (refusal != Refusal::none) tell_refusal(cell, "offload work", std::nullopt, refusal);
+  return refusal;
 }
 
 void Execution::ready() noexcept {
@@ -217,6 +280,11 @@ unsigned Execution::wait_until(Nanoseconds time) noexcept {
   CallFrame* frame = frame_of(*this);
   if (frame != nullptr && frame->call != nullptr) return frame->call->wait_until(time);
   return is_here(cell_of(*this)) ? 0u : unsigned{wait_stop};  // ends a loop that runs in a forked child
+}
+
+int Execution::wait_descriptor() noexcept {
+  const CallFrame* const frame = frame_of(*this);
+  return frame != nullptr && frame->call != nullptr ? frame->call->descriptor() : -1;
 }
 
 boost::asio::any_io_executor Execution::executor() const { return cell_of(*this).kind->shard.context().get_executor(); }

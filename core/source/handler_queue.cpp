@@ -33,7 +33,7 @@ void HandlerQueue::add(std::unique_ptr<QueuedHandler> handler) {
     }
   } else if (in_loop) {
     shard.wake(cell_);
-  } else if (call == nullptr || call->task() != &cell_ || call->requests.stage > Stage::poll) {
+  } else if (call == nullptr || call->task() != &cell_ || call->requests.stage >= Stage::drop) {
     WakePort::wake(waker_);
   }  // else in its own call: a start is followed by a poll, and a poll checks for more at its end
 }

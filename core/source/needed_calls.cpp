@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "descriptor_watch.hpp"
+#include "descriptor_set.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {

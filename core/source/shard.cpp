@@ -23,6 +23,7 @@ Outcome outcome_of(Status status) noexcept {
     case Status::panic:
       return Outcome::panic;
     case Status::error:
+    case Status::again:
     case Status::pending:  // from a start or a blocking function: not a valid end
       return Outcome::error;
   }
@@ -61,12 +62,25 @@ std::int32_t step_virtual(void* state, const taskhost_exec* exec) {
   return static_cast<std::int32_t>(cell.kind->recipe.step(state, cell));
 }
 
+std::int32_t finish_virtual(void* state, const taskhost_exec* exec) {
+  auto& cell = *reinterpret_cast<TaskCell*>(const_cast<taskhost_exec*>(exec));
+  return static_cast<std::int32_t>(cell.kind->recipe.finish(state, cell));
+}
+
 const taskhost_exec* exec_of(TaskCell& cell) noexcept {
   return reinterpret_cast<const taskhost_exec*>(static_cast<Execution*>(&cell));
 }
 
-[[gnu::cold]] Status nonsense(TaskCell& cell, bool in_start, std::int32_t result) {
-  cell.fail(cell.kind->recipe.explain(in_start, result));
+[[gnu::cold]] void log_failed_end(const TaskCell& cell, const char* function, const char* what) noexcept {
+  try {
+    cell.log(LogLevel::error, std::string(function) + " failed and counts as done (rule 3.7): " + what);
+  } catch (const std::exception&) {
+    cell.log(LogLevel::error, "its end failed and counts as done (rule 3.7)");
+  }
+}
+
+[[gnu::cold]] Status nonsense(TaskCell& cell, std::string_view function, std::int32_t result) {
+  cell.fail(cell.kind->recipe.explain(function, result));
   return Status::error;
 }
 
@@ -87,16 +101,18 @@ template <class Function>
 Status Recipe::start(void*, Execution&) const { return Status::ok; }
 Status Recipe::step(void*, Execution&) const { return Status::error; }
 void Recipe::drop(void*) const {}
-std::string Recipe::explain(bool in_start, std::int32_t result) const {
-  return std::string(in_start ? "its start" : "it") + " returned " + std::to_string(result) +
-         ", which is not a valid result";
+Status Recipe::finish(void*, Execution&) const { return Status::ok; }
+std::string Recipe::explain(std::string_view function, std::int32_t result) const {
+  return "its " + std::string(function) + " returned " + std::to_string(result) + ", which is not a valid result";
 }
 
 TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options,
                    bool is_coordinated) noexcept
     : shard(its_shard),
-      functions(its_function.recipe().raw.step != nullptr ? its_function.recipe().raw
-                                                          : RawFunctions{start_virtual, step_virtual, nullptr}),
+      functions(its_function.recipe().raw.step != nullptr
+                    ? its_function.recipe().raw
+                    : RawFunctions{start_virtual, step_virtual, nullptr,
+                                   its_function.recipe().finishes() ? finish_virtual : nullptr}),
       state_offset(rounded_up(sizeof(TaskCell), its_function.recipe().state_align)),
       state_size(its_function.recipe().state_size),
       options(its_options),
@@ -118,48 +134,57 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
     if (status == Status::ok || status == Status::error || status == Status::panic) [[likely]] {
       return status;
     }
-    return nonsense(cell, true, result);
+    return nonsense(cell, "start", result);
   });
 }
 
 [[gnu::always_inline]] inline Status hot_step_guarded(TaskCell& cell) noexcept {
   return guarded(cell, [&] {
     const std::int32_t result = cell.kind->functions.step(cell.state(), exec_of(cell));
-    if (static_cast<std::uint32_t>(result) <= static_cast<std::uint32_t>(Status::panic)) [[likely]] {
-      const auto status = static_cast<Status>(result);
-      if (status != Status::pending || !cell.kind->blocking) [[likely]] {
-        return status;
-      }
+    if (static_cast<std::uint32_t>(result) <= static_cast<std::uint32_t>(Status::again)) [[likely]] {
+      return static_cast<Status>(result);
     }
-    return nonsense(cell, false, result);
+    return nonsense(cell, "step", result);
   });
 }
-Status step_guarded(TaskCell& cell) noexcept { return hot_step_guarded(cell); }
 
-namespace {
-
-[[gnu::cold]] void log_failed_drop(const TaskCell& cell, const char* what) noexcept {
+// The execution's result is known: what goes wrong here is logged.
+Status finish_guarded(TaskCell& cell) noexcept {
+  const auto call = [&] {
+    const std::int32_t result = cell.kind->functions.finish(cell.state(), exec_of(cell));
+    const auto status = static_cast<Status>(result);
+    if (status == Status::ok || status == Status::pending || status == Status::again) return status;
+    cell.log(LogLevel::error, cell.kind->recipe.explain("finish", result) + "; it counts as done");
+    return Status::ok;
+  };
   try {
-    cell.log(LogLevel::error, std::string("drop failed and counts as done (rule 3.7): ") + what);
-  } catch (const std::exception&) {
-    cell.log(LogLevel::error, "drop failed and counts as done (rule 3.7)");
+    return call();
+  } catch (const std::exception& error) {
+    log_failed_end(cell, "finish", error.what());
+  } catch (...) {
+    log_failed_end(cell, "finish", "an exception that is no std::exception");
   }
+  return Status::ok;
 }
 
-}  // namespace
+Status run_guarded(TaskCell& cell) noexcept {
+  const Status status = hot_step_guarded(cell);
+  if (status != Status::pending && status != Status::again) return status;
+  return guarded(cell, [&] { return nonsense(cell, "step", static_cast<std::int32_t>(status)); });
+}
 
 [[gnu::always_inline]] inline void drop_guarded(TaskCell& cell) noexcept {
   const TaskKind& kind = *cell.kind;
   try {
     if (kind.functions.drop != nullptr) [[likely]] {
-      kind.functions.drop(cell.state());
+      kind.functions.drop(cell.state(), exec_of(cell));
     } else {
       kind.recipe.drop(cell.state());
     }
   } catch (const std::exception& error) {
-    log_failed_drop(cell, error.what());
+    log_failed_end(cell, "drop", error.what());
   } catch (...) {
-    log_failed_drop(cell, "an exception that is not a std::exception");
+    log_failed_end(cell, "drop", "an exception that is not a std::exception");
   }
 }
 
@@ -229,6 +254,7 @@ template <Stage stage>
 Status Shard::hot_call(TaskCell& cell, Status before, const std::unique_ptr<Remains>& remains) {
   if constexpr (stage == Stage::start) return start_guarded(cell);
   if constexpr (stage == Stage::poll) return hot_step_guarded(cell);
+  if constexpr (stage == Stage::finish) return finish_guarded(cell);
   if constexpr (stage == Stage::drop) drop_guarded(cell);
   if constexpr (stage == Stage::handler) remains->queue->destroy(std::move(remains->handler));
   return before;
@@ -244,9 +270,16 @@ Shard::Turn Shard::turn() {
     // A wake that comes just after its execution's end must not hasten a restart.
     if (is_live(cell.life.state)) wake(cell);
   });
+  if (has_posts_.load(std::memory_order_acquire)) take_posts();  // after the port, whose bell tells of them
   wheel_.advance(now_, [this](TimerNode& node) { wake(TaskCell::of(node)); });
   if (supervision_timers_) {
     supervision_timers_->advance(now_, [this](TimerNode& node) { fire(static_cast<SupervisedCell&>(node)); });
+  }
+  if (queue_head_ != nullptr) {
+    const std::uint64_t polls = spin_watch_.look(queue_head_, queue_head_->execution, now_, counters_.polls);
+    if (polls != 0) [[unlikely]] {
+      tell_spin(*queue_head_, polls);
+    }
   }
   update_log(false);
   if (without_deadline_) [[unlikely]] {
@@ -299,6 +332,9 @@ Shard::Turn Shard::turn() {
           case Stage::poll:
             make(std::integral_constant<Stage, Stage::poll>());
             break;
+          case Stage::finish:
+            make(std::integral_constant<Stage, Stage::finish>());
+            break;
           case Stage::drop:
             make(std::integral_constant<Stage, Stage::drop>());
             break;
@@ -343,7 +379,8 @@ Shard::Next Shard::hot_next(TaskCell& cell) {
   if (!is_live(cell.life.state)) [[unlikely]] {
     return {};  // it ended after it was woken
   }
-  if (cell.stalled || cell.removed) [[unlikely]] {
+  if (cell.stalled || cell.removed || cell.finishing) [[unlikely]] {
+    if (!cell.stalled && !cell.removed) return {Stage::finish, cell.extra->end};
     if (Stall* const stall = stall_of(cell); stall != nullptr) stall->woken = true;
     return {};
   }
@@ -401,13 +438,24 @@ Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) 
         check_ready(cell);
       }
       if (made.status != Status::pending) {
-        forget_requests(cell);
-        return {Stage::drop, made.status};
+        if (made.status != Status::again) [[likely]] {
+          if (cell.kind->functions.finish != nullptr) [[unlikely]] {
+            return begin_to_finish(cell, frame, made.status);
+          }
+          forget_requests(cell);
+          return {Stage::drop, made.status};
+        }
+        wake(cell);
       }
       apply(cell, frame);
       if (cell.life.state == TaskState::stopping && !cell.stop_deadline_set) [[unlikely]] {
         limit_stop(cell, stop_began_);
       }
+      return {};
+    case Stage::finish:
+      if (made.status == Status::ok) return finished(cell);
+      apply(cell, frame);
+      if (made.status == Status::again) wake(cell);
       return {};
     case Stage::drop:
       if (cell.removed) [[unlikely]] {

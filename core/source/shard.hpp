@@ -18,10 +18,13 @@
 #include "cell_arena.hpp"
 #include "handler_queue.hpp"
 #include "log_gate.hpp"
+#include "spin_watch.hpp"
+#include "status_board.hpp"
 #include "task_cell.hpp"
 #include "task_machine.hpp"
 #include "taskhost/core/supervisor.hpp"
 #include "tenure.hpp"
+#include "work_ledger.hpp"
 
 namespace taskhost {
 
@@ -48,11 +51,15 @@ class ShardOwner {
   virtual bool shard_revived() noexcept = 0;
   // For backoff jitter.
   virtual std::uint64_t seed() const noexcept = 0;
+  // [any thread] What its executions say that they are doing.
+  StatusBoard& statuses() noexcept { return statuses_; }
+  // [any thread] Whose offloaded work is running.
+  const std::shared_ptr<WorkLedger>& works() const noexcept { return works_; }
   // A shard that was asleep is about to run task code, which may block.
   virtual void shard_awake() noexcept = 0;
   virtual boost::uuids::uuid task_id(std::uint32_t index) const noexcept = 0;
   // Throws std::system_error, std::runtime_error or std::bad_alloc if there is no thread for it.
-  virtual void launch(std::shared_ptr<BlockingCall> call) = 0;
+  virtual void launch(std::shared_ptr<Job> job) = 0;
   // Facts about a coordinated task, in order: its execution has begun; its start function has returned ok; it said that
   // it is ready; its execution has ended.
   virtual void coordinated_begun(std::uint32_t index) = 0;
@@ -64,6 +71,10 @@ class ShardOwner {
 
  protected:
   ~ShardOwner() = default;
+
+ private:
+  StatusBoard statuses_;
+  const std::shared_ptr<WorkLedger> works_ = std::make_shared<WorkLedger>();
 };
 
 // Plain members that the owner writes; to be read when the shard is at rest.
@@ -113,8 +124,10 @@ class Shard {
 
   // Takes over what is left of a dropped execution, to destroy it soon, in a call of its own.
   void bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler);
-  // Runs `work` when the call in which the task is stalled has returned; never if that is abandoned.
-  void defer(TaskCell& cell, std::function<void()> work);
+  // [any thread] Runs this in the next turn. Throws std::bad_alloc.
+  void post(std::function<void()> work);
+  // Waits for at most so long until the port or a descriptor of a task is ready. Returns how many tasks it wakes.
+  std::size_t look(Nanoseconds limit);
 
   // From now on no execution is started, and live ones are asked to end: blocking ones now, the others one by one in
   // the next turns. Their stop_timeouts count from `began`.
@@ -165,12 +178,18 @@ class Shard {
   // [any thread] Whether it has coordinated tasks. Once the tasks are made.
   bool has_coordinated() const noexcept { return has_coordinated_; }
 
-  boost::asio::io_context& context() noexcept { return context_; }
+  // [any thread] For tasks in C++ that use Asio themselves. The shard knows from then on that it has to look there.
+  boost::asio::io_context& context() noexcept {
+    if (!uses_asio_.load(std::memory_order_relaxed)) begin_to_use_asio();
+    return context_;
+  }
+  bool uses_asio() const noexcept { return uses_asio_.load(std::memory_order_relaxed); }
+  const ShardSet& set() const noexcept { return set_; }
   WakePort& port() noexcept { return port_; }
   const Clock& clock() const noexcept { return clock_; }
   EventSink& sink() noexcept { return sink_; }
+  ShardOwner& owner() noexcept { return owner_; }
   const ShardCounters& counters() const noexcept { return counters_; }
-  void watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests);
 
  private:
   class Voice;
@@ -206,7 +225,6 @@ class Shard {
     bool woken = false;
     bool leftover = false;   // the task goes on without it
     bool abandoned = false;  // nobody waits for it
-    std::vector<std::function<void()>> deferred{};
   };
 
   // A handler that completed for a coroutine after it was dropped. Without a handler: marks that everything that was to
@@ -241,6 +259,8 @@ class Shard {
   Stage refuse_start(TaskCell& cell);
   [[gnu::always_inline]] inline Next hot_after(TaskCell& cell, const CallFrame& frame, Next made);
   Next after(TaskCell& cell, const CallFrame& frame, Next made);
+  Next begin_to_finish(TaskCell& cell, const CallFrame& frame, Status status);
+  Next finished(TaskCell& cell);
   Next after_start(TaskCell& cell, const CallFrame& frame, Status status);
   Next launch(TaskCell& cell);
   Next look_after_blocking(TaskCell& cell);
@@ -254,7 +274,7 @@ class Shard {
   Call remove(TaskCell& cell);
   Call expire_deadline();
   void limit_again();
-  Call take_back(Stall stall);
+  Call take_back(const Stall& stall);
 
   Stall* stall_of(const TaskCell& cell) noexcept;
   void abandon(TaskCell& cell);
@@ -269,6 +289,11 @@ class Shard {
   void follow(TaskCell& cell, TaskMachine::Step step);
   HostPhase phase() const noexcept;
   void take_orders();
+  void take_posts();
+  void hear_again(TaskCell& cell) noexcept;
+  void discard(Offloads& offloads) noexcept;
+  void tell_spin(TaskCell& cell, std::uint64_t polls) noexcept;
+  void begin_to_use_asio() noexcept;
   void report_straggler(const TaskCell& cell, std::string where);
   void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);
   void end(TaskCell& cell);
@@ -308,6 +333,7 @@ class Shard {
   const Clock& clock_;
   const bool complete_events_;
   WakePort& port_;
+  ShardSet set_{port_.descriptor()};
   std::deque<TaskKind> kinds_;
   CellArena cells_;
   std::vector<Run> runs_;
@@ -330,6 +356,7 @@ class Shard {
   std::vector<TaskCell*> relative_timers_;
   LogGate log_gate_{sink_.log_level()};
   ShardCounters counters_;
+  SpinWatch spin_watch_;
 
   std::vector<Stall> stalls_;
   std::vector<Remains> remains_;
@@ -343,6 +370,10 @@ class Shard {
   std::mutex orders_mutex_;  // guards orders_
   std::vector<Order> orders_;
   std::atomic<bool> has_orders_{false};
+  std::mutex posts_mutex_;  // guards posts_
+  std::vector<std::function<void()>> posts_;
+  std::atomic<bool> has_posts_{false};
+  std::atomic<bool> uses_asio_{false};
 
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};

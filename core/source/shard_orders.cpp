@@ -1,7 +1,5 @@
-// Supervision in a shard: its own tasks, through their machines; coordinated tasks, as the coordinator orders; and
-// operators' requests.
-#include <boost/asio/post.hpp>
-
+// What a shard supervises: its own tasks by their machines, and those of the coordinator by its orders. And what
+// operators want.
 #include "shard.hpp"
 
 namespace taskhost {
@@ -198,9 +196,7 @@ void Shard::order(std::size_t place, Operation operation) {
   const std::lock_guard lock(orders_mutex_);
   orders_.push_back({place, operation});
   try {
-    boost::asio::post(context_, [this] {
-      if (tenure_->leave_loop()) take_orders();
-    });
+    post([this] { take_orders(); });
   } catch (...) {
     orders_.pop_back();
     throw;

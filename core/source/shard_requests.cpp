@@ -1,8 +1,7 @@
-// What executions ask of their shard: wakes, timers, descriptors. And what is left of dropped coroutines.
-#include <algorithm>
-#include <boost/asio/post.hpp>
+// What executions ask of their shard: wakes, timers, descriptors; and what is left of coroutines.
+#include <utility>
 
-#include "descriptor_watch.hpp"
+#include "offload.hpp"
 #include "shard.hpp"
 
 namespace taskhost {
@@ -16,8 +15,11 @@ void Shard::forget_all(TaskCell& cell) noexcept {
     cell.waker_generation = 0;
   }
   if (cell.extra) {
-    for (const auto& watch : cell.extra->watches) watch->close();
-    cell.extra->watches.clear();
+    cell.extra->descriptors.clear(set_);
+    cell.extra->told_refusals = 0;
+    cell.extra->told_spin = false;
+    if (const auto offloads = std::exchange(cell.extra->offloads, nullptr)) discard(*offloads);
+    cell.extra->unheard = false;
   }
 }
 
@@ -52,23 +54,77 @@ void Shard::set_relative_timers() {
   relative_timers_.clear();
 }
 
-void Shard::watch(TaskCell& cell, int descriptor, int duplicate, unsigned interests) {
-  OwnedDescriptor owned(duplicate);  // not needed, and closed, if there is a watch already
-  auto& watches = cell.need_extra().watches;
-  const auto found = std::find_if(watches.begin(), watches.end(),
-                                  [descriptor](const auto& watch) { return watch->descriptor() == descriptor; });
-  if (interests == 0) {
-    if (found == watches.end()) return;
-    (*found)->close();
-    watches.erase(found);
-    return;
+void Shard::discard(Offloads& offloads) noexcept {
+  const std::shared_ptr<Job> job = offloads.close();
+  if (job == nullptr) return;
+  try {
+    owner_.launch(job);
+  } catch (const std::exception&) {
+    // No thread: then here.
   }
-  if (found == watches.end() && !owned) return;
-  const std::shared_ptr<DescriptorWatch> watch =
-      found != watches.end()
-          ? *found
-          : watches.emplace_back(std::make_shared<DescriptorWatch>(context_, cell, descriptor, std::move(owned)));
-  watch->arm(interests);
+}
+
+void Shard::tell_spin(TaskCell& cell, std::uint64_t polls) noexcept {
+  try {
+    if (std::exchange(cell.need_extra().told_spin, true)) return;
+    cell.log(LogLevel::warning,
+             "its shard made " + std::to_string(polls) +
+                 " polls in half a second, most of them of this task, which keeps a processor busy: "
+                 "let it wait for something (wake_after, watch) instead of asking for its turn at once");
+  } catch (const std::bad_alloc&) {
+    // Next time.
+  }
+}
+
+std::size_t Shard::look(Nanoseconds limit) {
+  std::size_t woken = 0;
+  set_.wait(
+      limit, [this] { port_.quiet(); },
+      [this, &woken](TaskCell& cell) {
+        if (!cell.stalled) {
+          wake(cell);
+          ++woken;
+        } else if (!cell.extra->unheard) {
+          cell.extra->unheard = true;
+          cell.extra->descriptors.set_heard(cell, set_, false);
+        }
+      });
+  return woken;
+}
+
+void Shard::hear_again(TaskCell& cell) noexcept {
+  if (cell.extra == nullptr || !cell.extra->unheard) return;
+  cell.extra->unheard = false;
+  cell.extra->descriptors.set_heard(cell, set_, true);
+}
+
+void Shard::begin_to_use_asio() noexcept {
+  if (!uses_asio_.exchange(true)) WakePort::wake(WakePort::waker(bell_));  // it may be asleep elsewhere
+}
+
+void Shard::post(std::function<void()> work) {
+  {
+    const std::lock_guard lock(posts_mutex_);
+    posts_.push_back(std::move(work));
+    has_posts_.store(true, std::memory_order_release);
+  }
+  WakePort::wake(WakePort::waker(bell_));
+}
+
+void Shard::take_posts() {
+  std::vector<std::function<void()>> posts;
+  {
+    const std::lock_guard lock(posts_mutex_);
+    posts.swap(posts_);
+    has_posts_.store(false, std::memory_order_relaxed);
+  }
+  for (const auto& work : posts) {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      sink_.log(LogLevel::error, nullptr, std::string("a message to a shard failed: ") + error.what());
+    }
+  }
 }
 
 // --- what is left of a dropped coroutine: what it awaited completes on the loop, sooner or later ---------------------
@@ -88,7 +144,7 @@ void Shard::after_removal(TaskCell& cell, const CallFrame& frame) {
     return;
   }
   cell.lingers = true;
-  boost::asio::post(context_, [this, &cell, execution = cell.execution] { remains_.push_back({&cell, execution}); });
+  post([this, &cell, execution = cell.execution] { remains_.push_back({&cell, execution}); });
 }
 
 }  // namespace taskhost

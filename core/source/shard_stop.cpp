@@ -1,6 +1,5 @@
 // How a shard stops, and how it goes on without a task in which a thread is stuck.
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <string>
 
 #include "shard.hpp"
@@ -55,7 +54,7 @@ Shard::Call Shard::next_urgent(std::unique_ptr<Remains>& remains) {
   if (back != stalls_.end()) {
     Stall stall = std::move(*back);
     stalls_.erase(back);
-    return take_back(std::move(stall));
+    return take_back(stall);
   }
   const auto free = std::find_if(remains_.begin(), remains_.end(), [this](const Remains& left) {
     // Not while a thread is stuck in the same coroutine.
@@ -166,7 +165,7 @@ std::chrono::nanoseconds Shard::longest_stop_timeout() const noexcept {
 
 // To be called when the task's stop ran out of time.
 Shard::Call Shard::remove(TaskCell& cell) {
-  if (cell.life.state != TaskState::stopping || cell.removed) return {};
+  if ((cell.life.state != TaskState::stopping && !cell.finishing) || cell.removed) return {};
   if (cell.stalled) {
     if (stall_of(cell)->tenure->abandon()) {
       abandon(cell);
@@ -174,6 +173,11 @@ Shard::Call Shard::remove(TaskCell& cell) {
       set_stop_deadline(cell, now_);  // the call has just returned, and is processed first
     }
     return {};
+  }
+  if (cell.finishing) {
+    cell.log(LogLevel::warning, "its finish did not end in time: it is dropped as it stands");
+    if (expired_) report_straggler(cell, "finish");
+    return {&cell, finished(cell)};
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
   // A blocking execution that has ended by now did so in time.
@@ -285,11 +289,7 @@ Shard::Stall* Shard::stall_of(const TaskCell& cell) noexcept {
   return found != stalls_.end() ? &*found : nullptr;
 }
 
-void Shard::defer(TaskCell& cell, std::function<void()> work) {
-  if (Stall* const stall = stall_of(cell); stall != nullptr) stall->deferred.push_back(std::move(work));
-}
-
-Shard::Call Shard::take_back(Stall stall) {
+Shard::Call Shard::take_back(const Stall& stall) {
   TaskCell& cell = *stall.cell;
   const CallFrame& frame = stall.tenure->frame;
   const Stage stage = frame.requests.stage;
@@ -299,9 +299,29 @@ Shard::Call Shard::take_back(Stall stall) {
               "its " + std::string(to_string(stage)) + " returned after " +
                   print_duration(std::chrono::milliseconds((clock_.now() - stall.since) / 1'000'000)));
   }
-  for (auto& work : stall.deferred) boost::asio::post(context_, std::move(work));
+  hear_again(cell);
   if (stall.woken) wake(cell);
   return {&cell, after(cell, frame, {stage, stall.tenure->late()})};
+}
+
+// An end that takes time has its stop_timeout from here on, unless a stop counts already.
+Shard::Next Shard::begin_to_finish(TaskCell& cell, const CallFrame& frame, Status status) {
+  try {
+    cell.need_extra().end = status;
+  } catch (const std::bad_alloc&) {
+    forget_requests(cell);
+    return {Stage::drop, status};
+  }
+  apply(cell, frame);
+  cell.finishing = true;
+  if (!cell.stop_deadline_set) limit_stop(cell, cell.life.state == TaskState::stopping ? stop_began_ : clock_.now());
+  return {Stage::finish, status};
+}
+
+Shard::Next Shard::finished(TaskCell& cell) {
+  cell.finishing = false;
+  forget_requests(cell);
+  return {Stage::drop, cell.extra->end};
 }
 
 }  // namespace taskhost

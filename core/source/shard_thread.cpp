@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <new>
 #include <string>
 #include <utility>
@@ -50,22 +49,16 @@ class ShardThread::Tour final : public Job {
 
 ShardThread::ShardThread(ShardOwner& owner, EventSink& sink, const Clock& clock, bool complete_events, unsigned number,
                          std::function<void()> no_memory)
-    : shard_(owner, sink, clock, complete_events),
-      number_(number),
-      timer_(shard_.context()),
-      wakes_(shard_.context(), shard_.port().descriptor()),
-      no_memory_(std::move(no_memory)),
-      work_(shard_.context().get_executor()) {}
+    : shard_(owner, sink, clock, complete_events), number_(number), no_memory_(std::move(no_memory)) {}
 
 ShardThread::~ShardThread() {
-  wakes_.release();  // the port keeps its descriptor for ever
+  if (asio_) asio_->wakes.release();  // the shard's
 }
 
 void ShardThread::prepare(JobThreads& threads, std::function<void(Shard&)> make_tasks) {
   auto begin = [this, make_tasks = std::move(make_tasks), go = std::make_shared<std::future<bool>>(go_.get_future())] {
     try {
       make_tasks(shard_);
-      if (!listen()) throw std::bad_alloc();
       made_.set_value();
     } catch (...) {
       made_.set_exception(std::current_exception());
@@ -95,17 +88,17 @@ std::shared_ptr<Tenure> ShardThread::take_over(JobThreads& threads, bool beyond_
 }
 
 void ShardThread::begin_stop(Nanoseconds began) {
-  shard_.port().look();  // Asio would not report that the shard can't be woken
-  boost::asio::post(shard_.context(), [this, began] { shard_.begin_stop(began); });
+  shard_.port().look();
+  shard_.post([this, began] { shard_.begin_stop(began); });
 }
 
 void ShardThread::expire_stop() {
-  boost::asio::post(shard_.context(), [this] { shard_.expire_stop(); });
+  shard_.post([this] { shard_.expire_stop(); });
 }
 
 void ShardThread::quit(std::function<void()> has_quit) {
-  boost::asio::post(shard_.context(), [this, has_quit = std::move(has_quit)]() mutable {
-    has_quit_ = std::move(has_quit);
+  shard_.post([this, has_quit = std::move(has_quit)] {
+    has_quit_ = has_quit;
     shard_.abandon_leftovers();
     quit_ = true;
   });
@@ -117,20 +110,17 @@ void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
   while (true) {
     const Shard::Turn turn = shard_.turn();
     if (turn.lost) return;  // another thread owns all of this now
-    if (quit_) break;       // after a turn, which destroys what the last handlers left
-    std::size_t handlers = 0;
-    if (!turn.more) {
-      if (arm(turn.deadline) && listen() && shard_.port().begin_sleep()) {
-        shard_.doze();
-        handlers += run_handler(*tenure, true);
-        if (!tenure->leave_loop()) return;
-        shard_.port().end_sleep();
-      }
+    if (shard_.uses_asio()) {
+      if (!look_with_asio(*tenure, turn)) return;
+    } else if (!quit_ && (turn.more || !shard_.port().begin_sleep())) {
+      shard_.look(0);
+    } else if (!quit_) {
+      shard_.doze();
+      const Nanoseconds now = SteadyClock::read();
+      shard_.look(turn.deadline == never ? never : turn.deadline > now ? turn.deadline - now : 0);
+      shard_.port().end_sleep();
     }
-    for (std::size_t ran = 1; ran != 0 && handlers < handlers_a_turn; handlers += ran) {
-      ran = run_handler(*tenure, false);
-      if (!tenure->leave_loop()) return;
-    }
+    if (quit_) break;
   }
   if (has_quit_) has_quit_();
   done_.set_value();
@@ -150,37 +140,60 @@ std::size_t ShardThread::run_handler(Tenure& tenure, bool wait) noexcept {
   return 1;
 }
 
-// A timer that fires too early costs a turn, and rearming it costs a system call, so it is only rearmed for an earlier
-// time. False if there was no memory: then the shard must not sleep, but try again.
+// For a shard whose C++ tasks use Asio: it sleeps there, and handlers run. False: it lost the shard.
+bool ShardThread::look_with_asio(Tenure& tenure, const Shard::Turn& turn) {
+  try {
+    if (!asio_) asio_.emplace(shard_.context(), shard_.set().descriptor());
+  } catch (const std::exception&) {
+    // No memory, or no descriptor: it does not sleep, and tries again.
+  }
+  std::size_t handlers = 0;
+  if (asio_ && !turn.more && !quit_ && arm(turn.deadline) && listen() && shard_.port().begin_sleep()) {
+    shard_.doze();
+    handlers += run_handler(tenure, true);
+    if (!tenure.leave_loop()) return false;
+    shard_.port().end_sleep();
+  }
+  // So many at most, since handlers may post others for ever.
+  for (std::size_t ran = 1; ran != 0 && handlers < handlers_a_turn; handlers += ran) {
+    ran = run_handler(tenure, false);
+    if (!tenure.leave_loop()) return false;
+  }
+  if (quit_) return !shard_.turn().lost;  // destroys what the last handlers left
+  shard_.look(0);
+  return true;
+}
+
+// A timer that is armed too early costs a turn; arming it anew costs a system call. So only for an earlier time. False
+// if there was no memory for it: then the shard must not sleep, but try again.
 bool ShardThread::arm(Nanoseconds deadline) noexcept {
-  if (deadline >= armed_) return true;
+  if (deadline >= asio_->armed) return true;
   constexpr auto last = static_cast<Nanoseconds>(std::chrono::nanoseconds::max().count());
   try {
-    timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(std::min(deadline, last))));
-    timer_.async_wait([this](const boost::system::error_code& error) {
-      if (error != boost::asio::error::operation_aborted) armed_ = never;
+    asio_->timer.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(std::min(deadline, last))));
+    asio_->timer.async_wait([this](const boost::system::error_code& error) {
+      if (error != boost::asio::error::operation_aborted) asio_->armed = never;
     });
-    armed_ = deadline;
+    asio_->armed = deadline;
   } catch (const std::exception&) {
-    armed_ = never;
+    asio_->armed = never;
   }
-  return armed_ == deadline;
+  return asio_->armed == deadline;
 }
 
 // False if there was no memory, as with arm.
 bool ShardThread::listen() noexcept {
-  if (listening_) return true;
+  if (asio_->listening) return true;
   try {
-    wakes_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-      if (error) return;
-      listening_ = false;
-      shard_.port().quiet();
-    });
-    listening_ = true;
+    asio_->wakes.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                            [this](const boost::system::error_code& error) {
+                              if (!error) asio_->listening = false;
+                            });
+    asio_->listening = true;
   } catch (const std::exception&) {
     // The next turn tries again.
   }
-  return listening_;
+  return asio_->listening;
 }
 
 }  // namespace taskhost

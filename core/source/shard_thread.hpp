@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 
 #include "job_threads.hpp"
 #include "shard.hpp"
@@ -51,20 +52,28 @@ class ShardThread {
   class Tour;
 
   void run(const std::shared_ptr<Tenure>& tenure);
+  bool look_with_asio(Tenure& tenure, const Shard::Turn& turn);
   std::size_t run_handler(Tenure& tenure, bool wait) noexcept;
   bool arm(Nanoseconds deadline) noexcept;
   bool listen() noexcept;
 
   Shard shard_;
   const unsigned number_;
-  boost::asio::steady_timer timer_;
-  boost::asio::posix::stream_descriptor wakes_;
-  Nanoseconds armed_ = never;  // what timer_ waits for
-  bool listening_ = false;     // waits for wakes_
+  // Made when a task begins to use Asio.
+  struct InAsio {
+    InAsio(boost::asio::io_context& context, int set)
+        : timer(context), wakes(context, set), work(context.get_executor()) {}
+
+    boost::asio::steady_timer timer;
+    boost::asio::posix::stream_descriptor wakes;  // the shard's set
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work;
+    Nanoseconds armed = never;  // what `timer` waits for
+    bool listening = false;     // to `wakes`
+  };
+  std::optional<InAsio> asio_;
   bool quit_ = false;
   std::function<void()> has_quit_;
   const std::function<void()> no_memory_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::promise<void> made_;
   std::promise<bool> go_;
   std::promise<void> done_;

@@ -29,6 +29,9 @@ namespace taskhost {
 
 namespace {
 
+// For offloaded work that is about to end when the host has stopped.
+constexpr std::chrono::milliseconds patience_at_the_end{100};
+
 // splitmix64's finalizer: a bijection, so different inputs give different ids.
 constexpr std::uint64_t mix(std::uint64_t value) noexcept {
   value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
@@ -248,7 +251,7 @@ class Supervisor::Implementation final : public ShardOwner {
     id.data[8] = static_cast<std::uint8_t>((id.data[8] & 0x3f) | 0x80);  // RFC 4122
     return id;
   }
-  void launch(std::shared_ptr<BlockingCall> call) override { blocking_threads_.launch(std::move(call)); }
+  void launch(std::shared_ptr<Job> job) override { blocking_threads_.launch(std::move(job)); }
   void coordinated_begun(std::uint32_t index) override { coordinated_.begun(index); }
   void coordinated_started(std::uint32_t index) override { coordinated_.started(index); }
   void coordinated_ready(std::uint32_t index) override { coordinated_.ready(index); }
@@ -388,6 +391,12 @@ class Supervisor::Implementation final : public ShardOwner {
     finished_ = true;
     result_ = result();
     monitor_.end();
+    for (const std::string& task : works()->still_running(patience_at_the_end)) {
+      sink_.log(
+          LogLevel::warning, task.c_str(),
+          "work that it offloaded still runs, and is left behind; let it look at a flag, and wait for it in finish");
+      task_abandoned();
+    }
     Event event;
     event.kind = EventKind::host_stopped;
     event.reason = cause_.reason;
@@ -447,6 +456,8 @@ class Supervisor::Implementation final : public ShardOwner {
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
     const std::string held_up = coordinated_.held_up_by(straggler.index);
     if (!held_up.empty()) text += "; " + held_up + " waited for it";
+    const std::string status = statuses().get(straggler.index, straggler.execution);
+    if (!status.empty()) text += "; its last status was \"" + status + '"';
     if (!straggler.where.empty()) text += "; it is abandoned";
     sink_.log(LogLevel::error, straggler.name.c_str(), text);
   }

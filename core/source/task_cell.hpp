@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "call_frame.hpp"
+#include "descriptor_set.hpp"
 #include "task_machine.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/task_fn.hpp"
@@ -16,8 +17,8 @@
 
 namespace taskhost {
 
+class Offloads;
 class Shard;
-class DescriptorWatch;
 
 // What all tasks of a shard with the same recipe and policy have in common. Constant.
 struct TaskKind {
@@ -56,11 +57,15 @@ struct SupervisedCell : TimerNode {  // set to supervision.deadline
 
 // What only few tasks need. Made on demand, and kept across restarts.
 struct TaskExtra {
-  std::string message;                                    // from the last fail
-  std::vector<std::shared_ptr<DescriptorWatch>> watches;  // shared with their handlers in Asio's queue
-  std::shared_ptr<BlockingCall> call;                     // the live run of a blocking execution
-  std::unique_ptr<SupervisedCell> supervised;             // null: a plain task
-  bool told_of_watch_limit = false;                       // the log says already that it watches too many
+  std::string message;                         // of the last fail
+  std::shared_ptr<BlockingCall> call;          // the live run of a blocking execution
+  std::unique_ptr<SupervisedCell> supervised;  // null: a plain task
+  DescriptorSet descriptors;
+  std::shared_ptr<Offloads> offloads;  // null: this execution has offloaded nothing
+  Status end = Status::ok;             // while it finishes: what its step returned
+  bool unheard = false;             // the shard's: its descriptors do not wake it, since a thread is stuck in the cell
+  bool told_spin = false;           // the log has told that this execution is polled all the time
+  std::uint32_t told_refusals = 0;  // a bit for each Refusal that the log has told of this execution
 };
 
 struct TaskCell final : Execution {
@@ -113,8 +118,9 @@ struct TaskCell final : Execution {
   bool timer_relative : 1 = false;  // the timer is to be set at the next clock reading
   bool said_ready : 1 = false;
   bool stop_deadline_set : 1 = false;
-  bool removed : 1 = false;  // its stop ran out of time: it is being dropped
-  bool lingers : 1 = false;  // it was dropped; its end is reported when what is left of it is destroyed
+  bool removed : 1 = false;    // its stop ran out of time: it is being dropped
+  bool finishing : 1 = false;  // it has ended, and its end takes time
+  bool lingers : 1 = false;    // it was dropped, and its end is told when what is left of it is destroyed
 };
 static_assert(sizeof(TaskCell) == 96);  // a million tasks: each byte here is a megabyte
 
@@ -123,7 +129,8 @@ Event event_of(TaskNews&& news, const TaskCell& cell, const boost::uuids::uuid& 
 
 // Run task code that may throw; an exception's text becomes the execution's message, and the status panic.
 Status start_guarded(TaskCell& cell) noexcept;
-Status step_guarded(TaskCell& cell) noexcept;
+Status finish_guarded(TaskCell& cell) noexcept;  // ok, pending or again
+Status run_guarded(TaskCell& cell) noexcept;     // of a blocking execution
 // An exception is logged, and then ignored (rule 3.7).
 void drop_guarded(TaskCell& cell) noexcept;
 

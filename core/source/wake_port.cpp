@@ -42,10 +42,6 @@ Pool& pool() {
 
 std::atomic<void (*)()> lost_descriptor_handler{nullptr};
 
-void tell_lost_descriptor() noexcept {
-  if (void (*const handler)() = lost_descriptor_handler.load(); handler != nullptr) handler();
-}
-
 constexpr std::uint32_t index_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker); }
 constexpr std::uint32_t generation_of(Waker waker) noexcept { return static_cast<std::uint32_t>(waker >> 32); }
 
@@ -78,6 +74,10 @@ WakePort& WakePort::acquire() {
 }
 
 void WakePort::on_lost_descriptor(void (*handler)()) noexcept { lost_descriptor_handler = handler; }
+
+void WakePort::tell_lost_descriptor() noexcept {
+  if (void (*const handler)() = lost_descriptor_handler.load(); handler != nullptr) handler();
+}
 
 void WakePort::release() noexcept {
   Pool& all = pool();

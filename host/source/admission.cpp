@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "plugin/config_check.hpp"
 #include "plugin/elf_file.hpp"
 #include "plugin/neighbours.hpp"
 #include "text/nearest_word.hpp"
@@ -19,7 +20,12 @@ class Admitter {
  public:
   Admitter(const Manifest& manifest, const std::string& file, const PluginSearch& search, TaskRegister& tasks,
            const PluginEnvironment& environment)
-      : manifest_(manifest), file_(file), search_(search), tasks_(tasks), plugin_tasks_(environment) {}
+      : manifest_(manifest),
+        file_(file),
+        search_(search),
+        tasks_(tasks),
+        environment_(environment),
+        plugin_tasks_(environment) {}
 
   Admission run() {
     note_missing_directories();
@@ -59,8 +65,11 @@ class Admitter {
     if (library == nullptr) return;
     const taskhost_factory* factory = factory_of(entry, *library);
     if (factory == nullptr || entry.has_taken_name) return;  // already reported
-    admit_task(*factory, entry.name.empty() ? factory->name : entry.name, entry.config, entry.options, entry.pointer,
-               entry.line);
+    const std::string name = entry.name.empty() ? factory->name : entry.name;
+    if (!admit_task(*factory, name, entry.config, entry.options, entry.pointer, entry.line)) return;
+    if (const auto problem = problem_of_config(*factory, name, entry.config)) {
+      fault(entry.pointer + "/config" + problem->pointer, entry.line, problem->text);
+    }
   }
 
   // If a name was not found there, its fault says so; for autoload, a missing directory is a fault of its own.
@@ -143,6 +152,13 @@ class Admitter {
         continue;
       }
       for (const taskhost_factory& factory : library->factories()) {
+        if (const auto problem = problem_of_config(factory, factory.name, {})) {
+          admission_.notes.push_back({LogLevel::warning, printable_path(path.native()) +
+                                                             ": skipped: " + quoted_text(factory.name) +
+                                                             " can't run without a config (" + problem->text +
+                                                             "); list it in \"tasks\" with one"});
+          continue;
+        }
         admit_task(factory, factory.name, {}, options, library->path(), 0);
       }
     }
@@ -152,11 +168,11 @@ class Admitter {
   }
 
   // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library. It is not copied.
-  void admit_task(const taskhost_factory& factory, const std::string& name, const std::string& config,
+  bool admit_task(const taskhost_factory& factory, const std::string& name, const std::string& config,
                   const TaskOptions& options, const std::string& origin, std::size_t line) {
     if (tasks_.add(name, plugin_tasks_.make(factory, &factory, config), options)) {
       origins_.push_back(&origin);
-      return;
+      return true;
     }
     const std::string words = "two tasks are named " + quoted_text(name) + "; the other is " +
                               origin_of(*tasks_.find(name)) + "; give each a name of its own, or remove one";
@@ -165,6 +181,19 @@ class Admitter {
     } else {
       admission_.manifest_faults.push_back({.file = origin, .where = {}, .message = words, .line = 0});
     }
+    return false;
+  }
+
+  // Asked once for tasks in a row with the same factory and config.
+  std::optional<ConfigProblem> problem_of_config(const taskhost_factory& factory, const std::string& name,
+                                                 const std::string& config) {
+    if (factory.check == nullptr || (checked_ == &factory && checked_config_ == config)) return std::nullopt;
+    checked_ = &factory;
+    checked_config_ = config;
+    const auto log = [&](LogLevel level, std::string_view text) {
+      admission_.notes.push_back({level, "check of '" + name + "': " + printable_text(text, max_message_bytes)});
+    };
+    return config_problem(factory, name, config, environment_, log);
   }
 
   std::string origin_of(std::size_t place) const {
@@ -286,7 +315,10 @@ class Admitter {
   const std::string& file_;
   const PluginSearch& search_;
   TaskRegister& tasks_;
+  const PluginEnvironment& environment_;
   PluginTasks plugin_tasks_;
+  const taskhost_factory* checked_ = nullptr;
+  std::string checked_config_;
   Admission admission_;
   std::unordered_map<std::string, std::shared_ptr<PluginLibrary>> by_plugin_;  // null if a fault was reported
   std::map<std::string, std::shared_ptr<PluginLibrary>> by_path_;              // the same libraries, by canonical path

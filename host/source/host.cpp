@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "manifest/file.hpp"
+#include "plugin/config_check.hpp"
 #include "plugin_exit.hpp"
 #include "policy/explanation.hpp"
 #include "policy/rules.hpp"
@@ -228,6 +229,12 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
   const auto name_of = [&read](const char* name) { return std::string_view(name != nullptr ? name : read.name); };
   const std::string_view first_name = name_of(names.front());
   if (auto problem = task_problem(first_name, config, options); !problem.empty()) return manifest_error(problem);
+  const std::string first_task(first_name);
+  const auto log = [&](LogLevel level, std::string_view text) { log_->write(level, first_task.c_str(), text); };
+  if (const auto problem = config_problem(read, first_task, config, environment_, log)) {
+    return manifest_error("the config of task " + quoted_text(first_name) +
+                          (problem->pointer.empty() ? "" : " at " + problem->pointer) + ": " + problem->text);
+  }
   if (wants_default_stop_timeout) options.stop_timeout = default_stop_timeout;
 
   TaskRegister::Transaction transaction(tasks_);

@@ -8,8 +8,7 @@ typedef struct heartbeat {
   const char* message; /* owned by the host */
 } heartbeat;
 
-static int32_t start(void* state, const taskhost_exec* exec) {
-  heartbeat* self = (heartbeat*)state;
+static int32_t read_config(heartbeat* self, const taskhost_exec* exec) {
   const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
       exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
   if (config == NULL) return taskhost_fail(exec, "this host reads no configs (extension taskhost.config)");
@@ -21,9 +20,21 @@ static int32_t start(void* state, const taskhost_exec* exec) {
     return TASKHOST_ERROR; /* the host has reported what is wrong */
   }
   if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: /interval: must be at least 1ms");
+  return TASKHOST_OK;
+}
+
+static int32_t start(void* state, const taskhost_exec* exec) {
+  heartbeat* self = (heartbeat*)state;
+  if (read_config(self, exec) != TASKHOST_OK) return TASKHOST_ERROR;
   self->next = taskhost_now(exec);
   exec->services->ready(exec);
   return TASKHOST_OK;
+}
+
+/* Before anything starts: is this config one that works? */
+static int32_t check(const taskhost_exec* exec) {
+  heartbeat unused;
+  return read_config(&unused, exec);
 }
 
 /* A wake may be spurious, so the clock decides, not the wake. Beats that were missed are not made up for. */
@@ -48,6 +59,7 @@ static const taskhost_factory factory = {
     .state_size = sizeof(heartbeat),
     .start = start,
     .poll = poll,
+    .check = check,
 };
 
 TASKHOST_PLUGIN(factory)

@@ -163,16 +163,22 @@ sdk::Async<> report(sdk::Context context, const Settings& settings, const Counts
   }
 }
 
-sdk::Task serve(sdk::Context context) {
+Settings read_settings(sdk::Context context) {
   const sdk::Config config(context);
   config.keys("path clients idle report");
   config.require("/path");
   Settings settings;
   settings.path = config.text("/path");
-  settings.clients = config.integer("/clients", 8, 1, 60);  // each needs one of the execution's 64 descriptors
+  settings.clients = config.integer("/clients", 8, sdk::between(1, 10'000));
   settings.idle = config.duration("/idle", std::chrono::minutes(1));
   settings.report = config.duration("/report", std::chrono::seconds(10));
+  return settings;
+}
 
+void check(sdk::Context context) { read_settings(context); }
+
+sdk::Task serve(sdk::Context context) {
+  const Settings settings = read_settings(context);
   const Listener listener(settings.path);
   context.ready();
   Counts counts;
@@ -185,4 +191,5 @@ sdk::Task serve(sdk::Context context) {
 
 }  // namespace
 
-TASKHOST_SDK_PLUGIN(sdk::coroutine<serve>("line_server", "1.0", "answers lines on a UNIX socket"));
+TASKHOST_SDK_PLUGIN(sdk::with_check<check>(sdk::coroutine<serve>("line_server", "1.0",
+                                                                 "answers lines on a UNIX socket")));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <lua.hpp>
 
+#include "taskhost/sdk/config.hpp"
 #include "taskhost/sdk/task.hpp"
 
 static_assert(LUA_VERSION_NUM == 504, "this is for Lua 5.4");
@@ -30,9 +31,10 @@ struct Wait {
 enum class Exit { none, ok, error };
 
 struct Execution {
-  Execution(taskhost::sdk::Context host, std::size_t limit) : context(host), memory_limit(limit) {}
+  Execution(taskhost::sdk::Context host, std::size_t limit) : context(host), config(host), memory_limit(limit) {}
 
   taskhost::sdk::Context context;
+  taskhost::sdk::Config config;
   std::size_t memory_limit;
   std::size_t memory_used = 0;
 
@@ -81,8 +83,5 @@ void open_task(lua_State* lua);
 void warn(void* execution, const char* text, int continued) noexcept;
 // If the value is a failure by task.fail, pushes its text; otherwise returns false and pushes nothing.
 bool push_failure(lua_State* lua, int index);
-
-// duration.cpp
-bool read_duration(const char* text, std::size_t size, std::uint64_t& nanoseconds) noexcept;
 
 }  // namespace lua_plugin

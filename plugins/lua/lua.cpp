@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -41,7 +42,7 @@ Config read_config(sdk::Context context) {
   Config config;
   config.script = plugin_support::located(context.exec(), std::string(script));
   config.code = code;
-  config.memory_limit_mib = static_cast<std::size_t>(values.integer("/memory_limit_mib", 64, 1, 1048576));
+  config.memory_limit_mib = static_cast<std::size_t>(values.integer("/memory_limit_mib", 64, sdk::between(1, 1048576)));
   const nlohmann::json all = nlohmann::json::parse(context.config());
   if (const auto args = all.find("args"); args != all.end()) config.args = *args;
   return config;
@@ -125,6 +126,18 @@ class Script {
   Script(const Script&) = delete;
   Script& operator=(const Script&) = delete;
 
+  // Reads the script, too, without running it.
+  static void check(sdk::Context context) {
+    const Config config = read_config(context);
+    if (!config.script.empty()) check_is_file(config.script);
+    const std::unique_ptr<lua_State, decltype(&lua_close)> lua(luaL_newstate(), lua_close);
+    if (lua == nullptr) throw sdk::Failure("not enough memory to read the script");
+    const int status = config.script.empty()
+                           ? luaL_loadbufferx(lua.get(), config.code.data(), config.code.size(), "=code", "t")
+                           : luaL_loadfilex(lua.get(), config.script.c_str(), "t");
+    if (status != LUA_OK) throw sdk::Failure(lua_tostring(lua.get(), -1));
+  }
+
   sdk::PollResult poll() {
     if (self_.context.stop_requested() && !self_.asked_about_stop) return sdk::done;
     if (!wait_is_over()) return sdk::pending;
@@ -139,7 +152,7 @@ class Script {
     if (status == LUA_YIELD) {
       lua_pop(script_, results);
       if (!self_.suspended) self_.wait = Wait{};  // coroutine.yield outside of coroutines, which is task.yield
-      if (self_.wait.turn) self_.context.waker().wake();
+      if (self_.wait.turn) return sdk::again;
       return sdk::pending;
     }
     if (self_.doomed) return sdk::done;  // because of the stop
@@ -200,12 +213,12 @@ class Script {
       wait.result = Wait::Result::time_over;
     }
     if (!over) return false;
-    if (wait.descriptor >= 0) services.wake_on_fd(exec, wait.descriptor, 0);
+    if (wait.descriptor >= 0) self_.context.forget(wait.descriptor);
     if (wait.has_time && wait.result != Wait::Result::time_over) services.wake_at(exec, TASKHOST_NEVER);
     return true;
   }
 
-  // A wake does not say what has happened, and ends the host's wait for the descriptor.
+  // Asks the system itself: the script may have closed the descriptor, which is then not watched any more.
   bool look_at_descriptor() {
     Wait& wait = self_.wait;
     pollfd request{wait.descriptor, static_cast<short>(wait.interests == TASKHOST_READABLE ? POLLIN : POLLOUT), 0};
@@ -213,9 +226,7 @@ class Script {
       wait.result = (request.revents & POLLNVAL) != 0 ? Wait::Result::not_open : Wait::Result::happened;
       return true;
     }
-    if (self_.context.wake_on_fd(wait.descriptor, wait.interests)) return false;
-    wait.result = Wait::Result::not_waitable;
-    return true;
+    return false;
   }
 
   // `return nil, "text"` and `return false, "text"` report a failure, as Lua's own functions do.

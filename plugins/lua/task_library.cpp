@@ -18,14 +18,14 @@ constexpr const char* failure_type = "taskhost.failure";
 
 // Seconds, or a string such as "250ms".
 std::uint64_t check_duration(lua_State* lua, int index) {
-  std::uint64_t nanoseconds = 0;
   if (lua_type(lua, index) == LUA_TSTRING) {
     std::size_t size = 0;
     const char* text = lua_tolstring(lua, index, &size);
-    if (!read_duration(text, size, nanoseconds)) {
+    const auto duration = execution_of(lua).config.parse_duration(std::string_view(text, size));
+    if (!duration) {
       luaL_argerror(lua, index, "must be a number of seconds, or a duration such as \"250ms\", \"10s\" or \"1.5h\"");
     }
-    return nanoseconds;
+    return static_cast<std::uint64_t>(duration->count());
   }
   const lua_Number seconds = luaL_checknumber(lua, index);
   luaL_argcheck(lua, !std::isnan(seconds), index, "is not a number");
@@ -139,7 +139,7 @@ int wait_for_descriptor(lua_State* lua, std::uint32_t interests) {
     return 1;
   }
   check_suspend(lua);
-  if (!self.context.wake_on_fd(descriptor, interests)) {
+  if (self.context.watch(descriptor, interests) != TASKHOST_OK) {
     self.wait.result = Result::not_waitable;
     return push_result(lua, LUA_OK, 0);
   }

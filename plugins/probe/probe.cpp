@@ -61,6 +61,8 @@ class Probe {
         beat_at_(deadline(context.now(), script_.heartbeat)),
         silent_at_(deadline(context.now(), script_.silent_after)) {}
 
+  static void check(sdk::Context context) { read_script(context); }
+
 #ifdef PROBE_BLOCKING
   sdk::RunResult run() {
     if (script_.end == End::busy) return block();

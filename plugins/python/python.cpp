@@ -23,7 +23,6 @@ namespace {
 
 namespace sdk = taskhost::sdk;
 
-// runtime.py checks the values.
 void check_config(sdk::Context context) {
   const sdk::Config config(context);
   config.keys("script code args path");
@@ -32,6 +31,8 @@ void check_config(sdk::Context context) {
   const bool has_code = config.text("/code").data() != nullptr;
   if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
   if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
+  const std::size_t folders = config.count("/path");
+  for (std::size_t i = 0; i < folders; ++i) (void)config.text(("/path/" + std::to_string(i)).c_str());
   if (!has_script) return;
   if (!plugin_support::may_be_path(named)) throw sdk::Failure("config: /script: must name a file");
   const std::string script = plugin_support::located(context.exec(), std::string(named));
@@ -52,6 +53,8 @@ void check_config(sdk::Context context) {
 class Script {
  public:
   explicit Script(sdk::Context context) : context_(context) { check_config(context); }
+
+  static void check(sdk::Context context) { check_config(context); }
 
   sdk::RunResult run() {
     start_interpreter();

@@ -193,8 +193,6 @@ def prepare(handle, config, name, execution, directory):
     local.task = task
     script = config.get("script")
     folders = config.get("path", [])
-    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
-        raise Failure('config: "path" must be an array of folders')
     folders = [os.path.join(directory, folder) for folder in folders]
     if script is not None:
         script = os.path.join(directory, script)

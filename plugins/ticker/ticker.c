@@ -7,8 +7,7 @@ typedef struct ticker {
   const char* message; /* owned by the host */
 } ticker;
 
-static int32_t start(void* state, const taskhost_exec* exec) {
-  ticker* self = (ticker*)state;
+static int32_t read_config(ticker* self, const taskhost_exec* exec) {
   const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
       exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
   if (config == NULL) return taskhost_fail(exec, "this host reads no configs (extension taskhost.config)");
@@ -21,6 +20,14 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   }
   if (self->interval < TASKHOST_MILLISECOND) return taskhost_fail(exec, "config: /interval: must be at least 1ms");
   return TASKHOST_OK;
+}
+
+static int32_t start(void* state, const taskhost_exec* exec) { return read_config((ticker*)state, exec); }
+
+/* Before anything starts: is this config one that works? */
+static int32_t check(const taskhost_exec* exec) {
+  ticker unused;
+  return read_config(&unused, exec);
 }
 
 /* Waits with wait instead of a sleep, since it returns at once when the host asks the task to stop. */
@@ -46,6 +53,7 @@ static const taskhost_factory factory = {
     .state_size = sizeof(ticker),
     .start = start,
     .run = run,
+    .check = check,
 };
 
 TASKHOST_PLUGIN(factory)

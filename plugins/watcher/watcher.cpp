@@ -89,8 +89,13 @@ class Watcher {
  public:
   explicit Watcher(sdk::Context context) : context_(context), source_(open_place(read_place(context))) {
     line_.reserve(max_line_bytes);
+    if (context_.watch(source_.get(), TASKHOST_READABLE) != TASKHOST_OK) {
+      throw sdk::Failure("the host can't watch this file descriptor");
+    }
     context_.ready();
   }
+
+  static void check(sdk::Context context) { read_place(context); }
 
   sdk::PollResult poll() {
     if (context_.stop_requested()) return sdk::done;
@@ -104,17 +109,12 @@ class Watcher {
         if (!line_.empty() || cut_) log_line();
         return sdk::done;  // the other side of the socket closed it
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        // To be repeated after each wake. Data that came after the read is not missed: it wakes the task at once.
-        if (!context_.wake_on_fd(source_.get(), TASKHOST_READABLE)) {
-          return sdk::failed("the host can't wait for this file descriptor");
-        }
         return sdk::pending;
       } else if (errno != EINTR) {
         throw failure("can't read", errno);
       }
     }
-    context_.waker().wake();  // there may be more
-    return sdk::pending;
+    return sdk::again;  // there may be more
   }
 
  private:

@@ -28,10 +28,35 @@ static int32_t every_run(void* state, const taskhost_exec* exec) {
   return (taskhost_wait_for(exec, TASKHOST_SECOND) & TASKHOST_WAIT_STOP) != 0 ? TASKHOST_OK : TASKHOST_ERROR;
 }
 
-static void every_drop(void* state) { ((every_state*)state)->waker = 0; }
+static int32_t every_finish(void* state, const taskhost_exec* exec) {
+  (void)state;
+  (void)exec;
+  return TASKHOST_OK;
+}
 
-static const taskhost_factory blocking = {
-    sizeof(taskhost_factory), 0, "blocking", "1.0", NULL, 0, 0, 0, 0, NULL, NULL, every_run, NULL, NULL};
+static int32_t every_check(const taskhost_exec* exec) { return exec == NULL ? TASKHOST_ERROR : TASKHOST_OK; }
+
+static void every_drop(void* state, const taskhost_exec* exec) {
+  (void)exec;
+  ((every_state*)state)->waker = 0;
+}
+
+static const taskhost_factory blocking = {sizeof(taskhost_factory),
+                                          0,
+                                          "blocking",
+                                          "1.0",
+                                          NULL,
+                                          0,
+                                          0,
+                                          0,
+                                          0,
+                                          NULL,
+                                          NULL,
+                                          every_run,
+                                          NULL,
+                                          NULL,
+                                          every_check,
+                                          NULL};
 
 static const taskhost_factory polled = {sizeof(taskhost_factory),
                                         0,
@@ -45,7 +70,9 @@ static const taskhost_factory polled = {sizeof(taskhost_factory),
                                         every_start,
                                         every_poll,
                                         NULL,
+                                        every_finish,
                                         every_drop,
+                                        every_check,
                                         &blocking};
 
 TASKHOST_PLUGIN(polled)

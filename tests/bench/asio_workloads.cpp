@@ -100,7 +100,7 @@ void wake(Task& task) {
 void poll(Task& task) {
   const std::int32_t result = task.factory->poll(task.state.data(), exec_of(task));
   if (result == TASKHOST_PENDING) return;
-  task.factory->drop(task.state.data());
+  task.factory->drop(task.state.data(), exec_of(task));
   if (result == TASKHOST_OK || task.budget == 0) {
     task.loop->ended();
   } else {

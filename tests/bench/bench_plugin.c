@@ -39,7 +39,10 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
-static void drop(void* state) { ((bench_state*)state)->polls = UINT32_MAX; }
+static void drop(void* state, const taskhost_exec* exec) {
+  (void)exec;
+  ((bench_state*)state)->polls = UINT32_MAX;
+}
 
 /* w1: fails at once. */
 static int32_t fail_poll(void* state, const taskhost_exec* exec) {

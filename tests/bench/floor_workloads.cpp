@@ -63,7 +63,7 @@ void start(Node& node) {
   if (node.factory->start(node.state.data(), exec_of(node)) != TASKHOST_OK) std::abort();
 }
 std::int32_t poll(Node& node) { return node.factory->poll(node.state.data(), exec_of(node)); }
-void drop(Node& node) { node.factory->drop(node.state.data()); }
+void drop(Node& node) { node.factory->drop(node.state.data(), exec_of(node)); }
 
 // Slots of 65.5 µs, 4096 of them.
 class Wheel {

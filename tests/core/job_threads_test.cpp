@@ -25,10 +25,10 @@ std::shared_ptr<const ScriptRecipe> blocking(std::function<Status()> step) {
 }
 
 // Launches what the shard would launch, and returns the calls.
-std::vector<std::shared_ptr<BlockingCall>> launch_all(ShardScene& scene, JobThreads& threads) {
-  std::vector<std::shared_ptr<BlockingCall>> calls(scene.owner.calls.begin(), scene.owner.calls.end());
+std::vector<std::shared_ptr<Job>> launch_all(ShardScene& scene, JobThreads& threads) {
+  std::vector<std::shared_ptr<Job>> calls(scene.owner.calls.begin(), scene.owner.calls.end());
   scene.owner.calls.clear();
-  for (const std::shared_ptr<BlockingCall>& call : calls) threads.launch(call);
+  for (const std::shared_ptr<Job>& call : calls) threads.launch(call);
   return calls;
 }
 

@@ -75,6 +75,10 @@ class RecordingSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     return logs_;
   }
+  std::size_t log_count() const {
+    const std::lock_guard lock(mutex_);
+    return logs_.size();
+  }
   bool logged(const std::string& part) const {
     const std::lock_guard lock(mutex_);
     return contains(logs_, part);

@@ -16,6 +16,7 @@ struct Script {
   bool blocking = false;
   std::function<Status(void*, Execution&)> start = [](void*, Execution&) { return Status::ok; };
   std::function<Status(void*, Execution&)> step = [](void*, Execution&) { return Status::pending; };
+  std::function<Status(void*, Execution&)> finish;  // empty: no end takes time
   std::function<void(void*)> drop = [](void*) {};
 };
 
@@ -34,6 +35,11 @@ class ScriptRecipe final : public Recipe {
     ++steps;
     return script_.step(state, execution);
   }
+  bool finishes() const noexcept override { return static_cast<bool>(script_.finish); }
+  Status finish(void* state, Execution& execution) const override {
+    ++finishes_called;
+    return script_.finish(state, execution);
+  }
   void drop(void* state) const override {
     ++drops;
     script_.drop(state);
@@ -42,6 +48,7 @@ class ScriptRecipe final : public Recipe {
   mutable std::atomic<int> starts{0};
   mutable std::atomic<int> made{0};  // starts that succeeded
   mutable std::atomic<int> steps{0};
+  mutable std::atomic<int> finishes_called{0};
   mutable std::atomic<int> drops{0};
 
  private:

@@ -46,7 +46,7 @@ class FakeOwner : public ShardOwner {
     id.data[15] = static_cast<std::uint8_t>(index);
     return id;
   }
-  void launch(std::shared_ptr<BlockingCall> call) override {
+  void launch(std::shared_ptr<Job> call) override {
     if (no_threads) throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
     calls.push_back(std::move(call));
   }
@@ -70,7 +70,7 @@ class FakeOwner : public ShardOwner {
   int abandoned = 0;
   int lost = 0;
   int ended = 0;
-  std::deque<std::shared_ptr<BlockingCall>> calls;  // for the test to run
+  std::deque<std::shared_ptr<Job>> calls;  // for the test to run
 };
 
 class ShardScene {
@@ -104,7 +104,8 @@ class ShardScene {
   // Runs one turn, and what is ready in the loop.
   Shard::Turn turn() {
     last = shard.turn();
-    if (!last.lost) handled = shard.context().poll();
+    if (last.lost) return last;
+    handled = shard.context().poll() + shard.look(0);
     return last;
   }
   // Runs turns until there is nothing left to do at this moment.
@@ -136,7 +137,7 @@ class ShardScene {
   // Runs the oldest launched blocking call to its end.
   void run_blocking() {
     REQUIRE_FALSE(owner.calls.empty());
-    const std::shared_ptr<BlockingCall> call = owner.calls.front();
+    const std::shared_ptr<Job> call = owner.calls.front();
     owner.calls.pop_front();
     call->run();
     run();

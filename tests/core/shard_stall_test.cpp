@@ -219,7 +219,7 @@ TEST_CASE("a wake, a timer and a descriptor that come during a stall are not los
                 switch (++step) {
                   case 1:
                     if (cause == Cause::timer) execution.wake_after(1'000'000);
-                    if (cause == Cause::descriptor) REQUIRE(execution.wake_on_descriptor(event, readable));
+                    if (cause == Cause::descriptor) REQUIRE(execution.watch(event, readable, 0) == Refusal::none);
                     Execution::wake(execution.waker());
                     return Status::pending;
                   case 2: {
@@ -251,10 +251,10 @@ TEST_CASE("a descriptor that a stalled call forgets does not wake the task any m
   int step = 0;
   scene.add("t", stepping([&](Execution& execution) {
               if (++step > 1) return Status::ok;
-              REQUIRE(execution.wake_on_descriptor(event, readable));
+              REQUIRE(execution.watch(event, readable, 0) == Refusal::none);
               scene.take_over();
               scene.run();
-              REQUIRE(execution.wake_on_descriptor(event, 0));
+              REQUIRE(execution.watch(event, 0, 0) == Refusal::none);
               return Status::pending;
             }));
   scene.run();

@@ -369,6 +369,7 @@ TEST_CASE("services of another execution, or from outside any call, do nothing")
   ShardScene scene;
   Execution* other = nullptr;
   Waker stolen = 1;
+  Ready ready;
   const auto quiet = stepping([&other](Execution& execution) {
     other = &execution;
     return Status::pending;
@@ -378,7 +379,8 @@ TEST_CASE("services of another execution, or from outside any call, do nothing")
               stolen = other->waker();
               other->wake_after(0);
               other->fail("it was not me");
-              CHECK_FALSE(other->wake_on_descriptor(0, readable));
+              CHECK(other->watch(0, readable, 0) == Refusal::wrong_call);
+              CHECK(other->take_ready(&ready, 1) == 0);
               CHECK(other->wait_until(never) == 0);
               return Status::pending;
             }));
@@ -405,149 +407,35 @@ TEST_CASE("the execution that runs is known while it runs") {
   CHECK(Execution::current() == nullptr);
 }
 
-TEST_CASE("a descriptor that becomes ready wakes once each time it is asked for") {
-  Pipe pipe;
+TEST_CASE("an execution that wants to be called again has its turn after all others that are due") {
   ShardScene scene;
-  Stepper stepper(scene, [&pipe](Execution& execution, int step) {
-    if (step == 1 || step == 3) CHECK(execution.wake_on_descriptor(pipe.reader(), readable));
-  });
-  scene.add("t", stepper.recipe);
-  scene.run();
-  CHECK(stepper.steps() == 1);
-  pipe.write();
-  scene.run();
-  CHECK(stepper.steps() == 2);
-  scene.run();  // it is still ready, but nobody has asked again
-  CHECK(stepper.steps() == 2);
-  Execution::wake(stepper.waker);
-  scene.run();  // asks again in step 3, and it is ready
-  CHECK(stepper.steps() == 4);
-}
-
-TEST_CASE("a descriptor that is forgotten wakes nobody") {
-  Pipe pipe;
-  ShardScene scene;
-  Stepper stepper(scene, [&pipe](Execution& execution, int) {
-    CHECK(execution.wake_on_descriptor(pipe.reader(), readable));
-    CHECK(execution.wake_on_descriptor(pipe.reader(), 0));
-  });
-  scene.add("t", stepper.recipe);
-  scene.run();
-  pipe.write();
-  scene.run();
-  CHECK(stepper.steps() == 1);
-}
-
-TEST_CASE("a descriptor wakes for writing as well") {
-  Pipe pipe;
-  ShardScene scene;
-  Stepper stepper(scene, [&pipe](Execution& execution, int step) {
-    if (step == 1) CHECK(execution.wake_on_descriptor(pipe.writer(), writable));
-  });
-  scene.add("t", stepper.recipe);
-  scene.run();
-  CHECK(stepper.steps() == 2);
-}
-
-TEST_CASE("the watches of an execution end with it") {
-  Pipe pipe;
-  ShardScene scene;
-  const auto recipe = stepping([&pipe](Execution& execution) {
-    if (execution.number() > 1) return Status::pending;
-    CHECK(execution.wake_on_descriptor(pipe.reader(), readable));
-    return Status::error;
-  });
-  scene.add("t", recipe, options_of(TaskType::detachable, 1));
-  scene.run();
-  pipe.write();
-  scene.run();
-  CHECK(recipe->steps == 2);
-}
-
-TEST_CASE("a watch that is asked for while its execution is being dropped wakes nobody later") {
-  Pipe pipe;
-  ShardScene scene;
-  Execution* seen = nullptr;
-  Script script;
-  script.step = [&seen](void*, Execution& execution) {
-    seen = &execution;
-    return execution.number() == 1 ? Status::error : Status::pending;
-  };
-  script.drop = [&](void*) { seen->wake_on_descriptor(pipe.reader(), readable); };
-  const auto recipe = recipe_of(script);
-  scene.add("t", recipe, options_of(TaskType::detachable, 1));
-  scene.run();
-  pipe.write();
-  scene.run();
-  CHECK(recipe->steps == 2);
-}
-
-TEST_CASE("the other end of a pipe that goes away is news for its reader") {
-  ShardScene scene;
-  auto pipe = std::make_unique<Pipe>();
-  Stepper stepper(scene, [&pipe](Execution& execution, int step) {
-    if (step == 1) CHECK(execution.wake_on_descriptor(pipe->reader(), readable));
-  });
-  scene.add("t", stepper.recipe);
-  scene.run();
-  pipe = nullptr;  // both ends, the watched one first: the loop has its own duplicate
-  scene.run();
-  CHECK(stepper.steps() == 2);
-}
-
-TEST_CASE("what can't be waited for is refused") {
-  ShardScene scene;
-  Pipe pipe;
-  int closed = 0;
-  {
-    Pipe gone;
-    closed = gone.reader();
+  std::string order;
+  for (const std::string name : {"a", "b"}) {
+    scene.add(name, stepping([&order, name, calls = 0](Execution& execution) mutable {
+                order += name;
+                if (++calls < 3) return Status::again;
+                execution.fail("enough");
+                return Status::error;
+              }));
   }
-  Stepper stepper(scene, [&](Execution& execution, int) {
-    CHECK_FALSE(execution.wake_on_descriptor(-1, readable));
-    CHECK_FALSE(execution.wake_on_descriptor(closed, readable));
-    CHECK_FALSE(execution.wake_on_descriptor(pipe.reader(), 4));
-    CHECK_FALSE(execution.wake_on_descriptor(std::numeric_limits<int>::max(), readable));
-  });
-  scene.add("t", stepper.recipe);
   scene.run();
-  CHECK(stepper.steps() == 1);
+  CHECK(order == "ababab");
+  CHECK(scene.sink.count(EventKind::task_exited) == 2);
 }
 
-TEST_CASE("an execution watches so many descriptors and no more") {
+TEST_CASE("to be called again is no result of a start or of a blocking function") {
   ShardScene scene;
-  std::deque<Pipe> pipes(max_watched_descriptors + 1);
-  Stepper stepper(scene, [&pipes](Execution& execution, int) {
-    for (std::size_t i = 0; i < max_watched_descriptors; ++i) {
-      CHECK(execution.wake_on_descriptor(pipes[i].reader(), readable));
-    }
-    CHECK_FALSE(execution.wake_on_descriptor(pipes.back().reader(), readable));
-    CHECK(execution.wake_on_descriptor(pipes.front().reader(), readable));  // known, so not another one
-    CHECK(execution.wake_on_descriptor(pipes.front().reader(), 0));
-    CHECK(execution.wake_on_descriptor(pipes.back().reader(), readable));
-  });
-  scene.add("t", stepper.recipe);
-  scene.run();
-  CHECK(stepper.steps() == 1);
-}
-
-TEST_CASE("a blocking execution that watches too many descriptors is told so in the log, and woken") {
-  ShardScene scene;
-  std::deque<Pipe> pipes(max_watched_descriptors + 1);
-  unsigned why = 0;
-  Script script;
-  script.blocking = true;
-  script.step = [&](void*, Execution& execution) {
-    for (const Pipe& pipe : pipes) CHECK(execution.wake_on_descriptor(pipe.reader(), readable));
-    scene.run();  // what the shard does meanwhile
-    CHECK(scene.sink.logged("t: watches 64 descriptors, the most it may watch"));
-    why = execution.wait_until(never);
-    return Status::ok;
-  };
-  scene.add("t", recipe_of(script));
+  Script in_start;
+  in_start.start = [](void*, Execution&) { return Status::again; };
+  scene.add("s", recipe_of(in_start));
+  Script in_run;
+  in_run.blocking = true;
+  in_run.step = [](void*, Execution&) { return Status::again; };
+  scene.add("r", recipe_of(in_run));
   scene.run();
   scene.run_blocking();
-  CHECK(why == wait_wake);
+  CHECK(scene.sink.lines("s").at(1) == "s exited 1 error");
+  CHECK(scene.sink.lines("r").at(1) == "r exited 1 error");
 }
 
 TEST_CASE("the waker of a blocking execution is the same whenever it asks, and stale once it has been abandoned") {

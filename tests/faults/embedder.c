@@ -17,7 +17,7 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
-static void drop(void* state) { (void)state; }
+static void drop(void* state, const taskhost_exec* exec) { (void)state, (void)exec; }
 
 static const taskhost_factory factory = {.struct_size = sizeof(taskhost_factory),
                                          .name = "own",

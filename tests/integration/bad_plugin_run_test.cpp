@@ -5,6 +5,7 @@
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace taskhost::test;
 
@@ -122,6 +123,18 @@ TEST_CASE("a task that wakes itself for ever starves no other task of its shard,
   running.wait_for("task_discarded", "other");
   running.send(SIGTERM);
   CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("a task that is polled all the time is named once, with what to do instead") {
+  if (sanitized) return;  // too slow for so many polls
+  Scene scene;
+  scene.add(task("restless", "always_wakes", "mandatory"));
+  Running running = scene.start();
+  REQUIRE(running.process().wait_for_err("keeps a processor busy"));
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(lines_with(run.log(), {"[restless]", "keeps a processor busy", "watch"}).size() == 1);
 }
 
 TEST_CASE("a task that never wakes is woken by the stop") {

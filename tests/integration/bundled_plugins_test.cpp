@@ -29,13 +29,14 @@ TEST_CASE("heartbeat and ticker log their messages again and again") {
   CHECK(running.finish().status() == 0);
 }
 
-TEST_CASE("a wrong config ends an execution with a message that says what is wrong") {
+TEST_CASE("a wrong config is told before anything starts") {
   const char* plugin = GENERATE("heartbeat", "ticker", "flaky", "watcher", "line_server", "probe");
   Scene scene;
   scene.add(task("misled", plugin, "shutdown_on_exit", {{"no_such_field", 7}}));
   const Run run = scene.run();
-  CHECK(run.status() == 1);
-  CHECK(run.first("task_exited").message.find("no_such_field") != std::string::npos);
+  CHECK(run.status() == 2);
+  CHECK(run.events.count("task_started") == 0);
+  CHECK(has_line(run.log(), {"/tasks/0/config", "unknown key \"no_such_field\""}));
 }
 
 TEST_CASE("watcher logs the lines that come through a named pipe, writer after writer") {

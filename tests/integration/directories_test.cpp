@@ -125,6 +125,19 @@ TEST_CASE("autoload is enough: a manifest needs no tasks, and --plugin-dir takes
   stop_well(running);
 }
 
+TEST_CASE("autoload skips a plugin that can't run without a config, and says so") {
+  Scene scene;
+  put_plugin(scene, "heartbeat", "lib/heartbeat.so");
+  put_plugin(scene, "watcher", "lib/watcher.so");
+  scene.manifest["plugin_dirs"] = {"lib"};
+  scene.manifest["autoload"] = {{"type", "detachable"}};
+  Running running = scene.start();
+  running.wait_for("task_started", "heartbeat");
+  CHECK(running.process().wait_for_err("watcher.so: skipped: \"watcher\" can't run without a config"));
+  CHECK(has_line(running.process().err(), {"watcher.so", "list it in \"tasks\""}));
+  stop_well(running);
+}
+
 TEST_CASE("an entry that names a library by its path keeps autoload from loading it again") {
   Scene scene;
   put_plugin(scene, "heartbeat", "lib/heartbeat.so");

@@ -109,7 +109,8 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
-static void drop(void* state) {
+static void drop(void* state, const taskhost_exec* exec) {
+  (void)exec;
   REQUIRE(((own_state*)state)->number > 0);
   atomic_fetch_add(&own.drops, 1);
 }

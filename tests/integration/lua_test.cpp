@@ -28,7 +28,7 @@ TEST_CASE("the end of a script is the outcome of its execution, and a restart ru
   const Row row =
       GENERATE(Row{"task.sleep(0.001)", "ok", ""}, Row{"task.sleep(0.001) task.fail('dry')", "error", "dry"},
                Row{"return nil, 'dry'", "error", "dry"}, Row{"error('dry')", "panic", "code:1: dry"},
-               Row{"os.exit(3)", "error", "os.exit(3)"}, Row{"x x", "error", "code:1: syntax error near 'x'"});
+               Row{"os.exit(3)", "error", "os.exit(3)"});
   CAPTURE(row.code);
   Scene scene;
   scene.add(script("reader", "mandatory", row.code, 2));
@@ -133,12 +133,15 @@ TEST_CASE("a script waits for what comes through a pipe") {
   CHECK(running.finish().status() == 0);
 }
 
-TEST_CASE("lua without a script says what it lacks") {
+TEST_CASE("a missing script, and a script that is no Lua, are told before anything starts") {
   Scene scene;
   scene.add(task("bare", "lua", "shutdown_on_exit"));
+  scene.add(script("wrong", "mandatory", "x x"));
   const Run run = scene.run();
-  CHECK(run.status() == 1);
-  CHECK(run.first("task_exited").message == "config: \"script\" or \"code\" is missing");
+  CHECK(run.status() == 2);
+  CHECK(run.events.count("task_started") == 0);
+  CHECK(has_line(run.log(), {"/tasks/0/config", "\"script\" or \"code\" is missing"}));
+  CHECK(has_line(run.log(), {"/tasks/1/config", "code:1: syntax error near 'x'"}));
 }
 
 TEST_CASE("a script in Lua is looked for beside the manifest, wherever the host was started") {

@@ -204,3 +204,14 @@ TEST_CASE("a stream of signals can't make the program crash") {
   const int status = running.finish().status();
   CHECK((status == 0 || status == 4));
 }
+
+TEST_CASE("offloaded work that never ends is named at the end, and holds nothing up") {
+  Scene scene;
+  scene.add(task("loader", test_plugin_path("offloads_for_ever").string(), "mandatory"));
+  Running running = scene.start();
+  REQUIRE(running.process().wait_for_err("offloaded: 0"));
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"loader", "work that it offloaded still runs"}));
+}

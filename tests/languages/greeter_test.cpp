@@ -79,22 +79,23 @@ TEST_CASE("in every language a detachable task is started 1 + budget times unles
   }
 }
 
-TEST_CASE("in every language a wrong config is a start that fails, with the host's words") {
+TEST_CASE("in every language a wrong config is told before anything starts, with the host's words") {
   struct Fault {
     Json config;
+    std::string pointer;
     std::string message;
   };
   const std::vector<Fault> faults{
-      {{{"evry", "1s"}}, "config: unknown key \"evry\"; did you mean \"every\"?"},
-      {{{"every", 5}}, "config: /every: must be a duration such as \"250ms\", \"10s\" or \"1.5h\""},
-      {{{"times", -1}}, "config: /times: must be a whole number, at least 0"},
-      {{{"greeting", true}}, "config: /greeting: must be a string"},
-      {Json::array(), "config: it must be an object, {…}"}};
+      {{{"evry", "1s"}}, "", "unknown key \"evry\"; did you mean \"every\"?"},
+      {{{"every", 5}}, "/every", "must be a duration such as \"250ms\", \"10s\" or \"1.5h\""},
+      {{{"times", -1}}, "/times", "must be a whole number, at least 0"},
+      {{{"greeting", true}}, "/greeting", "must be a string"},
+      {Json::array(), "", "it must be an object, {…}"}};
   for (const GreeterLanguage& language : greeter_languages()) {
     std::vector<Fault> all = faults;
     all.push_back({{{"end", "badly"}},
-                   language.panics ? "config: /end: must be \"ok\", \"error\" or \"panic\""
-                                   : "config: /end: must be \"ok\" or \"error\""});
+                   "/end",
+                   language.panics ? "must be \"ok\", \"error\" or \"panic\"" : "must be \"ok\" or \"error\""});
     Scene scene;
     for (std::size_t index = 0; index < all.size(); ++index) {
       Json entry = greeter(language, "detachable", all[index].config);
@@ -104,11 +105,11 @@ TEST_CASE("in every language a wrong config is a start that fails, with the host
     const Run run = scene.run();
     for (std::size_t index = 0; index < all.size(); ++index) {
       INFO(language.id << " " << all[index].config.dump());
-      const Event exited = run.first("task_exited", std::to_string(index));
-      CHECK(exited.outcome == "error");
-      CHECK(exited.message == all[index].message);
-      CHECK_FALSE(has_line(run.log(), {"[" + std::to_string(index) + "] hello"}));
+      const std::string pointer = "/tasks/" + std::to_string(index) + "/config" + all[index].pointer + " (line";
+      CHECK(has_line(run.log(), {pointer, all[index].message}));
     }
+    CHECK(run.status() == 2);
+    CHECK(run.events.count("task_started") == 0);
   }
 }
 

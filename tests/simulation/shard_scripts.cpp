@@ -119,7 +119,8 @@ Status ShardSimulation::block(std::size_t place, Execution& execution) {
   return finish(task);
 }
 
-void ShardSimulation::launch(std::shared_ptr<BlockingCall> call) {
+void ShardSimulation::launch(std::shared_ptr<Job> job) {
+  auto call = std::static_pointer_cast<BlockingCall>(std::move(job));  // its tasks offload nothing
   const auto slot = static_cast<std::uint32_t>(call->waker());
   const auto task = std::find_if(tasks_.begin(), tasks_.end(),
                                  [slot](const ShardTask& one) { return one.cell->slot.load() == slot; });

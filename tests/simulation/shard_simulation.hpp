@@ -108,7 +108,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   std::uint64_t seed() const noexcept override { return scenario_.seed; }
   void shard_awake() noexcept override {}
   boost::uuids::uuid task_id(std::uint32_t index) const noexcept override;
-  void launch(std::shared_ptr<BlockingCall> call) override;
+  void launch(std::shared_ptr<Job> job) override;
   void coordinated_begun(std::uint32_t) override {}
   void coordinated_started(std::uint32_t) override {}
   void coordinated_ready(std::uint32_t) override {}

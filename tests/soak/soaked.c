@@ -73,7 +73,8 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
-static void drop(void* state) {
+static void drop(void* state, const taskhost_exec* exec) {
+  (void)exec;
   const own_state* self = state;
   if (self->descriptor_plus_one != 0) close(self->descriptor_plus_one - 1);
 }
@@ -122,7 +123,7 @@ static int32_t poll_listens(void* state, const taskhost_exec* exec) {
   if (taskhost_stop_requested(exec)) return TASKHOST_OK;
   if (read(self->descriptor_plus_one - 1, &ticks, sizeof ticks) == sizeof ticks) self->count += ticks;
   if (self->count >= 100) return taskhost_fail(exec, "a hundred ticks");
-  if (exec->services->wake_on_fd(exec, self->descriptor_plus_one - 1, TASKHOST_READABLE) != TASKHOST_OK) {
+  if (exec->services->watch(exec, self->descriptor_plus_one - 1, TASKHOST_READABLE, 0) != TASKHOST_OK) {
     return taskhost_fail(exec, "no watch");
   }
   return TASKHOST_PENDING;

@@ -1,7 +1,10 @@
 // Blocking tasks on their threads: concurrent stops, wakes and ends, descriptors, and abandoned tasks.
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <memory>
+#include <thread>
 
 #include "race.hpp"
 
@@ -57,69 +60,75 @@ TEST_CASE("no wake of a waiting blocking task is lost") {
   CHECK(supervisor.wait() == HostResult::success);
 }
 
-TEST_CASE("wake_on_descriptor from a blocking task wakes it each time the descriptor becomes ready") {
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
+TEST_CASE("a blocking task's own loop hears every wake, and the stop") {
   RecordingSink sink;
   const SteadyClock clock;
   Supervisor supervisor({}, sink, clock);
-  std::atomic<int> read_bytes{0};
-  supervisor.add({"reader",
+  std::atomic<Waker> waker{0};
+  std::atomic<int> asked{0};
+  std::atomic<int> answered{0};
+  supervisor.add({"loop",
                   TaskFn::from_blocking([&](BlockingContext& context) {
+                    pollfd bell{context.execution().wait_descriptor(), POLLIN, 0};
+                    waker = context.execution().waker();
                     for (;;) {
-                      if (!context.execution().wake_on_descriptor(ends[0], readable)) {
-                        return TaskResult::failed("refused");
-                      }
-                      const unsigned why = context.execution().wait_until(never);
-                      if ((why & wait_stop) != 0) return TaskResult::ok();
-                      char byte = 0;
-                      if (::read(ends[0], &byte, 1) != 1) return TaskResult::failed("nothing to read");
-                      ++read_bytes;
-                      read_bytes.notify_all();
+                      if (::poll(&bell, 1, -1) != 1) return TaskResult::failed("no bell");
+                      if ((context.execution().wait_until(0) & wait_stop) != 0) return TaskResult::ok();
+                      answered = asked.load();
+                      answered.notify_all();
                     }
                   }),
                   {}});
   supervisor.start();
+  while (waker == 0) std::this_thread::yield();
+  for (Rounds rounds(2000); rounds.next();) {
+    const int round = ++asked;
+    Execution::wake(waker);
+    for (int seen = answered; seen < round; seen = answered) answered.wait(seen);
+  }
+  supervisor.request_stop({});
+  CHECK(supervisor.wait() == HostResult::success);
+  CHECK(sink.lines("loop").back() == "loop stopped 1");
+}
+
+TEST_CASE("a watched descriptor wakes its task for each byte, while other threads write and wake") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_NONBLOCK) == 0);
+  RecordingSink sink;
+  const SteadyClock clock;
+  Supervisor supervisor({}, sink, clock);
+  std::atomic<Waker> waker{0};
+  std::atomic<int> read_bytes{0};
+  Script script;
+  script.start = [&](void*, Execution& execution) {
+    waker = execution.waker();
+    return execution.watch(ends[0], readable, 0) == Refusal::none ? Status::ok : Status::error;
+  };
+  script.step = [&](void*, Execution& execution) {
+    char byte = 0;
+    Ready ready;
+    while (execution.take_ready(&ready, 1) == 1 && ::read(ends[0], &byte, 1) == 1) ++read_bytes;
+    read_bytes.notify_all();
+    return execution.stop_requested() ? Status::ok : Status::pending;
+  };
+  supervisor.add({"reader", TaskFn(recipe_of(script)), {}});
+  supervisor.start();
+  while (waker == 0) std::this_thread::yield();
+  std::atomic<bool> over{false};
+  std::thread nosy([&] {
+    while (!over) Execution::wake(waker);
+  });
   int written = 0;
-  for (Rounds rounds(500); rounds.next();) {
+  for (Rounds rounds(2000); rounds.next();) {
     REQUIRE(::write(ends[1], "x", 1) == 1);
     ++written;
     for (int seen = read_bytes; seen < written; seen = read_bytes) read_bytes.wait(seen);
   }
+  over = true;
+  nosy.join();
   supervisor.request_stop({});
   CHECK(supervisor.wait() == HostResult::success);
   CHECK(read_bytes == written);
-  CHECK(sink.lines("reader").back() == "reader stopped 1");
-  ::close(ends[0]);
-  ::close(ends[1]);
-}
-
-TEST_CASE("blocking tasks that watch descriptors and end at once leave no descriptor behind") {
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  const int before = ::dup(ends[0]);
-  ::close(before);
-  for (Rounds rounds(50); rounds.next();) {
-    RecordingSink sink;
-    const SteadyClock clock;
-    Supervisor supervisor({}, sink, clock);
-    for (int i = 0; i < 4; ++i) {
-      supervisor.add({"t",
-                      TaskFn::from_blocking([&ends](BlockingContext& context) {
-                        for (int again = 0; again < 5; ++again) {
-                          context.execution().wake_on_descriptor(ends[0], readable);
-                          context.execution().wake_on_descriptor(ends[1], writable);
-                        }
-                        return TaskResult::failed("again");
-                      }),
-                      {TaskType::detachable, 20}});
-    }
-    supervisor.start();
-    CHECK(supervisor.wait() == HostResult::task_failed);
-  }
-  const int after = ::dup(ends[0]);
-  CHECK(after <= before + 8);  // ports keep theirs
-  ::close(after);
   ::close(ends[0]);
   ::close(ends[1]);
 }

@@ -9,7 +9,16 @@ package body Taskhost.Blocking is
       return Taskhost_ABI.OK;
    end Go;
 
-   package Recipe is new Taskhost.Machine (Task_Name, Version, Description, True, State, Start, Go, Drop);
+   --  Never called.
+   function Finish (Self : in out State; Host : Execution) return Progress is
+      pragma Unreferenced (Self, Host);
+   begin
+      return Ended;
+   end Finish;
+
+   package Recipe is new Taskhost.Machine
+     (Task_Name, Version, Description, Blocks => True, Finishes => False, State => State, Start => Start, Go => Go,
+      Finish => Finish, Drop => Drop, Check => Check);
    pragma Unreferenced (Recipe);
 
 end Taskhost.Blocking;

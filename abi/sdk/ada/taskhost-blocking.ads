@@ -14,7 +14,9 @@ generic
    --  Returning ends the execution well. Sleep with Wait_For and Wait_Until, and return when they or Stop_Requested
    --  report the stop.
 
-   with procedure Drop (Self : in out State) is null;
+   with procedure Drop (Self : in out State; Host : Execution) is null;
+
+   with procedure Check (Host : Execution) is null;
 package Taskhost.Blocking is
    pragma Elaborate_Body;
 end Taskhost.Blocking;

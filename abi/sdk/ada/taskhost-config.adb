@@ -96,6 +96,17 @@ package body Taskhost.Config is
       return Duration'Fixed_Value (Integer_64 (Result));
    end Span;
 
+   procedure Parse_Span (Host : Execution; Text : String; Value : in out Duration; Valid : out Boolean) is
+      C_Text : aliased char_array := To_C (Text);
+      Result : aliased Unsigned_64 := 0;
+   begin
+      Valid := Reader (Host).Parse_Span
+                 (To_Chars_Ptr (C_Text'Unchecked_Access), size_t (Text'Length), Result'Access) = ABI.OK;
+      if Valid then
+         Value := Duration'Fixed_Value (Integer_64 (Result));
+      end if;
+   end Parse_Span;
+
    function Count (Host : Execution; Pointer : String; Default : Natural := 0) return Natural is
       C_Pointer : aliased char_array := To_C (Pointer);
       Result    : aliased size_t := size_t (Default);

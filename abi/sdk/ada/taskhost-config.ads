@@ -27,6 +27,9 @@ package Taskhost.Config is
    function Span (Host : Execution; Pointer : String; Default : Duration) return Duration;
    --  Such as "250ms", "10s" or "1.5h"; up to 365 days.
 
+   procedure Parse_Span (Host : Execution; Text : String; Value : in out Duration; Valid : out Boolean);
+   --  Reads a duration that does not stand in the config. If Text is none, Valid is False and Value stays as it is.
+
    function Count (Host : Execution; Pointer : String; Default : Natural := 0) return Natural;
    --  The number of elements of an array.
 

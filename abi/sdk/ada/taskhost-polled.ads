@@ -22,11 +22,18 @@ generic
    --  An exception makes the start fail: Failure with the outcome error, others with panic. Then Drop is not called.
 
    with function Poll (Self : in out State; Host : Execution) return Progress;
-   --  Goes as far as it can without blocking. Pending: call it again after a wake, which it has arranged. Ended: it has
-   --  ended well. Called once after Start, and then after each wake; a wake may come for no reason.
+   --  Goes as far as it can without blocking. Pending: call it again after a wake, which it has arranged. Again: it has
+   --  more to do, and gives way to other tasks. Ended: it has ended well. Called once after Start, and then after each
+   --  wake; a wake may come for no reason.
 
-   with procedure Drop (Self : in out State) is null;
-   --  Called once for each start that succeeded, also when the host cancels the execution. An exception is logged.
+   with procedure Drop (Self : in out State; Host : Execution) is null;
+   --  Called once for each start that succeeded, also when the host cancels the execution. An exception is logged. Of
+   --  what the Host offers only what is marked [any thread] is there.
+
+   with procedure Check (Host : Execution) is null;
+   --  Raises Failure if the config is one that no execution could live with. Called before the host starts, and by
+   --  "taskhost check", on any thread. Of what the Host offers only Log, Fail, Name, Now, Config_Text and
+   --  Taskhost.Config are there.
 package Taskhost.Polled is
    pragma Elaborate_Body;
 end Taskhost.Polled;

@@ -22,6 +22,12 @@ package body Taskhost is
       raise Told;
    end Fail;
 
+   function Status_Of (Result : Progress) return Integer_32 is
+     (case Result is
+         when Ended   => ABI.OK,
+         when Pending => ABI.Pending,
+         when Again   => ABI.Again);
+
    procedure Check (Code : Integer_32) is
    begin
       if Code /= ABI.OK then
@@ -75,6 +81,11 @@ package body Taskhost is
       Host.Exec.Services.Heartbeat (Host.Exec);
    end Heartbeat;
 
+   procedure Status (Host : Execution; Text : String) is
+   begin
+      Host.Exec.Services.Status (Host.Exec, Text'Address, Text'Length);
+   end Status;
+
    function To_Nanoseconds (Span : Duration) return Unsigned_64 is
      (if Span <= 0.0 then 0 else Unsigned_64 (Integer_64'Integer_Value (Span)));
 
@@ -102,13 +113,6 @@ package body Taskhost is
       Host.Exec.Services.Wake_After (Host.Exec, To_Nanoseconds (Span));
    end Wake_After;
 
-   function Wake_On (Host : Execution; Descriptor : Integer; Readable, Writable : Boolean := False) return Boolean is
-      Interests : constant Unsigned_32 :=
-        (if Readable then ABI.Readable else 0) or (if Writable then ABI.Writable else 0);
-   begin
-      return Host.Exec.Services.Wake_On_Fd (Host.Exec, Integer_32 (Descriptor), Interests) = ABI.OK;
-   end Wake_On;
-
    function Wait_Until (Host : Execution; Moment : Time) return Wake_Reasons is
       Bits : constant Unsigned_32 := Host.Exec.Services.Wait (Host.Exec, Unsigned_64 (Moment));
    begin
@@ -119,6 +123,9 @@ package body Taskhost is
 
    function Wait_For (Host : Execution; Span : Duration) return Wake_Reasons is
      (Wait_Until (Host, Now (Host) + Span));
+
+   function Wait_Descriptor (Host : Execution) return Integer is
+     (Integer (Host.Exec.Services.Wait_Fd (Host.Exec)));
 
    function Own_Waker (Host : Execution) return Waker is
      (Value => Host.Exec.Services.Waker (Host.Exec), Services => Host.Exec.Services);

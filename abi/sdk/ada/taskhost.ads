@@ -1,5 +1,6 @@
---  Taskhost: what a task calls. Its child packages are the generic packages for tasks, Taskhost.Polled and
---  Taskhost.Blocking, and the extensions, Taskhost.Config and Taskhost.Signals.
+--  Taskhost: what a task calls. Its child packages are the generic packages for tasks, Taskhost.Polled,
+--  Taskhost.Finishing and Taskhost.Blocking; what polled tasks can wait for, Taskhost.Events; and the extensions,
+--  Taskhost.Config and Taskhost.Signals.
 --
 --  Errors: a task that raises Failure fails with its message; any other exception is the outcome panic. No exception
 --  leaves the plugin.
@@ -24,8 +25,9 @@ package Taskhost is
    type Execution is private;
    --  A reference to one execution in the host: copy it freely; it is valid until drop has returned.
 
-   type Progress is (Ended, Pending);
-   --  The result of a poll.
+   type Progress is (Ended, Pending, Again);
+   --  The result of a poll. Pending: to be polled again after a wake. Again: to be polled again after the other tasks
+   --  have had their turn.
 
    procedure Fail (Host : Execution; Reason : String) with No_Return;
    --  Ends the execution with the outcome error: raises Told. The host keeps 4096 bytes of the reason.
@@ -49,6 +51,9 @@ package Taskhost is
    procedure Heartbeat (Host : Execution);
    --  [any thread] Reports that the execution is ready to do its job; a sign of life for the task's watchdog.
 
+   procedure Status (Host : Execution; Text : String);
+   --  [any thread] What the execution is doing, for operators: one line, UTF-8, up to 256 bytes.
+
    type Time is new Interfaces.Unsigned_64;
    --  Nanoseconds from an arbitrary point on a monotonic clock. Compare them with < and the like.
 
@@ -65,10 +70,6 @@ package Taskhost is
    --  Has the execution polled again at that time, never earlier. It has one timer: a new time replaces the old one,
    --  Never clears it.
 
-   function Wake_On (Host : Execution; Descriptor : Integer; Readable, Writable : Boolean := False) return Boolean;
-   --  Has it polled once the descriptor is ready; good for one wake. With neither interest it cancels the wait, which
-   --  must be done before the descriptor is closed. False: the descriptor cannot be waited for.
-
    type Wake_Reasons is record
       Stop, Woken, Time_Over : Boolean;
    end record;
@@ -76,6 +77,10 @@ package Taskhost is
    function Wait_Until (Host : Execution; Moment : Time) return Wake_Reasons;
    function Wait_For (Host : Execution; Span : Duration) return Wake_Reasons;
    --  For Taskhost.Blocking only: sleeps until that time, a wake, or the stop. In a polled task it returns at once.
+
+   function Wait_Descriptor (Host : Execution) return Integer;
+   --  For Taskhost.Blocking only, for a loop of the task's own: a descriptor that is readable while a wait would return
+   --  for a wake or the stop. It is the host's: never read or close it. -1: there is none.
 
    type Waker is private;
    --  Wakes one execution. A value: keep it for ever; once the execution has ended it does nothing.
@@ -105,6 +110,8 @@ private
 
    procedure Report (Host : Execution; Event : Ada.Exceptions.Exception_Occurrence; Code : out Interfaces.Integer_32);
    --  The status that a function of the task must return after an exception. Raises none itself.
+
+   function Status_Of (Result : Progress) return Interfaces.Integer_32;
 
    procedure Check (Code : Interfaces.Integer_32);
    --  Raises Told unless the status is OK.

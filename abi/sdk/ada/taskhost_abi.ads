@@ -21,6 +21,17 @@ package Taskhost_ABI is
    Pending   : constant Integer_32 := 1;
    Error     : constant Integer_32 := 2;
    Panic     : constant Integer_32 := 3;
+   Again     : constant Integer_32 := 4;
+
+   --  Why a service does not do what it was asked for
+   Refused_Call        : constant Integer_32 := 16;
+   Refused_Argument    : constant Integer_32 := 17;
+   Refused_Closed      : constant Integer_32 := 18;
+   Refused_Always      : constant Integer_32 := 19;
+   Refused_Loop        : constant Integer_32 := 20;
+   Refused_Descriptors : constant Integer_32 := 21;
+   Refused_Memory      : constant Integer_32 := 22;
+   Refused_Threads     : constant Integer_32 := 23;
 
    Log_Trace   : constant Integer_32 := 0;
    Log_Debug   : constant Integer_32 := 1;
@@ -28,9 +39,11 @@ package Taskhost_ABI is
    Log_Warning : constant Integer_32 := 3;
    Log_Error   : constant Integer_32 := 4;
 
-   --  Interests of wake_on_fd
+   --  Interests of watch, and what take_ready tells
    Readable : constant Unsigned_32 := 1;
    Writable : constant Unsigned_32 := 2;
+   Broken   : constant Unsigned_32 := 4;
+   Done     : constant Unsigned_32 := 8;
 
    --  Bits that wait returns
    Wait_Stop : constant Unsigned_32 := 1;
@@ -43,9 +56,45 @@ package Taskhost_ABI is
    Never       : constant Unsigned_64 := Unsigned_64'Last;
 
    subtype Waker is Unsigned_64;
+   subtype Fd is Integer_64;
 
    --  The layouts are explicit, so the compiler rejects fields that do not fit. Word: the size of a pointer in bytes.
    Word : constant := Standard'Address_Size / 8;
+
+   type Ready_Entry is record
+      Tag      : Unsigned_64;
+      What     : Unsigned_32;
+      Reserved : Unsigned_32;
+   end record
+     with Convention => C;
+   for Ready_Entry use record
+      Tag      at 0 range 0 .. 63;
+      What     at 8 range 0 .. 31;
+      Reserved at 12 range 0 .. 31;
+   end record;
+   for Ready_Entry'Size use 128;
+   type Ready_List is array (size_t range <>) of aliased Ready_Entry with Convention => C;
+
+   type Work_Call is access procedure (Argument : System.Address) with Convention => C;
+
+   type Work is record
+      Struct_Size : Unsigned_32 := Work'Size / 8;
+      Reserved    : Unsigned_32 := 0;
+      Tag         : Unsigned_64 := 0;
+      Argument    : System.Address := System.Null_Address;
+      Run         : Work_Call;
+      Discard     : Work_Call;
+   end record
+     with Convention => C;
+   for Work use record
+      Struct_Size at 0 range 0 .. 31;
+      Reserved    at 4 range 0 .. 31;
+      Tag         at 8 range 0 .. 63;
+      Argument    at 16 range 0 .. Standard'Address_Size - 1;
+      Run         at 16 + 1 * Word range 0 .. Standard'Address_Size - 1;
+      Discard     at 16 + 2 * Word range 0 .. Standard'Address_Size - 1;
+   end record;
+   for Work'Size use 128 + 3 * Standard'Address_Size;
 
    type Services;
    type Services_Access is access constant Services with Convention => C;
@@ -76,12 +125,20 @@ package Taskhost_ABI is
    type Wake_Call is access procedure (W : Waker) with Convention => C;
    type Wake_At_Call is access procedure (Exec : Exec_Access; Time : Unsigned_64) with Convention => C;
    type Wake_After_Call is access procedure (Exec : Exec_Access; Delay_Time : Unsigned_64) with Convention => C;
-   type Wake_On_Fd_Call is access function
-     (Exec : Exec_Access; Fd : Integer_32; Interests : Unsigned_32) return Integer_32
+   type Watch_Call is access function
+     (Exec : Exec_Access; Descriptor : Fd; Interests : Unsigned_32; Tag : Unsigned_64) return Integer_32
+     with Convention => C;
+   type Take_Ready_Call is access function
+     (Exec : Exec_Access; List : access Ready_Entry; Capacity : size_t) return size_t
+     with Convention => C;
+   type Offload_Call is access function (Exec : Exec_Access; W : access constant Work) return Integer_32
      with Convention => C;
    type Wait_Call is access function (Exec : Exec_Access; Time : Unsigned_64) return Unsigned_32
      with Convention => C;
+   type Wait_Fd_Call is access function (Exec : Exec_Access) return Fd with Convention => C;
    type Sign_Call is access procedure (Exec : Exec_Access) with Convention => C;
+   type Status_Call is access procedure (Exec : Exec_Access; Text : System.Address; Size : size_t)
+     with Convention => C;
    type Extension_Call is access function
      (Exec : Exec_Access; Id : chars_ptr; Revision : Unsigned_32) return System.Address
      with Convention => C;
@@ -100,10 +157,14 @@ package Taskhost_ABI is
       Wake             : Wake_Call;
       Wake_At          : Wake_At_Call;
       Wake_After       : Wake_After_Call;
-      Wake_On_Fd       : Wake_On_Fd_Call;
+      Watch            : Watch_Call;
+      Take_Ready       : Take_Ready_Call;
+      Offload          : Offload_Call;
       Wait             : Wait_Call;
+      Wait_Fd          : Wait_Fd_Call;
       Ready            : Sign_Call;
       Heartbeat        : Sign_Call;
+      Status           : Status_Call;
       Extension        : Extension_Call;
    end record
      with Convention => C;
@@ -121,19 +182,25 @@ package Taskhost_ABI is
       Wake             at 8 + 8 * Word range 0 .. Standard'Address_Size - 1;
       Wake_At          at 8 + 9 * Word range 0 .. Standard'Address_Size - 1;
       Wake_After       at 8 + 10 * Word range 0 .. Standard'Address_Size - 1;
-      Wake_On_Fd       at 8 + 11 * Word range 0 .. Standard'Address_Size - 1;
-      Wait             at 8 + 12 * Word range 0 .. Standard'Address_Size - 1;
-      Ready            at 8 + 13 * Word range 0 .. Standard'Address_Size - 1;
-      Heartbeat        at 8 + 14 * Word range 0 .. Standard'Address_Size - 1;
-      Extension        at 8 + 15 * Word range 0 .. Standard'Address_Size - 1;
+      Watch            at 8 + 11 * Word range 0 .. Standard'Address_Size - 1;
+      Take_Ready       at 8 + 12 * Word range 0 .. Standard'Address_Size - 1;
+      Offload          at 8 + 13 * Word range 0 .. Standard'Address_Size - 1;
+      Wait             at 8 + 14 * Word range 0 .. Standard'Address_Size - 1;
+      Wait_Fd          at 8 + 15 * Word range 0 .. Standard'Address_Size - 1;
+      Ready            at 8 + 16 * Word range 0 .. Standard'Address_Size - 1;
+      Heartbeat        at 8 + 17 * Word range 0 .. Standard'Address_Size - 1;
+      Status           at 8 + 18 * Word range 0 .. Standard'Address_Size - 1;
+      Extension        at 8 + 19 * Word range 0 .. Standard'Address_Size - 1;
    end record;
-   for Services'Size use 64 + 16 * Standard'Address_Size;
+   for Services'Size use 64 + 20 * Standard'Address_Size;
 
    type Start_Call is access function (State : System.Address; Exec : Exec_Access) return Integer_32
      with Convention => C;
    subtype Poll_Call is Start_Call;
    subtype Run_Call is Start_Call;
-   type Drop_Call is access procedure (State : System.Address) with Convention => C;
+   subtype Finish_Call is Start_Call;
+   type Drop_Call is access procedure (State : System.Address; Exec : Exec_Access) with Convention => C;
+   type Check_Call is access function (Exec : Exec_Access) return Integer_32 with Convention => C;
 
    type Factory;
    type Factory_Access is access all Factory with Convention => C;
@@ -151,7 +218,9 @@ package Taskhost_ABI is
       Start          : Start_Call;
       Poll           : Poll_Call;
       Run            : Run_Call;
+      Finish         : Finish_Call;
       Drop           : Drop_Call;
+      Check          : Check_Call;
       Next           : Factory_Access;
    end record
      with Convention => C;
@@ -168,10 +237,12 @@ package Taskhost_ABI is
       Start          at 16 + 5 * Word range 0 .. Standard'Address_Size - 1;
       Poll           at 16 + 6 * Word range 0 .. Standard'Address_Size - 1;
       Run            at 16 + 7 * Word range 0 .. Standard'Address_Size - 1;
-      Drop           at 16 + 8 * Word range 0 .. Standard'Address_Size - 1;
-      Next           at 16 + 9 * Word range 0 .. Standard'Address_Size - 1;
+      Finish         at 16 + 8 * Word range 0 .. Standard'Address_Size - 1;
+      Drop           at 16 + 9 * Word range 0 .. Standard'Address_Size - 1;
+      Check          at 16 + 10 * Word range 0 .. Standard'Address_Size - 1;
+      Next           at 16 + 11 * Word range 0 .. Standard'Address_Size - 1;
    end record;
-   for Factory'Size use 128 + 10 * Standard'Address_Size;
+   for Factory'Size use 128 + 12 * Standard'Address_Size;
 
    --  The extension taskhost.config
 
@@ -201,6 +272,10 @@ package Taskhost_ABI is
      (Exec : Exec_Access; Pointer : chars_ptr; Value : access size_t) return Integer_32
      with Convention => C;
 
+   type Parse_Duration_Call is access function
+     (Text : chars_ptr; Size : size_t; Value : access Unsigned_64) return Integer_32
+     with Convention => C;
+
    type Config_Reader is limited record
       Struct_Size   : Unsigned_32;
       Revision      : Unsigned_32;
@@ -212,6 +287,7 @@ package Taskhost_ABI is
       Boolean       : Config_Boolean_Call;
       Duration_Span : Config_Duration_Call;
       Count         : Config_Count_Call;
+      Parse_Span    : Parse_Duration_Call;
    end record
      with Convention => C;
    for Config_Reader use record
@@ -225,8 +301,9 @@ package Taskhost_ABI is
       Boolean       at 8 + 5 * Word range 0 .. Standard'Address_Size - 1;
       Duration_Span at 8 + 6 * Word range 0 .. Standard'Address_Size - 1;
       Count         at 8 + 7 * Word range 0 .. Standard'Address_Size - 1;
+      Parse_Span    at 8 + 8 * Word range 0 .. Standard'Address_Size - 1;
    end record;
-   for Config_Reader'Size use 64 + 8 * Standard'Address_Size;
+   for Config_Reader'Size use 64 + 9 * Standard'Address_Size;
 
    --  The extension taskhost.signals
 

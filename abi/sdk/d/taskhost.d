@@ -1,6 +1,6 @@
 /**
- * taskhost.d: write a task plugin as a D class. Copy it together with taskhost_abi.d; for gdc 12 or ldc2 1.30 and
- * later, on Linux.
+ * taskhost.d: write a task plugin as a D class. Copy it together with the other three files of this folder; for gdc 12
+ * or ldc2 1.30 and later, on Linux.
  *
  *     import taskhost;
  *     import core.time;
@@ -26,21 +26,27 @@
  * lives, so it may refer to whatever D allocates. The constructor is the start, the destructor the drop. No Throwable
  * leaves the plugin: a Failure is the outcome `error`, any other is `panic`, with its message.
  *
- * The file has the API for tasks, then the border to the host, then the code for D's runtime. Rule numbers are those of
- * CONTRACT.md. Threads: [execution] only from this execution's own constructor, poll or run; [any-thread] from any
- * thread until the destructor returns; [anywhere] from any thread at any time.
+ * The file has the API for tasks, then the border to the host. Rule numbers are those of CONTRACT.md. Threads:
+ * [execution] only from this execution's own constructor, poll, run or finish; [any-thread] from any thread until the
+ * destructor returns; [anywhere] from any thread at any time.
  */
 module taskhost;
 
 import core.time : Duration;
+import std.traits : hasUnsharedAliasing, isFunctionPointer;
 public import taskhost_abi;
+public import taskhost_offload : Offloaded, OffloadedWork;
+import taskhost_offload : handOver, takeBack;
+import taskhost_runtime : enterRuntime;
 
-/// The result of a poll. failed: after Execution.fail; throwing a Failure has the same effect.
+/// The result of a poll. pending: poll again after a wake; again: after the other tasks have had their turn. failed:
+/// after Execution.fail; throwing a Failure has the same effect.
 enum Poll : int
 {
     done = TASKHOST_OK,
     pending = TASKHOST_PENDING,
     failed = TASKHOST_ERROR,
+    again = TASKHOST_AGAIN,
 }
 
 /// An expected failure: thrown anywhere in a task, it ends the execution with the outcome `error`.
@@ -113,6 +119,18 @@ struct Execution
         return Config(this, keys);
     }
 
+    /// [execution, poll only] Calls `work`, a function without a context, with copies of `args` on another thread,
+    /// which it may block. When it has returned, takeReady tells the tag, once, and the object has its result. If this
+    /// execution ends first, the work goes on, and its result is thrown away. `work` uses no Execution. Throws a
+    /// Failure if the host has no thread.
+    auto offload(F, Args...)(ulong tag, F work, Args args) const
+    if (isFunctionPointer!F && is(typeof(work(args))))
+    {
+        static assert(!hasUnsharedAliasing!Args, "offload: an argument refers to data that the task may change or that"
+                ~ " ends with it; pass values, or what is immutable or shared (.idup)");
+        return handOver(exec, tag, () => work(args));
+    }
+
 nothrow @nogc:
     /// [any-thread]
     void log(int level, scope const(char)[] text) const { exec.services.log(exec, level, text.ptr, text.length); }
@@ -161,16 +179,38 @@ nothrow @nogc:
     void wakeAt(Time time) const { exec.services.wake_at(exec, time.nanoseconds); }
     void wakeAfter(Duration delay) const { exec.services.wake_after(exec, nanosecondsOf(delay)); }
 
-    /// [execution] One wake for TASKHOST_READABLE, TASKHOST_WRITABLE or both; 0 cancels the wait. False: the descriptor
-    /// cannot be waited for.
-    bool wakeOn(int descriptor, uint interests) const
+    /// [execution, poll only] As long as the descriptor is ready for TASKHOST_READABLE, TASKHOST_WRITABLE or both, the
+    /// execution is woken, and takeReady tells the tag. Replaces an earlier watch of the descriptor. Returns
+    /// TASKHOST_OK, or a TASKHOST_REFUSED_ that the host has logged.
+    int watch(int descriptor, uint interests, ulong tag = 0) const
     {
-        return exec.services.wake_on_fd(exec, descriptor, interests) == TASKHOST_OK;
+        return exec.services.watch(exec, descriptor, interests, tag);
     }
+
+    /// [execution, poll only, and in the destructor] Ends the watch: to be called before the descriptor is closed.
+    void forget(int descriptor) const { exec.services.watch(exec, descriptor, 0, 0); }
+
+    /// [execution, poll only] What is ready now: fills the list's beginning, and returns it. A watched descriptor comes
+    /// again as long as it is ready; offloaded work comes once, with `what == TASKHOST_DONE`.
+    taskhost_ready[] takeReady(taskhost_ready[] list) const
+    {
+        auto ready = list[0 .. exec.services.take_ready(exec, list.ptr, list.length)];
+        foreach (ref one; ready)
+            if (one.what == TASKHOST_DONE)
+                one.tag = takeBack(one.tag);
+        return ready;
+    }
+
+    /// [any-thread] What the execution is doing, for operators: one line of up to 256 bytes.
+    void status(scope const(char)[] text) const { exec.services.status(exec, text.ptr, text.length); }
 
     /// [execution, run only] Sleeps until that time, a wake or the stop.
     Waited waitUntil(Time time) const { return Waited(exec.services.wait(exec, time.nanoseconds)); }
     Waited waitFor(Duration delay) const { return waitUntil(now + delay); }
+
+    /// [execution, run only] For a loop of the task's own: a descriptor that is readable while a wait would return for
+    /// a wake or the stop. It is the host's: never read or close it. -1: there is none.
+    int waitDescriptor() const @property { return cast(int) exec.services.wait_fd(exec); }
 
     /// [any-thread] An extension's table, or null if this host lacks the extension.
     const(Table)* extension(Table)(const(char)* id, uint revision) const
@@ -235,11 +275,19 @@ struct Config
     /// Rounded up to a multiple of 100 ns, the unit of Duration.
     Duration duration(string pointer, Duration otherwise = Duration.zero) const
     {
-        import core.time : hnsecs;
-
         ulong value = nanosecondsOf(otherwise);
         check(reader.duration(execution.exec, toStringz(pointer), &value));
-        return hnsecs(cast(long)(value / 100 + (value % 100 != 0)));
+        return roundedUp(value);
+    }
+
+    /// Reads a duration that does not stand in the config. If the text is none: false, and `value` is left as it is.
+    bool parseDuration(const(char)[] text, ref Duration value) const
+    {
+        ulong nanoseconds;
+        if (reader.parse_duration(text.ptr, text.length, &nanoseconds) != TASKHOST_OK)
+            return false;
+        value = roundedUp(nanoseconds);
+        return true;
     }
 
     /// The number of elements of an array.
@@ -250,6 +298,13 @@ struct Config
         return value;
     }
 
+    private static Duration roundedUp(ulong nanoseconds)
+    {
+        import core.time : hnsecs;
+
+        return hnsecs(cast(long)(nanoseconds / 100 + (nanoseconds % 100 != 0)));
+    }
+
     private static void check(int status)
     {
         if (status != TASKHOST_OK)
@@ -258,7 +313,12 @@ struct Config
 }
 
 /// A kind of task: the class, its name, version and description. Type has a constructor this(Execution) or none, and
-/// either `Poll poll()`, which never blocks, or `void run()`, which may block and has a thread of its own.
+/// either `Poll poll()`, which never blocks, or `void run()`, which may block and has a thread of its own. It may have
+/// two further public methods:
+/// - `Poll finish()`, with poll: an end that takes time. Polled after the execution has ended, until it returns done,
+///   for up to the task's stop_timeout. The outcome is already decided: what it throws is logged.
+/// - `static void check(Execution)`: throws a Failure if the config is one that no execution could live with. Called
+///   before the host starts, and by `taskhost check`; only log, config, configText, taskName, now and extension work.
 template Task(Type, string name_, string version_ = "1.0", string description_ = "")
 {
     alias Class = Type;
@@ -300,7 +360,11 @@ template Factory(Tasks...)
             factory.poll = &Here.poll;
         else
             factory.run = &Here.run;
+        static if (Here.finishes)
+            factory.finish = &Here.finish;
         factory.drop = &Here.drop;
+        static if (Here.checks)
+            factory.check = &Here.check;
         static if (Tasks.length > 1)
             factory.next = &Factory!(Tasks[1 .. $]).factory;
         return factory;
@@ -324,12 +388,19 @@ private struct Border(Type)
     static assert(polled != __traits(hasMember, Type, "run"),
             "Task: " ~ Type.stringof ~ " needs a method `Poll poll()` or a method `void run()`, not both (rule 2.7)");
 
-    /// The object in the host's memory, with the Execution for drop, which gets none.
+    private enum finishes = polled && is(typeof(Type.init.finish()));
+    static if (finishes)
+        static assert(is(typeof(Type.init.finish()) : Poll), "Task: " ~ Type.stringof ~ ".finish must return a Poll");
+    static if (is(typeof(Type.check(Execution.init))))
+        private enum checks = __traits(isStaticFunction, Type.check);
+    else
+        private enum checks = false;
+
+    /// The object in the host's memory.
     static struct Cell
     {
         import std.traits : classInstanceAlignment;
 
-        Execution execution;
         align(classInstanceAlignment!Type) void[__traits(classInstanceSize, Type)] object;
 
         Type task() { return cast(Type) cast(void*) object.ptr; }
@@ -342,12 +413,11 @@ private struct Border(Type)
             import core.memory : GC;
 
             auto cell = cast(Cell*) state;
-            cell.execution = Execution(exec);
             GC.addRange(state, Cell.sizeof, typeid(Type));
             scope (failure)
                 GC.removeRange(state);
             static if (is(typeof(new Type(Execution.init))))
-                emplace!Type(cell.object[], cell.execution);
+                emplace!Type(cell.object[], Execution(exec));
             else
                 emplace!Type(cell.object[]);
             return TASKHOST_OK;
@@ -370,23 +440,46 @@ private struct Border(Type)
             return guarded(exec, { (cast(Cell*) state).task.run(); return TASKHOST_OK; });
     }
 
-    /// The outcome is already decided, so what a destructor throws can only be logged (rule 3.7).
-    static extern (C) void drop(void* state) nothrow
+    /// The outcome is already decided, so what finish or the destructor throws can only be logged (rule 3.7).
+    static extern (C) int finish(void* state, const(taskhost_exec)* exec) nothrow
+    {
+        static if (finishes)
+        {
+            try
+            {
+                enterRuntime();
+                const Poll result = (cast(Cell*) state).task.finish();
+                if (result != Poll.failed)
+                    return result;
+            }
+            catch (Throwable thrown)
+                Execution(exec).error(thrown.msg);
+        }
+        return TASKHOST_OK;
+    }
+
+    static extern (C) void drop(void* state, const(taskhost_exec)* exec) nothrow
     {
         import core.memory : GC;
 
-        auto cell = cast(Cell*) state;
-        const execution = cell.execution;
         try
         {
             enterRuntime();
             scope (exit)
                 GC.removeRange(state);
-            auto object = cell.task;
+            auto object = (cast(Cell*) state).task;
             destroy(object);
         }
         catch (Throwable thrown)
-            execution.error(thrown.msg);
+            Execution(exec).error(thrown.msg);
+    }
+
+    static extern (C) int check(const(taskhost_exec)* exec) nothrow
+    {
+        static if (checks)
+            return guarded(exec, { Type.check(Execution(exec)); return TASKHOST_OK; });
+        else
+            return TASKHOST_OK;
     }
 }
 
@@ -425,162 +518,4 @@ private ulong nanosecondsOf(Duration duration) pure nothrow @safe @nogc
     if (hnsecs <= 0)
         return 0;
     return hnsecs < TASKHOST_NEVER / 100 ? cast(ulong) hnsecs * 100 : TASKHOST_NEVER;
-}
-
-// ---- D's runtime in a process that is not a D program
-//
-// It is initialised when the library is loaded, by the loading thread: it only knows the libraries of that thread, and
-// two plugins cannot initialise it at once, since libraries are loaded one after the other. Threads of the host are
-// attached when they first call in, and detached when they end: so the collector stops them and scans their stacks and
-// thread-local variables, and does not wait for those that are gone.
-
-private extern (C) nothrow
-{
-    int rt_init();
-    void thread_setGCSignals(int suspend, int resume) @nogc;
-    void thread_detachThis() @nogc;
-}
-
-private __gshared bool initialised;
-private enum unusable = "D's runtime can't begin: another one is here (a plugin of the other D compiler), or something"
-    ~ " handles its signals";
-private __gshared pthread_key_t leaving; // its destructor is called at a thread's end
-
-import core.sys.posix.pthread : pthread_key_t;
-import core.thread.osthread : Thread;
-
-/// The collector stops threads by signal. druntime's default signals, USR1 and USR2, belong to the user here.
-private enum firstCollectorSignal = 10;
-
-private int collectorSignal(int which) nothrow @nogc
-{
-    import core.sys.posix.signal : SIGRTMIN;
-
-    return SIGRTMIN + firstCollectorSignal + which;
-}
-
-/// Loading has no effect that another task could see: no thread, no file, and handlers only for two unused signals.
-pragma(crt_constructor) extern (C) void taskhost_d_loaded() nothrow
-{
-    import core.gc.config : config;
-    import core.memory : GC;
-    import core.sys.posix.pthread : pthread_key_create, pthread_setspecific;
-    import core.thread : thread_isMainThread;
-
-    const there = Thread.getThis() !is null || !thread_isMainThread(); // both are null before the first rt_init
-    if (!there)
-    {
-        if (taken(collectorSignal(0)) || taken(collectorSignal(1)))
-            return;
-        config.parallel = 0; // otherwise the collector starts threads
-        thread_setGCSignals(collectorSignal(0), collectorSignal(1));
-    }
-    initialised = rt_init() != 0 && pthread_key_create(&leaving, &leaveRuntime) == 0;
-    if (initialised)
-        GC.free(GC.malloc(1)); // creates the collector; before that, adding ranges is not thread-safe
-    if (initialised && !there) // rt_init has attached this thread
-    {
-        attachedHere = true;
-        pthread_setspecific(leaving, &leaving);
-    }
-}
-
-/// Two collectors would stop each other's threads in the middle of a collection, and wait for ever.
-private bool taken(int number) nothrow @nogc
-{
-    import core.sys.posix.signal : sigaction, sigaction_t;
-
-    sigaction_t action;
-    return sigaction(number, null, &action) == 0 && action.sa_handler !is null;
-}
-
-private bool entered; // thread-local, like the next two
-private bool attachedHere; // by this plugin and not by another one in D
-private void* threadMemory; // of the Thread object for this thread
-
-/// Attaches this thread to the runtime, once. Returns what is wrong, if anything.
-private string enterRuntime()
-{
-    import core.runtime : Runtime;
-    import core.stdc.string : strlen;
-    import core.sys.linux.dlfcn : Dl_info, dladdr;
-    import core.sys.posix.pthread : pthread_setspecific;
-
-    if (entered)
-        return null;
-    if (!initialised)
-        return unusable;
-    // The library is already loaded. This creates the thread's thread-local variables, and registers them with the
-    // collector: druntime keeps exceptions in flight in one. It extends a list, which no collection may see half done.
-    auto thread = Thread.getThis(); // not null if another plugin has attached this thread
-    if (thread !is null)
-        thread_detachThis();
-    Dl_info library;
-    void* handle;
-    if (dladdr(&taskhost_d_loaded, &library) != 0)
-        handle = Runtime.loadLibrary(library.dli_fname[0 .. strlen(library.dli_fname)]);
-    if (thread is null)
-    {
-        thread = newThread();
-        attachedHere = thread !is null;
-    }
-    if (thread !is null)
-        attach(thread);
-    pthread_setspecific(leaving, handle is null ? &leaving : handle);
-    if (handle is null || thread is null)
-        return "D's runtime can't be entered: no memory, or it does not find the plugin";
-    entered = true;
-    return null;
-}
-
-/// thread_attachThis allocates the Thread with the collector, which may free it before it is attached, since this stack
-/// is not scanned yet. So it gets memory that is scanned from the start.
-private Thread newThread()
-{
-    import core.lifetime : emplace;
-    import core.memory : GC;
-    import core.stdc.stdlib : calloc;
-
-    enum size = __traits(classInstanceSize, Thread);
-    threadMemory = calloc(1, size);
-    if (threadMemory is null)
-        return null;
-    GC.addRange(threadMemory, size);
-    return emplace!Thread(threadMemory[0 .. size], () {});
-}
-
-private void attach(Thread thread)
-{
-    import core.sys.posix.signal : SIG_UNBLOCK, pthread_sigmask, sigaddset, sigemptyset, sigset_t;
-    static import core.thread.osthread;
-
-    // A thread that blocks the signals would never stop, and the collector would wait for ever.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, collectorSignal(0));
-    sigaddset(&signals, collectorSignal(1));
-    pthread_sigmask(SIG_UNBLOCK, &signals, null);
-    __traits(getMember, core.thread.osthread, "attachThread")(thread); // as thread_attachThis does
-}
-
-/// Called at the thread's end. The change of the list of libraries is hidden from collections, as above.
-private extern (C) void leaveRuntime(void* handle)
-{
-    import core.memory : GC;
-    import core.runtime : Runtime;
-    import core.stdc.stdlib : free;
-
-    if (attachedHere)
-        thread_detachThis();
-    if (handle != &leaving)
-        Runtime.unloadLibrary(handle);
-    if (threadMemory !is null)
-    {
-        auto thread = cast(Thread) threadMemory;
-        destroy(thread);
-        GC.removeRange(threadMemory);
-        free(threadMemory);
-        threadMemory = null;
-    }
-    entered = attachedHere = false;
 }

@@ -17,6 +17,19 @@ enum : int
     TASKHOST_PENDING = 1,
     TASKHOST_ERROR = 2,
     TASKHOST_PANIC = 3,
+    TASKHOST_AGAIN = 4,
+}
+
+enum : int
+{
+    TASKHOST_REFUSED_CALL = 16,
+    TASKHOST_REFUSED_ARGUMENT = 17,
+    TASKHOST_REFUSED_CLOSED = 18,
+    TASKHOST_REFUSED_ALWAYS = 19,
+    TASKHOST_REFUSED_LOOP = 20,
+    TASKHOST_REFUSED_DESCRIPTORS = 21,
+    TASKHOST_REFUSED_MEMORY = 22,
+    TASKHOST_REFUSED_THREADS = 23,
 }
 
 enum : int
@@ -32,6 +45,8 @@ enum : uint
 {
     TASKHOST_READABLE = 1,
     TASKHOST_WRITABLE = 2,
+    TASKHOST_BROKEN = 4,
+    TASKHOST_DONE = 8,
 }
 
 enum : uint
@@ -50,6 +65,25 @@ enum : ulong
 }
 
 alias taskhost_waker = ulong;
+alias taskhost_fd = long;
+
+struct taskhost_ready
+{
+    ulong tag;
+    uint what;
+    uint reserved;
+}
+
+struct taskhost_work
+{
+extern (C) nothrow:
+    uint struct_size = taskhost_work.sizeof;
+    uint reserved;
+    ulong tag;
+    void* argument;
+    void function(void* argument) run;
+    void function(void* argument) discard;
+}
 
 struct taskhost_exec
 {
@@ -73,10 +107,14 @@ extern (C) nothrow @nogc:
     void function(taskhost_waker waker) wake;
     void function(const(taskhost_exec)* exec, ulong time) wake_at;
     void function(const(taskhost_exec)* exec, ulong delay) wake_after;
-    int function(const(taskhost_exec)* exec, int fd, uint interests) wake_on_fd;
+    int function(const(taskhost_exec)* exec, taskhost_fd fd, uint interests, ulong tag) watch;
+    size_t function(const(taskhost_exec)* exec, taskhost_ready* list, size_t capacity) take_ready;
+    int function(const(taskhost_exec)* exec, const(taskhost_work)* work) offload;
     uint function(const(taskhost_exec)* exec, ulong time) wait;
+    taskhost_fd function(const(taskhost_exec)* exec) wait_fd;
     void function(const(taskhost_exec)* exec) ready;
     void function(const(taskhost_exec)* exec) heartbeat;
+    void function(const(taskhost_exec)* exec, const(char)* text, size_t size) status;
     const(void)* function(const(taskhost_exec)* exec, const(char)* id, uint revision) extension;
 }
 
@@ -95,7 +133,9 @@ extern (C) nothrow:
     int function(void* state, const(taskhost_exec)* exec) start;
     int function(void* state, const(taskhost_exec)* exec) poll;
     int function(void* state, const(taskhost_exec)* exec) run;
-    void function(void* state) drop;
+    int function(void* state, const(taskhost_exec)* exec) finish;
+    void function(void* state, const(taskhost_exec)* exec) drop;
+    int function(const(taskhost_exec)* exec) check;
     const(taskhost_factory)* next;
 }
 
@@ -128,6 +168,7 @@ extern (C) nothrow @nogc:
     int function(const(taskhost_exec)* exec, const(char)* pointer, int* value) boolean;
     int function(const(taskhost_exec)* exec, const(char)* pointer, ulong* value) duration;
     int function(const(taskhost_exec)* exec, const(char)* pointer, size_t* value) count;
+    int function(const(char)* text, size_t size, ulong* value) parse_duration;
 }
 
 struct taskhost_signals
@@ -143,11 +184,16 @@ static if (size_t.sizeof == 8)
 {
     static assert(taskhost_exec.sizeof == 8);
     static assert(taskhost_services.log.offsetof == 8 && taskhost_services.now.offsetof == 56);
-    static assert(taskhost_services.extension.offsetof == 128 && taskhost_services.sizeof == 136);
+    static assert(taskhost_services.watch.offsetof == 96 && taskhost_services.wait.offsetof == 120);
+    static assert(taskhost_services.extension.offsetof == 160 && taskhost_services.sizeof == 168);
+    static assert(taskhost_ready.what.offsetof == 8 && taskhost_ready.sizeof == 16);
+    static assert(taskhost_work.tag.offsetof == 8 && taskhost_work.run.offsetof == 24);
+    static assert(taskhost_work.discard.offsetof == 32 && taskhost_work.sizeof == 40);
     static assert(taskhost_factory.name.offsetof == 8 && taskhost_factory.state_size.offsetof == 32);
     static assert(taskhost_factory.flags.offsetof == 48 && taskhost_factory.start.offsetof == 56);
-    static assert(taskhost_factory.next.offsetof == 88 && taskhost_factory.sizeof == 96);
+    static assert(taskhost_factory.finish.offsetof == 80 && taskhost_factory.check.offsetof == 96);
+    static assert(taskhost_factory.next.offsetof == 104 && taskhost_factory.sizeof == 112);
     static assert(taskhost_config_reader.keys.offsetof == 8 && taskhost_config_reader.count.offsetof == 64);
-    static assert(taskhost_config_reader.sizeof == 72);
+    static assert(taskhost_config_reader.sizeof == 80);
     static assert(taskhost_signals.take.offsetof == 16 && taskhost_signals.sizeof == 24);
 }

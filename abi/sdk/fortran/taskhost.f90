@@ -8,8 +8,8 @@
 !   end subroutine
 !
 ! Threads: [any thread] on any thread from start until drop has returned; the others only from the execution's own
-! start, poll or run. The host calls these on several threads, but never concurrently for the same execution. Module
-! variables, and local ones with SAVE or an initial value in their declaration, are shared by all executions.
+! start, poll, run or finish. The host calls these on several threads, but never concurrently for the same execution.
+! Module variables, and local ones with SAVE or an initial value in their declaration, are shared by all executions.
 ! Ownership: nothing that these return has to be released.
 ! Errors: a failing task returns fail(exec, 'why'). Fortran has no exceptions: stop, error stop and a runtime error end
 ! the process, so use iostat= and stat= wherever an error is possible.
@@ -59,11 +59,17 @@ contains
   ! blocks, one with run has a thread of its own. Each execution has state_bytes of zeroed memory, in which allocatable
   ! components are not allocated and pointers not associated; access it with c_f_pointer. drop deallocates what the
   ! others allocated; it is called once for each start that returned TASKHOST_OK.
-  subroutine add_task(name, version, description, state_bytes, start, poll, run, drop)
+  !
+  ! finish, with poll: an end that takes time, such as closing a connection. It is called like poll after the execution
+  ! has ended, until it returns TASKHOST_OK, for up to the task's stop_timeout; the outcome is already decided.
+  ! check: returns fail(exec, 'why') if no execution could live with the config. It is called before the host starts,
+  ! and by "taskhost check"; only log_..., fail, config_..., task_name, time_now and extension may be called there.
+  subroutine add_task(name, version, description, state_bytes, start, poll, run, drop, finish, check)
     character(*), intent(in) :: name, version, description
     integer, intent(in) :: state_bytes
-    procedure(taskhost_step), optional :: start, poll, run
+    procedure(taskhost_step), optional :: start, poll, run, finish
     procedure(taskhost_drop), optional :: drop
+    procedure(taskhost_check), optional :: check
     type(task_entry), pointer :: entry
     allocate (entry)
     call set_text(entry%name, name)
@@ -77,7 +83,9 @@ contains
     if (present(start)) entry%factory%start = c_funloc(start)
     if (present(poll)) entry%factory%poll = c_funloc(poll)
     if (present(run)) entry%factory%run = c_funloc(run)
+    if (present(finish)) entry%factory%finish = c_funloc(finish)
     if (present(drop)) entry%factory%drop = c_funloc(drop)
+    if (present(check)) entry%factory%check = c_funloc(check)
     if (associated(last_entry)) then
       last_entry%factory%next = c_loc(entry%factory)
     else
@@ -219,16 +227,63 @@ contains
     call call_wake(exec, delay)
   end subroutine
 
-  ! Has it polled once the descriptor is ready for one of `interests` (TASKHOST_READABLE + TASKHOST_WRITABLE); good for
-  ! one wake. 0 cancels the wait, which must be done before closing. False: the descriptor cannot be waited for.
-  logical function wake_on_fd(exec, fd, interests)
+  ! With poll only: has the execution polled as long as the descriptor is ready for one of `interests`
+  ! (TASKHOST_READABLE + TASKHOST_WRITABLE). take_ready then tells the tag. Replaces an earlier watch of the descriptor.
+  ! Returns TASKHOST_OK, or a TASKHOST_REFUSED_ that the host has logged.
+  integer(c_int32_t) function watch(exec, fd, interests, tag)
     type(taskhost_exec), intent(in) :: exec
-    integer(c_int32_t), intent(in) :: fd, interests
+    integer(c_int), intent(in) :: fd
+    integer(c_int32_t), intent(in) :: interests
+    integer(c_int64_t), intent(in) :: tag
     type(taskhost_services), pointer :: services
-    procedure(taskhost_wake_on_fd_call), pointer :: call_wake
+    procedure(taskhost_watch_call), pointer :: call_watch
     services => table(exec)
-    call c_f_procpointer(services%wake_on_fd, call_wake)
-    wake_on_fd = call_wake(exec, fd, interests) == TASKHOST_OK
+    call c_f_procpointer(services%watch, call_watch)
+    watch = call_watch(exec, int(fd, taskhost_fd), interests, tag)
+  end function
+
+  ! Ends the watch: to be called before the descriptor is closed. In drop the host has already forgotten all of them.
+  subroutine forget(exec, fd)
+    type(taskhost_exec), intent(in) :: exec
+    integer(c_int), intent(in) :: fd
+    integer(c_int32_t) :: ignored
+    ignored = watch(exec, fd, 0_c_int32_t, 0_c_int64_t)
+  end subroutine
+
+  ! With poll only: what is ready now. Fills the list's beginning, and returns how many there are: the tag of each, and
+  ! in `what` TASKHOST_READABLE, TASKHOST_WRITABLE, TASKHOST_BROKEN (test them with iand()), or TASKHOST_DONE alone. A
+  ! watched descriptor comes again as long as it is ready, offloaded work once.
+  integer function take_ready(exec, list)
+    type(taskhost_exec), intent(in) :: exec
+    type(taskhost_ready), intent(inout), contiguous :: list(:)
+    type(taskhost_services), pointer :: services
+    procedure(taskhost_take_ready_call), pointer :: call_take
+    services => table(exec)
+    call c_f_procpointer(services%take_ready, call_take)
+    take_ready = int(call_take(exec, list, size(list, kind=c_size_t)))
+  end function
+
+  ! With poll only: has work(argument) called on another thread, which it may block. When it has returned, the execution
+  ! is polled, take_ready tells the tag, once, with TASKHOST_DONE, and the argument is the execution's again. Until then
+  ! it is the work's alone: nobody else reads or deallocates it. If the execution ends first, the work goes on, and then
+  ! discard(argument) is called, which deallocates it. Neither has an execution. Returns TASKHOST_OK; or a
+  ! TASKHOST_REFUSED_ that the host has logged: then neither is called.
+  integer(c_int32_t) function offload(exec, tag, argument, work, discard)
+    type(taskhost_exec), intent(in) :: exec
+    integer(c_int64_t), intent(in) :: tag
+    type(c_ptr), intent(in) :: argument
+    procedure(taskhost_work_step) :: work, discard
+    type(taskhost_services), pointer :: services
+    procedure(taskhost_offload_call), pointer :: call_offload
+    type(taskhost_work) :: handed
+    handed%struct_size = int(c_sizeof(handed), c_int32_t)
+    handed%tag = tag
+    handed%argument = argument
+    handed%run = c_funloc(work)
+    handed%discard = c_funloc(discard)
+    services => table(exec)
+    call c_f_procpointer(services%offload, call_offload)
+    offload = call_offload(exec, handed)
   end function
 
   ! In run only: sleeps until that time, a wake, or the stop. Test the bits TASKHOST_WAIT_STOP, _WAKE and _TIME of the
@@ -249,6 +304,17 @@ contains
     integer(c_int64_t) :: now
     now = time_now(exec)
     wait_for = wait_until(exec, merge(now + delay, TASKHOST_NEVER, delay >= 0 .and. delay < huge(now) - now))
+  end function
+
+  ! In run only, for a loop of the task's own: a descriptor that is readable while a wait would return for a wake or the
+  ! stop. It is the host's: never read or close it. -1: there is none.
+  integer(c_int) function wait_fd(exec)
+    type(taskhost_exec), intent(in) :: exec
+    type(taskhost_services), pointer :: services
+    procedure(taskhost_exec_to_int64), pointer :: call_fd
+    services => table(exec)
+    call c_f_procpointer(services%wait_fd, call_fd)
+    wait_fd = int(call_fd(exec), c_int)
   end function
 
   type(waker) function own_waker(exec)
@@ -290,6 +356,17 @@ contains
     services => table(exec)
     call c_f_procpointer(services%heartbeat, call_sign)
     call call_sign(exec)
+  end subroutine
+
+  ! [any thread] What the execution is doing, for operators: one line, UTF-8, up to 256 bytes.
+  subroutine say_status(exec, text)
+    type(taskhost_exec), intent(in) :: exec
+    character(*), intent(in) :: text
+    type(taskhost_services), pointer :: services
+    procedure(taskhost_status_call), pointer :: call_status
+    services => table(exec)
+    call c_f_procpointer(services%status, call_status)
+    call call_status(exec, text, len(text, c_size_t))
   end subroutine
 
   ! True if the texts are identical. == ignores trailing blanks: 'ok ' == 'ok'.
@@ -414,6 +491,20 @@ contains
     call c_f_procpointer(reader%duration, call_duration)
     ok = call_duration(exec, pointer // c_null_char, value) == TASKHOST_OK
   end subroutine
+
+  ! Reads a duration that does not stand in the config. False: it is none, and `value` is left as it is.
+  logical function parse_duration(exec, text, value)
+    type(taskhost_exec), intent(in) :: exec
+    character(*), intent(in) :: text
+    integer(c_int64_t), intent(inout) :: value
+    type(taskhost_config_reader), pointer :: reader
+    procedure(taskhost_config_parse_duration), pointer :: call_parse
+    parse_duration = .true.
+    reader => config_reader(exec, parse_duration)
+    if (.not. parse_duration) return
+    call c_f_procpointer(reader%parse_duration, call_parse)
+    parse_duration = call_parse(text, len(text, c_size_t), value) == TASKHOST_OK
+  end function
 
   ! The number of elements of an array.
   subroutine config_count(exec, pointer, value, ok)

@@ -121,6 +121,20 @@ static int32_t start(uint32_t index, void* memory, const taskhost_exec* exec) {
   return TASKHOST_OK;
 }
 
+static int32_t check(uint32_t index, const taskhost_exec* exec) {
+  const taskhost_go_plan* const plan = plans[index];
+  taskhost_go_words values = {NULL, 0, 0};
+  int32_t result = taskhost_go_read_config(plan, exec, &values);
+  if (result == TASKHOST_OK && plan->has_check) {
+    char* text = NULL;
+    result = taskhostGoCheck(index, values.words, values.count, &text);
+    if (text != NULL) taskhost_fail(exec, text);
+    free(text);
+  }
+  free(values.words);
+  return result;
+}
+
 static int32_t poll(void* memory, const taskhost_exec* exec) {
   taskhost_go_record* const record = ((state*)memory)->record;
   const int ended = atomic_load_explicit(&record->ended, memory_order_acquire);
@@ -135,7 +149,8 @@ static int32_t poll(void* memory, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
-static void drop(void* memory) {
+static void drop(void* memory, const taskhost_exec* exec) {
+  (void)exec;
   taskhost_go_record* const record = ((state*)memory)->record;
   pthread_mutex_lock(&record->mutex);
   record->exec = NULL;
@@ -175,6 +190,24 @@ void taskhost_go_heartbeat(taskhost_go_record* record, uint64_t id) {
   pthread_mutex_unlock(&record->mutex);
 }
 
+void taskhost_go_status(taskhost_go_record* record, uint64_t id, const char* text, size_t size) {
+  const taskhost_exec* const exec = lock_living(record, id);
+  if (exec == NULL) return;
+  exec->services->status(exec, text, size);
+  pthread_mutex_unlock(&record->mutex);
+}
+
+int32_t taskhost_go_parse_duration(taskhost_go_record* record, uint64_t id, const char* text, size_t size,
+                                   uint64_t* value) {
+  const taskhost_exec* const exec = lock_living(record, id);
+  if (exec == NULL) return 0;
+  const taskhost_config_reader* const config =
+      exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  const int32_t is_one = config != NULL && config->parse_duration(text, size, value) == TASKHOST_OK;
+  pthread_mutex_unlock(&record->mutex);
+  return is_one;
+}
+
 void taskhost_go_finish(taskhost_go_record* record, uint64_t id, int32_t status, const char* text, size_t size) {
   const taskhost_exec* const exec = lock_living(record, id);
   if (exec == NULL) return;
@@ -199,24 +232,28 @@ int32_t taskhost_go_ignores_pipe_signal(void) {
          its.dli_fbase != own.dli_fbase;
 }
 
-/* start_000 to start_077: the numbers are octal. */
+/* start_000 to start_077, and check_000 to check_077: the numbers are octal. */
 /* clang-format off */
-#define EIGHT_STARTS(tens) \
-  START(tens##0) START(tens##1) START(tens##2) START(tens##3) \
-  START(tens##4) START(tens##5) START(tens##6) START(tens##7)
-#define ALL_STARTS \
-  EIGHT_STARTS(00) EIGHT_STARTS(01) EIGHT_STARTS(02) EIGHT_STARTS(03) \
-  EIGHT_STARTS(04) EIGHT_STARTS(05) EIGHT_STARTS(06) EIGHT_STARTS(07)
+#define EIGHT_TASKS(tens) \
+  TASK(tens##0) TASK(tens##1) TASK(tens##2) TASK(tens##3) \
+  TASK(tens##4) TASK(tens##5) TASK(tens##6) TASK(tens##7)
+#define ALL_TASKS \
+  EIGHT_TASKS(00) EIGHT_TASKS(01) EIGHT_TASKS(02) EIGHT_TASKS(03) \
+  EIGHT_TASKS(04) EIGHT_TASKS(05) EIGHT_TASKS(06) EIGHT_TASKS(07)
 /* clang-format on */
 
-#define START(octal) \
-  static int32_t start_##octal(void* memory, const taskhost_exec* exec) { return start(octal, memory, exec); }
-ALL_STARTS
-#undef START
+#define TASK(octal)                                                                                            \
+  static int32_t start_##octal(void* memory, const taskhost_exec* exec) { return start(octal, memory, exec); } \
+  static int32_t check_##octal(const taskhost_exec* exec) { return check(octal, exec); }
+ALL_TASKS
+#undef TASK
 
-#define START(octal) start_##octal,
-static int32_t (*const starts[])(void*, const taskhost_exec*) = {ALL_STARTS};
-#undef START
+#define TASK(octal) start_##octal,
+static int32_t (*const starts[])(void*, const taskhost_exec*) = {ALL_TASKS};
+#undef TASK
+#define TASK(octal) check_##octal,
+static int32_t (*const checks[])(const taskhost_exec*) = {ALL_TASKS};
+#undef TASK
 _Static_assert(sizeof starts / sizeof starts[0] == TASKHOST_GO_MOST_TASKS, "a start for each task");
 
 static int32_t start_one_too_many(void* memory, const taskhost_exec* exec) {
@@ -242,6 +279,7 @@ taskhost_factory* taskhost_go_factory(uint32_t index, const char* name, const ch
   if (index < TASKHOST_GO_MOST_TASKS) {
     plans[index] = plan;
     factory->start = descriptor >= 0 ? starts[index] : start_without_descriptor;
+    factory->check = plan != NULL ? checks[index] : NULL;
   }
   factory->poll = poll;
   factory->drop = drop;

@@ -36,6 +36,22 @@ func taskhostGoFactories() *C.taskhost_factory {
 	return factory
 }
 
+//export taskhostGoCheck
+func taskhostGoCheck(index C.uint32_t, words *C.uint64_t, count C.size_t, text **C.char) C.int32_t {
+	values := append([]uint64(nil), unsafe.Slice((*uint64)(words), count)...)
+	ended, reason := statusError, "its goroutine was ended by runtime.Goexit"
+	done := make(chan struct{})
+	go func() { // a thread of the host must not be ended by Goexit
+		defer close(done)
+		ended, reason = guarded(func() error { return recipes[index].check(values) })
+	}()
+	<-done
+	if ended != statusOK {
+		*text = C.CString(reason)
+	}
+	return C.int32_t(ended)
+}
+
 func textOrNull(text string) *C.char {
 	if text == "" {
 		return nil

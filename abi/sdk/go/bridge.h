@@ -1,10 +1,10 @@
 /* Between the host's C interface and the Go functions of this package.
  *
- * No thread of the host enters Go once the library is loaded. Such a call would have to wait for Go's scheduler, which
- * takes a tenth of a second when there are more busy goroutines than processors, and start, poll and drop must not
- * block (rule 3.4). Instead they leave a note in the execution's record, in C, and go on; a goroutine, the dispatcher,
- * reads the notes. In the other direction, goroutines call the host's services under the record's lock, and only while
- * the record still belongs to their execution. */
+ * No thread of the host enters Go for an execution. Such a call would have to wait for Go's scheduler, which takes a
+ * tenth of a second when there are more busy goroutines than processors, and start, poll and drop must not block (rule
+ * 3.4). Instead they leave a note in the execution's record, in C, and go on; a goroutine, the dispatcher, reads the
+ * notes. In the other direction, goroutines call the host's services under the record's lock, and only while the record
+ * still belongs to their execution. The entry and checks, which concern no execution, do enter Go. */
 #ifndef TASKHOST_GO_BRIDGE_H
 #define TASKHOST_GO_BRIDGE_H
 
@@ -13,7 +13,7 @@
 #include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
 
-/* Limit of tasks in one library: start does not get to know its task, so each task has a function of its own. */
+/* Limit of tasks in one library: start and check do not get to know their task, so each task has its own functions. */
 #define TASKHOST_GO_MOST_TASKS 64
 
 /* A value of a config, and how to read it. Created when the library is loaded, and never freed. */
@@ -39,6 +39,7 @@ typedef struct taskhost_go_plan {
   const char* problem; /* why it cannot be read, or NULL */
   const char* keys;    /* that the config may have, separated by blanks */
   const taskhost_go_field* first;
+  int32_t has_check; /* the struct has a method Check */
 } taskhost_go_plan;
 
 /* The values that were read, in the order of the fields: for each 0 if there is none, or 1 and the value. A text is its
@@ -77,7 +78,7 @@ struct taskhost_go_record {
 #define TASKHOST_GO_STOP 2u
 #define TASKHOST_GO_DROP 4u /* the last */
 
-/* Reads a config, on the host's thread in start. If it does not return OK, fail() has been called. */
+/* Reads a config, on the host's thread in start and check. If it does not return OK, fail() has been called. */
 int32_t taskhost_go_read_config(const taskhost_go_plan* plan, const taskhost_exec* exec, taskhost_go_words* values);
 
 /* Inserts a factory before the others. The texts and the plan, which may be NULL, must never be freed. */
@@ -86,6 +87,9 @@ taskhost_factory* taskhost_go_factory(uint32_t index, const char* name, const ch
 
 /* In Go: the first factory. */
 taskhost_factory* taskhostGoFactories(void);
+/* In Go: whether the method Check of a task's struct accepts the words that were read. If not, *text receives the
+ * reason, NUL-terminated, to be freed. */
+int32_t taskhostGoCheck(uint32_t index, uint64_t* words, size_t count, char** text);
 
 /* Returns the descriptor that becomes readable when there are notes, or -1 if it cannot be opened. Call it once. */
 int32_t taskhost_go_open(void);
@@ -98,6 +102,10 @@ void taskhost_go_recycle(taskhost_go_record* record);
 int32_t taskhost_go_log(taskhost_go_record* record, uint64_t id, int32_t level, const char* text, size_t size);
 void taskhost_go_ready(taskhost_go_record* record, uint64_t id);
 void taskhost_go_heartbeat(taskhost_go_record* record, uint64_t id);
+void taskhost_go_status(taskhost_go_record* record, uint64_t id, const char* text, size_t size);
+/* Returns false, and leaves *value as it is, if the text is no duration, or the execution is over. */
+int32_t taskhost_go_parse_duration(taskhost_go_record* record, uint64_t id, const char* text, size_t size,
+                                   uint64_t* value);
 /* The goroutine has ended. */
 void taskhost_go_finish(taskhost_go_record* record, uint64_t id, int32_t status, const char* text, size_t size);
 

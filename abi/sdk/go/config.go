@@ -145,8 +145,11 @@ func (one *field) limit(signed bool, bits int) {
 }
 
 // The same in C, for the host's threads. It is never freed.
-func planInC(fields []field, problem string) *C.taskhost_go_plan {
+func planInC(fields []field, problem string, hasCheck bool) *C.taskhost_go_plan {
 	plan := (*C.taskhost_go_plan)(C.calloc(1, C.sizeof_taskhost_go_plan))
+	if hasCheck {
+		plan.has_check = 1
+	}
 	if problem != "" {
 		plan.problem = C.CString(problem)
 		return plan

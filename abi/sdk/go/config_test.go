@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"taskhost"
 	"taskhost/internal/fakehost"
@@ -39,6 +40,9 @@ func (all *everything) Check() error {
 	}
 	if all.Text == "panic" {
 		panic("no such text")
+	}
+	if all.Text == "goexit" {
+		runtime.Goexit()
 	}
 	return nil
 }
@@ -182,6 +186,41 @@ func TestCheckHasTheLastWord(t *testing.T) {
 			t.Error(want.text, one.Failure())
 		}
 		one.Drop()
+	}
+}
+
+func TestConfigIsCheckedWithoutAnExecution(t *testing.T) {
+	for _, want := range []struct {
+		text   string
+		result int
+		says   string // the beginning of the message
+	}{
+		{"right", fakehost.OK, ""},
+		{"wrong", fakehost.Error, "config: /text: must not be wrong"},
+		{"panic", fakehost.Panic, "no such text (config_test.go:"},
+		{"goexit", fakehost.Error, "its goroutine was ended by runtime.Goexit"},
+	} {
+		one := fakehost.New("everything", "{}")
+		one.Text("/text", want.text)
+		one.Text("/pump/name", "main")
+		if one.Check() != want.result || !strings.HasPrefix(one.Failure(), want.says) {
+			t.Error(want.text, one.Failure())
+		}
+	}
+	one := fakehost.New("everything", "{}")
+	if one.Check() != fakehost.Error || one.Failure() != "is missing" {
+		t.Error(one.Failure())
+	}
+	one = fakehost.New("private", "{}")
+	if one.Check() != fakehost.Error || !strings.HasPrefix(one.Failure(), "config: the field some must be exported") {
+		t.Error(one.Failure())
+	}
+	one = fakehost.New("int8", "{}") // without a method Check
+	if one.Check() != fakehost.OK || one.Failure() != "" {
+		t.Error(one.Failure())
+	}
+	if fakehost.New("fine", "{}").HasCheck() {
+		t.Error("a task that reads no config has a check")
 	}
 }
 

@@ -29,6 +29,18 @@ func init() {
 		task.Logf(taskhost.Info, "%s %d has %s", task.Name(), task.ExecutionNumber(), task.Config())
 		task.Ready()
 		task.Heartbeat()
+		task.Status("starts")
+		task.Status("")
+		task.Status("pumps, 1 of 2")
+		return nil
+	})
+	register("reads durations", func(ctx context.Context, task *taskhost.Task) error {
+		delay, ok := task.ParseDuration("250ms and more"[:5])
+		_, nonsense := task.ParseDuration("soon")
+		_, empty := task.ParseDuration("")
+		if !ok || delay != 250*time.Millisecond || nonsense || empty {
+			return errors.New("reads no durations")
+		}
 		return nil
 	})
 	register("fails", func(context.Context, *taskhost.Task) error { return errors.New("the pump is dry") })
@@ -58,6 +70,7 @@ func init() {
 		task.Log(taskhost.Info, "too late")
 		task.Ready()
 		task.Heartbeat()
+		task.Status("too late")
 		_, err := fmt.Fprintln(writer, "too late")
 		wrote.Store(err)
 		goOn <- struct{}{}
@@ -110,6 +123,7 @@ func TestOutcomeIsWhatTheFunctionDoes(t *testing.T) {
 		text   string // the beginning of the message
 	}{
 		{"fine", fakehost.OK, ""},
+		{"reads durations", fakehost.OK, ""},
 		{"fails", fakehost.Error, "the pump is dry"},
 		{"fails at length", fakehost.Error, strings.Repeat("x", 4096)},
 		{"panics", fakehost.Panic, "the pump is dry (execution_test.go:"},
@@ -133,8 +147,8 @@ func TestServicesReachTheHost(t *testing.T) {
 	if count, line := one.Logged(); count != 1 || line != `fine 1 has {"a": 1}` {
 		t.Error(count, line)
 	}
-	if one.Ready() != 1 || one.Heartbeats() != 1 {
-		t.Error(one.Ready(), one.Heartbeats())
+	if one.Ready() != 1 || one.Heartbeats() != 1 || one.Status() != "pumps, 1 of 2" {
+		t.Error(one.Ready(), one.Heartbeats(), one.Status())
 	}
 	one.Drop()
 }
@@ -183,8 +197,8 @@ func TestDeafGoroutineTouchesNothingAfterDrop(t *testing.T) {
 	if count, line := one.Logged(); count != 1 || line != "deaf" {
 		t.Error(count, line)
 	}
-	if one.Ready() != 0 || one.Failure() != "" {
-		t.Error(one.Ready(), one.Failure())
+	if one.Ready() != 0 || one.Failure() != "" || one.Status() != "" {
+		t.Error(one.Ready(), one.Failure(), one.Status())
 	}
 }
 

@@ -6,6 +6,12 @@ package taskhost
 static int32_t write_log(taskhost_go_record* record, uint64_t id, int32_t level, _GoString_ text) {
   return taskhost_go_log(record, id, level, _GoStringPtr(text), _GoStringLen(text));
 }
+static void write_status(taskhost_go_record* record, uint64_t id, _GoString_ text) {
+  taskhost_go_status(record, id, _GoStringPtr(text), _GoStringLen(text));
+}
+static int32_t parse_duration(taskhost_go_record* record, uint64_t id, _GoString_ text, uint64_t* value) {
+  return taskhost_go_parse_duration(record, id, _GoStringPtr(text), _GoStringLen(text), value);
+}
 */
 import "C"
 
@@ -14,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Level is the level of a log line.
@@ -62,6 +69,18 @@ func (task *Task) Ready() { C.taskhost_go_ready(task.record, task.id) }
 
 // Heartbeat is a sign of life, for the task's watchdog.
 func (task *Task) Heartbeat() { C.taskhost_go_heartbeat(task.record, task.id) }
+
+// Status tells operators what the execution is doing, in one line. It replaces the last one, and is cut at 256 bytes.
+// Cheap enough for each step of work, not for each byte.
+func (task *Task) Status(text string) { C.write_status(task.record, task.id, text) }
+
+// ParseDuration reads a duration as the host reads those of a config, such as "250ms", "10s" or "1.5h", for one that
+// stands elsewhere. ok is false if the text is none, or longer than 365 days, and once the execution has ended.
+func (task *Task) ParseDuration(text string) (duration time.Duration, ok bool) {
+	var nanoseconds C.uint64_t
+	ok = C.parse_duration(task.record, task.id, text, &nanoseconds) != 0
+	return time.Duration(nanoseconds), ok
+}
 
 // Writer returns a writer that writes each line of its text to the host's log, for log.New(task.Writer(taskhost.Info),
 // "", 0) and the like. A line is written when it is complete. Use each writer in one goroutine at a time, which a

@@ -27,6 +27,7 @@ import (
 type recipe struct {
 	name, version, description string
 	plan                       *C.taskhost_go_plan // nil: the host does not read the config
+	check                      func(values []uint64) error
 	run                        runner
 }
 
@@ -36,7 +37,7 @@ var recipes []recipe
 // one by name. version and description may be empty. The host checks names and texts, and rejects the library if they
 // break a rule.
 func Register(name, version, description string, run func(ctx context.Context, task *Task) error) {
-	add(recipe{name, version, description, nil, func(ctx context.Context, task *Task, _ []uint64) error {
+	add(recipe{name, version, description, nil, nil, func(ctx context.Context, task *Task, _ []uint64) error {
 		return run(ctx, task)
 	}})
 }
@@ -53,22 +54,36 @@ func Register(name, version, description string, run func(ctx context.Context, t
 //	}
 //
 // A field may be a string, bool, number, time.Duration, a struct, or a slice of these. If *Config has a method
-// Check() error, it is called before run; if it returns an error, that is the outcome, with its text unchanged.
+// Check() error, it is called before run; if it returns an error, that is the outcome, with its text unchanged. All of
+// this is also checked, without an execution, by `taskhost check` and before the host starts, so Check must start
+// nothing, and be safe to call at any time.
 func RegisterWithConfig[Config any](name, version, description string, defaults Config,
 	run func(ctx context.Context, task *Task, config Config) error) {
 	fields, problem := planStruct(reflect.TypeOf(&defaults).Elem(), 0)
-	add(recipe{name, version, description, planInC(fields, problem),
+	decode := func(values []uint64) (config Config, err error) {
+		config = defaults
+		decodeFields(fields, reflect.ValueOf(&config).Elem(), values)
+		if checked, has := any(&config).(checker); has {
+			err = checked.Check()
+		}
+		return config, err
+	}
+	_, hasCheck := any(&defaults).(checker)
+	add(recipe{name, version, description, planInC(fields, problem, hasCheck),
+		func(values []uint64) error {
+			_, err := decode(values)
+			return err
+		},
 		func(ctx context.Context, task *Task, values []uint64) error {
-			config := defaults
-			decodeFields(fields, reflect.ValueOf(&config).Elem(), values)
-			if checked, has := any(&config).(interface{ Check() error }); has {
-				if err := checked.Check(); err != nil {
-					return err
-				}
+			config, err := decode(values)
+			if err != nil {
+				return err
 			}
 			return run(ctx, task, config)
 		}})
 }
+
+type checker interface{ Check() error }
 
 // Sleep waits and returns nil. If ctx is cancelled first, it returns ctx.Err() at once.
 func Sleep(ctx context.Context, duration time.Duration) error {

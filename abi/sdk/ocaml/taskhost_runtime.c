@@ -20,7 +20,6 @@
 /* One execution, in the host's memory, which does not move, so the field can be registered as a root of the GC. */
 typedef struct execution {
   value closure; /* a Taskhost.execution */
-  const taskhost_exec* exec;
 } execution;
 
 #define MAX_FACTORIES 16
@@ -39,7 +38,9 @@ static const char unknown_thread[] = "no memory to make this thread known to OCa
 
 static const value* start_function;
 static const value* call_function;
+static const value* finish_function;
 static const value* drop_function;
+static const value* check_function;
 
 static void at_thread_end(void* what) {
   if (what == &registered) caml_c_thread_unregister();
@@ -73,7 +74,6 @@ static int32_t outcome_of(value result, const taskhost_exec* exec) {
 static int32_t start(int factory, execution* self, const taskhost_exec* exec) {
   int32_t outcome = TASKHOST_OK;
   if (!enter()) return taskhost_fail(exec, unknown_thread);
-  self->exec = exec;
   value started = caml_callback2_exn(*start_function, Val_int(factory), (value)exec + 1);
   if (Is_exception_result(started)) {
     outcome = outcome_of(started, exec);
@@ -95,10 +95,30 @@ static int32_t call(void* state, const taskhost_exec* exec) {
   return outcome;
 }
 
-static void drop(void* state) {
+static int32_t finish(void* state, const taskhost_exec* exec) {
+  execution* self = state;
+  int32_t outcome = TASKHOST_OK;
+  if (!enter()) {
+    taskhost_log(exec, TASKHOST_LOG_ERROR, unknown_thread);
+    return outcome;
+  }
+  const value result = caml_callback_exn(*finish_function, self->closure);
+  if (!Is_exception_result(result)) outcome = Int_val(result);
+  leave();
+  return outcome;
+}
+
+static int32_t check(int factory, const taskhost_exec* exec) {
+  if (!enter()) return taskhost_fail(exec, unknown_thread);
+  const int32_t outcome = outcome_of(caml_callback2_exn(*check_function, Val_int(factory), (value)exec + 1), exec);
+  leave();
+  return outcome;
+}
+
+static void drop(void* state, const taskhost_exec* exec) {
   execution* self = state;
   if (!enter()) {
-    taskhost_log(self->exec, TASKHOST_LOG_ERROR, unknown_thread);
+    taskhost_log(exec, TASKHOST_LOG_ERROR, unknown_thread);
     return;
   }
   caml_callback_exn(*drop_function, self->closure);
@@ -106,9 +126,75 @@ static void drop(void* state) {
   leave();
 }
 
-/* start does not get to know its factory, so each factory has a function of its own. */
-#define START(n) \
-  static int32_t start_##n(void* state, const taskhost_exec* exec) { return start(n, state, exec); }
+/* Work that Taskhost.offload gives to a thread of the host's: a function in OCaml that keeps its result and lets no
+   exception out. */
+typedef struct offloaded {
+  value function;
+  int has_run;
+} offloaded;
+
+static void release(offloaded* work) {
+  caml_remove_generational_global_root(&work->function);
+  free(work);
+}
+
+static void run_offloaded(void* argument) {
+  offloaded* work = argument;
+  if (!enter()) return;
+  caml_callback_exn(work->function, Val_unit);
+  work->has_run = 1;
+  leave();
+}
+
+static void discard_offloaded(void* argument) {
+  if (!enter()) return; /* its memory is lost, as the thread's would be */
+  release(argument);
+  leave();
+}
+
+value taskhost_ml_offload(value exec, value function) {
+  CAMLparam1(function);
+  const taskhost_exec* of = (const taskhost_exec*)(exec - 1);
+  offloaded* work = malloc(sizeof *work);
+  if (work == NULL) CAMLreturn(Val_int(TASKHOST_REFUSED_MEMORY));
+  work->function = function;
+  work->has_run = 0;
+  caml_register_generational_global_root(&work->function);
+  const taskhost_work offer = {.struct_size = sizeof offer,
+                               .tag = (uintptr_t)work,
+                               .argument = work,
+                               .run = run_offloaded,
+                               .discard = discard_offloaded};
+  const int32_t result = of->services->offload(of, &offer);
+  if (result != TASKHOST_OK) release(work);
+  CAMLreturn(Val_int(result));
+}
+
+/* An array with a tag and bits for each that is ready. */
+value taskhost_ml_take_ready(value exec) {
+  CAMLparam0();
+  CAMLlocal1(found);
+  const taskhost_exec* of = (const taskhost_exec*)(exec - 1);
+  taskhost_ready list[64];
+  const size_t count = of->services->take_ready(of, list, sizeof list / sizeof list[0]);
+  found = count == 0 ? Atom(0) : caml_alloc(2 * count, 0);
+  for (size_t i = 0; i < count; ++i) {
+    Store_field(found, 2 * i, Val_long(list[i].what == TASKHOST_DONE ? 0 : (intnat)list[i].tag));
+    Store_field(found, 2 * i + 1, Val_int(list[i].what));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (list[i].what != TASKHOST_DONE) continue;
+    offloaded* work = (void*)(uintptr_t)list[i].tag;
+    if (!work->has_run) caml_callback_exn(work->function, Val_unit); /* its thread could not be made known: then here */
+    release(work);
+  }
+  CAMLreturn(found);
+}
+
+/* start and check do not get to know their factory, so each factory has functions of its own. */
+#define START(n)                                                                                     \
+  static int32_t start_##n(void* state, const taskhost_exec* exec) { return start(n, state, exec); } \
+  static int32_t check_##n(const taskhost_exec* exec) { return check(n, exec); }
 START(0)
 START(1)
 START(2)
@@ -130,12 +216,16 @@ static int32_t (*const start_functions[MAX_FACTORIES])(void*, const taskhost_exe
     start_0, start_1, start_2,  start_3,  start_4,  start_5,  start_6,  start_7,
     start_8, start_9, start_10, start_11, start_12, start_13, start_14, start_15};
 
+static int32_t (*const check_functions[MAX_FACTORIES])(const taskhost_exec*) = {
+    check_0, check_1, check_2,  check_3,  check_4,  check_5,  check_6,  check_7,
+    check_8, check_9, check_10, check_11, check_12, check_13, check_14, check_15};
+
 static char* text_or_null(value text) {
   return caml_string_length(text) == 0 ? NULL : caml_stat_strdup(String_val(text));
 }
 
-/* Called by OCaml while the modules are initialised. */
-value taskhost_ml_add_factory(value name, value version, value description, value is_blocking) {
+/* Called by OCaml while the modules are initialised. Bits: 1, run instead of poll; 2, finish; 4, check. */
+value taskhost_ml_add_factory(value name, value version, value description, value bits) {
   if (!is_registering) caml_invalid_argument("Taskhost: tasks are registered while the modules are initialised");
   if (factory_count == MAX_FACTORIES) caml_invalid_argument("Taskhost: a plugin has at most 16 tasks");
   taskhost_factory* factory = &factories[factory_count];
@@ -145,12 +235,14 @@ value taskhost_ml_add_factory(value name, value version, value description, valu
   factory->description = text_or_null(description);
   factory->state_size = sizeof(execution);
   factory->start = start_functions[factory_count];
-  if (Bool_val(is_blocking)) {
+  if ((Int_val(bits) & 1) != 0) {
     factory->run = call;
   } else {
     factory->poll = call;
   }
+  if ((Int_val(bits) & 2) != 0) factory->finish = finish;
   factory->drop = drop;
+  if ((Int_val(bits) & 4) != 0) factory->check = check_functions[factory_count];
   if (factory_count > 0) factories[factory_count - 1].next = factory;
   ++factory_count;
   return Val_unit;
@@ -222,7 +314,9 @@ static void start_runtime(void) {
   }
   start_function = caml_named_value("taskhost.start");
   call_function = caml_named_value("taskhost.call");
+  finish_function = caml_named_value("taskhost.finish");
   drop_function = caml_named_value("taskhost.drop");
+  check_function = caml_named_value("taskhost.check");
   caml_release_runtime_system();
 }
 

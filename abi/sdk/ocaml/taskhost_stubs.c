@@ -71,10 +71,18 @@ value taskhost_ml_wake_after(value exec, value delay) {
   return Val_unit;
 }
 
-value taskhost_ml_wake_on_fd(value exec, value fd, value interests) {
-  return Val_bool(services_of(exec)->wake_on_fd(exec_of(exec), Int_val(fd), (uint32_t)Int_val(interests)) ==
-                  TASKHOST_OK);
+value taskhost_ml_status(value exec, value text) {
+  services_of(exec)->status(exec_of(exec), String_val(text), caml_string_length(text));
+  return Val_unit;
 }
+
+/* The tag is the descriptor. */
+value taskhost_ml_watch(value exec, value fd, value interests) {
+  return Val_int(
+      services_of(exec)->watch(exec_of(exec), Int_val(fd), (uint32_t)Int_val(interests), (uint64_t)Int_val(fd)));
+}
+
+value taskhost_ml_wait_fd(value exec) { return Val_long((intnat)services_of(exec)->wait_fd(exec_of(exec))); }
 
 value taskhost_ml_services(value exec) { return (value)services_of(exec) + 1; }
 
@@ -170,6 +178,14 @@ value taskhost_ml_config_duration(value exec, value pointer, value fallback) {
   uint64_t duration = time_of(fallback);
   if (reader == NULL) return NO_READER;
   const int32_t result = reader->duration(exec_of(exec), String_val(pointer), &duration);
+  return answer(result, of_time(duration));
+}
+
+value taskhost_ml_parse_duration(value exec, value text) {
+  const taskhost_config_reader* reader = reader_of(exec);
+  uint64_t duration = 0;
+  if (reader == NULL) return NO_READER;
+  const int32_t result = reader->parse_duration(String_val(text), caml_string_length(text), &duration);
   return answer(result, of_time(duration));
 }
 

@@ -15,7 +15,7 @@
   methods one at a time, on any of its threads; objects of the same class may be in use on several threads at once.
 
   Any exception that leaves Create, Start, Poll or Run ends the execution: an ETaskFailure with the outcome `error`, any
-  other with `panic`, each with its message. An exception from a destructor is logged.
+  other with `panic`, each with its message. An exception from Finish or from a destructor is logged.
 
   Name this unit first in the library's uses clause, as one would do with cthreads, which it includes: without that,
   Free Pascal's strings and heap work with one thread only. }
@@ -33,8 +33,9 @@ type
   { An expected failure: outcome `error` with this message. An empty message keeps the one that the host already has. }
   ETaskFailure = class(Exception);
 
-  { prPending: not done; poll again after a wake. prDone: the execution has ended well. }
-  TPollResult = (prPending, prDone);
+  { prPending: not done; poll again after a wake. prDone: the execution has ended well. prAgain: not done; poll again
+    after the other tasks have had their turn. }
+  TPollResult = (prPending, prDone, prAgain);
 
   TWaitResult = set of (wrStop, wrWake, wrTime);
 
@@ -43,6 +44,29 @@ type
     Services: PTaskhostServices;
     Value: TTaskhostWaker;
     procedure Wake;
+  end;
+
+  { Work that blocks: derive a class with what it needs and what it results in, and hand an object to TTask.Offload. }
+  TWork = class
+  private
+    FTag: UInt64;
+    FThrown: TObject;
+  protected
+    { Called on another thread, which it may block. It uses only this object: the execution may end in the meantime. }
+    procedure Run; virtual; abstract;
+  public
+    destructor Destroy; override;
+    { Raises the exception that has left Run, if one has. Call it once the work is done. }
+    procedure RaiseException;
+  end;
+
+  { Something that TTask.TakeReady tells. }
+  TReadyEvent = record
+    Tag: UInt64;
+    { TASKHOST_READABLE, TASKHOST_WRITABLE, TASKHOST_BROKEN; or TASKHOST_DONE alone }
+    What: UInt32;
+    { Work that is done: it is the task's again, which frees it. nil for a descriptor. }
+    Work: TWork;
   end;
 
   { The common base of both kinds of task. Call the host's methods on the execution's own thread, unless they are marked
@@ -55,6 +79,10 @@ type
   protected
     { Reads the config and acquires what the execution needs. The host's methods work only from here on. }
     procedure Start; virtual;
+    { Raises an ETaskFailure if no execution could live with the config. Called for an object of its own, which is never
+      started, before the host starts and by `taskhost check`. Of the host's methods only Log, Info, Warning, TaskName,
+      Clock, Extension and those of the config work. }
+    procedure CheckConfig; virtual;
   public
     { As usual in Pascal, the destructor also runs for an object whose constructor failed, and must cope with that. }
     constructor Create; virtual;
@@ -76,6 +104,8 @@ type
     procedure Ready;
     { [any-thread] A sign of life, for the task's watchdog. }
     procedure Heartbeat;
+    { [any-thread] What the execution is doing, for operators: one line of up to 256 bytes. }
+    procedure Status(const Text: string);
     { [any-thread] nil if this host has none with that id and revision. }
     function Extension(const Id: string; Revision: UInt32): Pointer;
     { [any-thread] nil if the embedding program handles signals itself. }
@@ -84,9 +114,6 @@ type
     { One timer: a new time replaces the old one, TASKHOST_NEVER clears it. Never early. }
     procedure WakeAt(Time: UInt64);
     procedure WakeAfter(Delay: UInt64);
-    { One wake, when the descriptor is ready for TASKHOST_READABLE or TASKHOST_WRITABLE. 0 cancels the wait, which must
-      be done before closing. False for a descriptor that cannot be waited for. }
-    function WakeOnFd(Fd: Int32; Interests: UInt32): Boolean;
 
     { [any-thread] The whole config as JSON text. }
     function ConfigText: string;
@@ -100,6 +127,8 @@ type
     function ConfigBoolean(const Pointer: string; Default: Boolean): Boolean;
     { Nanoseconds; in JSON "250ms", "10s", "1.5h". }
     function ConfigDuration(const Pointer: string; Default: UInt64): UInt64;
+    { Reads a duration that does not stand in the config. False if it is none; Value is then left as it is. }
+    function TryParseDuration(const Text: string; var Value: UInt64): Boolean;
     function ConfigCount(const Pointer: string): SizeUInt;
   end;
   TTaskClass = class of TTaskBase;
@@ -108,6 +137,22 @@ type
   TTask = class(TTaskBase)
   protected
     function Poll: TPollResult; virtual; abstract;
+    { An end that takes time, such as closing a connection. Called like Poll after the execution has ended, until it
+      returns prDone, for up to the task's stop_timeout. The outcome is already decided. }
+    function Finish: TPollResult; virtual;
+  public
+    { The execution is woken as long as the descriptor is ready for TASKHOST_READABLE, TASKHOST_WRITABLE or both.
+      Replaces an earlier watch of it. Returns TASKHOST_OK, or a TASKHOST_REFUSED_ that the host has logged. }
+    function Watch(Fd: TTaskhostFd; Interests: UInt32; Tag: UInt64 = 0): Int32;
+    { Ends the watch: to be called before the descriptor is closed. In the destructor the host has forgotten all. }
+    procedure Forget(Fd: TTaskhostFd);
+    { Hands over the work, which the task must not touch until TakeReady gives it back: when its Run has returned, the
+      execution is woken. If the execution ends first, the work goes on, and is then freed. If the host has no thread
+      for it, it is freed at once, and an ETaskFailure raised. }
+    procedure Offload(Work: TWork; Tag: UInt64 = 0);
+    { What is ready now: fills the beginning of List, up to 64, and returns how many there are. A watched descriptor
+      comes again as long as it is ready, work once. }
+    function TakeReady(var List: array of TReadyEvent): Integer;
   end;
 
   { A task that may block: Run has a thread of its own, and its return ends the execution. Wakes end its waits. }
@@ -117,6 +162,9 @@ type
   public
     function WaitUntil(Time: UInt64): TWaitResult;
     function WaitFor(Delay: UInt64): TWaitResult;
+    { For a loop of the task's own: a descriptor that is readable while a wait would return for a wake or the stop. It
+      is the host's: never read or close it. -1: there is none. }
+    function WaitFd: TTaskhostFd;
   end;
 
   { The recipe for executions of one class. Call Add in the main block of the library, once for each task; it keeps the
@@ -124,170 +172,23 @@ type
   generic TTaskKind<T: TTaskBase> = class
   private
     class function StartOne(State: Pointer; TheExec: PTaskhostExec): Int32; cdecl; static;
+    class function CheckOne(TheExec: PTaskhostExec): Int32; cdecl; static;
   public
     class procedure Add(const Name, Version, Description: string); static;
   end;
 
 { Used by TTaskKind. }
 function StartTask(TaskClass: TTaskClass; State: Pointer; TheExec: PTaskhostExec): Int32;
-procedure AddTask(TaskClass: TTaskClass; Start: TTaskhostStart; const Name, Version, Description: string);
+function CheckTask(TaskClass: TTaskClass; TheExec: PTaskhostExec): Int32;
+procedure AddTask(TaskClass: TTaskClass; Start: TTaskhostStart; Check: TTaskhostCheck;
+  const Name, Version, Description: string);
 
 { The one function that the library must export. }
 function taskhost_plugin_v1: PTaskhostFactory; cdecl;
 
 implementation
 
-{ The border. No exception may leave the functions marked cdecl (rule 3.6). }
-
-procedure FailWith(TheExec: PTaskhostExec; const Text: string);
-begin
-  if Text <> '' then
-    TheExec^.services^.fail(TheExec, PAnsiChar(Text), Length(Text));
-end;
-
-{ The outcome of an execution that an exception has left. }
-function Outcome(TheExec: PTaskhostExec; E: TObject): Int32;
-begin
-  if E is ETaskFailure then
-  begin
-    FailWith(TheExec, ETaskFailure(E).Message);
-    Exit(TASKHOST_ERROR);
-  end;
-  if (E is Exception) and (Exception(E).Message <> '') then
-    FailWith(TheExec, Exception(E).Message)
-  else
-    FailWith(TheExec, E.ClassName);
-  Result := TASKHOST_PANIC;
-end;
-
-procedure FreeTask(Task: TTaskBase);
-var
-  TheExec: PTaskhostExec;
-  Text: string;
-begin
-  TheExec := Task.FExec;
-  try
-    Task.Free;
-  except
-    on E: TObject do
-    begin
-      Text := 'exception when dropped: ' + E.ClassName;
-      if E is Exception then
-        Text := Text + ': ' + Exception(E).Message;
-      TheExec^.services^.log(TheExec, TASKHOST_LOG_ERROR, PAnsiChar(Text), Length(Text));
-    end;
-  end;
-end;
-
-function StartTask(TaskClass: TTaskClass; State: Pointer; TheExec: PTaskhostExec): Int32;
-var
-  Task: TTaskBase;
-begin
-  Task := nil;
-  try
-    Task := TaskClass.Create;
-    Task.FExec := TheExec;
-    Task.Start;
-    TTaskBase(State^) := Task;
-    Exit(TASKHOST_OK);
-  except
-    on E: TObject do
-      Result := Outcome(TheExec, E);
-  end;
-  if Task <> nil then
-    FreeTask(Task);
-end;
-
-function PollTask(State: Pointer; TheExec: PTaskhostExec): Int32; cdecl;
-begin
-  try
-    if TTask(State^).Poll = prPending then
-      Result := TASKHOST_PENDING
-    else
-      Result := TASKHOST_OK;
-  except
-    on E: TObject do
-      Result := Outcome(TheExec, E);
-  end;
-end;
-
-function RunTask(State: Pointer; TheExec: PTaskhostExec): Int32; cdecl;
-begin
-  try
-    TBlockingTask(State^).Run;
-    Result := TASKHOST_OK;
-  except
-    on E: TObject do
-      Result := Outcome(TheExec, E);
-  end;
-end;
-
-procedure DropTask(State: Pointer); cdecl;
-begin
-  FreeTask(TTaskBase(State^));
-end;
-
-{ The factories: created while the library is loaded, by the one thread that loads it, and never changed or freed. }
-
-type
-  PKind = ^TKind;
-  TKind = record
-    Factory: TTaskhostFactory;
-    Name, Version, Description: string;
-  end;
-
-var
-  FirstFactory, LastFactory: PTaskhostFactory;
-
-function TextOrNil(const Text: string): PAnsiChar;
-begin
-  if Text = '' then
-    Result := nil
-  else
-    Result := PAnsiChar(Text);
-end;
-
-procedure AddTask(TaskClass: TTaskClass; Start: TTaskhostStart; const Name, Version, Description: string);
-var
-  Kind: PKind;
-begin
-  New(Kind);
-  Kind^.Name := Name;
-  Kind^.Version := Version;
-  Kind^.Description := Description;
-  FillChar(Kind^.Factory, SizeOf(Kind^.Factory), 0);
-  Kind^.Factory.struct_size := SizeOf(Kind^.Factory);
-  Kind^.Factory.name := PAnsiChar(Kind^.Name);
-  Kind^.Factory.version := TextOrNil(Kind^.Version);
-  Kind^.Factory.description := TextOrNil(Kind^.Description);
-  Kind^.Factory.state_size := SizeOf(TTaskBase);
-  Kind^.Factory.start := Start;
-  if TaskClass.InheritsFrom(TBlockingTask) then
-    Kind^.Factory.run := @RunTask
-  else if TaskClass.InheritsFrom(TTask) then
-    Kind^.Factory.poll := @PollTask;
-  Kind^.Factory.drop := @DropTask;
-  if LastFactory = nil then
-    FirstFactory := @Kind^.Factory
-  else
-    LastFactory^.next := @Kind^.Factory;
-  LastFactory := @Kind^.Factory;
-end;
-
-function taskhost_plugin_v1: PTaskhostFactory; cdecl;
-begin
-  Result := FirstFactory;
-end;
-
-class function TTaskKind.StartOne(State: Pointer; TheExec: PTaskhostExec): Int32; cdecl;
-begin
-  Result := StartTask(T, State, TheExec);
-end;
-
-class procedure TTaskKind.Add(const Name, Version, Description: string);
-begin
-  AddTask(T, @StartOne, Name, Version, Description);
-end;
+{$I taskhostborder.inc}
 
 { TWaker }
 
@@ -305,6 +206,10 @@ begin
 end;
 
 procedure TTaskBase.Start;
+begin
+end;
+
+procedure TTaskBase.CheckConfig;
 begin
 end;
 
@@ -353,6 +258,11 @@ begin
   FExec^.services^.heartbeat(FExec);
 end;
 
+procedure TTaskBase.Status(const Text: string);
+begin
+  FExec^.services^.status(FExec, PAnsiChar(Text), Length(Text));
+end;
+
 function TTaskBase.Extension(const Id: string; Revision: UInt32): Pointer;
 begin
   Result := FExec^.services^.extension(FExec, PAnsiChar(Id), Revision);
@@ -377,11 +287,6 @@ end;
 procedure TTaskBase.WakeAfter(Delay: UInt64);
 begin
   FExec^.services^.wake_after(FExec, Delay);
-end;
-
-function TTaskBase.WakeOnFd(Fd: Int32; Interests: UInt32): Boolean;
-begin
-  Result := FExec^.services^.wake_on_fd(FExec, Fd, Interests) = TASKHOST_OK;
 end;
 
 function TTaskBase.Reader: PTaskhostConfigReader;
@@ -458,10 +363,71 @@ begin
   Check(Reader^.duration(FExec, PAnsiChar(Pointer), @Result));
 end;
 
+function TTaskBase.TryParseDuration(const Text: string; var Value: UInt64): Boolean;
+begin
+  Result := Reader^.parse_duration(PAnsiChar(Text), Length(Text), @Value) = TASKHOST_OK;
+end;
+
 function TTaskBase.ConfigCount(const Pointer: string): SizeUInt;
 begin
   Result := 0;
   Check(Reader^.count(FExec, PAnsiChar(Pointer), @Result));
+end;
+
+{ TTask }
+
+function TTask.Finish: TPollResult;
+begin
+  Result := prDone;
+end;
+
+function TTask.Watch(Fd: TTaskhostFd; Interests: UInt32; Tag: UInt64): Int32;
+begin
+  Result := FExec^.services^.watch(FExec, Fd, Interests, Tag);
+end;
+
+procedure TTask.Forget(Fd: TTaskhostFd);
+begin
+  FExec^.services^.watch(FExec, Fd, 0, 0);
+end;
+
+procedure TTask.Offload(Work: TWork; Tag: UInt64);
+var
+  Handed: TTaskhostWork;
+begin
+  { The host's tag is the work itself, which keeps the task's. }
+  Work.FTag := Tag;
+  FillChar(Handed, SizeOf(Handed), 0);
+  Handed.struct_size := SizeOf(Handed);
+  Handed.tag := PtrUInt(Pointer(Work));
+  Handed.argument := Pointer(Work);
+  Handed.run := @RunWork;
+  Handed.discard := @DiscardWork;
+  if FExec^.services^.offload(FExec, @Handed) = TASKHOST_OK then
+    Exit;
+  Work.Free;
+  raise ETaskFailure.Create('no thread for work that blocks: the host''s log says why');
+end;
+
+function TTask.TakeReady(var List: array of TReadyEvent): Integer;
+var
+  Told: array[0..63] of TTaskhostReady;
+  Most, I: Integer;
+begin
+  Most := Length(List);
+  if Most > Length(Told) then
+    Most := Length(Told);
+  Result := FExec^.services^.take_ready(FExec, @Told[0], Most);
+  for I := 0 to Result - 1 do
+  begin
+    List[I].Tag := Told[I].tag;
+    List[I].What := Told[I].what;
+    List[I].Work := nil;
+    if Told[I].what <> TASKHOST_DONE then
+      continue;
+    List[I].Work := TWork(Pointer(PtrUInt(Told[I].tag)));
+    List[I].Tag := List[I].Work.FTag;
+  end;
 end;
 
 { TBlockingTask }
@@ -489,6 +455,11 @@ begin
     Result := WaitUntil(Now + Delay)
   else
     Result := WaitUntil(TASKHOST_NEVER);
+end;
+
+function TBlockingTask.WaitFd: TTaskhostFd;
+begin
+  Result := FExec^.services^.wait_fd(FExec);
 end;
 
 initialization

@@ -15,8 +15,8 @@
  *   }
  *
  * and the glue code, which turns errors into statuses, as in the README. Durations and times are nanoseconds in uint64.
- * Threads: [execution] only from this execution's own start, poll or run; [any-thread] on any thread until its drop
- * returns; [anywhere] on any thread at any time. Rule numbers are those of CONTRACT.md.
+ * Threads: [execution] only from this execution's own start, poll, run or finish; [any-thread] on any thread until its
+ * drop returns; [anywhere] on any thread at any time. Rule numbers are those of CONTRACT.md.
  */
 [CCode (cheader_filename = "taskhost/plugin.h", lower_case_cprefix = "taskhost_")]
 namespace Taskhost {
@@ -35,16 +35,46 @@ namespace Taskhost {
 	[CCode (cname = "TASKHOST_NEVER")]
 	public const uint64 NEVER;
 
-	/* PANIC is for languages that have exceptions. */
+	/* PANIC is for languages that have exceptions. AGAIN: not done; to be polled again after all others that are due. */
 	[CCode (cname = "int32_t", cprefix = "TASKHOST_", has_type_id = false)]
-	public enum Status { OK, PENDING, ERROR, PANIC }
+	public enum Status { OK, PENDING, ERROR, PANIC, AGAIN }
+
+	/* Why the host does not do what it was asked for, which it has also logged. */
+	[CCode (cname = "int32_t", cprefix = "TASKHOST_REFUSED_", has_type_id = false)]
+	public enum Refusal {
+		[CCode (cname = "TASKHOST_OK")]
+		NONE,
+		CALL, ARGUMENT, CLOSED, ALWAYS, LOOP, DESCRIPTORS, MEMORY, THREADS
+	}
 
 	[CCode (cname = "int32_t", cprefix = "TASKHOST_LOG_", has_type_id = false)]
 	public enum LogLevel { TRACE, DEBUG, INFO, WARNING, ERROR }
 
+	/* READABLE and WRITABLE can be watched for; all of them can be told by take_ready. */
 	[Flags]
 	[CCode (cname = "uint32_t", cprefix = "TASKHOST_", has_type_id = false)]
-	public enum Interests { READABLE, WRITABLE }
+	public enum Interests { READABLE, WRITABLE, BROKEN, DONE }
+
+	/* A watched descriptor that is ready, or offloaded work that is DONE. */
+	[CCode (cname = "taskhost_ready", has_type_id = false, has_copy_function = false, has_destroy_function = false)]
+	public struct Ready {
+		public uint64 tag;
+		public Interests what;
+		public uint32 reserved;
+	}
+
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate void WorkFunc (void* argument);
+
+	[CCode (cname = "taskhost_work", has_type_id = false, has_copy_function = false, has_destroy_function = false)]
+	public struct Work {
+		public uint32 struct_size;
+		public uint32 reserved;
+		public uint64 tag;
+		public void* argument;
+		public WorkFunc run;
+		public WorkFunc? discard;
+	}
 
 	[Flags]
 	[CCode (cname = "uint32_t", cprefix = "TASKHOST_WAIT_", has_type_id = false)]
@@ -75,6 +105,8 @@ namespace Taskhost {
 		public uint64 now { get { return services.now (); } }
 		public void ready () { services.ready (this); }
 		public void heartbeat () { services.heartbeat (this); }
+		/* What the execution is doing, in one line, for operators; replaces the last one. */
+		public void status (string text) { services.status (this, text, text.length); }
 
 		/* [any-thread] The process's signals, which a plugin must not handle; null if the host does not share them. */
 		public unowned Signals? signals {
@@ -93,10 +125,29 @@ namespace Taskhost {
 		public void wake_at (uint64 time) { services.wake_at (this, time); }
 		public void wake_after (uint64 delay) { services.wake_after (this, delay); }
 
-		/* [execution] One wake; 0 cancels the wait. False: the descriptor cannot be waited for. */
-		public bool wake_on_fd (int32 descriptor, Interests interests) {
-			return services.wake_on_fd (this, descriptor, interests) == Status.OK;
+		/* [execution, poll only] Wakes the execution as long as the descriptor is ready. Replaces interests and tag of an
+		 * earlier call. As many descriptors as you like; each is forgotten before it is closed. */
+		public Refusal watch (int64 descriptor, Interests interests, uint64 tag = 0) {
+			return services.watch (this, descriptor, interests, tag);
 		}
+		/* [execution, poll only; drop] */
+		public void forget (int64 descriptor) { services.watch (this, descriptor, 0, 0); }
+
+		/* [execution, poll only] Fills `list` with what is ready now, and returns how many. A descriptor comes again as
+		 * long as it is ready; work that is done comes once. If the list was full, return AGAIN: there may be more. */
+		public size_t take_ready (Ready[] list) { return services.take_ready (this, list, list.length); }
+
+		/* [execution, poll only] Calls `run` on another thread, which it may block; take_ready then tells the tag, and the
+		 * argument is the execution's again. If the execution ends before, `discard` is called instead. The work owns all
+		 * that it uses, since it may outlive the execution. If it is refused, nothing of it is called. */
+		public Refusal offload (WorkFunc run, void* argument, WorkFunc? discard, uint64 tag = 0) {
+			Work work = { (uint32) sizeof (Work), 0, tag, argument, run, discard };
+			return services.offload (this, ref work);
+		}
+
+		/* [execution, run only] For a loop of the task's own: readable while a wait would return for a wake or the stop.
+		 * The host's: it is neither read nor closed. -1: there is none to be had. */
+		public int64 wait_fd { get { return services.wait_fd (this); } }
 
 		/* [execution] The waker itself may be used on any thread, with the services. */
 		public Waker waker { get { return services.waker (this); } }
@@ -140,6 +191,10 @@ namespace Taskhost {
 			check (config_reader ().duration (this, pointer, ref value));
 			return value;
 		}
+		/* Reads a duration that does not stand in the config. False if it is none; `value` is then left as it is. */
+		public bool parse_duration (string text, ref uint64 value) throws GLib.Error {
+			return config_reader ().parse_duration (text, text.length, ref value) == Status.OK;
+		}
 		public size_t config_count (string pointer) throws GLib.Error {
 			size_t value = 0;
 			check (config_reader ().count (this, pointer, ref value));
@@ -175,10 +230,14 @@ namespace Taskhost {
 		public WakeFunc wake;
 		public WakeAtFunc wake_at;
 		public WakeAfterFunc wake_after;
-		public WakeOnFdFunc wake_on_fd;
+		public WatchFunc watch;
+		public TakeReadyFunc take_ready;
+		public OffloadFunc offload;
 		public WaitFunc wait;
+		public WaitFdFunc wait_fd;
 		public ReadyFunc ready;
 		public HeartbeatFunc heartbeat;
+		public StatusFunc status;
 		public ExtensionFunc extension;
 	}
 
@@ -205,13 +264,21 @@ namespace Taskhost {
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate void WakeAfterFunc (Execution execution, uint64 delay);
 	[CCode (has_target = false, has_typedef = false)]
-	public delegate Status WakeOnFdFunc (Execution execution, int32 fd, Interests interests);
+	public delegate Refusal WatchFunc (Execution execution, int64 fd, Interests interests, uint64 tag);
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate size_t TakeReadyFunc (Execution execution, Ready* list, size_t capacity);
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate Refusal OffloadFunc (Execution execution, [CCode (type = "const taskhost_work*")] ref Work work);
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate Waited WaitFunc (Execution execution, uint64 time);
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate int64 WaitFdFunc (Execution execution);
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate void ReadyFunc (Execution execution);
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate void HeartbeatFunc (Execution execution);
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate void StatusFunc (Execution execution, string text, size_t size);
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate unowned Table? ExtensionFunc (Execution execution, string id, uint32 revision);
 
@@ -228,7 +295,11 @@ namespace Taskhost {
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate Status RunFunc (void* state, Execution execution);
 	[CCode (has_target = false, has_typedef = false)]
-	public delegate void DropFunc (void* state);
+	public delegate Status FinishFunc (void* state, Execution execution);
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate void DropFunc (void* state, Execution execution);
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate Status CheckFunc (Execution execution);
 
 	/* The recipe for one kind of task, as a constant: const Factory[] BEAT = {{ … }}; */
 	[CCode (cname = "taskhost_factory", has_type_id = false, destroy_function = "", has_destroy_function = false)]
@@ -245,7 +316,9 @@ namespace Taskhost {
 		public StartFunc? start;
 		public PollFunc? poll;
 		public RunFunc? run;
+		public FinishFunc? finish;
 		public DropFunc? drop;
+		public CheckFunc? check;
 		public unowned FirstFactory? next;
 	}
 
@@ -273,8 +346,11 @@ namespace Taskhost {
 		public BooleanFunc boolean;
 		public DurationFunc duration;
 		public CountFunc count;
+		public ParseDurationFunc parse_duration;
 	}
 
+	[CCode (has_target = false, has_typedef = false)]
+	public delegate Status ParseDurationFunc (string text, size_t size, ref uint64 value);
 	[CCode (has_target = false, has_typedef = false)]
 	public delegate Status KeysFunc (Execution execution, string keys_or_pointer);
 	[CCode (has_target = false, has_typedef = false)]

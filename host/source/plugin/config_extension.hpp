@@ -6,6 +6,7 @@
 
 #include "plugin/config_values.hpp"
 #include "taskhost/ext/config.h"
+#include "text/duration.hpp"
 
 namespace taskhost {
 
@@ -76,6 +77,17 @@ inline const taskhost_config_reader config_extension = {
     // count
     [](const taskhost_exec* exec, const char* pointer, size_t* value) -> int32_t {
       return detail::config_answer_of(exec, [&] { return values_of(exec).count(pointer, *value); });
+    },
+    // parse_duration
+    [](const char* text, size_t size, uint64_t* value) -> int32_t {
+      try {
+        const DurationReading reading = parse_duration(std::string_view(text, size));
+        if (!reading.value) return TASKHOST_ERROR;
+        *value = static_cast<std::uint64_t>(reading.value->count());
+        return TASKHOST_OK;
+      } catch (const std::exception&) {
+        return TASKHOST_ERROR;  // no memory to say what is wrong
+      }
     },
 };
 

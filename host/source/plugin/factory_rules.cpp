@@ -73,6 +73,9 @@ std::string numbers_problem(const taskhost_factory& factory) {
     return rule("2.7", whose + (factory.poll == nullptr ? "neither poll nor run is set" : "both poll and run are set") +
                            "; exactly one must be");
   }
+  if (factory.finish != nullptr && factory.poll == nullptr) {
+    return rule("2.7", whose + "finish is set beside run; run itself takes the time that its end needs");
+  }
   if (factory.flags != 0 || factory.reserved != 0) {
     return rule("2.8", whose + (factory.flags != 0 ? "flags" : "reserved") + " is not 0");
   }

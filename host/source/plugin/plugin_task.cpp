@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "plugin/config_extension.hpp"
+#include "plugin/factory_rules.hpp"
 #include "taskhost/ext/manifest.h"
 #include "taskhost/ext/signals.h"
 
@@ -17,7 +18,18 @@ static_assert(TASKHOST_OK == static_cast<int>(Status::ok));
 static_assert(TASKHOST_PENDING == static_cast<int>(Status::pending));
 static_assert(TASKHOST_ERROR == static_cast<int>(Status::error));
 static_assert(TASKHOST_PANIC == static_cast<int>(Status::panic));
+static_assert(TASKHOST_AGAIN == static_cast<int>(Status::again));
 static_assert(TASKHOST_READABLE == readable && TASKHOST_WRITABLE == writable);
+static_assert(TASKHOST_BROKEN == broken && TASKHOST_DONE == work_done);
+static_assert(TASKHOST_REFUSED_CALL == static_cast<int>(Refusal::wrong_call));
+static_assert(TASKHOST_REFUSED_ARGUMENT == static_cast<int>(Refusal::bad_argument));
+static_assert(TASKHOST_REFUSED_CLOSED == static_cast<int>(Refusal::not_open));
+static_assert(TASKHOST_REFUSED_ALWAYS == static_cast<int>(Refusal::always_ready));
+static_assert(TASKHOST_REFUSED_LOOP == static_cast<int>(Refusal::loop));
+static_assert(TASKHOST_REFUSED_DESCRIPTORS == static_cast<int>(Refusal::no_descriptor));
+static_assert(TASKHOST_REFUSED_MEMORY == static_cast<int>(Refusal::no_memory));
+static_assert(TASKHOST_REFUSED_THREADS == static_cast<int>(Refusal::no_thread));
+static_assert(sizeof(taskhost_ready) == sizeof(Ready) && offsetof(taskhost_ready, what) == offsetof(Ready, what));
 static_assert(TASKHOST_WAIT_STOP == wait_stop && TASKHOST_WAIT_WAKE == wait_wake && TASKHOST_WAIT_TIME == wait_time);
 static_assert(TASKHOST_LOG_TRACE == static_cast<int>(LogLevel::trace));
 static_assert(TASKHOST_LOG_ERROR == static_cast<int>(LogLevel::error));
@@ -32,7 +44,7 @@ class PluginRecipe final : public Recipe {
                factory.run != nullptr, &services_table,
                {factory.start != nullptr ? factory.start : [](void*, const taskhost_exec*) { return TASKHOST_OK; },
                 factory.poll != nullptr ? factory.poll : factory.run,
-                factory.drop != nullptr ? factory.drop : [](void*) {}}),
+                factory.drop != nullptr ? factory.drop : [](void*, const taskhost_exec*) {}, factory.finish}),
         config_(config.empty() ? "{}" : config),
         environment_(environment) {}
 
@@ -44,11 +56,10 @@ class PluginRecipe final : public Recipe {
   }
   const PluginEnvironment& environment() const noexcept { return environment_; }
 
-  std::string explain(bool in_start, int32_t result) const override {
-    const char* const function = in_start ? "start" : blocking ? "run" : "poll";
-    const char* const rule = in_start ? "3.1" : blocking ? "3.3" : "3.2";
-    return std::string(function) + " returned " + std::to_string(result) + ", which is not a valid result (rule " +
-           rule + ")";
+  std::string explain(std::string_view function, int32_t result) const override {
+    const char* const rule = function == "start" ? "3.1" : function == "finish" ? "3.15" : blocking ? "3.3" : "3.2";
+    const std::string name(function != "step" ? function : blocking ? "run" : "poll");
+    return name + " returned " + std::to_string(result) + ", which is not a valid result (rule " + rule + ")";
   }
 
  private:
@@ -134,16 +145,31 @@ const taskhost_services services_table = {
     [](const taskhost_exec* exec, uint64_t time) { execution_of(exec).wake_at(time); },
     // wake_after
     [](const taskhost_exec* exec, uint64_t delay) { execution_of(exec).wake_after(delay); },
-    // wake_on_fd
-    [](const taskhost_exec* exec, int32_t fd, uint32_t interests) -> int32_t {
-      return execution_of(exec).wake_on_descriptor(fd, interests) ? TASKHOST_OK : TASKHOST_ERROR;
+    // watch
+    [](const taskhost_exec* exec, taskhost_fd fd, uint32_t interests, uint64_t tag) -> int32_t {
+      const int descriptor = fd == static_cast<int>(fd) ? static_cast<int>(fd) : -1;
+      return static_cast<int32_t>(execution_of(exec).watch(descriptor, interests, tag));
+    },
+    // take_ready
+    [](const taskhost_exec* exec, taskhost_ready* list, size_t capacity) -> size_t {
+      return execution_of(exec).take_ready(reinterpret_cast<Ready*>(list), capacity);
+    },
+    // offload
+    [](const taskhost_exec* exec, const taskhost_work* work) -> int32_t {
+      const bool known = work != nullptr && work->struct_size >= first_work_size && work->reserved == 0;
+      return static_cast<int32_t>(
+          execution_of(exec).offload(known ? Work{work->tag, work->argument, work->run, work->discard} : Work{}));
     },
     // wait
     [](const taskhost_exec* exec, uint64_t time) -> uint32_t { return execution_of(exec).wait_until(time); },
+    // wait_fd
+    [](const taskhost_exec* exec) -> taskhost_fd { return execution_of(exec).wait_descriptor(); },
     // ready
     [](const taskhost_exec* exec) { execution_of(exec).ready(); },
     // heartbeat
     [](const taskhost_exec* exec) { execution_of(exec).heartbeat(); },
+    // status
+    [](const taskhost_exec* exec, const char* text, size_t size) { execution_of(exec).set_status(view(text, size)); },
     // extension
     [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
       const auto asks_for = [id, revision](const char* known, uint32_t known_revision) {

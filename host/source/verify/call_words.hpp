@@ -25,8 +25,12 @@ inline const char* function_name(Phase phase) {
       return "poll";
     case Phase::run:
       return "run";
+    case Phase::finish:
+      return "finish";
     case Phase::drop:
       return "drop";
+    case Phase::check:
+      return "check";
   }
   return "";
 }

@@ -141,6 +141,12 @@ Status DrivenExecution::outcome_of(std::int32_t result, const char* function, co
     case TASKHOST_PENDING:
       if (may_be_pending) return Status::pending;
       break;
+    case TASKHOST_AGAIN:
+      if (may_be_pending) {
+        cell_.wake(true);
+        return Status::pending;
+      }
+      break;
     case TASKHOST_ERROR:
       if (cell_.failure().empty()) {
         host_.findings().note(rule, std::string("silent ") + function,
@@ -175,14 +181,32 @@ Status DrivenExecution::start() {
 Status DrivenExecution::poll() {
   ++polls_;
   cell_.begin_poll();
-  const Status outcome =
-      outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
-  if (outcome != Status::pending) return outcome;
+  if (!ended_) {
+    const Status outcome =
+        outcome_of(call(Phase::poll, [&] { return factory_.poll(state_.get(), &cell_); }), "poll", "3.2", true);
+    if (outcome == Status::pending) return pending();
+    if (factory_.finish == nullptr) return outcome;
+    ended_ = outcome;
+  }
+  if (!is_finished(call(Phase::finish, [&] { return factory_.finish(state_.get(), &cell_); }))) return pending();
+  return *std::exchange(ended_, std::nullopt);
+}
+
+bool DrivenExecution::is_finished(std::int32_t result) {
+  if (result == TASKHOST_AGAIN) cell_.wake(true);
+  if (result == TASKHOST_PENDING || result == TASKHOST_AGAIN) return false;
+  if (result != TASKHOST_OK && result != TASKHOST_PANIC) {  // a panic is told already
+    host_.findings().broken("3.15", "nonsense finish",
+                            "finish returned " + std::to_string(result) + ", which is not a valid result there");
+  }
+  return true;
+}
+
+Status DrivenExecution::pending() {
   for (const int descriptor : cell_.closed_descriptors()) {
-    host_.findings().broken(
-        "4.5", "closed watched fd",
-        "descriptor " + std::to_string(descriptor) +
-            " was closed while the host was waiting for it; first call wake_on_fd with 0 interests");
+    host_.findings().broken("4.5", "closed watched fd",
+                            "descriptor " + std::to_string(descriptor) +
+                                " was closed while it was watched; first call watch with 0 interests");
   }
   if (!cell_.is_anything_arranged()) {
     host_.findings().note(
@@ -190,7 +214,7 @@ Status DrivenExecution::poll() {
         "a poll returned TASKHOST_PENDING with nothing arranged that could wake it: from then on only the stop does. "
         "That is right for a task that waits for the stop, and a hang for any other");
   }
-  return outcome;
+  return Status::pending;
 }
 
 Status DrivenExecution::run() {
@@ -203,7 +227,7 @@ void DrivenExecution::drop() {
   cell_.begin_drop();
   if (factory_.drop != nullptr) {
     call(Phase::drop, [&]() -> std::int32_t {
-      factory_.drop(state_.get());
+      factory_.drop(state_.get(), &cell_);
       return TASKHOST_OK;
     });
   }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "taskhost/core/outcome.hpp"
@@ -22,6 +23,7 @@ class DrivenExecution {
   DrivenExecution& operator=(const DrivenExecution&) = delete;
 
   Status start();
+  // Calls finish in its place once poll has ended the execution; pending as long as that takes.
   Status poll();
   Status run();
   void drop();  // once, if start succeeded
@@ -43,12 +45,15 @@ class DrivenExecution {
   template <class Function>
   std::int32_t call(Phase phase, const Function& function);
   Status outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
+  bool is_finished(std::int32_t result);
+  Status pending();
   void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
 
   SimulatedHost& host_;
   const taskhost_factory& factory_;
   Cell& cell_;
   StateBlock state_;
+  std::optional<Status> ended_;  // how its poll ended it, while it finishes
   bool is_started_ = false;
   bool is_dropped_ = false;
   bool is_ended_ = false;

@@ -83,8 +83,11 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
       return broken("1.5", words + place_words(progress));
     case Phase::start:
     case Phase::poll:
+    case Phase::finish:
     case Phase::drop:
       return broken("3.4", words + place_words(progress));
+    case Phase::check:
+      return broken("3.16", words + place_words(progress));
     case Phase::run:
       return broken("3.10", words + place_words(progress));
   }

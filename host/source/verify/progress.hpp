@@ -8,7 +8,7 @@
 
 namespace taskhost::verify {
 
-enum class Phase : std::uint32_t { none, load, entry, start, poll, run, drop };
+enum class Phase : std::uint32_t { none, load, entry, start, poll, run, finish, drop, check };
 
 inline const char* phase_words(Phase phase) {
   switch (phase) {
@@ -24,8 +24,12 @@ inline const char* phase_words(Phase phase) {
       return "in poll";
     case Phase::run:
       return "in run";
+    case Phase::finish:
+      return "in finish";
     case Phase::drop:
       return "in drop";
+    case Phase::check:
+      return "in check";
   }
   return "";
 }

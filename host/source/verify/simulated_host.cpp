@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "taskhost/core/limits.hpp"
 #include "taskhost/ext/signals.h"
 
 namespace taskhost::verify {
@@ -58,6 +57,20 @@ CurrentCall& current_call() noexcept {
   return call;
 }
 
+namespace {
+
+short events_of(std::uint32_t interests) {
+  return static_cast<short>(((interests & TASKHOST_READABLE) != 0 ? POLLIN : 0) |
+                            ((interests & TASKHOST_WRITABLE) != 0 ? POLLOUT : 0));
+}
+
+short look_at(int descriptor, short events) {
+  pollfd polled{descriptor, events, 0};
+  return ::poll(&polled, 1, 0) == 1 ? polled.revents : static_cast<short>(0);
+}
+
+}  // namespace
+
 // --- One execution ---------------------------------------------------------------------------------------------------
 
 Cell::Cell(SimulatedHost& host, unsigned index)
@@ -91,6 +104,7 @@ void Cell::begin_drop() {
 void Cell::end() {
   begin_drop();
   alive_ = false;
+  end_offloads();
 }
 
 void Cell::forget_watches() {
@@ -143,26 +157,68 @@ void Cell::set_timer(std::uint64_t time) {
   timer_was_due_ = time <= host_->now();
 }
 
-bool Cell::watch(int descriptor, std::uint32_t interests) {
+std::int32_t Cell::watch(int descriptor, std::uint32_t interests, std::uint64_t tag) {
   const std::lock_guard lock(mutex_);
   const auto found = std::find_if(watches_.begin(), watches_.end(),
                                   [descriptor](const Watch& watch) { return watch.descriptor == descriptor; });
-  if (interests == 0) {
-    if (found != watches_.end()) {
-      ::close(found->duplicate);
-      watches_.erase(found);
-    }
-    return true;
-  }
   if (found != watches_.end()) {
-    found->interests |= interests;
-    return true;
+    const bool is_same = is_same_file(descriptor, found->duplicate);
+    if (interests != 0 && is_same) {
+      found->interests = interests;
+      found->tag = tag;
+      return TASKHOST_OK;
+    }
+    ::close(found->duplicate);
+    watches_.erase(found);
   }
-  if (watches_.size() == max_watched_descriptors || !host_->can_wait_for(descriptor)) return false;
+  if (interests == 0) return TASKHOST_OK;
+  if (!host_->can_wait_for(descriptor)) return TASKHOST_REFUSED_ALWAYS;
   const int duplicate = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-  if (duplicate < 0) return false;
-  watches_.push_back({descriptor, duplicate, interests});
-  return true;
+  if (duplicate < 0) return TASKHOST_REFUSED_DESCRIPTORS;
+  watches_.push_back({descriptor, duplicate, interests, tag});
+  return TASKHOST_OK;
+}
+
+std::size_t Cell::take_ready(taskhost_ready* list, std::size_t capacity) {
+  const std::lock_guard lock(mutex_);
+  std::size_t count = 0;
+  for (Offloaded& one : offloaded_) {
+    if (count == capacity) return count;
+    if (one.is_done && !std::exchange(one.is_told, true)) list[count++] = {one.work.tag, TASKHOST_DONE, 0};
+  }
+  for (const Watch& watch : watches_) {
+    if (count == capacity) return count;
+    const short found = look_at(watch.duplicate, events_of(watch.interests));
+    std::uint32_t what = 0;
+    if ((found & POLLIN) != 0) what |= TASKHOST_READABLE;
+    if ((found & POLLOUT) != 0) what |= TASKHOST_WRITABLE;
+    if ((found & (POLLERR | POLLHUP | POLLNVAL)) != 0) what |= TASKHOST_BROKEN | TASKHOST_READABLE | TASKHOST_WRITABLE;
+    if (what != 0) list[count++] = {watch.tag, what, 0};
+  }
+  return count;
+}
+
+void Cell::offload(const taskhost_work& work) {
+  const std::lock_guard lock(mutex_);
+  Offloaded& one = offloaded_.emplace_back();  // a deque: it stays in its place
+  one.work = work;
+  one.thread = std::thread([this, &one] {
+    one.work.run(one.work.argument);
+    {
+      const std::lock_guard done(mutex_);
+      one.is_done = true;
+    }
+    wake(false);
+  });
+}
+
+// After the drop: waits for what is going on, and discards what the execution was not told of.
+void Cell::end_offloads() {
+  for (Offloaded& one : offloaded_) {
+    one.thread.join();
+    if (!one.is_told && one.work.discard != nullptr) one.work.discard(one.work.argument);
+  }
+  offloaded_.clear();
 }
 
 std::vector<int> Cell::closed_descriptors() {
@@ -189,7 +245,8 @@ std::uint32_t Cell::take_signals() {
 
 bool Cell::is_anything_arranged() {
   const std::lock_guard lock(mutex_);
-  return woken_ || timer_ != TASKHOST_NEVER || !watches_.empty() || signals_wanted_ != 0 || waker_given_;
+  return woken_ || timer_ != TASKHOST_NEVER || !watches_.empty() || !offloaded_.empty() || signals_wanted_ != 0 ||
+         waker_given_;
 }
 
 void Cell::begin_poll() {
@@ -223,37 +280,20 @@ unsigned Cell::wait_for_descriptors(nanoseconds timeout) {
   std::vector<pollfd> polled{{bell_, POLLIN, 0}};
   {
     const std::lock_guard lock(mutex_);
-    for (const Watch& watch : watches_) {
-      const int events = ((watch.interests & TASKHOST_READABLE) != 0 ? POLLIN : 0) |
-                         ((watch.interests & TASKHOST_WRITABLE) != 0 ? POLLOUT : 0);
-      polled.push_back({watch.duplicate, static_cast<short>(events), 0});
-    }
+    for (const Watch& watch : watches_) polled.push_back({watch.duplicate, events_of(watch.interests), 0});
   }
   const timespec limit{timeout.count() / 1'000'000'000, timeout.count() % 1'000'000'000};
   if (::ppoll(polled.data(), polled.size(), &limit, nullptr) <= 0) return 0;
-  if (polled.front().revents != 0) {
+  const bool rang = polled.front().revents != 0;
+  if (rang) {
     std::uint64_t rings = 0;
     [[maybe_unused]] const auto taken = ::read(bell_, &rings, sizeof rings);
+    const std::lock_guard lock(mutex_);
+    if (stop_ && is_blocking_) ring();  // the stop stays
   }
-  unsigned causes = something_came;
-  const std::lock_guard lock(mutex_);
-  for (std::size_t i = 1; i < polled.size(); ++i) {
-    if (polled[i].revents == 0) continue;
-    const auto met = std::find_if(watches_.begin(), watches_.end(),
-                                  [&](const Watch& watch) { return watch.duplicate == polled[i].fd; });
-    if (met == watches_.end()) continue;
-    causes |= by_descriptor;
-    std::uint32_t left = met->interests;
-    const bool failed = (polled[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
-    if (failed || (polled[i].revents & POLLIN) != 0) left &= ~TASKHOST_READABLE;
-    if (failed || (polled[i].revents & POLLOUT) != 0) left &= ~TASKHOST_WRITABLE;
-    met->interests = left;
-    if (left == 0) {
-      ::close(met->duplicate);
-      watches_.erase(met);
-    }
-  }
-  return causes;
+  const bool is_any_ready =
+      std::any_of(polled.begin() + 1, polled.end(), [](const pollfd& one) { return one.revents != 0; });
+  return something_came | (is_any_ready ? unsigned{by_descriptor} : 0u);
 }
 
 unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "plugin/config_values.hpp"
@@ -63,6 +64,7 @@ class Cell : public taskhost_exec {
   void wake(bool by_itself);
   void request_stop();
   bool stop_requested() const noexcept { return stop_; }
+  bool is_blocking() const noexcept { return is_blocking_; }
   // Sends one of the signals that it subscribed to; false if there is none.
   bool send_signal();
 
@@ -77,7 +79,10 @@ class Cell : public taskhost_exec {
   void count_log() noexcept { ++logs_; }
   void give_waker() noexcept { waker_given_ = true; }
   void set_timer(std::uint64_t time);
-  bool watch(int descriptor, std::uint32_t interests);
+  std::int32_t watch(int descriptor, std::uint32_t interests, std::uint64_t tag);
+  std::size_t take_ready(taskhost_ready* list, std::size_t capacity);
+  void offload(const taskhost_work& work);
+  int bell() const noexcept { return bell_; }  // readable while wait would return for a wake or the stop
   bool subscribe(std::uint32_t signals);
   std::uint32_t take_signals();
 
@@ -86,11 +91,19 @@ class Cell : public taskhost_exec {
     int descriptor;
     int duplicate;
     std::uint32_t interests;
+    std::uint64_t tag;
+  };
+  struct Offloaded {
+    taskhost_work work;
+    std::thread thread;
+    bool is_done = false;
+    bool is_told = false;
   };
   void ring() noexcept;
   unsigned take_causes(std::uint64_t time, std::uint64_t late);
   unsigned wait_for_descriptors(nanoseconds timeout);
   void forget_watches();
+  void end_offloads();
 
   SimulatedHost* host_;
   const unsigned index_;
@@ -110,6 +123,7 @@ class Cell : public taskhost_exec {
   std::uint64_t timer_ = TASKHOST_NEVER;
   bool timer_was_due_ = false;  // when it was set
   std::vector<Watch> watches_;
+  std::deque<Offloaded> offloaded_;
   std::uint32_t signals_wanted_ = 0;
   std::uint32_t signals_come_ = 0;
   std::string failure_;

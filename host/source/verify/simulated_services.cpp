@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "plugin/config_extension.hpp"
+#include "plugin/factory_rules.hpp"
 #include "taskhost/ext/config.h"
 #include "taskhost/ext/manifest.h"
 #include "taskhost/ext/signals.h"
@@ -44,15 +45,22 @@ Cell* any_thread(const taskhost_exec* exec, const char* service) {
   return cell;
 }
 
+bool is_polled_call(const CurrentCall& call, const Cell* cell) {
+  return call.cell == cell && !cell->is_blocking() &&
+         (call.phase == Phase::start || call.phase == Phase::poll || call.phase == Phase::finish);
+}
+
 Cell* own_call(const taskhost_exec* exec, const char* service) {
   Cell* const cell = any_thread(exec, service);
   if (cell == nullptr) return nullptr;
   const CurrentCall& call = current_call();
-  const bool inside = call.phase == Phase::start || call.phase == Phase::poll || call.phase == Phase::run;
+  const bool inside = call.phase == Phase::start || call.phase == Phase::poll || call.phase == Phase::run ||
+                      call.phase == Phase::finish || call.phase == Phase::check;
   if (call.cell != cell || !inside) {
-    cell->host().findings().broken("4.2", std::string("not in a call ") + service,
-                                   std::string(service) + " was called " + caller_words(call, cell) +
-                                       "; call it only in the execution's own start, poll or run, on their thread");
+    cell->host().findings().broken(
+        "4.2", std::string("not in a call ") + service,
+        std::string(service) + " was called " + caller_words(call, cell) +
+            "; call it only in the execution's own start, poll, run or finish, on their thread");
   }
   return cell;
 }
@@ -118,23 +126,68 @@ const taskhost_manifest manifest_table = {
     },
 };
 
-int32_t wake_on_fd(const taskhost_exec* exec, int32_t fd, uint32_t interests) {
-  Cell* const cell = own_call(exec, "wake_on_fd");
-  if (cell == nullptr) return TASKHOST_ERROR;
+int32_t refuse_call(Cell& cell, const char* service, const CurrentCall& call, const char* where) {
+  cell.host().findings().broken(
+      "4.2", std::string(service) + " elsewhere",
+      std::string(service) + " was called " + caller_words(call, &cell) + "; it is only for " + where);
+  return TASKHOST_REFUSED_CALL;
+}
+
+int32_t watch(const taskhost_exec* exec, taskhost_fd fd, uint32_t interests, uint64_t tag) {
+  Cell* const cell = any_thread(exec, "watch");
+  if (cell == nullptr) return TASKHOST_REFUSED_CALL;
+  const CurrentCall& call = current_call();
+  if (call.cell == cell && call.phase == Phase::drop && interests == 0) return TASKHOST_OK;  // all are forgotten
+  if (!is_polled_call(call, cell)) return refuse_call(*cell, "watch", call, "start, poll and finish");
   Findings& findings = cell->host().findings();
   if ((interests & ~(TASKHOST_READABLE | TASKHOST_WRITABLE)) != 0) {
     findings.broken("4.5", "interests",
-                    "wake_on_fd got interests " + std::to_string(interests) +
+                    "watch got interests " + std::to_string(interests) +
                         ", which have bits that are neither TASKHOST_READABLE nor TASKHOST_WRITABLE");
-    return TASKHOST_ERROR;
+    return TASKHOST_REFUSED_ARGUMENT;
   }
-  if (interests != 0 && ::fcntl(fd, F_GETFD) == -1) {
+  const bool is_open = fd == static_cast<int>(fd) && ::fcntl(static_cast<int>(fd), F_GETFD) != -1;
+  if (interests != 0 && !is_open) {
     findings.broken("4.5", "closed fd",
-                    "wake_on_fd got descriptor " + std::to_string(fd) +
+                    "watch got descriptor " + std::to_string(fd) +
                         ", which is not open; its number may soon belong to another task");
-    return TASKHOST_ERROR;
+    return TASKHOST_REFUSED_CLOSED;
   }
-  return cell->watch(fd, interests) ? TASKHOST_OK : TASKHOST_ERROR;
+  return cell->watch(static_cast<int>(fd), interests, tag);
+}
+
+size_t take_ready(const taskhost_exec* exec, taskhost_ready* list, size_t capacity) {
+  Cell* const cell = any_thread(exec, "take_ready");
+  if (cell == nullptr) return 0;
+  if (!is_polled_call(current_call(), cell)) {
+    refuse_call(*cell, "take_ready", current_call(), "start, poll and finish");
+    return 0;
+  }
+  return list != nullptr ? cell->take_ready(list, capacity) : 0;
+}
+
+int32_t offload(const taskhost_exec* exec, const taskhost_work* work) {
+  Cell* const cell = any_thread(exec, "offload");
+  if (cell == nullptr) return TASKHOST_REFUSED_CALL;
+  if (!is_polled_call(current_call(), cell)) {
+    return refuse_call(*cell, "offload", current_call(), "start, poll and finish");
+  }
+  if (work == nullptr || work->struct_size < first_work_size || work->run == nullptr || work->reserved != 0) {
+    cell->host().findings().broken("4.11", "work",
+                                   "offload got a work without run, or whose struct_size or reserved is wrong");
+    return TASKHOST_REFUSED_ARGUMENT;
+  }
+  cell->offload(*work);
+  return TASKHOST_OK;
+}
+
+taskhost_fd wait_fd(const taskhost_exec* exec) {
+  Cell* const cell = own_call(exec, "wait_fd");
+  if (cell == nullptr) return -1;
+  const CurrentCall& call = current_call();
+  if (call.phase == Phase::run && call.cell == cell) return cell->bell();
+  refuse_call(*cell, "wait_fd", call, "run");
+  return -1;
 }
 
 uint32_t wait(const taskhost_exec* exec, uint64_t time) {
@@ -225,12 +278,19 @@ const taskhost_services simulated_services = {
     [](const taskhost_exec* exec, uint64_t time) { set_timer(exec, "wake_at", time, false); },
     // wake_after
     [](const taskhost_exec* exec, uint64_t delay) { set_timer(exec, "wake_after", delay, true); },
-    wake_on_fd,
+    watch,
+    take_ready,
+    offload,
     wait,
+    wait_fd,
     // ready
     [](const taskhost_exec* exec) { any_thread(exec, "ready"); },
     // heartbeat
     [](const taskhost_exec* exec) { any_thread(exec, "heartbeat"); },
+    // status
+    [](const taskhost_exec* exec, const char* text, size_t size) {
+      if (Cell* const cell = any_thread(exec, "status")) judged_text(*cell, "status", text, size);
+    },
     // extension
     [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
       any_thread(exec, "extension");

@@ -36,6 +36,7 @@ void TestContext::count_end(DrivenExecution& execution, Status outcome) {
   const std::lock_guard lock(mutex_);
   switch (outcome) {
     case Status::pending:
+    case Status::again:
       ++tally_.pending_polls;
       return;
     case Status::ok:

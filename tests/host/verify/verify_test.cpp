@@ -98,18 +98,24 @@ TEST_CASE("a stale waker does nothing, a made-up one breaks rule 4.10, and 0 is 
   CHECK(has_finding("4.10", "not a waker"));
 }
 
-TEST_CASE("a descriptor wakes once, and must be asked for again") {
+TEST_CASE("a watched descriptor wakes as long as it is ready, until it is forgotten") {
   std::array<int, 2> ends{};
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
   const taskhost_factory good = factory([](void*, const taskhost_exec*) -> std::int32_t { return TASKHOST_PENDING; });
   DrivenExecution execution(world().host, good, 1);
   REQUIRE(execution.start() == Status::ok);
-  CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE));
+  CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE, 7) == TASKHOST_OK);
   CHECK(execution.rest(milliseconds(0)) == 0);
   REQUIRE(::write(ends[1], "x", 1) == 1);
   CHECK(execution.rest(hours(1)) == by_descriptor);
+  CHECK(execution.rest(hours(1)) == by_descriptor);
+  taskhost_ready ready[2];
+  REQUIRE(execution.cell().take_ready(ready, 2) == 1);
+  CHECK(ready[0].tag == 7);
+  CHECK(ready[0].what == TASKHOST_READABLE);
+  CHECK(execution.cell().watch(ends[0], 0, 0) == TASKHOST_OK);
   CHECK(execution.rest(milliseconds(1)) == 0);
-  CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE));
+  CHECK(execution.cell().watch(ends[0], TASKHOST_READABLE, 7) == TASKHOST_OK);
   ::close(ends[0]);
   CHECK(execution.cell().closed_descriptors() == std::vector<int>{ends[0]});
   ::close(ends[1]);

@@ -93,12 +93,12 @@ TEST_CASE("a detachable task in Go is started 1 + budget times unless it ends we
   }
 }
 
-TEST_CASE("a Go task's config is read by the host, which names what is wrong") {
+TEST_CASE("a Go task's config is checked before anything starts, in the host's words") {
   Scene scene;
   const std::vector<std::pair<Json, std::string>> wrong{
-      {{{"ned", "ok"}}, "config: unknown key \"ned\"; did you mean \"end\"?"},
-      {{{"after", 5}}, "config: /after: must be a duration such as \"250ms\", \"10s\" or \"1.5h\""},
-      {{{"message", true}}, "config: /message: must be a string"}};
+      {{{"ned", "ok"}}, "unknown key \"ned\"; did you mean \"end\"?"},
+      {{{"after", 5}}, "must be a duration such as \"250ms\", \"10s\" or \"1.5h\""},
+      {{{"message", true}}, "must be a string"}};
   for (std::size_t index = 0; index < wrong.size(); ++index) {
     Json entry = go_task("probe", "detachable", 0, wrong[index].first);
     entry["name"] = "probe" + std::to_string(index);
@@ -108,9 +108,11 @@ TEST_CASE("a Go task's config is read by the host, which names what is wrong") {
   scene.add(storm);
   const Run run = scene.run();
   for (std::size_t index = 0; index < wrong.size(); ++index) {
-    CHECK(run.first("task_exited", "probe" + std::to_string(index)).message == wrong[index].second);
+    CHECK(has_line(run.log(), {"/tasks/" + std::to_string(index) + "/config", wrong[index].second}));
   }
-  CHECK(run.first("task_exited", "storm").message == "config: /last: is missing");
+  CHECK(has_line(run.log(), {"/tasks/3/config", "is missing"}));
+  CHECK(run.status() == 2);
+  CHECK(run.events.count("task_started") == 0);
 }
 
 TEST_CASE("a Go task knows its name, its number and its config") {

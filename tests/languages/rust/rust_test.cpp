@@ -156,6 +156,21 @@ TEST_CASE("threads wake a blocking Rust task") {
   CHECK(run.first("task_exited").outcome == "ok");
 }
 
+TEST_CASE("work of a Rust task is done on other threads, and its panic is the task's") {
+  Scene scene;
+  scene.add(rust_task("unblocks", "detachable"));
+  scene.add(rust_task("unblocks", "detachable", 0, {{"panics", true}}));
+  scene.manifest["tasks"][1]["name"] = "panics";
+  Command command = scene.command();
+  command.environment = {"RUST_BACKTRACE=0"};
+  const Run run = scene.start(command).finish();
+  CHECK(run.first("task_exited", "unblocks").outcome == "ok");
+  CHECK(has_line(run.log(), {"the sum is 4498500"}));
+  CHECK(run.first("task_exited", "panics").outcome == "panic");
+  CHECK(run.first("task_exited", "panics").message.find("the pump is dry (") == 0);
+  CHECK(run.log().find("panicked at") == std::string::npos);
+}
+
 TEST_CASE("ten thousand executions of one Rust task end and stop as they should") {
   Scene scene;
   scene.manifest["shards"] = 2;

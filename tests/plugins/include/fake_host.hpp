@@ -2,10 +2,14 @@
 // One thread. The execution's host is the FakeHost itself, so it must not move.
 #pragma once
 
+#include <fcntl.h>
+#include <poll.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,10 +43,14 @@ class FakeHost : private taskhost_exec {
     live_ = status == TASKHOST_OK;
     return status;
   }
-  std::int32_t poll() { return factory_->poll(state_.get(), this); }
+  std::int32_t poll() {
+    const std::int32_t status = factory_->poll(state_.get(), this);
+    agains += status == TASKHOST_AGAIN ? 1 : 0;
+    return status;
+  }
   std::int32_t run() { return factory_->run(state_.get(), this); }
   void drop() {
-    if (live_ && factory_->drop != nullptr) factory_->drop(state_.get());
+    if (live_ && factory_->drop != nullptr) factory_->drop(state_.get(), this);
     live_ = false;
   }
   const void* state() const { return state_.get(); }
@@ -56,16 +64,21 @@ class FakeHost : private taskhost_exec {
   bool has_config = true;
   std::uint32_t signals = 0;                     // those that have arrived
   std::uint64_t stop_at = TASKHOST_NEVER;        // wait advances the time, and requests the stop then
-  std::int32_t descriptor_status = TASKHOST_OK;  // what wake_on_fd returns
+  std::int32_t descriptor_status = TASKHOST_OK;  // what watch returns
+  std::deque<taskhost_ready> ready;              // what take_ready tells
 
   // To be checked by tests.
   std::vector<std::string> log;
   std::string message;  // from the last fail
   std::uint64_t wake_time = TASKHOST_NEVER;
-  std::map<int, std::uint32_t> descriptors;
-  std::string known_keys;  // for the extension taskhost.config
+  std::map<int, std::uint32_t> descriptors;  // watched ones
+  std::map<int, std::uint64_t> tags;
+  std::string status;
+  std::vector<taskhost_work> works;  // offloaded: to be run by the test
+  std::string known_keys;            // for the extension taskhost.config
   std::uint32_t subscribed = 0;
   int wakes = 0;
+  int agains = 0;  // polls that gave way
   int beats = 0;
   int readies = 0;
 
@@ -108,17 +121,45 @@ class FakeHost : private taskhost_exec {
         FakeHost& host = of(exec);
         host.wake_time = delay >= TASKHOST_NEVER - host.time ? TASKHOST_NEVER : host.time + delay;
       };
-      made.wake_on_fd = [](const taskhost_exec* exec, std::int32_t descriptor, std::uint32_t interests) {
+      made.watch = [](const taskhost_exec* exec, taskhost_fd descriptor, std::uint32_t interests, std::uint64_t tag) {
         FakeHost& host = of(exec);
-        if (host.descriptor_status != TASKHOST_OK) return host.descriptor_status;
         if (interests == 0) {
-          host.descriptors.erase(descriptor);
-        } else if (host.descriptors.size() == 64 && host.descriptors.count(descriptor) == 0) {
-          return TASKHOST_ERROR;
-        } else {
-          host.descriptors[descriptor] |= interests;
+          host.descriptors.erase(static_cast<int>(descriptor));
+          return TASKHOST_OK;
         }
+        if (::fcntl(static_cast<int>(descriptor), F_GETFD) == -1) return TASKHOST_REFUSED_CLOSED;
+        if (host.descriptor_status != TASKHOST_OK) return host.descriptor_status;
+        host.descriptors[static_cast<int>(descriptor)] = interests;
+        host.tags[static_cast<int>(descriptor)] = tag;
         return TASKHOST_OK;
+      };
+      made.take_ready = [](const taskhost_exec* exec, taskhost_ready* list, std::size_t capacity) {
+        FakeHost& host = of(exec);
+        std::size_t count = 0;
+        while (count < capacity && !host.ready.empty()) {
+          list[count++] = host.ready.front();
+          host.ready.pop_front();
+        }
+        for (const auto& [descriptor, interests] : host.descriptors) {
+          const bool reads = (interests & TASKHOST_READABLE) != 0;
+          const bool writes = (interests & TASKHOST_WRITABLE) != 0;
+          pollfd polled{descriptor, static_cast<short>((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0};
+          if (count == capacity || ::poll(&polled, 1, 0) != 1 || (polled.revents & POLLNVAL) != 0) continue;
+          const bool broken = (polled.revents & (POLLERR | POLLHUP)) != 0;
+          const std::uint32_t what = (broken || (polled.revents & POLLIN) != 0 ? TASKHOST_READABLE : 0) |
+                                     (broken || (polled.revents & POLLOUT) != 0 ? TASKHOST_WRITABLE : 0) |
+                                     (broken ? TASKHOST_BROKEN : 0);
+          list[count++] = {host.tags[descriptor], what, 0};
+        }
+        return count;
+      };
+      made.offload = [](const taskhost_exec* exec, const taskhost_work* work) {
+        of(exec).works.push_back(*work);
+        return TASKHOST_OK;
+      };
+      made.wait_fd = [](const taskhost_exec*) -> taskhost_fd { return -1; };
+      made.status = [](const taskhost_exec* exec, const char* text, std::size_t size) {
+        of(exec).status.assign(text, size);
       };
       made.wait = [](const taskhost_exec* exec, std::uint64_t until) -> std::uint32_t {
         FakeHost& host = of(exec);

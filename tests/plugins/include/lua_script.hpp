@@ -44,7 +44,7 @@ inline std::int32_t start(FakeHost& host, std::string_view code, const Json& mor
 inline std::int32_t run(FakeHost& host, std::string_view code, const Json& more = Json::object()) {
   REQUIRE(start(host, code, more) == TASKHOST_OK);
   std::int32_t status = TASKHOST_PENDING;
-  for (int wakes = -1; status == TASKHOST_PENDING && host.wakes != wakes;) {
+  for (int wakes = -1; status == TASKHOST_AGAIN || (status == TASKHOST_PENDING && host.wakes != wakes);) {
     wakes = host.wakes;
     status = host.poll();
   }

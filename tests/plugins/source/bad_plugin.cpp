@@ -138,8 +138,8 @@ std::int32_t bad_poll(void*, const taskhost_exec* exec) {
 #elif defined(BAD_WATCHES_CLOSED_FD)
 #define POLL bad_poll
 std::int32_t bad_poll(void*, const taskhost_exec* exec) {
-  const bool refused = exec->services->wake_on_fd(exec, -1, TASKHOST_READABLE) == TASKHOST_ERROR &&
-                       exec->services->wake_on_fd(exec, 1000000, TASKHOST_READABLE) == TASKHOST_ERROR;
+  const bool refused = exec->services->watch(exec, -1, TASKHOST_READABLE, 0) == TASKHOST_REFUSED_CLOSED &&
+                       exec->services->watch(exec, 1000000, TASKHOST_READABLE, 0) == TASKHOST_REFUSED_CLOSED;
   return refused ? taskhost_fail(exec, "refused") : taskhost_fail(exec, "a closed descriptor was taken");
 }
 #elif defined(BAD_ASKS_FOR_NOTHING)
@@ -184,7 +184,7 @@ std::int32_t bad_poll(void* state, const taskhost_exec* exec) {
   const bool finished = static_cast<Storm*>(state)->finished.load() == 4;
   return finished || taskhost_stop_requested(exec) ? TASKHOST_OK : TASKHOST_PENDING;
 }
-void bad_drop(void* state) {
+void bad_drop(void* state, const taskhost_exec* /*exec*/) {
   auto* storm = static_cast<Storm*>(state);
   for (std::thread& thread : storm->threads) thread.join();
   storm->~Storm();
@@ -243,15 +243,15 @@ std::int32_t bad_run(void*, const taskhost_exec*) {
 
 #if defined(BAD_DROP_THROWS)
 #define DROP bad_drop
-void bad_drop(void*) { throw std::runtime_error("drop threw"); }
+void bad_drop(void*, const taskhost_exec* /*exec*/) { throw std::runtime_error("drop threw"); }
 #define POLL bad_poll
 std::int32_t bad_poll(void*, const taskhost_exec*) { return TASKHOST_OK; }
 #elif defined(BAD_DROP_THROWS_ON_STOP)
 #define DROP bad_drop
-void bad_drop(void*) { throw std::runtime_error("drop threw"); }
+void bad_drop(void*, const taskhost_exec* /*exec*/) { throw std::runtime_error("drop threw"); }
 #elif defined(BAD_DROP_EXITS)
 #define DROP bad_drop
-void bad_drop(void*) { std::exit(0); }
+void bad_drop(void*, const taskhost_exec* /*exec*/) { std::exit(0); }
 #define POLL bad_poll
 std::int32_t bad_poll(void*, const taskhost_exec*) { return TASKHOST_OK; }
 #endif

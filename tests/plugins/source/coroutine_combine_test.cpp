@@ -284,20 +284,20 @@ sdk::Task reads_thrice(sdk::Context context) {
 
 }  // namespace
 
-TEST_CASE("a task waits until its descriptor is readable, and asks the host again after each wake") {
+TEST_CASE("a task waits until its descriptor is readable, which the host watches from then on") {
   Pair pair;
   descriptor = pair.theirs();
   Run<reads_thrice> run;
   CHECK(run.poll() == TASKHOST_PENDING);
   CHECK(run.host.descriptors == std::map<int, std::uint32_t>{{descriptor, TASKHOST_READABLE}});
-  run.host.descriptors.clear();  // a spurious wake that used up the host's wait
-  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.poll() == TASKHOST_PENDING);  // a spurious wake
   CHECK(run.host.descriptors.size() == 1);
   pair.write("one");
   CHECK(run.poll() == TASKHOST_PENDING);
   CHECK(run.host.log == Lines{"one"});
   CHECK(run.host.descriptors.size() == 1);
   pair.write("two");
+  CHECK(run.poll() == TASKHOST_PENDING);
   pair.close_ours();
   CHECK(run.poll() == TASKHOST_OK);  // the end is readable, too
   CHECK(run.host.log == Lines{"one", "two", ""});
@@ -388,20 +388,68 @@ TEST_CASE("what can't be waited for is a Failure, and a file is always ready") {
   Pair pair;
   descriptor = pair.theirs();
   Run<waits_for_what_cant_be> run;
-  run.host.descriptor_status = TASKHOST_ERROR;
+  run.host.descriptor_status = TASKHOST_REFUSED_DESCRIPTORS;
   CHECK(run.poll() == TASKHOST_ERROR);
-  CHECK_THAT(run.host.log[0], contains_text("the host can't"));
+  CHECK_THAT(run.host.log[0], contains_text("the process has no descriptor left"));
   CHECK(run.host.log[1] == "can't wait for descriptor 1000000: it is not open");
   CHECK(run.host.message == "can't wait for descriptor 1000001: it is not open");
   Run<waits_for_a_file> file;
+  file.host.descriptor_status = TASKHOST_REFUSED_ALWAYS;
   CHECK(file.poll() == TASKHOST_OK);
 }
 
-TEST_CASE("a descriptor too many is a Failure, and the others go on") {
+TEST_CASE("a task waits for many descriptors at once") {
   Run<waits_for_many, 8192> run;
   run.poll();
-  REQUIRE(run.host.log.empty());  // one is readable at once, so 64 are waited for
-  CHECK(run.host.descriptors.size() == 64);
+  REQUIRE(run.host.log.empty());
+  CHECK(run.host.descriptors.size() == 65);
   CHECK(run.poll_at_timer() == TASKHOST_OK);
   CHECK(run.host.descriptors.empty());
+}
+
+namespace {
+
+sdk::Task asks(sdk::Context context) {
+  const int answer = co_await sdk::offload([] { return 42; });
+  context.info(std::to_string(answer));
+}
+
+std::shared_ptr<int> kept;  // by the work
+sdk::Task holds(sdk::Context) {
+  const auto work = [copy = kept] { ++*copy; };
+  co_await sdk::offload(work);
+}
+
+void discard(const taskhost_work& work) { work.discard(work.argument); }
+
+}  // namespace
+
+TEST_CASE("offloaded work is waited for, and what it returns is the wait's result") {
+  Run<asks> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  REQUIRE(run.host.works.size() == 1);
+  const taskhost_work work = run.host.works[0];
+  work.run(work.argument);
+  run.host.ready.push_back({work.tag, TASKHOST_DONE, 0});
+  CHECK(run.poll() == TASKHOST_OK);
+  CHECK(run.host.log == Lines{"42"});
+}
+
+TEST_CASE("work whose execution is dropped is released once, whether the drop or the discard comes first") {
+  for (const bool discarded_first : {false, true}) {
+    for (const bool was_run : {false, true}) {
+      kept = std::make_shared<int>(0);
+      Run<holds> run;
+      CHECK(run.poll() == TASKHOST_PENDING);
+      REQUIRE(run.host.works.size() == 1);
+      const taskhost_work work = run.host.works[0];
+      if (was_run) work.run(work.argument);
+      if (discarded_first) discard(work);
+      run.host.drop();
+      CHECK(kept.use_count() == (discarded_first ? 1 : 2));
+      if (!discarded_first) discard(work);
+      CHECK(kept.use_count() == 1);
+      CHECK(*kept == (was_run ? 1 : 0));
+    }
+  }
 }

@@ -109,7 +109,13 @@ int wrong_in_child(const taskhost_exec* exec, taskhost_waker waker) {
   taskhost_fail(exec, "failed in a child");
   int ends[2] = {-1, -1};
   int wrong = ::pipe(ends) == 0 ? 0 : 1;
-  wrong += host.wake_on_fd(exec, ends[0], TASKHOST_READABLE) == TASKHOST_ERROR ? 0 : 1;
+  wrong += host.watch(exec, ends[0], TASKHOST_READABLE, 0) == TASKHOST_REFUSED_CALL ? 0 : 1;
+  taskhost_ready ready;
+  wrong += host.take_ready(exec, &ready, 1) == 0 ? 0 : 1;
+  const taskhost_work work = {sizeof(taskhost_work), 0, 0, nullptr, [](void*) { ::_exit(1); }, nullptr};
+  wrong += host.offload(exec, &work) == TASKHOST_REFUSED_CALL ? 0 : 1;
+  wrong += host.wait_fd(exec) == -1 ? 0 : 1;
+  host.status(exec, "in a child", 10);
   wrong += host.waker(exec) == 0 ? 0 : 1;
   wrong += host.wait(exec, TASKHOST_NEVER) == TASKHOST_WAIT_STOP ? 0 : 1;
   const auto* signals =
@@ -153,6 +159,13 @@ int32_t run(void* /*state*/, const taskhost_exec* exec) {
   call_in_child(exec);
   while ((exec->services->wait(exec, TASKHOST_NEVER) & TASKHOST_WAIT_STOP) == 0) continue;
   return TASKHOST_OK;
+}
+#elif defined(EDGE_CLOSES_DESCRIPTORS_BLOCKING)
+int32_t run(void* /*state*/, const taskhost_exec*) {
+  ::usleep(300'000);  // until its shard sleeps
+  for (int descriptor = 3; descriptor < 1024; ++descriptor) ::close(descriptor);
+  std::fputs("closed them\n", stderr);
+  while (true) ::pause();
 }
 #else
 // Polled; waits for the stop unless stated otherwise.
@@ -201,6 +214,13 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   std::signal(SIGTERM, [](int) {});
 #elif defined(EDGE_IGNORES_INTERRUPT)
   std::signal(SIGINT, SIG_IGN);
+#elif defined(EDGE_OFFLOADS_FOR_EVER)
+  taskhost_work work{};
+  work.struct_size = sizeof work;
+  work.run = [](void*) {
+    while (true) ::pause();
+  };
+  say(exec, "offloaded: " + std::to_string(exec->services->offload(exec, &work)));
 #elif defined(EDGE_CLOSES_DESCRIPTORS)
   for (int descriptor = 3; descriptor < 1024; ++descriptor) ::close(descriptor);
   std::fputs("closed them\n", stderr);
@@ -290,7 +310,8 @@ const taskhost_factory factory = [] {
   taskhost_factory made{};
   made.struct_size = sizeof made;
   made.name = PLUGIN_NAME;
-#if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER) || defined(EDGE_CHILD_CALLS_BLOCKING)
+#if defined(EDGE_CRASHES_TOGETHER) || defined(EDGE_EXITS_TOGETHER) || defined(EDGE_CHILD_CALLS_BLOCKING) || \
+    defined(EDGE_CLOSES_DESCRIPTORS_BLOCKING)
   made.run = run;
 #else
   made.poll = poll;
@@ -301,7 +322,7 @@ const taskhost_factory factory = [] {
     return TASKHOST_OK;
   };
 #elif defined(EDGE_DROP_CRASHES)
-  made.drop = [](void* /*state*/) { crash(); };
+  made.drop = [](void* /*state*/, const taskhost_exec* /*exec*/) { crash(); };
 #endif
   return made;
 }();

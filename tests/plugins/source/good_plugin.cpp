@@ -182,7 +182,7 @@ std::int32_t start(void* state, const taskhost_exec* exec) {
   }
 }
 
-void drop(void* state) {
+void drop(void* state, const taskhost_exec* /*exec*/) {
   auto* self = static_cast<Counting*>(state);
   write_line(self->file, "drop", self->number);
   ::close(self->file);

@@ -1,4 +1,7 @@
 // The C++ SDK with a fake host: when things are made and destroyed, and what happens to exceptions.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <stdexcept>
 #include <string>
 
@@ -183,7 +186,7 @@ TEST_CASE("an exception in the destructor is logged and stays inside") {
     host.drop();
     CHECK(destroyed == 1);
     REQUIRE_FALSE(host.log.empty());
-    CHECK_THAT(host.log.front(), contains_text("destructor"));
+    CHECK_THAT(host.log.front(), contains_text("the task's end threw an exception"));
   }
 }
 
@@ -233,9 +236,18 @@ TEST_CASE("a context hands the services through") {
   context.heartbeat();
   CHECK(host.readies == 1);
   CHECK(host.beats == 1);
-  CHECK(context.wake_on_fd(3, TASKHOST_READABLE));
-  host.descriptor_status = TASKHOST_ERROR;
-  CHECK_FALSE(context.wake_on_fd(3, TASKHOST_READABLE));
+  const int file = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  REQUIRE(file >= 0);
+  CHECK(context.watch(file, TASKHOST_READABLE, 9) == TASKHOST_OK);
+  CHECK(host.descriptors.at(file) == TASKHOST_READABLE);
+  CHECK(host.tags.at(file) == 9);
+  host.descriptor_status = TASKHOST_REFUSED_MEMORY;
+  CHECK(context.watch(file, TASKHOST_READABLE) == TASKHOST_REFUSED_MEMORY);
+  context.forget(file);
+  ::close(file);
+  CHECK(host.descriptors.empty());
+  context.status("busy");
+  CHECK(host.status == "busy");
   CHECK(context.extension<taskhost_signals>(TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION) != nullptr);
   CHECK(context.extension<int>("nothing", 1) == nullptr);
   sdk::Waker().wake();
@@ -294,10 +306,28 @@ TEST_CASE("a config is read by the host, with defaults for what is not there") {
   CHECK(config.count("/none") == 0);
 }
 
+TEST_CASE("the host reads durations that do not stand in the config, and nothing else") {
+  FakeHost host;
+  const sdk::Config config{sdk::Context(host.exec())};
+  CHECK(config.parse_duration("1.5h") == std::chrono::minutes(90));
+  CHECK(config.parse_duration(std::string_view("250ms and more", 5)) == std::chrono::milliseconds(250));
+  for (const char* text : {"", "soon", "5", "-1s", "1 s", "9000h"}) CHECK_FALSE(config.parse_duration(text));
+  CHECK_FALSE(config.parse_duration(std::string_view()));
+  const auto* reader =
+      sdk::Context(host.exec()).extension<taskhost_config_reader>(TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  REQUIRE(reader != nullptr);
+  std::uint64_t value = 7;
+  CHECK(reader->parse_duration("8761h", 5, &value) == TASKHOST_ERROR);
+  CHECK(value == 7);  // left as it is
+  CHECK(reader->parse_duration("8760h", 5, &value) == TASKHOST_OK);
+  CHECK(value == 8760 * 3600 * TASKHOST_SECOND);
+  CHECK(host.message.empty());
+}
+
 namespace {
 
 struct Configured {
-  explicit Configured(sdk::Context context) { sdk::Config(context).integer("/count", 1, 1, 9); }
+  explicit Configured(sdk::Context context) { sdk::Config(context).integer("/count", 1, sdk::between(1, 9)); }
   sdk::PollResult poll() { return sdk::done; }
 };
 

@@ -84,7 +84,7 @@ std::int32_t poll_more([[maybe_unused]] State& self) {
   std::memset(&self + 1, 0, 1);
 #elif defined(SLY_CLOSES_WATCHED)
   if (self.polls == 1) {
-    self.exec->services->wake_on_fd(self.exec, self.descriptor, TASKHOST_READABLE);
+    self.exec->services->watch(self.exec, self.descriptor, TASKHOST_READABLE, 0);
     ::close(self.descriptor);
     self.descriptor = -1;
   }
@@ -144,7 +144,7 @@ std::int32_t poll(void* state, const taskhost_exec* exec) {
   return poll_more(*self);
 }
 
-void drop(void* state) {
+void drop(void* state, const taskhost_exec* /*exec*/) {
   auto* self = static_cast<State*>(state);
 #if defined(SLY_NEEDS_ITS_THREAD)
   std::free(self->memory);

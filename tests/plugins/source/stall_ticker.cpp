@@ -55,7 +55,7 @@ std::int32_t poll(void* state, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
-void drop(void* state) {
+void drop(void* state, const taskhost_exec* /*exec*/) {
   const auto* self = static_cast<Ticker*>(state);
   const int file = ::open(self->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return;

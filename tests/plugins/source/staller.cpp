@@ -51,7 +51,7 @@ struct Staller {
     const taskhost_waker self = services->waker(exec);
     if (next == Next::timer) taskhost_wake_after(exec, 10 * TASKHOST_MILLISECOND);
     if (next == Next::wake) services->wake(self);
-    if (next == Next::descriptor) services->wake_on_fd(exec, pipe[0], TASKHOST_READABLE);
+    if (next == Next::descriptor) services->watch(exec, pipe[0], TASKHOST_READABLE, 0);
     if (next == Next::thread) {
       if (waker.joinable()) waker.join();
       waker = std::thread([services, self, pause = poll / 2] {
@@ -100,7 +100,7 @@ std::int32_t start(void* state, const taskhost_exec* exec) try {
   const nanoseconds in_poll = config.duration("/poll", nanoseconds(0));
   const nanoseconds in_drop = config.duration("/drop", nanoseconds(0));
   const nanoseconds calm = config.duration("/calm", nanoseconds(0));
-  const std::int64_t stalls = config.integer("/stalls", in_poll > nanoseconds(0) ? 1 : 0, 0, 1'000'000);
+  const std::int64_t stalls = config.integer("/stalls", in_poll > nanoseconds(0) ? 1 : 0, sdk::between(0, 1'000'000));
   const auto next = static_cast<Next>(one_of(config.text("/next"), {"", "timer", "wake", "thread", "descriptor"}));
   const auto end = static_cast<End>(one_of(config.text("/end", "ok"), {"ok", "error", "throw", "stay"}));
   const bool spins = config.boolean("/spins", false);
@@ -140,7 +140,7 @@ std::int32_t poll(void* state, const taskhost_exec* exec) {
   return self->called_twice ? taskhost_fail(exec, "two calls at once") : status;
 }
 
-void drop(void* state) {
+void drop(void* state, const taskhost_exec* /*exec*/) {
   auto* self = static_cast<Staller*>(state);
   self->block(self->drop);
   if (self->waker.joinable()) self->waker.join();

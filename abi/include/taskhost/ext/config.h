@@ -10,7 +10,8 @@
  * `pointer` names a value by its JSON pointer (RFC 6901): "/every", "/pins/0". Each function returns TASKHOST_OK and
  * stores the value in *value; if there is none it leaves *value as it is. For a wrong value it returns TASKHOST_ERROR,
  * after calling fail() with a text that names the value and says what it should be, such as `config: /every: must be a
- * duration such as "250ms", "10s" or "1.5h"`. So a plugin that gets TASKHOST_ERROR only has to return it.
+ * duration such as "250ms", "10s" or "1.5h"`. So a plugin that gets TASKHOST_ERROR only has to return it. The functions
+ * marked [execution] may be called in check as well; texts that they give are then valid until check returns.
  */
 #ifndef TASKHOST_EXT_CONFIG_H
 #define TASKHOST_EXT_CONFIG_H
@@ -54,6 +55,11 @@ typedef struct taskhost_config_reader {
 
   /* [execution] The number of elements of an array. */
   int32_t (*count)(const taskhost_exec *exec, const char *pointer, size_t *value);
+
+  /* [anywhere] A duration that does not stand in the config, such as an argument in a script: `size` bytes of text,
+   * which need not be NUL-terminated. If it is none, or longer than 365 days: TASKHOST_ERROR, without a call of fail(),
+   * and *value is left as it is. */
+  int32_t (*parse_duration)(const char *text, size_t size, uint64_t *value);
 } taskhost_config_reader;
 
 #ifdef __cplusplus

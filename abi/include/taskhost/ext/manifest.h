@@ -6,6 +6,7 @@
  *
  * A relative path in a config should count from the manifest's directory, as relative paths in the manifest itself do:
  * the working directory of a service is usually "/". If a host lacks the extension, use the working directory.
+ * It is there in check as well; the text is then valid until check returns.
  */
 #ifndef TASKHOST_EXT_MANIFEST_H
 #define TASKHOST_EXT_MANIFEST_H

@@ -4,7 +4,7 @@
  *   const taskhost_signals *signals = (const taskhost_signals *)exec->services->extension(
  *       exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION);
  *
- * The extension is NULL if the embedding program handles signals itself.
+ * The extension is NULL if the embedding program handles signals itself, and in check.
  * While an execution is subscribed to INTERRUPT or TERMINATE, the first of them is left to that task and does not stop
  * the host. A second one ends the program at once, whoever has subscribed, unless the executions that got the first one
  * have ended since and the host goes on. Two within a second count as one, unless they come from the terminal.

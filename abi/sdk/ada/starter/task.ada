@@ -43,6 +43,14 @@ package body Greeter is
       end;
    end Start;
 
+   --  Called before the host starts, and by "taskhost check": raises an exception if no execution could live with the
+   --  config.
+   procedure Check (Host : Execution) is
+      Self : State;
+   begin
+      Start (Self, Host);
+   end Check;
+
    --  Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all.
    function Poll (Self : in out State; Host : Execution) return Progress is
       Moment : constant Time := Now (Host);
@@ -67,7 +75,8 @@ package body Greeter is
       return Pending;
    end Poll;
 
-   package Plugin is new Taskhost.Polled ("@NAME@", "1.0", "greets at an interval", State, Start, Poll);
+   package Plugin is new Taskhost.Polled ("@NAME@", "1.0", "greets at an interval", State, Start, Poll,
+                                         Check => Check);
    pragma Unreferenced (Plugin);
 
 end Greeter;

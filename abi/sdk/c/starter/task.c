@@ -13,8 +13,7 @@ typedef struct greeter {
   uint64_t next; /* time of the next greeting */
 } greeter;
 
-static int32_t start(void* state, const taskhost_exec* exec) {
-  greeter* self = state;
+static int32_t read_config(greeter* self, const taskhost_exec* exec) {
   const taskhost_config_reader* config =
       exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
   if (config == NULL) return taskhost_fail(exec, "this host reads no configs (extension taskhost.config)");
@@ -33,6 +32,14 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   }
   return TASKHOST_OK;
 }
+
+/* Called by `taskhost check`, and before the host starts: there is no execution. */
+static int32_t check(const taskhost_exec* exec) {
+  greeter tried = {0};
+  return read_config(&tried, exec);
+}
+
+static int32_t start(void* state, const taskhost_exec* exec) { return read_config(state, exec); }
 
 /* Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all. */
 static int32_t poll(void* state, const taskhost_exec* exec) {
@@ -59,6 +66,7 @@ static const taskhost_factory factory = {
     .state_size = sizeof(greeter),
     .start = start,
     .poll = poll,
+    .check = check,
 };
 
 TASKHOST_PLUGIN(factory)

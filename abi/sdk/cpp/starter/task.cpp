@@ -22,7 +22,7 @@ Settings read_settings(sdk::Context context) {
   Settings settings;
   settings.greeting = config.text("/greeting", "hello from C++");
   settings.every = config.duration("/every", std::chrono::seconds(1));
-  settings.times = config.integer("/times", 0, 0);
+  settings.times = config.integer("/times", 0, sdk::at_least(0));
   settings.end = config.text("/end", "ok");
   if (settings.end != "ok" && settings.end != "error" && settings.end != "panic") {
     throw sdk::Failure(R"(config: /end: must be "ok", "error" or "panic")");
@@ -45,6 +45,9 @@ sdk::Task greet(sdk::Context context, Settings settings) {
 // The start; it fails if this throws.
 sdk::Task start(sdk::Context context) { return greet(context, read_settings(context)); }
 
+// Called before the host starts, and by `taskhost check`: throws if no execution could live with the config.
+void check(sdk::Context context) { read_settings(context); }
+
 }  // namespace
 
-TASKHOST_SDK_PLUGIN(sdk::coroutine<start>("@NAME@", "1.0", "greets at an interval"));
+TASKHOST_SDK_PLUGIN(sdk::with_check<check>(sdk::coroutine<start>("@NAME@", "1.0", "greets at an interval")));

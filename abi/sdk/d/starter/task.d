@@ -27,6 +27,12 @@ final class Greeter
             throw new Failure(`config: /end: must be "ok", "error" or "panic"`);
     }
 
+    /// Called before the host starts, and by `taskhost check`: throws if no execution could live with the config.
+    static void check(Execution execution)
+    {
+        new Greeter(execution);
+    }
+
     /// Called once after the start, then after each wake: by the timer, by the stop, or for no reason at all.
     Poll poll()
     {
@@ -38,14 +44,14 @@ final class Greeter
             execution.info(greeting);
             execution.ready();
             if (++done == times)
-                return finish();
+                return lastOne();
             next = now + every;
         }
         execution.wakeAt(next);
         return Poll.pending;
     }
 
-    private Poll finish()
+    private Poll lastOne()
     {
         if (end == "error")
             throw new Failure("was told to fail");

@@ -19,17 +19,31 @@ module greeter_task
 contains
 
   subroutine tasks() bind(c, name='taskhost_tasks')
-    call add_task('@NAME@', '1.0', 'greets at an interval', storage_size(model) / 8, start=start, poll=poll, drop=drop)
+    call add_task('@NAME@', '1.0', 'greets at an interval', storage_size(model) / 8, start=start, poll=poll, drop=drop, &
+                  check=check)
   end subroutine
 
   integer(c_int32_t) function start(state, exec) bind(c, name='') result(status)
     type(c_ptr), value :: state
     type(taskhost_exec), intent(in), target :: exec
     type(greeter), pointer :: self
+    call c_f_pointer(state, self)
+    status = read_config(exec, self)
+  end function
+
+  ! Called before the host starts, and by "taskhost check": could an execution live with this config?
+  integer(c_int32_t) function check(exec) bind(c, name='') result(status)
+    type(taskhost_exec), intent(in), target :: exec
+    type(greeter) :: self
+    status = read_config(exec, self)
+  end function
+
+  integer(c_int32_t) function read_config(exec, self) result(status)
+    type(taskhost_exec), intent(in), target :: exec
+    type(greeter), intent(inout) :: self
     character(:), allocatable :: greeting, ending  ! self must not own these before the start has succeeded
     logical :: ok
     status = TASKHOST_ERROR
-    call c_f_pointer(state, self)
     greeting = 'hello from Fortran'
     self%every = TASKHOST_SECOND
     ending = 'ok'
@@ -73,8 +87,9 @@ contains
     status = TASKHOST_PENDING
   end function
 
-  subroutine drop(state) bind(c, name='')
+  subroutine drop(state, exec) bind(c, name='')
     type(c_ptr), value :: state
+    type(taskhost_exec), intent(in), target :: exec
     type(greeter), pointer :: self
     call c_f_pointer(state, self)
     deallocate (self%greeting)

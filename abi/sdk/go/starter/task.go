@@ -17,7 +17,8 @@ type config struct {
 
 var defaults = config{Greeting: "hello from Go", Every: time.Second, End: "ok"}
 
-// Check checks what types and tags cannot express; the host has already checked those.
+// Check checks what types and tags cannot express; the host has already checked those. It is called before each
+// execution, by `taskhost check`, and before the host starts.
 func (config *config) Check() error {
 	switch config.End {
 	case "ok", "error", "panic":

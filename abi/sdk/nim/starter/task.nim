@@ -20,7 +20,12 @@ proc start(self: var Greeter, execution: Execution) =
   if self.ending notin ["ok", "error", "panic"]:
     raise newException(Failure, "config: /end: must be \"ok\", \"error\" or \"panic\"")
 
-proc finish(self: Greeter): Poll =
+# Called by `taskhost check`, and before the host starts: without an execution, so it starts none.
+proc check(kind: typedesc[Greeter], execution: Execution) =
+  var tried: Greeter
+  tried.start(execution)
+
+proc ended(self: Greeter): Poll =
   case self.ending
   of "error": raise newException(Failure, "was told to fail")
   of "panic": raise newException(ValueError, "was told to panic")
@@ -34,7 +39,7 @@ proc poll(self: var Greeter, execution: Execution): Poll =
     execution.info(self.greeting)
     execution.ready()
     inc self.count
-    if self.count == self.times: return self.finish()
+    if self.count == self.times: return self.ended()
     self.next = now + self.every
   execution.wakeAt(self.next)
   pending

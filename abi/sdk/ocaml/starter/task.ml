@@ -1,9 +1,7 @@
 (* @NAME@: greets at an interval, until it is stopped or has greeted "times" times. *)
 open Taskhost
 
-(* Called for each execution; the function that it returns is called once after the start, then after each wake: by
-   the timer, by the stop, or for no reason at all. *)
-let greeter task =
+let read_config task =
   Config.keys task [ "greeting"; "every"; "times"; "end" ];
   let greeting = Config.text task "/greeting" ~default:"hello from OCaml" in
   let every = Config.duration task "/every" ~default:second in
@@ -15,6 +13,15 @@ let greeter task =
     | "panic" -> fun () -> failwith "was told to panic"
     | _ -> raise (Failed {|config: /end: must be "ok", "error" or "panic"|})
   in
+  (greeting, every, times, finish)
+
+(* Called by [taskhost check], and before the host starts. *)
+let check task = ignore (read_config task)
+
+(* Called for each execution; the function that it returns is called once after the start, then after each wake: by
+   the timer, by the stop, or for no reason at all. *)
+let greeter task =
+  let greeting, every, times, finish = read_config task in
   let greeted = ref 0 in
   let next = ref 0 (* time of the next greeting *) in
   let sleep () =
@@ -33,4 +40,4 @@ let greeter task =
       if !greeted = times then finish () else sleep ()
     end
 
-let () = polled "@NAME@" greeter ~version:"1.0" ~description:"greets at an interval"
+let () = polled "@NAME@" greeter ~check ~version:"1.0" ~description:"greets at an interval"

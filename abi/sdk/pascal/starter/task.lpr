@@ -17,6 +17,7 @@ type
     FNext: UInt64; // time of the next greeting
   protected
     procedure Start; override;
+    procedure CheckConfig; override;
     function Poll: TPollResult; override;
   end;
 
@@ -31,6 +32,13 @@ begin
   FEnd := ConfigString('/end', 'ok');
   if (FEnd <> 'ok') and (FEnd <> 'error') and (FEnd <> 'panic') then
     raise ETaskFailure.Create('config: /end: must be "ok", "error" or "panic"');
+end;
+
+{ Called before the host starts, and by "taskhost check": raises an exception if no execution could live with the
+  config. }
+procedure TGreeter.CheckConfig;
+begin
+  Start;
 end;
 
 { Called once after Start, then after each wake: by the timer, by the stop, or for no reason at all. }

@@ -19,6 +19,7 @@ use crate::execution::{current, Call, Execution, Function};
 use crate::ffi;
 use crate::services::{Context, Level};
 use crate::text::Text;
+use crate::unblock;
 
 #[cfg(panic = "abort")]
 compile_error!(
@@ -123,6 +124,41 @@ where
     }
 }
 
+/// A function that can be a check: `fn() -> Result<T, E>` or `fn(Context) -> Result<T, E>`, with any `E: Display`. The
+/// value is dropped, so the function that reads the task's config will do.
+pub trait CheckFunction<Arguments>: Copy + 'static {
+    #[doc(hidden)]
+    type Value;
+    #[doc(hidden)]
+    type Error: Display;
+    #[doc(hidden)]
+    fn check(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<F, T, E> CheckFunction<()> for F
+where
+    F: Fn() -> Result<T, E> + Copy + 'static,
+    E: Display,
+{
+    type Value = T;
+    type Error = E;
+    fn check(self) -> Result<T, E> {
+        self()
+    }
+}
+
+impl<F, T, E> CheckFunction<Context> for F
+where
+    F: Fn(Context) -> Result<T, E> + Copy + 'static,
+    E: Display,
+{
+    type Value = T;
+    type Error = E;
+    fn check(self) -> Result<T, E> {
+        self(Context::new())
+    }
+}
+
 /// Conjures up a task's function: it is a zero-sized type, so no bytes are needed.
 ///
 /// # Safety
@@ -189,6 +225,7 @@ where
             // SAFETY: in place since start, until drop; no other function of the execution is called meanwhile.
             let future = unsafe { Pin::new_unchecked(&mut *ptr::addr_of_mut!((*state).future).cast::<F::Future>()) };
             match future.poll(&mut core::task::Context::from_waker(&execution.waker())) {
+                Poll::Pending if call.again() => ffi::AGAIN,
                 Poll::Pending => {
                     execution.arm();
                     ffi::PENDING
@@ -201,7 +238,7 @@ where
 
     /// # Safety
     /// Called as the host calls drop: once, after a start that returned OK.
-    pub(crate) unsafe extern "C" fn drop(state: *mut c_void) {
+    pub(crate) unsafe extern "C" fn drop(state: *mut c_void, _: *const ffi::Exec) {
         let state = state.cast::<State<F::Future>>();
         // SAFETY: start has written it.
         let execution = unsafe { &(*state).execution };
@@ -235,15 +272,36 @@ impl<A, F: BlockingTask<A>> Blocking<A, F> {
     }
 }
 
+/// The function that checks a task's config.
+pub(crate) struct Checked<A, C>(PhantomData<(A, C)>);
+
+impl<A, C: CheckFunction<A>> Checked<A, C> {
+    /// # Safety
+    /// Called as the host calls check.
+    pub(crate) unsafe extern "C" fn check(exec: *const ffi::Exec) -> i32 {
+        hook_panics();
+        // SAFETY: valid until this function returns; this is check.
+        let execution = match unsafe { Execution::for_check(exec) } {
+            Ok(execution) => execution,
+            // SAFETY: this is check.
+            Err(text) => return unsafe { fail(exec, text) },
+        };
+        guarded(&execution, Function::Check, |call| {
+            // SAFETY: `plugin!` took this function from a value. This is check.
+            unsafe { report(call, function::<C>().check().map(drop)) }
+        })
+    }
+}
+
 /// # Safety
-/// In this execution's start, poll or run.
+/// In this execution's start, poll or run, or in a check.
 unsafe fn fail(exec: *const ffi::Exec, text: &str) -> i32 {
     // SAFETY: the caller's promise; the text is copied.
     unsafe { ((*(*exec).services).fail)(exec, text.as_ptr().cast(), text.len()) }
 }
 
 /// # Safety
-/// In this execution's poll or run.
+/// In this execution's poll or run, or in a check.
 unsafe fn report<O: Outcome>(call: &Call<'_>, outcome: O) -> i32 {
     match outcome.into_result() {
         Ok(()) => ffi::OK,
@@ -279,7 +337,7 @@ fn guarded(execution: &Execution, function: Function, work: impl FnOnce(&Call<'_
             let text = text.as_str();
             let (services, exec) = (execution.services(), execution.exec());
             // SAFETY: log is [any-thread], and the execution's drop has not returned; fail is [execution], and this
-            // is start, poll or run.
+            // is start, poll, run or check.
             unsafe {
                 if function == Function::Drop {
                     (services.log)(exec, Level::Error.number(), text.as_ptr().cast(), text.len());
@@ -308,20 +366,22 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 }
 
 /// A panic inside a task is reported by the outcome, with its location; stderr belongs to the host. So the hook that
-/// prints panics is skipped for those inside our calls, but not on other threads, nor if RUST_BACKTRACE asks for more
-/// than the outcome can hold. The hook is the plugin's own: each cdylib has its own copy of the standard library.
+/// prints panics is skipped for those inside our calls and in `unblock`, but not on the task's own threads, nor if
+/// RUST_BACKTRACE asks for more than the outcome can hold. The hook is the plugin's own: each cdylib has its own copy
+/// of the standard library.
 fn hook_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let print_all = std::env::var_os("RUST_BACKTRACE").map_or(false, |value| value != "0");
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let inside = current(|call| {
-                if let Some(call) = call {
-                    let place = info.location().map(|at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
-                    call.panic_place.set(place);
+            let place = || info.location().map(|at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
+            let inside = current(|call| match call {
+                Some(call) => {
+                    call.panic_place.set(place());
+                    true
                 }
-                call.is_some()
+                None => unblock::keep_panic_place(place),
             });
             if !inside || print_all {
                 before(info);

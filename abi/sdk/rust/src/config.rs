@@ -31,7 +31,7 @@ use crate::ffi;
 /// ```
 ///
 /// It is empty; like the free functions it acts on the execution that the calling thread is in. Its functions work in
-/// the task's own functions, not in destructors.
+/// the task's own functions and its check, not in destructors.
 #[derive(Clone, Copy, Debug)]
 pub struct Config(());
 
@@ -103,6 +103,20 @@ impl Config {
             // SAFETY: as in `with_keys`.
             unsafe { (reader.integer)(exec, name.as_ptr(), *range.start(), *range.end(), value) }
         })
+    }
+
+    /// Reads a duration that does not stand in the config, such as an argument in a script: `"250ms"`, `"10s"`,
+    /// `"1.5h"`. `None` if it is none, or longer than 365 days.
+    #[must_use]
+    pub fn parse_duration(self, text: &str) -> Option<Duration> {
+        let (mut status, mut nanoseconds) = (ffi::ERROR, 0);
+        with_reader(|reader, _| {
+            // SAFETY: the text is of this size.
+            status = unsafe { (reader.parse_duration)(text.as_ptr().cast(), text.len(), &mut nanoseconds) };
+            ffi::OK
+        })
+        .ok()?;
+        (status == ffi::OK).then(|| Duration::from_nanos(nanoseconds))
     }
 }
 

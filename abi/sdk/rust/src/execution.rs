@@ -17,11 +17,11 @@ pub(crate) struct Execution {
     minds_stop: Cell<bool>,
     config_has_failed: Cell<bool>,
     armed: Cell<u64>,
+    /// What take_ready may still tell: watched descriptors, and work on other threads. Never too few; too many if a
+    /// wait was dropped outside its execution, which forgets the descriptor only when it is ready.
+    expected: Cell<u32>,
     pub(crate) waits: Waits,
 }
-
-/// A poll ends after this many waits for descriptors that were over at once.
-const READY_AT_ONCE: u32 = 64;
 
 /// The function that the execution is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,17 +30,17 @@ pub(crate) enum Function {
     Poll,
     Run,
     Drop,
+    Check,
 }
 
 /// One call of the host into an execution, on the stack of the thread that makes it.
 pub(crate) struct Call<'a> {
     pub(crate) execution: &'a Execution,
     pub(crate) function: Function,
-    /// True while timers, descriptors and the stop are checked, before the task is polled: wakes need not reach the
-    /// host.
+    /// True while timers, descriptors and the stop are checked, before the task is polled.
     about_to_poll: Cell<bool>,
-    /// Number of waits for descriptors that were over at once.
-    ready_at_once: Cell<u32>,
+    /// The task has woken itself in this poll.
+    again: Cell<bool>,
     /// The location of a panic, set by the panic hook.
     pub(crate) panic_place: Cell<Option<String>>,
 }
@@ -67,7 +67,7 @@ impl<'a> Call<'a> {
             execution,
             function,
             about_to_poll: Cell::new(false),
-            ready_at_once: Cell::new(0),
+            again: Cell::new(false),
             panic_place: Cell::new(None),
         }
     }
@@ -77,12 +77,9 @@ impl<'a> Call<'a> {
         Entered { _call: self, before: CURRENT.with(|current| current.replace(this)) }
     }
 
-    /// True if this poll has gone on for so long, with descriptors that are always ready, that the thread's other tasks
-    /// should have a turn.
-    pub(crate) fn should_pause(&self) -> bool {
-        let before = self.ready_at_once.get();
-        self.ready_at_once.set(before + 1);
-        before >= READY_AT_ONCE
+    /// True if the task wants to be polled again after the others that are due.
+    pub(crate) fn again(&self) -> bool {
+        self.again.get()
     }
 
     /// Wakes the branches whose waits are over. False if the host asks the execution to end and the task leaves that to
@@ -94,8 +91,9 @@ impl<'a> Call<'a> {
             return false;
         }
         self.about_to_poll.set(true);
-        execution.waits.fire(execution, stop);
+        let more = execution.waits.fire(execution, stop);
         self.about_to_poll.set(false);
+        self.again.set(more);
         true
     }
 }
@@ -116,17 +114,37 @@ pub(crate) fn expect_current<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -
     })
 }
 
+/// The same, but the call must have an execution: that of a check has none.
+pub(crate) fn expect_execution<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -> R {
+    expect_current(what, |call| {
+        assert!(call.function != Function::Check, "{} is not for a check, which has no execution", what);
+        look(call)
+    })
+}
+
 /// The same, but the call must be a poll, since waiting works only there.
 pub(crate) fn expect_poll<R>(what: &str, look: impl FnOnce(&Call<'_>) -> R) -> R {
     expect_current(what, |call| match call.function {
         Function::Poll => look(call),
-        Function::Run => panic!("{} is for async tasks; a blocking one has wait_for() and wait_until()", what),
+        Function::Run => panic!("{} is for async tasks; a blocking one may block, and has wait_for()", what),
         Function::Start | Function::Drop => panic!("{} can't be awaited while the task starts or is dropped", what),
+        Function::Check => panic!("{} is not for a check, which has no execution", what),
     })
 }
 
-pub(crate) fn is_about_to_poll(value: ffi::WakerValue) -> bool {
-    current(|call| call.map_or(false, |call| call.about_to_poll.get() && call.execution.value == value))
+/// True if this waker is that of the execution that this thread polls: the wake need not go through the host.
+pub(crate) fn takes_wake(host: Host, value: ffi::WakerValue) -> bool {
+    current(|call| match call {
+        Some(call)
+            if call.function == Function::Poll && call.execution.value == value && call.execution.host == host =>
+        {
+            if !call.about_to_poll.get() {
+                call.again.set(true);
+            }
+            true
+        }
+        _ => false,
+    })
 }
 
 impl Execution {
@@ -135,17 +153,33 @@ impl Execution {
     /// # Safety
     /// `exec` is valid until the result is dropped, and this is its start, poll or run.
     pub(crate) unsafe fn new(exec: *const ffi::Exec) -> Result<Execution, &'static str> {
+        // SAFETY: the caller's promise: this is [execution].
+        unsafe { Execution::with_waker(exec, ((*(*exec).services).waker)(exec)) }
+    }
+
+    /// What stands for an execution in a check. It has no waker.
+    ///
+    /// # Safety
+    /// `exec` is valid until the result is dropped, and this is a check.
+    pub(crate) unsafe fn for_check(exec: *const ffi::Exec) -> Result<Execution, &'static str> {
+        // SAFETY: the caller's promise.
+        unsafe { Execution::with_waker(exec, 0) }
+    }
+
+    /// # Safety
+    /// `exec` is valid until the result is dropped.
+    unsafe fn with_waker(exec: *const ffi::Exec, value: ffi::WakerValue) -> Result<Execution, &'static str> {
         // SAFETY: the caller's promise.
         let services = unsafe { &*(*exec).services };
         Ok(Execution {
             exec,
-            // SAFETY: the caller's promise: this is [execution].
-            value: unsafe { (services.waker)(exec) },
+            value,
             host: Host::of(services).ok_or("this Rust plugin can't take tasks of more than four different hosts")?,
             next_branch: Cell::new(0),
             minds_stop: Cell::new(false),
             config_has_failed: Cell::new(false),
             armed: Cell::new(ffi::NEVER),
+            expected: Cell::new(0),
             waits: Waits::new(),
         })
     }
@@ -208,6 +242,53 @@ impl Execution {
         if self.armed.get() <= now {
             self.armed.set(ffi::NEVER);
         }
+    }
+
+    /// Watches a descriptor for what its nodes want by now; without any, forgets it. Returns OK, or why the host
+    /// refuses.
+    ///
+    /// # Safety
+    /// In this execution's poll.
+    pub(crate) unsafe fn watch(&self, fd: i32) -> i32 {
+        let wanted = self.waits.interests(self, fd);
+        if wanted == 0 {
+            self.expected.set(self.expected.get().saturating_sub(1));
+        }
+        // SAFETY: [execution], as the caller promises; the host checks the descriptor.
+        unsafe { (self.services().watch)(self.exec, fd.into(), wanted, fd as u64) }
+    }
+
+    /// Gives work to the host. Returns OK, or why the host refuses.
+    ///
+    /// # Safety
+    /// In this execution's poll; the work is as the host requires it.
+    pub(crate) unsafe fn offload(&self, work: &ffi::Work) -> i32 {
+        // SAFETY: [execution], as the caller promises; the host copies the work.
+        let refusal = unsafe { (self.services().offload)(self.exec, work) };
+        if refusal == ffi::OK {
+            self.expect_more();
+        }
+        refusal
+    }
+
+    pub(crate) fn expect_more(&self) {
+        self.expected.set(self.expected.get() + 1);
+    }
+
+    pub(crate) fn told_of_work(&self) {
+        self.expected.set(self.expected.get().saturating_sub(1));
+    }
+
+    /// What is ready now; returns how many entries were filled.
+    ///
+    /// # Safety
+    /// In this execution's poll.
+    pub(crate) unsafe fn take_ready(&self, list: &mut [ffi::Ready]) -> usize {
+        if self.expected.get() == 0 {
+            return 0;
+        }
+        // SAFETY: [execution], as the caller promises; the capacity is right.
+        unsafe { (self.services().take_ready)(self.exec, list.as_mut_ptr(), list.len()) }
     }
 
     /// After a pending poll: sets the host's one timer to the earliest time.

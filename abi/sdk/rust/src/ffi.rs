@@ -13,6 +13,16 @@ pub const OK: i32 = 0;
 pub const PENDING: i32 = 1;
 pub const ERROR: i32 = 2;
 pub const PANIC: i32 = 3;
+pub const AGAIN: i32 = 4;
+
+pub const REFUSED_CALL: i32 = 16;
+pub const REFUSED_ARGUMENT: i32 = 17;
+pub const REFUSED_CLOSED: i32 = 18;
+pub const REFUSED_ALWAYS: i32 = 19;
+pub const REFUSED_LOOP: i32 = 20;
+pub const REFUSED_DESCRIPTORS: i32 = 21;
+pub const REFUSED_MEMORY: i32 = 22;
+pub const REFUSED_THREADS: i32 = 23;
 
 pub const LOG_TRACE: i32 = 0;
 pub const LOG_DEBUG: i32 = 1;
@@ -22,6 +32,8 @@ pub const LOG_ERROR: i32 = 4;
 
 pub const READABLE: u32 = 1;
 pub const WRITABLE: u32 = 2;
+pub const BROKEN: u32 = 4;
+pub const DONE: u32 = 8;
 
 pub const WAIT_STOP: u32 = 1;
 pub const WAIT_WAKE: u32 = 2;
@@ -31,6 +43,30 @@ pub const NEVER: u64 = u64::MAX;
 
 /// `taskhost_waker`: a value; 0 is never a waker.
 pub type WakerValue = u64;
+
+/// `taskhost_fd`: a file descriptor; on Windows a SOCKET.
+pub type Fd = i64;
+
+/// `taskhost_ready`: something that `take_ready` tells.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ready {
+    pub tag: u64,
+    pub what: u32,
+    pub reserved: u32,
+}
+
+/// `taskhost_work`: work that blocks.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Work {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub tag: u64,
+    pub argument: *mut c_void,
+    pub run: unsafe extern "C" fn(argument: *mut c_void),
+    pub discard: Option<unsafe extern "C" fn(argument: *mut c_void)>,
+}
 
 /// `taskhost_exec`: owned by the host, valid from the call of start until drop returns (rule 4.1).
 #[repr(C)]
@@ -54,10 +90,14 @@ pub struct Services {
     pub wake: unsafe extern "C" fn(waker: WakerValue),
     pub wake_at: unsafe extern "C" fn(exec: *const Exec, time: u64),
     pub wake_after: unsafe extern "C" fn(exec: *const Exec, delay: u64),
-    pub wake_on_fd: unsafe extern "C" fn(exec: *const Exec, fd: i32, interests: u32) -> i32,
+    pub watch: unsafe extern "C" fn(exec: *const Exec, fd: Fd, interests: u32, tag: u64) -> i32,
+    pub take_ready: unsafe extern "C" fn(exec: *const Exec, list: *mut Ready, capacity: usize) -> usize,
+    pub offload: unsafe extern "C" fn(exec: *const Exec, work: *const Work) -> i32,
     pub wait: unsafe extern "C" fn(exec: *const Exec, time: u64) -> u32,
+    pub wait_fd: unsafe extern "C" fn(exec: *const Exec) -> Fd,
     pub ready: unsafe extern "C" fn(exec: *const Exec),
     pub heartbeat: unsafe extern "C" fn(exec: *const Exec),
+    pub status: unsafe extern "C" fn(exec: *const Exec, text: *const c_char, size: usize),
     pub extension: unsafe extern "C" fn(exec: *const Exec, id: *const c_char, revision: u32) -> *const c_void,
 }
 
@@ -76,7 +116,9 @@ pub struct Factory {
     pub start: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
     pub poll: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
     pub run: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
-    pub drop: Option<unsafe extern "C" fn(state: *mut c_void)>,
+    pub finish: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec) -> i32>,
+    pub drop: Option<unsafe extern "C" fn(state: *mut c_void, exec: *const Exec)>,
+    pub check: Option<unsafe extern "C" fn(exec: *const Exec) -> i32>,
     pub next: *const Factory,
 }
 
@@ -102,17 +144,20 @@ pub struct ConfigReader {
     pub boolean: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut i32) -> i32,
     pub duration: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut u64) -> i32,
     pub count: unsafe extern "C" fn(exec: *const Exec, pointer: *const c_char, value: *mut usize) -> i32,
+    pub parse_duration: unsafe extern "C" fn(text: *const c_char, size: usize, value: *mut u64) -> i32,
 }
 
-// The layout that a C compiler gives these structs, on any target: two 32-bit numbers first, then words.
+// The layout that a C compiler gives these structs, on any target.
 // tests/layout.rs compares names and order with the header, and checks each offset.
 const _: () = {
     const WORD: usize = core::mem::size_of::<usize>();
     assert!(core::mem::size_of::<Exec>() == WORD);
-    assert!(core::mem::size_of::<Services>() == 8 + 16 * WORD);
+    assert!(core::mem::size_of::<Ready>() == 16);
+    assert!(core::mem::size_of::<Work>() == 16 + 3 * WORD);
+    assert!(core::mem::size_of::<Services>() == 8 + 20 * WORD);
     assert!(core::mem::align_of::<Services>() == WORD);
-    assert!(core::mem::size_of::<Factory>() == 16 + 10 * WORD);
+    assert!(core::mem::size_of::<Factory>() == 16 + 12 * WORD);
     assert!(core::mem::align_of::<Factory>() == WORD);
-    assert!(core::mem::size_of::<ConfigReader>() == 8 + 8 * WORD);
+    assert!(core::mem::size_of::<ConfigReader>() == 8 + 9 * WORD);
     assert!(core::mem::size_of::<Option<unsafe extern "C" fn()>>() == WORD);
 };

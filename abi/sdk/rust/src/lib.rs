@@ -14,20 +14,24 @@ mod services;
 mod stop;
 mod text;
 mod time;
+mod unblock;
 mod waits;
 mod waker;
 
-pub use border::{AsyncTask, BlockingTask, Outcome};
+pub use border::{AsyncTask, BlockingTask, CheckFunction, Outcome};
 pub use combine::{join2, race2, select2, Either, Join, Race, Select2};
 pub use config::{Config, ConfigError, ConfigValue};
 #[cfg(unix)]
 pub use ready::{readable, ready, writable, Interest, Ready};
+#[cfg(unix)]
+pub use services::wait_fd;
 pub use services::{
-    config, execution_number, extension, heartbeat, log, notify_ready, task_name, wait, wait_for, wait_until, waker,
-    Context, Level, Waited,
+    config, execution_number, extension, heartbeat, log, notify_ready, status, task_name, wait, wait_for, wait_until,
+    waker, Context, Level, Waited,
 };
 pub use stop::{stop_requested, stopped, Stopped};
 pub use time::{now, sleep, sleep_until, timeout, yield_now, Elapsed, Sleep, Time, YieldNow};
+pub use unblock::{unblock, Unblock};
 
 /// Used by `plugin!`.
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use core::mem;
 use core::ptr;
 use std::os::raw::c_char;
 
-use crate::border::{AsyncTask, Blocking, BlockingTask, Outcome, Polled};
+use crate::border::{AsyncTask, Blocking, BlockingTask, CheckFunction, Checked, Outcome, Polled};
 use crate::ffi;
 
 /// Makes the library a plugin. Use it once in a crate, with one entry for each kind of task that it provides:
@@ -14,9 +14,12 @@ use crate::ffi;
 /// # async fn greeter() {}
 /// # async fn feed(_: taskhost::Context) -> Result<(), std::io::Error> { Ok(()) }
 /// # fn pump() -> Result<(), String> { Ok(()) }
+/// # struct Settings;
+/// # fn settings() -> Result<Settings, taskhost::ConfigError> { Ok(Settings) }
 /// taskhost::plugin! {
 ///     /// Says hello each second.
 ///     "greeter" => greeter,
+///     #[check(settings)]
 ///     "feed" => feed,
 ///     "pump" => blocking pump,
 /// }
@@ -26,6 +29,10 @@ use crate::ffi;
 /// - Then the function's path: an `async fn()` or `async fn(Context)`, or after `blocking` an ordinary function, which
 ///   gets a thread of its own. It returns nothing, or `Result<(), E>` with any `E: Display`.
 /// - The first line of a doc comment is the description that `taskhost inspect` shows. The version is the crate's.
+/// - `#[check(function)]`, after the doc comment, names a function that decides whether an execution could live with
+///   the task's config: a `fn() -> Result<T, E>`, such as the one that reads it. It is called by `taskhost check` and
+///   before the host starts, without an execution: it can use `Config`, `config()`, `task_name()`, `now()`,
+///   `extension()` and the log, and panics if it calls anything else of this crate.
 ///
 /// Wrong functions do not compile. A future that cannot change threads:
 ///
@@ -56,26 +63,29 @@ use crate::ffi;
 #[macro_export]
 macro_rules! plugin {
     (@chain) => { ::core::ptr::null() };
-    (@chain $(#[doc = $doc:literal])* $name:literal => blocking $task:path $(, $($others:tt)*)?) => {{
+    (@chain $(#[doc = $doc:literal])* $(#[check($check:path)])? $name:literal => blocking $task:path
+        $(, $($others:tt)*)?) => {{
         static TEXTS: $crate::__private::Texts =
             $crate::__private::Texts::new($name, ::core::option_env!("CARGO_PKG_VERSION"), &[$($doc),*]);
         static FACTORY: $crate::__private::Factory =
-            $crate::__private::blocking($task, &TEXTS, $crate::plugin!(@chain $($($others)*)?));
+            $crate::__private::blocking($task, &TEXTS, $crate::plugin!(@chain $($($others)*)?))$(.checked_by($check))?;
         FACTORY.get()
     }};
-    (@chain $(#[doc = $doc:literal])* $name:literal => $task:path $(, $($others:tt)*)?) => {{
+    (@chain $(#[doc = $doc:literal])* $(#[check($check:path)])? $name:literal => $task:path
+        $(, $($others:tt)*)?) => {{
         static TEXTS: $crate::__private::Texts =
             $crate::__private::Texts::new($name, ::core::option_env!("CARGO_PKG_VERSION"), &[$($doc),*]);
         static FACTORY: $crate::__private::Factory =
-            $crate::__private::polled($task, &TEXTS, $crate::plugin!(@chain $($($others)*)?));
+            $crate::__private::polled($task, &TEXTS, $crate::plugin!(@chain $($($others)*)?))$(.checked_by($check))?;
         FACTORY.get()
     }};
     (@names [$($names:literal)*]) => { $crate::__private::check_names(&[$($names),*]) };
-    (@names [$($names:literal)*]
-        $(#[doc = $doc:literal])* $name:literal => blocking $task:path $(, $($others:tt)*)?) => {
+    (@names [$($names:literal)*] $(#[doc = $doc:literal])* $(#[check($check:path)])?
+        $name:literal => blocking $task:path $(, $($others:tt)*)?) => {
         $crate::plugin!(@names [$($names)* $name] $($($others)*)?)
     };
-    (@names [$($names:literal)*] $(#[doc = $doc:literal])* $name:literal => $task:path $(, $($others:tt)*)?) => {
+    (@names [$($names:literal)*] $(#[doc = $doc:literal])* $(#[check($check:path)])?
+        $name:literal => $task:path $(, $($others:tt)*)?) => {
         $crate::plugin!(@names [$($names)* $name] $($($others)*)?)
     };
     ($($entries:tt)+) => {
@@ -99,6 +109,12 @@ unsafe impl Sync for Factory {}
 impl Factory {
     pub const fn get(&'static self) -> *const ffi::Factory {
         &self.0
+    }
+
+    pub const fn checked_by<A, C: CheckFunction<A>>(mut self, _: C) -> Factory {
+        check_function::<C>();
+        self.0.check = Some(Checked::<A, C>::check);
+        self
     }
 }
 
@@ -144,7 +160,9 @@ impl Texts {
             start: None,
             poll: None,
             run: None,
+            finish: None,
             drop: None,
+            check: None,
             next,
         }
     }

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::task::Waker;
 
-use crate::execution::{expect_current, Function};
+use crate::execution::{expect_current, expect_execution, Function};
 use crate::ffi;
 use crate::text::Text;
 use crate::time::{now, Time};
@@ -98,7 +98,7 @@ pub fn task_name() -> String {
 
 /// The number of this execution within its task, from 1.
 pub fn execution_number() -> u64 {
-    expect_current("taskhost::execution_number()", |call| {
+    expect_execution("taskhost::execution_number()", |call| {
         // SAFETY: [any-thread].
         unsafe { (call.execution.services().execution_number)(call.execution.exec()) }
     })
@@ -106,7 +106,7 @@ pub fn execution_number() -> u64 {
 
 /// Reports that this execution is ready to do its job, for manifests that wait for that. Further calls have no effect.
 pub fn notify_ready() {
-    expect_current("taskhost::notify_ready()", |call| {
+    expect_execution("taskhost::notify_ready()", |call| {
         // SAFETY: [any-thread].
         unsafe { (call.execution.services().ready)(call.execution.exec()) }
     });
@@ -114,9 +114,21 @@ pub fn notify_ready() {
 
 /// A sign of life, for the task's watchdog.
 pub fn heartbeat() {
-    expect_current("taskhost::heartbeat()", |call| {
+    expect_execution("taskhost::heartbeat()", |call| {
         // SAFETY: [any-thread].
         unsafe { (call.execution.services().heartbeat)(call.execution.exec()) }
+    });
+}
+
+/// Tells operators what this execution is doing, in one line, cut at 256 bytes, which replaces the last one. Cheap
+/// enough for each step of work, not for each byte: `status(format_args!("{} of {} files", done, all))`.
+pub fn status(text: impl Display) {
+    expect_execution("taskhost::status()", |call| {
+        let mut line = Text::new();
+        let _ = write!(line, "{}", text);
+        let (execution, line) = (call.execution, line.as_str());
+        // SAFETY: [any-thread]; `exec` is valid. The text is copied.
+        unsafe { (execution.services().status)(execution.exec(), line.as_ptr().cast(), line.len()) }
     });
 }
 
@@ -124,7 +136,7 @@ pub fn heartbeat() {
 /// once the execution has ended it does nothing. The futures of an async task use the waker that they are polled with
 /// instead.
 pub fn waker() -> Waker {
-    expect_current("taskhost::waker()", |call| ManuallyDrop::into_inner(call.execution.waker()))
+    expect_execution("taskhost::waker()", |call| ManuallyDrop::into_inner(call.execution.waker()))
 }
 
 /// The table of an extension, or NULL if this host has none with that id and revision. It stays valid as long as the
@@ -179,6 +191,24 @@ pub fn wait_for(duration: Duration) -> Waited {
 /// Like [`wait_until`] without a time: until a wake or the stop.
 pub fn wait() -> Waited {
     wait_until(Time::NEVER)
+}
+
+/// For a blocking task with an event loop of its own: a descriptor that is readable while [`wait`] would return for a
+/// wake or the stop. `wait_until(now())` takes the wake; the stop stays. It is the host's: valid as long as the task
+/// runs, and never to be read or closed. None if there is none to be had: use [`wait`].
+///
+/// # Panics
+/// In anything but a blocking task.
+#[cfg(unix)]
+pub fn wait_fd() -> Option<std::os::unix::io::RawFd> {
+    expect_current("taskhost::wait_fd()", |call| match call.function {
+        Function::Run => {
+            // SAFETY: [execution, run only].
+            let fd = unsafe { (call.execution.services().wait_fd)(call.execution.exec()) };
+            std::os::unix::io::RawFd::try_from(fd).ok().filter(|fd| *fd >= 0)
+        }
+        function => panic!("taskhost::wait_fd() is for blocking tasks, and this is a {:?}", function),
+    })
 }
 
 /// The same functions as methods, if you prefer signatures that show what a function may do: `async fn f(task:
@@ -242,6 +272,10 @@ impl Context {
     pub fn heartbeat(&self) {
         heartbeat();
     }
+    /// [`status`]
+    pub fn status(&self, text: impl Display) {
+        status(text);
+    }
     /// [`waker`]
     pub fn waker(&self) -> Waker {
         waker()
@@ -257,6 +291,11 @@ impl Context {
     /// [`wait`]
     pub fn wait(&self) -> Waited {
         wait()
+    }
+    /// [`wait_fd`]
+    #[cfg(unix)]
+    pub fn wait_fd(&self) -> Option<std::os::unix::io::RawFd> {
+        wait_fd()
     }
 }
 

@@ -4,7 +4,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use crate::execution::{expect_current, expect_poll, Function};
+use crate::execution::{expect_execution, expect_poll, Function};
 use crate::waits::{Node, What};
 
 /// Completes when the host asks this execution to end; at once if it already has.
@@ -52,7 +52,7 @@ impl Future for Stopped {
 /// # Panics
 /// Outside a task.
 pub fn stop_requested() -> bool {
-    expect_current("taskhost::stop_requested()", |call| {
+    expect_execution("taskhost::stop_requested()", |call| {
         if call.function == Function::Poll {
             call.execution.mind_stop();
         }

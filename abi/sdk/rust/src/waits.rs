@@ -1,6 +1,6 @@
-//! What an execution waits for: any number of times, descriptors and the stop, based on the one timer, the descriptors
-//! and the wake that the host provides. Each wait is a node inside the future that waits, linked into a list of its
-//! execution: nothing is allocated.
+//! What an execution waits for: any number of times, descriptors and the stop, based on what the host provides: one
+//! timer, one watch for each descriptor, and wakes. Each wait is a node inside the future that waits, linked into a
+//! list of its execution: nothing is allocated.
 //!
 //! A future may be dropped anywhere. Usually that happens inside its own execution, but safe code can also move a boxed
 //! one to another thread and drop it there, before or after the execution's end. So a list changes under a lock, and
@@ -11,13 +11,13 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use core::task::Waker;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::execution::Execution;
 use crate::ffi;
-use crate::ready;
+use crate::unblock;
 
 const LOCKS: usize = 64;
 
@@ -86,17 +86,21 @@ impl Node {
         self.state.load(Ordering::Acquire) == FIRED
     }
 
-    pub(crate) fn linked(&self) -> bool {
+    fn linked(&self) -> bool {
         self.state.load(Ordering::Acquire) == LINKED
+    }
+
+    /// True if it waits in this execution. Called by the future that contains the node.
+    pub(crate) fn waits_in(&self, execution: &Execution) -> bool {
+        // SAFETY: held by the caller, and only the holder writes `owner`.
+        self.linked() && ptr::eq(unsafe { (*self.links.get()).owner }, execution)
     }
 
     /// Starts to wait in `owner`, whose poll this is; a further call replaces the waker.
     pub(crate) fn link(self: Pin<&mut Self>, owner: &Execution, waker: &Waker) {
         let this: &Node = self.into_ref().get_ref();
         let links = this.links.get();
-        // SAFETY: the caller holds the node exclusively, and `owner` is only written here.
-        let at_home = ptr::eq(unsafe { (*links).owner }, owner);
-        if !at_home || !this.linked() {
+        if !this.waits_in(owner) {
             this.unlink();
             let waker = Some(waker.clone());
             // SAFETY: not LINKED, and held exclusively: nobody else accesses the links. (The old waker's drop may run
@@ -200,8 +204,7 @@ impl List {
 pub(crate) struct Waits {
     times: UnsafeCell<List>,  // sorted by time; equal times in order of insertion
     others: UnsafeCell<List>, // descriptors and the stop
-    earliest: AtomicU64,      // copies for its own thread, to be read without the lock
-    descriptor_count: AtomicU32,
+    earliest: AtomicU64,      // a copy for its own thread, to be read without the lock
 }
 
 impl Waits {
@@ -210,7 +213,6 @@ impl Waits {
             times: UnsafeCell::new(List::new()),
             others: UnsafeCell::new(List::new()),
             earliest: AtomicU64::new(ffi::NEVER),
-            descriptor_count: AtomicU32::new(0),
         }
     }
 
@@ -233,9 +235,6 @@ impl Waits {
             } else {
                 let others = &mut *self.others.get();
                 others.insert_after(others.last, node);
-                if matches!(node.what, What::Descriptor { .. }) {
-                    self.descriptor_count.fetch_add(1, Ordering::Relaxed);
-                }
             }
         }
         node.state.store(LINKED, Ordering::Release);
@@ -251,9 +250,6 @@ impl Waits {
                 self.note_earliest();
             } else {
                 (*self.others.get()).remove(node);
-                if matches!(node.what, What::Descriptor { .. }) {
-                    self.descriptor_count.fetch_sub(1, Ordering::Relaxed);
-                }
             }
         }
     }
@@ -266,8 +262,9 @@ impl Waits {
         self.earliest.store(time, Ordering::Relaxed);
     }
 
-    /// Wakes the waits whose time has come, in order. Called on the execution's thread, at the beginning of a poll.
-    pub(crate) fn fire(&self, owner: &Execution, stop: bool) {
+    /// Wakes the waits that are over: times in order. Called on the execution's thread, at the beginning of a poll.
+    /// Returns true if more may be over.
+    pub(crate) fn fire(&self, owner: &Execution, stop: bool) -> bool {
         if self.earliest() != ffi::NEVER {
             let now = owner.now();
             owner.note_time(now);
@@ -280,17 +277,39 @@ impl Waits {
         if stop {
             while self.fire_one(owner, |waits| waits.find_other(|what| what == What::Stop)) {}
         }
-        if self.descriptor_count.load(Ordering::Relaxed) > 0 {
-            ready::fire(owner);
+        self.fire_ready(owner)
+    }
+
+    /// Wakes those that the host has something for. Whatever is ready beyond the list comes in the next poll.
+    fn fire_ready(&self, owner: &Execution) -> bool {
+        let mut list = [ffi::Ready { tag: 0, what: 0, reserved: 0 }; 64];
+        // SAFETY: this is a poll of the owner's; the same below.
+        let count = unsafe { owner.take_ready(&mut list) };
+        for ready in &list[..count] {
+            if ready.what == ffi::DONE {
+                owner.told_of_work();
+                // SAFETY: a tag of ours, and it is told once.
+                unsafe { unblock::done(ready.tag) };
+            } else {
+                self.fire_descriptor(owner, ready.tag as i32, ready.what);
+            }
         }
+        count == list.len()
+    }
+
+    fn fire_descriptor(&self, owner: &Execution, fd: i32, what: u32) {
+        let meets = |waited| match waited {
+            What::Descriptor { fd: other, interests } => other == fd && interests & what != 0,
+            What::Time(_) | What::Stop => false,
+        };
+        while self.fire_one(owner, |waits| waits.find_other(meets)) {}
+        // For those that still wait, or nobody; else the host would wake the execution for it again and again.
+        // SAFETY: as above.
+        unsafe { owner.watch(fd) };
     }
 
     /// Fires the node that `choose` finds under the lock. False if it finds none.
-    pub(crate) fn fire_one<'a>(
-        &'a self,
-        owner: &Execution,
-        choose: impl FnOnce(&'a Waits) -> Option<&'a Node>,
-    ) -> bool {
+    fn fire_one<'a>(&'a self, owner: &Execution, choose: impl FnOnce(&'a Waits) -> Option<&'a Node>) -> bool {
         let waker = {
             let _guard = lock(owner);
             let node = match choose(self) {
@@ -315,7 +334,7 @@ impl Waits {
     }
 
     /// Only under the lock.
-    pub(crate) fn find_other(&self, matches: impl Fn(What) -> bool) -> Option<&Node> {
+    fn find_other(&self, matches: impl Fn(What) -> bool) -> Option<&Node> {
         // SAFETY: under the lock; nodes in a list are alive.
         unsafe {
             let mut node = (*self.others.get()).first;
@@ -326,17 +345,22 @@ impl Waits {
         }
     }
 
-    /// Visits each descriptor or stop that is waited for. `look` must not access the lists.
-    pub(crate) fn each_other(&self, owner: &Execution, mut look: impl FnMut(What)) {
+    /// What the nodes wait for at a descriptor: interests of the host's watch.
+    pub(crate) fn interests(&self, owner: &Execution, fd: i32) -> u32 {
+        let mut all = 0;
         let _guard = lock(owner);
         // SAFETY: under the lock; nodes in a list are alive.
         unsafe {
             let mut node = (*self.others.get()).first;
             while !node.is_null() {
-                look((*node).what);
+                match (*node).what {
+                    What::Descriptor { fd: other, interests } if other == fd => all |= interests,
+                    _ => {}
+                }
                 node = (*(*node).links.get()).next;
             }
         }
+        all
     }
 
     /// Called before the execution is gone: ends the waits of futures that others still hold.

@@ -67,8 +67,8 @@ unsafe fn wake<const HOST: usize, const BRANCH: u8>(data: *const ()) {
     if BRANCH != 0 {
         MARK[mark_of(value, BRANCH)].fetch_add(1, Ordering::Release);
     }
-    if execution::is_about_to_poll(value) {
-        return; // the poll will check the marks itself
+    if execution::takes_wake(Host(HOST as u8), value) {
+        return; // it comes from the execution's own poll
     }
     let wake = WAKE[HOST].load(Ordering::Acquire);
     // SAFETY: a waker of this slot was created after the slot was permanently filled with a function of this type. The

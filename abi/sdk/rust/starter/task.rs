@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskhost::{Config, ConfigError};
+use taskhost::Config;
 
 struct Settings {
     greeting: String,
@@ -12,22 +12,23 @@ struct Settings {
 }
 
 /// The host reports what is wrong, with the same messages for all tasks.
-fn settings() -> Result<Settings, ConfigError> {
+fn settings() -> Result<Settings, String> {
     let config = Config::with_keys(&["greeting", "every", "times", "end"])?;
-    Ok(Settings {
+    let settings = Settings {
         greeting: config.get_or("/greeting", "hello from Rust".to_string())?,
         every: config.get_or("/every", Duration::from_secs(1))?,
         times: config.get_or("/times", 0)?,
         end: config.get_or("/end", "ok".to_string())?,
-    })
+    };
+    if !["ok", "error", "panic"].contains(&settings.end.as_str()) {
+        return Err("config: /end: must be \"ok\", \"error\" or \"panic\"".to_string());
+    }
+    Ok(settings)
 }
 
 /// One execution. A restart calls it again; a stop drops it where it waits.
 async fn greet() -> Result<(), String> {
     let Settings { greeting, every, times, end } = settings()?;
-    if !["ok", "error", "panic"].contains(&end.as_str()) {
-        return Err("config: /end: must be \"ok\", \"error\" or \"panic\"".to_string());
-    }
     let mut done = 0;
     loop {
         taskhost::info!("{}", greeting);
@@ -47,5 +48,6 @@ async fn greet() -> Result<(), String> {
 
 taskhost::plugin! {
     /// greets at an interval
+    #[check(settings)]
     "@NAME@" => greet,
 }

@@ -132,6 +132,17 @@ unsafe extern "C" fn count(exec: *const Exec, pointer: *const c_char, to: *mut u
     })
 }
 
+/// Knows one duration.
+unsafe extern "C" fn parse_duration(text: *const c_char, size: usize, to: *mut u64) -> i32 {
+    // SAFETY: the text is of this size.
+    if unsafe { std::slice::from_raw_parts(text.cast::<u8>(), size) } != b"250ms" {
+        return ffi::ERROR;
+    }
+    // SAFETY: valid for a write.
+    unsafe { *to = 250_000_000 };
+    ffi::OK
+}
+
 static READER: ConfigReader = ConfigReader {
     struct_size: std::mem::size_of::<ConfigReader>() as u32,
     revision: 1,
@@ -143,6 +154,7 @@ static READER: ConfigReader = ConfigReader {
     boolean,
     duration,
     count,
+    parse_duration,
 };
 
 unsafe extern "C" fn extension(_: *const Exec, id: *const c_char, revision: u32) -> *const c_void {
@@ -218,6 +230,17 @@ fn values_of_each_kind_are_read_and_absent_ones_are_none() {
     ];
     assert_eq!(end(factory!(present), &values), (ffi::OK, None, 0));
     assert_eq!(end(factory!(absent), &[]), (ffi::OK, None, 0));
+}
+
+#[test]
+fn a_duration_that_does_not_stand_in_the_config_is_read_too() {
+    async fn parses() -> Result<(), ConfigError> {
+        let config = Config::new()?;
+        assert_eq!(config.parse_duration(&"250ms and more"[..5]), Some(Duration::from_millis(250)));
+        assert_eq!((config.parse_duration("soon"), config.parse_duration("")), (None, None));
+        Ok(())
+    }
+    assert_eq!(end(factory!(parses), &[]), (ffi::OK, None, 0));
 }
 
 #[test]

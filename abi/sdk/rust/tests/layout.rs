@@ -57,22 +57,35 @@ fn check(offsets: Vec<(String, usize)>, c_fields: &[String], heads: usize, sizes
 #[test]
 fn services_have_the_header_s_fields_in_its_order() {
     let offsets = offsets!(ffi::Services: struct_size abi_minor log fail config task_name execution_number
-        stop_requested now waker wake wake_at wake_after wake_on_fd wait ready heartbeat extension);
+        stop_requested now waker wake wake_at wake_after watch take_ready offload wait wait_fd ready heartbeat status
+        extension);
     check(offsets, &fields_in_c("plugin.h", "taskhost_services"), 2, |_| WORD);
 }
 
 #[test]
 fn factories_have_the_header_s_fields_in_its_order() {
     let offsets = offsets!(ffi::Factory: struct_size required_minor name version description state_size state_align
-        flags reserved start poll run drop next);
+        flags reserved start poll run finish drop check next);
     let sizes = |name: &str| if name == "flags" || name == "reserved" { 4 } else { WORD };
     check(offsets, &fields_in_c("plugin.h", "taskhost_factory"), 2, sizes);
 }
 
 #[test]
+fn what_is_ready_and_work_have_the_header_s_fields_in_its_order() {
+    let sizes = |name: &str| match name {
+        "what" | "reserved" => 4,
+        "tag" => 8,
+        _ => WORD,
+    };
+    check(offsets!(ffi::Ready: tag what reserved), &fields_in_c("plugin.h", "taskhost_ready"), 0, sizes);
+    let offsets = offsets!(ffi::Work: struct_size reserved tag argument run discard);
+    check(offsets, &fields_in_c("plugin.h", "taskhost_work"), 2, sizes);
+}
+
+#[test]
 fn readers_of_configs_have_the_header_s_functions_in_its_order() {
     let offsets = offsets!(ffi::ConfigReader: struct_size revision keys require text integer number boolean duration
-        count);
+        count parse_duration);
     check(offsets, &fields_in_c("ext/config.h", "taskhost_config_reader"), 2, |_| WORD);
     let text = header("ext/config.h");
     let id = std::ffi::CStr::from_bytes_with_nul(ffi::CONFIG_EXTENSION).unwrap().to_str().unwrap();
@@ -91,6 +104,7 @@ fn constants_are_those_of_the_header() {
     macro_rules! compare {
         ($($name:ident)*) => { $(assert_eq!(defined(stringify!($name)), ffi::$name as u32);)* };
     }
-    compare!(ABI_MAJOR ABI_MINOR OK PENDING ERROR PANIC LOG_TRACE LOG_DEBUG LOG_INFO LOG_WARNING LOG_ERROR
-        READABLE WRITABLE WAIT_STOP WAIT_WAKE WAIT_TIME);
+    compare!(ABI_MAJOR ABI_MINOR OK PENDING ERROR PANIC AGAIN REFUSED_CALL REFUSED_ARGUMENT REFUSED_CLOSED
+        REFUSED_ALWAYS REFUSED_LOOP REFUSED_DESCRIPTORS REFUSED_MEMORY REFUSED_THREADS LOG_TRACE LOG_DEBUG LOG_INFO
+        LOG_WARNING LOG_ERROR READABLE WRITABLE BROKEN DONE WAIT_STOP WAIT_WAKE WAIT_TIME);
 }

@@ -1,4 +1,4 @@
-//! No poll, clone, wake, sleep, join, race, stop or descriptor allocates; nor do start and drop.
+//! No poll, clone, wake, sleep, join, race, stop or descriptor allocates; nor do start and drop. (`unblock` does.)
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
@@ -80,7 +80,8 @@ fn an_execution_allocates_nothing_from_start_to_drop() {
     *STREAM.lock().unwrap() = Some(theirs);
 
     let mut fake = Fake::new(factory);
-    let mut polls = 0;
+    let mut status = ffi::PENDING;
+    let mut agains = 0;
     let made = allocations(|| {
         assert_eq!(fake.start(), ffi::OK);
         assert_eq!(fake.poll(), ffi::PENDING);
@@ -88,16 +89,16 @@ fn an_execution_allocates_nothing_from_start_to_drop() {
     assert_eq!(made, 0);
     for round in 0..100 {
         let made = allocations(|| {
-            if fake.timer().is_some() {
-                assert_eq!(fake.poll_at_timer(), ffi::PENDING);
+            if status == ffi::AGAIN {
+                agains += 1;
+                status = fake.poll();
             } else {
-                assert_eq!(fake.poll(), ffi::PENDING);
+                status = fake.poll_at_timer();
             }
-            polls += 1;
         });
         assert_eq!(made, 0, "allocations in poll {}", round);
+        assert!(status == ffi::PENDING || status == ffi::AGAIN);
     }
     assert_eq!(allocations(|| fake.drop_state()), 0);
-    assert_eq!(polls, 100);
-    assert!(fake.wake_count() > 20);
+    assert!(agains > 10);
 }

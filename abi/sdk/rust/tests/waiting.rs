@@ -191,6 +191,26 @@ fn a_branch_is_polled_only_when_its_own_waker_was_used() {
 }
 
 #[test]
+fn a_task_that_wakes_itself_is_polled_again_without_the_host() {
+    async fn task() {
+        join!(taskhost::yield_now(), taskhost::sleep(seconds(1)));
+        support::poll_fn(|context: &mut Context<'_>| {
+            context.waker().wake_by_ref();
+            Poll::Ready(())
+        })
+        .await;
+        taskhost::yield_now().await;
+        std::future::pending::<()>().await;
+    }
+    let mut fake = Fake::started(factory!(task));
+    assert_eq!((fake.poll(), fake.timer()), (ffi::AGAIN, None)); // a timer would be set for nothing
+    assert_eq!((fake.poll(), fake.timer_in()), (ffi::PENDING, Some(SECOND)));
+    assert_eq!(fake.poll_at_timer(), ffi::AGAIN);
+    assert_eq!((fake.poll(), fake.timer()), (ffi::PENDING, None));
+    assert_eq!(fake.wake_count(), 0);
+}
+
+#[test]
 fn a_combinator_under_somebody_else_s_waker_works_as_well() {
     struct Other(Waker, AtomicUsize);
     impl Wake for Other {
@@ -396,7 +416,12 @@ fn wakers_of_four_different_hosts_are_told_apart_and_a_fifth_is_refused() {
         support::services(wake::<3>),
     ];
     async fn task() {
-        taskhost::yield_now().await;
+        support::poll_fn(|context: &mut Context<'_>| {
+            let waker = context.waker().clone();
+            thread::spawn(move || waker.wake()).join().unwrap(); // within the task it would not reach the host
+            Poll::<()>::Pending
+        })
+        .await;
     }
     assert_eq!(Fake::started(factory!(task)).poll(), ffi::PENDING); // SERVICES is the first, for all tests here
     for host in HOSTS.iter().take(3) {

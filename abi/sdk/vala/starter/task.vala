@@ -61,13 +61,23 @@ private Status poll (void* state, Execution execution) {
 	}
 }
 
-private void drop (void* state) {
+private void drop (void* state, Execution execution) {
 	delete *((Greeter**) state);
+}
+
+/* Called by `taskhost check`, and before the host starts: is the config one that the constructor takes? */
+private Status check (Execution execution) {
+	try {
+		new Greeter (execution);
+		return Status.OK;
+	} catch (Error error) {
+		return execution.failed (error);
+	}
 }
 
 private const Factory[] GREETER = {{
 	(uint32) sizeof (Factory), 0, "@NAME@", "1.0", "greets at an interval", sizeof (Greeter*), 0, 0, 0,
-	start, poll, null, drop, null
+	start, poll, null, null, drop, check, null
 }};
 
 [CCode (cname = "taskhost_plugin_v1")]

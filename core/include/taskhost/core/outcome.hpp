@@ -9,7 +9,8 @@
 namespace taskhost {
 
 // What start, poll or run returned. The numbers are those of the C ABI (a test keeps them in step).
-enum class Status : std::int32_t { ok = 0, pending = 1, error = 2, panic = 3 };
+// again: pending, and to be called again after all others that are due.
+enum class Status : std::int32_t { ok = 0, pending = 1, error = 2, panic = 3, again = 4 };
 
 // How an execution ended. Ends that the host did not ask for (all but cancelled) are exits; only they trigger policy.
 enum class Outcome : std::uint8_t {

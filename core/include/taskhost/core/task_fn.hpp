@@ -23,11 +23,12 @@ namespace taskhost {
 struct RawFunctions {
   std::int32_t (*start)(void* state, const taskhost_exec* exec) = nullptr;
   std::int32_t (*step)(void* state, const taskhost_exec* exec) = nullptr;
-  void (*drop)(void* state) = nullptr;
+  void (*drop)(void* state, const taskhost_exec* exec) = nullptr;
+  std::int32_t (*finish)(void* state, const taskhost_exec* exec) = nullptr;  // null: no end takes time
 };
 
 // The functions of one kind of execution. To add a kind of tasks, derive from this: override start, step and drop, or
-// provide all three raw functions, and override explain to describe results that they must not return. All may throw:
+// provide the raw functions, and override explain to describe results that they must not return. All may throw:
 // the caller turns that into a panic.
 class Recipe : public std::enable_shared_from_this<Recipe> {
  public:
@@ -45,10 +46,13 @@ class Recipe : public std::enable_shared_from_this<Recipe> {
   virtual Status start(void* state, Execution& execution) const;
   // Polled: runs as far as possible without blocking. Blocking: runs to the end.
   virtual Status step(void* state, Execution& execution) const;
+  // Whether an end takes time, and that end: called like step once that has ended the execution, until it returns ok.
+  virtual bool finishes() const noexcept { return raw.finish != nullptr; }
+  virtual Status finish(void* state, Execution& execution) const;
   // Called exactly once for each start that returned ok.
   virtual void drop(void* state) const;
-  // Tells the operator what is wrong with a raw function's result.
-  virtual std::string explain(bool in_start, std::int32_t result) const;
+  // Tells the operator what is wrong with the result of a raw function: "start", "step" or "finish".
+  virtual std::string explain(std::string_view function, std::int32_t result) const;
 
  protected:
   Recipe(std::size_t size, std::size_t align, bool blocks) noexcept

@@ -40,7 +40,9 @@ class WakePort {
   // To be set once per process. Called when somebody has closed a port's descriptor, so that its shard can't be woken;
   // on the thread whose wake or look finds it. Must not return.
   static void on_lost_descriptor(void (*handler)()) noexcept;
-  // [any thread] Checks whether the descriptor is still open.
+  // [any thread] Somebody has closed a descriptor without which a shard can't be woken.
+  static void tell_lost_descriptor() noexcept;
+  // [any thread]
   void look() const noexcept;
   // Returns it to the pool. All its slots must be free.
   void release() noexcept;

@@ -16,7 +16,7 @@ sdk::Task yielder(sdk::Context context) {
   const sdk::Config config(context);
   config.keys("turns");
   config.require("/turns");
-  return give_way(config.integer("/turns", 0, 0));
+  return give_way(config.integer("/turns", 0, sdk::at_least(0)));
 }
 
 // Waits for the stop, which drops it where it waits.

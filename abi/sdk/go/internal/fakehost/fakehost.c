@@ -27,6 +27,12 @@ static fake_exec* calling(const taskhost_exec* exec) {
   return self;
 }
 
+/* Not in a check, which has no execution. */
+static fake_exec* executing(fake_exec* self) {
+  insist(!self->checking, "a check called a service that needs an execution");
+  return self;
+}
+
 static void keep(char* place, const char* text, size_t size) {
   if (size >= FAKE_TEXT) size = FAKE_TEXT - 1;
   memcpy(place, text, size);
@@ -50,13 +56,21 @@ static const char* do_config(const taskhost_exec* exec, size_t* size) {
   return living(exec)->config;
 }
 static const char* do_name(const taskhost_exec* exec) { return living(exec)->factory->name; }
-static uint64_t do_number(const taskhost_exec* exec) { return living(exec) != NULL; }
-static int32_t do_stop_requested(const taskhost_exec* exec) { return living(exec)->stop; }
+static uint64_t do_number(const taskhost_exec* exec) { return executing(living(exec)) != NULL; }
+static int32_t do_stop_requested(const taskhost_exec* exec) { return executing(living(exec))->stop; }
 static uint64_t do_now(void) { return 1; }
-static taskhost_waker do_waker(const taskhost_exec* exec) { return (taskhost_waker)(uintptr_t)calling(exec); }
+static taskhost_waker do_waker(const taskhost_exec* exec) {
+  return (taskhost_waker)(uintptr_t)executing(calling(exec));
+}
 static void do_wake(taskhost_waker waker) { ++((fake_exec*)(uintptr_t)waker)->wakes; }
-static void do_ready(const taskhost_exec* exec) { ++living(exec)->ready; }
-static void do_heartbeat(const taskhost_exec* exec) { ++living(exec)->heartbeats; }
+static void do_ready(const taskhost_exec* exec) { ++executing(living(exec))->ready; }
+static void do_heartbeat(const taskhost_exec* exec) { ++executing(living(exec))->heartbeats; }
+static void do_status(const taskhost_exec* exec, const char* text, size_t size) {
+  fake_exec* self = executing(living(exec));
+  pthread_mutex_lock(&self->mutex);
+  keep(self->status, text, size);
+  pthread_mutex_unlock(&self->mutex);
+}
 
 static const fake_answer* find(fake_exec* self, const char* pointer) {
   for (size_t index = 0; index < self->answer_count; ++index) {
@@ -112,9 +126,17 @@ static int32_t do_count(const taskhost_exec* exec, const char* pointer, size_t* 
   return TASKHOST_OK;
 }
 
+/* Knows one duration. */
+static int32_t do_parse_duration(const char* text, size_t size, uint64_t* value) {
+  if (size != 5 || memcmp(text, "250ms", size) != 0) return TASKHOST_ERROR;
+  *value = 250 * TASKHOST_MILLISECOND;
+  return TASKHOST_OK;
+}
+
 static const taskhost_config_reader reader = {
-    sizeof reader, TASKHOST_CONFIG_REVISION, do_keys,    do_require,  do_text,
-    do_integer,    do_number_value,          do_boolean, do_duration, do_count,
+    sizeof reader,     TASKHOST_CONFIG_REVISION, do_keys,    do_require,  do_text,
+    do_integer,        do_number_value,          do_boolean, do_duration, do_count,
+    do_parse_duration,
 };
 
 static const void* do_extension(const taskhost_exec* exec, const char* id, uint32_t revision) {
@@ -135,6 +157,7 @@ static const taskhost_services services = {
     .wake = do_wake,
     .ready = do_ready,
     .heartbeat = do_heartbeat,
+    .status = do_status,
     .extension = do_extension,
 };
 
@@ -162,12 +185,20 @@ static int32_t call(fake_exec* self, int32_t (*function)(void*, const taskhost_e
 }
 int32_t fake_start(fake_exec* self) { return call(self, self->factory->start); }
 int32_t fake_poll(fake_exec* self) { return call(self, self->factory->poll); }
+int32_t fake_check(fake_exec* self) {
+  insist(self->factory->check != NULL, "it has no check");
+  self->thread = pthread_self();
+  self->in_call = self->checking = 1;
+  const int32_t result = self->factory->check(&self->exec);
+  self->in_call = self->checking = 0;
+  return result;
+}
 void fake_stop(fake_exec* self) {
   self->stop = 1;
   ++self->wakes;
 }
 void fake_drop(fake_exec* self) {
-  self->factory->drop(self->state);
+  self->factory->drop(self->state, &self->exec);
   free(self->state);
   self->dropped = 1;
 }
@@ -180,4 +211,10 @@ int fake_logged(fake_exec* self, char* line) {
   const int logged = self->logged;
   pthread_mutex_unlock(&self->mutex);
   return logged;
+}
+
+void fake_status(fake_exec* self, char* text) {
+  pthread_mutex_lock(&self->mutex);
+  strcpy(text, self->status);
+  pthread_mutex_unlock(&self->mutex);
 }

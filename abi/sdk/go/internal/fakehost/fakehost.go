@@ -60,6 +60,10 @@ func (one *Execution) Start() int { return int(C.fake_start(one.fake)) }
 func (one *Execution) Poll() int  { return int(C.fake_poll(one.fake)) }
 func (one *Execution) Drop()      { C.fake_drop(one.fake) }
 
+// HasCheck tells whether the task has a check; Check calls it. No execution need exist then.
+func (one *Execution) HasCheck() bool { return one.fake.factory.check != nil }
+func (one *Execution) Check() int     { return int(C.fake_check(one.fake)) }
+
 // Stop requests the stop, and wakes the execution.
 func (one *Execution) Stop() { C.fake_stop(one.fake) }
 
@@ -88,6 +92,13 @@ func (one *Execution) Logged() (count int, line string) {
 	var text [C.FAKE_TEXT]C.char
 	count = int(C.fake_logged(one.fake, &text[0]))
 	return count, C.GoString(&text[0])
+}
+
+// Status is the last status.
+func (one *Execution) Status() string {
+	var text [C.FAKE_TEXT]C.char
+	C.fake_status(one.fake, &text[0])
+	return C.GoString(&text[0])
 }
 
 // Keys are the keys that the plugin has passed to the extension taskhost.config.

@@ -6,9 +6,9 @@ use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::cell::Cell;
 use std::ffi::{c_void, CString};
 use std::future::Future;
-use std::os::raw::c_char;
+use std::os::raw::{c_char, c_int, c_short, c_ulong};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
@@ -43,6 +43,7 @@ struct FakeExec {
     timer: AtomicU64,
     timer_calls: AtomicUsize,
     stop: AtomicU64,
+    checking: AtomicBool,
     heard: Mutex<Heard>,
 }
 
@@ -50,9 +51,30 @@ struct FakeExec {
 struct Heard {
     log: Vec<String>,
     failure: Option<String>,
-    descriptors: Vec<(i32, u32)>,
-    refuse_descriptors: bool,
+    watched: Vec<(i64, u32, u64)>, // descriptor, interests, tag
+    refusal: i32,
+    works: Vec<Work>, // that have not been called
+    done: Vec<Work>,  // that have, and have not been told
     waits: Vec<u64>,
+}
+
+#[derive(Clone, Copy)]
+struct Work(ffi::Work);
+
+// SAFETY: what is given to the host may be used on any thread.
+unsafe impl Send for Work {}
+
+impl Work {
+    fn run(self) {
+        // SAFETY: called once, as the host does.
+        unsafe { (self.0.run)(self.0.argument) }
+    }
+    fn discard(self) {
+        if let Some(discard) = self.0.discard {
+            // SAFETY: called once, as the host does.
+            unsafe { discard(self.0.argument) }
+        }
+    }
 }
 
 thread_local! {
@@ -86,7 +108,8 @@ impl Fake {
             timer: AtomicU64::new(ffi::NEVER),
             timer_calls: AtomicUsize::new(0),
             stop: AtomicU64::new(0),
-            heard: Mutex::new(Heard { descriptors: Vec::with_capacity(64), ..Heard::default() }),
+            checking: AtomicBool::new(false),
+            heard: Mutex::new(Heard { watched: Vec::with_capacity(64), ..Heard::default() }),
         });
         // SAFETY: the layout has a size.
         let state = unsafe { alloc_zeroed(layout) };
@@ -126,15 +149,31 @@ impl Fake {
         unsafe { self.factory.run.unwrap()(self.state.cast(), exec) }
     }
 
+    /// Asks the factory's check about the config. No execution exists then.
+    pub fn check(&self) -> i32 {
+        let exec = self.exec();
+        self.fake.checking.store(true, Ordering::SeqCst);
+        // SAFETY: the services refuse what a check may not call.
+        let status = unsafe { self.factory.check.expect("it has a check")(exec) };
+        self.fake.checking.store(false, Ordering::SeqCst);
+        status
+    }
+
     /// Drops the execution once, as the host does. The Fake's own drop does it if the test has not.
     pub fn drop_state(&mut self) {
-        self.exec();
+        let exec = self.exec();
+        self.fake.heard.lock().unwrap().watched.clear();
         if std::mem::take(&mut self.alive) {
             if let Some(drop) = self.factory.drop {
                 // SAFETY: started, not dropped.
-                unsafe { drop(self.state.cast::<c_void>()) }
+                unsafe { drop(self.state.cast::<c_void>(), exec) }
             }
         }
+        let left = {
+            let mut heard = self.fake.heard.lock().unwrap();
+            [std::mem::take(&mut heard.works), std::mem::take(&mut heard.done)]
+        };
+        left.iter().flatten().for_each(|work| work.discard());
         // SAFETY: ours, and nobody else's any more.
         unsafe { std::ptr::write_bytes(self.state, 0xAA, self.layout.size()) };
     }
@@ -180,16 +219,36 @@ impl Fake {
     pub fn log(&self) -> Vec<String> {
         self.fake.heard.lock().unwrap().log.clone()
     }
-    /// The descriptors that the host waits for at present.
-    pub fn descriptors(&self) -> Vec<(i32, u32)> {
-        self.fake.heard.lock().unwrap().descriptors.clone()
+    /// The interests in descriptors that the host watches at present.
+    pub fn watched(&self) -> Vec<u32> {
+        self.fake.heard.lock().unwrap().watched.iter().map(|(_, interests, _)| *interests).collect()
     }
-    /// Acts as if the waits had been used up.
-    pub fn forget_descriptors(&self) {
-        self.fake.heard.lock().unwrap().descriptors.clear();
+    /// What watch and offload return from now on.
+    pub fn refuse_with(&self, refusal: i32) {
+        self.fake.heard.lock().unwrap().refusal = refusal;
     }
-    pub fn refuse_descriptors(&self) {
-        self.fake.heard.lock().unwrap().refuse_descriptors = true;
+    /// The number of works that have not been called.
+    pub fn works(&self) -> usize {
+        self.fake.heard.lock().unwrap().works.len()
+    }
+    /// Calls all works on another thread, and wakes the execution.
+    pub fn run_works(&self) {
+        let works = std::mem::take(&mut self.fake.heard.lock().unwrap().works);
+        let run = move || {
+            works.iter().for_each(|work| work.run());
+            works
+        };
+        let done = std::thread::spawn(run).join().expect("a work lets no panic out");
+        self.fake.heard.lock().unwrap().done.extend(done);
+        self.fake.wakes.fetch_add(1, Ordering::SeqCst);
+    }
+    /// A work that is going on: the caller calls it, and then the execution or nobody is told.
+    pub fn take_work(&self) -> impl FnOnce() + Send + 'static {
+        let work = self.fake.heard.lock().unwrap().works.remove(0);
+        move || {
+            work.run();
+            work.discard();
+        }
     }
     pub fn waits(&self) -> Vec<u64> {
         self.fake.heard.lock().unwrap().waits.clone()
@@ -210,9 +269,16 @@ impl Drop for Fake {
     }
 }
 
-fn fake<'a>(exec: *const Exec) -> &'a FakeExec {
+/// For services that a check may call.
+fn anyone<'a>(exec: *const Exec) -> &'a FakeExec {
     // SAFETY: only called with the beginning of a FakeExec.
     unsafe { &*exec.cast::<FakeExec>() }
+}
+
+fn fake<'a>(exec: *const Exec) -> &'a FakeExec {
+    let fake = anyone(exec);
+    assert!(!fake.checking.load(Ordering::SeqCst), "a check has called what it must not");
+    fake
 }
 
 /// # Safety
@@ -225,15 +291,15 @@ unsafe fn text(text: *const c_char, size: usize) -> String {
 unsafe extern "C" fn log(exec: *const Exec, level: i32, line: *const c_char, size: usize) {
     // SAFETY: as the SDK calls it.
     let line = format!("{} {}", level, unsafe { text(line, size) });
-    fake(exec).heard.lock().unwrap().log.push(line);
+    anyone(exec).heard.lock().unwrap().log.push(line);
 }
 unsafe extern "C" fn fail(exec: *const Exec, line: *const c_char, size: usize) -> i32 {
     // SAFETY: as the SDK calls it.
-    fake(exec).heard.lock().unwrap().failure = Some(unsafe { text(line, size) });
+    anyone(exec).heard.lock().unwrap().failure = Some(unsafe { text(line, size) });
     ffi::ERROR
 }
 unsafe extern "C" fn config(exec: *const Exec, size: *mut usize) -> *const c_char {
-    let config = &fake(exec).config;
+    let config = &anyone(exec).config;
     // SAFETY: the SDK passes a valid pointer.
     unsafe { *size = config.as_bytes().len() };
     config.as_ptr()
@@ -265,18 +331,73 @@ unsafe extern "C" fn wake_after(exec: *const Exec, delay: u64) {
     // SAFETY: as above.
     unsafe { wake_at(exec, now().saturating_add(delay)) }
 }
-unsafe extern "C" fn wake_on_fd(exec: *const Exec, fd: i32, interests: u32) -> i32 {
+unsafe extern "C" fn watch(exec: *const Exec, fd: i64, interests: u32, tag: u64) -> i32 {
     let mut heard = fake(exec).heard.lock().unwrap();
     if interests == 0 {
-        heard.descriptors.retain(|(other, _)| *other != fd);
-    } else if heard.refuse_descriptors {
-        return ffi::ERROR;
-    } else if let Some(there) = heard.descriptors.iter_mut().find(|(other, _)| *other == fd) {
-        there.1 |= interests;
+        heard.watched.retain(|(other, ..)| *other != fd);
+    } else if heard.refusal != ffi::OK {
+        return heard.refusal;
+    } else if let Some(there) = heard.watched.iter_mut().find(|(other, ..)| *other == fd) {
+        *there = (fd, interests, tag);
     } else {
-        heard.descriptors.push((fd, interests));
+        heard.watched.push((fd, interests, tag));
     }
     ffi::OK
+}
+unsafe extern "C" fn take_ready(exec: *const Exec, list: *mut ffi::Ready, capacity: usize) -> usize {
+    let mut heard = fake(exec).heard.lock().unwrap();
+    // SAFETY: the SDK's own, with initial values.
+    let list = unsafe { std::slice::from_raw_parts_mut(list, capacity) };
+    let mut count = 0;
+    while count < capacity && !heard.done.is_empty() {
+        list[count] = ffi::Ready { tag: heard.done.remove(0).0.tag, what: ffi::DONE, reserved: 0 };
+        count += 1;
+    }
+    for (fd, interests, tag) in &heard.watched {
+        let what = is_ready(*fd, *interests);
+        if what != 0 && count < capacity {
+            list[count] = ffi::Ready { tag: *tag, what, reserved: 0 };
+            count += 1;
+        }
+    }
+    count
+}
+unsafe extern "C" fn offload(exec: *const Exec, work: *const ffi::Work) -> i32 {
+    let mut heard = fake(exec).heard.lock().unwrap();
+    if heard.refusal != ffi::OK {
+        return heard.refusal;
+    }
+    // SAFETY: the SDK's.
+    let work = unsafe { *work };
+    assert_eq!((work.struct_size as usize, work.reserved), (std::mem::size_of::<ffi::Work>(), 0));
+    heard.works.push(Work(work));
+    ffi::OK
+}
+
+/// struct pollfd
+#[repr(C)]
+struct Look {
+    fd: c_int,
+    events: c_short,
+    revents: c_short,
+}
+
+extern "C" {
+    fn poll(looks: *mut Look, count: c_ulong, timeout_ms: c_int) -> c_int; // the standard library links it
+}
+
+/// What the host would tell about a descriptor.
+fn is_ready(fd: i64, interests: u32) -> u32 {
+    const READ: c_short = 1; // POLLIN
+    const WRITE: c_short = 4; // POLLOUT
+    let event = |interest, event| if interests & interest != 0 { event } else { 0 };
+    let events = event(ffi::READABLE, READ) | event(ffi::WRITABLE, WRITE);
+    let mut look = Look { fd: fd as c_int, events, revents: 0 };
+    // SAFETY: one entry, which is ours. The call does not wait.
+    assert!(unsafe { poll(&mut look, 1, 0) } >= 0);
+    let found = |event, interest| if look.revents & event != 0 { interest } else { 0 };
+    let what = found(READ, ffi::READABLE) | found(WRITE, ffi::WRITABLE);
+    what | found(!(READ | WRITE), ffi::BROKEN | ffi::READABLE | ffi::WRITABLE)
 }
 unsafe extern "C" fn wait(exec: *const Exec, time: u64) -> u32 {
     let fake = fake(exec);
@@ -289,6 +410,14 @@ unsafe extern "C" fn wait(exec: *const Exec, time: u64) -> u32 {
 }
 unsafe extern "C" fn ready(exec: *const Exec) {
     fake(exec).heard.lock().unwrap().log.push("ready".to_string());
+}
+unsafe extern "C" fn wait_fd(_: *const Exec) -> i64 {
+    7
+}
+unsafe extern "C" fn status(exec: *const Exec, line: *const c_char, size: usize) {
+    // SAFETY: as the SDK calls it.
+    let line = format!("status: {}", unsafe { text(line, size) });
+    fake(exec).heard.lock().unwrap().log.push(line);
 }
 unsafe extern "C" fn heartbeat(exec: *const Exec) {
     fake(exec).heard.lock().unwrap().log.push("heartbeat".to_string());
@@ -314,10 +443,14 @@ pub const fn services(wake: unsafe extern "C" fn(u64)) -> Services {
         wake,
         wake_at,
         wake_after,
-        wake_on_fd,
+        watch,
+        take_ready,
+        offload,
         wait,
+        wait_fd,
         ready,
         heartbeat,
+        status,
         extension,
     }
 }

@@ -93,6 +93,27 @@ fn woken_blocking(task: Context) {
     }
 }
 
+/// Has work done on other threads, gives some of it up, and panics if its config says so.
+async fn unblocks(task: Context) {
+    let panics = Config::new().and_then(|config| config.get_or("/panics", false)).unwrap_or(false);
+    let here = std::thread::current().id();
+    let add = |from: u64| {
+        taskhost::unblock(move || {
+            assert_ne!(std::thread::current().id(), here);
+            std::thread::sleep(Duration::from_millis(1));
+            (from..from + 1000).sum::<u64>()
+        })
+    };
+    let (first, second, third) = taskhost::join!(add(0), add(1000), add(2000));
+    let slow = taskhost::unblock(|| std::thread::sleep(Duration::from_millis(200)));
+    assert!(taskhost::timeout(Duration::from_millis(1), slow).await.is_err());
+    task.status("has added");
+    if panics {
+        taskhost::unblock(|| panic!("the pump is dry")).await;
+    }
+    taskhost::info!("the sum is {}", first + second + third);
+}
+
 /// Other threads wake two branches many times, and go on after the end.
 async fn busy(task: Context) {
     task.notify_ready();
@@ -146,4 +167,5 @@ taskhost::plugin! {
     "idle_blocking" => blocking idle_blocking,
     "woken_blocking" => blocking woken_blocking,
     "busy" => busy,
+    "unblocks" => unblocks,
 }

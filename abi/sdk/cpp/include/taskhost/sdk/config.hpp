@@ -16,12 +16,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include "taskhost/ext/config.h"
 #include "taskhost/sdk/task.hpp"
 
 namespace taskhost::sdk {
+
+// The whole numbers that a config may have at some place. Named, since their order is easily mistaken for another.
+struct Range {
+  std::int64_t least = std::numeric_limits<std::int64_t>::min();
+  std::int64_t most = std::numeric_limits<std::int64_t>::max();
+};
+constexpr Range at_least(std::int64_t least) noexcept { return {least, std::numeric_limits<std::int64_t>::max()}; }
+constexpr Range between(std::int64_t least, std::int64_t most) noexcept { return {least, most}; }
 
 class Config {
  public:
@@ -43,10 +52,9 @@ class Config {
     check(table_->text(exec_, pointer, &value, &size));
     return value == nullptr ? otherwise : std::string_view(value, size);
   }
-  std::int64_t integer(const char* pointer, std::int64_t otherwise,
-                       std::int64_t least = std::numeric_limits<std::int64_t>::min(),
-                       std::int64_t most = std::numeric_limits<std::int64_t>::max()) const {
-    check(table_->integer(exec_, pointer, least, most, &otherwise));
+  // integer("/port", 8080, between(1, 65535))
+  std::int64_t integer(const char* pointer, std::int64_t otherwise, Range range = {}) const {
+    check(table_->integer(exec_, pointer, range.least, range.most, &otherwise));
     return otherwise;
   }
   double number(const char* pointer, double otherwise) const {
@@ -64,6 +72,12 @@ class Config {
     check(table_->duration(exec_, pointer, &value));
     return value > static_cast<std::uint64_t>(Duration::max().count()) ? Duration::max()
                                                                        : Duration(static_cast<std::int64_t>(value));
+  }
+  // A duration that does not stand in the config; nothing if the text is none.
+  std::optional<Duration> parse_duration(std::string_view text) const noexcept {
+    std::uint64_t value = 0;
+    if (table_->parse_duration(text.data(), text.size(), &value) != TASKHOST_OK) return std::nullopt;
+    return Duration(static_cast<std::int64_t>(value));
   }
   // The number of elements of an array; 0 if there is no array.
   std::size_t count(const char* pointer) const {

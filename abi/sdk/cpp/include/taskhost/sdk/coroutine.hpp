@@ -150,7 +150,7 @@ struct CoroutineBorder {
     return TASKHOST_PENDING;
   }
 
-  static void drop(void* state) noexcept {
+  static void drop(void* state, const taskhost_exec* /*exec*/) noexcept {
     Cell& cell = cell_of(state);
     try {
       destroy(cell.promise);

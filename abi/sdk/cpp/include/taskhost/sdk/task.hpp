@@ -65,11 +65,13 @@ class Failure : public std::runtime_error {
 };
 
 struct Pending {};
+struct Again {};
 struct Done {};
 struct Failed {
   std::string text;
 };
 inline constexpr Pending pending{};  // not done; a wake has been arranged (rule 3.11)
+inline constexpr Again again{};      // not done; to be polled again after all others that are due
 inline constexpr Done done{};        // the execution ended well
 inline Failed failed(std::string text) { return Failed{std::move(text)}; }
 
@@ -91,6 +93,7 @@ class RunResult {
 class PollResult {
  public:
   PollResult(Pending) noexcept : status_(TASKHOST_PENDING) {}
+  PollResult(Again) noexcept : status_(TASKHOST_AGAIN) {}
   PollResult(Done) noexcept : status_(TASKHOST_OK) {}
   PollResult(Failed failure) noexcept : status_(TASKHOST_ERROR), text_(std::move(failure.text)) {}
   PollResult(const RunResult& result) : status_(result.status()), text_(result.text()) {}
@@ -191,12 +194,25 @@ class Context {
     services().wake_after(exec_, detail::nanoseconds(detail::saturated(delay)));
   }
 
-  // [execution] One wake for TASKHOST_READABLE, TASKHOST_WRITABLE or both; 0 cancels the wait. False for a descriptor
-  // that cannot be waited for.
-  [[nodiscard]] bool wake_on_fd(int descriptor, std::uint32_t interests) const noexcept {
-    return services().wake_on_fd(exec_, descriptor, interests) == TASKHOST_OK;
+  // [execution, poll only] Wakes the execution as long as the descriptor is ready for TASKHOST_READABLE,
+  // TASKHOST_WRITABLE or both; replaces an earlier watch of it. TASKHOST_OK, or TASKHOST_REFUSED_*, which the host has
+  // logged.
+  std::int32_t watch(taskhost_fd descriptor, std::uint32_t interests, std::uint64_t tag = 0) const noexcept {
+    return services().watch(exec_, descriptor, interests, tag);
   }
+  // [execution, poll only; drop] Before the descriptor is closed.
+  void forget(taskhost_fd descriptor) const noexcept { services().watch(exec_, descriptor, 0, 0); }
+  // [execution, poll only] What is ready now: fills `list`, returns how many.
+  std::size_t take_ready(taskhost_ready* list, std::size_t capacity) const noexcept {
+    return services().take_ready(exec_, list, capacity);
+  }
+  // [execution, poll only] TASKHOST_OK, or TASKHOST_REFUSED_*.
+  std::int32_t offload(const taskhost_work& work) const noexcept { return services().offload(exec_, &work); }
+  // [any-thread] What the execution is doing, for operators: one line.
+  void status(std::string_view text) const noexcept { services().status(exec_, text.data(), text.size()); }
 
+  // [execution, run only] For a loop of the task's own: readable while a wait would return for a wake or the stop.
+  taskhost_fd wait_fd() const noexcept { return services().wait_fd(exec_); }
   // [execution, run only]
   Waited wait_until(Time time) const noexcept { return Waited(services().wait(exec_, detail::nanoseconds(time))); }
   Waited wait() const noexcept { return wait_until(never); }
@@ -230,6 +246,16 @@ class Context {
 };
 
 namespace detail {
+
+template <class Task, class = void>
+struct has_finish : std::false_type {};
+template <class Task>
+struct has_finish<Task, std::void_t<decltype(std::declval<Task&>().finish())>> : std::true_type {};
+
+template <class Task, class = void>
+struct has_check : std::false_type {};
+template <class Task>
+struct has_check<Task, std::void_t<decltype(Task::check(std::declval<Context>()))>> : std::true_type {};
 
 template <class Task, class = void>
 struct has_poll : std::false_type {};
@@ -287,15 +313,15 @@ inline std::int32_t report_exception(Context context) noexcept {
   return TASKHOST_PANIC;
 }
 
-// The same for an exception from a destructor.
+// The same for an exception from finish or a destructor.
 inline void log_exception(Context context) noexcept {
   try {
     throw;
   } catch (const std::exception& exception) {
-    context.error("the task's destructor threw an exception (rule 3.7):");
+    context.error("the task's end threw an exception (rule 3.7):");
     context.error(exception.what());
   } catch (...) {
-    context.error("the task's destructor threw an exception that is no std::exception (rule 3.7)");
+    context.error("the task's end threw an exception that is not a std::exception (rule 3.7)");
   }
 }
 
@@ -305,22 +331,16 @@ std::int32_t report_result(Context context, const Result& result) noexcept {
   return result.status();
 }
 
-// One execution in the host's memory. Keeps the context for drop, which gets none.
-template <class Task>
-struct Cell {
-  Context context;
-  Task task;
-
-  explicit Cell(Context given, std::true_type) : context(given), task(given) {}
-  explicit Cell(Context given, std::false_type) : context(given), task() {}
-};
-
 // The functions that the host calls for an execution.
 template <class Task>
 struct Border {
   static std::int32_t start(void* state, const taskhost_exec* exec) noexcept {
     try {
-      ::new (state) Cell<Task>(Context(exec), std::is_constructible<Task, Context>());
+      if constexpr (std::is_constructible_v<Task, Context>) {
+        ::new (state) Task(Context(exec));
+      } else {
+        ::new (state) Task();
+      }
       return TASKHOST_OK;
     } catch (...) {
       return report_exception(Context(exec));
@@ -329,7 +349,7 @@ struct Border {
 
   static std::int32_t poll(void* state, const taskhost_exec* exec) noexcept {
     try {
-      const PollResult result = cell(state).task.poll();
+      const PollResult result = task(state).poll();
       return report_result(Context(exec), result);
     } catch (...) {
       return report_exception(Context(exec));
@@ -339,10 +359,10 @@ struct Border {
   static std::int32_t run(void* state, const taskhost_exec* exec) noexcept {
     try {
       if constexpr (std::is_void_v<decltype(std::declval<Task&>().run())>) {
-        cell(state).task.run();
+        task(state).run();
         return TASKHOST_OK;
       } else {
-        const RunResult result = cell(state).task.run();
+        const RunResult result = task(state).run();
         return report_result(Context(exec), result);
       }
     } catch (...) {
@@ -350,18 +370,37 @@ struct Border {
     }
   }
 
-  // The outcome is already decided, so what a destructor throws can only be logged (rule 3.7).
-  static void drop(void* state) noexcept {
-    const Context context = cell(state).context;
+  // The outcome is already decided, so what finish or a destructor throws can only be logged (rule 3.7).
+  static std::int32_t finish(void* state, const taskhost_exec* exec) noexcept {
     try {
-      cell(state).~Cell<Task>();
+      const PollResult result = task(state).finish();
+      if (result.status() != TASKHOST_ERROR) return result.status();
+      Context(exec).error(result.text());
     } catch (...) {
-      log_exception(context);
+      log_exception(Context(exec));
+    }
+    return TASKHOST_OK;
+  }
+
+  static void drop(void* state, const taskhost_exec* exec) noexcept {
+    try {
+      task(state).~Task();
+    } catch (...) {
+      log_exception(Context(exec));
+    }
+  }
+
+  static std::int32_t check(const taskhost_exec* exec) noexcept {
+    try {
+      Task::check(Context(exec));
+      return TASKHOST_OK;
+    } catch (...) {
+      return report_exception(Context(exec));
     }
   }
 
  private:
-  static Cell<Task>& cell(void* state) noexcept { return *std::launder(static_cast<Cell<Task>*>(state)); }
+  static Task& task(void* state) noexcept { return *std::launder(static_cast<Task*>(state)); }
 };
 
 // All factories of a plugin, chained at compile time, so that a wrong name does not compile.
@@ -405,13 +444,30 @@ constexpr taskhost_factory factory(const char* name, const char* version = nullp
   made.name = name;
   made.version = version;
   made.description = description;
-  made.state_size = sizeof(detail::Cell<Task>);
-  made.state_align = alignof(detail::Cell<Task>);
+  made.state_size = sizeof(Task);
+  made.state_align = alignof(Task);
   made.start = &Border::start;
   if constexpr (detail::has_poll<Task>::value) made.poll = &Border::poll;
   if constexpr (detail::has_run<Task>::value) made.run = &Border::run;
+  if constexpr (detail::has_finish<Task>::value) made.finish = &Border::finish;
+  if constexpr (detail::has_check<Task>::value) made.check = &Border::check;
   made.drop = &Border::drop;
   return made;
+}
+
+// The same factory with a check of its configs: a function that throws a Failure for one that will not do (rule 3.16).
+// A class has its own, `static void check(Context)`.
+template <void (*Check)(Context)>
+constexpr taskhost_factory with_check(taskhost_factory factory) noexcept {
+  factory.check = [](const taskhost_exec* exec) noexcept -> std::int32_t {
+    try {
+      Check(Context(exec));
+      return TASKHOST_OK;
+    } catch (...) {
+      return detail::report_exception(Context(exec));
+    }
+  };
+  return factory;
 }
 
 }  // namespace taskhost::sdk

@@ -1,18 +1,16 @@
 // taskhost/sdk/coroutine/execution.hpp: what one execution of a coroutine waits for. All of this is an implementation
 // detail of taskhost/sdk/coroutine.hpp.
 //
-// The host gives an execution one timer, 64 descriptors, and wakes without a reason. This file turns them into any
-// number of waits. Each is a Node inside the awaited object itself, and so in a coroutine's frame, linked into a list
-// of its Execution: nothing is allocated, and destroying the object ends the wait. All of it is used in the execution's
-// poll (and, for unlinking, its drop): by one thread at a time, without locks.
+// The host gives an execution one timer, one watch for each descriptor, and wakes without a reason. This file turns
+// them into any number of waits. Each is a Node inside the awaited object itself, and so in a coroutine's frame, linked
+// into a list of its Execution: nothing is allocated, and destroying the object ends the wait. All of it is used in the
+// execution's poll (and, for unlinking, its drop): by one thread at a time, without locks.
 //
 // Strands determine what is resumed after a wake. A strand is a coroutine and the chain of coroutines that it awaits.
 // An execution has one strand, and a combinator one for each branch. A wait that is over marks its strand and those
 // above it, and the poll follows the marks down from the first strand: combinators check their branches in order.
 #ifndef TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 #define TASKHOST_SDK_COROUTINE_EXECUTION_HPP
-
-#include <poll.h>
 
 #include <atomic>
 #include <cstddef>
@@ -140,21 +138,19 @@ struct DescriptorNode : Node {
   std::uint32_t interests;
 };
 
-// The result of poll(2) for one descriptor.
-struct Look : pollfd {
-  Look() noexcept : pollfd{-1, 0, 0} {}
-  Look(int descriptor, std::uint32_t interests) noexcept : pollfd{descriptor, events_of(interests), 0} {}
+// Work that runs on a thread of the host's, and what becomes of it. Owned by the waiter and, until it tells or discards
+// it, by the host.
+struct OffloadedState {
+  virtual ~OffloadedState() = default;
+  virtual void run() noexcept = 0;
+  void share() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+  Node* node = nullptr;  // of the waiter, for the execution's calls; null: it is gone
 
-  static short events_of(std::uint32_t interests) noexcept {
-    const int read = (interests & TASKHOST_READABLE) != 0 ? POLLIN : 0;
-    return static_cast<short>(read | ((interests & TASKHOST_WRITABLE) != 0 ? POLLOUT : 0));
-  }
-  std::uint32_t interests() const noexcept {
-    return ((events & POLLIN) != 0 ? TASKHOST_READABLE : 0) | ((events & POLLOUT) != 0 ? TASKHOST_WRITABLE : 0);
-  }
-  bool closed() const noexcept { return (revents & POLLNVAL) != 0; }
-  // Ready for one of these, or in a state that is reported without being requested, such as an error or a hangup.
-  bool meets(std::uint32_t wanted) const noexcept { return (revents & (events_of(wanted) | ~(POLLIN | POLLOUT))) != 0; }
+ private:
+  std::atomic<int> owners_{1};
 };
 
 class Execution {
@@ -194,23 +190,40 @@ class Execution {
   }
   void wait_for_stop(Node& node, Strand& strand) noexcept { node.link(strand, *stops_.previous()); }
   void wait_for_wake(Node& node, Strand& strand) noexcept { node.link(strand, *wakes_.previous()); }
-  // False if the host cannot wait for the descriptor.
-  bool wait_for_descriptor(DescriptorNode& node, Strand& strand) noexcept {
+  // TASKHOST_OK, or why the host cannot watch the descriptor.
+  std::int32_t wait_for_descriptor(DescriptorNode& node, Strand& strand) noexcept {
     node.link(strand, *descriptors_.previous());
-    if (ask(node.descriptor, node.interests)) return true;
-    node.unlink();
-    return false;
+    const std::int32_t refusal = watch(node.descriptor);
+    if (refusal != TASKHOST_OK) node.unlink();
+    return refusal;
   }
-
-  // Cancels the wait for a descriptor, and requests the interests that other nodes still wait for.
-  void ask_anew(int descriptor) noexcept {
-    ask(descriptor, 0);
+  // Watches the descriptor for what its nodes wait for; without any, forgets it.
+  std::int32_t watch(int descriptor) noexcept {
     std::uint32_t wanted = 0;
     for (Links* at = descriptors_.next(); at != &descriptors_; at = at->next()) {
       const auto& node = *static_cast<DescriptorNode*>(at);
       if (node.descriptor == descriptor) wanted |= node.interests;
     }
-    if (wanted != 0) ask(descriptor, wanted);
+    return services().watch(exec_, descriptor, wanted, static_cast<std::uint64_t>(descriptor));
+  }
+
+  // TASKHOST_OK, or why the host has no thread for the work; then the state is still the caller's.
+  std::int32_t offload(OffloadedState& state, Node& node, Strand& strand) noexcept {
+    taskhost_work work{};
+    work.struct_size = sizeof work;
+    work.tag = reinterpret_cast<std::uintptr_t>(&state);
+    work.argument = &state;
+    work.run = [](void* argument) { static_cast<OffloadedState*>(argument)->run(); };
+    work.discard = [](void* argument) { static_cast<OffloadedState*>(argument)->release(); };
+    state.share();
+    const std::int32_t refusal = services().offload(exec_, &work);
+    if (refusal != TASKHOST_OK) {
+      state.release();
+      return refusal;
+    }
+    state.node = &node;
+    node.link(strand, *offloaded_.previous());
+    return TASKHOST_OK;
   }
 
   // At the beginning of a poll: marks the strands whose waits are over. Runs no code of the task.
@@ -222,7 +235,7 @@ class Execution {
     }
     if (!stops_.alone() && stop_requested()) fire_all(stops_);
     fire_all(wakes_);
-    if (!descriptors_.alone()) fire_descriptors();
+    fire_ready();
   }
 
   // At the end of a pending poll: sets the host's one timer to the earliest time.
@@ -231,12 +244,7 @@ class Execution {
   }
 
  private:
-  static constexpr std::size_t descriptor_limit = 64;  // the host's
-
   const taskhost_services& services() const noexcept { return *exec_->services; }
-  bool ask(int descriptor, std::uint32_t interests) const noexcept {
-    return services().wake_on_fd(exec_, descriptor, interests) == TASKHOST_OK;
-  }
   std::uint64_t earliest() const noexcept {
     return times_.alone() ? TASKHOST_NEVER : static_cast<TimeNode*>(times_.next())->time;
   }
@@ -244,36 +252,31 @@ class Execution {
     while (!list.alone()) static_cast<Node*>(list.next())->fire();
   }
 
-  // The host does not report which descriptor is ready, so this checks all of them. A wait of the host is good for one
-  // wake, which may have been used up for another node: so the waits of the remaining nodes are requested again.
-  void fire_descriptors() noexcept {
-    Look looks[descriptor_limit];
-    std::size_t count = 0;
-    for (Links* at = descriptors_.next(); at != &descriptors_; at = at->next()) {
-      const auto& node = *static_cast<DescriptorNode*>(at);
-      std::size_t place = 0;
-      while (place < count && looks[place].fd != node.descriptor) ++place;
-      if (place >= descriptor_limit) continue;
-      looks[place] = Look(node.descriptor, looks[place].interests() | node.interests);
-      if (place == count) ++count;
-    }
-    if (::poll(looks, static_cast<nfds_t>(count), 0) < 0) return;
-    for (std::size_t place = 0; place < count; ++place) {
-      const Look& look = looks[place];
-      bool any = false;
-      for (Links* at = descriptors_.next(); at != &descriptors_;) {
-        auto& node = *static_cast<DescriptorNode*>(at);
-        at = at->next();
-        if (node.descriptor != look.fd || !look.meets(node.interests)) continue;
-        node.fire();
-        any = true;
-      }
-      if (any) {
-        ask_anew(look.fd);
-      } else {
-        ask(look.fd, look.interests());
+  // Each descriptor comes once in a list, so that a longer one comes in pieces, of which the last is not full.
+  void fire_ready() noexcept {
+    taskhost_ready list[64];
+    constexpr std::size_t capacity = sizeof list / sizeof list[0];
+    std::size_t count = capacity;
+    for (int pieces = 0; count == capacity && pieces < 64; ++pieces) {
+      count = services().take_ready(exec_, list, capacity);
+      for (std::size_t i = 0; i < count; ++i) {
+        if (list[i].what == TASKHOST_DONE) {
+          auto* const state = reinterpret_cast<OffloadedState*>(static_cast<std::uintptr_t>(list[i].tag));
+          if (state->node != nullptr) state->node->fire();
+          state->release();
+        } else {
+          fire_descriptor(static_cast<int>(list[i].tag), list[i].what);
+        }
       }
     }
+  }
+  void fire_descriptor(int descriptor, std::uint32_t what) noexcept {
+    for (Links* at = descriptors_.next(); at != &descriptors_;) {
+      auto& node = *static_cast<DescriptorNode*>(at);
+      at = at->next();
+      if (node.descriptor == descriptor && (node.interests & what) != 0) node.fire();
+    }
+    watch(descriptor);  // for those that still wait, or nobody: else it would wake again at once
   }
 
   const taskhost_exec* exec_;
@@ -283,6 +286,7 @@ class Execution {
   Links stops_;
   Links wakes_;
   Links descriptors_;
+  Links offloaded_;
   std::int32_t status_ = TASKHOST_PENDING;
   std::atomic<bool> stop_asked_ = false;
   bool polled_ = false;

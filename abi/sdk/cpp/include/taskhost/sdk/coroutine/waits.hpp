@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -141,13 +143,9 @@ class [[nodiscard]] Ready : public Waiting {
   ~Ready() { cancel(); }
 
   bool begin(Strand& strand) noexcept {
-    problem_ = nullptr;
-    Look look(node_.descriptor, node_.interests);
-    if (::poll(&look, 1, 0) < 0) return fail("poll(2) fails");
-    if (look.closed()) return fail("it is not open");
-    if (look.revents != 0) return true;
-    if (!strand.execution().wait_for_descriptor(node_, strand)) return fail("the host can't, or not for so many");
-    return false;
+    const std::int32_t refusal = strand.execution().wait_for_descriptor(node_, strand);
+    problem_ = problem_of(refusal);
+    return refusal != TASKHOST_OK;
   }
   bool poll() const noexcept { return node_.fired(); }
   void take() const {
@@ -155,20 +153,107 @@ class [[nodiscard]] Ready : public Waiting {
     throw Failure("can't wait for descriptor " + std::to_string(node_.descriptor) + ": " + problem_);
   }
   bool failed() const noexcept { return problem_ != nullptr; }
-  // The host's wait must be cancelled before the descriptor is closed. During a drop the host has already done that.
+  // The descriptor must be forgotten before it is closed. During a drop the host has already done that.
   void cancel() noexcept {
     if (node_.alone()) return;
     node_.unlink();
-    if (node_.execution().polled()) node_.execution().ask_anew(node_.descriptor);
+    if (node_.execution().polled()) node_.execution().watch(node_.descriptor);
   }
 
  private:
-  bool fail(const char* problem) noexcept {
-    problem_ = problem;
-    return true;
+  static const char* problem_of(std::int32_t refusal) noexcept {
+    switch (refusal) {
+      case TASKHOST_OK:
+      case TASKHOST_REFUSED_ALWAYS:  // the wait is over
+        return nullptr;
+      case TASKHOST_REFUSED_CLOSED:
+        return "it is not open";
+      case TASKHOST_REFUSED_DESCRIPTORS:
+        return "the process has no descriptor left";
+      default:
+        return "the host refuses it, and has logged why";
+    }
   }
   DescriptorNode node_;
   const char* problem_ = nullptr;
+};
+
+// Where the result of offloaded work lies. void becomes an empty struct.
+template <class Function>
+struct OffloadedResult final : OffloadedState {
+  using Value = std::invoke_result_t<Function&>;
+  struct Nothing {};
+  using Kept = std::conditional_t<std::is_void_v<Value>, Nothing, Value>;
+
+  explicit OffloadedResult(Function&& its_function) : function(std::move(its_function)) {}
+  void run() noexcept override {
+    try {
+      if constexpr (std::is_void_v<Value>) {
+        function();
+        value.emplace();
+      } else {
+        value.emplace(function());
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+
+  Function function;
+  std::optional<Kept> value;
+  std::exception_ptr error;
+};
+
+template <class Function>
+class [[nodiscard]] Offloaded : public Waiting {
+  using State = OffloadedResult<Function>;
+
+ public:
+  explicit Offloaded(Function&& function) : function_(std::move(function)) {}
+  explicit Offloaded(const Function& function) : function_(function) {}
+  Offloaded(Offloaded&& other) noexcept : function_(std::move(other.function_)) {}  // before it is awaited
+  Offloaded& operator=(Offloaded&&) = delete;
+  ~Offloaded() { cancel(); }
+
+  bool begin(Strand& strand) noexcept {
+    try {
+      auto state = std::make_unique<State>(std::move(function_));
+      refusal_ = strand.execution().offload(*state, node_, strand);
+      if (refusal_ == TASKHOST_OK) state_ = state.release();
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    return state_ == nullptr;
+  }
+  bool poll() const noexcept { return node_.fired(); }
+  typename State::Value take() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if (refusal_ != TASKHOST_OK) throw Failure("no thread for work that blocks: the host's log says why");
+    struct Release {
+      void operator()(State* state) const noexcept { state->release(); }
+    };
+    const std::unique_ptr<State, Release> mine(std::exchange(state_, nullptr));
+    if (mine->error) std::rethrow_exception(mine->error);
+    if constexpr (!std::is_void_v<typename State::Value>) return std::move(*mine->value);
+  }
+  bool failed() const noexcept {
+    return error_ != nullptr || refusal_ != TASKHOST_OK || (state_ != nullptr && state_->error != nullptr);
+  }
+  // Work that is going on goes on; its result is thrown away.
+  void cancel() noexcept {
+    State* const state = std::exchange(state_, nullptr);
+    if (state == nullptr) return;
+    state->node = nullptr;
+    node_.unlink();
+    state->release();
+  }
+
+ private:
+  Function function_;
+  State* state_ = nullptr;  // shared with the host until the node has fired
+  std::int32_t refusal_ = TASKHOST_OK;
+  std::exception_ptr error_;
+  Node node_;
 };
 
 }  // namespace detail
@@ -189,10 +274,24 @@ inline detail::SleepUntil sleep_until(Time time) noexcept { return detail::Sleep
 inline detail::Stopped stopped() noexcept { return {}; }
 
 // Waits until the descriptor can be read or written without blocking, was closed by the peer, or has an error. Another
-// reader or writer may be faster, so use non-blocking mode. Up to 64 descriptors at a time, with any number of waits
-// for each. Throws a Failure for a descriptor that is closed or cannot be waited for.
+// reader or writer may be faster, so use non-blocking mode. As many descriptors as there is memory for, with any number
+// of waits for each. Throws a Failure for a descriptor that is closed or cannot be waited for.
 inline detail::Ready readable(int descriptor) noexcept { return {descriptor, TASKHOST_READABLE}; }
 inline detail::Ready writable(int descriptor) noexcept { return {descriptor, TASKHOST_WRITABLE}; }
+
+// Calls the function on another thread, which it may block, and gives what it returns or throws. It owns all that it
+// uses (no references into the coroutine), since it goes on when the wait or the execution ends; its result is thrown
+// away then. Of a task's context it uses only what is tagged [anywhere]. Throws a Failure if the host has no thread.
+template <class Function>
+detail::Offloaded<std::remove_cvref_t<Function>> offload(Function&& function) {
+  static_assert(std::is_invocable_v<std::remove_cvref_t<Function>&>, "offload() takes a function without arguments");
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+  static_assert(std::is_lvalue_reference_v<Function> || std::is_trivially_destructible_v<Function>,
+                "g++ before 13 destroys twice what a lambda within a co_await has captured (GCC bug 99576): give the "
+                "lambda a name in a line before, and pass that");
+#endif
+  return detail::Offloaded<std::remove_cvref_t<Function>>(std::forward<Function>(function));
+}
 
 // Waits until the thread's other tasks have had their turn.
 inline detail::Woken yield() noexcept { return detail::Woken(true); }
