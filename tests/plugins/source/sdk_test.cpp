@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -42,6 +43,7 @@ class Scripted {
     if (is("failed silently")) return sdk::failed("");
     if (is("context failed")) return context_.fail("told through the context");
     if (is("throws")) throw std::runtime_error("poll threw");
+    if (is("has no memory")) throw std::bad_alloc();
     if (is("throws a failure")) throw sdk::Failure("poll gave up");
     if (is("throws an int")) throw 5;
     return sdk::done;
@@ -162,7 +164,9 @@ TEST_CASE("what poll says reaches the host") {
   for (const Row& row :
        {Row{"", TASKHOST_OK, ""}, Row{"pending", TASKHOST_PENDING, ""}, Row{"failed", TASKHOST_ERROR, "poll failed"},
         Row{"failed silently", TASKHOST_ERROR, ""}, Row{"context failed", TASKHOST_ERROR, "told through the context"},
-        Row{"throws", TASKHOST_PANIC, "poll threw"}, Row{"throws a failure", TASKHOST_ERROR, "poll gave up"}}) {
+        Row{"throws", TASKHOST_PANIC, "poll threw"},
+        Row{"has no memory", TASKHOST_PANIC, "out of memory (std::bad_alloc)"},
+        Row{"throws a failure", TASKHOST_ERROR, "poll gave up"}}) {
     CAPTURE(row.word);
     Counted counted;
     FakeHost host;

@@ -303,6 +303,9 @@ inline std::int32_t report_exception(Context context) noexcept {
     // An empty text keeps the one that fail() has got before.
     if (!text.empty()) context.services().fail(context.exec(), text.data(), text.size());
     return TASKHOST_ERROR;
+  } catch (const std::bad_alloc&) {
+    const std::string_view text = "out of memory (std::bad_alloc)";
+    context.services().fail(context.exec(), text.data(), text.size());
   } catch (const std::exception& exception) {
     const std::string_view text = exception.what();
     context.services().fail(context.exec(), text.data(), text.size());
