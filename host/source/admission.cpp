@@ -67,7 +67,11 @@ class Admitter {
     if (factory == nullptr || entry.has_taken_name) return;  // already reported
     const std::string name = entry.name.empty() ? factory->name : entry.name;
     if (!admit_task(*factory, name, entry.config, entry.options, entry.pointer, entry.line)) return;
-    if (const auto problem = problem_of_config(*factory, name, entry.config)) {
+    const auto problem = problem_of_config(*factory, name, entry.config);
+    if (!problem) return;
+    if (problem->is_of_plugin) {
+      fault_of_check(*library, name, *problem);
+    } else {
       fault(entry.pointer + "/config" + problem->pointer, entry.line, problem->text);
     }
   }
@@ -152,10 +156,15 @@ class Admitter {
         continue;
       }
       for (const taskhost_factory& factory : library->factories()) {
-        if (const auto problem = problem_of_config(factory, factory.name, {})) {
+        const auto problem = problem_of_config(factory, factory.name, {});
+        if (problem && problem->is_of_plugin) {
+          fault_of_check(*library, factory.name, *problem);
+          continue;
+        }
+        if (problem) {
           admission_.notes.push_back({LogLevel::warning, printable_path(path.native()) +
                                                              ": skipped: " + quoted_text(factory.name) +
-                                                             " can't run without a config (" + problem->text +
+                                                             " can't run without a config (" + words_of(*problem) +
                                                              "); list it in \"tasks\" with one"});
           continue;
         }
@@ -187,13 +196,24 @@ class Admitter {
   // Asked once for tasks in a row with the same factory and config.
   std::optional<ConfigProblem> problem_of_config(const taskhost_factory& factory, const std::string& name,
                                                  const std::string& config) {
-    if (factory.check == nullptr || (checked_ == &factory && checked_config_ == config)) return std::nullopt;
-    checked_ = &factory;
-    checked_config_ = config;
+    if (factory.check == nullptr) return std::nullopt;
+    if (checked_ == &factory && checked_config_ == config) return its_problem_;
     const auto log = [&](LogLevel level, std::string_view text) {
       admission_.notes.push_back({level, "check of '" + name + "': " + printable_text(text, max_message_bytes)});
     };
-    return config_problem(factory, name, config, environment_, log);
+    its_problem_ = config_problem(factory, name, config, environment_, log);
+    checked_ = &factory;
+    checked_config_ = config;
+    return its_problem_;
+  }
+
+  void fault_of_check(const PluginLibrary& library, const std::string& task, const ConfigProblem& problem) {
+    admission_.plugin_faults.push_back(
+        {.file = library.path(), .where = {}, .message = "task " + quoted_text(task) + ": " + problem.text, .line = 0});
+  }
+
+  static std::string words_of(const ConfigProblem& problem) {
+    return problem.pointer.empty() ? problem.text : problem.pointer + ": " + problem.text;
   }
 
   std::string origin_of(std::size_t place) const {
@@ -319,6 +339,7 @@ class Admitter {
   PluginTasks plugin_tasks_;
   const taskhost_factory* checked_ = nullptr;
   std::string checked_config_;
+  std::optional<ConfigProblem> its_problem_;
   Admission admission_;
   std::unordered_map<std::string, std::shared_ptr<PluginLibrary>> by_plugin_;  // null if a fault was reported
   std::map<std::string, std::shared_ptr<PluginLibrary>> by_path_;              // the same libraries, by canonical path

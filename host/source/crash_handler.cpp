@@ -17,9 +17,9 @@
 #include <mutex>
 #include <string_view>
 
-#include "plugin/library.hpp"
 #include "plugin_exit.hpp"
 #include "system/last_words.hpp"
+#include "system/plugin_code.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/host_thread.hpp"
 
@@ -72,8 +72,12 @@ class Line {
 };
 
 void name_the_place(Line& line) noexcept {
-  if (const char* path = library_being_loaded()) {
-    line << " while loading " << path;
+  if (const PluginCodeMark* mark = PluginCodeMark::current(); mark != nullptr) {
+    if (mark->code() == PluginCode::loading) {
+      line << " while loading " << mark->name();
+    } else {
+      line << " in the check of task '" << mark->name() << "'";
+    }
   } else if (const Execution* execution = Execution::current()) {
     line << " in the " << Execution::current_function() << " of task '" << execution->task_name() << "', execution "
          << execution->number();
@@ -100,7 +104,7 @@ void name_the_address(Line& line, int number, const siginfo_t& info) noexcept {
 // A program with a runtime (Go, the JVM) may recover from its own crashes in the handler that was there before. These
 // are none of the host's business.
 bool is_of_the_host() noexcept {
-  return library_being_loaded() != nullptr || Execution::current() != nullptr || is_host_thread;
+  return PluginCodeMark::current() != nullptr || Execution::current() != nullptr || is_host_thread;
 }
 
 // Neither a crash in here is reported nor one in a former handler, such as its abort(). A crash of another thread

@@ -17,6 +17,7 @@
 #include "policy/rules.hpp"
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"
+#include "system/plugin_code.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "taskhost/core/wake_port.hpp"
 #include "taskhost/taskhost.h"
@@ -175,7 +176,10 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(search.manifest_directory);
   (void)take_signals();  // so that signals work during a slow load; if the host can't have them, its start reports that
   TaskRegister::Transaction transaction(tasks_);
-  Admission admission = admit(manifest, file, search, tasks_, environment_);
+  Admission admission = [&] {
+    const SlowPluginCode slow([this](const std::string& words) { tell_slow_code(words); });
+    return admit(manifest, file, search, tasks_, environment_);
+  }();
   for (const Note& note : admission.notes) log_->write(note.level, nullptr, note.text);
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
   tell_lost_signals();
@@ -326,6 +330,12 @@ bool Host::take_signals() {
   }
   environment_.signals = signals_.get();
   return true;
+}
+
+void Host::tell_slow_code(const std::string& where) {
+  log_->write(LogLevel::warning, nullptr,
+              "a plugin has been busy for 5 s " + where + ", and nothing goes on before it returns; to see what it " +
+                  "waits for: gdb -p " + std::to_string(::getpid()));
 }
 
 void Host::tell_lost_signals() {

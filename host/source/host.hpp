@@ -95,6 +95,9 @@ class Host {
   // its threads.
   bool is_elsewhere() const noexcept { return !home_.is_here(); }
 
+  // [any thread] Logs that a plugin's code, "while loading PATH", does not return.
+  void tell_slow_code(const std::string& where);
+
  private:
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
                  std::vector<Fault> faults);

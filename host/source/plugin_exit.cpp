@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "host.hpp"
-#include "plugin/library.hpp"
 #include "system/exit_handler.hpp"
 #include "system/last_words.hpp"
+#include "system/plugin_code.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/taskhost.h"
 
@@ -47,11 +47,13 @@ void say_at_the_end(const std::string& words) {
 // function, the plugin called it.
 void on_exit(std::optional<int> status) {
   if (guarded_process.load() != ::getpid() || leaver.load() == ::gettid()) return;
-  if (const char* path = library_being_loaded()) {
-    leave(std::string(path) + ": it ended the process while it was being loaded (rule 1.3)",
+  constexpr const char* what = " called exit(), which ends the host with all its tasks (rule 3.8)";
+  if (const PluginCodeMark* mark = PluginCodeMark::current(); mark != nullptr) {
+    const std::string name = mark->name();
+    leave(mark->code() == PluginCode::loading ? name + ": it ended the process while it was being loaded (rule 1.3)"
+                                              : "the check of task '" + name + "' called exit() (rule 3.8)",
           TASKHOST_RESULT_BAD_PLUGIN);
   }
-  constexpr const char* what = " called exit(), which ends the host with all its tasks (rule 3.8)";
   if (const Execution* execution = Execution::current()) {
     leave("task '" + std::string(execution->task_name()) + "'" + what, TASKHOST_RESULT_TASK_FAILED);
   }

@@ -43,6 +43,7 @@ const std::vector<BadPlugin> bad_plugins{{"no_entry", "rule 1.1"},
                                          {"align_three", "rule 2.6"},
                                          {"align_8192", "rule 2.6"},
                                          {"poll_and_run", "rule 2.7"},
+                                         {"run_and_finish", "rule 2.7"},
                                          {"no_function", "rule 2.7"},
                                          {"flags_unknown", "rule 2.8"},
                                          {"reserved_used", "rule 2.8"},
@@ -171,5 +172,41 @@ TEST_CASE("inspect lists all factories of a plugin") {
   CHECK(end.status == 0);
   for (const char* name : {"first", "second", "third"}) {
     CHECK(has_line(end.out, {name}));
+  }
+}
+
+TEST_CASE("a config that the plugin's check refuses is a fault of the manifest, told for each task") {
+  struct Row {
+    const char* plugin;
+    const char* where;
+    const char* words;
+  };
+  for (const auto& [plugin, where, words] :
+       {Row{"check_fails", "/config/number (line ", "must be even; write 2 instead of 1"},
+        Row{"check_fails_silently", "/config (line ", "the plugin refuses it, and gives no reason"},
+        Row{"check_panics", "/config (line ", "check panicked"}}) {
+    Scene scene;
+    scene.add(task("first", plugin, "mandatory"));
+    scene.add(task("second", plugin, "mandatory"));
+    const Run run = scene.run();
+    INFO(plugin << "\n" << run.log());
+    CHECK(run.status() == 2);
+    CHECK(run.events.count("task_started") == 0);
+    CHECK(has_line(run.log(), {"/tasks/0", where, words}));
+    CHECK(has_line(run.log(), {"/tasks/1", where, words}));
+  }
+}
+
+TEST_CASE("a check that breaks a rule is the plugin's fault, not the config's") {
+  for (const auto& [plugin, words] :
+       {std::pair("check_nonsense", "task \"bad\": the check returned 1, which"),
+        std::pair("check_throws", "the check threw an exception (rule 3.6): check threw")}) {
+    Scene scene;
+    scene.add(task("bad", plugin, "mandatory"));
+    const Run run = scene.run();
+    INFO(plugin << "\n" << run.log());
+    CHECK(run.status() == 3);
+    CHECK(run.events.count("task_started") == 0);
+    CHECK(has_line(run.log(), {std::string(plugin) + ".so", words}));
   }
 }

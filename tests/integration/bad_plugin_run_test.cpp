@@ -87,6 +87,42 @@ TEST_CASE("a drop that throws counts as done, and the log says which rule it bre
   CHECK(has_line(run.log(), {"bad", "rule 3.7"}));
 }
 
+TEST_CASE("a finish that throws or returns nonsense counts as done, and changes no outcome") {
+  for (const auto& [plugin, words] : {std::pair("finish_throws", "finish threw"), std::pair("finish_nonsense", "17")}) {
+    Scene scene;
+    scene.add(task("bad", plugin, "mandatory"));
+    Running running = scene.start();
+    running.wait_for("task_started", "bad");
+    running.send(SIGTERM);
+    const Run run = running.finish();
+    INFO(plugin << "\n" << run.log());
+    CHECK(run.status() == 0);
+    CHECK(run.events.story("bad") == "task_started task_stopping task_stopped");
+    CHECK(has_line(run.log(), {"bad", words}));
+  }
+}
+
+TEST_CASE("a finish that never ends is dropped at its stop_timeout, and named") {
+  Scene scene;
+  Json bad = task("bad", "finish_never_ends", "mandatory");
+  bad["stop_timeout"] = "300ms";
+  scene.add(bad);
+  Running running = scene.start();
+  running.wait_for("task_started", "bad");
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  INFO(run.log());
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"bad", "finish did not end in time"}));
+}
+
+TEST_CASE("an exception from offloaded work is logged, and the work counts as done") {
+  const Run run = run_until_discarded("work_throws", 2);
+  check_bystander(run);
+  CHECK(run.first("task_exited", "bad").message == "told that the work is done");
+  CHECK(has_line(run.log(), {"bad", "offloaded", "rule 4.11"}));
+}
+
 TEST_CASE("a task that calls exit ends the host with 1, and the log says who did it") {
   const char* plugin = GENERATE("start_exits", "poll_exits", "run_exits", "drop_exits");
   Scene scene;

@@ -133,9 +133,21 @@ TEST_CASE("autoload skips a plugin that can't run without a config, and says so"
   scene.manifest["autoload"] = {{"type", "detachable"}};
   Running running = scene.start();
   running.wait_for("task_started", "heartbeat");
-  CHECK(running.process().wait_for_err("watcher.so: skipped: \"watcher\" can't run without a config"));
+  CHECK(running.process().wait_for_err(
+      "watcher.so: skipped: \"watcher\" can't run without a config (/path: is missing)"));
   CHECK(has_line(running.process().err(), {"watcher.so", "list it in \"tasks\""}));
   stop_well(running);
+}
+
+TEST_CASE("autoload does not skip a plugin whose check breaks a rule") {
+  Scene scene;
+  put_plugin(scene, "heartbeat", "lib/heartbeat.so");
+  std::filesystem::copy_file(test_plugin_path("check_nonsense"), scene.directory() / "lib/nonsense.so");
+  scene.manifest["plugin_dirs"] = {"lib"};
+  scene.manifest["autoload"] = {{"type", "detachable"}};
+  const Run run = scene.run();
+  CHECK(run.status() == 3);
+  CHECK(has_line(run.log(), {"nonsense.so", "task \"check_nonsense\": the check returned 1", "rule 3.16"}));
 }
 
 TEST_CASE("an entry that names a library by its path keeps autoload from loading it again") {

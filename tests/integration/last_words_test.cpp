@@ -1,6 +1,7 @@
 // Which task is named when the process dies; and what still runs when it ends well.
 #include <chrono>
 #include <csignal>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -212,6 +213,45 @@ TEST_CASE("a library whose constructor throws or crashes is named") {
     command.limits.emplace_back(RLIMIT_CORE, 0);
     CHECK(has_line(Process(command).wait().err, {"while loading", plugin + ".so"}));
   }
+}
+
+TEST_CASE("a check that crashes, exits or forks is named with its task") {
+  struct Row {
+    const char* plugin;
+    std::optional<int> status;
+    const char* words;
+  };
+  for (const auto& [plugin, status, words] :
+       {Row{"check_crashes", std::nullopt, "SIGSEGV in the check of task 'culprit'"},
+        Row{"check_exits", 3, "the check of task 'culprit' called exit() (rule 3.8)"},
+        Row{"check_forks", 0, "that the check of task 'culprit' forked returned into the host"}}) {
+    if (sanitized && !status) continue;
+    Scene scene;
+    scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
+    Command command;
+    command.program = program_path();
+    command.arguments = {"check", scene.manifest_path().string()};
+    command.limits.emplace_back(RLIMIT_CORE, 0);
+    const ProcessEnd end = Process(command).wait();
+    INFO(plugin << "\n" << end.summary());
+    CHECK(end.status == status);
+    CHECK(has_line(end.err, {words}));
+  }
+}
+
+TEST_CASE("a check that never returns is named after five seconds, and by the second signal") {
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path("check_hangs").string(), "mandatory"));
+  Running running = scene.start();
+  REQUIRE(running.process().wait_for_err("checking slowly"));
+  CHECK(running.process().wait_for_err("a plugin has been busy for 5 s in the check of task 'culprit'"));
+  running.send(SIGTERM);
+  wait_out_one_request();
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  INFO(run.log());
+  CHECK(run.status() == 4);
+  CHECK(has_line(run.log(), {"ended by a second signal", "in the check of task 'culprit'"}));
 }
 
 TEST_CASE("globals of plugins are destroyed at the end") {

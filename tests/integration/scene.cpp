@@ -1,6 +1,8 @@
 #include "scene.hpp"
 
 #include <unistd.h>
+#include <chrono>
+#include <thread>
 
 #include <algorithm>
 
@@ -141,6 +143,8 @@ void Running::wait_for(std::string_view event, std::string_view task, std::size_
     FAIL("waited in vain for " << count << " × " << event << " of \"" << task << "\"; the log is\n" << process_.err());
   }
 }
+
+void wait_out_one_request() { std::this_thread::sleep_for(std::chrono::milliseconds(1100)); }
 
 Run Running::finish(std::chrono::nanoseconds limit) {
   Run run{.end = process_.wait(limit), .events = {}};

@@ -68,6 +68,9 @@ std::vector<std::string> lines_with(std::string_view text, std::initializer_list
 // Runs it as a user who owns nothing and has no other process, which only root can do. False, with a message, if not.
 bool run_as_stranger(Command& command);
 
+// Two requests to stop within a second count as one.
+void wait_out_one_request();
+
 // A run in progress.
 class Running {
  public:

@@ -47,8 +47,6 @@ bool with_signals_blocked(Command& command) {
   return true;
 }
 
-void wait_out_one_request() { std::this_thread::sleep_for(std::chrono::milliseconds(1100)); }
-
 }  // namespace
 
 TEST_CASE("a signal that comes while a library is loaded ends the host well, and nothing is started") {

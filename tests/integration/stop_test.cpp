@@ -14,9 +14,6 @@ Json storming(std::string_view name, std::string_view plugin) {
   return task(name, plugin, "detachable", probe_that_ends("error"), 4'000'000'000U);
 }
 
-// Two signals within a second are one.
-void wait_out_one_request() { std::this_thread::sleep_for(std::chrono::milliseconds(1100)); }
-
 }  // namespace
 
 TEST_CASE("SIGINT and SIGTERM stop running tasks of every kind, well and long before any timeout") {

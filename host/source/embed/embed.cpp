@@ -15,6 +15,7 @@
 #include "plugin/embed_task.hpp"
 #include "plugin/inspection.hpp"
 #include "plugin_exit.hpp"
+#include "system/plugin_code.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
 
@@ -242,6 +243,7 @@ int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, 
   return guarded(host, [&]() -> HostError {
     if (path == nullptr || text == nullptr) return bad_argument("path or text is NULL");
     *text = "";
+    const taskhost::SlowPluginCode slow([host](const std::string& where) { host->host.tell_slow_code(where); });
     const auto loading = taskhost::PluginLibrary::load(path);
     if (loading.library == nullptr) {
       return {TASKHOST_RESULT_BAD_PLUGIN,

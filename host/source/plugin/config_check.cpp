@@ -5,6 +5,8 @@
 
 #include "plugin/config_extension.hpp"
 #include "plugin/config_values.hpp"
+#include "system/plugin_code.hpp"
+#include "taskhost/core/home_process.hpp"
 #include "taskhost/core/limits.hpp"
 #include "taskhost/ext/manifest.h"
 
@@ -123,11 +125,11 @@ const taskhost_services check_services = {
 // The config extension says "config: /every: must be …".
 ConfigProblem problem_of(std::string text) {
   constexpr std::string_view prefix = "config: ";
-  if (!text.starts_with(prefix)) return {{}, std::move(text)};
+  if (!text.starts_with(prefix)) return {.pointer = {}, .text = std::move(text)};
   text.erase(0, prefix.size());
   const std::size_t end = text.find(": ");
-  if (!text.starts_with('/') || end == std::string::npos) return {{}, std::move(text)};
-  return {text.substr(0, end), text.substr(end + 2)};
+  if (!text.starts_with('/') || end == std::string::npos) return {.pointer = {}, .text = std::move(text)};
+  return {.pointer = text.substr(0, end), .text = text.substr(end + 2)};
 }
 
 }  // namespace
@@ -137,8 +139,12 @@ std::optional<ConfigProblem> config_problem(const taskhost_factory& factory, con
                                             const std::function<void(LogLevel, std::string_view)>& log) {
   if (factory.check == nullptr) return std::nullopt;
   CheckExec exec(task, config, environment, log);
+  const HomeProcess home;
+  const PluginCodeMark mark(PluginCode::checking, task.c_str());
   try {
-    switch (const int32_t result = factory.check(&exec)) {
+    const int32_t result = factory.check(&exec);
+    if (!home.is_here()) end_forked_child("the check of task", task.c_str());
+    switch (result) {
       case TASKHOST_OK:
         return std::nullopt;
       case TASKHOST_ERROR:
@@ -146,12 +152,12 @@ std::optional<ConfigProblem> config_problem(const taskhost_factory& factory, con
         return problem_of(exec.failure.empty() ? "the plugin refuses it, and gives no reason" : exec.failure);
       default:
         return ConfigProblem{
-            {}, "the plugin's check returned " + std::to_string(result) + ", which is not a valid result (rule 3.16)"};
+            {}, "the check returned " + std::to_string(result) + ", which is not a valid result (rule 3.16)", true};
     }
   } catch (const std::exception& error) {
-    return ConfigProblem{{}, std::string("the plugin's check threw an exception (rule 3.6): ") + error.what()};
+    return ConfigProblem{{}, std::string("the check threw an exception (rule 3.6): ") + error.what(), true};
   } catch (...) {
-    return ConfigProblem{{}, "the plugin's check threw an exception that is not a std::exception (rule 3.6)"};
+    return ConfigProblem{{}, "the check threw an exception that is not a std::exception (rule 3.6)", true};
   }
 }
 

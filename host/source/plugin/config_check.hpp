@@ -15,6 +15,7 @@ namespace taskhost {
 struct ConfigProblem {
   std::string pointer;  // into the config; empty: the whole
   std::string text;
+  bool is_of_plugin = false;  // its check breaks a rule, and says nothing about the config
 };
 
 // Nothing: the factory has no check, or it finds nothing wrong. `config`: JSON text, or empty for none. `log` gets the

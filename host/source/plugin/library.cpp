@@ -18,22 +18,13 @@
 #include "plugin/neighbours.hpp"
 #include "plugin/script_hint.hpp"
 #include "system/exit_handler.hpp"
+#include "system/plugin_code.hpp"
 #include "taskhost/core/home_process.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
 
 namespace {
-
-// Initial-exec, since a signal handler reads it.
-__attribute__((tls_model("initial-exec"))) thread_local const char* loading_path = nullptr;
-
-struct LoadingMark {
-  explicit LoadingMark(const char* path) { loading_path = path; }
-  ~LoadingMark() { loading_path = nullptr; }
-  LoadingMark(const LoadingMark&) = delete;
-  LoadingMark& operator=(const LoadingMark&) = delete;
-};
 
 // The dynamic loader's own message, without the path that it begins with.
 std::string loader_words(const std::string& path) {
@@ -132,7 +123,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
   const auto end_child = [&] {
     if (!home.is_here()) end_forked_child("plugin", path.c_str());
   };
-  const LoadingMark mark(path.c_str());
+  const PluginCodeMark mark(PluginCode::loading, path.c_str());
   std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
   plugin->path_ = path;
   plugin->name_ = undecorated_library_name(std::filesystem::path(path).filename().string());
@@ -193,7 +184,5 @@ std::string undecorated_library_name(const std::string& file_name) {
   if (name.size() > 3 && name.starts_with("lib")) name.erase(0, 3);
   return name;
 }
-
-const char* library_being_loaded() noexcept { return loading_path; }
 
 }  // namespace taskhost

@@ -40,8 +40,4 @@ class PluginLibrary {
 // "libfeed.so" and "feed.so" → "feed".
 std::string undecorated_library_name(const std::string& file_name);
 
-// The path of the library whose code is being loaded or whose entry runs on this thread, or null. For the message if it
-// ends the process.
-const char* library_being_loaded() noexcept;
-
 }  // namespace taskhost

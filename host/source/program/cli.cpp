@@ -199,8 +199,7 @@ int check(const Arguments& arguments) {
   print_out("%s: OK, %s\n", arguments.path == "-" ? "stdin" : printable_path(arguments.path).c_str(),
             counted(taskhost_task_count(host.get()), "task").c_str());
   print_out(
-      "not checked: what the tasks themselves read when they start, such as their configs, and the files and addresses "
-      "named there\n");
+      "not checked: configs of plugins that have no check, and what only a start shows, such as an address in use\n");
   return 0;
 }
 

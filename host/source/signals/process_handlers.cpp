@@ -10,12 +10,15 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 #include <mutex>
+#include <string_view>
 
 #include "system/emergency_thread.hpp"
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"
+#include "system/plugin_code.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 
@@ -155,7 +158,12 @@ void* end_process(void* /*unused*/) {
       ::clock_nanosleep(CLOCK_MONOTONIC, 0, &end_step, nullptr);
     }
     if (!ending.load()) continue;
-    last_words("ended by a second signal before everything had stopped and all output was written");
+    std::array<char, 700> line{};
+    std::array<char, 600> code{};
+    const std::string_view where = plugin_code_words(code.data(), code.size());
+    std::snprintf(line.data(), line.size(), "ended by a second signal %s",
+                  where.empty() ? "before everything had stopped and all output was written" : where.data());
+    last_words(line.data());
     ::_exit(TASKHOST_RESULT_STOP_TIMEOUT);
   }
 }

@@ -31,6 +31,8 @@ inline const char* function_name(Phase phase) {
       return "drop";
     case Phase::check:
       return "check";
+    case Phase::work:
+      return "offloaded work";
   }
   return "";
 }

@@ -47,13 +47,6 @@ nanoseconds waited_before_call(Clock::time_point now) {
   return waited;
 }
 
-struct CallMark {
-  CallMark(Cell& cell, Phase phase) { current_call() = {&cell, phase}; }
-  ~CallMark() { current_call() = {}; }
-  CallMark(const CallMark&) = delete;
-  CallMark& operator=(const CallMark&) = delete;
-};
-
 std::size_t align_of(const taskhost_factory& factory) {
   return factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t);
 }
@@ -97,7 +90,7 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   const auto begin = Clock::now();
   progress.phase = phase;
   {
-    const CallMark mark(cell_, phase);
+    const CallMark mark(&cell_, phase);
     try {
       result = function();
     } catch (const std::exception& error) {

@@ -29,6 +29,7 @@ std::string place_words(const Progress& progress) {
     }
     return words;
   }
+  if (phase == Phase::check) return words;
   words += " of execution " + std::to_string(progress.execution);
   if (phase == Phase::poll) words += ", poll " + std::to_string(progress.call);
   if (progress.stop_requested) words += ", after it was asked to stop";
@@ -89,6 +90,7 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
     case Phase::check:
       return broken("3.16", words + place_words(progress));
     case Phase::run:
+    case Phase::work:
       return broken("3.10", words + place_words(progress));
   }
   return unproven(words + place_words(progress));

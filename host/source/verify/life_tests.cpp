@@ -1,10 +1,13 @@
 // The tests of what executions use and leave behind, for polled and blocking tasks alike.
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "text/printable.hpp"
 #include "verify/call_words.hpp"
 #include "verify/test.hpp"
 
@@ -72,6 +75,58 @@ std::vector<std::string> wrong_configs(TestContext& context) {
   }
   for (std::size_t i = configs.size(); i > 1; --i) std::swap(configs[i - 1], configs[context.choose(0, i - 1)]);
   return configs;
+}
+
+// What check or start says about a config.
+struct Judged {
+  bool is_right = false;
+  std::string why;
+};
+
+Judged call_check(TestContext& context, const std::string& config) {
+  SimulatedHost& host = context.host();
+  Findings& findings = host.findings();
+  host.set_config(config);
+  Cell& cell = host.claim();
+  cell.begin_check();
+  host.progress().phase = Phase::check;
+  std::int32_t result = TASKHOST_PANIC;
+  {
+    const CallMark mark(&cell, Phase::check);
+    const auto threw = [&](const std::string& what) {
+      findings.broken("3.6", "throws in check", "check threw an exception: " + what);
+      cell.fail("an exception: " + what);
+    };
+    try {
+      result = context.factory().check(&cell);
+    } catch (const std::exception& error) {
+      threw(error.what());
+    } catch (const abi::__forced_unwind&) {
+      findings.broken("3.8", "thread exit in check", "check ended its thread (pthread_exit)");
+      throw;
+    } catch (...) {
+      threw("of no standard type");
+    }
+  }
+  host.progress().phase = Phase::none;
+  Judged judged{result == TASKHOST_OK, cell.failure()};
+  cell.end();
+  if (result != TASKHOST_OK && result != TASKHOST_ERROR && result != TASKHOST_PANIC) {
+    findings.broken("3.16", "nonsense check",
+                    "check returned " + std::to_string(result) + ", which is not a valid result there");
+  } else if (!judged.is_right && judged.why.empty()) {
+    findings.note("3.16", "silent check",
+                  "check refused a config without calling fail to say why: " + quoted_text(config));
+  }
+  return judged;
+}
+
+// Whether an execution starts with a config; why not.
+Judged starts_with(TestContext& context, const std::string& config) {
+  context.host().set_config(config);
+  DrivenExecution execution(context.host(), context.factory(), context.next_number());
+  const bool is_started = context.start(execution);
+  return {is_started, execution.cell().failure()};
 }
 
 // How long to wait for threads and descriptors that are about to go.
@@ -163,6 +218,59 @@ Verdict failing_starts(TestContext& context) {
     text = counted(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
   }
   if (is_silent) text += "; fail was not called to say why";
+  return holds(text);
+}
+
+Verdict check_of_configs(TestContext& context) {
+  if (context.factory().check == nullptr) return inapplicable("it has no check");
+  const Budget budget = context.budget(50);
+  const std::string given = context.host().config();
+  const Judged of_given = call_check(context, given);
+  const std::vector<std::string> configs = wrong_configs(context);
+  std::vector<std::string> accepted;
+  std::uint64_t calls = 1;
+  std::uint64_t refusals = 0;
+  ProcessState before;
+  for (int round = 0; round < 3; ++round) {
+    const auto all = [&] {
+      for (const std::string& config : configs) {
+        if (budget.is_over()) break;
+        ++calls;
+        const bool is_right = call_check(context, config).is_right;
+        if (!is_right) ++refusals;
+        if (is_right && round == 0) accepted.push_back(config);
+      }
+    };
+    if (round == 1) {
+      std::thread(all).join();  // it may be called on any thread
+    } else {
+      all();
+    }
+    if (round == 0) before = settled(ProcessState::take(), 50);  // by now, one-time allocations have been made
+  }
+  const LeftBehind left =
+      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "3.16", "3.16");
+  if (!left.broken_rules.empty()) {
+    return broken(left.broken_rules, "after " + counted(calls, "check") + ", " + left.broken_words);
+  }
+  const Judged started = starts_with(context, given);
+  if (!of_given.is_right) {
+    if (started.is_right) {
+      return broken("3.16", "check refuses a config with which it starts: " + of_given.why);
+    }
+    return unproven("check refuses the given config: " + of_given.why +
+                    " (give it one with which it starts: --config)");
+  }
+  std::string text = counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse";
+  std::uint64_t failed = 0;
+  std::string example;
+  for (const std::string& config : accepted) {
+    if (budget.is_over()) break;
+    const Judged start = starts_with(context, config);
+    if (start.is_right || ++failed > 1) continue;
+    example = printable_text(config, 60) + ": " + start.why;
+  }
+  if (failed > 0) text += "; " + counted(failed, "config") + " that it accepts fail in start, such as " + example;
   return holds(text);
 }
 

@@ -8,7 +8,7 @@
 
 namespace taskhost::verify {
 
-enum class Phase : std::uint32_t { none, load, entry, start, poll, run, finish, drop, check };
+enum class Phase : std::uint32_t { none, load, entry, start, poll, run, finish, drop, check, work };
 
 inline const char* phase_words(Phase phase) {
   switch (phase) {
@@ -30,6 +30,8 @@ inline const char* phase_words(Phase phase) {
       return "in drop";
     case Phase::check:
       return "in check";
+    case Phase::work:
+      return "in offloaded work";
   }
   return "";
 }

@@ -91,7 +91,13 @@ void Cell::begin(std::uint64_t number, bool is_blocking) {
   timer_ = TASKHOST_NEVER;
   signals_wanted_ = signals_come_ = 0;
   failure_.clear();
+  is_check_ = false;
   alive_ = true;
+}
+
+void Cell::begin_check() {
+  begin(0, false);
+  is_check_ = true;
 }
 
 void Cell::begin_drop() {
@@ -203,7 +209,14 @@ void Cell::offload(const taskhost_work& work) {
   Offloaded& one = offloaded_.emplace_back();  // a deque: it stays in its place
   one.work = work;
   one.thread = std::thread([this, &one] {
-    one.work.run(one.work.argument);
+    {
+      const CallMark mark(nullptr, Phase::work);
+      try {
+        one.work.run(one.work.argument);
+      } catch (...) {
+        host_->findings().broken("4.11", "work throws", "offloaded work let an exception out");
+      }
+    }
     {
       const std::lock_guard done(mutex_);
       one.is_done = true;

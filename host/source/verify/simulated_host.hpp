@@ -42,6 +42,8 @@ class Cell : public taskhost_exec {
   // Called by the test, between the execution's calls. `number` counts from 1.
   void reserve() noexcept { alive_ = true; }
   void begin(std::uint64_t number, bool is_blocking);
+  void begin_check();  // stands for the exec of a check, behind which there is no execution
+  bool is_check() const noexcept { return is_check_; }
   void begin_drop();  // forgets what the execution asked for
   void end();
   bool is_alive() const noexcept { return alive_; }
@@ -114,6 +116,7 @@ class Cell : public taskhost_exec {
   std::atomic<std::uint64_t> number_{0};
   std::atomic<std::uint64_t> logs_{0};
   std::atomic<bool> waker_given_{false};
+  std::atomic<bool> is_check_{false};
 
   std::mutex mutex_;  // protects what follows
   bool woken_ = false;
@@ -194,6 +197,13 @@ struct CurrentCall {
   Phase phase = Phase::none;
 };
 CurrentCall& current_call() noexcept;
+// Sets it, as long as this object exists.
+struct CallMark {
+  CallMark(Cell* cell, Phase phase) { current_call() = {cell, phase}; }
+  ~CallMark() { current_call() = {}; }
+  CallMark(const CallMark&) = delete;
+  CallMark& operator=(const CallMark&) = delete;
+};
 
 extern const taskhost_services simulated_services;
 

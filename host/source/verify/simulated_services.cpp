@@ -27,8 +27,10 @@ std::string caller_words(const CurrentCall& call, const Cell* cell) {
   return phase_words(call.phase);
 }
 
+enum class InCheck : bool { no, yes };  // whether a check may call it
+
 // The cell, or null for a call that can't be answered.
-Cell* any_thread(const taskhost_exec* exec, const char* service) {
+Cell* any_thread(const taskhost_exec* exec, const char* service, InCheck in_check = InCheck::no) {
   SimulatedHost& host = *SimulatedHost::current();
   Cell* const cell = host.cell_of(exec);
   if (cell == nullptr) {
@@ -42,6 +44,22 @@ Cell* any_thread(const taskhost_exec* exec, const char* service) {
                                caller_words(current_call(), cell));
     return nullptr;
   }
+  const CurrentCall& call = current_call();
+  if (call.phase == Phase::work) {
+    host.findings().broken("4.11", std::string("exec in work ") + service,
+                           std::string(service) +
+                               " was called in offloaded work, which may outlive its execution: give it what it needs "
+                               "by its argument, and let the execution call the host when the work is done");
+  } else if (cell->is_check() && (in_check == InCheck::no || call.cell != cell)) {
+    host.findings().broken("3.16", std::string("in check ") + service,
+                           std::string(service) + " was called " +
+                               (call.cell == cell ? "in check"
+                                                  : "for a check, on a "
+                                                    "thread of the plugin's own") +
+                               "; a check has only log, fail, config, task_name, now and "
+                               "extension, on the thread that called it");
+    return nullptr;
+  }
   return cell;
 }
 
@@ -50,8 +68,8 @@ bool is_polled_call(const CurrentCall& call, const Cell* cell) {
          (call.phase == Phase::start || call.phase == Phase::poll || call.phase == Phase::finish);
 }
 
-Cell* own_call(const taskhost_exec* exec, const char* service) {
-  Cell* const cell = any_thread(exec, service);
+Cell* own_call(const taskhost_exec* exec, const char* service, InCheck in_check = InCheck::no) {
+  Cell* const cell = any_thread(exec, service, in_check);
   if (cell == nullptr) return nullptr;
   const CurrentCall& call = current_call();
   const bool inside = call.phase == Phase::start || call.phase == Phase::poll || call.phase == Phase::run ||
@@ -100,7 +118,7 @@ std::string_view judged_text(Cell& cell, const char* service, const char* text, 
 }
 
 const ConfigValues& values_of(const taskhost_exec* exec) {
-  own_call(exec, "a function of " TASKHOST_EXTENSION_CONFIG);
+  own_call(exec, "a function of " TASKHOST_EXTENSION_CONFIG, InCheck::yes);
   return SimulatedHost::current()->config_values();
 }
 
@@ -121,7 +139,7 @@ const taskhost_manifest manifest_table = {
     sizeof(taskhost_manifest),
     TASKHOST_MANIFEST_REVISION,
     [](const taskhost_exec* exec) -> const char* {
-      any_thread(exec, "directory of " TASKHOST_EXTENSION_MANIFEST);
+      any_thread(exec, "directory of " TASKHOST_EXTENSION_MANIFEST, InCheck::yes);
       return SimulatedHost::current()->directory().c_str();
     },
 };
@@ -225,7 +243,7 @@ const taskhost_services simulated_services = {
     TASKHOST_ABI_MINOR,
     // log
     [](const taskhost_exec* exec, int32_t level, const char* text, size_t size) {
-      Cell* const cell = any_thread(exec, "log");
+      Cell* const cell = any_thread(exec, "log", InCheck::yes);
       if (cell == nullptr) return;
       if (level < TASKHOST_LOG_TRACE || level > TASKHOST_LOG_ERROR) {
         cell->host().findings().note("4.6", "log level",
@@ -236,21 +254,26 @@ const taskhost_services simulated_services = {
     },
     // fail
     [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
-      if (Cell* const cell = own_call(exec, "fail")) {
+      if (Cell* const cell = own_call(exec, "fail", InCheck::yes)) {
+        if (current_call().phase == Phase::finish) {
+          cell->host().findings().broken(
+              "3.15", "fail in finish",
+              "fail was called in finish, which can't change the outcome any more: log what went wrong");
+        }
         cell->fail(printable_text(judged_text(*cell, "fail", text, size), 120));
       }
       return TASKHOST_ERROR;
     },
     // config
     [](const taskhost_exec* exec, size_t* size) -> const char* {
-      any_thread(exec, "config");
+      any_thread(exec, "config", InCheck::yes);
       const std::string& config = SimulatedHost::current()->config();
       if (size != nullptr) *size = config.size();
       return config.c_str();
     },
     // task_name
     [](const taskhost_exec* exec) -> const char* {
-      any_thread(exec, "task_name");
+      any_thread(exec, "task_name", InCheck::yes);
       return SimulatedHost::current()->task_name().c_str();
     },
     // execution_number
@@ -293,9 +316,10 @@ const taskhost_services simulated_services = {
     },
     // extension
     [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
-      any_thread(exec, "extension");
+      const Cell* const cell = any_thread(exec, "extension", InCheck::yes);
       if (id == nullptr) return nullptr;
-      if (std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) == 0 && revision == TASKHOST_SIGNALS_REVISION) {
+      const bool has_signals = cell == nullptr || !cell->is_check();
+      if (has_signals && std::strcmp(id, TASKHOST_EXTENSION_SIGNALS) == 0 && revision == TASKHOST_SIGNALS_REVISION) {
         return &signals_table;
       }
       if (std::strcmp(id, TASKHOST_EXTENSION_CONFIG) == 0 && revision == TASKHOST_CONFIG_REVISION) {

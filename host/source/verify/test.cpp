@@ -114,7 +114,7 @@ LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& aft
 }
 
 std::span<const Test> factory_tests() {
-  static constexpr std::array<Test, 13> tests = {{
+  static constexpr std::array<Test, 14> tests = {{
       {"start, then drop", "3.1, 3.4, 3.5", start_then_drop, start_then_drop},
       {"run to its end", "3.2, 3.3", polled_runs_to_its_end, blocking_runs_to_its_end},
       {"drop at every pending poll", "3.5, 5.3", drop_at_every_pending_poll, nullptr},
@@ -128,6 +128,7 @@ std::span<const Test> factory_tests() {
       {"starts that fail", "3.1, 5.3", failing_starts, failing_starts},
       {"left behind", "5.1, 5.2, 5.3", left_behind, left_behind},
       {"many executions", "5.3", many_executions, many_executions},
+      {"check of configs", "3.16", check_of_configs, check_of_configs},
   }};
   return tests;
 }

@@ -130,6 +130,7 @@ bool play_blocking(TestContext& context, nanoseconds run_for);
 Verdict start_then_drop(TestContext& context);
 Verdict failing_starts(TestContext& context);
 Verdict many_executions(TestContext& context);
+Verdict check_of_configs(TestContext& context);
 Verdict left_behind(TestContext& context);
 
 // How long a stop took.

@@ -25,7 +25,7 @@ constexpr const char* loading_test = "loading";
 constexpr const char* neighbours_test = "neighbours";
 constexpr const char* entry_test = "entry called again";
 constexpr const char* conduct = "conduct";
-constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 4.1, 4.2, 4.5-4.7, 4.10";
+constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 3.15, 3.16, 4.1, 4.2, 4.5-4.7, 4.10, 4.11";
 constexpr int hangs_that_are_enough = 2;
 
 std::string with_blanks(std::string name) {

@@ -256,6 +256,49 @@ void bad_drop(void*, const taskhost_exec* /*exec*/) { std::exit(0); }
 std::int32_t bad_poll(void*, const taskhost_exec*) { return TASKHOST_OK; }
 #endif
 
+#if defined(BAD_FINISH_NONSENSE)
+#define FINISH bad_finish
+std::int32_t bad_finish(void*, const taskhost_exec*) { return 17; }
+#elif defined(BAD_FINISH_THROWS)
+#define FINISH bad_finish
+std::int32_t bad_finish(void*, const taskhost_exec*) { throw std::runtime_error("finish threw"); }
+#elif defined(BAD_FINISH_NEVER_ENDS)
+#define FINISH bad_finish
+std::int32_t bad_finish(void*, const taskhost_exec*) { return TASKHOST_PENDING; }
+#elif defined(BAD_WORK_THROWS)
+#define POLL bad_poll
+std::int32_t bad_poll(void*, const taskhost_exec* exec) {
+  taskhost_ready ready;
+  if (exec->services->take_ready(exec, &ready, 1) == 1) return taskhost_fail(exec, "told that the work is done");
+  if (taskhost_stop_requested(exec)) return TASKHOST_OK;
+  const taskhost_work work = {sizeof work, 0, 0, nullptr, [](void*) { throw std::runtime_error("the work threw"); },
+                              nullptr};
+  return exec->services->offload(exec, &work) == TASKHOST_OK ? TASKHOST_PENDING : TASKHOST_ERROR;
+}
+#endif
+
+#if defined(BAD_CHECK_FAILS)
+#define CHECK bad_check
+std::int32_t bad_check(const taskhost_exec* exec) {
+  return taskhost_fail(exec, "config: /number: must be even; write 2 instead of 1");
+}
+#elif defined(BAD_CHECK_FAILS_SILENTLY)
+#define CHECK bad_check
+std::int32_t bad_check(const taskhost_exec*) { return TASKHOST_ERROR; }
+#elif defined(BAD_CHECK_PANICS)
+#define CHECK bad_check
+std::int32_t bad_check(const taskhost_exec* exec) {
+  taskhost_fail(exec, "check panicked");
+  return TASKHOST_PANIC;
+}
+#elif defined(BAD_CHECK_NONSENSE)
+#define CHECK bad_check
+std::int32_t bad_check(const taskhost_exec*) { return TASKHOST_PENDING; }
+#elif defined(BAD_CHECK_THROWS)
+#define CHECK bad_check
+std::int32_t bad_check(const taskhost_exec*) { throw std::runtime_error("check threw"); }
+#endif
+
 // --- The descriptor --------------------------------------------------------------------------------------------------
 
 taskhost_factory describe() {
@@ -279,8 +322,14 @@ taskhost_factory describe() {
 #else
   made.poll = good_poll;
 #endif
+#ifdef FINISH
+  made.finish = FINISH;
+#endif
 #ifdef DROP
   made.drop = DROP;
+#endif
+#ifdef CHECK
+  made.check = CHECK;
 #endif
 
 #if defined(BAD_REQUIRES_NEWER_MINOR)
@@ -303,6 +352,10 @@ taskhost_factory describe() {
   made.state_align = 8192;
 #elif defined(BAD_POLL_AND_RUN)
   made.run = good_run;
+#elif defined(BAD_RUN_AND_FINISH)
+  made.poll = nullptr;
+  made.run = good_run;
+  made.finish = good_poll;
 #elif defined(BAD_NO_FUNCTION)
   made.poll = nullptr;
 #elif defined(BAD_NAME_NULL)

@@ -299,6 +299,24 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 }
 #endif
 
+#if defined(EDGE_CHECK_CRASHES) || defined(EDGE_CHECK_EXITS) || defined(EDGE_CHECK_FORKS) || defined(EDGE_CHECK_HANGS)
+int32_t check(const taskhost_exec* /*exec*/) {
+#if defined(EDGE_CHECK_CRASHES)
+  volatile int* volatile nowhere = nullptr;
+  *nowhere = 1;
+#elif defined(EDGE_CHECK_EXITS)
+  std::exit(0);
+#elif defined(EDGE_CHECK_FORKS)
+  if (::fork() > 0) (void)::wait(nullptr);
+#else
+  std::fputs("checking slowly\n", stderr);
+  while (true) ::pause();
+#endif
+  return TASKHOST_OK;
+}
+#define CHECK check
+#endif
+
 #if defined(EDGE_START_CRASHES) || defined(EDGE_DROP_CRASHES)
 void crash() {
   volatile int* volatile nowhere = nullptr;
@@ -315,6 +333,9 @@ const taskhost_factory factory = [] {
   made.run = run;
 #else
   made.poll = poll;
+#endif
+#ifdef CHECK
+  made.check = CHECK;
 #endif
 #if defined(EDGE_START_CRASHES)
   made.start = [](void* /*state*/, const taskhost_exec* /*exec*/) -> int32_t {

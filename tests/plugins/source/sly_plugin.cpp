@@ -68,6 +68,12 @@ std::int32_t start_more([[maybe_unused]] State& self) {
     (void)::eventfd(0, EFD_CLOEXEC);
     return taskhost_fail(self.exec, "takes no config");
   }
+#elif defined(SLY_WORK_USES_EXEC)
+  taskhost_work work{};
+  work.struct_size = sizeof work;
+  work.argument = const_cast<taskhost_exec*>(self.exec);
+  work.run = [](void* exec) { taskhost_log(static_cast<const taskhost_exec*>(exec), TASKHOST_LOG_INFO, "working"); };
+  return self.exec->services->offload(self.exec, &work) == TASKHOST_OK ? TASKHOST_OK : TASKHOST_ERROR;
 #elif defined(SLY_SHARES_GLOBAL)
   static State* the_only_one;
   the_only_one = &self;
@@ -159,6 +165,33 @@ void drop(void* state, const taskhost_exec* /*exec*/) {
   delete self->thread;
 }
 
+#if defined(SLY_FINISH_FAILS)
+#define FINISH finish
+std::int32_t finish(void* /*state*/, const taskhost_exec* exec) {
+  taskhost_fail(exec, "the end went wrong");
+  return TASKHOST_OK;
+}
+#endif
+
+#if defined(SLY_CHECK_STARTS_THREAD) || defined(SLY_CHECK_LEAKS_DESCRIPTORS) || defined(SLY_CHECK_USES_WAKER) || \
+    defined(SLY_CHECK_IS_READY) || defined(SLY_CHECK_REFUSES_WHAT_STARTS)
+#define CHECK check
+std::int32_t check([[maybe_unused]] const taskhost_exec* exec) {
+#if defined(SLY_CHECK_STARTS_THREAD)
+  std::thread([] { pause_ms(3'600'000); }).detach();
+#elif defined(SLY_CHECK_LEAKS_DESCRIPTORS)
+  (void)::eventfd(0, EFD_CLOEXEC);
+#elif defined(SLY_CHECK_USES_WAKER)
+  exec->services->wake(exec->services->waker(exec));
+#elif defined(SLY_CHECK_IS_READY)
+  exec->services->ready(exec);
+#elif defined(SLY_CHECK_REFUSES_WHAT_STARTS)
+  if (std::strcmp(taskhost_config(exec), "{}") == 0) return taskhost_fail(exec, "config: /path: is missing");
+#endif
+  return TASKHOST_OK;
+}
+#endif
+
 #if defined(SLY_PRINTS_WHEN_LOADED)
 [[maybe_unused]] const int printed = std::puts("sly plugin 1.0, all rights reserved");
 #elif defined(SLY_STARTS_THREAD_WHEN_LOADED)
@@ -176,6 +209,12 @@ taskhost_factory describe() {
   made.start = start;
   made.poll = poll;
   made.drop = drop;
+#ifdef FINISH
+  made.finish = FINISH;
+#endif
+#ifdef CHECK
+  made.check = CHECK;
+#endif
   return made;
 }
 
