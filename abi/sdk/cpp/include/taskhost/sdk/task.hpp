@@ -290,9 +290,17 @@ constexpr bool check() {
                 "run()`, which may");
   static_assert(!(has_poll<Task>::value && has_run<Task>::value),
                 "factory<Task>: Task has both poll() and run(); keep one (rule 2.7)");
+  static_assert(
+      !(has_run<Task>::value && has_finish<Task>::value),
+      "factory<Task>: Task has both run() and finish(), which would never be called; let run() wait for the end "
+      "(rule 2.7)");
   if constexpr (has_poll<Task>::value) {
     static_assert(std::is_convertible_v<decltype(std::declval<Task&>().poll()), PollResult>,
                   "factory<Task>: poll() must return taskhost::sdk::PollResult: pending, done or failed(text)");
+  }
+  if constexpr (has_finish<Task>::value) {
+    static_assert(std::is_convertible_v<decltype(std::declval<Task&>().finish()), PollResult>,
+                  "factory<Task>: finish() must return taskhost::sdk::PollResult: pending or done");
   }
   if constexpr (has_run<Task>::value) {
     static_assert(std::is_void_v<decltype(std::declval<Task&>().run())> ||
