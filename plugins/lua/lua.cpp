@@ -1,19 +1,17 @@
 // Runs a script in Lua as a polled task: the script is a coroutine, which yields to the host where it waits.
 #include <poll.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
+#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "arguments.hpp"
 #include "execution.hpp"
 #include "plugin_support/path.hpp"
+#include "plugin_support/script.hpp"
 #include "taskhost/sdk/config.hpp"
 
 namespace lua_plugin {
@@ -23,11 +21,13 @@ namespace {
 namespace sdk = taskhost::sdk;
 
 struct Config {
-  std::string script;
+  std::string script;  // the file; empty: the code is the config's own
   std::string code;
   std::size_t memory_limit_mib;
   nlohmann::json args = nlohmann::json::object();
 };
+
+constexpr const char* no_memory = "not enough memory for the script (config: \"memory_limit_mib\")";
 
 Config read_config(sdk::Context context) {
   const sdk::Config values(context);
@@ -41,29 +41,41 @@ Config read_config(sdk::Context context) {
   if (has_script && !plugin_support::may_be_path(script)) throw sdk::Failure("config: /script: must name a file");
   Config config;
   config.script = plugin_support::located(context.exec(), std::string(script));
-  config.code = code;
+  config.code = has_script ? plugin_support::read_script(config.script) : std::string(code);
   config.memory_limit_mib = static_cast<std::size_t>(values.integer("/memory_limit_mib", 64, sdk::between(1, 1048576)));
   const nlohmann::json all = nlohmann::json::parse(context.config());
   if (const auto args = all.find("args"); args != all.end()) config.args = *args;
   return config;
 }
 
-// Only files: fopen would wait for the other end of a pipe.
-void check_is_file(const std::string& script) {
-  struct stat status {};
-  std::string problem;
-  if (::stat(script.c_str(), &status) != 0) {
-    problem = std::generic_category().message(errno);
-  } else if (!S_ISREG(status.st_mode)) {
-    problem = "is no file";
-  } else {
+// Leaves the compiled script on the stack, or raises an error. Of a file it skips, as Lua does, a byte order mark and a
+// first line that begins with #.
+void load(lua_State* lua, const Config& config) {
+  const bool is_file = !config.script.empty();
+  const char* begin = config.code.data();
+  const char* const end = begin + config.code.size();
+  if (is_file) {
+    if (config.code.compare(0, 3, "\xEF\xBB\xBF") == 0) begin += 3;
+    if (begin != end && *begin == '#') begin = std::find(begin, end, '\n');
+  }
+  const char* const name = is_file ? lua_pushfstring(lua, "@%s", config.script.c_str()) : lua_pushliteral(lua, "=code");
+  const int status = luaL_loadbufferx(lua, begin, static_cast<std::size_t>(end - begin), name, "t");
+  lua_remove(lua, -2);
+  if (status == LUA_OK) return;
+  if (status == LUA_ERRMEM) {
+    luaL_error(lua, no_memory);
     return;
   }
-  if (script.front() != '/') {
-    std::error_code ignored;
-    problem += " (seen from " + std::filesystem::current_path(ignored).string() + ")";
+  const char* const text = lua_tostring(lua, -1);
+  if (std::strchr(text, ':') == nullptr) {  // compiled: Lua's message does not name the file
+    lua_pushfstring(lua, "%s: %s", is_file ? config.script.c_str() : "code", text);
   }
-  throw sdk::Failure("config: \"script\": " + script + ": " + problem);
+  lua_error(lua);
+}
+
+int load_only(lua_State* lua) {
+  load(lua, *static_cast<const Config*>(lua_touserdata(lua, 1)));
+  return 0;
 }
 
 // For a protected call, with a Config: opens the libraries, and leaves the script's coroutine on the stack, with the
@@ -72,7 +84,7 @@ int set_up(lua_State* lua) {
   const Config& config = *static_cast<const Config*>(lua_touserdata(lua, 1));
   std::size_t slash = config.script.rfind('/');
   if (slash == 0) slash = 1;  // in the root directory
-  if (config.code.empty() && slash != std::string::npos) {
+  if (!config.script.empty() && slash != std::string::npos) {
     lua_pushlstring(lua, config.script.data(), slash);
   } else {
     lua_pushliteral(lua, ".");
@@ -82,16 +94,7 @@ int set_up(lua_State* lua) {
   lua_pushvalue(lua, -1);
   lua_insert(lua, 1);
   open_task(lua);
-  const int status = config.script.empty() ? luaL_loadbufferx(lua, config.code.data(), config.code.size(), "=code", "t")
-                                           : luaL_loadfilex(lua, config.script.c_str(), "t");
-  if (status == LUA_ERRMEM) return luaL_error(lua, "not enough memory for the script (config: \"memory_limit_mib\")");
-  if (status != LUA_OK) {
-    const char* text = lua_tostring(lua, -1);
-    if (std::string_view(text).find(':') == std::string_view::npos) {  // compiled: Lua's message does not name the file
-      lua_pushfstring(lua, "%s: %s", config.script.empty() ? "code" : config.script.c_str(), text);
-    }
-    return lua_error(lua);
-  }
+  load(lua, config);
   lua_State* script = lua_newthread(lua);
   lua_insert(lua, -2);
   lua_pushvalue(lua, 1);
@@ -129,12 +132,13 @@ class Script {
   // Reads the script, too, without running it.
   static void check(sdk::Context context) {
     const Config config = read_config(context);
-    if (!config.script.empty()) check_is_file(config.script);
-    const std::unique_ptr<lua_State, decltype(&lua_close)> lua(luaL_newstate(), lua_close);
+    Execution limited(context, config.memory_limit_mib << 20U);
+    const std::unique_ptr<lua_State, decltype(&lua_close)> lua(lua_newstate(allocate, &limited), lua_close);
     if (lua == nullptr) throw sdk::Failure("not enough memory to read the script");
-    const int status = config.script.empty()
-                           ? luaL_loadbufferx(lua.get(), config.code.data(), config.code.size(), "=code", "t")
-                           : luaL_loadfilex(lua.get(), config.script.c_str(), "t");
+    lua_pushcfunction(lua.get(), load_only);
+    lua_pushlightuserdata(lua.get(), const_cast<Config*>(&config));
+    const int status = lua_pcall(lua.get(), 1, 0, 0);
+    if (status == LUA_ERRMEM) throw sdk::Failure(no_memory);
     if (status != LUA_OK) throw sdk::Failure(lua_tostring(lua.get(), -1));
   }
 
@@ -186,7 +190,6 @@ class Script {
 
   Script(sdk::Context context, const Config& config)
       : self_(context, config.memory_limit_mib << 20U), memory_limit_mib_(config.memory_limit_mib), state_(self_) {
-    if (!config.script.empty()) check_is_file(config.script);
     lua_State* lua = state_.lua;
     lua_setwarnf(lua, warn, &self_);
     lua_sethook(lua, count_hook, LUA_MASKCOUNT, instructions_a_hook);

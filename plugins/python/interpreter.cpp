@@ -7,6 +7,7 @@
 #include <csignal>
 #include <memory>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -37,6 +38,7 @@ struct Lock {
 
 // Objects from runtime.py. Never released, since the interpreter stays until the process ends.
 struct Runtime {
+  PyObject* examine = nullptr;
   PyObject* prepare = nullptr;
   PyObject* conclude = nullptr;
   PyObject* stopped = nullptr;  // the class Stopped
@@ -213,7 +215,7 @@ void load_runtime(bool ours) {
         Py_XINCREF(object);
         return object;
       };
-      runtime() = {take("prepare"), take("conclude"), take("Stopped")};
+      runtime() = {take("examine"), take("prepare"), take("conclude"), take("Stopped")};
       return;
     }
   }
@@ -259,14 +261,71 @@ Outcome outcome_of(PyObject* result) {
   return {static_cast<Outcome::Kind>(kind), std::string(text, static_cast<std::size_t>(size))};
 }
 
+// The text as bytes, which may say how they are encoded; or as a str, if it comes from the config.
+Reference text_object(const Source& source) {
+  const auto size = static_cast<Py_ssize_t>(source.text.size());
+  if (source.file.empty()) return Reference(PyUnicode_DecodeUTF8(source.text.data(), size, "replace"));
+  return Reference(PyBytes_FromStringAndSize(source.text.data(), size));
+}
+
+// A path in whatever bytes.
+Reference path_object(const std::string& path) { return Reference(PyUnicode_DecodeFSDefault(path.c_str())); }
+
+Verdict examine_locked(const Source& source) {
+  const Reference text = text_object(source);
+  const Reference file = path_object(source.file);
+  const bool whole = text != nullptr && file != nullptr;
+  const Reference result(whole ? PyObject_CallFunctionObjArgs(runtime().examine, text.get(), file.get(), nullptr)
+                               : nullptr);
+  const char* problem = nullptr;
+  const char* warnings = nullptr;
+  Py_ssize_t problem_size = 0;
+  Py_ssize_t warnings_size = 0;
+  if (result == nullptr ||
+      PyArg_ParseTuple(result.get(), "y#y#", &problem, &problem_size, &warnings, &warnings_size) == 0) {
+    return {text_of(fetch_exception().get()), ""};
+  }
+  return {std::string(problem, static_cast<std::size_t>(problem_size)),
+          std::string(warnings, static_cast<std::size_t>(warnings_size))};
+}
+
+// Calls the function on a thread of its own, and waits for it. This one may belong to a program that embeds the host,
+// and have the interpreter's lock; and its stack may be small.
+template <class Function>
+void on_another_thread(Function function) {
+  const bool has_lock =
+      Py_IsInitialized() != 0 && PyGILState_GetThisThreadState() != nullptr && PyGILState_Check() != 0;
+  PyThreadState* const state = has_lock ? PyEval_SaveThread() : nullptr;
+  std::string problem;
+  try {
+    std::thread([&] {
+      try {
+        function();
+      } catch (const std::exception& exception) {
+        problem = exception.what();
+      }
+    }).join();
+  } catch (const std::system_error& error) {
+    problem = std::string("no thread for Python: ") + error.what();
+  }
+  if (state != nullptr) PyEval_RestoreThread(state);
+  if (!problem.empty()) throw sdk::Failure(problem);
+}
+
 // prepare returns what the script needs, or raises; conclude turns the result into (kind, text).
 Outcome run_locked(const Handle& execution) {
   const sdk::Context context = execution->context;
   const Reference handle(PyCapsule_New(new Handle(execution), handle_name, free_handle));
-  const Reference prepared(PyObject_CallFunction(runtime().prepare, "OssKs", handle.get(), context.config().data(),
-                                                 context.task_name().data(),
-                                                 static_cast<unsigned long long>(context.execution_number()),
-                                                 plugin_support::manifest_directory(context.exec()).c_str()));
+  const Source source = std::move(execution->source);
+  const Reference text = text_object(source);
+  const Reference file = path_object(source.file);
+  const Reference directory = path_object(plugin_support::manifest_directory(context.exec()));
+  const bool whole = text != nullptr && file != nullptr && directory != nullptr;
+  const Reference prepared(whole ? PyObject_CallFunction(runtime().prepare, "OssKOOO", handle.get(),
+                                                         context.config().data(), context.task_name().data(),
+                                                         static_cast<unsigned long long>(context.execution_number()),
+                                                         directory.get(), text.get(), file.get())
+                                 : nullptr);
   Reference value;
   execution->thread = PyThread_get_thread_ident();
   if (prepared != nullptr && !context.stop_requested()) {
@@ -294,15 +353,23 @@ void start_interpreter() {
   const std::lock_guard lock(mutex);
   if (!started) {
     started = true;
-    std::thread([] {
-      try {
-        start_on_this_thread();
-      } catch (const std::exception& exception) {
-        problem = exception.what();
-      }
-    }).join();
+    try {
+      on_another_thread(start_on_this_thread);
+    } catch (const sdk::Failure& failure) {
+      problem = failure.what();
+    }
   }
   if (!problem.empty()) throw sdk::Failure(problem);
+}
+
+Verdict compile_only(const Source& source) {
+  start_interpreter();
+  Verdict verdict;
+  on_another_thread([&] {
+    const Lock lock;
+    verdict = examine_locked(source);
+  });
+  return verdict;
 }
 
 Outcome run_script(const std::shared_ptr<Execution>& execution) noexcept {

@@ -5,16 +5,23 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "taskhost/sdk/task.hpp"
 
 namespace python_plugin {
 
+struct Source {
+  std::string file;  // empty: the text is the config's "code"
+  std::string text;
+};
+
 // One execution as its script sees it. Outlives the execution if the script has left something behind.
 struct Execution {
-  explicit Execution(taskhost::sdk::Context host) : context(host) {}
+  Execution(taskhost::sdk::Context host, Source script) : context(host), source(std::move(script)) {}
 
   const taskhost::sdk::Context context;
+  Source source;  // until it is compiled
 
   // Guarded by the interpreter's lock.
   bool over = false;              // the context may be gone
@@ -32,6 +39,16 @@ struct Outcome {
   Kind kind = Kind::ok;
   std::string text;
 };
+
+// What a compiler says about a script: why it is none, or nothing; and its warnings, one in a line.
+struct Verdict {
+  std::string problem;
+  std::string warnings;
+};
+
+// Compiles the script and executes nothing of it, whatever tasks there are. Starts the interpreter; throws a Failure if
+// that is impossible.
+Verdict compile_only(const Source& source);
 
 // Starts the interpreter, once. Throws a Failure if that is impossible.
 void start_interpreter();

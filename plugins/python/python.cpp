@@ -1,20 +1,17 @@
 // Runs a script in Python as a blocking task. The script has a thread of its own, while the host's thread waits, so
 // that it notices the stop at once, whatever the script does.
-#include <sys/stat.h>
-
+#include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "interpreter.hpp"
 #include "plugin_support/path.hpp"
+#include "plugin_support/script.hpp"
 #include "taskhost/sdk/config.hpp"
 
 namespace python_plugin {
@@ -23,42 +20,43 @@ namespace {
 
 namespace sdk = taskhost::sdk;
 
-void check_config(sdk::Context context) {
+Source read_source(sdk::Context context) {
   const sdk::Config config(context);
   config.keys("script code args path");
   const std::string_view named = config.text("/script");
+  const std::string_view code = config.text("/code");
   const bool has_script = named.data() != nullptr;
-  const bool has_code = config.text("/code").data() != nullptr;
+  const bool has_code = code.data() != nullptr;
   if (!has_script && !has_code) throw sdk::Failure("config: \"script\" or \"code\" is missing");
   if (has_script && has_code) throw sdk::Failure("config: either \"script\" or \"code\", not both");
   const std::size_t folders = config.count("/path");
   for (std::size_t i = 0; i < folders; ++i) (void)config.text(("/path/" + std::to_string(i)).c_str());
-  if (!has_script) return;
+  if (!has_script) return {"", std::string(code)};
   if (!plugin_support::may_be_path(named)) throw sdk::Failure("config: /script: must name a file");
-  const std::string script = plugin_support::located(context.exec(), std::string(named));
-  struct stat status {};
-  std::string problem = "is no file";
-  if (::stat(script.c_str(), &status) != 0) {
-    problem = std::generic_category().message(errno);
-  } else if (S_ISREG(status.st_mode)) {
-    return;
-  }
-  if (script.front() != '/') {
-    std::error_code ignored;
-    problem += " (seen from " + std::filesystem::current_path(ignored).string() + ")";
-  }
-  throw sdk::Failure("config: \"script\": " + script + ": " + problem);
+  std::string file = plugin_support::located(context.exec(), std::string(named));
+  std::string text = plugin_support::read_script(file);
+  return {std::move(file), std::move(text)};
 }
 
 class Script {
  public:
-  explicit Script(sdk::Context context) : context_(context) { check_config(context); }
+  explicit Script(sdk::Context context) : context_(context), source_(read_source(context)) {}
 
-  static void check(sdk::Context context) { check_config(context); }
+  // Compiles the script, too, without running it.
+  static void check(sdk::Context context) {
+    const Source source = read_source(context);
+    const Verdict verdict = compile_only(source);
+    std::string_view lines = verdict.warnings;
+    while (!lines.empty()) {
+      context.warning(lines.substr(0, lines.find('\n')));
+      lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);
+    }
+    if (!verdict.problem.empty()) throw sdk::Failure(verdict.problem);
+  }
 
   sdk::RunResult run() {
     start_interpreter();
-    const auto execution = std::make_shared<Execution>(context_);
+    const auto execution = std::make_shared<Execution>(context_, std::move(source_));
     Outcome outcome;
     std::atomic<bool> done = false;
     std::thread script([&, waker = context_.waker()] {
@@ -84,6 +82,7 @@ class Script {
 
  private:
   sdk::Context context_;
+  Source source_;  // until it runs
 };
 
 }  // namespace

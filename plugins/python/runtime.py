@@ -186,31 +186,60 @@ def outputs_finish():
         output.finish()
 
 
-def prepare(handle, config, name, execution, directory):
+def compiled(text, file):
+    """The script as code; a Failure if it is none. Executes nothing of it."""
+    file = file or "<code>"
+    try:
+        return compile(text, file, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        place = file if error.lineno is None else f"{file}:{error.lineno}"
+        line = (error.text or "").strip()
+        raise Failure(f"{place}: {type(error).__name__}: {error.msg}" + (f": {line:.200}" if line else "")) from None
+    except MemoryError:
+        raise Failure(f"{file}: nested too deeply, or not enough memory to compile it") from None
+    except Exception as error:  # a null byte, or nested too deeply
+        raise Failure(f"{file}: {type(error).__name__}: {error}") from None
+
+
+class Notes:
+    """Stands for the task while its script is examined: the compiler's warnings."""
+
+    def __init__(self):
+        self.lines = []
+
+    def log(self, line, level):
+        self.lines.append(line.replace("\n", " "))
+
+
+def examine(text, file):
+    """Returns (problem, warnings): why the script can't be compiled, if so, and what the compiler warns of."""
+    local.task = notes = Notes()
+    problem = ""
+    try:
+        compiled(text, file)
+    except Failure as failure:
+        problem = str(failure)
+    outputs_finish()
+    local.__dict__.clear()
+    return problem.encode("utf-8", "replace"), "\n".join(notes.lines).encode("utf-8", "replace")
+
+
+def prepare(handle, config, name, execution, directory, text, file):
     """Returns (code, globals, module, task), or raises an exception that conclude turns into an outcome."""
     config = json.loads(config)
     task = Task(handle, name, execution, config.get("args", {}))
     local.task = task
-    script = config.get("script")
     folders = config.get("path", [])
     folders = [os.path.join(directory, folder) for folder in folders]
-    if script is not None:
-        script = os.path.join(directory, script)
-        folders = [*folders, os.path.dirname(script) or "."]
-        with open(script, "rb") as file:
-            text = file.read()
-    else:
-        text = config["code"]
+    if file:
+        folders = [*folders, os.path.dirname(file) or "."]
     for folder in map(os.path.abspath, folders):
         if folder not in sys.path:
             sys.path.append(folder)
     module = types.ModuleType("__taskhost__")
-    module.__file__ = script or "<code>"
+    module.__file__ = file or "<code>"
     module.task = task
-    try:
-        code = compile(text, module.__file__, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        raise Failure(f"{type(error).__name__}: {error}") from None
+    code = compiled(text, file)
     sys.modules["__taskhost__"] = module  # where dataclasses etc. look for the latest script's names
     return code, module.__dict__, module, task
 
@@ -229,8 +258,6 @@ def outcome(error, task):
         return OK, ""
     if isinstance(error, Failure):
         return ERROR, str(error)
-    if isinstance(error, OSError) and task is None:
-        return ERROR, str(error)  # the script can't be read
     if isinstance(error, SystemExit):
         if error.code is None or error.code == 0:
             return OK, ""

@@ -1,5 +1,7 @@
 // Scripts in Python, in the program: outcomes, the stop, their environment, and many of them at once. All of it is
 // here, since a blocking task with threads of its own needs a host with a real clock.
+#include <sys/stat.h>
+
 #include <csignal>
 #include <fstream>
 #include <string>
@@ -22,6 +24,11 @@ Run run_one(std::string_view code, const Json& more = Json::object()) {
   entry["config"].update(more);
   scene.add(entry);
   return scene.run({"--log-level", "debug"});
+}
+
+ProcessEnd check(Scene& scene) {
+  scene.command();  // writes the manifest
+  return run_program({"check", "--plugin-dir", plugin_directory().string(), scene.manifest_path().string()});
 }
 
 // Waits until it is ready, then asks it to stop.
@@ -47,7 +54,6 @@ TEST_CASE("the end of a script in Python is the outcome of its execution") {
       Row{"", "ok", ""}, Row{"import sys; sys.exit()", "ok", ""}, Row{"import sys; sys.exit(0)", "ok", ""},
       Row{"raise task.Failure('dry')", "error", "dry"}, Row{"task.fail('dry')", "error", "dry"},
       Row{"import sys; sys.exit(3)", "error", "sys.exit(3)"}, Row{"import sys; sys.exit('dry')", "error", "dry"},
-      Row{"x x", "error", "SyntaxError: invalid syntax (<code>, line 1)"},
       Row{"\ndef f(): raise ValueError('dry')\nf()", "panic", "ValueError: dry (<code>:2)"},
       Row{"raise BaseException('dry')", "panic", "BaseException: dry (<code>:1)"},
       Row{"task.sleep('soon')", "panic",
@@ -185,12 +191,17 @@ TEST_CASE("a wrong config of a script in Python is told before anything starts")
     Json config;
     const char* message;
   };
-  for (const Row& row : {Row{Json::object(), "\"script\" or \"code\" is missing"},
-                         Row{{{"code", ""}, {"script", "a"}}, "either \"script\" or \"code\", not both"},
-                         Row{{{"script", "no/such.py"}}, "/no/such.py: No such file or directory"},
-                         Row{{{"script", "/tmp"}}, "\"script\": /tmp: is no file"},
-                         Row{{{"code", ""}, {"path", "x"}}, "must be an array"},
-                         Row{{{"code", ""}, {"arg", 1}}, "unknown key \"arg\""}}) {
+  for (const Row& row :
+       {Row{Json::object(), "\"script\" or \"code\" is missing"},
+        Row{{{"code", ""}, {"script", "a"}}, "either \"script\" or \"code\", not both"},
+        Row{{{"script", "no/such.py"}}, "/no/such.py: No such file or directory"},
+        Row{{{"script", "/tmp"}}, "\"script\": /tmp: is no file"},
+        Row{{{"code", ""}, {"path", "x"}}, "must be an array"}, Row{{{"code", ""}, {"arg", 1}}, "unknown key \"arg\""},
+        Row{{{"code", "x x"}}, "<code>:1: SyntaxError: invalid syntax: x x"},
+        Row{{{"code", "print('x')\nif x:\n"}},
+            "<code>:2: IndentationError: expected an indented block after 'if' statement on line 2"},
+        Row{{{"code", std::string("a\0b", 3)}}, "<code>: ValueError: source code string cannot contain"},
+        Row{{{"code", "return"}}, "<code>:1: SyntaxError: 'return' outside function"}}) {
     CAPTURE(row.config);
     Scene scene;
     scene.add(task("snake", "python", "shutdown_on_exit", row.config));
@@ -199,6 +210,69 @@ TEST_CASE("a wrong config of a script in Python is told before anything starts")
     CHECK(run.events.count("task_started") == 0);
     CHECK(has_line(run.log(), {"/tasks/0/config", row.message}));
   }
+}
+
+TEST_CASE("a check reads and compiles a script in Python, and executes nothing") {
+  struct Row {
+    std::string text;
+    std::string message;  // none: it is right
+  };
+  const Row row = GENERATE(
+      Row{"import no_such_module\nprint('executed')\nraise ValueError\n", ""},
+      Row{"\xEF\xBB\xBF#!/usr/bin/env python3\nx = 'a\xC3\xA4'\n", ""},
+      Row{"# -*- coding: latin-1 -*-\nx = '\xE4'\n", ""}, Row{"", ""},
+      Row{"x = 1\nprint('x'\n", "main.py:2: SyntaxError: '(' was never closed: print('x'"},
+      Row{"x = '\xE4'\n", "main.py:1: SyntaxError: (unicode error) 'utf-8' codec can't decode byte 0xe4"},
+      Row{"# -*- coding: klingon -*-\n", "SyntaxError: unknown encoding: klingon"},
+      Row{std::string("x = 1\n\0\n", 8), "ValueError: source code string cannot contain null bytes"},
+      Row{std::string(1000, '(') + std::string(1000, ')'), "main.py:1: SyntaxError: too many nested parentheses"},
+      Row{"x = " + std::string(100000, '-') + "1", "main.py: nested too deeply"},
+      Row{"x = " + std::string(3000, '~') + "1", "main.py: RecursionError: maximum recursion depth exceeded"},
+      Row{"x = 1\n" + std::string(5000000, '#'), "main.py: has more than 4 MiB"});
+  CAPTURE(row.message);
+  Scene scene;
+  std::ofstream(scene.directory() / "main.py", std::ios::binary) << row.text;
+  scene.add(task("snake", "python", "mandatory", {{"script", "main.py"}}));
+  const ProcessEnd end = check(scene);
+  CHECK(end.status == (row.message.empty() ? 0 : 2));
+  CHECK((end.out + end.err).find("executed") == std::string::npos);
+  if (!row.message.empty()) CHECK(has_line(end.err, {"/tasks/0/config", row.message}));
+}
+
+TEST_CASE("a check of a script in Python does not wait for a pipe, and tells what is no file") {
+  Scene scene;
+  REQUIRE(::mkfifo((scene.directory() / "pipe.py").c_str(), 0600) == 0);
+  std::filesystem::create_directory(scene.directory() / "folder.py");
+  for (const char* script : {"pipe.py", "folder.py", "/dev/null", "/dev/tty"}) {
+    CAPTURE(script);
+    Scene one;
+    one.add(task("snake", "python", "mandatory", {{"script", (scene.directory() / script).string()}}));
+    const ProcessEnd end = check(one);
+    CHECK(end.status == 2);
+    CHECK(has_line(end.err, {"\"script\": ", script}));
+  }
+}
+
+TEST_CASE("a check of scripts in Python passes the compiler's warnings on") {
+  Scene scene;
+  scene.add(script("one", "mandatory", "x = 5\nprint(x is 5)"));
+  scene.add(script("two", "mandatory", "x x"));
+  scene.add(script("three", "mandatory", "y y"));
+  const ProcessEnd end = check(scene);
+  CHECK(end.status == 2);
+  CHECK(has_line(end.out + end.err, {"one", "SyntaxWarning: \"is\" with a literal"}));
+  CHECK(has_line(end.err, {"/tasks/1/config", "x x"}));
+  CHECK(has_line(end.err, {"/tasks/2/config", "y y"}));
+}
+
+TEST_CASE("a script in Python that is wrong only after the check fails") {
+  Scene scene;
+  const std::string file = (scene.directory() / "main.py").string();
+  std::ofstream(file) << "open(__file__, 'w').write('x = 1\\nx x')\ntask.fail('once')\n";
+  scene.add(task("snake", "python", "mandatory", {{"script", file}}, 1));
+  const Run run = scene.run();
+  CHECK(run.status() == 1);
+  CHECK(has_line(run.log(), {"snake", file + ":2: SyntaxError: invalid syntax: x x"}));
 }
 
 TEST_CASE("many scripts in Python run side by side, fail, restart, and stop") {

@@ -77,6 +77,8 @@ class FakeHost : private taskhost_exec {
   std::vector<taskhost_work> works;  // offloaded: to be run by the test
   std::string known_keys;            // for the extension taskhost.config
   std::uint32_t subscribed = 0;
+  int watches = 0;  // calls of watch
+  int takes = 0;    // and of take_ready
   int wakes = 0;
   int agains = 0;  // polls that gave way
   int beats = 0;
@@ -123,6 +125,7 @@ class FakeHost : private taskhost_exec {
       };
       made.watch = [](const taskhost_exec* exec, taskhost_fd descriptor, std::uint32_t interests, std::uint64_t tag) {
         FakeHost& host = of(exec);
+        ++host.watches;
         if (interests == 0) {
           host.descriptors.erase(static_cast<int>(descriptor));
           return TASKHOST_OK;
@@ -135,6 +138,7 @@ class FakeHost : private taskhost_exec {
       };
       made.take_ready = [](const taskhost_exec* exec, taskhost_ready* list, std::size_t capacity) {
         FakeHost& host = of(exec);
+        ++host.takes;
         std::size_t count = 0;
         while (count < capacity && !host.ready.empty()) {
           list[count++] = host.ready.front();

@@ -1,6 +1,5 @@
 // Several waits at once in one coroutine, and waits for descriptors, with a fake host.
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "coroutine_run.hpp"
+#include "pair.hpp"
 #include "support/catch.hpp"
 
 using taskhost::test::contains_text;
@@ -239,33 +239,6 @@ TEST_CASE("temporaries in a co_await live until it is over, and are destroyed on
 }
 
 namespace {
-
-class Pair {
- public:
-  Pair() { REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends_) == 0); }
-  Pair(const Pair&) = delete;
-  Pair& operator=(const Pair&) = delete;
-  ~Pair() {
-    close_ours();
-    ::close(ends_[1]);
-  }
-  int theirs() const { return ends_[1]; }
-  void write(const char* text) const { REQUIRE(::write(ends_[0], text, std::char_traits<char>::length(text)) > 0); }
-  void close_ours() { ::close(std::exchange(ends_[0], -1)); }
-  void empty_ours() const {
-    char bytes[4096];
-    while (::read(ends_[0], bytes, sizeof bytes) > 0) {
-    }
-  }
-  void fill_theirs() const {
-    const char bytes[4096] = {};
-    while (::write(ends_[1], bytes, sizeof bytes) > 0) {
-    }
-  }
-
- private:
-  int ends_[2] = {-1, -1};
-};
 
 int descriptor = -1;
 

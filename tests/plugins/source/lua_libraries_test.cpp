@@ -1,4 +1,6 @@
 // What a script in Lua has: its file, args, libraries and memory; and the greeter.
+#include <sys/stat.h>
+
 #include <string>
 
 #include "lua_script.hpp"
@@ -166,6 +168,9 @@ TEST_CASE("a wrong config, a missing file or a wrong script refuse the start and
     Json config;
     std::string message;
   };
+  std::string hungry;
+  for (int number = 0; number < 50000; ++number) hungry += "x" + std::to_string(number) + "=1\n";
+  REQUIRE(::mkfifo((directory.path + "/pipe.lua").c_str(), 0600) == 0);
   for (const Row& row :
        {Row{Json::object(), "config: \"script\" or \"code\" is missing"},
         Row{{{"script", "a"}, {"code", "b"}}, "config: either \"script\" or \"code\", not both"},
@@ -176,12 +181,35 @@ TEST_CASE("a wrong config, a missing file or a wrong script refuse the start and
         Row{{{"script", "no/such.lua"}}, "no/such.lua: No such file or directory (seen from /"},
         Row{{{"script", directory.path}}, "is no file"},
         Row{{{"code", "local x =\n= 1"}}, "code:2: unexpected symbol near '='"},
-        Row{{{"script", directory.write("wrong.lua", "\n\nx x")}}, "wrong.lua:3: syntax error near 'x'"}}) {
+        Row{{{"script", directory.write("wrong.lua", "\n\nx x")}}, "wrong.lua:3: syntax error near 'x'"},
+        Row{{{"script", directory.write("shebang.lua", "#!/bin/lua\nx x")}}, "shebang.lua:2: syntax error near 'x'"},
+        Row{{{"script", directory.write("null.lua", std::string("x = 1\n\0", 7))}}, "null.lua:2: unexpected symbol"},
+        Row{{{"script", directory.write("compiled.lua", "\x1BLua")}}, "compiled.lua: attempt to load a binary chunk"},
+        Row{{{"script", directory.write("deep.lua", "x = " + std::string(1000, '('))}}, "deep.lua: C stack overflow"},
+        Row{{{"script", directory.write("large.lua", std::string(5000000, ' '))}}, "large.lua: has more than 4 MiB"},
+        Row{{{"script", directory.write("hungry.lua", hungry)}, {"memory_limit_mib", 1}}, "not enough memory"},
+        Row{{{"script", directory.path + "/pipe.lua"}}, "pipe.lua: is no file"},
+        Row{{{"script", "/dev/null"}}, "/dev/null: is no file"}}) {
     FakeHost host;
     host.config = row.config.dump();
     CAPTURE(host.config);
     CHECK(host.start(lua()) == TASKHOST_ERROR);
     CHECK_THAT(host.message, contains_text(row.message));
+    host.message.clear();
+    CHECK(lua().check(host.exec()) == TASKHOST_ERROR);
+    CHECK_THAT(host.message, contains_text(row.message));
+  }
+}
+
+TEST_CASE("a check reads a script in Lua and executes nothing of it") {
+  Directory directory;
+  for (const char* text : {"", "error('executed')", "\xEF\xBB\xBF#!/bin/lua\nerror('\xE4')", "#", "# x"}) {
+    FakeHost host;
+    host.config = Json{{"script", directory.write("right.lua", text)}}.dump();
+    CAPTURE(text);
+    CHECK(lua().check(host.exec()) == TASKHOST_OK);
+    CHECK(host.log.empty());
+    CHECK(host.start(lua()) == TASKHOST_OK);
   }
 }
 

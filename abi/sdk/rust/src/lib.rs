@@ -10,6 +10,7 @@ mod config;
 mod execution;
 mod plugin;
 mod ready;
+mod resolve;
 mod services;
 mod stop;
 mod text;
@@ -23,6 +24,7 @@ pub use combine::{join2, race2, select2, Either, Join, Race, Select2};
 pub use config::{Config, ConfigError, ConfigValue};
 #[cfg(unix)]
 pub use ready::{readable, ready, writable, Interest, Ready};
+pub use resolve::resolve;
 #[cfg(unix)]
 pub use services::wait_fd;
 pub use services::{

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use support::Fake;
-use taskhost::{ffi, join, select2, unblock, Either, Unblock};
+use taskhost::{ffi, join, resolve, select2, unblock, Either, Unblock};
 
 #[test]
 fn work_gives_its_result_to_who_awaits_it() {
@@ -29,6 +29,28 @@ fn work_gives_its_result_to_who_awaits_it() {
     assert_eq!((fake.poll(), fake.failure()), (ffi::OK, None));
     assert_eq!(fake.log(), ["2 text 42"]);
     assert_eq!(fake.wake_count(), 2); // the host's, for each run_works; the branches were woken without it
+}
+
+#[test]
+fn a_host_is_resolved_or_the_error_names_it() {
+    async fn task() {
+        for name in ["192.0.2.1:80", "[::1]:443", "192.0.2.1", "192.0.2.1:http"] {
+            match resolve(name).await {
+                Ok(addresses) => taskhost::info!("{:?}", addresses),
+                Err(error) => taskhost::info!("{}", error),
+            }
+        }
+    }
+    let mut fake = Fake::started(factory!(task));
+    for _ in 0..4 {
+        assert_eq!(fake.poll(), ffi::PENDING);
+        fake.run_works();
+    }
+    assert_eq!((fake.poll(), fake.failure()), (ffi::OK, None));
+    let log = fake.log();
+    assert_eq!(log[..2], ["2 [192.0.2.1:80]", "2 [[::1]:443]"]);
+    assert_eq!(log[2], "2 can't resolve \"192.0.2.1\": invalid socket address");
+    assert_eq!(log[3], "2 can't resolve \"192.0.2.1:http\": invalid port value");
 }
 
 #[test]

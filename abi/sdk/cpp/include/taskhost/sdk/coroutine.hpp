@@ -36,6 +36,7 @@
 
 #include "taskhost/sdk/coroutine/async.hpp"
 #include "taskhost/sdk/coroutine/combine.hpp"
+#include "taskhost/sdk/coroutine/descriptors.hpp"
 #include "taskhost/sdk/coroutine/execution.hpp"
 #include "taskhost/sdk/coroutine/waits.hpp"
 
@@ -110,6 +111,7 @@ struct CoroutineBorder {
     std::int32_t status = TASKHOST_OK;
     FrameMemory memory{cell.frame, sizeof cell.frame};
     frame_memory = &memory;
+    cell.execution.set_polled(true);
     try {
       Task task = call(context);
       cell.promise = std::exchange(task.promise_, nullptr);
@@ -120,6 +122,7 @@ struct CoroutineBorder {
       status = report_exception(context);
     }
     frame_memory = nullptr;
+    cell.execution.set_polled(false);
     if (status != TASKHOST_OK) {
       cell.~Cell();
     } else if (memory.too_large != 0) {

@@ -150,12 +150,21 @@ Duration saturated(std::chrono::duration<Rep, Period> delay) noexcept {
 
 }  // namespace detail
 
+namespace detail {
+
+class Execution;
+
+// What a coroutine's context notes for it: see coroutine.hpp.
+struct Asked {
+  std::atomic<bool> about_stop = false;
+};
+
+}  // namespace detail
+
 // An execution's view of its host. It wraps a pointer: copy it freely, use it until the task's destructor returns.
 class Context {
  public:
-  // `stop_asked`, if not null, is set to true when the task asks about the stop: see coroutine.hpp.
-  explicit Context(const taskhost_exec* exec, std::atomic<bool>* stop_asked = nullptr) noexcept
-      : exec_(exec), stop_asked_(stop_asked) {}
+  explicit Context(const taskhost_exec* exec, detail::Asked* asked = nullptr) noexcept : exec_(exec), asked_(asked) {}
 
   // [any-thread]
   void log(std::int32_t level, std::string_view text) const noexcept {
@@ -176,7 +185,7 @@ class Context {
   std::string_view task_name() const noexcept { return services().task_name(exec_); }
   std::uint64_t execution_number() const noexcept { return services().execution_number(exec_); }
   bool stop_requested() const noexcept {
-    if (stop_asked_ != nullptr) stop_asked_->store(true, std::memory_order_relaxed);
+    if (asked_ != nullptr) asked_->about_stop.store(true, std::memory_order_relaxed);
     return services().stop_requested(exec_) != 0;
   }
   Time now() const noexcept { return Time(Duration(static_cast<std::int64_t>(services().now()))); }
@@ -241,8 +250,10 @@ class Context {
   const taskhost_services& services() const noexcept { return *exec_->services; }
 
  private:
+  friend class detail::Execution;
+
   const taskhost_exec* exec_;
-  std::atomic<bool>* stop_asked_;
+  detail::Asked* asked_;  // a coroutine's Execution; null in a class
 };
 
 namespace detail {
@@ -279,9 +290,17 @@ constexpr bool check() {
                 "run()`, which may");
   static_assert(!(has_poll<Task>::value && has_run<Task>::value),
                 "factory<Task>: Task has both poll() and run(); keep one (rule 2.7)");
+  static_assert(
+      !(has_run<Task>::value && has_finish<Task>::value),
+      "factory<Task>: Task has both run() and finish(), which would never be called; let run() wait for the end "
+      "(rule 2.7)");
   if constexpr (has_poll<Task>::value) {
     static_assert(std::is_convertible_v<decltype(std::declval<Task&>().poll()), PollResult>,
                   "factory<Task>: poll() must return taskhost::sdk::PollResult: pending, done or failed(text)");
+  }
+  if constexpr (has_finish<Task>::value) {
+    static_assert(std::is_convertible_v<decltype(std::declval<Task&>().finish()), PollResult>,
+                  "factory<Task>: finish() must return taskhost::sdk::PollResult: pending or done");
   }
   if constexpr (has_run<Task>::value) {
     static_assert(std::is_void_v<decltype(std::declval<Task&>().run())> ||

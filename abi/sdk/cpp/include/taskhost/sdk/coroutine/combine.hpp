@@ -3,10 +3,11 @@
 // A combinator owns its arguments, so it takes temporaries and moved objects. It can be awaited like any of them, also
 // within another combinator. Each branch is a strand of its own, which is polled when something in it is ready;
 // branches that are ready at the same time are polled in the order of the arguments. Only the Asyncs themselves are
-// allocated.
+// allocated, and the list of those that come in a vector.
 #ifndef TASKHOST_SDK_COROUTINE_COMBINE_HPP
 #define TASKHOST_SDK_COROUTINE_COMBINE_HPP
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -27,6 +28,17 @@ template <class Wait>
 using TakenFrom = decltype(std::declval<Wait&>().take());
 template <class Wait>
 using ValueOf = std::conditional_t<std::is_void_v<TakenFrom<Wait>>, std::monostate, TakenFrom<Wait>>;
+
+}  // namespace detail
+
+// The first of a vector that is done: its place in the vector, and its result; std::monostate stands for void.
+template <class T>
+struct First {
+  std::size_t index;
+  detail::ValueOf<Async<T>> value;
+};
+
+namespace detail {
 
 template <class Wait>
 class Branch : public Strand {
@@ -58,6 +70,17 @@ class Branch : public Strand {
   bool done_ = false;
 };
 
+// Begins a combinator. If that throws, as for an Async that was awaited before, no branch stays behind.
+template <class Combinator, class Step>
+bool begin_or_cancel(Combinator& combinator, Step step) {
+  try {
+    return step();
+  } catch (...) {
+    combinator.cancel();
+    throw;
+  }
+}
+
 // Polls the branches until all are done, or one has failed; then its exception is the result, and the others are
 // cancelled.
 class Gathering {
@@ -84,7 +107,7 @@ class [[nodiscard]] AllOf : public Waiting {
   explicit AllOf(Waits&&... waits) : branches_(Branch<Waits>(std::move(waits))...) {}
 
   bool begin(Strand& strand) {
-    return step([&strand](auto& branch) { branch.start(strand); });
+    return begin_or_cancel(*this, [&] { return step([&strand](auto& branch) { branch.start(strand); }); });
   }
   bool poll() {
     return step([](auto& branch) { branch.look(); });
@@ -118,50 +141,138 @@ class [[nodiscard]] AllOf : public Waiting {
   const Strand* failed_ = nullptr;
 };
 
+// Any number of branches of one type. After a wake it looks at those that are marked, in their order; the others cost
+// nothing.
 template <class T>
-class [[nodiscard]] AllOfMany : public Waiting {
- public:
-  explicit AllOfMany(std::vector<Async<T>>&& waits) {
+class Many {
+ protected:
+  using One = Branch<Async<T>>;
+
+  explicit Many(std::vector<Async<T>>&& waits) {
+    due_.reserve(waits.size());
     branches_.reserve(waits.size());
     for (Async<T>& wait : waits) branches_.emplace_back(std::move(wait));
   }
 
+  // Both call the function with each branch that has run, until it returns false.
+  template <class Function>
+  void start_all(Strand& strand, Function function) {
+    strand_ = &strand;
+    strand.forget_marked();
+    for (One& branch : branches_) {
+      branch.start(strand);
+      if (!function(branch)) return;
+    }
+  }
+  template <class Function>
+  void look_at_marked(Function function) {
+    due_.clear();
+    strand_->take_marked([this](Strand& branch) { due_.push_back(static_cast<One*>(&branch)); });
+    std::sort(due_.begin(), due_.end());
+    for (One* const branch : due_) {
+      branch->look();
+      if (!function(*branch)) return;
+    }
+  }
+  void cancel_others(const One* kept) {
+    for (One& branch : branches_) {
+      if (&branch != kept) branch.cancel();
+    }
+  }
+
+  std::vector<One> branches_;
+
+ private:
+  Strand* strand_ = nullptr;
+  std::vector<One*> due_;
+};
+
+template <class T>
+class [[nodiscard]] AllOfMany : private Many<T>, public Waiting {
+  using typename Many<T>::One;
+  using Many<T>::branches_;
+
+ public:
+  explicit AllOfMany(std::vector<Async<T>>&& waits) : Many<T>(std::move(waits)), left_(branches_.size()) {}
+
   bool begin(Strand& strand) {
-    return step([&strand](auto& branch) { branch.start(strand); });
+    return begin_or_cancel(*this, [&] {
+      this->start_all(strand, [this](One& branch) { return settle(branch); });
+      return is_over();
+    });
   }
   bool poll() {
-    return step([](auto& branch) { branch.look(); });
+    this->look_at_marked([this](One& branch) { return settle(branch); });
+    return is_over();
   }
   auto take() {
     if (failed_ != nullptr) failed_->take();  // throws
     if constexpr (!std::is_void_v<T>) {
       std::vector<T> values;
       values.reserve(branches_.size());
-      for (Branch<Async<T>>& branch : branches_) values.push_back(branch.take());
+      for (One& branch : branches_) values.push_back(branch.take());
       return values;
     }
   }
   bool failed() const noexcept { return failed_ != nullptr; }
-  void cancel() { branches_.clear(); }
+  void cancel() { this->cancel_others(nullptr); }
 
  private:
-  template <class Step>
-  bool step(Step step) {
-    Gathering gathering;
-    for (Branch<Async<T>>& branch : branches_) {
-      if (gathering.go_on(branch, step)) continue;
-      if (gathering.failed() == nullptr) return false;
-      failed_ = &branch;
-      for (Branch<Async<T>>& other : branches_) {
-        if (&other != failed_) other.cancel();
-      }
-      return true;
-    }
-    return gathering.all_done();
+  bool settle(One& branch) {
+    if (branch.execution().ended()) return false;
+    if (!branch.done()) return true;
+    --left_;
+    if (!branch.failed()) return true;
+    failed_ = &branch;
+    this->cancel_others(failed_);
+    return false;
+  }
+  bool is_over() const noexcept { return left_ == 0 || failed_ != nullptr; }
+
+  std::size_t left_;  // that are not done
+  One* failed_ = nullptr;
+};
+
+// Polls the branches until one is done; the others are cancelled at once.
+template <class T>
+class FirstOfMany : private Many<T> {
+  using typename Many<T>::One;
+  using Many<T>::branches_;
+
+ public:
+  explicit FirstOfMany(std::vector<Async<T>>&& waits) : Many<T>(std::move(waits)) {}
+
+  bool begin(Strand& strand) {
+    if (branches_.empty()) return true;
+    return begin_or_cancel(*this, [&] {
+      this->start_all(strand, [this](One& branch) { return settle(branch); });
+      return first_ != nullptr;
+    });
+  }
+  bool poll() {
+    this->look_at_marked([this](One& branch) { return settle(branch); });
+    return first_ != nullptr;
+  }
+  bool failed() const noexcept { return branches_.empty() || (first_ != nullptr && first_->failed()); }
+  void cancel() { this->cancel_others(nullptr); }
+
+ protected:
+  ValueOf<Async<T>> take_first() {
+    if (first_ == nullptr) throw std::invalid_argument("the first of an empty vector would never be done");
+    return first_->take();
+  }
+  std::size_t index() const noexcept { return static_cast<std::size_t>(first_ - branches_.data()); }
+
+ private:
+  bool settle(One& branch) {
+    if (branch.execution().ended()) return false;
+    if (!branch.done()) return true;
+    first_ = &branch;
+    this->cancel_others(first_);
+    return false;
   }
 
-  std::vector<Branch<Async<T>>> branches_;
-  Branch<Async<T>>* failed_ = nullptr;
+  One* first_ = nullptr;
 };
 
 // Polls the branches until one is done; the others are cancelled at once.
@@ -171,7 +282,7 @@ class FirstOf {
   explicit FirstOf(Waits&&... waits) : branches_(Branch<Waits>(std::move(waits))...) {}
 
   bool begin(Strand& strand) {
-    return step([&strand](auto& branch) { branch.start(strand); });
+    return begin_or_cancel(*this, [&] { return step([&strand](auto& branch) { branch.start(strand); }); });
   }
   bool poll() {
     return step([](auto& branch) { branch.look(); });
@@ -268,6 +379,27 @@ class [[nodiscard]] TimeoutOf : public FirstOf<Wait, Sleep>, public Waiting {
   }
 };
 
+template <class T>
+class [[nodiscard]] AnyOfMany : public FirstOfMany<T>, public Waiting {
+ public:
+  using FirstOfMany<T>::FirstOfMany;
+  using FirstOfMany<T>::failed;
+
+  First<T> take() {
+    ValueOf<Async<T>> value = this->take_first();
+    return {this->index(), std::move(value)};
+  }
+};
+
+template <class T>
+class [[nodiscard]] RaceOfMany : public FirstOfMany<T>, public Waiting {
+ public:
+  using FirstOfMany<T>::FirstOfMany;
+  using FirstOfMany<T>::failed;
+
+  T take() { return static_cast<T>(this->take_first()); }
+};
+
 template <class Wait>
 concept Combinable = std::is_base_of_v<Waiting, Wait> && !std::is_lvalue_reference_v<Wait>;
 
@@ -281,6 +413,7 @@ detail::AllOf<Waits...> when_all(Waits&&... waits) {
 }
 
 // The same for any number of Asyncs of one type; returns a vector, or nothing for void. Allocates memory for the list.
+// A wake costs as much as the branches that it concerns, not all of them.
 template <class T>
 detail::AllOfMany<T> when_all(std::vector<Async<T>> waits) {
   return detail::AllOfMany<T>(std::move(waits));
@@ -294,10 +427,21 @@ detail::AnyOf<Waits...> when_any(Waits&&... waits) {
   return detail::AnyOf<Waits...>(std::forward<Waits>(waits)...);
 }
 
+// The same for any number of Asyncs of one type; returns a First<T>: the index and the value. An empty vector throws
+// std::invalid_argument.
+template <class T>
+detail::AnyOfMany<T> when_any(std::vector<Async<T>> waits) {
+  return detail::AnyOfMany<T>(std::move(waits));
+}
+
 // The same for waits whose results have the same type; returns the result itself.
 template <detail::Combinable... Waits>
 detail::RaceOf<Waits...> race(Waits&&... waits) {
   return detail::RaceOf<Waits...>(std::forward<Waits>(waits)...);
+}
+template <class T>
+detail::RaceOfMany<T> race(std::vector<Async<T>> waits) {
+  return detail::RaceOfMany<T>(std::move(waits));
 }
 
 // Waits for one thing, but no longer than `delay`. Returns a std::optional of its result, or of std::monostate for

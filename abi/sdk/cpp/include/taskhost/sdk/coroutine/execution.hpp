@@ -4,11 +4,13 @@
 // The host gives an execution one timer, one watch for each descriptor, and wakes without a reason. This file turns
 // them into any number of waits. Each is a Node inside the awaited object itself, and so in a coroutine's frame, linked
 // into a list of its Execution: nothing is allocated, and destroying the object ends the wait. All of it is used in the
-// execution's poll (and, for unlinking, its drop): by one thread at a time, without locks.
+// execution's poll (and, for unlinking, its drop): by one thread at a time, without locks. The nodes of Descriptors are
+// the exception: they stay until they are forgotten, and are allocated.
 //
 // Strands determine what is resumed after a wake. A strand is a coroutine and the chain of coroutines that it awaits.
 // An execution has one strand, and a combinator one for each branch. A wait that is over marks its strand and those
-// above it, and the poll follows the marks down from the first strand: combinators check their branches in order.
+// above it, and the poll follows the marks down from the first strand: combinators check their branches in order. One
+// with many branches does not look at all of them, but at the list of those that are marked.
 #ifndef TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 #define TASKHOST_SDK_COROUTINE_EXECUTION_HPP
 
@@ -53,9 +55,27 @@ class Strand {
   void go_on_with(Coroutine next) noexcept { next_ = next; }
 
   void mark() noexcept {
-    for (Strand* strand = this; strand != nullptr && !strand->marked_; strand = strand->parent_) strand->marked_ = true;
+    for (Strand* strand = this; strand != nullptr && strand->next_marked_ == nullptr; strand = strand->parent_) {
+      strand->next_marked_ = strand;  // the last in a list
+      if (strand->parent_ == nullptr) continue;
+      Strand*& first = strand->parent_->first_marked_;
+      if (first != nullptr) strand->next_marked_ = first;
+      first = strand;
+    }
   }
-  bool take_mark() noexcept { return std::exchange(marked_, false); }
+  bool take_mark() noexcept { return std::exchange(next_marked_, nullptr) != nullptr; }
+
+  // For a combinator that begins in this strand: its branches will be all that is in the list.
+  void forget_marked() noexcept { first_marked_ = nullptr; }
+  // Calls the function with each marked branch, in any order. They stay marked.
+  template <class Function>
+  void take_marked(Function function) {
+    Strand* strand = std::exchange(first_marked_, nullptr);
+    while (strand != nullptr) {
+      function(*strand);
+      strand = strand->next_marked_ != strand ? strand->next_marked_ : nullptr;
+    }
+  }
 
   // Called when the strand was marked.
   void go_on() {
@@ -71,7 +91,8 @@ class Strand {
   Coroutine next_;
   void* wait_ = nullptr;
   bool (*poll_)(void*) = nullptr;
-  bool marked_ = false;
+  Strand* first_marked_ = nullptr;  // of its branches; may be out of date where nobody takes them
+  Strand* next_marked_ = nullptr;   // of its parent's branches; null: it is not marked
 };
 
 // An element of a circular list, or its head.
@@ -111,9 +132,12 @@ class Node : public Links {
 
   void link(Strand& strand, Links& after) noexcept {
     unlink();
+    wait_in(strand);
+    insert_after(after);
+  }
+  void wait_in(Strand& strand) noexcept {
     fired_ = false;
     strand_ = &strand;
-    insert_after(after);
   }
   void fire() noexcept {
     unlink();
@@ -136,6 +160,62 @@ struct DescriptorNode : Node {
   DescriptorNode(int wanted, std::uint32_t wanted_for) noexcept : descriptor(wanted), interests(wanted_for) {}
   int descriptor;
   std::uint32_t interests;
+  bool listed = false;
+  DescriptorNode* below[2] = {nullptr, nullptr};  // in the table, if it is the first with its descriptor
+  // Of one that stays: is told that it is ready, and for what; returns whether it has not known that. Null: the wait is
+  // over.
+  bool (*tell)(DescriptorNode& node, std::uint32_t what) = nullptr;
+};
+
+// Nodes by descriptor. The first with each is in a binary tree, in which the bits of its number lead from the root down
+// to it, so that there are as many steps as a number has bits, at most; further ones form a ring with it.
+class DescriptorTable {
+ public:
+  DescriptorNode* first(int descriptor) noexcept { return place_of(descriptor); }
+
+  void insert(DescriptorNode& node) noexcept {
+    DescriptorNode*& place = place_of(node.descriptor);
+    if (place == nullptr) {
+      place = &node;
+    } else {
+      node.insert_after(*place->previous());
+    }
+    node.listed = true;
+  }
+  void remove(DescriptorNode& node) noexcept {
+    DescriptorNode*& place = place_of(node.descriptor);
+    if (place == &node) {
+      DescriptorNode* const heir = node.alone() ? take_leaf(place) : static_cast<DescriptorNode*>(node.next());
+      if (heir != &node) {
+        for (const int side : {0, 1}) heir->below[side] = node.below[side];
+        place = heir;
+      }
+    }
+    node.below[0] = node.below[1] = nullptr;
+    node.unlink();
+    node.listed = false;
+  }
+
+ private:
+  // Where the first node with the descriptor is, or would be.
+  DescriptorNode*& place_of(int descriptor) noexcept {
+    DescriptorNode** place = &root_;
+    for (auto bits = static_cast<unsigned>(descriptor); *place != nullptr; bits >>= 1U) {
+      if ((*place)->descriptor == descriptor) break;
+      place = &(*place)->below[bits & 1U];
+    }
+    return *place;
+  }
+  // The bits that lead to a node lead to everything below it, too; so any leaf can take its place.
+  static DescriptorNode* take_leaf(DescriptorNode*& top) noexcept {
+    DescriptorNode** place = &top;
+    while ((*place)->below[0] != nullptr || (*place)->below[1] != nullptr) {
+      place = &(*place)->below[(*place)->below[0] == nullptr ? 1 : 0];
+    }
+    return std::exchange(*place, nullptr);
+  }
+
+  DescriptorNode* root_ = nullptr;
 };
 
 // Work that runs on a thread of the host's, and what becomes of it. Owned by the waiter and, until it tells or discards
@@ -153,7 +233,7 @@ struct OffloadedState {
   std::atomic<int> owners_{1};
 };
 
-class Execution {
+class Execution : private Asked {
  public:
   explicit Execution(const taskhost_exec* exec) noexcept : exec_(exec), waker_(services().waker(exec)) {
     first.begin(*this, nullptr);
@@ -162,15 +242,18 @@ class Execution {
   Execution& operator=(const Execution&) = delete;
 
   Strand first;
+  DescriptorTable descriptors;
 
-  Context context() noexcept { return Context(exec_, &stop_asked_); }
+  Context context() noexcept { return Context(exec_, this); }
+  // Null for the context of a class.
+  static Execution* of(Context context) noexcept { return static_cast<Execution*>(context.asked_); }
   std::uint64_t now() const noexcept { return services().now(); }
   void wake() const noexcept { services().wake(waker_); }
   bool stop_requested() const noexcept { return services().stop_requested(exec_) != 0; }
 
   // True if the task has asked about the stop, and so ends by itself.
-  bool stop_asked() const noexcept { return stop_asked_.load(std::memory_order_relaxed); }
-  void ask_about_stop() noexcept { stop_asked_.store(true, std::memory_order_relaxed); }
+  bool stop_asked() const noexcept { return about_stop.load(std::memory_order_relaxed); }
+  void ask_about_stop() noexcept { about_stop.store(true, std::memory_order_relaxed); }
 
   // Makes the execution end with this poll, wherever its coroutines are suspended.
   void end(std::int32_t status) noexcept { status_ = status; }
@@ -192,19 +275,20 @@ class Execution {
   void wait_for_wake(Node& node, Strand& strand) noexcept { node.link(strand, *wakes_.previous()); }
   // TASKHOST_OK, or why the host cannot watch the descriptor.
   std::int32_t wait_for_descriptor(DescriptorNode& node, Strand& strand) noexcept {
-    node.link(strand, *descriptors_.previous());
+    node.wait_in(strand);
+    descriptors.insert(node);
     const std::int32_t refusal = watch(node.descriptor);
-    if (refusal != TASKHOST_OK) node.unlink();
+    if (refusal != TASKHOST_OK) descriptors.remove(node);
     return refusal;
   }
   // Watches the descriptor for what its nodes wait for; without any, forgets it.
   std::int32_t watch(int descriptor) noexcept {
-    std::uint32_t wanted = 0;
-    for (Links* at = descriptors_.next(); at != &descriptors_; at = at->next()) {
-      const auto& node = *static_cast<DescriptorNode*>(at);
-      if (node.descriptor == descriptor) wanted |= node.interests;
-    }
-    return services().watch(exec_, descriptor, wanted, static_cast<std::uint64_t>(descriptor));
+    return services().watch(exec_, descriptor, interests(descriptor), static_cast<std::uint64_t>(descriptor));
+  }
+  // Ends a wait. The descriptor must be forgotten before it is closed; during a drop the host has already done that.
+  void forget(DescriptorNode& node) noexcept {
+    descriptors.remove(node);
+    if (polled_) watch(node.descriptor);
   }
 
   // TASKHOST_OK, or why the host has no thread for the work; then the state is still the caller's.
@@ -252,31 +336,58 @@ class Execution {
     while (!list.alone()) static_cast<Node*>(list.next())->fire();
   }
 
-  // Each descriptor comes once in a list, so that a longer one comes in pieces, of which the last is not full.
+  // A list that is longer comes in pieces, of which the last is not full, or has nothing new: what stays ready is told
+  // again and again.
   void fire_ready() noexcept {
     taskhost_ready list[64];
     constexpr std::size_t capacity = sizeof list / sizeof list[0];
-    std::size_t count = capacity;
-    for (int pieces = 0; count == capacity && pieces < 64; ++pieces) {
-      count = services().take_ready(exec_, list, capacity);
+    bool more = true;
+    for (int pieces = 0; more && pieces < 64; ++pieces) {
+      const std::size_t count = services().take_ready(exec_, list, capacity);
+      bool is_new = false;
       for (std::size_t i = 0; i < count; ++i) {
         if (list[i].what == TASKHOST_DONE) {
           auto* const state = reinterpret_cast<OffloadedState*>(static_cast<std::uintptr_t>(list[i].tag));
           if (state->node != nullptr) state->node->fire();
           state->release();
-        } else {
-          fire_descriptor(static_cast<int>(list[i].tag), list[i].what);
+          is_new = true;
+        } else if (fire_descriptor(static_cast<int>(list[i].tag), list[i].what)) {
+          is_new = true;
         }
       }
+      more = count == capacity && is_new;
     }
   }
-  void fire_descriptor(int descriptor, std::uint32_t what) noexcept {
-    for (Links* at = descriptors_.next(); at != &descriptors_;) {
-      auto& node = *static_cast<DescriptorNode*>(at);
-      at = at->next();
-      if (node.descriptor == descriptor && (node.interests & what) != 0) node.fire();
+  bool fire_descriptor(int descriptor, std::uint32_t what) noexcept {
+    const std::uint32_t before = interests(descriptor);
+    bool is_new = false;
+    DescriptorNode* next = descriptors.first(descriptor);
+    const Links* const last = next != nullptr ? next->previous() : nullptr;
+    while (next != nullptr) {
+      DescriptorNode& node = *next;
+      next = &node != last ? static_cast<DescriptorNode*>(node.next()) : nullptr;
+      if ((node.interests & what) == 0) continue;
+      if (node.tell != nullptr) {
+        is_new = node.tell(node, what) || is_new;
+      } else {
+        descriptors.remove(node);
+        node.fire();
+        is_new = true;
+      }
     }
-    watch(descriptor);  // for those that still wait, or nobody: else it would wake again at once
+    // For those that still wait, or nobody: else it would wake again at once.
+    if (interests(descriptor) != before || before == 0) watch(descriptor);
+    return is_new;
+  }
+  // What the nodes with this descriptor wait for.
+  std::uint32_t interests(int descriptor) noexcept {
+    const DescriptorNode* const first_node = descriptors.first(descriptor);
+    if (first_node == nullptr) return 0;
+    std::uint32_t wanted = first_node->interests;
+    for (const Links* at = first_node->next(); at != first_node; at = at->next()) {
+      wanted |= static_cast<const DescriptorNode*>(at)->interests;
+    }
+    return wanted;
   }
 
   const taskhost_exec* exec_;
@@ -285,10 +396,8 @@ class Execution {
   Links times_;
   Links stops_;
   Links wakes_;
-  Links descriptors_;
   Links offloaded_;
   std::int32_t status_ = TASKHOST_PENDING;
-  std::atomic<bool> stop_asked_ = false;
   bool polled_ = false;
 };
 

@@ -135,6 +135,23 @@ class [[nodiscard]] Until : public Waiting {
   std::exception_ptr error_;
 };
 
+inline const char* problem_of(std::int32_t refusal) noexcept {
+  switch (refusal) {
+    case TASKHOST_OK:
+    case TASKHOST_REFUSED_ALWAYS:  // the wait is over
+      return nullptr;
+    case TASKHOST_REFUSED_CLOSED:
+      return "it is not open";
+    case TASKHOST_REFUSED_DESCRIPTORS:
+      return "the process has no descriptor left";
+    default:
+      return "the host refuses it, and has logged why";
+  }
+}
+inline Failure cant_wait(int descriptor, const char* problem) {
+  return Failure("can't wait for descriptor " + std::to_string(descriptor) + ": " + problem);
+}
+
 class [[nodiscard]] Ready : public Waiting {
  public:
   Ready(int descriptor, std::uint32_t interests) noexcept : node_(descriptor, interests) {}
@@ -149,31 +166,14 @@ class [[nodiscard]] Ready : public Waiting {
   }
   bool poll() const noexcept { return node_.fired(); }
   void take() const {
-    if (problem_ == nullptr) return;
-    throw Failure("can't wait for descriptor " + std::to_string(node_.descriptor) + ": " + problem_);
+    if (problem_ != nullptr) throw cant_wait(node_.descriptor, problem_);
   }
   bool failed() const noexcept { return problem_ != nullptr; }
-  // The descriptor must be forgotten before it is closed. During a drop the host has already done that.
   void cancel() noexcept {
-    if (node_.alone()) return;
-    node_.unlink();
-    if (node_.execution().polled()) node_.execution().watch(node_.descriptor);
+    if (node_.listed) node_.execution().forget(node_);
   }
 
  private:
-  static const char* problem_of(std::int32_t refusal) noexcept {
-    switch (refusal) {
-      case TASKHOST_OK:
-      case TASKHOST_REFUSED_ALWAYS:  // the wait is over
-        return nullptr;
-      case TASKHOST_REFUSED_CLOSED:
-        return "it is not open";
-      case TASKHOST_REFUSED_DESCRIPTORS:
-        return "the process has no descriptor left";
-      default:
-        return "the host refuses it, and has logged why";
-    }
-  }
   DescriptorNode node_;
   const char* problem_ = nullptr;
 };
