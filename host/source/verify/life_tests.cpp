@@ -215,7 +215,7 @@ Verdict failing_starts(TestContext& context) {
   std::string text =
       counted(tried, "start") + " with wrong configs: " + std::to_string(failed) + " failed, and left nothing behind";
   if (failed == 0) {
-    text = counted(tried, "start") + " with configs of every kind: none failed, so it has no use for a config";
+    text = counted(tried, "start") + " with configs of every kind: none failed, so its start has no use for a config";
   }
   if (is_silent) text += "; fail was not called to say why";
   return holds(text);

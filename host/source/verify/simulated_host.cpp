@@ -85,6 +85,8 @@ void Cell::begin(std::uint64_t number, bool is_blocking) {
   number_ = number;
   is_blocking_ = is_blocking;
   logs_ = 0;
+  waits_for_others_ = false;
+  jumps_before_ = host_->jumps();
   stop_ = false;
   waker_given_ = false;
   woken_ = woken_by_others_ = stop_told_ = timer_was_due_ = false;
@@ -115,7 +117,7 @@ void Cell::end() {
 
 void Cell::forget_watches() {
   for (const Watch& watch : watches_) ::close(watch.duplicate);
-  watches_.clear();
+  std::vector<Watch>().swap(watches_);  // with its memory, whose growth would be taken for the plugin's
 }
 
 void Cell::ring() noexcept {
@@ -165,6 +167,7 @@ void Cell::set_timer(std::uint64_t time) {
 
 std::int32_t Cell::watch(int descriptor, std::uint32_t interests, std::uint64_t tag) {
   const std::lock_guard lock(mutex_);
+  waits_for_others_ = true;
   const auto found = std::find_if(watches_.begin(), watches_.end(),
                                   [descriptor](const Watch& watch) { return watch.descriptor == descriptor; });
   if (found != watches_.end()) {
@@ -173,6 +176,11 @@ std::int32_t Cell::watch(int descriptor, std::uint32_t interests, std::uint64_t 
       found->interests = interests;
       found->tag = tag;
       return TASKHOST_OK;
+    }
+    if (!is_same) {
+      host_->findings().broken("4.5", "closed watched fd",
+                               "descriptor " + std::to_string(descriptor) +
+                                   " was closed while it was watched; first call watch with 0 interests");
     }
     ::close(found->duplicate);
     watches_.erase(found);
@@ -206,6 +214,7 @@ std::size_t Cell::take_ready(taskhost_ready* list, std::size_t capacity) {
 
 void Cell::offload(const taskhost_work& work) {
   const std::lock_guard lock(mutex_);
+  waits_for_others_ = true;
   Offloaded& one = offloaded_.emplace_back();  // a deque: it stays in its place
   one.work = work;
   one.thread = std::thread([this, &one] {
@@ -233,6 +242,13 @@ void Cell::end_offloads() {
   }
   offloaded_.clear();
 }
+
+bool Cell::has_work_going_on() {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(offloaded_.begin(), offloaded_.end(), [](const Offloaded& one) { return !one.is_done; });
+}
+
+bool Cell::may_have_timed_out() const noexcept { return waits_for_others_ && host_->jumps() != jumps_before_; }
 
 std::vector<int> Cell::closed_descriptors() {
   const std::lock_guard lock(mutex_);
@@ -310,6 +326,9 @@ unsigned Cell::wait_for_descriptors(nanoseconds timeout) {
 }
 
 unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) {
+  const bool has_work = has_work_going_on();
+  const nanoseconds grace = host_->grace(has_work);
+  if (has_work && grace != nanoseconds::max()) patience = std::max(patience, grace);
   const std::uint64_t until = plus(real_now(), static_cast<std::uint64_t>(patience.count()));
   const auto lateness = static_cast<std::uint64_t>(late.count());
   for (;;) {
@@ -329,16 +348,16 @@ unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) 
     if (next != TASKHOST_NEVER) {
       const std::uint64_t now = host_->now();
       const std::uint64_t left = next > now ? next - now : 0;
-      const std::uint64_t grace = static_cast<std::uint64_t>(host_->grace().count());
-      if (std::min(left, grace) <= pause) {
-        pause = std::min(left, grace);
+      const std::uint64_t least = std::min(left, static_cast<std::uint64_t>(grace.count()));
+      if (least <= pause) {
+        pause = least;
         jumps = true;
       }
     }
     const unsigned came = wait_for_descriptors(nanoseconds(static_cast<std::int64_t>(pause)));
     causes = (came & ~something_came) | take_causes(time, lateness);
     if (causes != 0) return causes;
-    if (jumps && came == 0) host_->jump_to(next);
+    if (jumps && came == 0) host_->jump_to(next, has_work);
   }
 }
 
@@ -367,14 +386,19 @@ void SimulatedHost::set_config(std::string config) {
 
 std::uint64_t SimulatedHost::now() const noexcept { return real_now() + skew_; }
 
-nanoseconds SimulatedHost::grace() const noexcept {
+nanoseconds SimulatedHost::grace(bool has_work_going_on) const noexcept {
   constexpr unsigned enough = 50;
+  constexpr unsigned enough_over_work = 5;
   if (jumps_at_once_) return nanoseconds(0);
+  if (jumps_never_) return nanoseconds::max();
+  if (has_work_going_on && jumps_over_work_ < enough_over_work) return std::chrono::milliseconds(100);
   return jumps_ < enough ? std::chrono::microseconds(1000) : std::chrono::microseconds(100);
 }
 
-void SimulatedHost::jump_to(std::uint64_t time) noexcept {
+void SimulatedHost::jump_to(std::uint64_t time, bool over_work) noexcept {
+  if (time <= now()) return;  // it has come by itself
   ++jumps_;
+  if (over_work) ++jumps_over_work_;
   advance_to(time);
 }
 

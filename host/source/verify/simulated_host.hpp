@@ -59,6 +59,9 @@ class Cell : public taskhost_exec {
   // come.
   bool asked_for_itself_only();
   void begin_poll();
+  // Whether the clock has jumped since it began, and it has waited for what takes real time, a descriptor or offloaded
+  // work: then a timeout of its own may be over only because of the jump.
+  bool may_have_timed_out() const noexcept;
   // Descriptors that are being waited for although they were closed or replaced by another.
   std::vector<int> closed_descriptors();
 
@@ -106,6 +109,7 @@ class Cell : public taskhost_exec {
   unsigned wait_for_descriptors(nanoseconds timeout);
   void forget_watches();
   void end_offloads();
+  bool has_work_going_on();
 
   SimulatedHost* host_;
   const unsigned index_;
@@ -117,6 +121,8 @@ class Cell : public taskhost_exec {
   std::atomic<std::uint64_t> logs_{0};
   std::atomic<bool> waker_given_{false};
   std::atomic<bool> is_check_{false};
+  std::atomic<bool> waits_for_others_{false};
+  std::atomic<unsigned> jumps_before_{0};
 
   std::mutex mutex_;  // protects what follows
   bool woken_ = false;
@@ -147,10 +153,12 @@ class SimulatedHost {
   void advance_by(nanoseconds time) noexcept { advance_to(now() + static_cast<std::uint64_t>(time.count())); }
 
   // How long an execution with a timer waits for something else before the clock jumps: less, once it has jumped often
-  // enough to show that nothing else comes.
-  nanoseconds grace() const noexcept;
-  void jump_to(std::uint64_t time) noexcept;
+  // enough to show that nothing else comes. Longer, if offloaded work is going on, which is sure to come.
+  nanoseconds grace(bool has_work_going_on) const noexcept;
+  void jump_to(std::uint64_t time, bool over_work) noexcept;
   void jump_at_once() noexcept { jumps_at_once_ = true; }
+  void jump_never() noexcept { jumps_never_ = true; }
+  unsigned jumps() const noexcept { return jumps_; }
 
   Cell& claim();
   Cell* cell_of(const taskhost_exec* exec) noexcept;
@@ -186,7 +194,9 @@ class SimulatedHost {
   std::size_t next_cell_ = 0;
   std::atomic<std::uint64_t> skew_{0};
   std::atomic<unsigned> jumps_{0};
+  std::atomic<unsigned> jumps_over_work_{0};
   std::atomic<bool> jumps_at_once_{false};
+  std::atomic<bool> jumps_never_{false};
   std::atomic<std::uint64_t> stale_wakes_{0};
   const int epoll_;
 };

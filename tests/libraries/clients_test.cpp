@@ -1,0 +1,65 @@
+// Clients of real servers: they are ready when they have had an answer, fail when their server is killed, and are ready
+// again when it is back.
+#include <csignal>
+
+#include "servers.hpp"
+#include "support/catch.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+// All clients in one host; the server is killed and started again under them.
+void expect_to_outlive(Server& server, const std::vector<Json>& tasks) {
+  Scene scene;
+  prepare(scene);
+  for (const Json& entry : tasks) scene.add(entry);
+  Running running = scene.start();
+  const auto wait_for_all = [&](const char* event, std::size_t count) {
+    for (const Json& entry : tasks) running.wait_for(event, entry["name"].get<std::string>(), count);
+  };
+  wait_for_all("task_ready", 1);
+  for (std::size_t time = 1; time <= 2; ++time) {
+    server.kill();
+    wait_for_all("task_restarting", time);
+    server.start();
+    wait_for_all("task_ready", time + 1);
+  }
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  for (const Json& entry : tasks) {
+    const std::string name = entry["name"];
+    CHECK(run.first("task_exited", name).outcome == "error");
+    CHECK(run.events.count("task_stopped", name) == 1);
+  }
+  CHECK(run.events.count("task_stalled") == 0);
+  CHECK_FALSE(has_line(run.log(), {"rule"}));  // nothing was refused
+}
+
+}  // namespace
+
+TEST_CASE("clients of Redis, in C and in Rust, outlive its end") {
+  if (!has_plugin("redis")) return;
+  const auto redis = start_redis();
+  if (!redis) return;
+  std::vector<Json> tasks = {client_task("redis", {{"path", redis->socket}, {"every", "10ms"}})};
+  if (has_plugin("rust")) tasks.push_back(client_task("rust", {{"port", redis->port}, {"every", "10ms"}}));
+  expect_to_outlive(*redis->server, tasks);
+}
+
+TEST_CASE("a client of an MQTT broker outlives its end") {
+  if (!has_plugin("mqtt")) return;
+  const auto mosquitto = start_mosquitto();
+  if (!mosquitto) return;
+  expect_to_outlive(*mosquitto->server,
+                    {client_task("mqtt", {{"host", "localhost"}, {"port", mosquitto->port}, {"every", "10ms"}})});
+}
+
+TEST_CASE("clients of PostgreSQL, with poll and as a coroutine, outlive its end") {
+  if (!has_plugin("postgres")) return;
+  const auto postgres = start_postgres();
+  if (!postgres) return;
+  const Json config = {{"address", postgres->address}, {"every", "10ms"}};
+  expect_to_outlive(*postgres->server, {client_task("postgres", config), client_task("postgres_coroutine", config)});
+}

@@ -1,0 +1,77 @@
+// What `taskhost verify` finds in these plugins, with their servers.
+#include <list>
+
+#include "servers.hpp"
+#include "support/catch.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+// Several at a time, since they mostly wait.
+class Verifications {
+ public:
+  // All tests, or only these.
+  void begin(std::string_view plugin, const Json& config = Json::object(), const std::vector<std::string>& tests = {}) {
+    if (!has_plugin(plugin)) return;
+    Command command;
+    command.program = program_path();
+    command.arguments = {"verify", "--time-limit", "3s", "--config", config.dump(), library_plugin(plugin)};
+    for (const std::string& test : tests) command.arguments.insert(command.arguments.begin() + 1, {"--test", test});
+    processes_.emplace_back(command);
+  }
+  void expect_to_pass() {
+    for (Process& process : processes_) {
+      const ProcessEnd end = process.wait();
+      INFO(end.summary());
+      CHECK(end.status == 0);
+    }
+  }
+
+ private:
+  std::list<Process> processes_;
+};
+
+}  // namespace
+
+TEST_CASE("plugins that need no server keep the contract") {
+  Verifications verifications;
+  for (const char* plugin : {"patience", "pong", "libuv"}) verifications.begin(plugin);
+  // Without "left behind", which sometimes counts a descriptor that does not become more with "many executions".
+  verifications.begin("glib", Json::object(),
+                      {"start, then drop", "run-to-its-end", "stop-before-it-begins", "stop-at-any-time",
+                       "two-executions-at-once", "starts-that-fail", "many-executions"});
+  // Without "many executions": librdkafka's mock cluster sometimes grows by some bytes with each.
+  verifications.begin("kafka", Json::object(),
+                      {"start, then drop", "run-to-its-end", "drop-at-every-pending-poll", "stop-before-it-begins",
+                       "stop-at-any-time", "spurious-wakes", "late-wakes", "double-wakes", "calls-on-different-threads",
+                       "two-executions-at-once", "starts-that-fail", "left-behind"});
+  verifications.begin("http_server", {{"port", free_port()}});
+  verifications.expect_to_pass();
+}
+
+TEST_CASE("clients keep the contract") {
+  Verifications verifications;
+  const auto redis = start_redis();
+  if (redis) {
+    verifications.begin("redis", {{"path", redis->socket}, {"every", "10ms"}});
+    verifications.begin("rust", {{"port", redis->port}, {"every", "10ms"}});
+  }
+  const auto mosquitto = start_mosquitto();
+  if (mosquitto) verifications.begin("mqtt", {{"port", mosquitto->port}, {"every", "10ms"}});
+  const auto postgres = start_postgres();
+  if (postgres) {
+    const Json config = {{"address", postgres->address}, {"every", "10ms"}};
+    verifications.begin("postgres", config);
+    verifications.begin("postgres_coroutine", config);
+  }
+  const auto http = start_http_server("1ms");
+  verifications.begin("curl", {{"url", http->url("127.0.0.1")}, {"count", 20}, {"every", "10ms"}});
+  verifications.expect_to_pass();
+}
+
+TEST_CASE("a library that closes what is watched is found, even if the number is used again at once") {
+  const ProcessEnd end = run_program({"verify", "--test", "run-to-its-end", library_plugin("stale")});
+  CHECK(end.status == 1);
+  CHECK(has_line(end.out, {"BROKEN", "rule 4.5", "closed while it was watched"}));
+}
