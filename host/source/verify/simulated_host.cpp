@@ -202,6 +202,7 @@ void Cell::offload(const taskhost_work& work) {
   const std::lock_guard lock(mutex_);
   Offloaded& one = offloaded_.emplace_back();  // a deque: it stays in its place
   one.work = work;
+  host_->begin_work();
   one.thread = std::thread([this, &one] {
     one.work.run(one.work.argument);
     {
@@ -209,6 +210,7 @@ void Cell::offload(const taskhost_work& work) {
       one.is_done = true;
     }
     wake(false);
+    host_->end_work();  // last, so that the clock has no moment in between
   });
 }
 
@@ -319,13 +321,13 @@ unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) 
       const std::uint64_t grace = static_cast<std::uint64_t>(host_->grace().count());
       if (std::min(left, grace) <= pause) {
         pause = std::min(left, grace);
-        jumps = true;
+        jumps = !host_->is_work_going_on();
       }
     }
     const unsigned came = wait_for_descriptors(nanoseconds(static_cast<std::int64_t>(pause)));
     causes = (came & ~something_came) | take_causes(time, lateness);
     if (causes != 0) return causes;
-    if (jumps && came == 0) host_->jump_to(next);
+    if (jumps && came == 0 && !host_->is_work_going_on()) host_->jump_to(next);
   }
 }
 
@@ -356,6 +358,7 @@ std::uint64_t SimulatedHost::now() const noexcept { return real_now() + skew_; }
 
 nanoseconds SimulatedHost::grace() const noexcept {
   constexpr unsigned enough = 50;
+  if (is_work_going_on()) return std::chrono::microseconds(1000);
   if (jumps_at_once_) return nanoseconds(0);
   return jumps_ < enough ? std::chrono::microseconds(1000) : std::chrono::microseconds(100);
 }

@@ -149,6 +149,12 @@ class SimulatedHost {
   void jump_to(std::uint64_t time) noexcept;
   void jump_at_once() noexcept { jumps_at_once_ = true; }
 
+  // Offloaded work takes real time. While there is some, the clock does not jump: otherwise the time limit that a task
+  // sets for it would be over before it could end.
+  void begin_work() noexcept { ++works_; }
+  void end_work() noexcept { --works_; }
+  bool is_work_going_on() const noexcept { return works_ > 0; }
+
   Cell& claim();
   Cell* cell_of(const taskhost_exec* exec) noexcept;
   void wake(taskhost_waker waker);
@@ -184,6 +190,7 @@ class SimulatedHost {
   std::atomic<std::uint64_t> skew_{0};
   std::atomic<unsigned> jumps_{0};
   std::atomic<bool> jumps_at_once_{false};
+  std::atomic<unsigned> works_{0};
   std::atomic<std::uint64_t> stale_wakes_{0};
   const int epoll_;
 };
