@@ -268,8 +268,8 @@ TEST_CASE("good plugins pass") {
   std::vector<Job> jobs = {{test_plugin_path("counting"), {"--config", count}},
                            {test_plugin_path("counting_blocking"), {"--config", count}},
                            {test_plugin_path("stall_ticker"), {"--config", ticks}}};
-  for (const char* plugin :
-       {"minimal", "three_factories", "newer_minor", "aligned", "zeroed", "big_state", "waits_for_others"}) {
+  for (const char* plugin : {"minimal", "three_factories", "newer_minor", "aligned", "zeroed", "big_state",
+                             "waits_for_others", "time_limit"}) {
     jobs.push_back({test_plugin_path(plugin), {}});
   }
   // In the collection of bad ones, but no rule forbids what they do: only waiting for the stop, and being woken often.

@@ -14,6 +14,9 @@
 #include <cerrno>
 
 #include "taskhost/ext/config.h"
+#elif defined(GOOD_TIME_LIMIT)
+#include <chrono>
+#include <thread>
 #endif
 
 #if defined(GOOD_WAITS_FOR_OTHERS)
@@ -77,6 +80,36 @@ const taskhost_factory* first_factory() {
   made.struct_size = sizeof(taskhost_factory);
   made.name = PLUGIN_NAME;
   made.poll = end_at_once;
+  return &made;
+}
+
+#elif defined(GOOD_TIME_LIMIT)
+
+// Work that takes longer than the host usually waits before its clock jumps, and a limit that is far longer.
+struct Limited {
+  std::uint64_t end;
+};
+void work(void*) { std::this_thread::sleep_for(std::chrono::microseconds(300)); }
+std::int32_t start(void* state, const taskhost_exec* exec) {
+  static_cast<Limited*>(state)->end = taskhost_now(exec) + 3600 * TASKHOST_SECOND;
+  taskhost_work offloaded{};
+  offloaded.struct_size = sizeof offloaded;
+  offloaded.run = work;
+  return exec->services->offload(exec, &offloaded) == TASKHOST_OK ? TASKHOST_OK : taskhost_fail(exec, "no thread");
+}
+std::int32_t poll(void* state, const taskhost_exec* exec) {
+  taskhost_ready ready;
+  if (taskhost_stop_requested(exec) || exec->services->take_ready(exec, &ready, 1) == 1) return TASKHOST_OK;
+  const std::uint64_t end = static_cast<Limited*>(state)->end;
+  if (taskhost_now(exec) >= end) return taskhost_fail(exec, "the work took more than an hour");
+  exec->services->wake_at(exec, end);
+  return TASKHOST_PENDING;
+}
+const taskhost_factory* first_factory() {
+  static taskhost_factory made = describe(PLUGIN_NAME);
+  made.state_size = sizeof(Limited);
+  made.start = start;
+  made.poll = poll;
   return &made;
 }
 
