@@ -28,7 +28,8 @@ Refusal refusal_of(int error) noexcept {
     case EMFILE:
     case ENFILE:
       return Refusal::no_descriptor;
-    case EINVAL:
+    case EINVAL:  // too many sets contain it, counted by the paths from it to a set that nobody watches
+      return Refusal::watched_by_many;
     case ELOOP:
       return Refusal::loop;
     default:  // ENOMEM, ENOSPC
@@ -106,9 +107,9 @@ Refusal DescriptorSet::watch(TaskCell& cell, const ShardSet& shard, int descript
                              std::uint64_t tag) noexcept {
   int set = set_.load(std::memory_order_relaxed);
   if (interests == 0) {
-    // One that is closed already has left the set.
-    if (set >= 0) ::epoll_ctl(set, EPOLL_CTL_DEL, descriptor, nullptr);
-    return Refusal::none;
+    // One that is closed already has left the set, unless there is a copy of it.
+    const bool is_closed = set >= 0 && ::epoll_ctl(set, EPOLL_CTL_DEL, descriptor, nullptr) != 0 && errno == EBADF;
+    return is_closed ? Refusal::not_open : Refusal::none;
   }
   if (set < 0) {
     OwnedDescriptor made = new_set();
@@ -120,7 +121,13 @@ Refusal DescriptorSet::watch(TaskCell& cell, const ShardSet& shard, int descript
   const std::uint32_t events =
       ((interests & readable) != 0 ? EPOLLIN : 0u) | ((interests & writable) != 0 ? EPOLLOUT : 0u);
   const int error = put(set, descriptor, events, tag);
-  return error == 0 ? Refusal::none : refusal_of(error);
+  if (error == 0) return Refusal::none;
+  // Somebody may have closed the set itself, and its number may be another's by now.
+  epoll_event event;
+  if ((error == EBADF || error == EINVAL) && ::epoll_wait(set, &event, 1, 0) < 0 && errno != EINTR) {
+    WakePort::tell_lost_descriptor();
+  }
+  return refusal_of(error);
 }
 
 std::size_t DescriptorSet::take(Ready* list, std::size_t capacity) const noexcept {
@@ -132,13 +139,14 @@ std::size_t DescriptorSet::take(Ready* list, std::size_t capacity) const noexcep
   auto* const events = reinterpret_cast<std::byte*>(list);
   const auto most = static_cast<int>(std::min<std::size_t>(capacity, std::numeric_limits<int>::max() / sizeof(Ready)));
   const int count = ::epoll_wait(set, reinterpret_cast<epoll_event*>(events), most, 0);
+  if (count < 0 && (errno == EBADF || errno == EINVAL)) WakePort::tell_lost_descriptor();
   for (int i = count - 1; i >= 0; --i) {
     epoll_event event;
     std::memcpy(&event, events + static_cast<std::size_t>(i) * sizeof event, sizeof event);
     Ready ready{event.data.u64, 0, 0};
     if ((event.events & EPOLLIN) != 0) ready.what |= readable;
     if ((event.events & EPOLLOUT) != 0) ready.what |= writable;
-    // Neither a read nor a write would block.
+    // A read or a write finds out what it is; a queue of errors has to be asked for them.
     if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) ready.what |= broken | readable | writable;
     list[i] = ready;
   }

@@ -3,6 +3,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "blocking_call.hpp"
@@ -29,7 +30,13 @@ CallFrame* frame_of(const Execution& execution) noexcept {
 
 bool is_here(const TaskCell& cell) noexcept { return cell.kind->shard.port().home().is_here(); }
 
-std::string_view cut(std::string_view text) noexcept { return text.substr(0, max_message_bytes); }
+// Splits no character of UTF-8.
+std::string_view cut(std::string_view text, std::size_t most = max_message_bytes) noexcept {
+  if (text.size() <= most) return text;
+  std::size_t size = most;
+  while (size > 0 && most - size < 3 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  return text.substr(0, size);
+}
 
 std::string_view words_of_refusal(Refusal refusal) noexcept {
   switch (refusal) {
@@ -37,21 +44,23 @@ std::string_view words_of_refusal(Refusal refusal) noexcept {
       return "only start, poll and finish may, on the thread that called them; a task with run waits by itself "
              "(wait_fd)";
     case Refusal::bad_argument:
-      return "an argument is wrong: a descriptor's interests are TASKHOST_READABLE and TASKHOST_WRITABLE only; work "
-             "has "
-             "a run, the right struct_size, and 0 in reserved";
+      return "an argument is wrong: a descriptor's interests are TASKHOST_READABLE, TASKHOST_WRITABLE and "
+             "TASKHOST_BROKEN only; work has a run, the right struct_size, and 0 in reserved";
     case Refusal::not_open:
       return "it is not open";
     case Refusal::always_ready:
       return "it is a file, a directory or a device that is always ready: read it without waiting (rule 4.5)";
     case Refusal::loop:
-      return "it is a set of descriptors that would contain itself, or that contains too many others";
+      return "it is a set of descriptors that would contain itself, or that is nested too deeply";
+    case Refusal::watched_by_many:
+      return "the system lets 500 executions watch one descriptor: let one task watch it and wake the others, or open "
+             "it "
+             "more than once";
     case Refusal::no_descriptor:
       return "the process has no descriptor left: raise its limit (ulimit -n, or LimitNOFILE= of its unit)";
     case Refusal::no_memory:
       return "the system has no memory for it, or no more watches for this user (fs.epoll.max_user_watches)";
     case Refusal::no_thread:
-      return "the host has no more threads for work that blocks: raise \"blocking_threads\" in the manifest";
     case Refusal::none:
       break;
   }
@@ -61,14 +70,17 @@ std::string_view words_of_refusal(Refusal refusal) noexcept {
 // Also in the start of a blocking task, since its run could not forget what was asked for there.
 bool has_own_thread(const CallFrame& frame) noexcept { return frame.call != nullptr || frame.task()->kind->blocking; }
 
-void tell_refusal(TaskCell& cell, const char* what, std::optional<int> descriptor, Refusal refusal) noexcept {
+// Each reason once for each execution and service.
+void tell_refusal(TaskCell& cell, Refusal refusal, std::optional<std::int64_t> descriptor,
+                  const std::string& words = {}) noexcept {
   try {
     std::uint32_t& told = cell.need_extra().told_refusals;
-    const std::uint32_t bit = 1u << static_cast<unsigned>(refusal);
+    const std::uint32_t bit = 1u << (static_cast<unsigned>(refusal) % 16 + (descriptor ? 16 : 0));
     if ((told & bit) != 0) return;
     told |= bit;
-    cell.log(LogLevel::error, std::string("can't ") + what + (descriptor ? ' ' + std::to_string(*descriptor) : "") +
-                                  ": " + std::string(words_of_refusal(refusal)));
+    const std::string what = descriptor ? "watch descriptor " + std::to_string(*descriptor) : "offload work";
+    cell.log(LogLevel::error,
+             "can't " + what + ": " + (words.empty() ? std::string(words_of_refusal(refusal)) : words));
   } catch (const std::bad_alloc&) {
     // The plugin gets the reason all the same.
   }
@@ -120,7 +132,7 @@ void Execution::set_status(std::string_view text) noexcept {
   const TaskCell& cell = cell_of(*this);
   if (!is_here(cell)) return;
   try {
-    cell.kind->shard.owner().statuses().set(cell.index, cell.execution, text.substr(0, max_status_bytes));
+    cell.kind->shard.owner().statuses().set(cell.index, cell.execution, cut(text, max_status_bytes));
   } catch (const std::bad_alloc&) {
     // The last one stays.
   }
@@ -198,22 +210,42 @@ void Execution::wake_after(Nanoseconds delay) noexcept {
   frame->time = delay;
 }
 
-Refusal Execution::watch(int descriptor, unsigned interests, std::uint64_t tag) noexcept {
+// A call from elsewhere must not touch the cell: it is told in the log each time.
+Refusal Execution::refuse_call(const char* service) const noexcept {
+  try {
+    if (is_here(cell_of(*this))) {
+      log(LogLevel::error, "can't " + std::string(service) + ": " + std::string(words_of_refusal(Refusal::wrong_call)));
+    }
+  } catch (const std::bad_alloc&) {
+    // The plugin gets the reason all the same.
+  }
+  return Refusal::wrong_call;
+}
+
+Refusal Execution::watch(std::int64_t descriptor, unsigned interests, std::uint64_t tag) noexcept {
   CallFrame* const frame = frame_of(*this);
-  if (frame == nullptr) return interests == 0 ? Refusal::none : Refusal::wrong_call;  // all are forgotten before a drop
+  if (frame == nullptr)
+    return interests == 0 ? Refusal::none : refuse_call("watch");  // all are forgotten before a drop
   TaskCell& cell = *frame->task();
   const auto ask = [&] {
     if (has_own_thread(*frame)) return Refusal::wrong_call;
-    if ((interests & ~(readable | writable)) != 0) return Refusal::bad_argument;
+    if ((interests & ~(readable | writable | broken)) != 0) return Refusal::bad_argument;
     if (frame->stage() >= Stage::drop) return interests == 0 ? Refusal::none : Refusal::wrong_call;
+    const auto number = static_cast<int>(descriptor);
+    if (number != descriptor) return interests == 0 ? Refusal::none : Refusal::not_open;
     try {
-      return cell.need_extra().descriptors.watch(cell, cell.kind->shard.set(), descriptor, interests, tag);
+      const Refusal refusal = cell.need_extra().descriptors.watch(cell, cell.kind->shard.set(), number, interests, tag);
+      if (interests != 0 || refusal == Refusal::none) return refusal;
+      tell_refusal(cell, refusal, descriptor,
+                   "it was closed before it was forgotten, so a copy of it may wake this execution until that ends: "
+                   "forget first, then close (rule 4.5)");
+      return Refusal::none;
     } catch (const std::bad_alloc&) {
       return Refusal::no_memory;
     }
   };
   const Refusal refusal = ask();
-  if (refusal != Refusal::none) tell_refusal(cell, "watch descriptor", descriptor, refusal);
+  if (refusal != Refusal::none) tell_refusal(cell, refusal, descriptor);
   return refusal;
 }
 
@@ -222,14 +254,15 @@ std::size_t Execution::take_ready(Ready* list, std::size_t capacity) noexcept {
   if (frame == nullptr || has_own_thread(*frame)) return 0;
   const TaskCell& cell = *frame->task();
   if (cell.extra == nullptr || list == nullptr) return 0;
-  const std::size_t done = cell.extra->offloads != nullptr ? cell.extra->offloads->take(cell, list, capacity) : 0;
+  const std::size_t done = cell.extra->offloads != nullptr ? cell.extra->offloads->take(list, capacity) : 0;
   return done + cell.extra->descriptors.take(list + done, capacity - done);
 }
 
 Refusal Execution::offload(const Work& work) noexcept {
   const CallFrame* const frame = frame_of(*this);
-  if (frame == nullptr) return Refusal::wrong_call;
+  if (frame == nullptr) return refuse_call("offload");
   TaskCell& cell = *frame->task();
+  std::string no_thread;
   const auto ask = [&] {
     if (has_own_thread(*frame) || frame->stage() >= Stage::drop) return Refusal::wrong_call;
     if (work.run == nullptr) return Refusal::bad_argument;
@@ -250,14 +283,21 @@ Refusal Execution::offload(const Work& work) noexcept {
     try {
       cell.kind->shard.owner().launch(job);
       return Refusal::none;
-    } catch (const std::exception&) {
+    } catch (const std::bad_alloc&) {
       job->cancel();
       cell.extra->offloads->expect_one_less();
+      return Refusal::no_memory;
+    } catch (const std::exception& error) {
+      job->cancel();
+      cell.extra->offloads->expect_one_less();
+      no_thread = error.what();
+      if (dynamic_cast<const std::system_error*>(&error) == nullptr)
+        no_thread += ": raise it, or offload less at a time";
       return Refusal::no_thread;
     }
   };
   const Refusal refusal = ask();
-  if (refusal != Refusal::none) tell_refusal(cell, "offload work", std::nullopt, refusal);
+  if (refusal != Refusal::none) tell_refusal(cell, refusal, std::nullopt, no_thread);
   return refusal;
 }
 

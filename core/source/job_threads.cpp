@@ -7,6 +7,7 @@
 #include <deque>
 #include <mutex>
 #include <stdexcept>
+#include <system_error>
 
 #include "signal_stack.hpp"
 #include "taskhost/core/system_failure.hpp"
@@ -123,7 +124,20 @@ JobThreads::~JobThreads() {
   state_->never_begun.clear();
 }
 
-void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
+void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) { launch(std::move(job), beyond_limit, false); }
+
+bool JobThreads::launch_sometime(std::shared_ptr<Job> job) {
+  try {
+    launch(std::move(job), false, true);
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit, bool may_wait) {
   const std::lock_guard lock(state_->mutex);
   state_->jobs.push_back(std::move(job));
   if (state_->idle >= state_->jobs.size()) {
@@ -138,6 +152,7 @@ void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
     state_->add_worker(state_);
   } catch (...) {
     if (may_be_made && state_->take_free_worker(false)) return;
+    if (may_wait && !state_->workers.empty()) return;
     state_->jobs.pop_back();
     throw;
   }

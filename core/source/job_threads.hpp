@@ -39,9 +39,14 @@ class JobThreads {
   // system provides no further thread, std::runtime_error at the limit, which `beyond_limit` ignores.
   void launch(std::shared_ptr<Job> job, bool beyond_limit = false);
 
+  // Has it run by a thread that is free, a new one, or the first that becomes free. False: there is not one thread, and
+  // none to be had. Throws std::bad_alloc.
+  bool launch_sometime(std::shared_ptr<Job> job);
+
  private:
   struct State;  // shared with the threads, since an abandoned thread outlives this object
   static void work(std::shared_ptr<State> state, std::size_t number);
+  void launch(std::shared_ptr<Job> job, bool beyond_limit, bool may_wait);
 
   std::shared_ptr<State> state_;
 };

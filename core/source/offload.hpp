@@ -16,8 +16,6 @@
 
 namespace taskhost {
 
-struct TaskCell;
-
 // What one execution and its works share.
 class Offloads {
  public:
@@ -31,23 +29,20 @@ class Offloads {
   void expect_one();
   void expect_one_less() noexcept;
   // [execution] Those that are done, each once. Returns how many.
-  std::size_t take(const TaskCell& cell, Ready* list, std::size_t capacity) noexcept;
+  std::size_t take(Ready* list, std::size_t capacity) noexcept;
   // [shard] The execution is over: those that come later discard themselves. Returns what discards those that are done,
   // on a thread that may block; or null.
   std::shared_ptr<Job> close() noexcept;
   // [any thread] False: the execution is over.
-  bool put(const Work& work, bool threw) noexcept;
+  bool put(const Work& work) noexcept;
+  bool is_closed() noexcept;
 
  private:
-  struct Done {
-    Work work;
-    bool threw;
-  };
   const std::string task_;
   const std::shared_ptr<WorkLedger> ledger_;
   const Waker waker_;
   std::mutex mutex_;  // guards the rest
-  std::vector<Done> done_;
+  std::vector<Work> done_;
   std::size_t expected_ = 0;  // that are not done
   bool closed_ = false;
 };
@@ -70,6 +65,8 @@ class OffloadedWork final : public Job {
   bool finished() const noexcept override { return finished_.load(std::memory_order_acquire); }
 
  private:
+  void tell_exception(const char* text) const noexcept;
+
   const Work work_;
   const std::shared_ptr<Offloads> offloads_;
   const std::shared_ptr<const Recipe> recipe_;

@@ -454,6 +454,7 @@ Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) 
       return {};
     case Stage::finish:
       if (made.status == Status::ok) return finished(cell);
+      if (!cell.stop_deadline_set) limit_end(cell);
       apply(cell, frame);
       if (made.status == Status::again) wake(cell);
       return {};
@@ -522,7 +523,7 @@ void Shard::after_drop(TaskCell& cell) {
   forget_requests(cell);
   cell.lingers = false;
   cell.removed = false;
-  ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped");
+  ended(cell, Ending::dropped, Outcome::cancelled, "did not stop in time and was dropped" + status_words(cell));
 }
 
 void Shard::hot_settle(TaskCell& cell, Outcome outcome) {

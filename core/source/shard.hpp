@@ -34,6 +34,7 @@ struct Straggler {
   std::string name;
   std::uint64_t execution = 0;
   std::string where;          // "run", "poll"; empty: between two polls
+  bool is_abandoned = false;  // it did not return from there; false: it is dropped
   Nanoseconds asked_for = 0;  // time since it was asked to end
 };
 
@@ -60,6 +61,8 @@ class ShardOwner {
   virtual boost::uuids::uuid task_id(std::uint32_t index) const noexcept = 0;
   // Throws std::system_error, std::runtime_error or std::bad_alloc if there is no thread for it.
   virtual void launch(std::shared_ptr<Job> job) = 0;
+  // The same as soon as a thread is free; false: there is none at all. Throws std::bad_alloc.
+  virtual bool launch_sometime(std::shared_ptr<Job> job) = 0;
   // Facts about a coordinated task, in order: its execution has begun; its start function has returned ok; it said that
   // it is ready; its execution has ended.
   virtual void coordinated_begun(std::uint32_t index) = 0;
@@ -260,6 +263,8 @@ class Shard {
   [[gnu::always_inline]] inline Next hot_after(TaskCell& cell, const CallFrame& frame, Next made);
   Next after(TaskCell& cell, const CallFrame& frame, Next made);
   Next begin_to_finish(TaskCell& cell, const CallFrame& frame, Status status);
+  void limit_end(TaskCell& cell);
+  std::string status_words(const TaskCell& cell) const;
   Next finished(TaskCell& cell);
   Next after_start(TaskCell& cell, const CallFrame& frame, Status status);
   Next launch(TaskCell& cell);
@@ -294,7 +299,7 @@ class Shard {
   void discard(Offloads& offloads) noexcept;
   void tell_spin(TaskCell& cell, std::uint64_t polls) noexcept;
   void begin_to_use_asio() noexcept;
-  void report_straggler(const TaskCell& cell, std::string where);
+  void report_straggler(const TaskCell& cell, std::string where, bool is_abandoned);
   void lose_for_good(TaskCell& cell, const std::string& where, const std::string& what);
   void end(TaskCell& cell);
   // Most executions have asked for nothing; for these it must cost nothing.

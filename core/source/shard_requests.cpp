@@ -58,9 +58,9 @@ void Shard::discard(Offloads& offloads) noexcept {
   const std::shared_ptr<Job> job = offloads.close();
   if (job == nullptr) return;
   try {
-    owner_.launch(job);
+    (void)owner_.launch_sometime(job);  // if there is no thread at all, its destructor does it here
   } catch (const std::exception&) {
-    // No thread: then here.
+    // The same without memory.
   }
 }
 

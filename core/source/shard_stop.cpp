@@ -107,6 +107,7 @@ Shard::Call Shard::ask(TaskCell& cell) {
     return {};
   }
   if (!tell_to_stop(cell, StopPurpose::host)) return {};
+  if (cell.finishing) return {&cell, {Stage::finish, cell.extra->end}};
   return {&cell, {Stage::poll}};  // unless it ends in this poll, its deadline is set afterwards
 }
 
@@ -130,6 +131,11 @@ void Shard::limit_stop(TaskCell& cell, Nanoseconds asked) {
 }
 
 void Shard::set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew) {
+  // Those of executions that have ended in time are found here, if they are many.
+  if (stop_deadlines_.size() >= 64 + 4 * size_) {
+    std::erase_if(stop_deadlines_, [](const StopDeadline& due) { return due.execution != due.cell->execution; });
+    std::make_heap(stop_deadlines_.begin(), stop_deadlines_.end());
+  }
   try {
     stop_deadlines_.push_back({time, &cell, cell.execution, armed_anew});
     std::push_heap(stop_deadlines_.begin(), stop_deadlines_.end());
@@ -175,8 +181,9 @@ Shard::Call Shard::remove(TaskCell& cell) {
     return {};
   }
   if (cell.finishing) {
-    cell.log(LogLevel::warning, "its finish did not end in time: it is dropped as it stands");
-    if (expired_) report_straggler(cell, "finish");
+    cell.log(LogLevel::warning, "its finish did not end in time: it is dropped as it stands" + status_words(cell));
+    if (expired_) report_straggler(cell, "finish", false);
+    set_stop_deadline(cell, now_, true);  // since the drop that follows may not return
     return {&cell, finished(cell)};
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
@@ -187,7 +194,7 @@ Shard::Call Shard::remove(TaskCell& cell) {
   }
   forget_requests(cell);
   if (call == nullptr) {
-    if (expired_) report_straggler(cell, {});
+    if (expired_) report_straggler(cell, {}, false);
     cell.removed = true;
     return {&cell, {Stage::drop}};
   }
@@ -220,8 +227,8 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   cell.stalled = true;
   if (cell.removed) {  // its stop had run out of time, and now its drop does not return
     if (stalls_.back().tenure->abandon()) abandon(cell);
-  } else if (stopping_ && cell.life.state == TaskState::stopping && !cell.stop_deadline_set) {
-    limit_stop(cell, stop_began_);
+  } else if (!cell.stop_deadline_set) {
+    limit_end(cell);
   }
 }
 
@@ -251,7 +258,7 @@ void Shard::give_up() {
       if (cell.extra->call) cell.extra->call->request_stop();
     }
     if (cell.kind->coordinated) {
-      report_straggler(cell, where);
+      report_straggler(cell, where, true);
     } else {
       lose_for_good(cell, where, "its shard was given up");
     }
@@ -267,18 +274,18 @@ void Shard::abandon(TaskCell& cell) {
 }
 
 void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {
-  report_straggler(cell, where);
+  report_straggler(cell, where, true);
   owner_.task_abandoned();
   ended(cell, Ending::abandoned, Outcome::cancelled, what);
 }
 
-void Shard::report_straggler(const TaskCell& cell, std::string where) {
+void Shard::report_straggler(const TaskCell& cell, std::string where, bool is_abandoned) {
   const SupervisedCell* const supervised = cell.supervised();
   const auto found = asked_at_.find(&cell);
   const Nanoseconds asked = supervised != nullptr      ? supervised->asked_at
                             : found != asked_at_.end() ? found->second
                                                        : stop_began_;
-  owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), clock_.now() - asked});
+  owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), is_abandoned, clock_.now() - asked});
 }
 
 Shard::Stall* Shard::stall_of(const TaskCell& cell) noexcept {
@@ -314,8 +321,20 @@ Shard::Next Shard::begin_to_finish(TaskCell& cell, const CallFrame& frame, Statu
   }
   apply(cell, frame);
   cell.finishing = true;
-  if (!cell.stop_deadline_set) limit_stop(cell, cell.life.state == TaskState::stopping ? stop_began_ : clock_.now());
   return {Stage::finish, status};
+}
+
+std::string Shard::status_words(const TaskCell& cell) const {
+  return owner_.statuses().words(cell.index, cell.execution);
+}
+
+// For one whose end has no limit yet.
+void Shard::limit_end(TaskCell& cell) {
+  if (cell.life.state == TaskState::stopping) {
+    limit_stop(cell, stopping_ ? stop_began_ : clock_.now());
+  } else if (cell.finishing) {
+    limit_stop(cell, clock_.now());
+  }
 }
 
 Shard::Next Shard::finished(TaskCell& cell) {

@@ -17,12 +17,20 @@ class StatusBoard {
     Entry& entry = entries_[task];
     entry.execution = execution;
     entry.text = text;
+    for (char& character : entry.text) {  // it is one line
+      if (static_cast<unsigned char>(character) < ' ' || character == '\x7f') character = ' ';
+    }
   }
   // Empty if this execution has said nothing.
   std::string get(std::uint32_t task, std::uint64_t execution) const {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(task);
     return found != entries_.end() && found->second.execution == execution ? found->second.text : std::string();
+  }
+  // To be appended to a report on the task; or empty.
+  std::string words(std::uint32_t task, std::uint64_t execution) const {
+    const std::string status = get(task, execution);
+    return status.empty() ? status : "; its last status was \"" + status + '"';
   }
 
  private:

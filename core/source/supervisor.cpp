@@ -61,6 +61,7 @@ class Supervisor::Implementation final : public ShardOwner {
                       .id_of = [this](std::uint32_t index) { return task_id(index); },
                       .changed = [this] { all_ended(); }}) {
     require_needed_calls();
+    works()->set_sink(&sink);
     const boost::uuids::uuid seed = boost::uuids::random_generator()();
     std::memcpy(&id_high_, seed.data, sizeof id_high_);
     std::memcpy(&id_low_, seed.data + sizeof id_high_, sizeof id_low_);
@@ -252,6 +253,7 @@ class Supervisor::Implementation final : public ShardOwner {
     return id;
   }
   void launch(std::shared_ptr<Job> job) override { blocking_threads_.launch(std::move(job)); }
+  bool launch_sometime(std::shared_ptr<Job> job) override { return blocking_threads_.launch_sometime(std::move(job)); }
   void coordinated_begun(std::uint32_t index) override { coordinated_.begun(index); }
   void coordinated_started(std::uint32_t index) override { coordinated_.started(index); }
   void coordinated_ready(std::uint32_t index) override { coordinated_.ready(index); }
@@ -391,12 +393,7 @@ class Supervisor::Implementation final : public ShardOwner {
     finished_ = true;
     result_ = result();
     monitor_.end();
-    for (const std::string& task : works()->still_running(patience_at_the_end)) {
-      sink_.log(
-          LogLevel::warning, task.c_str(),
-          "work that it offloaded still runs, and is left behind; let it look at a flag, and wait for it in finish");
-      task_abandoned();
-    }
+    tell_works_left();
     Event event;
     event.kind = EventKind::host_stopped;
     event.reason = cause_.reason;
@@ -404,6 +401,19 @@ class Supervisor::Implementation final : public ShardOwner {
     event.task = cause_.task.empty() ? nullptr : cause_.task.c_str();
     sink_.publish(std::move(event));
     control_.stop();
+  }
+
+  void tell_works_left() {
+    try {
+      for (const std::string& task : works()->still_running(patience_at_the_end)) {
+        sink_.log(
+            LogLevel::warning, task.c_str(),
+            "work that it offloaded still runs, and is left behind; let it look at a flag, and wait for it in finish");
+        task_abandoned();
+      }
+    } catch (const std::bad_alloc&) {
+      task_abandoned();  // there may be some
+    }
   }
 
   void expire(bool ordered = false) {
@@ -456,9 +466,8 @@ class Supervisor::Implementation final : public ShardOwner {
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
     const std::string held_up = coordinated_.held_up_by(straggler.index);
     if (!held_up.empty()) text += "; " + held_up + " waited for it";
-    const std::string status = statuses().get(straggler.index, straggler.execution);
-    if (!status.empty()) text += "; its last status was \"" + status + '"';
-    if (!straggler.where.empty()) text += "; it is abandoned";
+    text += statuses().words(straggler.index, straggler.execution);
+    if (straggler.is_abandoned) text += "; it is abandoned";
     sink_.log(LogLevel::error, straggler.name.c_str(), text);
   }
 
@@ -516,6 +525,7 @@ Supervisor::~Supervisor() {
     implementation_->wait();
   }
   implementation_->cancel();
+  implementation_->works()->set_sink(nullptr);  // work that is left behind outlives it
   if (implementation_->abandoned_threads()) leak(std::shared_ptr<void>(std::move(implementation_)));
 }
 

@@ -7,7 +7,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "taskhost/core/event.hpp"
 
 namespace taskhost {
 
@@ -41,7 +44,18 @@ class WorkLedger {
     std::map<std::string, std::size_t>::iterator place_;
   };
 
-  // The tasks whose work is running even after `patience`.
+  // `sink` gets what log is given, until it is replaced by null.
+  void set_sink(EventSink* sink) noexcept {
+    const std::lock_guard lock(mutex_);
+    sink_ = sink;
+  }
+  // An error of this task's work. Lost once the host is gone.
+  void log(const std::string& task, std::string_view text) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (sink_ != nullptr) sink_->log(LogLevel::error, task.c_str(), text);
+  }
+
+  // The tasks whose work is running even after `patience`. Throws std::bad_alloc.
   std::vector<std::string> still_running(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, patience, [this] { return running_.empty(); });
@@ -54,6 +68,7 @@ class WorkLedger {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, std::size_t> running_;
+  EventSink* sink_ = nullptr;
 };
 
 }  // namespace taskhost

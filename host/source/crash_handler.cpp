@@ -22,6 +22,7 @@
 #include "system/plugin_code.hpp"
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/host_thread.hpp"
+#include "taskhost/core/offloaded_work.hpp"
 
 namespace taskhost {
 
@@ -81,6 +82,8 @@ void name_the_place(Line& line) noexcept {
   } else if (const Execution* execution = Execution::current()) {
     line << " in the " << Execution::current_function() << " of task '" << execution->task_name() << "', execution "
          << execution->number();
+  } else if (const char* task = task_of_offloaded_work()) {
+    line << " in the offloaded work of task '" << task << "'";
   } else if (is_host_thread || ::gettid() == ::getpid()) {
     std::array<char, 16> name{};
     ::prctl(PR_GET_NAME, name.data());

@@ -332,6 +332,11 @@ bool Host::take_signals() {
   return true;
 }
 
+PluginLibrary::Loading Host::load_library(const std::string& path) {
+  const SlowPluginCode slow([this](const std::string& words) { tell_slow_code(words); });
+  return PluginLibrary::load(path);
+}
+
 void Host::tell_slow_code(const std::string& where) {
   log_->write(LogLevel::warning, nullptr,
               "a plugin has been busy for 5 s " + where + ", and nothing goes on before it returns; to see what it " +

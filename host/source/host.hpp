@@ -95,8 +95,8 @@ class Host {
   // its threads.
   bool is_elsewhere() const noexcept { return !home_.is_here(); }
 
-  // [any thread] Logs that a plugin's code, "while loading PATH", does not return.
-  void tell_slow_code(const std::string& where);
+  // [owner] Loads a plugin outside of any manifest.
+  PluginLibrary::Loading load_library(const std::string& path);
 
  private:
   HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
@@ -110,6 +110,7 @@ class Host {
   void announce();
   void listen_for_requests();
   bool take_signals();
+  void tell_slow_code(const std::string& where);
   void tell_lost_signals();
   void look_after_signals(std::chrono::seconds after);
   void on_signal(Signals::Fate fate, SignalHandler::Arrival arrival);

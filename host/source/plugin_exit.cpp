@@ -13,6 +13,7 @@
 #include "system/last_words.hpp"
 #include "system/plugin_code.hpp"
 #include "taskhost/core/execution.hpp"
+#include "taskhost/core/offloaded_work.hpp"
 #include "taskhost/taskhost.h"
 
 namespace taskhost {
@@ -56,6 +57,9 @@ void on_exit(std::optional<int> status) {
   }
   if (const Execution* execution = Execution::current()) {
     leave("task '" + std::string(execution->task_name()) + "'" + what, TASKHOST_RESULT_TASK_FAILED);
+  }
+  if (const char* task = task_of_offloaded_work()) {
+    leave("the offloaded work of task '" + std::string(task) + "'" + what, TASKHOST_RESULT_TASK_FAILED);
   }
   // A host that owns the process ends it itself, or is destroyed before.
   const Host* host = process_owner.load();

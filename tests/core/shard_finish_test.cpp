@@ -1,6 +1,7 @@
 // An end that takes time, and work that blocks on other threads. In virtual time.
 #include "offload.hpp"
 #include "shard_scene.hpp"
+#include "taskhost/core/offloaded_work.hpp"
 
 using namespace taskhost;
 using namespace taskhost::test;
@@ -226,9 +227,73 @@ TEST_CASE("work whose execution has ended is discarded: when it is done, and if 
   scene.run_blocking();
   CHECK(scene.sink.lines().at(1) == "t exited 1 ok");
   CHECK(story == "run untold ");
-  scene.run_blocking();  // the late one
-  scene.run_blocking();  // the discarding of the other
-  CHECK(story == "run untold run late discard late discard untold ");
+  scene.run_blocking();                                       // the late one
+  scene.run_blocking();                                       // the discarding of the other
+  CHECK(story == "run untold discard late discard untold ");  // and not run any more
+}
+
+TEST_CASE("work that is going on when its execution ends is discarded when it returns") {
+  ShardScene scene;
+  std::string story;
+  scene.add(
+      "t", stepping([&](Execution& execution) {
+        if (execution.stop_requested()) return Status::ok;
+        static ShardScene* at_work;
+        static std::string* told;
+        at_work = &scene;
+        told = &story;
+        const auto end_meanwhile = [](void*) {
+          *told += "run ";
+          at_work->begin_stop();
+          at_work->run();
+          *told += "returned ";
+        };
+        CHECK(execution.offload({0, nullptr, end_meanwhile, [](void*) { *told += "discard "; }}) == Refusal::none);
+        return Status::pending;
+      }));
+  scene.run();
+  scene.run_blocking();
+  CHECK(scene.owner.ended == 1);
+  CHECK(story == "run returned discard ");
+}
+
+TEST_CASE("work is discarded by the next free thread if none is free, and here only if there is none at all") {
+  const bool none = GENERATE(false, true);
+  ShardScene scene;
+  std::string story;
+  Argument argument{&story, "a"};
+  scene.add("t", stepping([&, steps = 0](Execution& execution) mutable {
+              if (++steps > 1) return Status::ok;
+              CHECK(execution.offload(work_of(argument)) == Refusal::none);
+              return Status::pending;
+            }));
+  scene.run();
+  const std::shared_ptr<Job> work = scene.owner.calls.front();
+  scene.owner.calls.pop_front();
+  scene.owner.no_threads = none;
+  work->run();
+  scene.run();
+  CHECK(story == (none ? "run a discard a " : "run a "));
+  if (!none) scene.run_blocking();
+  CHECK(story == "run a discard a ");
+}
+
+TEST_CASE("whose offloaded work a thread runs is known as long as it runs") {
+  ShardScene scene;
+  static std::string told;
+  told.clear();
+  scene.add("t", stepping([&, steps = 0](Execution& execution) mutable {
+              if (++steps > 1) return Status::ok;
+              const auto tell = [](void*) { told += task_of_offloaded_work(); };
+              CHECK(execution.offload({0, nullptr, tell, tell}) == Refusal::none);
+              return Status::pending;
+            }));
+  scene.run();
+  CHECK(task_of_offloaded_work() == nullptr);
+  scene.run_blocking();
+  scene.run_blocking();
+  CHECK(told == "tt");
+  CHECK(task_of_offloaded_work() == nullptr);
 }
 
 TEST_CASE("work that is never begun, as its host has gone, is discarded") {
@@ -260,7 +325,8 @@ TEST_CASE("work is refused with its reason, and nothing of it is called then") {
   scene.add("t", recipe_of(script));
   scene.run();
   CHECK(story.empty());
-  CHECK(scene.sink.logged("t: can't offload work: the host has no more threads for work that blocks"));
+  CHECK(scene.sink.logged("t: can't offload work: an argument is wrong"));
+  CHECK(scene.sink.logged("t: can't offload work: Resource temporarily unavailable"));
   Script blocking;
   blocking.blocking = true;
   blocking.step = [&](void*, Execution& execution) {
@@ -288,5 +354,83 @@ TEST_CASE("an exception out of offloaded work is logged, and the work counts as 
   scene.run();
   scene.run_blocking();
   CHECK(told == 5);
-  CHECK(scene.sink.logged("t: offloaded work let an exception out"));
+  CHECK(scene.sink.logged("t: offloaded work let an exception out, and counts as done (rule 4.11): oh"));
+}
+
+TEST_CASE("an exception out of work is logged though its execution has ended meanwhile") {
+  ShardScene scene;
+  static ShardScene* at_work;
+  at_work = &scene;
+  scene.add("t", stepping([&](Execution& execution) {
+              if (execution.stop_requested()) return Status::ok;
+              const auto end_and_throw = [](void*) {
+                at_work->begin_stop();
+                at_work->run();
+                throw std::runtime_error("disk full");
+              };
+              CHECK(execution.offload({0, nullptr, end_and_throw, nullptr}) == Refusal::none);
+              return Status::pending;
+            }));
+  scene.run();
+  scene.run_blocking();
+  CHECK(scene.sink.logged("t: offloaded work let an exception out, and counts as done (rule 4.11): disk full"));
+}
+
+TEST_CASE("a stop during finish calls finish again, and not poll; the result stays") {
+  ShardScene scene;
+  const auto recipe = recipe_of(finishing(Status::error, 1'000'000));
+  scene.add("t", recipe, options_of(TaskType::mandatory, 3, 1h));
+  scene.run();
+  const int steps = recipe->steps;
+  scene.begin_stop();
+  scene.run();
+  CHECK(recipe->steps == steps);
+  CHECK(scene.owner.ended == 0);
+  scene.advance(1h);
+  CHECK(recipe->steps == steps);
+  CHECK(recipe->drops == 1);
+  CHECK(scene.owner.ended == 1);
+}
+
+TEST_CASE("no limit but stop_timeout counts while an execution finishes") {
+  ShardScene scene;
+  TaskOptions options = options_of(TaskType::shutdown_on_exit, 0, 1h);
+  SupervisionOptions limits;
+  limits.watchdog = Watchdog{.interval = 10s, .action = WatchdogAction::restart};
+  limits.start_timeout = 10s;
+  options.optional = std::make_shared<const SupervisionOptions>(limits);
+  const auto recipe = recipe_of(finishing(Status::ok, 2));
+  scene.add("t", recipe, options);
+  scene.run();
+  scene.advance(10min);
+  CHECK(recipe->drops == 0);
+  CHECK_FALSE(scene.sink.logged("heartbeat"));
+}
+
+TEST_CASE("a drop that does not return after a finish out of time is abandoned") {
+  ShardScene scene;
+  Script script = finishing(Status::ok, 1'000'000);
+  bool was_stuck = false;
+  script.drop = [&](void*) {
+    if (std::exchange(was_stuck, true)) return;
+    scene.take_over();
+    scene.run();
+    CHECK(scene.owner.abandoned == 1);
+  };
+  scene.add("t", recipe_of(script), options_of(TaskType::mandatory, 3, 1s));
+  scene.run();
+  scene.begin_stop();
+  scene.run();
+  scene.advance(1s);
+  CHECK(was_stuck);
+  CHECK(scene.owner.abandoned == 1);
+}
+
+TEST_CASE("finishes that end at once leave no deadline behind") {
+  ShardScene scene;
+  const auto recipe = recipe_of(finishing(Status::error, 1));
+  scene.add("t", recipe, options_of(TaskType::mandatory, 100'000, 1h));
+  scene.run();
+  CHECK(recipe->drops == 100'001);
+  CHECK(scene.last.deadline == never);
 }

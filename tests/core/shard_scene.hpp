@@ -51,6 +51,11 @@ class FakeOwner : public ShardOwner {
     calls.push_back(std::move(call));
   }
 
+  bool launch_sometime(std::shared_ptr<Job> call) override {
+    if (!no_threads) calls.push_back(std::move(call));
+    return !no_threads;
+  }
+
   void coordinated_begun(std::uint32_t index) override { facts.push_back("begun " + std::to_string(index)); }
   void coordinated_started(std::uint32_t index) override { facts.push_back("started " + std::to_string(index)); }
   void coordinated_ready(std::uint32_t index) override { facts.push_back("ready " + std::to_string(index)); }
@@ -75,7 +80,9 @@ class FakeOwner : public ShardOwner {
 
 class ShardScene {
  public:
-  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {}
+  explicit ShardScene(bool complete_events = true) : shard(owner, sink, clock, complete_events) {
+    owner.works()->set_sink(&sink);
+  }
 
   void add(const std::string& name, std::shared_ptr<const Recipe> recipe, TaskOptions options = {}) {
     add(name, TaskFn(std::move(recipe)), options);

@@ -228,8 +228,7 @@ TEST_CASE("a check that crashes, exits or forks is named with its task") {
     if (sanitized && !status) continue;
     Scene scene;
     scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
-    Command command;
-    command.program = program_path();
+    Command command = scene.command();
     command.arguments = {"check", scene.manifest_path().string()};
     command.limits.emplace_back(RLIMIT_CORE, 0);
     const ProcessEnd end = Process(command).wait();
@@ -248,10 +247,10 @@ TEST_CASE("a check that never returns is named after five seconds, and by the se
   running.send(SIGTERM);
   wait_out_one_request();
   running.send(SIGTERM);
-  const Run run = running.finish();
-  INFO(run.log());
-  CHECK(run.status() == 4);
-  CHECK(has_line(run.log(), {"ended by a second signal", "in the check of task 'culprit'"}));
+  const ProcessEnd end = running.process().wait();
+  INFO(end.summary());
+  CHECK(end.status == 4);
+  CHECK(has_line(end.err, {"ended by a second signal", "in the check of task 'culprit'"}));
 }
 
 TEST_CASE("globals of plugins are destroyed at the end") {

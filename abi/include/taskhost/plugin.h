@@ -43,13 +43,14 @@ extern "C" {
 /* Why a service does not do what it was asked for; the host has also logged it. Services that can refuse return one of
  * these, or TASKHOST_OK. */
 #define TASKHOST_REFUSED_CALL 16        /* not from here: another function, thread or kind of task may call it */
-#define TASKHOST_REFUSED_ARGUMENT 17    /* an unknown bit, or a NULL */
+#define TASKHOST_REFUSED_ARGUMENT 17    /* an unknown bit, a NULL, or a wrong struct_size or reserved */
 #define TASKHOST_REFUSED_CLOSED 18      /* the descriptor is not open */
 #define TASKHOST_REFUSED_ALWAYS 19      /* it is always ready: a regular file, a directory, a device like /dev/null */
-#define TASKHOST_REFUSED_LOOP 20        /* it is a set of descriptors that would contain itself */
+#define TASKHOST_REFUSED_LOOP 20        /* it is a set of descriptors that would contain itself, or is nested too deeply */
 #define TASKHOST_REFUSED_DESCRIPTORS 21 /* the process has as many descriptors as it may have */
 #define TASKHOST_REFUSED_MEMORY 22
-#define TASKHOST_REFUSED_THREADS 23 /* the host has as many threads for blocking work as it may have */
+#define TASKHOST_REFUSED_THREADS 23  /* there is no further thread for work that blocks: see blocking_threads */
+#define TASKHOST_REFUSED_WATCHERS 24 /* as many executions watch this descriptor as the system allows, 500 on Linux */
 
 #define TASKHOST_LOG_TRACE 0
 #define TASKHOST_LOG_DEBUG 1

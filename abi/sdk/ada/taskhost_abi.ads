@@ -32,6 +32,7 @@ package Taskhost_ABI is
    Refused_Descriptors : constant Integer_32 := 21;
    Refused_Memory      : constant Integer_32 := 22;
    Refused_Threads     : constant Integer_32 := 23;
+   Refused_Watchers    : constant Integer_32 := 24;
 
    Log_Trace   : constant Integer_32 := 0;
    Log_Debug   : constant Integer_32 := 1;

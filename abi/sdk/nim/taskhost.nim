@@ -61,6 +61,7 @@ const
   taskhostRefusedDescriptors* = 21'i32
   taskhostRefusedMemory* = 22'i32
   taskhostRefusedThreads* = 23'i32
+  taskhostRefusedWatchers* = 24'i32
 
   taskhostLogTrace* = 0'i32
   taskhostLogDebug* = 1'i32
@@ -299,6 +300,7 @@ func refusalText(reason: int32): string =
   of taskhostRefusedDescriptors: "the process has no descriptor left"
   of taskhostRefusedMemory: "no memory"
   of taskhostRefusedThreads: "the host has no thread left for work that blocks"
+  of taskhostRefusedWatchers: "as many executions watch it as the system allows"
   else: "for the reason " & $reason
 
 proc expectAccepted(status: int32, what: string) =

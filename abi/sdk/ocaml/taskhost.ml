@@ -15,6 +15,7 @@ type t = {
 exception Failed of string
 
 type refusal = Wrong_call | Wrong_argument | Closed | Always_ready | Loop | No_descriptor | No_memory | No_thread
+  | Many_watchers
 
 exception Refused of refusal
 
@@ -75,6 +76,7 @@ let refusal = function
   | 21 -> No_descriptor
   | 22 -> No_memory
   | 23 -> No_thread
+  | 24 -> Many_watchers
   | _ -> Wrong_call
 
 let expect_accepted result = if result <> 0 then raise (Refused (refusal result))
@@ -256,6 +258,7 @@ let words_of = function
   | No_descriptor -> "the process has no descriptor left"
   | No_memory -> "no memory"
   | No_thread -> "the host has no thread left for work that blocks"
+  | Many_watchers -> "as many executions watch it as the system allows"
 
 let describe = function
   | Failure text when text <> "" -> text

@@ -43,6 +43,7 @@ type refusal =
   | No_descriptor
   | No_memory
   | No_thread
+  | Many_watchers  (** as many executions watch it as the system allows *)
 
 (** If nobody catches it: outcome [error]. *)
 exception Refused of refusal

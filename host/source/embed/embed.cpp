@@ -15,7 +15,6 @@
 #include "plugin/embed_task.hpp"
 #include "plugin/inspection.hpp"
 #include "plugin_exit.hpp"
-#include "system/plugin_code.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
 
@@ -243,8 +242,7 @@ int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, 
   return guarded(host, [&]() -> HostError {
     if (path == nullptr || text == nullptr) return bad_argument("path or text is NULL");
     *text = "";
-    const taskhost::SlowPluginCode slow([host](const std::string& where) { host->host.tell_slow_code(where); });
-    const auto loading = taskhost::PluginLibrary::load(path);
+    const auto loading = host->host.load_library(path);
     if (loading.library == nullptr) {
       return {TASKHOST_RESULT_BAD_PLUGIN,
               taskhost::Fault{.file = path, .where = {}, .message = loading.problem, .line = 0}.text()};

@@ -15,7 +15,6 @@ namespace {
 
 // The struct's size in version 1.0; later versions only append. A plugin's struct may be longer than ours.
 constexpr std::size_t first_version_size = offsetof(taskhost_factory, next) + sizeof(void*);
-constexpr std::size_t max_struct_size = 65'536;
 constexpr std::size_t max_factory_name_bytes = 128;
 constexpr std::size_t max_version_bytes = 64;
 constexpr std::size_t max_description_bytes = 1024;

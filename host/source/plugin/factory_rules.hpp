@@ -12,6 +12,7 @@ namespace taskhost {
 inline constexpr std::size_t max_state_size = std::size_t{1} << 30;
 inline constexpr std::size_t max_state_align = 4096;
 // Of a work that a plugin of minor version 0 offers; fields that come later are behind it.
+inline constexpr std::size_t max_struct_size = 65'536;  // bounds what a later host may read
 inline constexpr std::size_t first_work_size = offsetof(taskhost_work, discard) + sizeof(void*);
 inline constexpr std::size_t max_factories = 1024;  // for one plugin
 

@@ -29,6 +29,7 @@ static_assert(TASKHOST_REFUSED_LOOP == static_cast<int>(Refusal::loop));
 static_assert(TASKHOST_REFUSED_DESCRIPTORS == static_cast<int>(Refusal::no_descriptor));
 static_assert(TASKHOST_REFUSED_MEMORY == static_cast<int>(Refusal::no_memory));
 static_assert(TASKHOST_REFUSED_THREADS == static_cast<int>(Refusal::no_thread));
+static_assert(TASKHOST_REFUSED_WATCHERS == static_cast<int>(Refusal::watched_by_many));
 static_assert(sizeof(taskhost_ready) == sizeof(Ready) && offsetof(taskhost_ready, what) == offsetof(Ready, what));
 static_assert(TASKHOST_WAIT_STOP == wait_stop && TASKHOST_WAIT_WAKE == wait_wake && TASKHOST_WAIT_TIME == wait_time);
 static_assert(TASKHOST_LOG_TRACE == static_cast<int>(LogLevel::trace));
@@ -147,8 +148,7 @@ const taskhost_services services_table = {
     [](const taskhost_exec* exec, uint64_t delay) { execution_of(exec).wake_after(delay); },
     // watch
     [](const taskhost_exec* exec, taskhost_fd fd, uint32_t interests, uint64_t tag) -> int32_t {
-      const int descriptor = fd == static_cast<int>(fd) ? static_cast<int>(fd) : -1;
-      return static_cast<int32_t>(execution_of(exec).watch(descriptor, interests, tag));
+      return static_cast<int32_t>(execution_of(exec).watch(fd, interests, tag));
     },
     // take_ready
     [](const taskhost_exec* exec, taskhost_ready* list, size_t capacity) -> size_t {
@@ -156,7 +156,8 @@ const taskhost_services services_table = {
     },
     // offload
     [](const taskhost_exec* exec, const taskhost_work* work) -> int32_t {
-      const bool known = work != nullptr && work->struct_size >= first_work_size && work->reserved == 0;
+      const bool known = work != nullptr && work->struct_size >= first_work_size &&
+                         work->struct_size <= max_struct_size && work->reserved == 0;
       return static_cast<int32_t>(
           execution_of(exec).offload(known ? Work{work->tag, work->argument, work->run, work->discard} : Work{}));
     },

@@ -7,8 +7,9 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <system_error>
 #include <utility>
+
+#include "system/emergency_thread.hpp"
 
 namespace taskhost {
 
@@ -65,26 +66,24 @@ std::string_view plugin_code_words(char* place, std::size_t size) noexcept {
 }
 
 SlowPluginCode::SlowPluginCode(std::function<void(const std::string& words)> report) : report_(std::move(report)) {
+  // A small stack, since the system gives that of a thread that has ended to the next one.
   sigset_t all;
-  sigset_t before;
   ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { watch(); });
-  } catch (const std::system_error&) {
-    // Nothing is reported.
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const auto begin = [](void* self) -> void* {
+    static_cast<SlowPluginCode*>(self)->watch();
+    return nullptr;
+  };
+  has_thread_ = make_small_thread(thread_, begin, this, all) == 0;
 }
 
 SlowPluginCode::~SlowPluginCode() {
-  if (!thread_.joinable()) return;
+  if (!has_thread_) return;
   {
     const std::lock_guard lock(mutex_);
     is_over_ = true;
   }
   changed_.notify_one();
-  thread_.join();
+  ::pthread_join(thread_, nullptr);
 }
 
 void SlowPluginCode::watch() {

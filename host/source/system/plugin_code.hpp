@@ -2,13 +2,14 @@
 // can name it if it crashes, ends the process, or does not return.
 #pragma once
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace taskhost {
 
@@ -56,7 +57,8 @@ class SlowPluginCode {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool is_over_ = false;
-  std::thread thread_;
+  pthread_t thread_{};
+  bool has_thread_ = false;
 };
 
 }  // namespace taskhost

@@ -238,11 +238,11 @@ Verdict check_of_configs(TestContext& context) {
         ++calls;
         const bool is_right = call_check(context, config).is_right;
         if (!is_right) ++refusals;
-        if (is_right && round == 0) accepted.push_back(config);
+        if (is_right && round == 1) accepted.push_back(config);
       }
     };
-    if (round == 1) {
-      std::thread(all).join();  // it may be called on any thread
+    if (round == 0) {
+      std::thread(all).join();  // it may be called on any thread, also for the first time
     } else {
       all();
     }

@@ -158,10 +158,10 @@ int32_t watch(const taskhost_exec* exec, taskhost_fd fd, uint32_t interests, uin
   if (call.cell == cell && call.phase == Phase::drop && interests == 0) return TASKHOST_OK;  // all are forgotten
   if (!is_polled_call(call, cell)) return refuse_call(*cell, "watch", call, "start, poll and finish");
   Findings& findings = cell->host().findings();
-  if ((interests & ~(TASKHOST_READABLE | TASKHOST_WRITABLE)) != 0) {
+  if ((interests & ~(TASKHOST_READABLE | TASKHOST_WRITABLE | TASKHOST_BROKEN)) != 0) {
     findings.broken("4.5", "interests",
                     "watch got interests " + std::to_string(interests) +
-                        ", which have bits that are neither TASKHOST_READABLE nor TASKHOST_WRITABLE");
+                        ", which have other bits than TASKHOST_READABLE, TASKHOST_WRITABLE and TASKHOST_BROKEN");
     return TASKHOST_REFUSED_ARGUMENT;
   }
   const bool is_open = fd == static_cast<int>(fd) && ::fcntl(static_cast<int>(fd), F_GETFD) != -1;
@@ -190,7 +190,8 @@ int32_t offload(const taskhost_exec* exec, const taskhost_work* work) {
   if (!is_polled_call(current_call(), cell)) {
     return refuse_call(*cell, "offload", current_call(), "start, poll and finish");
   }
-  if (work == nullptr || work->struct_size < first_work_size || work->run == nullptr || work->reserved != 0) {
+  if (work == nullptr || work->struct_size < first_work_size || work->struct_size > max_struct_size ||
+      work->run == nullptr || work->reserved != 0) {
     cell->host().findings().broken("4.11", "work",
                                    "offload got a work without run, or whose struct_size or reserved is wrong");
     return TASKHOST_REFUSED_ARGUMENT;

@@ -23,6 +23,7 @@ pub const REFUSED_LOOP: i32 = 20;
 pub const REFUSED_DESCRIPTORS: i32 = 21;
 pub const REFUSED_MEMORY: i32 = 22;
 pub const REFUSED_THREADS: i32 = 23;
+pub const REFUSED_WATCHERS: i32 = 24;
 
 pub const LOG_TRACE: i32 = 0;
 pub const LOG_DEBUG: i32 = 1;

@@ -42,6 +42,7 @@ enum class Refusal : std::int32_t {
   no_descriptor = 21,  // the process has as many as it may have
   no_memory = 22,
   no_thread = 23,
+  watched_by_many = 24,  // more executions than the system allows watch this descriptor
 };
 
 // Work that blocks. `run` is called once, on a thread that may block; `discard`, which may be null, after it or in its
@@ -87,7 +88,7 @@ class Execution {
   // [execution, polled] Watches a descriptor: wakes the execution as long as it is ready for one of the interests,
   // which replace earlier ones. No interests: forgets it. What is refused is logged, once for each reason and
   // execution.
-  Refusal watch(int descriptor, unsigned interests, std::uint64_t tag) noexcept;
+  Refusal watch(std::int64_t descriptor, unsigned interests, std::uint64_t tag) noexcept;
   // [execution, polled] Puts what is ready now into `list`, up to `capacity`: work that is done, each once, and watched
   // descriptors. Returns how many.
   std::size_t take_ready(Ready* list, std::size_t capacity) noexcept;
@@ -117,6 +118,8 @@ class Execution {
   ~Execution() = default;
 
  private:
+  Refusal refuse_call(const char* service) const noexcept;
+
   const void* services_;  // first word: Recipe::services, a table for the recipe's functions; core never reads it
 };
 
