@@ -1,5 +1,9 @@
 /* The task of services_test.cpp in C. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <taskhost/ext/config.h>
 #include <taskhost/plugin.h>
 
 typedef struct services {
@@ -21,6 +25,17 @@ static int32_t check(const taskhost_exec* exec) {
 
 static void work(void* argument) { *(int*)argument = 6 * 7; }
 
+static void read_duration(const taskhost_exec* exec, const char* text) {
+  const taskhost_config_reader* reader =
+      exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  uint64_t value = 0;
+  char line[64] = "no duration";
+  if (reader->parse_duration(text, strlen(text), &value) == TASKHOST_OK) {
+    snprintf(line, sizeof line, "%" PRIu64 " ns", value);
+  }
+  taskhost_log(exec, TASKHOST_LOG_INFO, line);
+}
+
 static int32_t start(void* state, const taskhost_exec* exec) {
   services* self = state;
   const int32_t result = read_config(self, exec);
@@ -28,6 +43,8 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   if (exec->services->watch(exec, -1, TASKHOST_READABLE, 0) == TASKHOST_REFUSED_CLOSED) {
     taskhost_log(exec, TASKHOST_LOG_INFO, "refused");
   }
+  read_duration(exec, "250ms");
+  read_duration(exec, "soon");
   exec->services->status(exec, "working", 7);
   int* answer = malloc(sizeof *answer);
   const taskhost_work offer = {

@@ -16,6 +16,12 @@ let start task =
   | () -> ()
   | exception Refused Closed -> info task "refused");
   watch task fd Read;
+  List.iter
+    (fun text ->
+      match Config.parse_duration task text with
+      | Some duration -> info task "%d ns" duration
+      | None -> info task "no duration")
+    [ "250ms"; "soon" ];
   status task "working";
   on_drop task (fun () -> info task "dropped");
   let answer = offload task (fun () -> Unix.sleepf 0.001; 6 * 7) in

@@ -1,5 +1,5 @@
 ## The task of services_test.cpp in Nim.
-import std/strutils
+import std/[strutils, times]
 import sdk/taskhost
 
 type
@@ -28,6 +28,10 @@ proc start(self: var Services, execution: Execution) =
   try: execution.watch(-1, taskhostReadable)
   except Refusal as refusal:
     if refusal.reason == taskhostRefusedClosed: execution.info("refused")
+  for text in ["250ms", "soon"]:
+    var duration: Duration
+    let isOne = execution.config("").parseDuration(text, duration)
+    execution.info(if isOne: $duration.inNanoseconds & " ns" else: "no duration")
   execution.status("working")
   execution.offload(Answer())
   execution.watch(self.fd, taskhostReadable)

@@ -28,6 +28,11 @@ class Worker {
 	public Worker (Execution execution) throws Error {
 		fd = descriptor (execution);
 		if (execution.watch (-1, Interests.READABLE) == Refusal.CLOSED) execution.info ("refused");
+		uint64 duration = 0;
+		foreach (unowned string text in new string[] { "250ms", "soon" }) {
+			bool is_one = execution.parse_duration (text, ref duration);
+			execution.info (is_one ? "%s ns".printf (duration.to_string ()) : "no duration");
+		}
 		execution.status ("working");
 		Answer* answer = new Answer ();
 		if (execution.offload (work, answer, discard, (uint64) (size_t) answer) != Refusal.NONE) {
