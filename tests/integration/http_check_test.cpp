@@ -350,6 +350,7 @@ TEST_CASE("restarts of http_check leave no descriptors and no threads behind") {
 }
 
 TEST_CASE("http_check says so if the process has no descriptors left") {
+  if (address_sanitizer) return;  // with that for undefined behaviour, which needs descriptors itself
   HttpServer silent(Answer{{}, Answer::hold});
   Scene scene;
   scene.manifest["shards"] = 1;
