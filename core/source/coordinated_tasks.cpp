@@ -63,6 +63,10 @@ void CoordinatedTasks::begun(std::uint32_t index) {
 void CoordinatedTasks::started(std::uint32_t index) {
   post_fact(index, [this](Place task) { coordinator_->started(task, clock_.now()); });
 }
+void CoordinatedTasks::step_ended(std::uint32_t index) {
+  post_fact(index, [this](Place task) { coordinator_->step_ended(task); });
+}
+
 void CoordinatedTasks::ready(std::uint32_t index) {
   post_fact(index, [this](Place task) { coordinator_->said_ready(task, clock_.now()); });
 }

@@ -42,6 +42,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   void begun(std::uint32_t index);
   void started(std::uint32_t index);
   void ready(std::uint32_t index);
+  void step_ended(std::uint32_t index);
   void ended(std::uint32_t index, End end);
 
   void begin_stop();

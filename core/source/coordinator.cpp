@@ -96,6 +96,12 @@ void Coordinator::become_ready(Place task, Nanoseconds now) {
   set_satisfied(task, true);
 }
 
+void Coordinator::step_ended(Place task) {
+  if (!is_live(task) || !entries_[task].supervision.begun) return;
+  machine_of(entries_[task]).step_ended();
+  arm(task);
+}
+
 void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (!is_live(task)) return;

@@ -53,6 +53,7 @@ class Coordinator {
   void begun(Place task, Nanoseconds now);
   void started(Place task, Nanoseconds now);     // its start function has returned ok
   void said_ready(Place task, Nanoseconds now);  // once per execution
+  void step_ended(Place task);                   // what it still does until `ended` is not watched
   void ended(Place task, const End& end, Nanoseconds now);
 
   // Does what is due. next_deadline says when there is more to do, or never.

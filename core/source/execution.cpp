@@ -210,10 +210,11 @@ void Execution::wake_after(Nanoseconds delay) noexcept {
   frame->time = delay;
 }
 
-// A call from elsewhere must not touch the cell: it is told in the log each time.
+// A call from elsewhere must not touch the cell.
 Refusal Execution::refuse_call(const char* service) const noexcept {
   try {
-    if (is_here(cell_of(*this))) {
+    const TaskCell& cell = cell_of(*this);
+    if (is_here(cell) && !cell.kind->shard.owner().statuses().was_told_off(cell.index, cell.execution)) {
       log(LogLevel::error, "can't " + std::string(service) + ": " + std::string(words_of_refusal(Refusal::wrong_call)));
     }
   } catch (const std::bad_alloc&) {
@@ -291,8 +292,8 @@ Refusal Execution::offload(const Work& work) noexcept {
       job->cancel();
       cell.extra->offloads->expect_one_less();
       no_thread = error.what();
-      if (dynamic_cast<const std::system_error*>(&error) == nullptr)
-        no_thread += ": raise it, or offload less at a time";
+      const bool at_limit = dynamic_cast<const std::system_error*>(&error) == nullptr;
+      if (at_limit) no_thread += ": raise it, or offload less at a time";
       return Refusal::no_thread;
     }
   };

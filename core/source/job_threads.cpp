@@ -50,8 +50,10 @@ struct JobThreads::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::shared_ptr<Job>> jobs;
+  std::deque<std::shared_ptr<Job>> later;        // for workers that find no job there
   std::deque<std::shared_ptr<Job>> never_begun;  // filled at the end; a member, so that it needs no memory then
-  std::deque<Worker> workers;                    // never shrinks, so numbers stay valid
+  std::deque<std::shared_ptr<Job>> later_never_begun;
+  std::deque<Worker> workers;  // never shrinks, so numbers stay valid
   std::size_t idle = 0;
   std::size_t free_seen = 0;   // at least this many workers have nothing to do, and no queued job to take
   std::size_t unsearched = 0;  // launches since all workers were last searched
@@ -112,6 +114,7 @@ JobThreads::~JobThreads() {
     const std::lock_guard lock(state_->mutex);
     state_->closing = true;
     state_->jobs.swap(state_->never_begun);
+    state_->later.swap(state_->later_never_begun);
     for (State::Worker& worker : state_->workers) {
       worker.is_left = worker.job != nullptr && !worker.job->finished();
       if (worker.is_left) ::pthread_detach(worker.thread);
@@ -122,22 +125,25 @@ JobThreads::~JobThreads() {
     if (!worker.is_left) ::pthread_join(worker.thread, nullptr);
   }
   state_->never_begun.clear();
+  state_->later_never_begun.clear();
 }
-
-void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) { launch(std::move(job), beyond_limit, false); }
 
 bool JobThreads::launch_sometime(std::shared_ptr<Job> job) {
   try {
-    launch(std::move(job), false, true);
+    launch(job);
     return true;
-  } catch (const std::system_error&) {
-    return false;
-  } catch (const std::runtime_error&) {
-    return false;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->workers.empty()) return false;
+    state_->later.push_back(std::move(job));
+    state_->changed.notify_one();  // one may have become free meanwhile
+    return true;
   }
 }
 
-void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit, bool may_wait) {
+void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit) {
   const std::lock_guard lock(state_->mutex);
   state_->jobs.push_back(std::move(job));
   if (state_->idle >= state_->jobs.size()) {
@@ -152,7 +158,6 @@ void JobThreads::launch(std::shared_ptr<Job> job, bool beyond_limit, bool may_wa
     state_->add_worker(state_);
   } catch (...) {
     if (may_be_made && state_->take_free_worker(false)) return;
-    if (may_wait && !state_->workers.empty()) return;
     state_->jobs.pop_back();
     throw;
   }
@@ -165,11 +170,13 @@ void JobThreads::work(std::shared_ptr<State> state, std::size_t number) {
   while (true) {
     ::pthread_setname_np(::pthread_self(), name.c_str());  // a job may have changed it
     ++state->idle;
-    state->changed.wait(lock, [&] { return state->closing || !state->jobs.empty(); });
+    state->changed.wait(lock, [&] { return state->closing || !state->jobs.empty() || !state->later.empty(); });
     --state->idle;
-    if (state->jobs.empty()) return;
-    std::shared_ptr<Job> job = std::move(state->jobs.front());
-    state->jobs.pop_front();
+    if (state->closing) return;
+    std::deque<std::shared_ptr<Job>>& queue = state->jobs.empty() ? state->later : state->jobs;
+    if (state->jobs.empty() && state->free_seen > 0) --state->free_seen;  // a launch may have counted on this one
+    std::shared_ptr<Job> job = std::move(queue.front());
+    queue.pop_front();
     state->workers[number].job = job.get();
     lock.unlock();
     job->run();

@@ -46,7 +46,6 @@ class JobThreads {
  private:
   struct State;  // shared with the threads, since an abandoned thread outlives this object
   static void work(std::shared_ptr<State> state, std::size_t number);
-  void launch(std::shared_ptr<Job> job, bool beyond_limit, bool may_wait);
 
   std::shared_ptr<State> state_;
 };

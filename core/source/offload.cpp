@@ -18,10 +18,16 @@ __attribute__((tls_model("initial-exec"))) thread_local const char* working_for 
 // further.
 template <class Function>
 void work_for(const std::string& task, const Function& function) {
-  const HomeProcess home;
+  struct ChildGuard {
+    const std::string& task;
+    const HomeProcess home{};
+    ~ChildGuard() {
+      if (!home.is_here()) end_forked_child("the offloaded work of task", task.c_str());
+    }
+  };
+  const ChildGuard guard{task};
   const char* const outer = std::exchange(working_for, task.c_str());
   function();
-  if (!home.is_here()) end_forked_child("the offloaded work of task", task.c_str());
   working_for = outer;
 }
 
@@ -117,7 +123,7 @@ void OffloadedWork::run() noexcept {
     } catch (...) {
       tell_exception("of no standard type");
     }
-    working_for = nullptr;
+    working_for = nullptr;  // an exception has left it
   }
   is_settled_ = true;
   if (!offloads_->put(work_)) discard(work_, task);

@@ -64,10 +64,11 @@ class ShardOwner {
   // The same as soon as a thread is free; false: there is none at all. Throws std::bad_alloc.
   virtual bool launch_sometime(std::shared_ptr<Job> job) = 0;
   // Facts about a coordinated task, in order: its execution has begun; its start function has returned ok; it said that
-  // it is ready; its execution has ended.
+  // it is ready; its step has ended, and its finish goes on; its execution has ended.
   virtual void coordinated_begun(std::uint32_t index) = 0;
   virtual void coordinated_started(std::uint32_t index) = 0;
   virtual void coordinated_ready(std::uint32_t index) = 0;
+  virtual void coordinated_step_ended(std::uint32_t index) = 0;
   virtual void coordinated_ended(std::uint32_t index, End end) = 0;
   // For the report of a stop that ran out of time.
   virtual void did_not_stop(Straggler straggler) = 0;

@@ -150,7 +150,6 @@ void Shard::judge_limits() {
     SupervisedCell& supervised = *late.supervised;
     if (supervised.supervision.deadline != late.deadline) return true;  // it no longer applies
     if (phase() != HostPhase::running) return true;                     // nothing is watched then
-    if (supervised.cell.finishing) return true;                         // it has ended, and only stop_timeout counts
     if (late.deadline > judged_until_) return false;
     // It may have said that it is ready, in a call in which a thread is still stuck.
     if (supervised.supervision.start_over && supervised.cell.ready_asked.load(std::memory_order_acquire) &&

@@ -149,7 +149,7 @@ void Shard::set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew)
 void Shard::limit_again() {
   without_deadline_ = false;
   for_each_cell([this](TaskCell& cell) {
-    if (cell.life.state == TaskState::stopping && !cell.removed && !cell.stop_deadline_set) limit_stop(cell, now_);
+    if (!cell.removed && !cell.stop_deadline_set) limit_end(cell);
   });
 }
 
@@ -321,6 +321,14 @@ Shard::Next Shard::begin_to_finish(TaskCell& cell, const CallFrame& frame, Statu
   }
   apply(cell, frame);
   cell.finishing = true;
+  if (SupervisedCell* const supervised = cell.supervised(); supervised != nullptr) {
+    if (cell.kind->coordinated) {
+      owner_.coordinated_step_ended(cell.index);
+    } else {
+      cell.machine().step_ended();
+      arm(*supervised);
+    }
+  }
   return {Stage::finish, status};
 }
 

@@ -257,6 +257,7 @@ class Supervisor::Implementation final : public ShardOwner {
   void coordinated_begun(std::uint32_t index) override { coordinated_.begun(index); }
   void coordinated_started(std::uint32_t index) override { coordinated_.started(index); }
   void coordinated_ready(std::uint32_t index) override { coordinated_.ready(index); }
+  void coordinated_step_ended(std::uint32_t index) override { coordinated_.step_ended(index); }
   void coordinated_ended(std::uint32_t index, End end) override { coordinated_.ended(index, std::move(end)); }
   void did_not_stop(Straggler straggler) override {
     boost::asio::post(control_, [this, straggler = std::move(straggler)] { report(straggler); });

@@ -141,6 +141,10 @@ class TaskMachine {
   // Before a fresh execution is made, and when it has begun.
   void prepare() noexcept;
   void begun(Nanoseconds now) noexcept;
+  // It has ended, and what its end still does is not watched.
+  void step_ended() noexcept {
+    if (supervision_ != nullptr) supervision_->deadline = never;
+  }
   // When its start has succeeded, or it has said that it is ready. True if it is ready from now on.
   bool becomes_ready(Nanoseconds now) noexcept;
   // It is to end for this purpose, possibly among others.

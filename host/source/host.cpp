@@ -406,7 +406,8 @@ int Host::wait() {
   const HostResult result = supervisor_->wait();
   waited_ = true;
   if (signals_) signals_->close();  // but kept, because an abandoned task may still call in
-  must_stay_ = supervisor_->abandoned_threads();
+  left_behind_ = supervisor_->abandoned_threads();
+  must_stay_ = left_behind_;
   if (!events_->close()) must_stay_ = true;
   log_->finish();
   release_process(*this);  // until then, an exit() of a plugin's thread is reported, and not taken for the end

@@ -87,6 +87,8 @@ class Host {
   void flush_in_handler() noexcept { log_->flush_in_handler(); }
   // After wait: whether threads of abandoned tasks, or of a subscriber, still use this object.
   bool must_stay() const noexcept { return must_stay_; }
+  // Once stopped: whether code of a plugin still runs.
+  bool left_behind() const noexcept { return left_behind_; }
   // For a host that must stay: restores the signals' former actions.
   void release_signals() {
     if (signals_) signals_->release();
@@ -142,6 +144,7 @@ class Host {
   bool start_failed_ = false;  // its tasks are gone
   bool waited_ = false;
   bool must_stay_ = false;
+  bool left_behind_ = false;
   std::atomic<bool> running_{false};
   std::atomic<bool> stopped_{false};
   std::atomic<int> status_{0};

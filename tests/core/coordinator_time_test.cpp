@@ -36,6 +36,17 @@ TEST_CASE("a watchdog that comes far too late is armed anew, once for each sign 
   CHECK(scene.stands_still_until(scene.now + 60 * CoordinatorScene::second) == "ask 0");
 }
 
+TEST_CASE("an execution whose step has ended is not watched any more") {
+  SupervisionOptions optional;
+  optional.watchdog = {5s, WatchdogAction::restart};
+  CoordinatorScene scene({PlannedTask(mandatory, 1).with(optional)});
+  scene.begin();
+  scene.runs(0);
+  CHECK(scene.seconds_pass(4).empty());
+  scene.coordinator.step_ended(0);
+  CHECK(scene.seconds_pass(60).empty());
+}
+
 TEST_CASE("a watchdog that only logs is armed anew like one that restarts") {
   SupervisionOptions optional;
   optional.watchdog = {5s, WatchdogAction::log};

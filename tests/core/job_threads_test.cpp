@@ -172,3 +172,25 @@ TEST_CASE(
   next->leave.set_value();
   await(*next);
 }
+
+TEST_CASE("a job that may wait is run when a thread becomes free, after those that may not") {
+  JobThreads threads({.limit = 1});
+  const auto first = std::make_shared<HeldJob>();
+  const auto waiting = std::make_shared<HeldJob>();
+  CHECK(JobThreads({.limit = 0}).launch_sometime(waiting) == false);  // no thread at all
+  threads.launch(first);
+  CHECK(threads.launch_sometime(waiting));
+  CHECK_THROWS_AS(threads.launch(std::make_shared<HeldJob>()), std::runtime_error);
+  first->finish.set_value();
+  await(*first);
+  const auto next = std::make_shared<HeldJob>();
+  threads.launch(next);
+  first->leave.set_value();
+  next->finish.set_value();
+  await(*next);
+  CHECK_FALSE(waiting->finished());
+  next->leave.set_value();
+  waiting->finish.set_value();
+  await(*waiting);
+  waiting->leave.set_value();
+}

@@ -59,6 +59,7 @@ class FakeOwner : public ShardOwner {
   void coordinated_begun(std::uint32_t index) override { facts.push_back("begun " + std::to_string(index)); }
   void coordinated_started(std::uint32_t index) override { facts.push_back("started " + std::to_string(index)); }
   void coordinated_ready(std::uint32_t index) override { facts.push_back("ready " + std::to_string(index)); }
+  void coordinated_step_ended(std::uint32_t index) override { facts.push_back("step ended " + std::to_string(index)); }
   void coordinated_ended(std::uint32_t index, End end) override {
     facts.push_back("ended " + std::to_string(index));
     ends.push_back(std::move(end));

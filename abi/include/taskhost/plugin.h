@@ -60,11 +60,11 @@ extern "C" {
 
 #define TASKHOST_READABLE 1u /* interests of watch, and what take_ready tells */
 #define TASKHOST_WRITABLE 2u
-#define TASKHOST_BROKEN 4u /* take_ready: an error, or the other side is gone; the two above are set, too */
+#define TASKHOST_BROKEN 4u /* an error, or both directions are closed; take_ready sets the two above, too */
 #define TASKHOST_DONE 8u   /* take_ready: offloaded work has returned */
 
 #define TASKHOST_WAIT_STOP 1u /* bits that wait returns: the host asks the execution to end */
-#define TASKHOST_WAIT_WAKE 2u /* a waker, the timer or a descriptor woke it */
+#define TASKHOST_WAIT_WAKE 2u /* a waker, a signal or the timer woke it */
 #define TASKHOST_WAIT_TIME 4u /* the time has come */
 
 #define TASKHOST_MICROSECOND ((uint64_t)1000)
@@ -98,8 +98,8 @@ typedef struct taskhost_work {
   uint32_t reserved;    /* 0 */
   uint64_t tag;
   void *argument;
-  /* Called once, on a thread of the host's that may block, without an execution: of the services only those that are
-   * [anywhere] are there. Lets no exception out. */
+  /* Called at most once, on a thread of the host's that may block, without an execution: of the services only those that
+   * are [anywhere] are there. Lets no exception out. */
   void (*run)(void *argument);
   /* Called once after run, or instead of it, if the execution ends without having been told that the work is done: then
    * the argument is nobody's. Usually on a thread that may block, but not always, so it is quick. Not called for work
@@ -147,7 +147,7 @@ struct taskhost_services {
   /* [anywhere] Monotonic time. */
   uint64_t (*now)(void);
 
-  /* [execution] This execution's waker. Never 0. */
+  /* [execution] This execution's waker. 0 where it may not be called, in a forked child, and if there is no memory. */
   taskhost_waker (*waker)(const taskhost_exec *exec);
 
   /* [anywhere] Has the waker's execution polled again soon, or ends its wait. Wakes merge, and may be spurious. Never
@@ -163,11 +163,12 @@ struct taskhost_services {
    * many calls. Never early. TASKHOST_NEVER clears the timer. */
   void (*wake_after)(const taskhost_exec *exec, uint64_t delay);
 
-  /* [execution, poll only] Watches a descriptor: as long as it is ready for one of `interests`, the execution is woken.
-   * Interests and tag replace those of an earlier call; 0 interests end the watch, which drop may do as well. As many
-   * descriptors as there is memory for. The descriptor remains the plugin's, is neither duplicated nor changed, and is
-   * forgotten before it is closed (rule 4.5). The host forgets all of them before drop. TASKHOST_OK or
-   * TASKHOST_REFUSED_*. A task with `run` waits for descriptors itself: see wait_fd. */
+  /* [execution, poll only] Watches a descriptor: as long as it is ready for one of `interests`, READABLE, WRITABLE or
+   * BROKEN alone, the execution is woken; BROKEN is told in any case. Interests and tag replace those of an earlier
+   * call; 0 interests end the watch, which drop may do as well. As many descriptors as there is memory for. The
+   * descriptor remains the plugin's, is neither duplicated nor changed, and is forgotten before it is closed (rule 4.5).
+   * The host forgets all of them before drop. TASKHOST_OK or TASKHOST_REFUSED_*. A task with `run` waits for descriptors
+   * itself: see wait_fd. */
   int32_t (*watch)(const taskhost_exec *exec, taskhost_fd fd, uint32_t interests, uint64_t tag);
 
   /* [execution, poll only] What is ready now: fills up to `capacity` entries of `list`, and returns how many. A watched
@@ -186,7 +187,8 @@ struct taskhost_services {
   uint32_t (*wait)(const taskhost_exec *exec, uint64_t time);
 
   /* [execution, run only] For a loop of the task's own: a descriptor that is readable while wait would return for a
-   * wake or the stop. wait(exec, 0) takes the wake; the stop stays. Owned by the host, valid until drop returns; never
+   * waker's wake or the stop, but not for the timer: the loop has its own. wait(exec, 0) takes the wake; the stop stays,
+   * and so the descriptor stays readable: a loop that goes on after it takes it out of its set. Owned by the host, valid until drop returns; never
    * read or closed by the plugin. -1 if there is none to be had: use wait. */
   taskhost_fd (*wait_fd)(const taskhost_exec *exec);
 
@@ -262,9 +264,14 @@ struct taskhost_factory {
  * from any thread; every call returns the same pointer. */
 TASKHOST_EXPORT const taskhost_factory *taskhost_plugin_v1(void);
 
-/* Defines the entry: TASKHOST_PLUGIN(first_factory) */
+/* Defines the entry: TASKHOST_PLUGIN(first_factory). In C++ in any namespace. */
+#ifdef __cplusplus
+#define TASKHOST_EXTERN_C extern "C"
+#else
+#define TASKHOST_EXTERN_C
+#endif
 #define TASKHOST_PLUGIN(first_factory) \
-  TASKHOST_EXPORT const taskhost_factory *taskhost_plugin_v1(void) { return &(first_factory); }
+  TASKHOST_EXTERN_C TASKHOST_EXPORT const taskhost_factory *taskhost_plugin_v1(void) { return &(first_factory); }
 
 /*
  * Shorter calls of the services, for NUL-terminated texts. The rules of the services apply.

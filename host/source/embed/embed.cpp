@@ -238,6 +238,10 @@ int32_t taskhost_status(const taskhost_host* host) {
   return host->host.status();
 }
 
+int32_t taskhost_left_behind(const taskhost_host* host) {
+  return host != nullptr && host->host.state() == TASKHOST_STATE_STOPPED && host->host.left_behind() ? 1 : 0;
+}
+
 int32_t taskhost_inspect(taskhost_host* host, const char* path, int32_t format, const char** text) {
   return guarded(host, [&]() -> HostError {
     if (path == nullptr || text == nullptr) return bad_argument("path or text is NULL");

@@ -180,7 +180,8 @@ int run(const Arguments& arguments) {
     return status_of(result);
   }
   if (events != nullptr) events->close();
-  exit_in_time(result);  // while the host's handlers are in place: a late signal would change the status
+  // While the host's handlers are in place: a late signal would change the status.
+  exit_in_time(result, taskhost_left_behind(host.get()) != 0);
 }
 
 int check(const Arguments& arguments) {

@@ -101,10 +101,10 @@ void prepare_exit() {
   ready = true;
 }
 
-void exit_in_time(int status) {
+void exit_in_time(int status, bool code_still_runs) {
   final_process = ::getpid();
   final_status = status;
-  if (status == TASKHOST_RESULT_STOP_TIMEOUT) {
+  if (status == TASKHOST_RESULT_STOP_TIMEOUT || code_still_runs) {
     end_after(flush_patience_s);
     std::fflush(nullptr);
     ::_exit(status);
