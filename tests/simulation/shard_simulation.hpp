@@ -109,9 +109,11 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   void shard_awake() noexcept override {}
   boost::uuids::uuid task_id(std::uint32_t index) const noexcept override;
   void launch(std::shared_ptr<Job> job) override;
+  bool launch_sometime(std::shared_ptr<Job> job) override { return launch(std::move(job)), true; }
   void coordinated_begun(std::uint32_t) override {}
   void coordinated_started(std::uint32_t) override {}
   void coordinated_ready(std::uint32_t) override {}
+  void coordinated_step_ended(std::uint32_t) override {}
   void coordinated_ended(std::uint32_t, End) override {}
   void did_not_stop(Straggler straggler) override;
   bool publish(Event&& event) noexcept override;

@@ -42,11 +42,11 @@ extern "C" {
 
 /* Why a service does not do what it was asked for; the host has also logged it. Services that can refuse return one of
  * these, or TASKHOST_OK. */
-#define TASKHOST_REFUSED_CALL 16        /* not from here: another function, thread or kind of task may call it */
-#define TASKHOST_REFUSED_ARGUMENT 17    /* an unknown bit, a NULL, or a wrong struct_size or reserved */
-#define TASKHOST_REFUSED_CLOSED 18      /* the descriptor is not open */
-#define TASKHOST_REFUSED_ALWAYS 19      /* it is always ready: a regular file, a directory, a device like /dev/null */
-#define TASKHOST_REFUSED_LOOP 20        /* it is a set of descriptors that would contain itself, or is nested too deeply */
+#define TASKHOST_REFUSED_CALL 16     /* not from here: another function, thread or kind of task may call it */
+#define TASKHOST_REFUSED_ARGUMENT 17 /* an unknown bit, a NULL, or a wrong struct_size or reserved */
+#define TASKHOST_REFUSED_CLOSED 18   /* the descriptor is not open */
+#define TASKHOST_REFUSED_ALWAYS 19   /* it is always ready: a regular file, a directory, a device like /dev/null */
+#define TASKHOST_REFUSED_LOOP 20     /* it is a set of descriptors that would contain itself, or is nested too deeply */
 #define TASKHOST_REFUSED_DESCRIPTORS 21 /* the process has as many descriptors as it may have */
 #define TASKHOST_REFUSED_MEMORY 22
 #define TASKHOST_REFUSED_THREADS 23  /* there is no further thread for work that blocks: see blocking_threads */
@@ -98,8 +98,8 @@ typedef struct taskhost_work {
   uint32_t reserved;    /* 0 */
   uint64_t tag;
   void *argument;
-  /* Called at most once, on a thread of the host's that may block, without an execution: of the services only those that
-   * are [anywhere] are there. Lets no exception out. */
+  /* Called at most once, on a thread of the host's that may block, without an execution: of the services only those
+   * that are [anywhere] are there. Lets no exception out. */
   void (*run)(void *argument);
   /* Called once after run, or instead of it, if the execution ends without having been told that the work is done: then
    * the argument is nobody's. Usually on a thread that may block, but not always, so it is quick. Not called for work
@@ -166,9 +166,9 @@ struct taskhost_services {
   /* [execution, poll only] Watches a descriptor: as long as it is ready for one of `interests`, READABLE, WRITABLE or
    * BROKEN alone, the execution is woken; BROKEN is told in any case. Interests and tag replace those of an earlier
    * call; 0 interests end the watch, which drop may do as well. As many descriptors as there is memory for. The
-   * descriptor remains the plugin's, is neither duplicated nor changed, and is forgotten before it is closed (rule 4.5).
-   * The host forgets all of them before drop. TASKHOST_OK or TASKHOST_REFUSED_*. A task with `run` waits for descriptors
-   * itself: see wait_fd. */
+   * descriptor remains the plugin's, is neither duplicated nor changed, and is forgotten before it is closed
+   * (rule 4.5). The host forgets all of them before drop. TASKHOST_OK or TASKHOST_REFUSED_*. A task with `run` waits
+   * for descriptors itself: see wait_fd. */
   int32_t (*watch)(const taskhost_exec *exec, taskhost_fd fd, uint32_t interests, uint64_t tag);
 
   /* [execution, poll only] What is ready now: fills up to `capacity` entries of `list`, and returns how many. A watched
@@ -187,9 +187,9 @@ struct taskhost_services {
   uint32_t (*wait)(const taskhost_exec *exec, uint64_t time);
 
   /* [execution, run only] For a loop of the task's own: a descriptor that is readable while wait would return for a
-   * waker's wake or the stop, but not for the timer: the loop has its own. wait(exec, 0) takes the wake; the stop stays,
-   * and so the descriptor stays readable: a loop that goes on after it takes it out of its set. Owned by the host, valid until drop returns; never
-   * read or closed by the plugin. -1 if there is none to be had: use wait. */
+   * waker's wake or the stop, but not for the timer: the loop has its own. wait(exec, 0) takes the wake; the stop
+   * stays, and so the descriptor stays readable: a loop that goes on after it takes it out of its set. Owned by the
+   * host, valid until drop returns; never read or closed by the plugin. -1 if there is none to be had: use wait. */
   taskhost_fd (*wait_fd)(const taskhost_exec *exec);
 
   /* [any-thread] Reports that this execution is ready to do its job. Further calls have no effect. */
