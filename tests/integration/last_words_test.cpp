@@ -253,6 +253,41 @@ TEST_CASE("a check that never returns is named after five seconds, and by the se
   CHECK(has_line(end.err, {"ended by a second signal", "in the check of task 'culprit'"}));
 }
 
+TEST_CASE("offloaded work that crashes or exits is named with its task") {
+  for (const auto& [plugin, words] : {std::pair("work_crashes", "SIGSEGV in the offloaded work of task 'culprit'"),
+                                      std::pair("work_exits", "the offloaded work of task 'culprit' called exit()")}) {
+    if (sanitized && plugin == std::string("work_crashes")) continue;
+    Scene scene;
+    const ProcessEnd end = end_of(scene, plugin);
+    INFO(plugin << "\n" << end.summary());
+    CHECK(end.status.value_or(1) == 1);
+    CHECK(has_line(end.err, {words}));
+  }
+}
+
+TEST_CASE("a child that leaves offloaded work ends there, and its task is named") {
+  const char* plugin = GENERATE("work_forks", "work_forks_and_throws");
+  Scene scene;
+  scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
+  Running running = scene.start();
+  CHECK(running.process().wait_for_err("the child's status: 127"));
+  CHECK(has_line(running.process().err(), {"the offloaded work of task 'culprit' forked", "rule 3.14"}));
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("globals are not destroyed beside offloaded work that is left behind") {
+  Scene scene;
+  scene.add(task("loader", test_plugin_path("global_in_work").string(), "mandatory"));
+  Running running = scene.start();
+  REQUIRE(running.process().wait_for_err("offloaded: 0"));
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"loader", "is left behind"}));
+  CHECK(run.log().find("the global is destroyed") == std::string::npos);
+}
+
 TEST_CASE("globals of plugins are destroyed at the end") {
   Scene scene;
   scene.add(task("culprit", test_plugin_path("global_destroyed").string(), "mandatory"));

@@ -171,8 +171,10 @@ std::unique_ptr<Postgres> start_postgres() {
       .require();
   // Not SIGKILL: the server's children would live on for a moment, and keep the next one from starting.
   postgres->server = std::make_unique<Server>(
-      unprivileged(program, {"-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-F"}, user), SIGQUIT,
-      [path = (folder / ".s.PGSQL.5432").string()] { return accepts(path); });
+      unprivileged(program,
+                   {"-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "max_connections=500", "-F"},
+                   user),
+      SIGQUIT, [path = (folder / ".s.PGSQL.5432").string()] { return accepts(path); });
   return postgres;
 }
 

@@ -46,6 +46,10 @@ const struct Global {
 const struct Exits {
   ~Exits() { std::exit(0); }
 } exits;
+#elif defined(EDGE_GLOBAL_IN_WORK)
+const struct Global {
+  ~Global() { std::fputs("the global is destroyed\n", stderr); }
+} global;
 #elif defined(EDGE_GLOBAL_FORKS)
 const struct Forks {
   ~Forks() {
@@ -214,7 +218,32 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   std::signal(SIGTERM, [](int) {});
 #elif defined(EDGE_IGNORES_INTERRUPT)
   std::signal(SIGINT, SIG_IGN);
-#elif defined(EDGE_OFFLOADS_FOR_EVER)
+#elif defined(EDGE_WORK_CRASHES) || defined(EDGE_WORK_EXITS) || defined(EDGE_WORK_FORKS) || \
+    defined(EDGE_WORK_FORKS_AND_THROWS)
+  taskhost_work work{};
+  work.struct_size = sizeof work;
+  work.run = [](void*) {
+#if defined(EDGE_WORK_CRASHES)
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+#elif defined(EDGE_WORK_EXITS)
+    std::exit(0);
+#else
+    const pid_t child = ::fork();
+    if (child > 0) {
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      std::fprintf(stderr, "the child's status: %d\n", WEXITSTATUS(status));
+      return;
+    }
+    ::alarm(10);
+#if defined(EDGE_WORK_FORKS_AND_THROWS)
+    throw std::runtime_error("out of a child");
+#endif
+#endif
+  };
+  exec->services->offload(exec, &work);
+#elif defined(EDGE_OFFLOADS_FOR_EVER) || defined(EDGE_GLOBAL_IN_WORK)
   taskhost_work work{};
   work.struct_size = sizeof work;
   work.run = [](void*) {
