@@ -274,8 +274,9 @@ TASKHOST_API int32_t taskhost_state(const taskhost_host *host);
 /* [any-thread] What run or wait returned, once the host has stopped; WRONG_STATE before that. */
 TASKHOST_API int32_t taskhost_status(const taskhost_host *host);
 
-/* [any-thread] Once the host has stopped: non-zero if code of a plugin still runs, because an execution was abandoned or
- * offloaded work was left behind. Then end the process by _exit: exit would destroy the plugins' globals beside it. */
+/* [any-thread] Once the host has stopped: non-zero if code of a plugin still runs, because an execution was abandoned
+ * or offloaded work was left behind. Then end the process by _exit: exit would destroy the plugins' globals beside it.
+ */
 TASKHOST_API int32_t taskhost_left_behind(const taskhost_host *host);
 
 /* [owner] Loads a plugin, checks it, and describes what it exports in *text, as TASKHOST_LOG_FORMAT_TEXT or _JSON.
