@@ -225,8 +225,8 @@ Refusal Execution::refuse_call(const char* service) const noexcept {
 
 Refusal Execution::watch(std::int64_t descriptor, unsigned interests, std::uint64_t tag) noexcept {
   CallFrame* const frame = frame_of(*this);
-  if (frame == nullptr)
-    return interests == 0 ? Refusal::none : refuse_call("watch");  // all are forgotten before a drop
+  // Before a drop all are forgotten.
+  if (frame == nullptr) return interests == 0 ? Refusal::none : refuse_call("watch");
   TaskCell& cell = *frame->task();
   const auto ask = [&] {
     if (has_own_thread(*frame)) return Refusal::wrong_call;

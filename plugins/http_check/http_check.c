@@ -60,9 +60,9 @@ typedef struct attempt {
   char error[CURL_ERROR_SIZE];
 } attempt;
 
-typedef enum phase {
+typedef enum {
   resting,  /* until the next check is due */
-  checking, /*  */
+  checking, /* until the answer is there, or the time is over */
   judged,   /* the result is known, and `current` is to be given to another thread */
   leaving   /* that thread releases what libcurl had */
 } phase;
@@ -110,14 +110,12 @@ static int32_t read_url(settings* set, const taskhost_exec* exec) {
   if (url == NULL) return no_memory(exec);
   CURLUcode code = curl_url_set(url, CURLUPART_URL, set->url, 0);
   if (code == CURLUE_OK) code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-  if (code == CURLUE_OUT_OF_MEMORY) {
-    result = no_memory(exec);
-  } else if (code != CURLUE_OK) {
+  if (code != CURLUE_OK && code != CURLUE_OUT_OF_MEMORY) {
     result = tell(exec, to_fail, "config: /url: must be an address such as \"http://localhost:8080/health\": %s",
                   curl_url_strerror(code));
-  } else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) {
+  } else if (code == CURLUE_OK && strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) {
     result = taskhost_fail(exec, "config: /url: must begin with http:// or https://");
-  } else if (curl_url_set(url, CURLUPART_USER, NULL, 0) != CURLUE_OK ||
+  } else if (code != CURLUE_OK || curl_url_set(url, CURLUPART_USER, NULL, 0) != CURLUE_OK ||
              curl_url_set(url, CURLUPART_PASSWORD, NULL, 0) != CURLUE_OK ||
              curl_url_get(url, CURLUPART_URL, &shown, 0) != CURLUE_OK) {
     result = no_memory(exec);
@@ -140,8 +138,9 @@ static int32_t read_expected(settings* set, const taskhost_exec* exec, const tas
     set->expected_count = 1;
     return TASKHOST_OK;
   }
-  if (count > most_expected)
+  if (count > most_expected) {
     return tell(exec, to_fail, "config: /expect: has %zu numbers; at most %d", count, most_expected);
+  }
   for (size_t i = 0; i < count; ++i) {
     char pointer[32];
     snprintf(pointer, sizeof pointer, "/expect/%zu", i);
@@ -184,8 +183,9 @@ static int32_t read_config(settings* set, const taskhost_exec* exec) {
     if (size == 0 || size > most_contains) {
       return tell(exec, to_fail, "config: /contains: must have 1 to %d bytes", most_contains);
     }
-    if (set->head)
+    if (set->head) {
       return taskhost_fail(exec, "config: /contains: an answer to HEAD has no body; remove it, or \"method\"");
+    }
   }
   if (set->unix_socket != NULL) {
     const size_t most = sizeof((struct sockaddr_un*)0)->sun_path - 1;
@@ -246,8 +246,11 @@ static curl_socket_t open_socket(void* context, curlsocktype purpose, struct cur
   return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
+/* glibc and musl keep this text for each thread, or for ever. */
+static const char* words_of(int error) { return strerror(error); /* NOLINT(concurrency-mt-unsafe) */ }
+
 /* Looks for the text as the body comes, without keeping it. */
-static size_t on_body(char* bytes, size_t one, size_t size, void* context) {
+static size_t on_body(const char* bytes, size_t one, size_t size, void* context) {
   attempt* self = (attempt*)context;
   (void)one;
   for (size_t i = 0; i < size && self->matched < self->contains_size; ++i) {
@@ -385,10 +388,10 @@ static void describe_error(const attempt* self, CURLcode code, char* reason) {
   } else if (self->refused != TASKHOST_OK) {
     snprintf(reason, reason_size, "the host can't watch the connection; its log says why");
   } else if (self->socket_error != 0) {
-    snprintf(reason, reason_size, "no socket can be created: %s", strerror(self->socket_error));
+    snprintf(reason, reason_size, "no socket can be created: %s", words_of(self->socket_error));
   } else if (code == CURLE_COULDNT_CONNECT) { /* libcurl's own text has a time in it, so no two are the same */
     snprintf(reason, reason_size, "can't connect: %s; does the server run?",
-             number != 0 ? strerror((int)number) : text);
+             number != 0 ? words_of((int)number) : text);
   } else if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY) {
     snprintf(reason, reason_size, "%s; is the name right, and does the network work?", text);
   } else {
@@ -407,8 +410,9 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   http_check* self = (http_check*)state;
   if (read_config(&self->set, exec) != TASKHOST_OK) return TASKHOST_ERROR;
   pthread_once(&once, initialise);
-  if (initialised != CURLE_OK)
+  if (initialised != CURLE_OK) {
     return tell(exec, to_fail, "libcurl can't be initialised: %s", curl_easy_strerror(initialised));
+  }
   self->due = taskhost_now(exec);
   tell(exec, to_status, "the first check");
   return TASKHOST_OK;
