@@ -5,9 +5,9 @@
 #include "taskhost/ext/signals.h"
 #include "taskhost/plugin.h"
 
-#define ANCHOR(type) \
-  TASKHOST_EXPORT void anchor_##type(type *value); \
-  void anchor_##type(type *value) { (void)value; }
+#define ANCHOR(type)                               \
+  TASKHOST_EXPORT void anchor_##type(type* value); \
+  void anchor_##type(type* value) { (void)value; }
 
 ANCHOR(taskhost_factory)
 ANCHOR(taskhost_services)

@@ -13,8 +13,8 @@
 #include "taskhost/ext/signals.h"
 #include "taskhost/plugin.h"
 
-#define EXPECT(condition) \
-  do {                    \
+#define EXPECT(condition)                                     \
+  do {                                                        \
     if (!(condition)) return taskhost_fail(exec, #condition); \
   } while (0)
 
@@ -26,8 +26,8 @@ struct state {
 };
 
 #if defined(RULE_2_5) /* state is zeroed, aligned, and stays where it is */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   EXPECT((uintptr_t)state % 512 == 0);
   EXPECT(self->polls == 0 || self->waker == (taskhost_waker)(uintptr_t)state);
   self->waker = (taskhost_waker)(uintptr_t)state;
@@ -36,9 +36,9 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
   return ++self->polls < 3 ? TASKHOST_AGAIN : TASKHOST_OK;
 }
 #define ALIGN 512
-#elif defined(RULE_3_2) /* PENDING waits for a wake, AGAIN does not */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+#elif defined(RULE_3_2)  /* PENDING waits for a wake, AGAIN does not */
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   switch (++self->polls) {
     case 1:
       return TASKHOST_AGAIN;
@@ -49,8 +49,8 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
       return TASKHOST_OK;
   }
 }
-#elif defined(RULE_3_3) /* run blocks, and wait tells why it returns */
-static int32_t run_task(void *state, const taskhost_exec *exec) {
+#elif defined(RULE_3_3)  /* run blocks, and wait tells why it returns */
+static int32_t run_task(void* state, const taskhost_exec* exec) {
   struct pollfd polled;
   (void)state;
   EXPECT(taskhost_wait_for(exec, 2 * TASKHOST_MILLISECOND) == TASKHOST_WAIT_TIME);
@@ -65,28 +65,28 @@ static int32_t run_task(void *state, const taskhost_exec *exec) {
   return TASKHOST_OK;
 }
 #elif defined(RULE_3_15) /* finish comes after the end, until it returns OK; drop comes after it */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   EXPECT(self->polls == 0);
   self->polls = 1;
   return TASKHOST_OK;
 }
-static int32_t finish_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static int32_t finish_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   (void)exec;
   if (self->polls == 0) return 99; /* said in the log, with rule 3.15 */
   return ++self->polls < 4 ? TASKHOST_AGAIN : TASKHOST_OK;
 }
 #define FINISH finish_task
-static void drop_task(void *state, const taskhost_exec *exec) {
-  const struct state *self = (const struct state *)state;
+static void drop_task(void* state, const taskhost_exec* exec) {
+  const struct state* self = (const struct state*)state;
   taskhost_log(exec, TASKHOST_LOG_INFO, self->polls == 4 ? "dropped after finish" : "dropped before finish was done");
 }
 #define DROP drop_task
 #elif defined(RULE_3_16) /* check has the config and what it needs to judge it */
-static int32_t check_task(const taskhost_exec *exec) {
-  const taskhost_config_reader *config =
-      (const taskhost_config_reader *)exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+static int32_t check_task(const taskhost_exec* exec) {
+  const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
+      exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
   EXPECT(config != NULL);
   EXPECT(exec->services->extension(exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION) == NULL);
   EXPECT(strcmp(exec->services->task_name(exec), "rule_3_16") == 0);
@@ -95,15 +95,15 @@ static int32_t check_task(const taskhost_exec *exec) {
   return TASKHOST_OK;
 }
 #define CHECK check_task
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
   (void)state;
   (void)exec;
   return TASKHOST_OK;
 }
 #elif defined(RULE_4_3) /* a waker is a value, and harmless once its execution has ended */
 static taskhost_waker former;
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   exec->services->wake(former);
   exec->services->wake(0);
   former = exec->services->waker(exec);
@@ -117,8 +117,8 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
   return TASKHOST_OK;
 }
 #elif defined(RULE_4_4) /* the timer is never early, and a new time replaces the old one */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   uint64_t now = taskhost_now(exec);
   if (self->due == 0) {
     self->due = now + 5 * TASKHOST_MILLISECOND;
@@ -130,9 +130,9 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
   return TASKHOST_OK;
 }
 #elif defined(RULE_4_5) /* a watch stays, tells its tag, and refuses with a reason */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
-  const taskhost_services *host = exec->services;
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
+  const taskhost_services* host = exec->services;
   taskhost_ready ready[2];
   size_t count;
   if (++self->polls == 1) {
@@ -164,21 +164,21 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
   EXPECT((ready[0].what & TASKHOST_BROKEN) != 0);
   return TASKHOST_OK;
 }
-static void drop_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static void drop_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   exec->services->watch(exec, self->ends[1], 0, 0);
   close(self->ends[1]);
 }
 #define DROP drop_task
-#elif defined(RULE_4_7) /* what is for run only does nothing in poll */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
+#elif defined(RULE_4_7)  /* what is for run only does nothing in poll */
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
   (void)state;
   EXPECT(exec->services->wait(exec, TASKHOST_NEVER) == 0);
   EXPECT(exec->services->wait_fd(exec) == -1);
   return TASKHOST_OK;
 }
-#elif defined(RULE_4_8) /* all services of this version are there */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
+#elif defined(RULE_4_8)  /* all services of this version are there */
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
   (void)state;
   EXPECT(exec->services->struct_size >= sizeof(taskhost_services));
   EXPECT(exec->services->abi_minor + 1 > TASKHOST_ABI_MINOR);
@@ -189,13 +189,13 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
   EXPECT(!taskhost_stop_requested(exec));
   return TASKHOST_OK;
 }
-#elif defined(RULE_4_9) /* published revisions of extensions stay */
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  const taskhost_signals *signals = (const taskhost_signals *)exec->services->extension(
-      exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION);
-  const taskhost_config_reader *config =
-      (const taskhost_config_reader *)exec->services->extension(exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
-  const taskhost_manifest *manifest = (const taskhost_manifest *)exec->services->extension(
+#elif defined(RULE_4_9)  /* published revisions of extensions stay */
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  const taskhost_signals* signals =
+      (const taskhost_signals*)exec->services->extension(exec, TASKHOST_EXTENSION_SIGNALS, TASKHOST_SIGNALS_REVISION);
+  const taskhost_config_reader* config = (const taskhost_config_reader*)exec->services->extension(
+      exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION);
+  const taskhost_manifest* manifest = (const taskhost_manifest*)exec->services->extension(
       exec, TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION);
   (void)state;
   EXPECT(signals != NULL && config != NULL && manifest != NULL);
@@ -206,9 +206,9 @@ static int32_t poll_task(void *state, const taskhost_exec *exec) {
 }
 #elif defined(RULE_4_11) /* offloaded work is run on another thread, and told once; or discarded */
 static int answer;
-static void work(void *argument) { *(int *)argument = 42; }
-static int32_t poll_task(void *state, const taskhost_exec *exec) {
-  struct state *self = (struct state *)state;
+static void work(void* argument) { *(int*)argument = 42; }
+static int32_t poll_task(void* state, const taskhost_exec* exec) {
+  struct state* self = (struct state*)state;
   taskhost_ready ready;
   if (self->polls++ == 0) {
     taskhost_work one;
