@@ -133,8 +133,8 @@ TEST_CASE("autoload skips a plugin that can't run without a config, and says so"
   scene.manifest["autoload"] = {{"type", "detachable"}};
   Running running = scene.start();
   running.wait_for("task_started", "heartbeat");
-  CHECK(running.process().wait_for_err(
-      "watcher.so: skipped: \"watcher\" can't run without a config (/path: must name"));
+  CHECK(
+      running.process().wait_for_err("watcher.so: skipped: \"watcher\" can't run without a config (/path: must name"));
   CHECK(has_line(running.process().err(), {"watcher.so", "list it in \"tasks\""}));
   stop_well(running);
 }
