@@ -22,9 +22,11 @@ static int32_t poll(void* state, const taskhost_exec* exec) {
       taskhost_wake_after(exec, TASKHOST_MILLISECOND);
       return TASKHOST_PENDING;
     case 1:
-      close(self->old_pair[0]);
-      close(self->old_pair[1]);
       if (socketpair(AF_UNIX, SOCK_STREAM, 0, self->new_pair) != 0) return taskhost_fail(exec, "no sockets");
+      dup2(self->new_pair[0], self->old_pair[0]); /* as if it had been closed, but no other thread can get the number */
+      close(self->new_pair[0]);
+      self->new_pair[0] = self->old_pair[0];
+      close(self->old_pair[1]);
       exec->services->watch(exec, self->new_pair[0], TASKHOST_READABLE, 2);
       if (write(self->new_pair[1], "x", 1) != 1) return taskhost_fail(exec, "can't write");
       taskhost_wake_after(exec, 5 * TASKHOST_SECOND);
