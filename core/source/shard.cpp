@@ -62,9 +62,22 @@ std::int32_t step_virtual(void* state, const taskhost_exec* exec) {
   return static_cast<std::int32_t>(cell.kind->recipe.step(state, cell));
 }
 
+void drop_virtual(void* state, const taskhost_exec* exec) {
+  reinterpret_cast<const TaskCell*>(exec)->kind->recipe.drop(state);
+}
+
 std::int32_t finish_virtual(void* state, const taskhost_exec* exec) {
   auto& cell = *reinterpret_cast<TaskCell*>(const_cast<taskhost_exec*>(exec));
   return static_cast<std::int32_t>(cell.kind->recipe.finish(state, cell));
+}
+
+RawFunctions functions_of(const Recipe& recipe) noexcept {
+  RawFunctions functions = recipe.raw;
+  if (functions.step == nullptr) {
+    functions = {start_virtual, step_virtual, nullptr, recipe.finishes() ? finish_virtual : nullptr};
+  }
+  if (functions.drop == nullptr) functions.drop = drop_virtual;
+  return functions;
 }
 
 const taskhost_exec* exec_of(TaskCell& cell) noexcept {
@@ -109,17 +122,14 @@ std::string Recipe::explain(std::string_view function, std::int32_t result) cons
 TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptions& its_options,
                    bool is_coordinated) noexcept
     : shard(its_shard),
-      functions(its_function.recipe().raw.step != nullptr
-                    ? its_function.recipe().raw
-                    : RawFunctions{start_virtual, step_virtual, nullptr,
-                                   its_function.recipe().finishes() ? finish_virtual : nullptr}),
+      functions(functions_of(its_function.recipe())),
       state_offset(rounded_up(sizeof(TaskCell), its_function.recipe().state_align)),
       state_size(its_function.recipe().state_size),
       options(its_options),
       blocking(its_function.recipe().blocking),
       coordinated(is_coordinated),
       plain(!is_coordinated && its_options.optional == nullptr),
-      simple(plain && !blocking),
+      simple(plain && !blocking && functions.finish == nullptr),
       timed_start(is_coordinated || (!plain && its_options.optional->start_timeout)),
       timed_life(is_coordinated || (!plain && (its_options.optional->reset_after || its_options.optional->watchdog))),
       restarts_after_ok(plain && its_options.type == TaskType::mandatory ? its_options.restarts : 0),
@@ -174,13 +184,8 @@ Status run_guarded(TaskCell& cell) noexcept {
 }
 
 [[gnu::always_inline]] inline void drop_guarded(TaskCell& cell) noexcept {
-  const TaskKind& kind = *cell.kind;
   try {
-    if (kind.functions.drop != nullptr) [[likely]] {
-      kind.functions.drop(cell.state(), exec_of(cell));
-    } else {
-      kind.recipe.drop(cell.state());
-    }
+    cell.kind->functions.drop(cell.state(), exec_of(cell));
   } catch (const std::exception& error) {
     log_failed_end(cell, "drop", error.what());
   } catch (...) {
@@ -324,26 +329,15 @@ Shard::Turn Shard::turn() {
         }
       };
       tenure.begin_step();
-      while (held && next.stage != Stage::none) {
-        switch (next.stage) {
-          case Stage::start:
-            make(std::integral_constant<Stage, Stage::start>());
-            break;
-          case Stage::poll:
-            make(std::integral_constant<Stage, Stage::poll>());
-            break;
-          case Stage::finish:
-            make(std::integral_constant<Stage, Stage::finish>());
-            break;
-          case Stage::drop:
-            make(std::integral_constant<Stage, Stage::drop>());
-            break;
-          case Stage::handler:
-            make(std::integral_constant<Stage, Stage::handler>());
-            break;
-          case Stage::none:
-            break;
-        }
+      // In the order in which they follow each other.
+      if (next.stage == Stage::start) make(std::integral_constant<Stage, Stage::start>());
+      if (held && next.stage == Stage::poll) make(std::integral_constant<Stage, Stage::poll>());
+      if (held && next.stage == Stage::finish) [[unlikely]] {
+        make(std::integral_constant<Stage, Stage::finish>());
+      }
+      if (held && next.stage == Stage::drop) make(std::integral_constant<Stage, Stage::drop>());
+      if (held && next.stage == Stage::handler) [[unlikely]] {
+        make(std::integral_constant<Stage, Stage::handler>());
       }
       if (!held) return {.lost = true};
     }
@@ -439,10 +433,10 @@ Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) 
       }
       if (made.status != Status::pending) {
         if (made.status != Status::again) [[likely]] {
-          if (cell.kind->functions.finish != nullptr) [[unlikely]] {
-            return begin_to_finish(cell, frame, made.status);
+          if (cell.asked) [[unlikely]] {
+            if (cell.kind->functions.finish != nullptr) return begin_to_finish(cell, frame, made.status);
+            forget_all(cell);
           }
-          forget_requests(cell);
           return {Stage::drop, made.status};
         }
         wake(cell);
@@ -481,6 +475,7 @@ Shard::Next Shard::after_start(TaskCell& cell, const CallFrame& frame, Status st
     return {};
   }
   apply(cell, frame);
+  if (cell.kind->functions.finish != nullptr) cell.asked = true;
   if (!cell.kind->plain) start_is_over(cell);
   if (!cell.kind->blocking) return {Stage::poll};
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
@@ -538,7 +533,7 @@ void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
       ++counters_.restarts;
       log_gate_.hold_back_restart(outcome, cell.name(), cell.extra ? &cell.extra->message : nullptr);
       if (cell.extra) cell.extra->message.clear();
-      wake(cell);
+      hot_wake(cell);
       return;
     }
   }

@@ -118,13 +118,7 @@ class Shard {
   Turn turn();
 
   // Makes a task runnable. Cheap. From handlers of the loop.
-  void wake(TaskCell& cell) noexcept {
-    if (cell.queued) return;
-    cell.queued = true;
-    cell.run_next = nullptr;
-    *queue_tail_ = &cell;
-    queue_tail_ = &cell.run_next;
-  }
+  void wake(TaskCell& cell) noexcept { hot_wake(cell); }
 
   // Takes over what is left of a dropped execution, to destroy it soon, in a call of its own.
   void bury(std::shared_ptr<HandlerQueue> queue, std::unique_ptr<QueuedHandler> handler);
@@ -270,6 +264,13 @@ class Shard {
   Next after_start(TaskCell& cell, const CallFrame& frame, Status status);
   Next launch(TaskCell& cell);
   Next look_after_blocking(TaskCell& cell);
+  [[gnu::always_inline]] void hot_wake(TaskCell& cell) noexcept {
+    if (cell.queued) return;
+    cell.queued = true;
+    cell.run_next = nullptr;
+    *queue_tail_ = &cell;
+    queue_tail_ = &cell.run_next;
+  }
   [[gnu::always_inline]] inline void hot_settle(TaskCell& cell, Outcome outcome);
   void after_removal(TaskCell& cell, const CallFrame& frame);
   void after_drop(TaskCell& cell);

@@ -32,7 +32,7 @@ struct TaskKind {
   const bool blocking;
   const bool coordinated;                 // the coordinator decides what follows from their ends
   const bool plain;                       // not coordinated and without optional fields: has no SupervisedCell
-  const bool simple;                      // plain and polled
+  const bool simple;                      // plain and polled, and its end takes no time
   const bool timed_start;                 // some time counts from an execution's beginning
   const bool timed_life;                  // some time counts from its readiness
   const std::uint32_t restarts_after_ok;  // for the hot path; 0 if the task is not plain or its type does not restart
@@ -109,7 +109,7 @@ struct TaskCell final : Execution {
   std::atomic<std::uint32_t> slot{no_slot};
   std::uint32_t waker_generation = 0;  // 0 until this execution asks for its waker
   TaskLife life;
-  bool asked = false;  // it made requests that have to be cleared at its end
+  bool asked = false;  // there is more to do at its end: requests are to be cleared, or it finishes
   std::atomic<bool> stop_asked{false};
   std::atomic<bool> ready_asked{false};
   // These belong to the shard's owner, even while the task is stalled.
