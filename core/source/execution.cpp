@@ -71,16 +71,21 @@ std::string_view words_of_refusal(Refusal refusal) noexcept {
 bool has_own_thread(const CallFrame& frame) noexcept { return frame.call != nullptr || frame.task()->kind->blocking; }
 
 // Each reason once for each execution and service.
-void tell_refusal(TaskCell& cell, Refusal refusal, std::optional<std::int64_t> descriptor,
-                  const std::string& words = {}) noexcept {
+enum class Service : unsigned { watch, offload, forget };
+void tell_refusal(TaskCell& cell, Service service, Refusal refusal, std::int64_t descriptor,
+                  std::string_view words) noexcept {
   try {
     std::uint32_t& told = cell.need_extra().told_refusals;
-    const std::uint32_t bit = 1u << (static_cast<unsigned>(refusal) % 16 + (descriptor ? 16 : 0));
+    const std::uint32_t bit = service == Service::forget
+                                  ? 1u  // Refusal::none, which is never told
+                                  : 1u << (static_cast<unsigned>(refusal) % 16 + 16 * static_cast<unsigned>(service));
     if ((told & bit) != 0) return;
     told |= bit;
-    const std::string what = descriptor ? "watch descriptor " + std::to_string(*descriptor) : "offload work";
-    cell.log(LogLevel::error,
-             "can't " + what + ": " + (words.empty() ? std::string(words_of_refusal(refusal)) : words));
+    std::string text = service == Service::offload  ? "can't offload work"
+                       : service == Service::forget ? "can't forget descriptor "
+                                                    : "can't watch descriptor ";
+    if (service != Service::offload) text += std::to_string(descriptor);
+    cell.log(LogLevel::error, text.append(": ").append(words));
   } catch (const std::bad_alloc&) {
     // The plugin gets the reason all the same.
   }
@@ -237,16 +242,16 @@ Refusal Execution::watch(std::int64_t descriptor, unsigned interests, std::uint6
     try {
       const Refusal refusal = cell.need_extra().descriptors.watch(cell, cell.kind->shard.set(), number, interests, tag);
       if (interests != 0 || refusal == Refusal::none) return refusal;
-      tell_refusal(cell, refusal, descriptor,
-                   "it was closed before it was forgotten, so a copy of it may wake this execution until that ends: "
-                   "forget first, then close (rule 4.5)");
+      tell_refusal(cell, Service::forget, refusal, descriptor,
+                   "it is closed, and a copy of it may wake this execution until that ends: forget first, then close "
+                   "(rule 4.5)");
       return Refusal::none;
     } catch (const std::bad_alloc&) {
       return Refusal::no_memory;
     }
   };
   const Refusal refusal = ask();
-  if (refusal != Refusal::none) tell_refusal(cell, refusal, descriptor);
+  if (refusal != Refusal::none) tell_refusal(cell, Service::watch, refusal, descriptor, words_of_refusal(refusal));
   return refusal;
 }
 
@@ -298,7 +303,9 @@ Refusal Execution::offload(const Work& work) noexcept {
     }
   };
   const Refusal refusal = ask();
-  if (refusal != Refusal::none) tell_refusal(cell, refusal, std::nullopt, no_thread);
+  if (refusal != Refusal::none) {
+    tell_refusal(cell, Service::offload, refusal, 0, no_thread.empty() ? words_of_refusal(refusal) : no_thread);
+  }
   return refusal;
 }
 

@@ -313,6 +313,23 @@ TEST_CASE("what can't be watched is refused with its reason, and logged once for
   for (const int descriptor : {file, folder, null, set}) ::close(descriptor);
 }
 
+TEST_CASE("a descriptor that is closed before it is forgotten is told, though one that is not open was refused") {
+  Connection connection;
+  ShardScene scene;
+  Watcher watcher(scene, [&](Execution& execution) {
+    CHECK(execution.watch(connection.own(), readable, 0) == Refusal::none);
+    CHECK(execution.watch(-1, readable, 0) == Refusal::not_open);
+    const int number = connection.own();
+    connection.close_own();
+    CHECK(execution.watch(number, 0, 0) == Refusal::none);
+    CHECK(execution.watch(number, 0, 0) == Refusal::none);
+  });
+  scene.run();
+  CHECK(scene.sink.logged("t: can't watch descriptor -1: it is not open"));
+  CHECK(scene.sink.logged("t: can't forget descriptor "));
+  CHECK(scene.sink.log_count() == 2);
+}
+
 TEST_CASE("without a descriptor for its set an execution is told what to raise") {
   const Connection connection;
   ShardScene scene;

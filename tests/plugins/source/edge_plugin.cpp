@@ -379,4 +379,7 @@ const taskhost_factory factory = [] {
 
 }  // namespace
 
+// The macro may stand in a namespace.
+namespace edge {
 TASKHOST_PLUGIN(factory)
+}  // namespace edge
