@@ -112,12 +112,15 @@ Refusal DescriptorSet::watch(TaskCell& cell, const ShardSet& shard, int descript
     return is_closed ? Refusal::not_open : Refusal::none;
   }
   if (set < 0) {
+    // Before the set takes the number of one that is not open.
+    if (::fcntl(descriptor, F_GETFD) < 0) return Refusal::not_open;
     OwnedDescriptor made = new_set();
     if (!made) return refusal_of(errno);
     set = made.get();
     if (const int error = put(shard.descriptor(), set, EPOLLIN, tag_of(cell)); error != 0) return refusal_of(error);
     set_.store(made.release(), std::memory_order_release);
   }
+  if (descriptor == set) return Refusal::not_open;  // the plugin's own with this number has been closed
   const std::uint32_t events =
       ((interests & readable) != 0 ? EPOLLIN : 0u) | ((interests & writable) != 0 ? EPOLLOUT : 0u);
   const int error = put(set, descriptor, events, tag);

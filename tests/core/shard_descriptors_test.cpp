@@ -330,6 +330,38 @@ TEST_CASE("a descriptor that is closed before it is forgotten is told, though on
   CHECK(scene.sink.log_count() == 2);
 }
 
+TEST_CASE("a descriptor that was closed just before it is watched is not open, though the host takes its number") {
+  ShardScene scene;
+  Watcher watcher(scene, [&](Execution& execution) {
+    Connection connection;
+    const int number = connection.own();
+    connection.close_own();
+    CHECK(execution.watch(number, readable, 0) == Refusal::not_open);
+    const Connection other;  // the host's set is made now, and may get the lowest free number
+    CHECK(execution.watch(other.own(), readable, 0) == Refusal::none);
+    for (int each = 3; each < 200; ++each) {
+      if (::fcntl(each, F_GETFD) < 0) CHECK(execution.watch(each, readable, 0) == Refusal::not_open);
+    }
+  });
+  scene.run();
+  CHECK(watcher.steps == 1);
+}
+
+TEST_CASE("a number that the host took for its set of watched descriptors can't be watched") {
+  ShardScene scene;
+  Watcher watcher(scene, [&](Execution& execution) {
+    Connection connection;
+    const Connection other;
+    const int number = connection.own();
+    connection.close_own();  // the lowest free number, which the set gets
+    CHECK(execution.watch(other.own(), readable, 0) == Refusal::none);
+    REQUIRE(::fcntl(number, F_GETFD) >= 0);
+    CHECK(execution.watch(number, readable, 0) == Refusal::not_open);
+  });
+  scene.run();
+  CHECK(watcher.steps == 1);
+}
+
 TEST_CASE("without a descriptor for its set an execution is told what to raise") {
   const Connection connection;
   ShardScene scene;

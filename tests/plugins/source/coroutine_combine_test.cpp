@@ -228,6 +228,62 @@ sdk::Task keeps_temporaries(sdk::Context context) {
 
 }  // namespace
 
+namespace {
+
+sdk::Async<void> works_off(sdk::Context context, std::vector<int>& jobs, int& left) {
+  while (left > 0) {
+    co_await sdk::until([&] { return !jobs.empty() || left == 0; });
+    if (jobs.empty()) break;
+    context.info("job " + std::to_string(jobs.back()));
+    jobs.pop_back();
+    --left;
+  }
+}
+sdk::Async<void> gives_jobs(std::vector<int>& jobs) {
+  co_await sdk::sleep(1s);
+  jobs = {3, 2, 1};
+}
+sdk::Task works_before_it_gets_jobs(sdk::Context context) {
+  std::vector<int> jobs;
+  int left = 3;
+  co_await sdk::when_all(works_off(context, jobs, left), works_off(context, jobs, left), gives_jobs(jobs));
+}
+
+int turns = 0;
+sdk::Async<void> plays(int mine, int other, int& ball) {
+  while (turns < 1000) {
+    co_await sdk::until([&ball, mine] { return ball == mine || turns >= 1000; });
+    ++turns;
+    ball = other;
+  }
+}
+sdk::Task plays_ping_pong() {
+  int ball = 1;
+  co_await sdk::when_all(plays(0, 1, ball), plays(1, 0, ball));
+}
+
+}  // namespace
+
+TEST_CASE("a condition that a later coroutine of the same poll makes true is noticed, without a wake") {
+  Run<works_before_it_gets_jobs> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.poll_at_timer() == TASKHOST_OK);
+  CHECK(run.host.log == Lines{"job 1", "job 2", "job 3"});
+  CHECK(run.host.wakes == 0);
+}
+
+TEST_CASE("coroutines that make each other's conditions true for long give way, and go on by a wake") {
+  turns = 0;
+  Run<plays_ping_pong> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(turns < 1000);
+  CHECK(run.host.wakes == 1);
+  std::int32_t status = TASKHOST_PENDING;
+  for (int polls = 0; status == TASKHOST_PENDING && polls < 1000; ++polls) status = run.poll();
+  CHECK(status == TASKHOST_OK);
+  CHECK(turns >= 1000);
+}
+
 TEST_CASE("temporaries in a co_await live until it is over, and are destroyed once") {
   for (int polls = 1; polls < 12; ++polls) {
     Run<keeps_temporaries> run;

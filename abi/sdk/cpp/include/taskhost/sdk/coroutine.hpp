@@ -143,6 +143,15 @@ struct CoroutineBorder {
         execution.fire();
         if (execution.first.take_mark()) execution.first.go_on();
       }
+      // Coroutines that make each other's conditions true give way after so many times.
+      constexpr int rounds_a_poll = 64;
+      for (int round = 0; !execution.ended() && !cell.promise->finished && execution.fire_conditions(); ++round) {
+        if (round == rounds_a_poll) {
+          execution.wake();
+          break;
+        }
+        if (execution.first.take_mark()) execution.first.go_on();
+      }
     } catch (...) {
       execution.end(report_exception(execution.context()));
     }

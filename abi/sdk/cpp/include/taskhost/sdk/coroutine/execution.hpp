@@ -48,10 +48,7 @@ class Strand {
 
   // Runs a coroutine, and then the one that it names with go_on_with, until one suspends. A loop instead of symmetric
   // transfer, which g++ turns into a plain call when it does not optimise: a long loop would overflow the stack.
-  void run(Coroutine first) {
-    next_ = first;
-    while (next_) std::exchange(next_, Coroutine()).resume();
-  }
+  void run(Coroutine first);
   void go_on_with(Coroutine next) noexcept { next_ = next; }
 
   void mark() noexcept {
@@ -273,6 +270,11 @@ class Execution : private Asked {
   }
   void wait_for_stop(Node& node, Strand& strand) noexcept { node.link(strand, *stops_.previous()); }
   void wait_for_wake(Node& node, Strand& strand) noexcept { node.link(strand, *wakes_.previous()); }
+  // For a condition that has just been looked at.
+  void wait_for_condition(Node& node, Strand& strand) noexcept {
+    if (conditions_.alone()) has_run_ = false;  // no other was looked at before what has run
+    node.link(strand, *conditions_.previous());
+  }
   // TASKHOST_OK, or why the host cannot watch the descriptor.
   std::int32_t wait_for_descriptor(DescriptorNode& node, Strand& strand) noexcept {
     node.wait_in(strand);
@@ -319,8 +321,17 @@ class Execution : private Asked {
     }
     if (!stops_.alone() && stop_requested()) fire_all(stops_);
     fire_all(wakes_);
+    fire_all(conditions_);
     fire_ready();
   }
+  // At the end of a poll. What a coroutine has done since then may have made conditions true that others wait for:
+  // marks these strands. False if there is nothing to look at.
+  bool fire_conditions() noexcept {
+    if (conditions_.alone() || !std::exchange(has_run_, false)) return false;
+    fire_all(conditions_);
+    return true;
+  }
+  void set_run() noexcept { has_run_ = true; }
 
   // At the end of a pending poll: sets the host's one timer to the earliest time.
   void arm() noexcept {
@@ -396,10 +407,18 @@ class Execution : private Asked {
   Links times_;
   Links stops_;
   Links wakes_;
+  Links conditions_;
   Links offloaded_;
   std::int32_t status_ = TASKHOST_PENDING;
   bool polled_ = false;
+  bool has_run_ = false;  // a coroutine, since the conditions were looked at
 };
+
+inline void Strand::run(Coroutine first) {
+  execution_->set_run();
+  next_ = first;
+  while (next_) std::exchange(next_, Coroutine()).resume();
+}
 
 }  // namespace taskhost::sdk::detail
 

@@ -119,7 +119,7 @@ class [[nodiscard]] Until : public Waiting {
       error_ = std::current_exception();
       return true;
     }
-    strand_->execution().wait_for_wake(node_, *strand_);
+    strand_->execution().wait_for_condition(node_, *strand_);
     return false;
   }
   void take() {
@@ -300,8 +300,9 @@ inline detail::Woken yield() noexcept { return detail::Woken(true); }
 // else. So check whether there is something to do, before as well as after.
 inline detail::Woken woken() noexcept { return detail::Woken(false); }
 
-// Waits until a condition holds. It is checked at once and after each wake, so whoever makes it true must then wake the
-// execution. The co_await throws what the condition throws.
+// Waits until a condition holds. It is checked at once, after each wake, and after each coroutine of the same execution
+// that has gone on; so only others, such as threads, must wake the execution when they make it true. The co_await
+// throws what the condition throws.
 template <class Condition>
 detail::Until<std::remove_cvref_t<Condition>> until(Condition&& condition) {
   static_assert(std::is_invocable_r_v<bool, std::remove_cvref_t<Condition>&>,
