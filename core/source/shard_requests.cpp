@@ -70,7 +70,8 @@ void Shard::tell_spin(TaskCell& cell, std::uint64_t polls) noexcept {
     cell.log(LogLevel::warning,
              "its shard made " + std::to_string(polls) +
                  " polls in half a second, most of them of this task, which keeps a processor busy: "
-                 "let it wait for something (wake_after, watch) instead of asking for its turn at once");
+                 "let it wait for something (wake_after, watch) instead of asking for its turn at once, and read what "
+                 "it watches, or watch it no more");
   } catch (const std::bad_alloc&) {
     // Next time.
   }

@@ -245,7 +245,7 @@ bool StallMonitor::tell(Event event, const Tenure& stuck, std::chrono::nanosecon
   const bool for_log = event.for_log;
   event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
   event.message = "its " + std::string(to_string(stuck.frame.requests.stage)) + " has blocked its thread for " +
-                  milliseconds(blocked_for);
+                  milliseconds(blocked_for) + owner_.statuses().words(stuck.pinned()->index, stuck.pinned()->execution);
   sink_.publish(std::move(event));
   return for_log;
 }

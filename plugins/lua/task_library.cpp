@@ -167,6 +167,13 @@ int heartbeat(lua_State* lua) {
   return 0;
 }
 
+int status(lua_State* lua) {
+  std::size_t size = 0;
+  const char* text = luaL_tolstring(lua, 1, &size);
+  execution_of(lua).context.status({text, size});
+  return 0;
+}
+
 int now(lua_State* lua) {
   lua_pushnumber(lua, static_cast<lua_Number>(execution_of(lua).context.services().now()) / 1e9);
   return 1;
@@ -248,7 +255,7 @@ constexpr luaL_Reg functions[] = {
     {"readable", readable}, {"writable", writable}, {"ready", ready},     {"heartbeat", heartbeat},
     {"now", now},           {"duration", duration}, {"fail", fail},       {"log", log_info},
     {"trace", log_trace},   {"debug", log_debug},   {"info", log_info},   {"warning", log_warning},
-    {"error", log_error},   {nullptr, nullptr}};
+    {"error", log_error},   {"status", status},     {nullptr, nullptr}};
 
 }  // namespace
 

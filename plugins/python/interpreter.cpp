@@ -87,6 +87,17 @@ PyObject* heartbeat(PyObject*, PyObject* capsule) {
   Py_RETURN_NONE;
 }
 
+PyObject* status(PyObject*, PyObject* arguments) {
+  PyObject* capsule = nullptr;
+  const char* text = nullptr;
+  Py_ssize_t size = 0;
+  if (PyArg_ParseTuple(arguments, "Os#", &capsule, &text, &size) == 0) return nullptr;
+  const Execution* self = execution_of(capsule);
+  if (self == nullptr) return nullptr;
+  self->context.status({text, static_cast<std::size_t>(size)});
+  Py_RETURN_NONE;
+}
+
 PyObject* stop_requested(PyObject*, PyObject* capsule) {
   Execution* self = execution_of(capsule);
   if (self == nullptr) return nullptr;
@@ -136,6 +147,7 @@ PyObject* wait(PyObject*, PyObject* arguments) {
 PyMethodDef functions[] = {{"log", log, METH_VARARGS, nullptr},
                            {"ready", ready, METH_O, nullptr},
                            {"heartbeat", heartbeat, METH_O, nullptr},
+                           {"status", status, METH_VARARGS, nullptr},
                            {"stop_requested", stop_requested, METH_O, nullptr},
                            {"now", now, METH_O, nullptr},
                            {"wait", wait, METH_VARARGS, nullptr},

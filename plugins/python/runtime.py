@@ -84,6 +84,9 @@ class Task:
     def heartbeat(self):
         host.heartbeat(self._handle)
 
+    def status(self, text):
+        host.status(self._handle, str(text))
+
     def now(self):
         return host.now(self._handle)
 

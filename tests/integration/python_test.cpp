@@ -110,14 +110,15 @@ TEST_CASE("a script in Python that does not come back is abandoned and named") {
   Scene scene;
   scene.manifest["defaults"] = {{"stop_timeout", "100ms"}};
   scene.add(script("snake", "mandatory",
-                   "import threading\nlock = threading.Lock()\nlock.acquire()\ntask.stop_requested(), "
-                   "task.ready()\nlock.acquire()"));
+                   "import threading\nlock = threading.Lock()\nlock.acquire()\ntask.status('waits for the lock')\n"
+                   "task.stop_requested(), task.ready()\nlock.acquire()"));
   Running running = scene.start();
   running.wait_for("task_ready");
   running.send(SIGTERM);
   const Run run = running.finish();
   CHECK(run.status() == 4);
   CHECK(run.events.count("task_abandoned", "snake") == 1);
+  CHECK(has_line(run.log(), {"snake", "its last status was \"waits for the lock\""}));
 }
 
 TEST_CASE("what a script in Python prints is in the log, line by line, and not on stdout") {

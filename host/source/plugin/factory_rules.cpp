@@ -85,13 +85,15 @@ std::optional<taskhost_factory> copy_checked(const taskhost_factory& factory, st
   const std::size_t size = factory.struct_size;
   if (size < first_version_size || size > max_struct_size) {
     problem = rule("2.1", "struct_size is " + std::to_string(size) + ", not between " +
-                              std::to_string(first_version_size) + " and " + std::to_string(max_struct_size));
+                              std::to_string(first_version_size) + " and " + std::to_string(max_struct_size) +
+                              ": set it to sizeof(taskhost_factory)");
     return std::nullopt;
   }
   if (factory.required_minor > TASKHOST_ABI_MINOR) {
     problem = rule("2.2", "it requires version " + std::to_string(TASKHOST_ABI_MAJOR) + "." +
                               std::to_string(factory.required_minor) + " of the plugin interface; this host has " +
-                              std::to_string(TASKHOST_ABI_MAJOR) + "." + std::to_string(TASKHOST_ABI_MINOR));
+                              std::to_string(TASKHOST_ABI_MAJOR) + "." + std::to_string(TASKHOST_ABI_MINOR) +
+                              ": use a newer host, or set required_minor to what the plugin really needs");
     return std::nullopt;
   }
   taskhost_factory copy{};

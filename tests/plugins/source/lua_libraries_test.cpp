@@ -14,8 +14,9 @@ TEST_CASE("a script has the services of its host") {
   CHECK(run(host,
             "task.ready() task.heartbeat() task.heartbeat() print(task.name, task.execution, task.now()) "
             "task.log('a', 1, nil) task.debug'b' task.trace'c' task.info'd' task.warning'e' task.error'f' "
-            "warn('g', 'h') print('i\\nj\\n') print() print(task.duration('250ms'), require 'task' == task)") ==
-        TASKHOST_OK);
+            "warn('g', 'h') print('i\\nj\\n') print() print(task.duration('250ms'), require 'task' == task) "
+            "task.status('old') task.status('3 of 7')") == TASKHOST_OK);
+  CHECK(host.status == "3 of 7");
   CHECK(host.readies == 1);
   CHECK(host.beats == 2);
   CHECK(host.log == Lines{"fake 3 1000.0", "a 1 nil", "b", "c", "d", "e", "f", "gh", "i", "j", "", "0.25 true"});
