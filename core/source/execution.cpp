@@ -70,7 +70,7 @@ std::string_view words_of_refusal(Refusal refusal) noexcept {
 // Also in the start of a blocking task, since its run could not forget what was asked for there.
 bool has_own_thread(const CallFrame& frame) noexcept { return frame.call != nullptr || frame.task()->kind->blocking; }
 
-// Each reason once for each execution and service.
+// Each reason once for each execution and service, and then not again for ten seconds.
 enum class Service : unsigned { watch, offload, forget };
 void tell_refusal(TaskCell& cell, Service service, Refusal refusal, std::int64_t descriptor,
                   std::string_view words) noexcept {
@@ -81,6 +81,7 @@ void tell_refusal(TaskCell& cell, Service service, Refusal refusal, std::int64_t
                                   : 1u << (static_cast<unsigned>(refusal) % 16 + 16 * static_cast<unsigned>(service));
     if ((told & bit) != 0) return;
     told |= bit;
+    cell.extra->told_refusal_at = cell.kind->shard.clock().now();
     std::string text = service == Service::offload  ? "can't offload work"
                        : service == Service::forget ? "can't forget descriptor "
                                                     : "can't watch descriptor ";

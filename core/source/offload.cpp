@@ -18,14 +18,7 @@ __attribute__((tls_model("initial-exec"))) thread_local const char* working_for 
 // further.
 template <class Function>
 void work_for(const std::string& task, const Function& function) {
-  struct ChildGuard {
-    const std::string& task;
-    const HomeProcess home{};
-    ~ChildGuard() {
-      if (!home.is_here()) end_forked_child("the offloaded work of task", task.c_str());
-    }
-  };
-  const ChildGuard guard{task};
+  const ChildGuard guard("the offloaded work of task", task.c_str());
   const char* const outer = std::exchange(working_for, task.c_str());
   function();
   working_for = outer;
@@ -75,15 +68,21 @@ void Offloads::expect_one_less() noexcept {
 
 std::size_t Offloads::take(Ready* list, std::size_t capacity) noexcept {
   const std::lock_guard lock(mutex_);
-  const std::size_t count = std::min(capacity, done_.size());
-  for (std::size_t i = 0; i < count; ++i) list[i] = {done_[i].tag, work_done, 0};
-  done_.erase(done_.begin(), done_.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::size_t count = std::min(capacity, done_.size() - taken_);
+  for (std::size_t i = 0; i < count; ++i) list[i] = {done_[taken_ + i].tag, work_done, 0};
+  taken_ += count;
+  if (taken_ >= done_.size() / 2) forget_taken();  // so that each is moved once, on the average
   return count;
+}
+
+void Offloads::forget_taken() noexcept {
+  done_.erase(done_.begin(), done_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
 }
 
 std::shared_ptr<Job> Offloads::close() noexcept {
   const std::lock_guard lock(mutex_);
   closed_ = true;
+  forget_taken();
   if (done_.empty()) return nullptr;
   try {
     return std::make_shared<Discarding>(std::exchange(done_, {}), ledger_, task_);

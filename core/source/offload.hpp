@@ -38,11 +38,14 @@ class Offloads {
   bool is_closed() noexcept;
 
  private:
+  void forget_taken() noexcept;
+
   const std::string task_;
   const std::shared_ptr<WorkLedger> ledger_;
   const Waker waker_;
   std::mutex mutex_;  // guards the rest
   std::vector<Work> done_;
+  std::size_t taken_ = 0;     // of them, that were told already
   std::size_t expected_ = 0;  // that are not done
   bool closed_ = false;
 };

@@ -511,6 +511,7 @@ Shard::Next Shard::look_after_blocking(TaskCell& cell) {
   cell.extra->call = nullptr;
   cell.extra->message = std::move(call->message());
   forget_requests(cell);
+  cell.need_extra().ended_call = call;
   return {Stage::drop, call->status()};
 }
 

@@ -35,7 +35,8 @@ struct Straggler {
   std::uint64_t execution = 0;
   std::string where;          // "run", "poll"; empty: between two polls
   bool is_abandoned = false;  // it did not return from there; false: it is dropped
-  Nanoseconds asked_for = 0;  // time since it was asked to end
+  bool was_asked = false;     // false: it has ended by itself, and its finish takes too long
+  Nanoseconds for_time = 0;   // since it was asked to end, or has ended
 };
 
 // The supervisor as its shards see it. Called on the shards' threads.

@@ -91,10 +91,11 @@ void Shard::become_ready(TaskCell& cell, Nanoseconds now) {
 void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, bool was_up) {
   SupervisedCell* const supervised = cell.supervised();
   const Nanoseconds now = clock_.now();
-  End end{ending, outcome, std::string(message), was_up ? now - cell.started_at : 0, 0};
+  const Nanoseconds over = cell.end_of_step(now);  // what its end takes is no part of its life
+  End end{ending, outcome, std::string(message), was_up ? over - cell.started_at : 0, 0};
   if (supervised != nullptr && supervised->ready_at != 0) {
     // Neither the start nor the time after the request to end counts.
-    const Nanoseconds last = supervised->asked_at != 0 ? supervised->asked_at : now;
+    const Nanoseconds last = supervised->asked_at != 0 ? std::min(supervised->asked_at, over) : over;
     if (supervised->ready_at < last) end.lived = last - supervised->ready_at;
   }
   if (ending != Ending::abandoned && cell.extra) cell.extra->message.clear();  // else the stuck thread owns it

@@ -16,7 +16,10 @@ void Shard::forget_all(TaskCell& cell) noexcept {
   }
   if (cell.extra) {
     cell.extra->descriptors.clear(set_);
-    cell.extra->told_refusals = 0;
+    cell.extra->ended_call = nullptr;
+    cell.extra->overdue = false;
+    constexpr Nanoseconds pause = 10'000'000'000;  // so that restarts do not fill the log with it
+    if (cell.extra->told_refusals != 0 && now_ - cell.extra->told_refusal_at > pause) cell.extra->told_refusals = 0;
     cell.extra->told_spin = false;
     if (const auto offloads = std::exchange(cell.extra->offloads, nullptr)) discard(*offloads);
     cell.extra->unheard = false;

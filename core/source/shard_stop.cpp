@@ -183,14 +183,16 @@ Shard::Call Shard::remove(TaskCell& cell) {
   if (cell.finishing) {
     cell.log(LogLevel::warning, "its finish did not end in time: it is dropped as it stands" + status_words(cell));
     if (expired_) report_straggler(cell, "finish", false);
-    set_stop_deadline(cell, now_, true);  // since the drop that follows may not return
-    return {&cell, finished(cell)};
+    const Next next = finished(cell);
+    cell.need_extra().overdue = true;
+    return {&cell, next};
   }
   BlockingCall* const call = cell.extra ? cell.extra->call.get() : nullptr;
   // A blocking execution that has ended by now did so in time.
   if (call != nullptr && call->finished()) {
-    set_stop_deadline(cell, now_, true);  // since the drop that follows may not return
-    return {&cell, look_after_blocking(cell)};
+    const Next next = look_after_blocking(cell);
+    cell.need_extra().overdue = true;
+    return {&cell, next};
   }
   forget_requests(cell);
   if (call == nullptr) {
@@ -225,7 +227,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
                      .leftover = goes_on});
   if (goes_on) return;
   cell.stalled = true;
-  if (cell.removed) {  // its stop had run out of time, and now its drop does not return
+  if (cell.removed || (cell.extra && cell.extra->overdue)) {  // it is out of time, and now its drop does not return
     if (stalls_.back().tenure->abandon()) abandon(cell);
   } else if (!cell.stop_deadline_set) {
     limit_end(cell);
@@ -270,12 +272,19 @@ void Shard::abandon(TaskCell& cell) {
   Stall& stall = *stall_of(cell);
   stall.abandoned = true;
   const std::string stage(to_string(cell.removed ? Stage::drop : stall.tenure->frame.requests.stage));
-  lose_for_good(cell, stage, "its " + stage + " did not return");
+  std::string what = "its " + stage + " did not return";
+  // Its result is known, and nobody changes the reason any more.
+  if (const bool has_ended = cell.finishing || (cell.extra && cell.extra->overdue); has_ended) {
+    const std::string_view reason = cell.extra->message;
+    if (!reason.empty()) what.append("; it had failed: ").append(reason);
+  }
+  lose_for_good(cell, stage, what);
 }
 
 void Shard::lose_for_good(TaskCell& cell, const std::string& where, const std::string& what) {
   report_straggler(cell, where, true);
   owner_.task_abandoned();
+  cell.finishing = false;
   ended(cell, Ending::abandoned, Outcome::cancelled, what);
 }
 
@@ -285,7 +294,9 @@ void Shard::report_straggler(const TaskCell& cell, std::string where, bool is_ab
   const Nanoseconds asked = supervised != nullptr      ? supervised->asked_at
                             : found != asked_at_.end() ? found->second
                                                        : stop_began_;
-  owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), is_abandoned, clock_.now() - asked});
+  const Nanoseconds now = clock_.now();
+  owner_.did_not_stop({cell.index, cell.name(), cell.execution, std::move(where), is_abandoned, asked != 0,
+                       now - (asked != 0 ? asked : cell.end_of_step(now))});
 }
 
 Shard::Stall* Shard::stall_of(const TaskCell& cell) noexcept {
@@ -314,7 +325,9 @@ Shard::Call Shard::take_back(const Stall& stall) {
 // An end that takes time has its stop_timeout from here on, unless a stop counts already.
 Shard::Next Shard::begin_to_finish(TaskCell& cell, const CallFrame& frame, Status status) {
   try {
-    cell.need_extra().end = status;
+    TaskExtra& extra = cell.need_extra();
+    extra.end = status;
+    extra.step_ended_at = clock_.now();
   } catch (const std::bad_alloc&) {
     forget_requests(cell);
     return {Stage::drop, status};

@@ -462,8 +462,9 @@ class Supervisor::Implementation final : public ShardOwner {
   // as it was asked, gets none: it is named in the line of those.
   void report(const Straggler& straggler) {
     if (straggler.where.empty() && coordinated_.was_held_up(straggler.index)) return;
-    std::string text = "did not stop: execution " + std::to_string(straggler.execution) + ", asked " +
-                       std::to_string(straggler.asked_for / 1'000'000) + " ms ago";
+    std::string text = "did not stop: execution " + std::to_string(straggler.execution) +
+                       (straggler.was_asked ? ", asked " : ", ended ") +
+                       std::to_string(straggler.for_time / 1'000'000) + " ms ago";
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
     const std::string held_up = coordinated_.held_up_by(straggler.index);
     if (!held_up.empty()) text += "; " + held_up + " waited for it";

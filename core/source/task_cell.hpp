@@ -3,6 +3,7 @@
 // calling thread; while it is stalled, to the thread that is stuck in it, except for members that say otherwise.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -61,8 +62,12 @@ struct TaskExtra {
   std::shared_ptr<BlockingCall> call;          // the live run of a blocking execution
   std::unique_ptr<SupervisedCell> supervised;  // null: a plain task
   DescriptorSet descriptors;
-  std::shared_ptr<Offloads> offloads;  // null: this execution has offloaded nothing
-  Status end = Status::ok;             // while it finishes: what its step returned
+  std::shared_ptr<Offloads> offloads;        // null: this execution has offloaded nothing
+  std::shared_ptr<BlockingCall> ended_call;  // whose descriptor is the execution's until its drop has returned
+  Status end = Status::ok;                   // while it finishes: what its step returned
+  Nanoseconds step_ended_at = 0;             // of the last execution that had to finish
+  bool overdue = false;                      // its end ran out of time: if its drop does not return, it is abandoned
+  Nanoseconds told_refusal_at = 0;
   bool unheard = false;             // the shard's: its descriptors do not wake it, since a thread is stuck in the cell
   bool told_spin = false;           // the log has told that this execution is polled all the time
   std::uint32_t told_refusals = 0;  // a bit for each Refusal that the log has told of this execution
@@ -89,6 +94,12 @@ struct TaskCell final : Execution {
   // What is left of its budget; nullopt if it is unlimited.
   std::optional<std::uint32_t> remaining(Nanoseconds now) noexcept {
     return kind->coordinated ? supervised()->remaining : machine().remaining(now);
+  }
+  // When the live execution's step ended, if it had to finish; else `now`.
+  Nanoseconds end_of_step(Nanoseconds now) const noexcept {
+    return extra && kind->functions.finish != nullptr && extra->step_ended_at >= started_at
+               ? std::min(now, extra->step_ended_at)
+               : now;
   }
   TaskExtra& need_extra() {
     asked = true;

@@ -313,6 +313,19 @@ TEST_CASE("what can't be watched is refused with its reason, and logged once for
   for (const int descriptor : {file, folder, null, set}) ::close(descriptor);
 }
 
+TEST_CASE("a refusal that comes with each restart is told once in ten seconds") {
+  ShardScene scene;
+  const auto recipe = stepping([](Execution& execution) {
+    CHECK(execution.watch(-1, readable, 0) == Refusal::not_open);
+    return execution.number() % 1000 == 0 ? Status::pending : Status::error;
+  });
+  scene.add("t", recipe, options_of(TaskType::detachable, 100'000));
+  scene.run();
+  CHECK(recipe->starts >= 1000);
+  CHECK(scene.sink.logged("t: can't watch descriptor -1"));
+  CHECK(scene.sink.log_count() == 1);
+}
+
 TEST_CASE("a descriptor that is closed before it is forgotten is told, though one that is not open was refused") {
   Connection connection;
   ShardScene scene;
@@ -460,13 +473,14 @@ TEST_CASE("a blocking execution waits for its own descriptors and for one that t
   ShardScene scene;
   Script script;
   script.blocking = true;
+  int descriptor = -1;
   script.step = [&](void*, Execution& execution) {
     Ready ready;
     CHECK(execution.watch(0, readable, 0) == Refusal::wrong_call);
     CHECK(execution.take_ready(&ready, 1) == 0);
     WakePort::wake(execution.waker());
     scene.run();
-    const int descriptor = execution.wait_descriptor();
+    descriptor = execution.wait_descriptor();
     REQUIRE(descriptor > 2);
     CHECK(execution.wait_descriptor() == descriptor);
     CHECK(is_readable(descriptor));
@@ -483,9 +497,13 @@ TEST_CASE("a blocking execution waits for its own descriptors and for one that t
     CHECK(is_readable(descriptor));
     return Status::ok;
   };
+  bool was_open_in_drop = false;
+  script.drop = [&](void*) { was_open_in_drop = ::fcntl(descriptor, F_GETFD) >= 0; };  // a loop is taken apart there
   scene.add("t", recipe_of(std::move(script)));
   scene.run();
   scene.run_blocking();
+  CHECK(was_open_in_drop);
+  CHECK(::fcntl(descriptor, F_GETFD) < 0);
   CHECK(scene.sink.logged("t: can't watch descriptor 0: only start, poll and finish may"));
   CHECK(scene.sink.lines().back() == "t stopped 1");
 }

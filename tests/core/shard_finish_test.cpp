@@ -426,6 +426,70 @@ TEST_CASE("a drop that does not return after a finish out of time is abandoned")
   CHECK(scene.owner.abandoned == 1);
 }
 
+TEST_CASE("a drop that does not return after a finish out of time is abandoned, though nobody asked for the end") {
+  ShardScene scene;
+  Script script = finishing(Status::error, 1'000'000);
+  bool was_stuck = false;
+  script.drop = [&](void*) {
+    if (std::exchange(was_stuck, true)) return;
+    scene.take_over();
+    scene.run();
+    CHECK(scene.owner.abandoned == 1);
+  };
+  scene.add("t", recipe_of(script), options_of(TaskType::detachable, 3, 1s));
+  scene.run();
+  scene.sleep(1010ms);
+  CHECK(was_stuck);
+  CHECK(scene.owner.abandoned == 1);
+  CHECK(scene.sink.told("t", "its drop did not return; it had failed: its reason"));
+}
+
+TEST_CASE("a finish that was abandoned is over, whatever runs out of time after it") {
+  for (const bool by_operator : {false, true}) {
+    ShardScene scene;
+    bool was_stuck = false;
+    const auto recipe = recipe_of(finishing(Status::error, 1'000'000, [&](Execution&, int call) {
+      if (call == 1 || std::exchange(was_stuck, true)) return;
+      scene.take_over();
+      scene.run();
+    }));
+    scene.add("t", recipe, options_of(TaskType::detachable, 3, 1s));
+    scene.run();
+    if (by_operator) {
+      scene.shard.operate(0, Operation::stop);
+    } else {
+      scene.begin_stop();
+    }
+    scene.run();
+    CHECK(was_stuck);
+    scene.sleep(1010ms);
+    scene.run();
+    CHECK(scene.owner.abandoned == 1);
+    CHECK(scene.sink.told("t", "its finish did not return; it had failed: its reason"));
+    scene.begin_stop();
+    scene.expire_stop();
+    scene.sleep(2s);
+    scene.run();
+    CHECK(scene.owner.abandoned == 1);
+    CHECK(recipe->drops == 0);
+  }
+}
+
+TEST_CASE("the time that a finish takes is no part of its execution's life") {
+  ShardScene scene;
+  const auto recipe =
+      recipe_of(finishing(Status::error, 2, [](Execution& execution, int) { execution.wake_after(600'000'000); }));
+  TaskOptions options = options_of(TaskType::detachable, 2, 10s);
+  SupervisionOptions more;
+  more.reset_after = 300ms;
+  options.optional = std::make_shared<const SupervisionOptions>(more);
+  scene.add("t", recipe, options);
+  scene.run();
+  for (int turn = 0; turn < 10; ++turn) scene.sleep(700ms);
+  CHECK(recipe->starts == 3);  // it gives up, since it never lived for 300 ms
+  CHECK(scene.sink.told("t", "its reason"));
+}
+
 TEST_CASE("finishes that end at once leave no deadline behind") {
   ShardScene scene;
   const auto recipe = recipe_of(finishing(Status::error, 1));

@@ -568,8 +568,8 @@ TEST_CASE("the report of a task that an operator could not stop counts from his 
   scene.shard.operate(0, Operation::stop);
   scene.sleep(1s + 1ms);
   REQUIRE(scene.owner.stragglers.size() == 1);
-  CHECK(scene.owner.stragglers[0].asked_for >= 1'000'000'000);
-  CHECK(scene.owner.stragglers[0].asked_for < 1'100'000'000);
+  CHECK(scene.owner.stragglers[0].for_time >= 1'000'000'000);
+  CHECK(scene.owner.stragglers[0].for_time < 1'100'000'000);
 }
 
 TEST_CASE("a blocking task that ends when its stop_timeout does is abandoned if its drop is stuck then") {

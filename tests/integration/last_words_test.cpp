@@ -224,7 +224,8 @@ TEST_CASE("a check that crashes, exits or forks is named with its task") {
   for (const auto& [plugin, status, words] :
        {Row{"check_crashes", std::nullopt, "SIGSEGV in the check of task 'culprit'"},
         Row{"check_exits", 3, "the check of task 'culprit' called exit() (rule 3.8)"},
-        Row{"check_forks", 0, "that the check of task 'culprit' forked returned into the host"}}) {
+        Row{"check_forks", 0, "that the check of task 'culprit' forked returned into the host"},
+        Row{"check_forks_and_throws", 0, "that the check of task 'culprit' forked returned into the host"}}) {
     if (sanitized && !status) continue;
     Scene scene;
     scene.add(task("culprit", test_plugin_path(plugin).string(), "mandatory"));
@@ -235,6 +236,7 @@ TEST_CASE("a check that crashes, exits or forks is named with its task") {
     INFO(plugin << "\n" << end.summary());
     CHECK(end.status == status);
     CHECK(has_line(end.err, {words}));
+    CHECK(end.err.find("in the child") == std::string::npos);
   }
 }
 

@@ -139,11 +139,12 @@ std::optional<ConfigProblem> config_problem(const taskhost_factory& factory, con
                                             const std::function<void(LogLevel, std::string_view)>& log) {
   if (factory.check == nullptr) return std::nullopt;
   CheckExec exec(task, config, environment, log);
-  const HomeProcess home;
   const PluginCodeMark mark(PluginCode::checking, task.c_str());
   try {
-    const int32_t result = factory.check(&exec);
-    if (!home.is_here()) end_forked_child("the check of task", task.c_str());
+    const int32_t result = [&] {
+      const ChildGuard guard("the check of task", task.c_str());
+      return factory.check(&exec);
+    }();
     switch (result) {
       case TASKHOST_OK:
         return std::nullopt;

@@ -84,9 +84,9 @@ std::string numbers_problem(const taskhost_factory& factory) {
 std::optional<taskhost_factory> copy_checked(const taskhost_factory& factory, std::string& problem) {
   const std::size_t size = factory.struct_size;
   if (size < first_version_size || size > max_struct_size) {
-    problem = rule("2.1", "struct_size is " + std::to_string(size) + ", not between " +
-                              std::to_string(first_version_size) + " and " + std::to_string(max_struct_size) +
-                              ": set it to sizeof(taskhost_factory)");
+    problem =
+        rule("2.1", "struct_size is " + std::to_string(size) + ", not between " + std::to_string(first_version_size) +
+                        " and " + std::to_string(max_struct_size) + ": set it to sizeof(taskhost_factory)");
     return std::nullopt;
   }
   if (factory.required_minor > TASKHOST_ABI_MINOR) {

@@ -119,10 +119,6 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     return loading;
   }
 
-  const HomeProcess home;
-  const auto end_child = [&] {
-    if (!home.is_here()) end_forked_child("plugin", path.c_str());
-  };
   const PluginCodeMark mark(PluginCode::loading, path.c_str());
   std::shared_ptr<PluginLibrary> plugin(new PluginLibrary);
   plugin->path_ = path;
@@ -134,8 +130,11 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     const auto mode = load_mode::rtld_now | load_mode::rtld_local | static_cast<load_mode::type>(RTLD_NODELETE);
     std::error_code error;
     const std::uint64_t libraries_before = libraries_loaded();
-    const bool is_open = open_in_loader(whole.string());
-    end_child();
+    const auto call = [&path](const auto& function) {
+      const ChildGuard guard("plugin", path.c_str());
+      return function();
+    };
+    const bool is_open = call([&] { return open_in_loader(whole.string()); });
     if (is_open) plugin->library_.load(whole, error, mode);
     if (!is_open || error) {
       const std::string words = loader_words(whole.string());
@@ -152,8 +151,7 @@ PluginLibrary::Loading PluginLibrary::load(const std::string& path) {
     // caller.
     if (is_new) renew_exit_handler();
     const auto entry = plugin->library_.get<const taskhost_factory*()>(TASKHOST_ENTRY_NAME);
-    const taskhost_factory* const first = entry();
-    end_child();
+    const taskhost_factory* const first = call([&] { return entry(); });
     if (is_new) renew_exit_handler();
     FactoryReading reading = read_factories(first);
     loading.problem = std::move(reading.problem);

@@ -328,7 +328,8 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 }
 #endif
 
-#if defined(EDGE_CHECK_CRASHES) || defined(EDGE_CHECK_EXITS) || defined(EDGE_CHECK_FORKS) || defined(EDGE_CHECK_HANGS)
+#if defined(EDGE_CHECK_CRASHES) || defined(EDGE_CHECK_EXITS) || defined(EDGE_CHECK_FORKS) || \
+    defined(EDGE_CHECK_FORKS_AND_THROWS) || defined(EDGE_CHECK_HANGS)
 int32_t check(const taskhost_exec* /*exec*/) {
 #if defined(EDGE_CHECK_CRASHES)
   volatile int* volatile nowhere = nullptr;
@@ -337,6 +338,9 @@ int32_t check(const taskhost_exec* /*exec*/) {
   std::exit(0);
 #elif defined(EDGE_CHECK_FORKS)
   if (::fork() > 0) (void)::wait(nullptr);
+#elif defined(EDGE_CHECK_FORKS_AND_THROWS)
+  if (::fork() == 0) throw std::runtime_error("in the child");
+  (void)::wait(nullptr);
 #else
   std::fputs("checking slowly\n", stderr);
   while (true) ::pause();

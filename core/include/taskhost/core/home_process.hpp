@@ -25,4 +25,21 @@ class HomeProcess {
 // forked it, such as "task 't'", and ends it.
 [[noreturn]] void end_forked_child(const char* what, const char* name) noexcept;
 
+// Around foreign code: a child that it forks goes no further, whether that code returns or throws.
+class ChildGuard {
+ public:
+  // The texts must outlive it.
+  ChildGuard(const char* what, const char* name) noexcept : what_(what), name_(name) {}
+  ~ChildGuard() {
+    if (!home_.is_here()) end_forked_child(what_, name_);
+  }
+  ChildGuard(const ChildGuard&) = delete;
+  ChildGuard& operator=(const ChildGuard&) = delete;
+
+ private:
+  const char* const what_;
+  const char* const name_;
+  const HomeProcess home_{};
+};
+
 }  // namespace taskhost

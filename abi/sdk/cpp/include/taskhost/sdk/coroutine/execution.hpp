@@ -368,6 +368,7 @@ class Execution : private Asked {
       }
       more = count == capacity && is_new;
     }
+    if (more) wake();  // work that is done is told once, and wakes once
   }
   bool fire_descriptor(int descriptor, std::uint32_t what) noexcept {
     const std::uint32_t before = interests(descriptor);
