@@ -210,6 +210,8 @@ TEST_CASE("what never lives long enough to show anything is unproven, with what 
     CHECK(result.has("unproven", row.rule, row.words));
     CHECK(result.has("unproven", row.rule, "--config"));
   }
+  CHECK(verify(test_plugin_path("global_in_work"), {"--time-limit", "1s", "--test", "run to its end"})
+            .has("unproven", "3.2", "since work that execution 1 had offloaded was still going on"));
   CHECK(verify(test_plugin_path("fails_long"), {"--time-limit", "1s"}).has("note", "4.6", "1048576"));
   CHECK(verify(test_plugin_path("poll_fails_silently"), {"--time-limit", "1s"}).has("note", "3.2", "fail"));
 }

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <stdexcept>
@@ -38,18 +39,29 @@ sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
-bool accepts(std::uint16_t port) {
-  const Socket socket(AF_INET);
-  const sockaddr_in address = loopback(port);
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
-bool accepts(const std::string& path) {
-  const Socket socket(AF_UNIX);
+sockaddr_un local(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  return address;
+}
+
+template <class Address>
+bool accepts(const Address& address) {
+  const Socket socket(reinterpret_cast<const sockaddr&>(address).sa_family);
   return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+bool accepts(std::uint16_t port) { return accepts(loopback(port)); }
+bool accepts(const std::string& path) { return accepts(local(path)); }
+
+template <class Address>
+int listener(const Address& address) {
+  const sockaddr& any = reinterpret_cast<const sockaddr&>(address);
+  const int socket = ::socket(any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (socket < 0 || ::bind(socket, &any, sizeof address) != 0 || ::listen(socket, 100) != 0) {
+    throw std::system_error(errno, std::generic_category(), "can't listen");
+  }
+  return socket;
 }
 
 bool is_there(std::string_view program, const char* name) {
@@ -189,6 +201,14 @@ std::unique_ptr<HttpServer> start_http_server(std::string_view delay) {
   http->server = std::make_unique<Server>(command_of(program_path(), {"run", file.string()}), SIGKILL,
                                           [port = http->port] { return accepts(port); });
   return http;
+}
+
+SilentServer::SilentServer()
+    : by_path(listener(local((directory / ".s.PGSQL.5432").string()))), by_port(listener(loopback(port))) {}
+
+SilentServer::~SilentServer() {
+  ::close(by_path);
+  ::close(by_port);
 }
 
 }  // namespace taskhost::test

@@ -78,4 +78,17 @@ struct HttpServer {
 };
 std::unique_ptr<HttpServer> start_http_server(std::string_view delay);
 
+// Lets clients connect, by PostgreSQL's UNIX socket in its folder and by a loopback port, and never says a word.
+struct SilentServer {
+  SilentServer();
+  ~SilentServer();
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+
+  TemporaryDirectory directory;
+  std::uint16_t port = free_port();
+  int by_path;
+  int by_port;
+};
+
 }  // namespace taskhost::test

@@ -90,8 +90,12 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
     case Phase::check:
       return broken("3.16", words + place_words(progress));
     case Phase::run:
-    case Phase::work:
       return broken("3.10", words + place_words(progress));
+    case Phase::work:
+      return unproven("the test had not ended after " + duration_words(time_limit) + ", since work that execution " +
+                      std::to_string(progress.execution) +
+                      " had offloaded was still going on: try a config with which it ends sooner, or a longer "
+                      "--time-limit");
   }
   return unproven(words + place_words(progress));
 }

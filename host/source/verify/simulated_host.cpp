@@ -236,11 +236,15 @@ void Cell::offload(const taskhost_work& work) {
 
 // After the drop: waits for what is going on, and discards what the execution was not told of.
 void Cell::end_offloads() {
+  if (offloaded_.empty()) return;
+  host_->progress().execution = number_.load();
+  host_->progress().phase = Phase::work;
   for (Offloaded& one : offloaded_) {
     one.thread.join();
     if (!one.is_told && one.work.discard != nullptr) one.work.discard(one.work.argument);
   }
   offloaded_.clear();
+  host_->progress().phase = Phase::none;
 }
 
 bool Cell::has_work_going_on() {

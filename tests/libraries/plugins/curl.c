@@ -160,6 +160,7 @@ static int32_t finish(void* state, const taskhost_exec* exec) {
   /* The sockets are closed on a thread that cannot forget them. */
   curl_multi_setopt(self->downloads->multi, CURLMOPT_SOCKETFUNCTION, NULL);
   while (self->socket_count > 0) exec->services->watch(exec, self->sockets[--self->socket_count], 0, 0);
+  exec->services->wake_at(exec, TASKHOST_NEVER);
   if (exec->services->offload(exec, &work) != TASKHOST_OK) return TASKHOST_OK; /* drop cleans up */
   self->downloads = NULL;
   return TASKHOST_PENDING;

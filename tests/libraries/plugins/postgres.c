@@ -15,8 +15,16 @@ static int32_t failed(const listener* self, const taskhost_exec* exec) {
   return taskhost_fail(exec, PQerrorMessage(self->connection));
 }
 
+static int32_t too_late(const taskhost_exec* exec) { return taskhost_fail(exec, "no answer in 5 s"); }
+
 /* libpq would print it to stderr. */
 static void ignore_notice(void* user, const char* text) { (void)user, (void)text; }
+
+static int32_t wait_for(const listener* self, const taskhost_exec* exec, uint32_t interests) {
+  exec->services->wake_at(exec, self->phase == idle ? self->next : self->deadline);
+  if (exec->services->watch(exec, PQsocket(self->connection), interests, 0) == TASKHOST_OK) return TASKHOST_PENDING;
+  return taskhost_fail(exec, "the connection can't be watched");
+}
 
 static int32_t start(void* state, const taskhost_exec* exec) {
   listener* self = state;
@@ -32,19 +40,14 @@ static int32_t start(void* state, const taskhost_exec* exec) {
   /* A server on another machine is given as hostaddr=…, since libpq would wait for a name to be resolved. */
   self->connection = PQconnectStart(self->address);
   PQsetNoticeProcessor(self->connection, ignore_notice, NULL);
-  if (PQstatus(self->connection) != CONNECTION_BAD) {
-    self->deadline = taskhost_now(exec) + 5 * TASKHOST_SECOND;
+  self->deadline = taskhost_now(exec) + 5 * TASKHOST_SECOND;
+  if (PQstatus(self->connection) == CONNECTION_BAD) {
+    failed(self, exec);
+  } else if (wait_for(self, exec, TASKHOST_WRITABLE) == TASKHOST_PENDING) {
     return TASKHOST_OK;
   }
-  failed(self, exec);
   PQfinish(self->connection);
   return TASKHOST_ERROR;
-}
-
-static int32_t wait_for(const listener* self, const taskhost_exec* exec, uint32_t interests) {
-  exec->services->wake_at(exec, self->phase == idle ? self->next : self->deadline);
-  if (exec->services->watch(exec, PQsocket(self->connection), interests, 0) == TASKHOST_OK) return TASKHOST_PENDING;
-  return taskhost_fail(exec, "the connection can't be watched");
 }
 
 static int32_t ask(listener* self, const taskhost_exec* exec, const char* query) {
@@ -56,7 +59,8 @@ static int32_t ask(listener* self, const taskhost_exec* exec, const char* query)
 
 static int32_t go_on_connecting(listener* self, const taskhost_exec* exec, uint32_t what) {
   const int socket = PQsocket(self->connection);
-  if (what == 0) return wait_for(self, exec, TASKHOST_WRITABLE); /* the first poll */
+  /* Woken by something else: what is watched stays. */
+  if (what == 0) return taskhost_now(exec) < self->deadline ? TASKHOST_PENDING : too_late(exec);
   exec->services->watch(exec, socket, 0, 0); /* for PQconnectPoll may close it and go on with another */
   switch (PQconnectPoll(self->connection)) {
     case PGRES_POLLING_READING:
@@ -96,7 +100,7 @@ static int32_t poll(void* state, const taskhost_exec* exec) {
     }
   }
   const uint64_t now = taskhost_now(exec);
-  if (self->phase == asking && now >= self->deadline) return taskhost_fail(exec, "no answer in 5 s");
+  if (self->phase == asking && now >= self->deadline) return too_late(exec);
   if (self->phase == idle && now >= self->next) {
     self->next = now + self->every;
     return ask(self, exec, "NOTIFY taskhost, 'hello'");
