@@ -235,7 +235,7 @@ Refusal Execution::watch(std::int64_t descriptor, unsigned interests, std::uint6
   if (frame == nullptr) return interests == 0 ? Refusal::none : refuse_call("watch");
   TaskCell& cell = *frame->task();
   const auto ask = [&] {
-    if (has_own_thread(*frame)) return Refusal::wrong_call;
+    if (has_own_thread(*frame)) return interests == 0 ? Refusal::none : Refusal::wrong_call;
     if ((interests & ~(readable | writable | broken)) != 0) return Refusal::bad_argument;
     if (frame->stage() >= Stage::drop) return interests == 0 ? Refusal::none : Refusal::wrong_call;
     const auto number = static_cast<int>(descriptor);

@@ -229,7 +229,7 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
     last_read_ = &factory;
   }
   if (names.empty()) return {};
-  const taskhost_factory& read = last_reading_.factories.front();
+  const taskhost_factory read = last_reading_.factories.front();  // a copy, since a check may call us
   const auto name_of = [&read](const char* name) { return std::string_view(name != nullptr ? name : read.name); };
   const std::string_view first_name = name_of(names.front());
   if (auto problem = task_problem(first_name, config, options); !problem.empty()) return manifest_error(problem);

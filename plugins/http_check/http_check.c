@@ -514,15 +514,15 @@ static int32_t go_on(http_check* self, const taskhost_exec* exec, CURLMcode code
   return result;
 }
 
-/* Has another thread release what libcurl had. Without a thread it stays, and is tried again. */
+/* Has another thread release what libcurl had, or does it here if none is free until the next check is due. */
 static void hand_over(http_check* self, const taskhost_exec* exec) {
-  taskhost_work work;
-  memset(&work, 0, sizeof work);
-  work.struct_size = sizeof work;
-  work.argument = self->current;
-  work.run = clean_up;
-  work.discard = release;
-  if (exec->services->offload(exec, &work) == TASKHOST_OK) self->phase = leaving;
+  taskhost_work work = {.struct_size = sizeof work, .argument = self->current, .run = clean_up, .discard = release};
+  if (exec->services->offload(exec, &work) == TASKHOST_OK) {
+    self->phase = leaving;
+  } else if (taskhost_now(exec) >= self->due) {
+    release(self->current);
+    self->phase = resting;
+  }
 }
 
 static int32_t begin_check(http_check* self, const taskhost_exec* exec) {
@@ -547,7 +547,7 @@ static int32_t poll(void* state, const taskhost_exec* exec) {
   const uint64_t now = taskhost_now(exec);
   if (result == TASKHOST_OK && self->phase == resting && now >= self->due) result = begin_check(self, exec);
   /* The last check's name is still being resolved, so that the next one can't begin: it fails as well. */
-  if (result == TASKHOST_OK && self->phase >= judged && now >= self->due + self->set.timeout) {
+  if (result == TASKHOST_OK && self->phase == leaving && now >= self->due + self->set.timeout) {
     self->due = now;
     result =
         report_failure(self, exec, "libcurl is still busy with an earlier check; does the resolver of names hang?");

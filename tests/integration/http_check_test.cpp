@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -368,6 +369,26 @@ TEST_CASE("http_check says so if the process has no descriptors left") {
 }
 
 #ifdef TASKHOST_TEST_SLOW_NAMES
+TEST_CASE("http_check goes on though all threads for what blocks are taken") {
+  std::atomic<int> requests{0};
+  std::promise<void> many;
+  HttpServer server([&](const std::string&) {
+    if (++requests == 10) many.set_value();
+    return answer("200");
+  });
+  Scene scene;
+  scene.manifest["blocking_threads"] = 1;
+  scene.add(task("taken", "probe_blocking", "mandatory"));
+  scene.add(web(server.url(), {{"every", "20ms"}, {"timeout", "100ms"}}));
+  Running running = start(scene);
+  running.wait_for("task_ready", "web");
+  many.get_future().wait();
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.log().find("still busy with an earlier check") == std::string::npos);
+}
+
 TEST_CASE("a resolver of names that hangs makes checks fail, and blocks neither other tasks nor the stop") {
   Scene scene;
   const std::string file = (scene.directory() / "answer").string();

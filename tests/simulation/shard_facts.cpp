@@ -237,7 +237,7 @@ boost::uuids::uuid ShardSimulation::task_id(std::uint32_t index) const noexcept 
 void ShardSimulation::did_not_stop(Straggler straggler) {
   ShardTask& task = tasks_[straggler.index];
   if (straggler.execution != task.number) complain(task, "did not stop, in an execution that is not its own");
-  const Nanoseconds asked = now_ - straggler.asked_for;
+  const Nanoseconds asked = now_ - straggler.for_time;
   if (asked != task.asked_at && !(stop_began_ && asked == stop_since_)) complain(task, "was asked at another time");
 }
 

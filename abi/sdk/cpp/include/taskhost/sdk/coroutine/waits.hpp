@@ -1,7 +1,7 @@
 // taskhost/sdk/coroutine/waits.hpp: what a coroutine can wait for. Include taskhost/sdk/coroutine.hpp instead.
 //
 // Each function returns an object to be awaited. Nothing happens before it, or the combinator that contains it, is
-// awaited: a sleep counts from there. An object may be awaited again.
+// awaited: a sleep counts from there. An object may be awaited again, but for an offload.
 #ifndef TASKHOST_SDK_COROUTINE_WAITS_HPP
 #define TASKHOST_SDK_COROUTINE_WAITS_HPP
 
@@ -10,6 +10,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -217,6 +218,7 @@ class [[nodiscard]] Offloaded : public Waiting {
 
   bool begin(Strand& strand) noexcept {
     try {
+      if (std::exchange(is_begun_, true)) throw std::logic_error("offloaded work can't be awaited a second time");
       auto state = std::make_unique<State>(std::move(function_));
       refusal_ = strand.execution().offload(*state, node_, strand);
       if (refusal_ == TASKHOST_OK) state_ = state.release();
@@ -253,6 +255,7 @@ class [[nodiscard]] Offloaded : public Waiting {
   State* state_ = nullptr;  // shared with the host until the node has fired
   std::int32_t refusal_ = TASKHOST_OK;
   std::exception_ptr error_;
+  bool is_begun_ = false;
   Node node_;
 };
 
