@@ -1,10 +1,22 @@
 #include "policy/rules.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "text/printable.hpp"
 
 namespace taskhost {
 
 namespace {
+
+// How executions can end by themselves. There are no processes of their own yet, so none can have crashed alone.
+constexpr std::array<Outcome, 3> possible_outcomes{Outcome::ok, Outcome::error, Outcome::panic};
+
+bool is_for(const ExitRule& rule, Outcome outcome) {
+  const bool is_named =
+      rule.outcomes.empty() || std::find(rule.outcomes.begin(), rule.outcomes.end(), outcome) != rule.outcomes.end();
+  return is_named && (outcome != Outcome::ok || rule.message.empty());  // only failures have a message
+}
 
 class PolicyCheck {
  public:
@@ -88,6 +100,41 @@ class PolicyCheck {
 };
 
 }  // namespace
+
+bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome, std::size_t count) {
+  return std::any_of(rules.begin(), rules.begin() + static_cast<std::ptrdiff_t>(count),
+                     [outcome](const ExitRule& rule) { return is_for(rule, outcome) && rule.message.empty(); });
+}
+
+bool is_dead(const std::vector<ExitRule>& rules, std::size_t rule) {
+  return std::none_of(possible_outcomes.begin(), possible_outcomes.end(), [&](Outcome outcome) {
+    if (!is_for(rules[rule], outcome)) return false;
+    return std::none_of(rules.begin(), rules.begin() + static_cast<std::ptrdiff_t>(rule), [&](const ExitRule& earlier) {
+      return is_for(earlier, outcome) && rules[rule].message.find(earlier.message) != std::string::npos;
+    });
+  });
+}
+
+ExitChances chances_of(const TaskOptions& options) {
+  static const SupervisionOptions none;
+  const SupervisionOptions& optional = options.optional ? *options.optional : none;
+  const std::vector<ExitRule>& rules = optional.exit_rules;
+  ExitChances chances;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    if (is_dead(rules, i)) continue;
+    chances.restart = chances.restart || rules[i].action == ExitAction::restart;
+    chances.give_up = chances.give_up || rules[i].action == ExitAction::give_up;
+    const bool may_fail = is_for(rules[i], Outcome::error) || is_for(rules[i], Outcome::panic);
+    chances.discard_after_failure =
+        chances.discard_after_failure || (rules[i].action == ExitAction::discard && may_fail);
+  }
+  if (options.type != TaskType::shutdown_on_exit) {
+    chances.restart = chances.restart || !is_taken(rules, Outcome::error) || !is_taken(rules, Outcome::panic) ||
+                      (options.type == TaskType::mandatory && !is_taken(rules, Outcome::ok));
+  }
+  chances.give_up = chances.give_up || (chances.restart && !optional.unlimited);
+  return chances;
+}
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }
 
