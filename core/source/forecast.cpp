@@ -133,19 +133,35 @@ std::vector<std::uint32_t> Forecast::affected_by(std::uint32_t task) const {
     const TaskList::Relation* const relation = relation_of_[affected[i]];
     if (relation != nullptr && relation->group) reach(members_[*relation->group]);
   }
+  std::sort(affected.begin(), affected.end());
   return affected;
 }
 
-Aftermath Forecast::of(Incident incident, std::uint32_t task, bool others_restart) const {
-  std::vector<std::uint32_t> affected = affected_by(task);
-  // In the order of the list, which decides what happens first.
-  std::sort(affected.begin(), affected.end());
+Aftermath Forecast::at_once(Incident incident, std::uint32_t task) const {
+  return rehearse(incident, task, Others::go_on);
+}
+
+Aftermath Forecast::in_the_end(Incident incident, std::uint32_t task) const {
+  Aftermath all = rehearse(incident, task, Others::restart_unneeded);
+  if (std::any_of(all.skipped.begin(), all.skipped.end(),
+                  [this](std::uint32_t other) { return tasks_.options(other).type != TaskType::detachable; })) {
+    all.host_stop = rehearse(incident, task, Others::restart).host_stop;
+  }
+  return all;
+}
+
+Aftermath Forecast::rehearse(Incident incident, std::uint32_t task, Others others) const {
+  const std::vector<std::uint32_t> affected = affected_by(task);
   std::map<std::uint32_t, Place> place_of;
   for (const std::uint32_t other : affected) place_of.emplace(other, static_cast<Place>(place_of.size()));
   std::vector<CoordinatedTask> list;
   for (const std::uint32_t other : affected) {
     CoordinatedTask entry{tasks_.options(other), {}, {}};
-    if (other == task) entry.options = options_for(incident, entry.options);
+    if (other == task) {
+      entry.options = options_for(incident, entry.options);
+    } else if (others == Others::restart_unneeded) {
+      entry.options.type = TaskType::detachable;
+    }
     if (const TaskList::Relation* const relation = relation_of_[other]) {
       entry.group = relation->group;
       for (const std::uint32_t before : relation->after) {
@@ -156,7 +172,7 @@ Aftermath Forecast::of(Incident incident, std::uint32_t task, bool others_restar
     list.push_back(std::move(entry));
   }
   Rehearsal rehearsal(incident, place_of.at(task), std::move(list), tasks_.groups);
-  Aftermath aftermath = rehearsal.run(others_restart);
+  Aftermath aftermath = rehearsal.run(others != Others::go_on);
   for (std::vector<std::uint32_t>* const places : {&aftermath.restarted, &aftermath.discarded, &aftermath.skipped}) {
     for (std::uint32_t& place : *places) place = affected[place];
   }

@@ -12,7 +12,7 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
 }
 
 Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
-  return {forecast_.of(incident, task, false), forecast_.of(incident, task, true)};
+  return {forecast_.at_once(incident, task), forecast_.in_the_end(incident, task)};
 }
 
 Prospects ProspectsReader::of(std::uint32_t task) const {
@@ -32,7 +32,7 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
     prospects.delays = restart_delays(options);
     prospects.longest_counted = longest_counted_execution(options);
-    prospects.restarted_with_it = forecast_.of(Incident::restarts, task, false).restarted;
+    prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;
   }
   if (chances.give_up) prospects.giving_up = loss(Incident::gives_up, task);
   if (chances.discard_after_failure) prospects.discarding = loss(Incident::is_discarded, task);

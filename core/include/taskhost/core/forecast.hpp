@@ -40,17 +40,25 @@ class Forecast {
   // The list's relations have no cycles. It must outlive the forecast.
   explicit Forecast(const TaskList& tasks);
 
-  // All tasks are ready when it happens. The others go on until they are asked to end, and then do so at once. With
-  // `others_restart`, each of them that is left is then started anew: so those are skipped that would also be if they
-  // were waiting when it happens.
-  Aftermath of(Incident incident, std::uint32_t task, bool others_restart) const;
+  // What follows at once if all tasks are ready when it happens. The others go on until they are asked to end, and then
+  // do so at once.
+  Aftermath at_once(Incident incident, std::uint32_t task) const;
+  // What follows in the end if each of the others that is left is then started anew: those are skipped that would also
+  // be if they were waiting when it happens. If one of them stops the host, the others need not get to that.
+  Aftermath in_the_end(Incident incident, std::uint32_t task) const;
 
   // Null: it does not relate to others.
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return relation_of_[task]; }
 
  private:
-  // The task first, then those that it may affect.
+  // The task and those that it may affect, in the order of the list, which decides what happens first.
   std::vector<std::uint32_t> affected_by(std::uint32_t task) const;
+  enum class Others : std::uint8_t {
+    go_on,
+    restart,
+    restart_unneeded,  // and the host can do without them
+  };
+  Aftermath rehearse(Incident incident, std::uint32_t task, Others others) const;
 
   const TaskList& tasks_;
   std::vector<const TaskList::Relation*> relation_of_;  // null: none
