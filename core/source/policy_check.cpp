@@ -179,28 +179,28 @@ std::string backoff_order_problem(const Backoff& backoff) {
 }
 
 nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts) {
-  // Beyond that, nanoseconds don't matter, and adding delays one by one would take too long.
-  constexpr std::uint64_t max_added = max_restarts_in_window;
+  constexpr auto longest = static_cast<Nanoseconds>(nanoseconds::max().count());
   if (backoff.initial.count() <= 0) return nanoseconds(0);
-  double sum = 0;
-  std::uint64_t restart = 1;
-  for (; restart <= std::min(restarts, max_added); ++restart) {
+  Nanoseconds sum = 0;
+  for (std::uint64_t restart = 1; restart <= std::min(restarts, max_added_delays); ++restart) {
     const Nanoseconds delay = backoff.delay(restart, 0);
-    if (delay >= to_nanoseconds(backoff.max) || backoff.factor == 1) break;  // all further delays are the same
-    sum += static_cast<double>(delay);
+    if (delay >= to_nanoseconds(backoff.max) || backoff.factor == 1) {  // all further delays are the same
+      const std::uint64_t left = restarts - restart + 1;
+      if (delay > (longest - sum) / left) return nanoseconds::max();
+      return nanoseconds(static_cast<std::int64_t>(sum + delay * left));
+    }
+    if (delay > longest - sum) return nanoseconds::max();
+    sum += delay;
   }
-  if (restart <= restarts) {
-    const auto at = [&backoff](std::uint64_t number) { return static_cast<double>(backoff.delay(number, 0)); };
-    const auto left = static_cast<double>(restarts - restart + 1);
-    const double growing =
-        backoff.factor > 1 ? std::log(static_cast<double>(backoff.max.count()) / at(restart)) / std::log(backoff.factor)
-                           : 0;
-    const double steps = at(restart) > 0 ? std::min(left, std::max(0.0, std::floor(growing))) : 0;
-    if (steps > 0) sum += at(restart) * (std::pow(backoff.factor, steps) - 1) / (backoff.factor - 1);
-    sum += (left - steps) * (steps > 0 ? static_cast<double>(backoff.max.count()) : at(restart));
-  }
-  constexpr auto longest = static_cast<double>(nanoseconds::max().count());
-  return sum >= longest ? nanoseconds::max() : nanoseconds(static_cast<std::int64_t>(sum));
+  if (restarts <= max_added_delays) return nanoseconds(static_cast<std::int64_t>(sum));
+  // The rest by the formula for a geometric series, and from the longest delay on by a product.
+  const auto max = static_cast<double>(backoff.max.count());
+  const auto next = static_cast<double>(backoff.delay(max_added_delays + 1, 0));
+  const auto left = static_cast<double>(restarts - max_added_delays);
+  const double growing = std::min(left, std::floor(std::log(max / next) / std::log(backoff.factor)));
+  const double rest = next * (std::pow(backoff.factor, growing) - 1) / (backoff.factor - 1) + (left - growing) * max;
+  const double all = static_cast<double>(sum) + rest;
+  return all >= static_cast<double>(longest) ? nanoseconds::max() : nanoseconds(static_cast<std::int64_t>(all));
 }
 
 }  // namespace taskhost

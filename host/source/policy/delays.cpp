@@ -1,8 +1,8 @@
 #include "policy/delays.hpp"
 
-#include <cmath>
+#include <algorithm>
 
-#include "policy/rules.hpp"
+#include "taskhost/core/policy_check.hpp"
 
 namespace taskhost {
 
@@ -12,16 +12,30 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t max_listed = 12;
 
-// Rounds sums of floating-point numbers to the microsecond: nobody waits for less.
-nanoseconds rounded(Nanoseconds delay) {
-  constexpr Nanoseconds step = 1000;
-  const auto whole = static_cast<std::int64_t>(delay);
-  if (delay < 1000 * step) return nanoseconds(whole);
-  return nanoseconds(static_cast<std::int64_t>((delay + step / 2) / step * step));
-}
+nanoseconds duration_of(Nanoseconds delay) { return nanoseconds(static_cast<std::int64_t>(delay)); }
 
 DelayRange range_of(const Backoff& backoff, std::uint64_t restart) {
-  return {rounded(backoff.delay(restart, 0)), rounded(backoff.delay(restart, 1))};
+  return {duration_of(backoff.delay(restart, 0)), duration_of(backoff.delay(restart, 1))};
+}
+
+// The first restart whose delay is that of all later ones, up to `restarts`.
+std::optional<std::uint64_t> first_of_rest(const Backoff& backoff, std::uint64_t restarts) {
+  if (backoff.factor == 1) return 1;
+  const auto is_longest = [&](std::uint64_t restart) {
+    return backoff.delay(restart, 0) >= to_nanoseconds(backoff.max);
+  };
+  std::uint64_t least = 1;
+  std::uint64_t most = restarts;
+  if (!is_longest(most)) return std::nullopt;
+  while (least < most) {
+    const std::uint64_t middle = least + (most - least) / 2;
+    if (is_longest(middle)) {
+      most = middle;
+    } else {
+      least = middle + 1;
+    }
+  }
+  return most;
 }
 
 }  // namespace
@@ -32,24 +46,30 @@ RestartDelays restart_delays(const TaskOptions& options) {
   RestartDelays delays;
   const std::uint64_t restarts = optional.unlimited ? ~std::uint64_t{0} : options.restarts;
   if (!optional.unlimited) {
-    delays.gives_up_after = optional.backoff ? shortest_delays(*optional.backoff, restarts) : nanoseconds(0);
+    delays.used_up_after = optional.backoff ? shortest_delays(*optional.backoff, restarts) : nanoseconds(0);
   }
-  if (!optional.backoff || restarts == 0) return delays;
-  for (std::uint64_t restart = 1; restart <= restarts; ++restart) {
-    const DelayRange range = range_of(*optional.backoff, restart);
-    if (!delays.first.empty() && range == delays.first.back()) {
-      delays.rest = range;
-      break;
-    }
-    if (delays.first.size() == max_listed) {
-      delays.left_out = restarts - restart + 1;
-      break;
-    }
-    delays.first.push_back(range);
-  }
+  if (!optional.backoff || optional.backoff->initial.count() == 0 || restarts == 0) return delays;
+  const Backoff& backoff = *optional.backoff;
+  const std::optional<std::uint64_t> rest = first_of_rest(backoff, restarts);
+  if (rest) delays.rest = {*rest, range_of(backoff, *rest)};
+  delays.saturates = rest.value_or(1) > 1;
+  delays.is_about = std::min(restarts, rest.value_or(restarts)) > max_added_delays;
+  const std::uint64_t different = rest ? *rest - 1 : restarts;  // those before the rest
+  const std::uint64_t listed = std::min<std::uint64_t>(different, max_listed);
+  for (std::uint64_t restart = 1; restart <= listed; ++restart) delays.first.push_back(range_of(backoff, restart));
+  if (!rest && different > listed && !optional.unlimited) delays.last = {restarts, range_of(backoff, restarts)};
   return delays;
 }
 
 DelayRange repeat_delay(const Backoff& backoff) { return range_of(backoff, 1); }
+
+std::optional<nanoseconds> longest_counted_execution(const TaskOptions& options) {
+  if (!options.optional || !options.optional->window || options.optional->unlimited || options.restarts == 0) {
+    return std::nullopt;
+  }
+  const SupervisionOptions& optional = *options.optional;
+  const nanoseconds delays = optional.backoff ? shortest_delays(*optional.backoff, options.restarts) : nanoseconds(0);
+  return std::max(nanoseconds(0), *optional.window - delays) / options.restarts;
+}
 
 }  // namespace taskhost

@@ -16,17 +16,30 @@ struct DelayRange {
   bool operator==(const DelayRange&) const = default;
 };
 
+// The delay before one restart, by its number from 1.
+struct NumberedDelay {
+  std::uint64_t restart = 0;
+  DelayRange range;
+};
+
 struct RestartDelays {
-  std::vector<DelayRange> first;   // those that differ from the previous one, up to max_listed
-  std::optional<DelayRange> rest;  // the delay of all later ones, if they are the same
-  std::uint64_t left_out = 0;      // how many come after these, each longer than the previous one
-  // Time from the first failure if every execution fails at once: the sum of the delays. Absent if it never gives up.
-  std::optional<std::chrono::nanoseconds> gives_up_after;
+  std::vector<DelayRange> first;      // all up to `rest`, or as many as are listed
+  std::optional<NumberedDelay> rest;  // from this restart on all delays are the same
+  std::optional<NumberedDelay> last;  // that of the last restart, if it is in neither of these
+  bool saturates = false;             // `rest` is the backoff's longest delay, which others are below
+  // From the first failure, if every execution fails at once: the sum of the delays, without jitter; the longest
+  // duration if that is too long for one. Absent if the restarts are never used up.
+  std::optional<std::chrono::nanoseconds> used_up_after;
+  bool is_about = false;  // the sum is not exact
 };
 
 RestartDelays restart_delays(const TaskOptions& options);
 
 // The delay before a repeat.
 DelayRange repeat_delay(const Backoff& backoff);
+
+// If each execution lasts longer than this, from its start to its end, the window never holds enough restarts to use
+// them up. Absent without a window.
+std::optional<std::chrono::nanoseconds> longest_counted_execution(const TaskOptions& options);
 
 }  // namespace taskhost

@@ -1,11 +1,11 @@
 #include "policy/explanation.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "policy/delays.hpp"
 #include "policy/order_plan.hpp"
-#include "text/duration.hpp"
+#include "policy/prospects.hpp"
+#include "taskhost/core/duration.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -30,51 +30,73 @@ std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& pl
   return word_list(names, "and");
 }
 
-std::string times(std::uint64_t count) { return count == 1 ? "once" : "up to " + std::to_string(count) + " times"; }
+// "17m 28.575s" instead of "1048.575s".
+std::string duration_words(std::chrono::nanoseconds duration) {
+  using namespace std::chrono_literals;
+  if (duration == std::chrono::nanoseconds::max()) return "more than 292 years";
+  std::string text;
+  for (const std::chrono::nanoseconds unit : {std::chrono::nanoseconds(1h), std::chrono::nanoseconds(1min)}) {
+    if (duration < unit) continue;
+    text += (text.empty() ? "" : " ") + print_duration(duration - duration % unit);
+    duration %= unit;
+  }
+  if (text.empty()) return print_duration(duration);
+  return duration.count() == 0 ? text : text + ' ' + print_duration(duration);
+}
 
 std::string range_words(const DelayRange& range) {
-  const std::string least = print_duration(range.least);
-  return range.least == range.most ? least : least + " to " + print_duration(range.most);
+  const std::string least = duration_words(range.least);
+  return range.least == range.most ? least : least + " to " + duration_words(range.most);
 }
 
-std::string action_words(ExitAction action, const SupervisionOptions& optional) {
-  switch (action) {
-    case ExitAction::restart:
-      return "it is restarted while restarts are left";
-    case ExitAction::discard:
-      return "it is discarded, the others go on";
-    case ExitAction::stop_host:
-      return "the host stops, success";
-    case ExitAction::fail_host:
-      return "the host stops, failure";
-    case ExitAction::give_up:
-      return "it gives up";
-    case ExitAction::repeat:
-      return "it begins again in " + range_words(repeat_delay(optional.backoff.value_or(Backoff{}))) +
-             ", which is not charged";
-  }
-  return "";
+std::string ordinal(std::uint64_t number) {
+  const bool is_teen = number % 100 / 10 == 1;
+  const char* const ending = is_teen            ? "th"
+                             : number % 10 == 1 ? "st"
+                             : number % 10 == 2 ? "nd"
+                             : number % 10 == 3 ? "rd"
+                                                : "th";
+  return std::to_string(number) + ending;
 }
+
+std::string delays_words(const RestartDelays& delays, const TaskOptions& options) {
+  std::string words;
+  for (const DelayRange& range : delays.first) words += (words.empty() ? "" : ", ") + range_words(range);
+  if (delays.last) {
+    return words + ", … growing to " + range_words(delays.last->range) + ", the " + ordinal(delays.last->restart) +
+           " and last";
+  }
+  if (!delays.rest) return words;
+  const bool is_last = !options.optional->unlimited && delays.rest->restart == options.restarts;
+  const std::string longest = delays.saturates ? ", the longest" : "";
+  if (delays.rest->restart == delays.first.size() + 1) {
+    words += (words.empty() ? "" : is_last ? ", " : ", then ") + range_words(delays.rest->range);
+    return words + (is_last ? "" : " each") + longest;
+  }
+  return words + ", … growing to " + range_words(delays.rest->range) + longest + ", which the " +
+         ordinal(delays.rest->restart) + (is_last ? " has" : " and all later ones have");
+}
+
+constexpr const char* others_go_on = "it is discarded, the others go on";
 
 // One task, or several consecutive ones that are alike.
 class TaskText {
  public:
-  TaskText(const ExplainedTasks& explained, const TaskOptions& options, const TaskList::Relation* relation)
+  TaskText(const ExplainedTasks& explained, std::uint32_t task, const Prospects& prospects)
       : explained_(explained),
-        options_(options),
-        optional_(options.optional ? *options.optional : no_options()),
-        relation_(relation) {}
+        task_(task),
+        options_(explained.tasks.options(task)),
+        optional_(options_.optional ? *options_.optional : no_options()),
+        prospects_(prospects),
+        relation_(prospects.relation) {}
 
   std::string take() {
-    const bool restarted = options_.restarts != 0 || optional_.unlimited;
-    add_exits(restarted);
-    if (restarted) add_restarts();
-    if (options_.type != TaskType::shutdown_on_exit && !optional_.unlimited) add_give_up();
+    add_exits();
+    if (prospects_.delays) add_restarts(*prospects_.delays);
+    if (prospects_.giving_up) line("when it gives up: " + giving_up_words(*prospects_.giving_up));
     add_readiness();
-    add_rules();
     add_relation();
-    line("once asked to stop, it has " + print_duration(stop_timeout_of(options_, explained_.default_stop_timeout)) +
-         " to end");
+    add_stop();
     return std::move(text_);
   }
 
@@ -85,122 +107,201 @@ class TaskText {
   }
 
   void line(const std::string& words) { text_ += "  " + words + "\n"; }
+  std::string names(const std::vector<std::uint32_t>& places) const { return names_of(explained_.tasks, places); }
+  std::string type_of(std::uint32_t task) const {
+    return name_of(explained_.tasks, task) + " is " + std::string(to_string(explained_.tasks.options(task).type));
+  }
 
-  void add_exits(bool restarted) {
-    const std::string failing = !restarted            ? std::string("it gives up at once")
-                                : optional_.unlimited ? std::string("it is restarted, without limit")
-                                                      : "it is restarted, " + times(options_.restarts);
+  // --- what follows ---
+
+  // When it is over for good, without success.
+  std::string loss_words(const Loss& loss) const {
+    if (loss.at_once.host_stop && loss.at_once.host_stop->reason == StopReason::group) {
+      return "it is discarded, and since " + type_of(loss.at_once.host_stop->task) +
+             " and in its group, the host stops, failure";
+    }
+    if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done)
+      return "the host stops, failure";
+    std::string words = "it is discarded";
+    if (!loss.at_once.discarded.empty()) {
+      words += std::string(", and so ") + (loss.at_once.discarded.size() == 1 ? "is " : "are ") +
+               names(loss.at_once.discarded) + " of its group";
+    }
+    if (loss.at_once.host_stop) return words + "; no task is left, so the host stops, failure";
+    const std::vector<std::uint32_t>& skipped = loss.later.skipped;
+    if (skipped.empty()) return words + ", the others go on";
+    const bool one = skipped.size() == 1;
+    words += "; " + names(skipped) +
+             (one ? " is skipped if it waits then, or else when it would be restarted"
+                  : " are skipped if they wait then, or else when they would be restarted");
+    const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
+    if (!stop) return words + "; the others go on";
+    if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure";
+    return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
+  }
+
+  std::string giving_up_words(const Loss& loss) const {
+    if (optional_.on_give_up != GiveUp::cooldown) return loss_words(loss);
+    const std::string group = loss.at_once.restarted.empty() ? "" : ", with " + names(loss.at_once.restarted);
+    return "it waits for " + duration_words(optional_.cooldown) + " and starts over" + group;
+  }
+
+  std::string restart_words(const char* limited) const {
+    if (optional_.unlimited) return "it is restarted, without limit";
+    return options_.restarts == 0 ? "it gives up at once" : limited + times(options_.restarts);
+  }
+
+  static std::string times(std::uint64_t count) {
+    return count == 1 ? "once" : "up to " + std::to_string(count) + " times";
+  }
+
+  std::string well_words() const {
+    return explained_.tasks.size() == 1 ? "it is discarded; no task is left, so the host stops, success" : others_go_on;
+  }
+
+  std::string action_words(const ExitRule& rule) const {
+    switch (rule.action) {
+      case ExitAction::restart:
+        return optional_.unlimited ? restart_words("") : "it is restarted while restarts are left";
+      case ExitAction::discard: {
+        const auto is_named = [&rule](Outcome outcome) {
+          return rule.outcomes.empty() ||
+                 std::find(rule.outcomes.begin(), rule.outcomes.end(), outcome) != rule.outcomes.end();
+        };
+        const bool may_end_well = rule.message.empty() && is_named(Outcome::ok);
+        const bool may_fail = prospects_.discarding && (is_named(Outcome::error) || is_named(Outcome::panic));
+        const std::string lost = may_fail ? loss_words(*prospects_.discarding) : well_words();
+        if (!may_end_well || lost == well_words()) return lost;
+        return well_words() + "; after a failure: " + lost;
+      }
+      case ExitAction::stop_host:
+        return "the host stops, success";
+      case ExitAction::fail_host:
+        return "the host stops, failure";
+      case ExitAction::give_up:
+        return "it gives up";
+      case ExitAction::repeat:
+        return "it begins again in " + range_words(repeat_delay(optional_.backoff.value_or(Backoff{}))) +
+               ", which is not charged";
+    }
+    return "";
+  }
+
+  // --- the lines ---
+
+  void add_exits() {
+    for (const ExitRule* const rule : prospects_.rules) {
+      std::vector<std::string> outcomes;
+      for (const Outcome outcome : rule->outcomes) {
+        if (outcome != Outcome::crashed) outcomes.emplace_back(to_string(outcome));
+      }
+      std::string words = outcomes.empty() ? "any exit" : "an exit by " + word_list(outcomes, "or");
+      if (!rule->message.empty()) words += " with " + quoted_text(rule->message) + " in its message";
+      line((rule == prospects_.rules.front() ? "exit rules come first: " : "otherwise: ") + words + ": " +
+           action_words(*rule));
+    }
+    const bool well = prospects_.type_decides_ok;
+    const bool failure = prospects_.type_decides_failure;
+    const auto add = [this](const char* when, const std::string& what) {
+      line((prospects_.rules.empty() ? "" : "otherwise, ") + std::string(when) + ": " + what);
+    };
+    const std::string restarted = restart_words("it is restarted, ");
     switch (options_.type) {
       case TaskType::shutdown_on_exit:
-        line("when it ends well: the host stops, success");
-        line("when it fails: the host stops, failure");
+        if (well) add("when it ends well", "the host stops, success");
+        if (failure) add("when it fails", "the host stops, failure");
         break;
       case TaskType::mandatory:
-        line("when it ends, well or not: " + failing);
+        if (well || failure) {
+          add(well && failure ? "when it ends, well or not" : well ? "when it ends well" : "when it fails", restarted);
+        }
         break;
       case TaskType::detachable:
-        line("when it ends well: it is discarded, the others go on");
-        line("when it fails: " + failing);
+        if (well) add("when it ends well", well_words());
+        if (failure) add("when it fails", restarted);
         break;
     }
   }
 
-  void add_restarts() {
-    const RestartDelays delays = restart_delays(options_);
-    if (delays.first.empty()) {
+  void add_restarts(const RestartDelays& delays) {
+    const std::string words = delays_words(delays, options_);
+    if (words.empty()) {
       line("restarts are immediate");
     } else {
-      std::string words;
-      for (const DelayRange& range : delays.first) words += (words.empty() ? "" : ", ") + range_words(range);
-      if (delays.rest) words += ", and so on";
-      if (delays.left_out != 0) words += ", … (" + std::to_string(delays.left_out) + " more, each longer)";
-      line((options_.restarts == 1 ? "delay before the restart: " : "delays before the restarts: ") + words);
+      const bool one = options_.restarts == 1 && !optional_.unlimited;
+      line((one ? "delay before the restart: " : "delays before the restarts: ") + words);
     }
-    if (optional_.window) line("only the restarts within the last " + print_duration(*optional_.window) + " count");
+    if (optional_.window) {
+      line("only the restarts within the last " + duration_words(*optional_.window) + " count" +
+           (prospects_.longest_counted ? "; executions that last longer than " +
+                                             duration_words(*prospects_.longest_counted) + " each never use them up"
+                                       : std::string()));
+    }
     if (optional_.reset_after) {
-      line("an execution that lived for " + print_duration(*optional_.reset_after) +
-           " or longer gives all restarts back and resets the delays");
+      const std::string life = duration_words(*optional_.reset_after);
+      line(optional_.unlimited
+               ? "an execution that lived for " + life + " or longer resets the delays"
+               : "an execution that lived for " + life + " or longer gives all restarts back and resets the delays");
     }
-    if (delays.gives_up_after) {
-      const nanoseconds time = *delays.gives_up_after;
+    if (delays.used_up_after) {
+      const nanoseconds time = *delays.used_up_after;
       line("if it fails at once each time, it gives up " +
-           (time.count() == 0 ? std::string("at once") : print_duration(time) + " after the first failure") +
+           (time.count() == 0 ? std::string("at once")
+                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first failure") +
            (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : ""));
     } else {
-      line("it never gives up");
+      line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }
-  }
-
-  void add_give_up() {
-    std::string words;
-    switch (optional_.on_give_up) {
-      case GiveUp::by_type:
-        words = options_.type == TaskType::mandatory ? "the host stops, failure" : "it is discarded, the others go on";
-        break;
-      case GiveUp::stop_host:
-        words = "the host stops, failure";
-        break;
-      case GiveUp::discard:
-        words = "it is discarded, the others go on";
-        break;
-      case GiveUp::cooldown:
-        words = "it waits for " + print_duration(optional_.cooldown) + " and starts over";
-        break;
-    }
-    line("when it gives up: " + words);
   }
 
   void add_readiness() {
     if (optional_.notify) {
       line("it is ready when it says so" + (optional_.start_timeout
-                                                ? "; if it has not within " + print_duration(*optional_.start_timeout) +
+                                                ? "; if it has not within " + duration_words(*optional_.start_timeout) +
                                                       ", it is stopped, which counts as a failure"
                                                 : std::string()));
     }
     if (optional_.watchdog) {
-      line("if it gives no heartbeat for " + print_duration(optional_.watchdog->interval) + " while it is ready, " +
+      line("if it gives no heartbeat for " + duration_words(optional_.watchdog->interval) + " while it is ready, " +
            (optional_.watchdog->action == WatchdogAction::restart ? "it is stopped, which counts as a failure"
                                                                   : "the log and the event task_stalled report it"));
-    }
-  }
-
-  void add_rules() {
-    for (const ExitRule& rule : optional_.exit_rules) {
-      std::vector<std::string> outcomes;
-      for (const Outcome outcome : rule.outcomes) outcomes.emplace_back(to_string(outcome));
-      std::string words = outcomes.empty() ? "any exit" : "an exit by " + word_list(outcomes, "or");
-      if (!rule.message.empty()) words += " with " + quoted_text(rule.message) + " in its message";
-      line((&rule == &optional_.exit_rules.front() ? "exit rules come first: " : "otherwise: ") + words + ": " +
-           action_words(rule.action, optional_));
     }
   }
 
   void add_relation() {
     if (relation_ == nullptr) return;
     if (!relation_->after.empty()) {
-      line("it starts once " + names_of(explained_.tasks, relation_->after) +
-           (relation_->after.size() == 1 ? " is ready, and stops before it" : " are ready, and stops before them"));
+      line("it starts once " + names(relation_->after) +
+           (relation_->after.size() == 1 ? " is ready or has ended well, and stops before it"
+                                         : " are ready or have ended well, and stops before them"));
     }
     if (!relation_->group) return;
-    const std::string group = "it is in the group '" + explained_.group_names[*relation_->group] + "': ";
-    switch (explained_.tasks.groups[*relation_->group]) {
-      case Strategy::one_for_one:
-        line(group + "each member is restarted alone");
-        break;
-      case Strategy::one_for_all:
-        line(group + "when one member is restarted, all are" + but_alone());
-        break;
-      case Strategy::rest_for_one:
-        line(group + "when it is restarted, so are the members after it" + but_alone());
-        break;
-    }
+    const std::vector<std::uint32_t>& others = prospects_.restarted_with_it;
+    const bool alone = others.empty();
+    line("it is in the group '" + explained_.group_names[*relation_->group] + "' (" +
+         std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
+         (!prospects_.delays ? ""
+          : alone            ? ": it is restarted alone"
+                  : ": when it is restarted, so " + std::string(others.size() == 1 ? "is " : "are ") + names(others)) +
+         (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : ""));
   }
 
-  const char* but_alone() const { return optional_.repeats() ? "; when it begins again, it does so alone" : ""; }
+  void add_stop() {
+    const bool blocks = is_blocking(explained_.tasks, task_);
+    const std::string time = duration_words(stop_timeout_of(options_, explained_.default_stop_timeout));
+    line("once asked to stop, it has " + time + " to end; then it is " +
+         (blocks ? "abandoned, never started again, and the host ends with status 4" : "dropped"));
+    if (!prospects_.abandonment) return;
+    line((blocks ? "when it is abandoned while the host runs: "
+                 : "when it is stuck in a call then, it is abandoned (status 4), and while the host runs: ") +
+         loss_words(*prospects_.abandonment));
+  }
 
   const ExplainedTasks& explained_;
+  const std::uint32_t task_;
   const TaskOptions& options_;
   const SupervisionOptions& optional_;
+  const Prospects& prospects_;
   const TaskList::Relation* relation_;
   std::string text_;
 };
@@ -234,7 +335,7 @@ std::string order_text(const ExplainedTasks& explained) {
   } else if (tasks.size() > 1) {
     text += "all start at once, and are asked to stop at once\n";
   }
-  text += "a stop takes " + print_duration(plan.longest_stop_time) + " at worst";
+  text += "a stop takes " + duration_words(plan.longest_stop_time) + " at worst";
   if (plan.longest_stop.size() > 1) {
     std::string sum;
     for (std::size_t i = 0; i < plan.longest_stop.size(); ++i) {
@@ -244,12 +345,12 @@ std::string order_text(const ExplainedTasks& explained) {
       }
       const std::uint32_t task = plan.longest_stop[i];
       sum += (i == 0 ? "" : ", then ") + name_of(tasks, task) + " " +
-             print_duration(stop_timeout_of(tasks.options(task), explained.default_stop_timeout));
+             duration_words(stop_timeout_of(tasks.options(task), explained.default_stop_timeout));
     }
     text += " (" + sum + ")";
   }
   if (explained.shutdown_timeout) {
-    const std::string limit = print_duration(*explained.shutdown_timeout);
+    const std::string limit = duration_words(*explained.shutdown_timeout);
     text += *explained.shutdown_timeout < plan.longest_stop_time
                 ? ", but is cut short after " + limit + ", the shutdown_timeout, with status 4"
                 : ", within the shutdown_timeout of " + limit;
@@ -262,26 +363,29 @@ std::string order_text(const ExplainedTasks& explained) {
 std::string explanation_text(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
-  std::map<std::uint32_t, const TaskList::Relation*> relations;
-  for (const TaskList::Relation& relation : tasks.relations) relations.emplace(relation.task, &relation);
-  const auto relation_of = [&relations](std::size_t task) {
-    const auto found = relations.find(static_cast<std::uint32_t>(task));
-    return found != relations.end() ? found->second : nullptr;
-  };
+  const ProspectsReader reader(tasks);
+  bool all_can_leave = true;
   std::string text;
   for (std::size_t first = 0; first < tasks.size();) {
-    const TaskList::Relation* const relation = relation_of(first);
+    const auto place = static_cast<std::uint32_t>(first);
+    const TaskList::Relation* const relation = reader.relation_of(place);
     std::size_t end = first + 1;
-    while (relation == nullptr && end < tasks.size() && relation_of(end) == nullptr &&
-           tasks.options(end) == tasks.options(first)) {
+    while (relation == nullptr && end < tasks.size() &&
+           reader.relation_of(static_cast<std::uint32_t>(end)) == nullptr &&
+           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first)) {
       ++end;
     }
     const std::size_t count = end - first;
     text += count == 1 ? "task " + name_of(tasks, first)
                        : std::to_string(count) + " tasks, " + name_of(tasks, first) + " to " + name_of(tasks, end - 1);
     text += ", " + std::string(to_string(tasks.options(first).type)) + (count == 1 ? "" : ", each alone") + "\n";
-    text += TaskText(explained, tasks.options(first), relation).take();
+    const Prospects prospects = reader.of(place);
+    all_can_leave = all_can_leave && prospects.can_leave;
+    text += TaskText(explained, place, prospects).take();
     first = end;
+  }
+  if (all_can_leave && tasks.size() > 1) {
+    text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
   }
   return text + order_text(explained);
 }

@@ -1,9 +1,10 @@
-// The same explanation as JSON, for programs.
+// The same explanation as JSON, for programs. Times are in milliseconds; a range has its least and its most.
 #include <nlohmann/json.hpp>
 
 #include "policy/delays.hpp"
 #include "policy/explanation.hpp"
 #include "policy/order_plan.hpp"
+#include "policy/prospects.hpp"
 
 namespace taskhost {
 
@@ -14,57 +15,187 @@ using std::chrono::nanoseconds;
 
 double milliseconds(nanoseconds duration) { return static_cast<double>(duration.count()) / 1e6; }
 
-Json task_json(const ExplainedTasks& explained, std::size_t task) {
-  static const SupervisionOptions none;
-  const TaskOptions& options = explained.tasks.options(task);
-  const SupervisionOptions& optional = options.optional ? *options.optional : none;
-  Json entry{{"name", explained.tasks.name(task)}, {"type", to_string(options.type)}};
-  if (options.type != TaskType::shutdown_on_exit) {
-    entry["restarts"] = optional.unlimited ? Json(nullptr) : Json(options.restarts);
-    const RestartDelays delays = restart_delays(options);
-    Json list = Json::array();
-    for (const DelayRange& range : delays.first) list.push_back({milliseconds(range.least), milliseconds(range.most)});
-    entry["delays_ms"] = list;
-    entry["gives_up_after_ms"] = delays.gives_up_after ? Json(milliseconds(*delays.gives_up_after)) : Json(nullptr);
-    if (!optional.unlimited) entry["on_give_up"] = to_string(optional.on_give_up);
-    if (optional.on_give_up == GiveUp::cooldown) entry["cooldown_ms"] = milliseconds(optional.cooldown);
-  }
-  if (optional.repeats() && optional.backoff) {
-    const DelayRange delay = repeat_delay(*optional.backoff);
-    entry["repeat_delay_ms"] = {milliseconds(delay.least), milliseconds(delay.most)};
-  }
-  if (optional.window) entry["window_ms"] = milliseconds(*optional.window);
-  if (optional.reset_after) entry["reset_after_ms"] = milliseconds(*optional.reset_after);
-  if (optional.start_timeout) entry["start_timeout_ms"] = milliseconds(*optional.start_timeout);
-  entry["stop_timeout_ms"] = milliseconds(stop_timeout_of(options, explained.default_stop_timeout));
-  return entry;
+Json range_json(const DelayRange& range) { return {milliseconds(range.least), milliseconds(range.most)}; }
+
+Json numbered_json(const NumberedDelay& delay) {
+  return {{"restart", delay.restart}, {"delay_ms", range_json(delay.range)}};
 }
+
+class TaskJson {
+ public:
+  TaskJson(const ExplainedTasks& explained, std::uint32_t task, const Prospects& prospects)
+      : explained_(explained),
+        tasks_(explained.tasks),
+        task_(task),
+        options_(tasks_.options(task)),
+        optional_(options_.optional ? *options_.optional : no_options()),
+        prospects_(prospects) {}
+
+  Json take() {
+    entry_ = {{"name", tasks_.name(task_)},
+              {"type", to_string(options_.type)},
+              {"kind", is_blocking(tasks_, task_) ? "blocking" : "polled"}};
+    add_exits();
+    if (options_.type != TaskType::shutdown_on_exit) add_restarts();
+    add_losses();
+    entry_["ready"] = optional_.notify ? "notify" : "started";
+    if (optional_.start_timeout) entry_["start_timeout_ms"] = milliseconds(*optional_.start_timeout);
+    if (optional_.watchdog) {
+      entry_["watchdog"] = {{"interval_ms", milliseconds(optional_.watchdog->interval)},
+                            {"action", to_string(optional_.watchdog->action)}};
+    }
+    add_relation();
+    entry_["stop_timeout_ms"] = milliseconds(stop_timeout_of(options_, explained_.default_stop_timeout));
+    return std::move(entry_);
+  }
+
+ private:
+  static const SupervisionOptions& no_options() {
+    static const SupervisionOptions none;
+    return none;
+  }
+
+  Json names(const std::vector<std::uint32_t>& places) const {
+    Json list = Json::array();
+    for (const std::uint32_t place : places) list.push_back(tasks_.name(place));
+    return list;
+  }
+
+  // What the type says about the exits that no rule takes; absent if none are left.
+  void add_exits() {
+    Json rules = Json::array();
+    for (const ExitRule* const rule : prospects_.rules) {
+      Json outcomes = Json::array();
+      for (const Outcome outcome : rule->outcomes) {
+        if (outcome != Outcome::crashed) outcomes.push_back(to_string(outcome));
+      }
+      Json match = Json::object();
+      if (!outcomes.empty()) match["outcome"] = std::move(outcomes);
+      if (!rule->message.empty()) match["message"] = rule->message;
+      rules.push_back({{"match", std::move(match)}, {"action", to_string(rule->action)}});
+    }
+    if (!rules.empty()) entry_["exit_rules"] = std::move(rules);
+    const bool restarts = options_.restarts != 0 || optional_.unlimited;
+    const std::string_view restart = to_string(restarts ? ExitAction::restart : ExitAction::give_up);
+    if (prospects_.type_decides_ok) {
+      entry_["when_it_ends_well"] = options_.type == TaskType::shutdown_on_exit ? to_string(ExitAction::stop_host)
+                                    : options_.type == TaskType::mandatory      ? restart
+                                                                                : to_string(ExitAction::discard);
+    }
+    if (prospects_.type_decides_failure) {
+      entry_["when_it_fails"] =
+          options_.type == TaskType::shutdown_on_exit ? to_string(ExitAction::fail_host) : restart;
+    }
+  }
+
+  void add_restarts() {
+    entry_["restarts"] = optional_.unlimited ? Json(nullptr) : Json(options_.restarts);
+    if (prospects_.delays) {
+      const RestartDelays& delays = *prospects_.delays;
+      Json list = Json::array();
+      for (const DelayRange& range : delays.first) list.push_back(range_json(range));
+      entry_["delays_ms"] = std::move(list);
+      if (delays.rest) {
+        entry_["delays_from"] = numbered_json(*delays.rest);
+        entry_["delays_from"]["is_longest"] = delays.saturates;
+      }
+      if (delays.last) entry_["last_delay"] = numbered_json(*delays.last);
+      entry_["gives_up_after_ms"] = delays.used_up_after ? Json(milliseconds(*delays.used_up_after)) : Json(nullptr);
+      if (delays.used_up_after) {
+        const bool is_too_long = *delays.used_up_after == nanoseconds::max();
+        entry_["gives_up_after_is_minimum"] = is_too_long || (optional_.backoff && optional_.backoff->jitter > 0);
+        if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
+      }
+    }
+    if (optional_.window) {
+      entry_["window_ms"] = milliseconds(*optional_.window);
+      if (prospects_.longest_counted) {
+        entry_["never_gives_up_if_executions_exceed_ms"] = milliseconds(*prospects_.longest_counted);
+      }
+    }
+    if (optional_.reset_after) entry_["reset_after_ms"] = milliseconds(*optional_.reset_after);
+    if (optional_.repeats() && optional_.backoff) {
+      entry_["repeat_delay_ms"] = range_json(repeat_delay(*optional_.backoff));
+    }
+  }
+
+  Json stop_json(const std::optional<Aftermath::HostStop>& stop) const {
+    if (!stop) return nullptr;
+    return {{"reason", to_string(stop->reason)},
+            {"task", tasks_.name(stop->task)},
+            {"result", stop->failure ? "failure" : "success"}};
+  }
+
+  // If all tasks are ready then; and the tasks that are skipped if they wait for it, which may stop the host, too.
+  Json loss_json(const Loss& loss) const {
+    Json entry{{"discarded_with_it", names(loss.at_once.discarded)}, {"host_stops", stop_json(loss.at_once.host_stop)}};
+    if (!loss.later.skipped.empty()) {
+      entry["skipped_if_waiting"] = names(loss.later.skipped);
+      entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop);
+    }
+    return entry;
+  }
+
+  void add_losses() {
+    if (prospects_.giving_up) {
+      Json entry{{"on_give_up", to_string(optional_.on_give_up)}};
+      if (optional_.on_give_up == GiveUp::cooldown) {
+        entry["cooldown_ms"] = milliseconds(optional_.cooldown);
+        entry["restarted_with_it"] = names(prospects_.giving_up->at_once.restarted);
+      } else {
+        entry.update(loss_json(*prospects_.giving_up));
+      }
+      entry_["when_it_gives_up"] = std::move(entry);
+    }
+    if (prospects_.discarding) entry_["when_discarded_after_failure"] = loss_json(*prospects_.discarding);
+    if (prospects_.abandonment) entry_["when_abandoned"] = loss_json(*prospects_.abandonment);
+  }
+
+  void add_relation() {
+    const TaskList::Relation* const relation = prospects_.relation;
+    if (relation == nullptr) return;
+    if (!relation->after.empty()) entry_["after"] = names(relation->after);
+    if (!relation->group) return;
+    entry_["group"] = explained_.group_names[*relation->group];
+    entry_["strategy"] = to_string(tasks_.groups[*relation->group]);
+    if (prospects_.delays) entry_["restarted_with_it"] = names(prospects_.restarted_with_it);
+  }
+
+  const ExplainedTasks& explained_;
+  const TaskList& tasks_;
+  const std::uint32_t task_;
+  const TaskOptions& options_;
+  const SupervisionOptions& optional_;
+  const Prospects& prospects_;
+  Json entry_;
+};
 
 }  // namespace
 
 std::string explanation_json(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   const OrderPlan plan = plan_order(tasks, explained.default_stop_timeout);
+  const ProspectsReader reader(tasks);
+  bool all_can_leave = true;
   Json list = Json::array();
-  for (std::size_t task = 0; task < tasks.size(); ++task) {
-    Json entry = task_json(explained, task);
+  for (std::uint32_t task = 0; task < tasks.size(); ++task) {
+    const Prospects prospects = reader.of(task);
+    all_can_leave = all_can_leave && prospects.can_leave;
+    Json entry = TaskJson(explained, task, prospects).take();
     entry["start_step"] = plan.start_level[task] + 1;
     entry["stop_step"] = plan.stop_level[task] + 1;
     list.push_back(std::move(entry));
   }
-  for (const TaskList::Relation& relation : tasks.relations) {
-    Json& entry = list[relation.task];
-    if (!relation.after.empty()) {
-      Json after = Json::array();
-      for (const std::uint32_t other : relation.after) after.push_back(tasks.name(other));
-      entry["after"] = std::move(after);
-    }
-    if (!relation.group) continue;
-    entry["group"] = explained.group_names[*relation.group];
-    entry["strategy"] = to_string(tasks.groups[*relation.group]);
+  Json longest = Json::array();
+  for (const std::uint32_t task : plan.longest_stop) longest.push_back(tasks.name(task));
+  Json whole{{"tasks", std::move(list)},
+             {"stops_when_no_task_is_left", all_can_leave},
+             {"longest_stop_ms", milliseconds(plan.longest_stop_time)},
+             {"longest_stop", std::move(longest)}};
+  if (explained.shutdown_timeout) {
+    whole["shutdown_timeout_ms"] = milliseconds(*explained.shutdown_timeout);
+    whole["stop_is_cut_short"] = *explained.shutdown_timeout < plan.longest_stop_time;
   }
-  Json whole{{"tasks", std::move(list)}, {"longest_stop_ms", milliseconds(plan.longest_stop_time)}};
-  if (explained.shutdown_timeout) whole["shutdown_timeout_ms"] = milliseconds(*explained.shutdown_timeout);
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -1,10 +1,23 @@
 #include "policy/rules.hpp"
 
+#include <algorithm>
+#include <array>
+
+#include "taskhost/core/duration.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
 
 namespace {
+
+// How executions can end by themselves. There are no processes of their own yet, so none can have crashed alone.
+constexpr std::array<Outcome, 3> possible_outcomes{Outcome::ok, Outcome::error, Outcome::panic};
+
+bool is_for(const ExitRule& rule, Outcome outcome) {
+  const bool is_named =
+      rule.outcomes.empty() || std::find(rule.outcomes.begin(), rule.outcomes.end(), outcome) != rule.outcomes.end();
+  return is_named && (outcome != Outcome::ok || rule.message.empty());  // only failures have a message
+}
 
 class PolicyCheck {
  public:
@@ -20,6 +33,8 @@ class PolicyCheck {
     } else if (options_.restarts == 0) {
       check_without_restarts();
     }
+    check_rules();
+    check_jitter();
     if (optional_.start_timeout && !optional_.notify) {
       add("start_timeout", "ready",
           "\"start_timeout\" needs \"ready\": \"notify\": without it a task is ready as soon as it has started");
@@ -72,7 +87,50 @@ class PolicyCheck {
           "\"unlimited\" restarts are never used up; remove " + quoted_text(field) + " or give \"restarts\" a number");
     };
     if (optional_.window) refuse("window");
-    if (optional_.on_give_up != GiveUp::by_type) refuse("on_give_up");
+    if (optional_.on_give_up != GiveUp::by_type && !chances_of(options_).give_up) refuse("on_give_up");
+  }
+
+  // Rules that can never match.
+  void check_rules() {
+    const std::vector<ExitRule>& rules = optional_.exit_rules;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      const std::string step = '/' + std::to_string(i);
+      const bool is_told = std::any_of(problems_.begin(), problems_.end(), [&step](const PolicyProblem& problem) {
+        return problem.field == "exit_rules" && problem.step.starts_with(step + '/');
+      });
+      if (is_told || !is_dead(rules, i)) continue;
+      const auto only = [&rule = rules[i]](Outcome outcome) { return rule.outcomes == std::vector<Outcome>{outcome}; };
+      const bool can_come = std::any_of(possible_outcomes.begin(), possible_outcomes.end(),
+                                        [&](Outcome outcome) { return is_for(rules[i], outcome); });
+      if (only(Outcome::crashed)) {
+        add("exit_rules", {},
+            "no task can be \"crashed\": tasks run in the host's process, and a crash ends all of it; use \"panic\" "
+            "for "
+            "exceptions, or remove this rule",
+            step + "/match/outcome");
+      } else if (!can_come) {
+        add("exit_rules", {},
+            "only failures have a message, so this rule never matches; remove \"message\", or use the outcome "
+            "\"error\" "
+            "or \"panic\"",
+            step + "/match/message");
+      } else {
+        add("exit_rules", {}, "earlier rules take all exits that this one matches; put it before them, or remove it",
+            step);
+      }
+    }
+  }
+
+  void check_jitter() {
+    if (!optional_.backoff) return;
+    const Backoff& backoff = *optional_.backoff;
+    if (!(backoff.jitter > 0) || backoff.initial.count() <= 0 || backoff.max != backoff.initial) return;
+    const auto room = std::chrono::nanoseconds(
+        static_cast<std::int64_t>(static_cast<double>(backoff.initial.count()) * (1 + std::min(backoff.jitter, 1.0))));
+    add("backoff", {},
+        "no delay is longer than \"max\", which is \"initial\", so \"jitter\" can't add anything; raise \"max\" to " +
+            print_duration(room) + " or more, or remove \"jitter\"",
+        "/jitter");
   }
 
   void refuse_action(ExitAction action, std::string_view other, const std::string& message) {
@@ -88,6 +146,41 @@ class PolicyCheck {
 };
 
 }  // namespace
+
+bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome, std::size_t count) {
+  return std::any_of(rules.begin(), rules.begin() + static_cast<std::ptrdiff_t>(count),
+                     [outcome](const ExitRule& rule) { return is_for(rule, outcome) && rule.message.empty(); });
+}
+
+bool is_dead(const std::vector<ExitRule>& rules, std::size_t rule) {
+  return std::none_of(possible_outcomes.begin(), possible_outcomes.end(), [&](Outcome outcome) {
+    if (!is_for(rules[rule], outcome)) return false;
+    return std::none_of(rules.begin(), rules.begin() + static_cast<std::ptrdiff_t>(rule), [&](const ExitRule& earlier) {
+      return is_for(earlier, outcome) && rules[rule].message.find(earlier.message) != std::string::npos;
+    });
+  });
+}
+
+ExitChances chances_of(const TaskOptions& options) {
+  static const SupervisionOptions none;
+  const SupervisionOptions& optional = options.optional ? *options.optional : none;
+  const std::vector<ExitRule>& rules = optional.exit_rules;
+  ExitChances chances;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    if (is_dead(rules, i)) continue;
+    chances.restart = chances.restart || rules[i].action == ExitAction::restart;
+    chances.give_up = chances.give_up || rules[i].action == ExitAction::give_up;
+    const bool may_fail = is_for(rules[i], Outcome::error) || is_for(rules[i], Outcome::panic);
+    chances.discard_after_failure =
+        chances.discard_after_failure || (rules[i].action == ExitAction::discard && may_fail);
+  }
+  if (options.type != TaskType::shutdown_on_exit) {
+    chances.restart = chances.restart || !is_taken(rules, Outcome::error) || !is_taken(rules, Outcome::panic) ||
+                      (options.type == TaskType::mandatory && !is_taken(rules, Outcome::ok));
+  }
+  chances.give_up = chances.give_up || (chances.restart && !optional.unlimited);
+  return chances;
+}
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }
 

@@ -12,6 +12,22 @@ namespace taskhost {
 
 inline constexpr std::uint32_t max_restarts = 4'294'967'294;
 
+// Whether all exits with this outcome are taken by rules, the first `count` of them.
+bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome, std::size_t count);
+inline bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome) {
+  return is_taken(rules, outcome, rules.size());
+}
+// Whether no exit can come to this rule, or match it.
+bool is_dead(const std::vector<ExitRule>& rules, std::size_t rule);
+
+// What exits of the task can lead to.
+struct ExitChances {
+  bool restart = false;  // if the budget allows it
+  bool give_up = false;  // by a rule, or since the budget is used up
+  bool discard_after_failure = false;
+};
+ExitChances chances_of(const TaskOptions& options);
+
 // Empty if there are none. Includes check_policy's, and combinations that make no sense.
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options);
 

@@ -251,6 +251,56 @@ TEST_CASE("fields that would be of no use without restarts are refused") {
   });
 }
 
+TEST_CASE("exit rules that can never match are refused") {
+  const auto rules = [](const std::string& list) { return restarted("\"exit_rules\": [" + list + ']'); };
+  const std::string taken = "earlier rules take all exits that this one matches; put it before them, or remove it";
+  const std::string crashed =
+      R"(no task can be "crashed": tasks run in the host's process, and a crash ends all of it; use "panic" for exceptions, or remove this rule)";
+  const std::string no_message =
+      R"(only failures have a message, so this rule never matches; remove "message", or use the outcome "error" or "panic")";
+  const std::string any = R"({"match": {}, "action": "discard"})";
+  const std::string error = R"({"match": {"outcome": "error"}, "action": "discard"})";
+  const std::string disk = R"({"match": {"message": "disk"}, "action": "discard"})";
+  check({
+      {rules(any + ',' + error), {at("/exit_rules/1", taken)}},
+      {rules(error + R"(,{"match": {"outcome": ["ok", "panic"]}, "action": "discard"},)" + any),
+       {at("/exit_rules/2", taken)}},
+      {rules(disk + R"(,{"match": {"outcome": "panic", "message": "the disk is full"}, "action": "give_up"})"),
+       {at("/exit_rules/1", taken)}},
+      {rules(R"({"match": {"outcome": "crashed"}, "action": "give_up"})"),
+       {at("/exit_rules/0/match/outcome", crashed)}},
+      {rules(R"({"match": {"outcome": "ok", "message": "x"}, "action": "stop_host"})"),
+       {at("/exit_rules/0/match/message", no_message)}},
+  });
+  for (const std::string& list :
+       {error + ',' + any, disk + ',' + any,
+        R"({"match": {"outcome": "error", "message": "disk is full"}, "action": "restart"},)" + disk,
+        R"({"match": {"outcome": ["error", "crashed"]}, "action": "discard"})" + std::string(",") + any}) {
+    INFO(list);
+    read_good(rules(list));
+  }
+}
+
+TEST_CASE("a jitter that the longest delay leaves no room for is refused") {
+  const auto backoff = [](const std::string& fields) {
+    return restarted("\"backoff\": {\"initial\": \"2s\", " + fields + '}');
+  };
+  check(
+      {{backoff(R"("max": "2s", "jitter": 0.5)"),
+        {at("/backoff/jitter",
+            R"(no delay is longer than "max", which is "initial", so "jitter" can't add anything; raise "max" to 3s or more, or remove "jitter")")}}});
+  read_good(backoff(R"("max": "3s", "jitter": 0.5)"));
+  read_good(backoff(R"("max": "2s")"));
+}
+
+TEST_CASE("on_give_up has a meaning for restarts without end if an exit rule gives up") {
+  const std::string fields = R"("restarts": "unlimited", "backoff": {"initial": "1s"}, "on_give_up": "discard")";
+  check({{mandatory(fields),
+          {at("/on_give_up",
+              R"("unlimited" restarts are never used up; remove "on_give_up" or give "restarts" a number)")}}});
+  read_good(mandatory(fields + R"(, "exit_rules": [{"match": {"outcome": "panic"}, "action": "give_up"}])"));
+}
+
 TEST_CASE("restarts without end need a delay, and are never used up") {
   const std::string needs_backoff =
       R"("unlimited" needs a "backoff" whose "initial" is longer than 0s: otherwise a task that fails at once would keep a processor busy)";
@@ -465,7 +515,7 @@ TEST_CASE("with any one byte changed the optional fields read without a crash, a
       R"({"groups":{"g":{"strategy":"one_for_all"}},"defaults":{"window":"99s","ready":"notify"},"tasks":[{"plugin":"p",)"
       R"("type":"mandatory","restarts":3,"backoff":{"initial":"1s","factor":2,"max":"5s","jitter":0.5},"after":["a"],)"
       R"("start_timeout":"1s","watchdog":{"interval":"1s","action":"log"},"on_give_up":{"cooldown":"1s"},"group":"g",)"
-      R"("exit_rules":[{"match":{"outcome":["ok"],"message":"m"},"action":"restart"}]}]})";
+      R"("exit_rules":[{"match":{"outcome":["error"],"message":"m"},"action":"restart"}]}]})";
   REQUIRE(faults_of(whole).empty());
   for (std::size_t at = 0; at < whole.size(); ++at) {
     for (const char byte : std::string_view("\0 \"0-9aez{}[],:\xff", 16)) {

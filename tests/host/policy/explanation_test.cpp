@@ -38,7 +38,30 @@ std::string explain_one(const TaskOptions& options) {
   return explain(tasks);
 }
 
-constexpr const char* end_of_one = "  once asked to stop, it has 10s to end\na stop takes 10s at worst\n";
+constexpr const char* end_of_one =
+    "  once asked to stop, it has 10s to end; then it is abandoned, never started again, and the host ends with status "
+    "4\na stop takes 10s at worst\n";
+constexpr const char* well_alone =
+    "  when it ends well: it is discarded; no task is left, so the host stops, success\n";
+constexpr const char* lost_alone = "  when it gives up: it is discarded; no task is left, so the host stops, failure\n";
+
+bool has(const std::string& text, const std::string& lines) { return text.find(lines) != std::string::npos; }
+
+// Two tasks, the first of which is explained: 'b' comes after 'a', or both are in a group.
+std::string explain_pair(const TaskOptions& a, const TaskOptions& b, bool in_group) {
+  TaskList tasks;
+  add(tasks, "a", a);
+  add(tasks, "b", b);
+  add(tasks, "c", {TaskType::detachable});
+  if (in_group) {
+    tasks.groups = {Strategy::one_for_all};
+    tasks.relations = {{.task = 0, .after = {}, .group = 0}, {.task = 1, .after = {}, .group = 0}};
+  } else {
+    tasks.relations = {{.task = 1, .after = {0}, .group = {}}};
+  }
+  const std::string text = explain(tasks, {}, in_group ? std::vector<std::string>{"g"} : std::vector<std::string>{});
+  return text.substr(0, text.find("task 'b'"));
+}
 
 }  // namespace
 
@@ -54,19 +77,13 @@ TEST_CASE("the three types without any optional field") {
                     "  if it fails at once each time, it gives up at once\n"
                     "  when it gives up: the host stops, failure\n") +
             end_of_one);
-  CHECK(explain_one({TaskType::detachable, 1}) ==
-        std::string("task 'pump', detachable\n"
-                    "  when it ends well: it is discarded, the others go on\n"
-                    "  when it fails: it is restarted, once\n"
-                    "  restarts are immediate\n"
-                    "  if it fails at once each time, it gives up at once\n"
-                    "  when it gives up: it is discarded, the others go on\n") +
-            end_of_one);
-  CHECK(explain_one({TaskType::detachable}) == std::string("task 'pump', detachable\n"
-                                                           "  when it ends well: it is discarded, the others go on\n"
-                                                           "  when it fails: it gives up at once\n"
-                                                           "  when it gives up: it is discarded, the others go on\n") +
-                                                   end_of_one);
+  CHECK(explain_one({TaskType::detachable, 1}) == std::string("task 'pump', detachable\n") + well_alone +
+                                                      "  when it fails: it is restarted, once\n"
+                                                      "  restarts are immediate\n"
+                                                      "  if it fails at once each time, it gives up at once\n" +
+                                                      lost_alone + end_of_one);
+  CHECK(explain_one({TaskType::detachable}) == std::string("task 'pump', detachable\n") + well_alone +
+                                                   "  when it fails: it gives up at once\n" + lost_alone + end_of_one);
 }
 
 TEST_CASE("every optional field in words") {
@@ -83,40 +100,45 @@ TEST_CASE("every optional field in words") {
       {.outcomes = {Outcome::error, Outcome::panic}, .message = "license", .action = ExitAction::give_up},
       {.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::stop_host},
       {.outcomes = {}, .message = {}, .action = ExitAction::restart}};
-  CHECK(explain_one(options_with(TaskType::mandatory, 6, optional)) ==
-        std::string("task 'pump', mandatory\n"
-                    "  when it ends, well or not: it is restarted, up to 6 times\n"
-                    "  delays before the restarts: 100ms to 110ms, 200ms to 220ms, 400ms to 440ms, 500ms, and so on\n"
-                    "  only the restarts within the last 1m count\n"
-                    "  an execution that lived for 5m or longer gives all restarts back and resets the delays\n"
-                    "  if it fails at once each time, it gives up 2.2s after the first failure, or later\n"
-                    "  when it gives up: it waits for 10m and starts over\n"
-                    "  it is ready when it says so; if it has not within 3s, it is stopped, which counts as a failure\n"
-                    "  if it gives no heartbeat for 2s while it is ready, it is stopped, which counts as a failure\n"
-                    "  exit rules come first: an exit by error or panic with \"license\" in its message: it gives up\n"
-                    "  otherwise: an exit by ok: the host stops, success\n"
-                    "  otherwise: any exit: it is restarted while restarts are left\n") +
-            end_of_one);
+  CHECK(
+      explain_one(options_with(TaskType::mandatory, 6, optional)) ==
+      std::string("task 'pump', mandatory\n"
+                  "  exit rules come first: an exit by error or panic with \"license\" in its message: it gives up\n"
+                  "  otherwise: an exit by ok: the host stops, success\n"
+                  "  otherwise: any exit: it is restarted while restarts are left\n"
+                  "  delays before the restarts: 100ms to 110ms, 200ms to 220ms, 400ms to 440ms, then 500ms each, the "
+                  "longest\n"
+                  "  only the restarts within the last 1m count; executions that last longer than 9.633333333s each "
+                  "never use them up\n"
+                  "  an execution that lived for 5m or longer gives all restarts back and resets the delays\n"
+                  "  if it fails at once each time, it gives up 2.2s after the first failure, or later\n"
+                  "  when it gives up: it waits for 10m and starts over\n"
+                  "  it is ready when it says so; if it has not within 3s, it is stopped, which counts as a failure\n"
+                  "  if it gives no heartbeat for 2s while it is ready, it is stopped, which counts as a failure\n"
+                  "  once asked to stop, it has 10s to end; then it is abandoned, never started again, and the host "
+                  "ends with status 4\n"
+                  "  when it is abandoned while the host runs: the host stops, failure\n"
+                  "a stop takes 10s at worst\n"));
 }
 
 TEST_CASE("what repeats, after which delay, and that its group has no part in it") {
   SupervisionOptions optional;
   optional.backoff = Backoff{.initial = 100ms, .factor = 2, .max = 1h, .jitter = 0.1};
   optional.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::repeat}};
-  CHECK(
-      explain_one(options_with(TaskType::mandatory, 0, optional)) ==
-      std::string("task 'pump', mandatory\n"
-                  "  when it ends, well or not: it gives up at once\n"
-                  "  when it gives up: the host stops, failure\n"
-                  "  exit rules come first: an exit by ok: it begins again in 100ms to 110ms, which is not charged\n") +
-          end_of_one);
+  CHECK(explain_one(options_with(TaskType::mandatory, 0, optional)) ==
+        std::string("task 'pump', mandatory\n"
+                    "  exit rules come first: an exit by ok: it begins again in 100ms to 110ms, which is not charged\n"
+                    "  otherwise, when it fails: it gives up at once\n"
+                    "  when it gives up: the host stops, failure\n") +
+            end_of_one);
   TaskList tasks;
-  add(tasks, "pump", options_with(TaskType::mandatory, 0, optional));
+  add(tasks, "pump", options_with(TaskType::mandatory, 1, optional));
+  add(tasks, "tank", {TaskType::detachable});
   tasks.groups = {Strategy::one_for_all};
-  tasks.relations = {{.task = 0, .after = {}, .group = 0}};
-  CHECK(explain(tasks, {}, {"g"})
-            .find("when one member is restarted, all are; when it begins again, it does so alone\n") !=
-        std::string::npos);
+  tasks.relations = {{.task = 0, .after = {}, .group = 0}, {.task = 1, .after = {}, .group = 0}};
+  CHECK(has(explain(tasks, {}, {"g"}),
+            "  it is in the group 'g' (one_for_all): when it is restarted, so is 'tank'; when it begins again, it does "
+            "so alone\n"));
   const auto json =
       nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}, .shutdown_timeout = {}}));
   CHECK(json["tasks"][0]["repeat_delay_ms"] == nlohmann::json::parse("[100, 110]"));
@@ -130,21 +152,109 @@ TEST_CASE("restarts without end never give up") {
   CHECK(explain_one(options_with(TaskType::detachable, 0, optional)) ==
         std::string(
             "task 'pump', detachable\n"
-            "  when it ends well: it is discarded, the others go on\n"
+            "  when it ends well: it is discarded; no task is left, so the host stops, success\n"
             "  when it fails: it is restarted, without limit\n"
-            "  delays before the restarts: 1s, and so on\n"
+            "  delays before the restarts: 1s each\n"
             "  it never gives up\n"
             "  if it gives no heartbeat for 2s while it is ready, the log and the event task_stalled report it\n") +
             end_of_one);
 }
 
-TEST_CASE("long lists of delays are cut, and their sum is not") {
+TEST_CASE("an exit rule may give up though restarts have no end, and what it takes is not said twice") {
   SupervisionOptions optional;
-  optional.backoff = Backoff{.initial = 1ms, .factor = 2};
-  const std::string text = explain_one(options_with(TaskType::detachable, 20, optional));
-  CHECK(text.find("512ms, 1.024s, 2.048s, … (8 more, each longer)\n") != std::string::npos);
+  optional.unlimited = true;
+  optional.backoff = Backoff{.initial = 10ms, .factor = 1};
+  optional.exit_rules = {{.outcomes = {Outcome::error}, .message = {}, .action = ExitAction::give_up}};
+  CHECK(explain_one(options_with(TaskType::mandatory, 0, optional)) ==
+        std::string("task 'pump', mandatory\n"
+                    "  exit rules come first: an exit by error: it gives up\n"
+                    "  otherwise, when it ends, well or not: it is restarted, without limit\n"
+                    "  delays before the restarts: 10ms each\n"
+                    "  it gives up only by an exit rule\n"
+                    "  when it gives up: the host stops, failure\n") +
+            end_of_one);
+  optional.exit_rules.front().outcomes = {Outcome::error, Outcome::panic};
+  CHECK(has(explain_one(options_with(TaskType::mandatory, 0, optional)),
+            "  otherwise, when it ends well: it is restarted, without limit\n"));
+}
+
+TEST_CASE("what a task that gives up takes with it, and what stops the host") {
+  const TaskOptions once{TaskType::detachable, 1};
+  CHECK(has(explain_pair(once, once, true),
+            "  when it gives up: it is discarded, and so is 'b' of its group, the others go on\n"));
+  CHECK(has(explain_pair(once, {TaskType::mandatory, 1}, true),
+            "  when it gives up: it is discarded, and since 'b' is mandatory and in its group, the host stops, "
+            "failure\n"));
+  CHECK(has(explain_pair(once, once, false),
+            "  when it gives up: it is discarded; 'b' is skipped if it waits then, or else when it would be restarted; "
+            "the others go on\n"));
+  CHECK(has(explain_pair(once, {TaskType::mandatory, 1}, false),
+            "  when it gives up: it is discarded; 'b' is skipped if it waits then, or else when it would be restarted, "
+            "and since 'b' is mandatory, the host then stops, failure\n"));
+  CHECK(has(explain_pair({TaskType::mandatory, 1}, once, false), "  when it gives up: the host stops, failure\n"));
+  SupervisionOptions optional;
+  optional.on_give_up = GiveUp::cooldown;
+  optional.cooldown = 90s;
+  CHECK(has(explain_pair(options_with(TaskType::detachable, 1, optional), once, true),
+            "  when it gives up: it waits for 1m 30s and starts over, with 'b'\n"));
+}
+
+TEST_CASE("what an exit rule that discards leads to, well and after a failure") {
+  SupervisionOptions optional;
+  optional.exit_rules = {{.outcomes = {}, .message = {}, .action = ExitAction::discard}};
+  CHECK(has(explain_pair(options_with(TaskType::mandatory, 0, optional), {TaskType::shutdown_on_exit}, false),
+            "  exit rules come first: any exit: it is discarded, the others go on; after a failure: it is discarded; "
+            "'b' is skipped if it waits then, or else when it would be restarted, and since 'b' is shutdown_on_exit, "
+            "the host then stops, failure\n"));
+  optional.exit_rules.front().outcomes = {Outcome::ok};
+  CHECK(has(explain_pair(options_with(TaskType::mandatory, 0, optional), {TaskType::detachable}, false),
+            "  exit rules come first: an exit by ok: it is discarded, the others go on\n"));
+}
+
+TEST_CASE("a task that does not stop when a time limit or its group asks it is never started again") {
+  SupervisionOptions optional;
+  optional.notify = true;
+  optional.start_timeout = 50ms;
+  optional.on_give_up = GiveUp::cooldown;
+  optional.cooldown = 100ms;
+  CHECK(
+      has(explain_pair(options_with(TaskType::detachable, 3, optional), {TaskType::detachable}, true),
+          "  once asked to stop, it has 10s to end; then it is abandoned, never started again, and the host ends with "
+          "status 4\n"
+          "  when it is abandoned while the host runs: it is discarded, and so is 'b' of its group, the others go "
+          "on\n"));
+}
+
+TEST_CASE("a polled task is dropped, unless it is stuck in a call") {
+  TaskList tasks;
+  SupervisionOptions optional;
+  optional.watchdog = Watchdog{.interval = 2s, .action = WatchdogAction::restart};
+  tasks.add("pump", TaskFn(std::shared_ptr<const Recipe>()), options_with(TaskType::mandatory, 0, optional));
+  CHECK(has(explain(tasks),
+            "  once asked to stop, it has 10s to end; then it is dropped\n"
+            "  when it is stuck in a call then, it is abandoned (status 4), and while the host runs: the host stops, "
+            "failure\n"));
+}
+
+TEST_CASE("long lists of delays are cut, and their sum is not") {
+  const auto text_of = [](std::uint32_t restarts, Backoff backoff, bool unlimited = false) {
+    SupervisionOptions optional;
+    optional.backoff = backoff;
+    optional.unlimited = unlimited;
+    return explain_one(options_with(TaskType::detachable, restarts, optional));
+  };
+  const std::string text = text_of(20, {.initial = 1ms, .factor = 2});
+  CHECK(has(text, "512ms, 1.024s, 2.048s, … growing to 8m 44.288s, the 20th and last\n"));
   // 1 ms · (2^20 - 1)
-  CHECK(text.find("it gives up 1048.575s after the first failure\n") != std::string::npos);
+  CHECK(has(text, "it gives up 17m 28.575s after the first failure\n"));
+  CHECK(has(text_of(0, {.initial = 10ms, .factor = 2, .max = 30s}, true), "20.48s, then 30s each, the longest\n"));
+  CHECK(has(text_of(30, {.initial = 10ms, .factor = 2, .max = 1min}),
+            "20.48s, … growing to 1m, the longest, which the 14th and all later ones have\n"));
+  CHECK(has(text_of(14, {.initial = 10ms, .factor = 2, .max = 1min}),
+            "20.48s, … growing to 1m, the longest, which the 14th has\n"));
+  CHECK(has(text_of(3, {.initial = 1s, .factor = 2, .max = 4s}), "restarts: 1s, 2s, 4s, the longest\n"));
+  CHECK(has(text_of(3, {.initial = 1ms, .factor = 1.1}), "restarts: 1ms, 1.1ms, 1.21ms\n"));
+  CHECK(has(text_of(4'294'967'294, {.initial = 1h, .factor = 1}), "gives up more than 292 years after"));
 }
 
 TEST_CASE("the shortest time until a task gives up, however many restarts there are") {
@@ -157,10 +267,13 @@ TEST_CASE("the shortest time until a task gives up, however many restarts there 
   CHECK(sum(1'000'000, {.initial = 1s, .factor = 1}) == 1'000'000s);
   CHECK(sum(4'294'967'294, {.initial = 1ms, .factor = 2, .max = 1s}) > 4'294'000'000s);
   CHECK(sum(4'294'967'294, {.initial = 1h, .factor = 1}) == std::chrono::nanoseconds::max());
-  // Grows so slowly that the formula is used.
+  // The second grows so slowly that the formula is used for a part.
   const auto slow = sum(200'000, {.initial = 1ms, .factor = 1.00001, .max = 1h});
   CHECK(slow > 638s);
   CHECK(slow < 640s);
+  const auto slower = sum(2'000'000, {.initial = 1ms, .factor = 1.000001, .max = 1h});
+  CHECK(slower > 6387s);
+  CHECK(slower < 6391s);
 }
 
 TEST_CASE("start and stop in steps, and how long the worst stop takes") {
@@ -178,10 +291,11 @@ TEST_CASE("start and stop in steps, and how long the worst stop takes") {
                      {.task = api, .after = {db}, .group = 0},
                      {.task = cache, .after = {db}, .group = 0}};
   const std::string text = explain(tasks, {}, {"back"});
-  CHECK(text.find("  it starts once 'api' and 'cache' are ready, and stops before them\n") != std::string::npos);
-  CHECK(text.find("  it starts once 'db' is ready, and stops before it\n"
-                  "  it is in the group 'back': when it is restarted, so are the members after it\n") !=
+  CHECK(text.find("  it starts once 'api' and 'cache' are ready or have ended well, and stops before them\n") !=
         std::string::npos);
+  CHECK(has(text,
+            "  it starts once 'db' is ready or has ended well, and stops before it\n"
+            "  it is in the group 'back' (rest_for_one)\n"));
   const std::string order =
       "start order, each step once the tasks that it needs are ready:\n"
       "  1. 'db' and 'alone'\n"
@@ -203,7 +317,9 @@ TEST_CASE("tasks that are alike are told once, and long lists are cut") {
   for (int i = 0; i < 1000; ++i) add(tasks, ("w" + std::to_string(i)).c_str(), {TaskType::detachable});
   const std::string text = explain(tasks);
   CHECK(text.starts_with("1000 tasks, 'w0' to 'w999', detachable, each alone\n"));
-  CHECK(text.ends_with("all start at once, and are asked to stop at once\na stop takes 10s at worst\n"));
+  CHECK(
+      text.ends_with("when no task is left, the host stops: success if one of them ended well, otherwise failure\n"
+                     "all start at once, and are asked to stop at once\na stop takes 10s at worst\n"));
   const auto first = static_cast<std::uint32_t>(0);
   tasks.relations = {{.task = first, .after = {1}, .group = {}}};
   CHECK(explain(tasks).find("  1. 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8' and 991 more\n") != std::string::npos);
@@ -215,28 +331,61 @@ TEST_CASE("a host without tasks, and tasks with the default stop_timeout") {
   add(tasks, "pump", {TaskType::shutdown_on_exit, 0, std::chrono::nanoseconds(-1)});
   const std::string text =
       explanation_text({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}, .default_stop_timeout = 7s});
-  CHECK(text.find("it has 7s to end\na stop takes 7s at worst\n") != std::string::npos);
+  CHECK(has(text, "it has 7s to end; then it is abandoned"));
+  CHECK(has(text, "\na stop takes 7s at worst\n"));
 }
 
 TEST_CASE("the same as JSON") {
   TaskList tasks;
   SupervisionOptions optional;
   optional.backoff = Backoff{.initial = 1s, .factor = 2, .max = 1h, .jitter = 0.5};
-  add(tasks, "db", options_with(TaskType::mandatory, 2, optional));
+  add(tasks, "db", options_with(TaskType::detachable, 2, optional));
   optional.unlimited = true;
-  add(tasks, "api", options_with(TaskType::detachable, 0, optional));
+  optional.backoff->max = 3s;
+  optional.watchdog = Watchdog{.interval = 2s, .action = WatchdogAction::restart};
+  add(tasks, "api", options_with(TaskType::mandatory, 0, optional));
   tasks.groups = {Strategy::one_for_all};
-  tasks.relations = {{.task = 1, .after = {0}, .group = 0}};
+  tasks.relations = {{.task = 0, .after = {}, .group = 0}, {.task = 1, .after = {0}, .group = 0}};
   const auto json =
       nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"pair"}, .shutdown_timeout = 5s}));
-  CHECK(json["tasks"][0]["delays_ms"] == nlohmann::json::parse("[[1000, 1500], [2000, 3000]]"));
-  CHECK(json["tasks"][0]["gives_up_after_ms"] == 3000);
-  CHECK(json["tasks"][0]["start_step"] == 1);
-  CHECK(json["tasks"][0]["stop_step"] == 2);
-  CHECK(json["tasks"][1]["restarts"] == nullptr);
-  CHECK(json["tasks"][1]["gives_up_after_ms"] == nullptr);
-  CHECK(json["tasks"][1]["after"] == nlohmann::json::parse(R"(["db"])"));
-  CHECK(json["tasks"][1]["strategy"] == "one_for_all");
-  CHECK(json["longest_stop_ms"] == 20'000);
-  CHECK(json["shutdown_timeout_ms"] == 5'000);
+  CHECK(json == nlohmann::json::parse(R"({
+    "tasks": [
+      {"name": "db", "type": "detachable", "kind": "blocking", "when_it_ends_well": "discard",
+       "when_it_fails": "restart", "restarts": 2, "delays_ms": [[1000, 1500], [2000, 3000]], "gives_up_after_ms": 3000,
+       "gives_up_after_is_minimum": true,
+       "when_it_gives_up": {"on_give_up": "default", "discarded_with_it": [],
+         "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
+       "when_abandoned": {"discarded_with_it": [],
+         "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
+       "ready": "started", "group": "pair", "strategy": "one_for_all", "restarted_with_it": ["api"],
+       "stop_timeout_ms": 10000, "start_step": 1, "stop_step": 2},
+      {"name": "api", "type": "mandatory", "kind": "blocking", "when_it_ends_well": "restart",
+       "when_it_fails": "restart", "restarts": null, "delays_ms": [[1000, 1500], [2000, 3000]],
+       "delays_from": {"restart": 3, "delay_ms": [3000, 3000], "is_longest": true}, "gives_up_after_ms": null,
+       "when_abandoned": {"discarded_with_it": [],
+         "host_stops": {"reason": "not_stopped", "task": "api", "result": "failure"}},
+       "ready": "started", "watchdog": {"interval_ms": 2000, "action": "restart"}, "after": ["db"], "group": "pair",
+       "strategy": "one_for_all", "restarted_with_it": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
+       "stop_step": 1}],
+    "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
+    "shutdown_timeout_ms": 5000, "stop_is_cut_short": true})"));
+}
+
+TEST_CASE("what JSON says of a long list of delays, of a minimum, and of what is skipped") {
+  TaskList tasks;
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 1ms, .factor = 1.1};
+  optional.window = 10s;
+  add(tasks, "feed", options_with(TaskType::detachable, 20, optional));
+  add(tasks, "view", {TaskType::mandatory, 0});
+  tasks.relations = {{.task = 1, .after = {0}, .group = {}}};
+  const auto task =
+      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}}))["tasks"][0];
+  CHECK(task["delays_ms"].size() == 12);
+  CHECK(task["last_delay"] == nlohmann::json::parse(R"({"restart": 20, "delay_ms": [6.115909, 6.115909]})"));
+  CHECK(task["gives_up_after_is_minimum"] == false);
+  CHECK(task["never_gives_up_if_executions_exceed_ms"] == 497.13625);
+  CHECK(task["when_it_gives_up"] == nlohmann::json::parse(R"({"on_give_up": "default", "discarded_with_it": [],
+    "host_stops": null, "skipped_if_waiting": ["view"],
+    "host_stops_if_waiting": {"reason": "skipped", "task": "view", "result": "failure"}})"));
 }

@@ -34,6 +34,8 @@ std::vector<PolicyProblem> check_policy(const TaskOptions& options);
 std::string backoff_order_problem(const Backoff& backoff);
 
 // The sum of the delays before this many restarts in a row, without jitter: the shortest time that they can take.
+// Saturates. It is exact if no more than this many delays differ from each other.
+inline constexpr std::uint64_t max_added_delays = 1'000'000;
 std::chrono::nanoseconds shortest_delays(const Backoff& backoff, std::uint64_t restarts);
 
 }  // namespace taskhost

@@ -1,0 +1,54 @@
+#include "policy/prospects.hpp"
+
+#include <algorithm>
+
+#include "policy/rules.hpp"
+
+namespace taskhost {
+
+bool is_blocking(const TaskList& tasks, std::size_t task) {
+  const auto& recipe = tasks.function(task).share();
+  return recipe && recipe->blocking;
+}
+
+Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
+  return {forecast_.at_once(incident, task), forecast_.in_the_end(incident, task)};
+}
+
+Prospects ProspectsReader::of(std::uint32_t task) const {
+  static const SupervisionOptions none;
+  const TaskOptions& options = tasks_.options(task);
+  const SupervisionOptions& optional = options.optional ? *options.optional : none;
+  Prospects prospects;
+  prospects.relation = forecast_.relation_of(task);
+  for (std::size_t rule = 0; rule < optional.exit_rules.size(); ++rule) {
+    if (!is_dead(optional.exit_rules, rule)) prospects.rules.push_back(&optional.exit_rules[rule]);
+  }
+  prospects.type_decides_ok = !is_taken(optional.exit_rules, Outcome::ok);
+  prospects.type_decides_failure =
+      !is_taken(optional.exit_rules, Outcome::error) || !is_taken(optional.exit_rules, Outcome::panic);
+
+  const ExitChances chances = chances_of(options);
+  if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
+    prospects.delays = restart_delays(options);
+    prospects.longest_counted = longest_counted_execution(options);
+    prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;
+  }
+  if (chances.give_up) prospects.giving_up = loss(Incident::gives_up, task);
+  if (chances.discard_after_failure) prospects.discarding = loss(Incident::is_discarded, task);
+  const bool is_timed = (optional.notify && optional.start_timeout) ||
+                        (optional.watchdog && optional.watchdog->action == WatchdogAction::restart);
+  const bool has_group = prospects.relation != nullptr && prospects.relation->group &&
+                         tasks_.groups[*prospects.relation->group] != Strategy::one_for_one;
+  if (is_timed || has_group) prospects.abandonment = loss(Incident::is_abandoned, task);
+  const auto leaves = [](const std::optional<Loss>& loss) {
+    return loss && (!loss->at_once.host_stop || loss->at_once.host_stop->reason == StopReason::all_done);
+  };
+  const bool by_rule = std::any_of(prospects.rules.begin(), prospects.rules.end(),
+                                   [](const ExitRule* rule) { return rule->action == ExitAction::discard; });
+  prospects.can_leave = by_rule || (options.type == TaskType::detachable && prospects.type_decides_ok) ||
+                        (optional.on_give_up != GiveUp::cooldown && leaves(prospects.giving_up));
+  return prospects;
+}
+
+}  // namespace taskhost

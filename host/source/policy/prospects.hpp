@@ -1,0 +1,50 @@
+// What can become of one task, as plain values: an explanation prints them as text or JSON. What follows for others is
+// found by the supervision itself (core's Forecast). Not thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "policy/delays.hpp"
+#include "taskhost/core/forecast.hpp"
+
+namespace taskhost {
+
+// A way in which a task can be over for good.
+struct Loss {
+  Aftermath at_once;  // if all tasks are ready when it happens
+  Aftermath later;    // the same once all others have been started anew, or if they waited for it
+};
+
+struct Prospects {
+  const TaskList::Relation* relation = nullptr;  // null: none
+  std::vector<const ExitRule*> rules;            // those that can match
+  bool type_decides_ok = true;                   // not all ends of this kind are taken by a rule
+  bool type_decides_failure = true;
+  std::optional<RestartDelays> delays;  // if an exit can lead to a restart
+  std::optional<std::chrono::nanoseconds> longest_counted;
+  std::vector<std::uint32_t> restarted_with_it;
+  bool can_leave = false;           // it can be over for good while the host runs
+  std::optional<Loss> giving_up;    // if it can, and whatever on_give_up says
+  std::optional<Loss> discarding;   // if an exit rule may discard it after a failure
+  std::optional<Loss> abandonment;  // if it may be asked to end while the host runs
+};
+
+class ProspectsReader {
+ public:
+  explicit ProspectsReader(const TaskList& tasks) : tasks_(tasks), forecast_(tasks) {}
+  Prospects of(std::uint32_t task) const;
+  const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return forecast_.relation_of(task); }
+
+ private:
+  Loss loss(Incident incident, std::uint32_t task) const;
+  const TaskList& tasks_;
+  Forecast forecast_;
+};
+
+// Whether the task's executions have threads of their own, and can't be dropped.
+bool is_blocking(const TaskList& tasks, std::size_t task);
+
+}  // namespace taskhost
