@@ -136,7 +136,9 @@ Verdict blocking_runs_to_its_end(TestContext& context) {
   const Budget budget = context.budget(30);
   std::uint64_t executions = 0;
   std::uint64_t by_itself = 0;
-  while (executions < 6 && (executions < 1 || !budget.is_over())) {
+  constexpr std::uint64_t most = 60;  // until one lives
+  while ((executions < 6 || (context.tally().lived == 0 && executions < most)) &&
+         (executions < 1 || !budget.is_over())) {
     const ProcessState before = ProcessState::take();
     const Play result = play(context, milliseconds(100), [&](DrivenExecution& execution) {
       std::this_thread::sleep_for(milliseconds(20));

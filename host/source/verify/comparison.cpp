@@ -44,8 +44,12 @@ Compared compare(TestContext& context, const Comparison& comparison) {
   int failures = 0;
   int alone = 0;
   Went last;
-  for (int number = 0; number < comparison.executions || (failures > 0 && !fails_anyway && failures < certain);
-       ++number) {
+  const auto goes_on = [&](int number) {
+    if (number < comparison.executions) return true;
+    if (result.tested == 0 && number < most) return true;  // none has lived so far
+    return failures > 0 && !fails_anyway && failures < certain;
+  };
+  for (int number = 0; goes_on(number); ++number) {
     if (number > 0 && budget.is_over()) break;
     const Went went = comparison.treat(number);
     result.tested += went.tested;

@@ -1,5 +1,6 @@
 #include "verify/ends.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <string>
 
@@ -80,6 +81,10 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
 }
 
 Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
+  const auto in_call = std::chrono::steady_clock::now().time_since_epoch().count() - progress.call_began;
+  if (progress.call_began != 0 && in_call < time_limit.count() / 2) {
+    return unproven("the test had not ended in time, " + place_words(progress) + ": try a longer --time-limit");
+  }
   const std::string words = "it had not returned after " + duration_words(time_limit) + ", ";
   switch (progress.phase.load()) {
     case Phase::none:

@@ -164,7 +164,7 @@ std::string memory_growth(const std::array<Sample, 4>& samples, std::uint64_t ex
 
 // As above. Other programs use these folders too, but not that evenly.
 std::string file_growth(const std::array<Sample, 4>& samples, std::uint64_t executions) {
-  constexpr std::uint64_t fewest = 400;
+  constexpr std::uint64_t fewest = 100;
   if (executions < fewest) return {};
   for (std::size_t i = 1; i < samples.size(); ++i) {
     if (samples[i].files < samples[i - 1].files + executions / 8) return {};
@@ -224,6 +224,7 @@ Verdict failing_starts(TestContext& context) {
       if (live_with(config)) ++failed;
     }
     if (memory.empty()) before = settled(ProcessState::take(), 50);  // by now, one-time allocations have been made
+    if (count_threads() > before.threads.size()) settled(before, patience_ms(context));  // with their memory
     memory.push_back(memory_in_use().allocated);
   }
   if (memory.size() == rounds_to_be_sure && grows()) {

@@ -43,6 +43,7 @@ struct Progress {
   std::atomic<Phase> phase{Phase::none};
   std::atomic<std::uint64_t> execution{0};  // its number
   std::atomic<std::uint64_t> call{0};       // number of the call to that function within the execution, from 1
+  std::atomic<std::int64_t> call_began{0};  // by the steady clock, in nanoseconds
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
   std::atomic<bool> child_returned{false};   // a process that a function forked came out of that function

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -202,6 +203,13 @@ class SimulatedHost {
   bool brings_runtime() const noexcept { return brings_runtime_; }
   void set_brings_runtime(bool brings) noexcept { brings_runtime_ = brings; }
 
+  // Counts calls of a function, and slow ones. Whether at least three have been slow, and most have.
+  void count_call(Phase phase) noexcept { ++calls_[static_cast<std::size_t>(phase)]; }
+  bool count_slow_call(Phase phase) noexcept {
+    const auto index = static_cast<std::size_t>(phase);
+    return ++slow_calls_[index] >= 3 && 2 * slow_calls_[index] >= calls_[index];
+  }
+
   // Wakes for executions that have ended.
   std::uint64_t stale_wakes() const noexcept { return stale_wakes_; }
 
@@ -225,6 +233,8 @@ class SimulatedHost {
   std::atomic<std::int64_t> slowest_answer_{0};           // nanoseconds
   std::atomic<std::int64_t> longest_grace_{100'000'000};  //
   std::atomic<bool> jumps_at_once_{false};
+  std::array<std::atomic<unsigned>, static_cast<std::size_t>(Phase::work) + 1> calls_{};
+  std::array<std::atomic<unsigned>, static_cast<std::size_t>(Phase::work) + 1> slow_calls_{};
   std::atomic<bool> jumps_never_{false};
   std::atomic<bool> brings_runtime_{false};
   std::atomic<std::uint64_t> stale_wakes_{0};

@@ -184,13 +184,13 @@ constexpr Task tasks[] = {
     {.name = "starts_slowly",
      .start =
          [](State& self) {
-           if (self.number() % 10 == 2) pause_ms(250);
+           if (self.number() % 10 == 2) pause_ms(500);
            return TASKHOST_OK;
          }},
     {.name = "stops_slowly",
      .stop =
          [](State&) {
-           pause_ms(150);
+           pause_ms(400);
            return TASKHOST_OK;
          }},
     {.name = "hangs",
