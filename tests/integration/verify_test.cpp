@@ -1,82 +1,18 @@
 // `taskhost verify` detects each plugin of the collection that breaks a rule, and passes each that breaks none.
-#include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <iterator>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "scene.hpp"
 #include "support/catch.hpp"
+#include "verification.hpp"
 
 using namespace taskhost::test;
 
 namespace {
-
-struct Verification {
-  ProcessEnd end;
-  std::vector<Json> verdicts;
-  Json summary;
-
-  int status() const { return end.status.value_or(-1); }
-
-  // Whether there is such a verdict, which quotes the rule and has the words.
-  bool has(std::string_view verdict, std::string_view rule, std::string_view words = {}) const {
-    return std::any_of(verdicts.begin(), verdicts.end(), [&](const Json& found) {
-      const std::string rules = ", " + found["rules"].get<std::string>() + ",";
-      return found["verdict"] == verdict && rules.find(", " + std::string(rule) + ",") != std::string::npos &&
-             found["text"].get<std::string>().find(words) != std::string::npos;
-    });
-  }
-  std::size_t count(std::string_view verdict) const {
-    return static_cast<std::size_t>(std::count_if(verdicts.begin(), verdicts.end(),
-                                                  [&](const Json& found) { return found["verdict"] == verdict; }));
-  }
-};
-
-struct Job {
-  std::filesystem::path plugin;
-  std::vector<std::string> options;
-};
-
-Verification verify(const Job& job) {
-  Command command;
-  command.program = program_path();
-  command.arguments = {"verify", "--json", job.plugin.string()};
-  command.arguments.insert(command.arguments.end(), job.options.begin(), job.options.end());
-  Verification result{Process(command).wait(), {}, {}};
-  std::istringstream lines(result.end.out);
-  for (std::string line; std::getline(lines, line);) {
-    Json object = Json::parse(line);
-    if (object.contains("summary")) {
-      result.summary = std::move(object);
-    } else {
-      result.verdicts.push_back(std::move(object));
-    }
-  }
-  return result;
-}
-
-Verification verify(const std::filesystem::path& plugin, const std::vector<std::string>& options) {
-  return verify(Job{plugin, options});
-}
-
-// Two at a time, since they mostly wait.
-std::vector<Verification> verify_all(const std::vector<Job>& jobs) {
-  std::vector<Verification> results(jobs.size());
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < jobs.size(); i = next++) results[i] = verify(jobs[i]);
-  };
-  std::future<void> other = std::async(std::launch::async, work);
-  work();
-  other.get();
-  return results;
-}
 
 struct Row {
   const char* plugin;

@@ -33,6 +33,7 @@ std::string json_of(const Verdict& verdict) {
   taskhost::append_json_string(json, verdict.rules);
   json += ",\"text\":";
   taskhost::append_json_string(json, verdict.text);
+  if (!verdict.done.empty()) json += ",\"done\":" + verdict.done;
   return json + "}";
 }
 

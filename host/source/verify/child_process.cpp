@@ -14,6 +14,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <new>
 #include <system_error>
 
@@ -47,6 +49,98 @@ class Descriptor {
  private:
   int value_;
 };
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  std::error_code error;
+  const std::filesystem::path tasks = "/proc/" + std::to_string(parent) + "/task";
+  for (auto entry = std::filesystem::directory_iterator(tasks, error); !error && entry != std::filesystem::end(entry);
+       entry.increment(error)) {
+    std::ifstream file(entry->path() / "children");
+    for (pid_t child = 0; file >> child;) children.push_back(child);
+  }
+  return children;
+}
+
+bool has_too_many_descendants(pid_t process) {
+  std::vector<pid_t> found = {process};
+  for (std::size_t i = 0; i < found.size() && found.size() <= max_processes; ++i) {
+    const std::vector<pid_t> children = children_of(found[i]);
+    found.insert(found.end(), children.begin(), children.end());
+  }
+  return found.size() > max_processes;
+}
+
+// While it exists, this process becomes the parent of its descendants' orphans, and finally ends those that are new.
+class Adoption {
+ public:
+  Adoption() : before_(children_of(::getpid())) {
+    ::prctl(PR_GET_CHILD_SUBREAPER, &former_);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1UL);
+  }
+  ~Adoption() { ::prctl(PR_SET_CHILD_SUBREAPER, static_cast<unsigned long>(former_)); }
+  Adoption(const Adoption&) = delete;
+  Adoption& operator=(const Adoption&) = delete;
+
+  // Returns the names of those that were in no group `group`.
+  std::vector<std::string> end_orphans(pid_t group) const {
+    std::vector<std::string> names;
+    for (const auto until = Clock::now() + std::chrono::seconds(5); Clock::now() < until;) {
+      std::vector<pid_t> orphans = children_of(::getpid());
+      std::erase_if(orphans,
+                    [this](pid_t one) { return std::find(before_.begin(), before_.end(), one) != before_.end(); });
+      if (orphans.empty()) break;
+      for (const pid_t orphan : orphans) {
+        const std::string stat = first_line("/proc/" + std::to_string(orphan) + "/stat");
+        const std::size_t name_end = stat.rfind(')');
+        const bool is_alive = name_end != std::string::npos && stat.compare(name_end, 3, ") Z") != 0;
+        if (is_alive && ::getpgid(orphan) != group) {
+          names.push_back(stat.substr(stat.find('(') + 1, name_end - stat.find('(') - 1));
+        }
+        ::kill(-orphan, SIGKILL);  // if it leads a group
+        ::kill(orphan, SIGKILL);
+      }
+      for (const pid_t orphan : orphans) {
+        while (::waitpid(orphan, nullptr, 0) < 0 && errno == EINTR) {
+        }
+      }
+    }
+    return names;
+  }
+
+ private:
+  const std::vector<pid_t> before_;
+  int former_ = 0;
+};
+
+// An unprivileged user's processes are limited as well: a fork bomb may be faster than the parent's looks.
+void limit_processes() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NPROC, &limit) != 0) return;
+  constexpr rlim_t margin = 2000;
+  std::size_t threads = 0;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator("/proc", error); !error && entry != std::filesystem::end(entry);
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::error_code gone;
+    for (auto task = std::filesystem::directory_iterator(entry->path() / "task", gone);
+         !gone && task != std::filesystem::end(task); task.increment(gone)) {
+      ++threads;
+    }
+  }
+  if (limit.rlim_cur <= threads + margin) return;
+  limit.rlim_cur = threads + margin;
+  ::setrlimit(RLIMIT_NPROC, &limit);
+}
 
 struct Pipe {
   Pipe() {
@@ -104,10 +198,11 @@ class HeldSignals {
 };
 
 Progress* progress_of_child = nullptr;
+pid_t id_of_child = 0;
 
 // Handlers run on the thread that called exit.
 void on_process_exit(int status, void* /*unused*/) {
-  progress_of_child->exit_called = true;
+  if (::getpid() == id_of_child) progress_of_child->exit_called = true;  // not in a child of the plugin's
   ::_exit(status);
 }
 
@@ -127,7 +222,9 @@ void on_process_exit(int status, void* /*unused*/) {
   std::fflush(stdout);  // otherwise the child would write the parent's buffer, too
   ::dup2(output.write.get(), STDOUT_FILENO);
   ::dup2(output.write.get(), STDERR_FILENO);
+  limit_processes();
   progress_of_child = &progress;
+  id_of_child = ::getpid();
   ::on_exit(on_process_exit, nullptr);
   try {
     const Reporter reporter(messages.write.get());
@@ -139,6 +236,14 @@ void on_process_exit(int status, void* /*unused*/) {
         ::write(STDERR_FILENO, error.what(), std::char_traits<char>::length(error.what()));
   }
   ::_exit(0);
+}
+
+// A test that is only slow, on a busy machine, has some more time than one that is stuck in a call.
+constexpr int patience = 3;
+bool is_in_long_call(const Progress& progress, std::chrono::nanoseconds least) {
+  const std::chrono::nanoseconds began(progress.call_began);
+  const bool is_in_call = progress.phase != Phase::none;
+  return is_in_call && (began.count() == 0 || Clock::now().time_since_epoch() - began >= least);
 }
 
 void read_messages(const std::string& text, ChildEnd& end) {
@@ -175,6 +280,7 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   Pipe messages;
   Pipe output;
   const HeldSignals held;
+  const Adoption adoption;
   const auto started = Clock::now();
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
@@ -188,6 +294,9 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   std::string text;
   int wait_status = 0;
   bool has_ended = false;
+  std::size_t written = 0;
+  constexpr auto look_each = std::chrono::milliseconds(20);
+  auto next_look = started + look_each;
   while (true) {
     // The child's own children may keep the pipes open, which must not hold us up, so this also watches the process
     // itself.
@@ -198,11 +307,19 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
         ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
     const bool messages_go_on = take(messages.read, text) && text.size() < message_size_limit;
     if (!messages_go_on) messages.read.close();
+    const std::size_t kept = end.output.size();
     if (!take(output.read, end.output)) output.read.close();
+    written += end.output.size() - kept;
     keep_the_end(end.output);
     if (has_ended) break;
-    end.was_late = Clock::now() - started >= limit;
-    if (end.was_late || held.one_has_come()) {
+    const auto now = Clock::now();
+    if (now >= next_look) {
+      end.had_too_many_processes = has_too_many_descendants(child);
+      next_look = now + look_each;
+    }
+    end.wrote_too_much = written > max_output;
+    end.was_late = now - started >= (is_in_long_call(progress, limit / 2) ? limit : limit * patience);
+    if (end.was_late || end.wrote_too_much || end.had_too_many_processes || held.one_has_come()) {
       ::kill(child, SIGKILL);
       break;
     }
@@ -212,6 +329,7 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   ::kill(-child, SIGKILL);
   while (::waitpid(child, &wait_status, 0) < 0 && errno == EINTR) {
   }
+  end.left_running = adoption.end_orphans(child);
   // Reads the rest, which is already there.
   for (std::size_t before = text.size() + 1; messages.read.is_open() && text.size() != before;) {
     before = text.size();

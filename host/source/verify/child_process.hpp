@@ -1,5 +1,6 @@
-// A process for one test: forked from a parent with a single thread, watched, and killed if it takes too long. Whatever
-// the plugin does in it, the parent goes on.
+// A process for one test: forked from a parent with a single thread, watched, and killed if it takes too long, writes
+// too much or has too many descendants. Whatever the plugin does in it, the parent goes on, and nothing that it started
+// is left: meanwhile the parent adopts orphans (PR_SET_CHILD_SUBREAPER).
 #pragma once
 
 #include <chrono>
@@ -23,13 +24,19 @@ class Reporter {
   int descriptor_;
 };
 
+constexpr std::size_t max_output = std::size_t{64} << 20;
+constexpr std::size_t max_processes = 100;
+
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
-  bool has_finished = false;  // the body returned
-  bool was_late = false;      // and was killed for it
-  std::optional<int> status;  // exit status, or
-  std::optional<int> signal;  // the signal that killed it
-  std::string output;         // the end of what it wrote to stdout and stderr
+  bool has_finished = false;              // the body returned
+  bool was_late = false;                  // and was killed for it
+  std::optional<int> status;              // exit status, or
+  std::optional<int> signal;              // the signal that killed it
+  std::string output;                     // the end of what it wrote to stdout and stderr
+  bool wrote_too_much = false;            // and was killed for it
+  bool had_too_many_processes = false;    // and was killed for it
+  std::vector<std::string> left_running;  // names of processes that it left in sessions of their own; they are killed
   std::chrono::nanoseconds lifetime{};
 };
 

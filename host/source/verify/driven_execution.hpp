@@ -9,6 +9,7 @@
 #include <string>
 
 #include "taskhost/core/outcome.hpp"
+#include "verify/process_state.hpp"
 #include "verify/simulated_host.hpp"
 #include "verify/state_block.hpp"
 
@@ -38,6 +39,11 @@ class DrivenExecution {
   Cell& cell() noexcept { return cell_; }
   bool is_started() const noexcept { return is_started_; }
   std::uint64_t polls() const noexcept { return polls_; }
+  bool has_been_pending() const noexcept { return has_been_pending_; }
+  void mark_pending() noexcept { has_been_pending_ = true; }
+  std::string failure() { return cell_.failure(); }
+  // Of the state, and of what it points to: the same, as long as nothing changes there.
+  std::uint64_t digest() const;
   nanoseconds last_call() const noexcept { return last_call_; }  // its duration
 
  private:
@@ -46,6 +52,7 @@ class DrivenExecution {
   std::int32_t call(Phase phase, const Function& function);
   Status outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
   bool is_finished(std::int32_t result);
+  void judge_thread(Phase phase, const ThreadState& before);
   Status pending();
   void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
 
@@ -53,10 +60,12 @@ class DrivenExecution {
   const taskhost_factory& factory_;
   Cell& cell_;
   StateBlock state_;
+  OwnTexts texts_;
   std::optional<Status> ended_;  // how its poll ended it, while it finishes
   bool is_started_ = false;
   bool is_dropped_ = false;
   bool is_ended_ = false;
+  bool has_been_pending_ = false;
   std::uint64_t polls_ = 0;
   nanoseconds last_call_{};
 };

@@ -1,5 +1,6 @@
 #include "verify/ends.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <string>
 
@@ -64,6 +65,12 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
       return broken(progress.phase == Phase::none || is_of_its_own_thread(progress) ? "5.2" : "3.9",
                     killed + ": it touched the state of an execution that had already been dropped, at byte " +
                         std::to_string(offset) + ". Does a thread or a callback still have it?");
+    case Hit::text:
+      return broken("3.8", killed + ": it wrote to its config or name, or read beyond its end");
+    case Hit::dropped_text:
+      return broken("4.1", killed +
+                               ": it read the config or the name of an execution that had already been dropped; "
+                               "these texts end with it: copy what is needed for longer");
     case Hit::unknown:
       break;
   }
@@ -74,6 +81,10 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
 }
 
 Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
+  const auto in_call = std::chrono::steady_clock::now().time_since_epoch().count() - progress.call_began;
+  if (progress.call_began != 0 && in_call < time_limit.count() / 2) {
+    return unproven("the test had not ended in time, " + place_words(progress) + ": try a longer --time-limit");
+  }
   const std::string words = "it had not returned after " + duration_words(time_limit) + ", ";
   switch (progress.phase.load()) {
     case Phase::none:
@@ -103,6 +114,14 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
 }  // namespace
 
 Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit) {
+  if (end.had_too_many_processes) {
+    return broken("5.3", "it had more than " + std::to_string(max_processes) + " processes, " + place_words(progress) +
+                             ": they and the test were ended");
+  }
+  if (end.wrote_too_much) {
+    return unproven("it wrote more than " + std::to_string(max_output >> 20) +
+                    " MiB to stdout and stderr, so the test was ended, " + place_words(progress));
+  }
   if (end.was_late) return late(progress, time_limit);
   if (end.signal) return crash(end, progress);
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;

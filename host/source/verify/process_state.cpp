@@ -2,17 +2,25 @@
 
 #include <dirent.h>
 #include <malloc.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cfenv>
 #include <chrono>
 #include <clocale>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <thread>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -60,7 +68,8 @@ bool has_children() {
 std::uint32_t floating_point_modes() {
   auto modes = static_cast<std::uint32_t>(std::fegetround()) << 16;
 #ifdef __SSE__
-  modes |= _mm_getcsr() & 0x8040u;  // flush to zero, denormals are zero: loading code built with -ffast-math sets them
+  modes |= _mm_getcsr() & 0x9FC0u;  // the masks of exceptions; flush to zero, denormals are zero: loading code built
+                                    // with -ffast-math sets them
 #endif
   return modes;
 }
@@ -89,6 +98,54 @@ void environment_changes(const ProcessState& before, const ProcessState& after, 
                      [&](const std::string& other) { return environment_words(other) == environment_words(entry); });
     if (is_gone) found.push_back({Change::Kind::other, environment_words(entry)});
   }
+}
+
+// Those that were open when the first state was taken: what a plugin opens later, it may close.
+const std::map<int, std::string>& descriptors_of_the_host(const std::map<int, std::string>& now) {
+  static const std::map<int, std::string> first = now;
+  return first;
+}
+
+// Settings of the process that a plugin has no business with.
+std::map<std::string, std::string> settings_of_process() {
+  std::map<std::string, std::string> settings;
+  constexpr std::array<std::pair<__itimer_which, const char*>, 3> timers = {
+      {{ITIMER_REAL, "the interval timer of real time"},
+       {ITIMER_VIRTUAL, "the virtual interval timer"},
+       {ITIMER_PROF, "the profiling timer"}}};
+  for (const auto& [which, name] : timers) {
+    itimerval timer{};
+    ::getitimer(which, &timer);
+    const bool is_set = timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0 || timer.it_interval.tv_sec != 0;
+    settings[name] = is_set ? "running" : "off";
+  }
+  constexpr std::array<std::pair<__rlimit_resource, const char*>, 9> limits = {{{RLIMIT_NOFILE, "open files"},
+                                                                                {RLIMIT_AS, "address space"},
+                                                                                {RLIMIT_CORE, "core files"},
+                                                                                {RLIMIT_CPU, "processor time"},
+                                                                                {RLIMIT_DATA, "data"},
+                                                                                {RLIMIT_FSIZE, "file sizes"},
+                                                                                {RLIMIT_MEMLOCK, "locked memory"},
+                                                                                {RLIMIT_NPROC, "processes"},
+                                                                                {RLIMIT_STACK, "stacks"}}};
+  const auto words = [](rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); };
+  for (const auto& [which, name] : limits) {
+    rlimit limit{};
+    ::getrlimit(which, &limit);
+    settings[std::string("the limit of ") + name] = words(limit.rlim_cur) + "/" + words(limit.rlim_max);
+  }
+  const auto address = [](auto handler) { return std::to_string(reinterpret_cast<std::uintptr_t>(handler)); };
+  settings["the terminate handler"] = address(std::get_terminate());
+  settings["the new handler"] = address(std::get_new_handler());
+  settings["the user"] = std::to_string(::geteuid()) + "/" + std::to_string(::getegid());
+  settings["whether it can be dumped"] = std::to_string(::prctl(PR_GET_DUMPABLE));
+  settings["the process group"] = std::to_string(::getpgrp());
+  settings["the priority"] = std::to_string(::getpriority(PRIO_PROCESS, 0));
+  std::ifstream timers_file("/proc/self/timers");
+  int count = 0;
+  for (std::string line; std::getline(timers_file, line);) count += line.starts_with("ID:") ? 1 : 0;
+  settings["the number of timers"] = std::to_string(count);
+  return settings;
 }
 
 }  // namespace
@@ -126,6 +183,8 @@ ProcessState ProcessState::take() {
   std::sort(state.environment.begin(), state.environment.end());
   state.floating_point = floating_point_modes();
   state.has_children = verify::has_children();
+  state.settings = settings_of_process();
+  descriptors_of_the_host(state.descriptors);
   return state;
 }
 
@@ -134,14 +193,18 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   for (const auto& [id, name] : after.threads) {
     if (!before.threads.contains(id)) found.push_back({Change::Kind::thread, "thread '" + name + "'"});
   }
+  std::map<std::string, std::size_t> kinds;
+  for (const auto& [number, target] : before.descriptors) ++kinds[kind_of(target)];
   for (const auto& [number, target] : after.descriptors) {
-    const auto old = before.descriptors.find(number);
-    if (old == before.descriptors.end() || old->second != target) {
+    std::size_t& known = kinds[kind_of(target)];
+    if (known == 0) {
       found.push_back({Change::Kind::descriptor, "descriptor (" + kind_of(target) + ")"});
+    } else {
+      --known;
     }
   }
-  for (const auto& [number, target] : before.descriptors) {
-    if (!after.descriptors.contains(number)) {
+  for (const auto& [number, target] : descriptors_of_the_host(before.descriptors)) {
+    if (before.descriptors.contains(number) && !after.descriptors.contains(number)) {
       found.push_back(
           {Change::Kind::other, "descriptor " + std::to_string(number) + " (" + target + "), which is closed"});
     }
@@ -149,7 +212,7 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
-    const auto kind = is_fault_signal(signal) ? Change::Kind::fault_signal : Change::Kind::signal;
+    const auto kind = is_fault_signal(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
     if (before.handlers[number] != after.handlers[number]) {
       found.push_back({kind, "the handler of " + signal_words(signal)});
     }
@@ -167,6 +230,10 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   compare(before.working_directory, after.working_directory, "the working directory");
   if (before.floating_point != after.floating_point) {
     found.push_back({Change::Kind::other, "the floating-point modes (rounding, or flushing to zero)"});
+  }
+  for (const auto& [name, value] : after.settings) {
+    const auto old = before.settings.find(name);
+    if (old != before.settings.end() && old->second != value) found.push_back({Change::Kind::of_runtime, name});
   }
   environment_changes(before, after, found);
   return found;
@@ -209,6 +276,46 @@ std::size_t count_descriptors() {
   return count;
 }
 
+std::size_t count_files() {
+  const char* const temporary = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): only reads
+  std::size_t count = 0;
+  for (const char* folder : {".", temporary != nullptr ? temporary : "/tmp", "/dev/shm"}) {
+    DIR* const directory = ::opendir(folder);
+    if (directory == nullptr) continue;
+    while (::readdir(directory) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): a stream of its own
+    ::closedir(directory);
+  }
+  return count;
+}
+
+ThreadState ThreadState::take() {
+  ThreadState state;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &state.mask);
+  state.locale = ::uselocale(nullptr);
+  state.floating_point = floating_point_modes();
+  const auto self = static_cast<id_t>(::gettid());
+  state.priority = ::getpriority(PRIO_PROCESS, self);
+  state.policy = ::sched_getscheduler(0);
+  (void)::syscall(SYS_sched_getaffinity, 0, sizeof state.affinity, state.affinity.data());
+  ::prctl(PR_GET_NAME, state.name.data());
+  return state;
+}
+
+std::string differences(const ThreadState& before, const ThreadState& after) {
+  std::string words;
+  const auto add = [&words](bool differs, const char* what) {
+    if (differs) words += (words.empty() ? "" : " and ") + std::string(what);
+  };
+  add(std::memcmp(&before.mask, &after.mask, sizeof before.mask) != 0, "the signal mask");
+  add(before.locale != after.locale, "the thread's locale");
+  add(before.floating_point != after.floating_point,
+      "the floating-point modes (rounding, flushing to zero, exceptions)");
+  add(before.priority != after.priority, "the priority");
+  add(before.policy != after.policy, "the scheduling policy");
+  add(before.affinity != after.affinity, "the processors that it may use");
+  return words;
+}
+
 Memory memory_in_use() {
   Memory memory;
   const struct mallinfo2 info = ::mallinfo2();
@@ -216,7 +323,11 @@ Memory memory_in_use() {
   std::ifstream file("/proc/self/statm");
   std::size_t total = 0;
   std::size_t resident = 0;
-  if (file >> total >> resident) memory.resident = resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  if (file >> total >> resident) {
+    const auto page_size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    memory.resident = resident * page_size;
+    memory.mapped = total * page_size;
+  }
   return memory;
 }
 

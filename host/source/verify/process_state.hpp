@@ -22,18 +22,35 @@ struct ProcessState {
   std::vector<std::string> environment;
   std::uint32_t floating_point = 0;  // rounding and flush-to-zero modes
   bool has_children = false;
+  std::map<std::string, std::string> settings;  // timers, limits and the like, each with its value
 
   static ProcessState take();
 };
 
 struct Change {
-  enum class Kind { thread, descriptor, child, fault_signal, signal, other };
+  // of_runtime: handlers of faults, limits and the like, which a runtime may change if it stays for good
+  enum class Kind { thread, descriptor, child, of_runtime, signal, other };
   Kind kind = Kind::other;
   std::string words;  // "descriptor (socket)", "the handler of SIGTERM"
 };
 
 // What is new or different since `before`.
 std::vector<Change> changes(const ProcessState& before, const ProcessState& after);
+
+// What each call must leave as it was in the thread that it came on. Cheap enough to be looked at before and after.
+struct ThreadState {
+  sigset_t mask{};
+  void* locale = nullptr;
+  std::uint32_t floating_point = 0;
+  int priority = 0;
+  int policy = 0;
+  std::array<unsigned long, 16> affinity{};
+  std::array<char, 16> name{};
+
+  static ThreadState take();
+};
+// "the signal mask and the priority"; empty if they are the same. Without the name.
+std::string differences(const ThreadState& before, const ThreadState& after);
 
 // "a, 3 times b and c"
 std::string change_words(const std::vector<Change>& some);
@@ -45,11 +62,26 @@ std::string signal_words(int signal);
 ProcessState settled(const ProcessState& before, int patience_ms);
 
 std::size_t count_threads();
+std::size_t count_files();  // in the working directory, the temporary one and /dev/shm
 std::size_t count_descriptors();
+
+// Whether what malloc says is the plugin's, and not a sanitizer's.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool memory_can_be_judged = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool memory_can_be_judged = false;
+#else
+constexpr bool memory_can_be_judged = true;
+#endif
+#else
+constexpr bool memory_can_be_judged = true;
+#endif
 
 struct Memory {
   std::size_t allocated = 0;  // by malloc and the like, as far as libc knows; 0 in sanitizer builds
   std::size_t resident = 0;
+  std::size_t mapped = 0;
 };
 Memory memory_in_use();
 

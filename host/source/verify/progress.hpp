@@ -37,14 +37,16 @@ inline const char* phase_words(Phase phase) {
 }
 
 // What a crash hit, if that is known.
-enum class Hit : std::uint32_t { unknown, behind_state, before_state, dropped_state };
+enum class Hit : std::uint32_t { unknown, behind_state, before_state, dropped_state, text, dropped_text };
 
 struct Progress {
   std::atomic<Phase> phase{Phase::none};
   std::atomic<std::uint64_t> execution{0};  // its number
   std::atomic<std::uint64_t> call{0};       // number of the call to that function within the execution, from 1
+  std::atomic<std::int64_t> call_began{0};  // by the steady clock, in nanoseconds
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
+  std::atomic<bool> child_returned{false};   // a process that a function forked came out of that function
   std::atomic<bool> crashed_outside{false};  // a thread outside of any call crashed: `phase` says nothing about it
   std::atomic<Hit> hit{Hit::unknown};
   std::atomic<std::int64_t> hit_offset{0};  // bytes from the border that was crossed, or from a dropped state's start

@@ -1,15 +1,20 @@
 #include "verify/simulated_host.hpp"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "taskhost/ext/signals.h"
@@ -42,10 +47,15 @@ std::uint64_t plus(std::uint64_t time, std::uint64_t more) {
   return more < TASKHOST_NEVER - time ? time + more : TASKHOST_NEVER;
 }
 
+// Whether two descriptors are of one open file. Where the system does not say that, of one file, which all eventfds
+// are.
 bool is_same_file(int one, int other) {
+  const pid_t self = ::getpid();
+  const long order = ::syscall(SYS_kcmp, self, self, KCMP_FILE, one, other);
+  if (order >= 0) return order == 0;
   struct stat first {};
   struct stat second {};
-  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+  return errno != EBADF && ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
          first.st_ino == second.st_ino;
 }
 
@@ -79,13 +89,15 @@ Cell::Cell(SimulatedHost& host, unsigned index)
       index_(index),
       bell_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
-void Cell::begin(std::uint64_t number, bool is_blocking) {
+void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) {
   const std::lock_guard lock(mutex_);
   ++generation_;
   number_ = number;
+  texts_ = &texts;
   is_blocking_ = is_blocking;
   logs_ = 0;
   waits_for_others_ = false;
+  waits_ = calls_before_stop_ = 0;
   jumps_before_ = host_->jumps();
   stop_ = false;
   waker_given_ = false;
@@ -97,8 +109,8 @@ void Cell::begin(std::uint64_t number, bool is_blocking) {
   alive_ = true;
 }
 
-void Cell::begin_check() {
-  begin(0, false);
+void Cell::begin_check(const OwnTexts& texts) {
+  begin(0, false, texts);
   is_check_ = true;
 }
 
@@ -252,7 +264,30 @@ bool Cell::has_work_going_on() {
   return std::any_of(offloaded_.begin(), offloaded_.end(), [](const Offloaded& one) { return !one.is_done; });
 }
 
-bool Cell::may_have_timed_out() const noexcept { return waits_for_others_ && host_->jumps() != jumps_before_; }
+bool Cell::waits_for_a_descriptor() {
+  const std::lock_guard lock(mutex_);
+  return timer_ != TASKHOST_NEVER && !watches_.empty();
+}
+
+bool Cell::may_have_timed_out() const noexcept {
+  return (waits_for_others_ || waker_given_) && host_->jumps() != jumps_before_;
+}
+
+std::string Cell::readiness() {
+  const std::lock_guard lock(mutex_);
+  std::string words;
+  for (const Watch& watch : watches_) {
+    if (look_at(watch.duplicate, events_of(watch.interests)) == 0) continue;
+    int to_read = 0;
+    int to_write = 0;
+    ::ioctl(watch.duplicate, FIONREAD, &to_read);
+    ::ioctl(watch.duplicate, TIOCOUTQ, &to_write);
+    words += std::to_string(watch.descriptor) + ' ' + std::to_string(to_read) + ' ' + std::to_string(to_write) + '\n';
+    std::ifstream file("/proc/self/fdinfo/" + std::to_string(watch.duplicate));
+    words.append(std::istreambuf_iterator<char>(file), {});
+  }
+  return words;
+}
 
 std::vector<int> Cell::closed_descriptors() {
   const std::lock_guard lock(mutex_);
@@ -330,10 +365,12 @@ unsigned Cell::wait_for_descriptors(nanoseconds timeout) {
 }
 
 unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) {
-  const bool has_work = has_work_going_on();
-  const nanoseconds grace = host_->grace(has_work);
-  if (has_work && grace != nanoseconds::max()) patience = std::max(patience, grace);
-  const std::uint64_t until = plus(real_now(), static_cast<std::uint64_t>(patience.count()));
+  const bool waits_for_others = has_work_going_on() || waits_for_a_descriptor();
+  const nanoseconds grace = host_->grace(waits_for_others);
+  if (waits_for_others && patience > nanoseconds(0) && grace != nanoseconds::max())
+    patience = std::max(patience, grace);
+  const std::uint64_t began = real_now();
+  const std::uint64_t until = plus(began, static_cast<std::uint64_t>(patience.count()));
   const auto lateness = static_cast<std::uint64_t>(late.count());
   for (;;) {
     unsigned causes = take_causes(time, lateness);
@@ -344,7 +381,7 @@ unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) 
       if (timer_ != TASKHOST_NEVER) next = std::min(next, plus(timer_, lateness));
     }
     const std::uint64_t real = real_now();
-    if (real >= until) return 0;
+    if (real >= until) return wait_for_descriptors(nanoseconds(0)) & ~something_came;
     // Waits until something is due by the real clock, but no longer than the grace; then the clock jumps.
     constexpr std::uint64_t longest = TASKHOST_SECOND;
     std::uint64_t pause = std::min(until - real, longest);
@@ -360,8 +397,13 @@ unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) 
     }
     const unsigned came = wait_for_descriptors(nanoseconds(static_cast<std::int64_t>(pause)));
     causes = (came & ~something_came) | take_causes(time, lateness);
-    if (causes != 0) return causes;
-    if (jumps && came == 0) host_->jump_to(next, has_work);
+    if (causes != 0) {
+      if (waits_for_others && (causes & (by_descriptor | by_wake)) != 0) {
+        host_->note_answer(nanoseconds(static_cast<std::int64_t>(real_now() - began)));
+      }
+      return causes;
+    }
+    if (jumps && came == 0) host_->jump_to(next, waits_for_others);
   }
 }
 
@@ -373,7 +415,8 @@ SimulatedHost::SimulatedHost(Progress& progress, std::string config, std::string
       task_name_(std::move(task_name)),
       directory_(std::filesystem::current_path().string()),
       findings_(std::move(on_finding)),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      process_(::getpid()) {
   set_config(std::move(config));
   for (unsigned index = 0; index < cell_count; ++index) cells_.emplace_back(*this, index);
   if (the_host == nullptr) the_host = this;
@@ -382,27 +425,38 @@ SimulatedHost::SimulatedHost(Progress& progress, std::string config, std::string
 SimulatedHost* SimulatedHost::current() noexcept { return the_host; }
 
 void SimulatedHost::set_config(std::string config) {
-  configs_.push_back(std::make_unique<std::string>(std::move(config)));
-  config_ = configs_.back().get();
-  values_kept_.push_back(std::make_unique<ConfigValues>(*config_));
-  values_ = values_kept_.back().get();
+  const auto [entry, is_new] = configs_.try_emplace(std::move(config));
+  if (is_new) entry->second = std::make_unique<ConfigValues>(entry->first);
+  config_ = &entry->first;
+  values_ = entry->second.get();
 }
 
 std::uint64_t SimulatedHost::now() const noexcept { return real_now() + skew_; }
 
-nanoseconds SimulatedHost::grace(bool has_work_going_on) const noexcept {
+nanoseconds SimulatedHost::grace(bool waits_for_others) const noexcept {
   constexpr unsigned enough = 50;
-  constexpr unsigned enough_over_work = 5;
-  if (jumps_at_once_) return nanoseconds(0);
+  constexpr unsigned enough_over_others = 5;
+  constexpr nanoseconds shortest = std::chrono::milliseconds(1);
+  const nanoseconds longest(longest_grace_);
   if (jumps_never_) return nanoseconds::max();
-  if (has_work_going_on && jumps_over_work_ < enough_over_work) return std::chrono::milliseconds(100);
+  if (waits_for_others) {
+    if (jumps_over_others_ < enough_over_others) return longest;
+    return std::clamp(nanoseconds(4 * slowest_answer_), shortest, longest);
+  }
+  if (jumps_at_once_) return nanoseconds(0);
   return jumps_ < enough ? std::chrono::microseconds(1000) : std::chrono::microseconds(100);
 }
 
-void SimulatedHost::jump_to(std::uint64_t time, bool over_work) noexcept {
+void SimulatedHost::note_answer(nanoseconds taken) noexcept {
+  std::int64_t slowest = slowest_answer_;
+  while (slowest < taken.count() && !slowest_answer_.compare_exchange_weak(slowest, taken.count())) {
+  }
+}
+
+void SimulatedHost::jump_to(std::uint64_t time, bool over_others) noexcept {
   if (time <= now()) return;  // it has come by itself
   ++jumps_;
-  if (over_work) ++jumps_over_work_;
+  if (over_others) ++jumps_over_others_;
   advance_to(time);
 }
 
@@ -427,6 +481,14 @@ Cell* SimulatedHost::cell_of(const taskhost_exec* exec) noexcept {
     if (&cell == exec) return &cell;
   }
   return nullptr;
+}
+
+bool SimulatedHost::owns(const void* address) const noexcept {
+  const auto* const byte = static_cast<const char*>(address);
+  return std::any_of(cells_.begin(), cells_.end(), [byte](const Cell& cell) {
+    const auto* const begin = reinterpret_cast<const char*>(&cell);
+    return byte >= begin && byte < begin + sizeof cell;
+  });
 }
 
 void SimulatedHost::wake(taskhost_waker waker) {

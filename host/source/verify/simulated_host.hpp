@@ -6,11 +6,15 @@
 // destroyed: a plugin's threads may call it until the end of the process.
 #pragma once
 
+#include <sys/types.h>
+
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,6 +25,7 @@
 #include "taskhost/plugin.h"
 #include "verify/findings.hpp"
 #include "verify/progress.hpp"
+#include "verify/state_block.hpp"
 
 namespace taskhost::verify {
 
@@ -41,8 +46,8 @@ class Cell : public taskhost_exec {
 
   // Called by the test, between the execution's calls. `number` counts from 1.
   void reserve() noexcept { alive_ = true; }
-  void begin(std::uint64_t number, bool is_blocking);
-  void begin_check();  // stands for the exec of a check, behind which there is no execution
+  void begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts);
+  void begin_check(const OwnTexts& texts);  // stands for the exec of a check, behind which there is no execution
   bool is_check() const noexcept { return is_check_; }
   void begin_drop();  // forgets what the execution asked for
   void end();
@@ -59,11 +64,13 @@ class Cell : public taskhost_exec {
   // come.
   bool asked_for_itself_only();
   void begin_poll();
-  // Whether the clock has jumped since it began, and it has waited for what takes real time, a descriptor or offloaded
-  // work: then a timeout of its own may be over only because of the jump.
+  // Whether the clock has jumped since it began, and it has waited for what takes real time, a descriptor, offloaded
+  // work or another's wake: then a timeout of its own may be over only because of the jump.
   bool may_have_timed_out() const noexcept;
   // Descriptors that are being waited for although they were closed or replaced by another.
   std::vector<int> closed_descriptors();
+  // What the system says of the watched descriptors that are ready: the same, as long as nobody reads them.
+  std::string readiness();
 
   taskhost_waker waker() const noexcept;
   void wake(bool by_itself);
@@ -72,6 +79,10 @@ class Cell : public taskhost_exec {
   bool is_blocking() const noexcept { return is_blocking_; }
   // Sends one of the signals that it subscribed to; false if there is none.
   bool send_signal();
+  // The stop comes in the midst of a call, when that calls its `calls`-th service from now on.
+  void stop_at_call(unsigned calls) noexcept { calls_before_stop_ = calls; }
+  // Whether a blocking one has called wait or wait_fd, or looked for the stop again.
+  bool has_waited() const noexcept { return waits_ > 1; }
 
   SimulatedHost& host() const noexcept { return *host_; }
   std::uint64_t number() const noexcept { return number_; }
@@ -80,8 +91,13 @@ class Cell : public taskhost_exec {
   std::uint64_t logs() const noexcept { return logs_; }
 
   // For the services.
+  const OwnTexts& texts() const noexcept { return *texts_; }
   void fail(std::string text);
   void count_log() noexcept { ++logs_; }
+  void count_call() noexcept {
+    if (calls_before_stop_ != 0 && --calls_before_stop_ == 0) request_stop();
+  }
+  void count_wait(unsigned weight) noexcept { waits_ += weight; }
   void give_waker() noexcept { waker_given_ = true; }
   void set_timer(std::uint64_t time);
   std::int32_t watch(int descriptor, std::uint32_t interests, std::uint64_t tag);
@@ -110,6 +126,7 @@ class Cell : public taskhost_exec {
   void forget_watches();
   void end_offloads();
   bool has_work_going_on();
+  bool waits_for_a_descriptor();
 
   SimulatedHost* host_;
   const unsigned index_;
@@ -123,6 +140,9 @@ class Cell : public taskhost_exec {
   std::atomic<bool> is_check_{false};
   std::atomic<bool> waits_for_others_{false};
   std::atomic<unsigned> jumps_before_{0};
+  std::atomic<unsigned> calls_before_stop_{0};
+  std::atomic<unsigned> waits_{0};
+  std::atomic<const OwnTexts*> texts_{nullptr};
 
   std::mutex mutex_;  // protects what follows
   bool woken_ = false;
@@ -150,29 +170,45 @@ class SimulatedHost {
 
   std::uint64_t now() const noexcept;
   void advance_to(std::uint64_t time) noexcept;
-  void advance_by(nanoseconds time) noexcept { advance_to(now() + static_cast<std::uint64_t>(time.count())); }
+  void advance_by(nanoseconds time) noexcept { jump_to(now() + static_cast<std::uint64_t>(time.count()), false); }
 
   // How long an execution with a timer waits for something else before the clock jumps: less, once it has jumped often
-  // enough to show that nothing else comes. Longer, if offloaded work is going on, which is sure to come.
-  nanoseconds grace(bool has_work_going_on) const noexcept;
-  void jump_to(std::uint64_t time, bool over_work) noexcept;
+  // enough to show that nothing else comes. Longer if it waits for what may still come in real time, a descriptor or
+  // offloaded work: several times as long as the slowest of these has taken so far.
+  nanoseconds grace(bool waits_for_others) const noexcept;
+  void note_answer(nanoseconds taken) noexcept;  // of a descriptor or offloaded work that came
+  void jump_to(std::uint64_t time, bool over_others) noexcept;
+  void set_longest_grace(nanoseconds longest) noexcept { longest_grace_ = longest.count(); }
   void jump_at_once() noexcept { jumps_at_once_ = true; }
   void jump_never() noexcept { jumps_never_ = true; }
   unsigned jumps() const noexcept { return jumps_; }
 
   Cell& claim();
   Cell* cell_of(const taskhost_exec* exec) noexcept;
+  bool owns(const void* address) const noexcept;       // it lies in what an exec points to
+  pid_t process() const noexcept { return process_; }  // that created this
   void wake(taskhost_waker waker);
 
   const std::string& config() const noexcept { return *config_; }
   const ConfigValues& config_values() const noexcept { return *values_; }
-  // For executions that begin from now on; the old one stays valid.
+  // For executions that begin from now on; earlier ones stay valid, and cost nothing when they come again.
   void set_config(std::string config);
   const std::string& task_name() const noexcept { return task_name_; }
   // Stands for the manifest's directory: the working directory when this was created.
   const std::string& directory() const noexcept { return directory_; }
   Progress& progress() noexcept { return progress_; }
   Findings& findings() noexcept { return findings_; }
+
+  // Whether the library is marked to stay loaded: its runtime may change more than others.
+  bool brings_runtime() const noexcept { return brings_runtime_; }
+  void set_brings_runtime(bool brings) noexcept { brings_runtime_ = brings; }
+
+  // Counts calls of a function, and slow ones. Whether at least three have been slow, and most have.
+  void count_call(Phase phase) noexcept { ++calls_[static_cast<std::size_t>(phase)]; }
+  bool count_slow_call(Phase phase) noexcept {
+    const auto index = static_cast<std::size_t>(phase);
+    return ++slow_calls_[index] >= 3 && 2 * slow_calls_[index] >= calls_[index];
+  }
 
   // Wakes for executions that have ended.
   std::uint64_t stale_wakes() const noexcept { return stale_wakes_; }
@@ -182,8 +218,7 @@ class SimulatedHost {
 
  private:
   Progress& progress_;
-  std::deque<std::unique_ptr<std::string>> configs_;
-  std::deque<std::unique_ptr<ConfigValues>> values_kept_;
+  std::map<std::string, std::unique_ptr<ConfigValues>> configs_;  // each that has been used
   const std::string* config_ = nullptr;
   const ConfigValues* values_ = nullptr;
   const std::string task_name_;
@@ -194,11 +229,17 @@ class SimulatedHost {
   std::size_t next_cell_ = 0;
   std::atomic<std::uint64_t> skew_{0};
   std::atomic<unsigned> jumps_{0};
-  std::atomic<unsigned> jumps_over_work_{0};
+  std::atomic<unsigned> jumps_over_others_{0};
+  std::atomic<std::int64_t> slowest_answer_{0};           // nanoseconds
+  std::atomic<std::int64_t> longest_grace_{100'000'000};  //
   std::atomic<bool> jumps_at_once_{false};
+  std::array<std::atomic<unsigned>, static_cast<std::size_t>(Phase::work) + 1> calls_{};
+  std::array<std::atomic<unsigned>, static_cast<std::size_t>(Phase::work) + 1> slow_calls_{};
   std::atomic<bool> jumps_never_{false};
+  std::atomic<bool> brings_runtime_{false};
   std::atomic<std::uint64_t> stale_wakes_{0};
   const int epoll_;
+  const pid_t process_;
 };
 
 // The call of a plugin's function that the calling thread is in.

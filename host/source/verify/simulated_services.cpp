@@ -44,6 +44,7 @@ Cell* any_thread(const taskhost_exec* exec, const char* service, InCheck in_chec
                                caller_words(current_call(), cell));
     return nullptr;
   }
+  cell->count_call();
   const CurrentCall& call = current_call();
   if (call.phase == Phase::work) {
     host.findings().broken("4.11", std::string("exec in work ") + service,
@@ -204,7 +205,10 @@ taskhost_fd wait_fd(const taskhost_exec* exec) {
   Cell* const cell = own_call(exec, "wait_fd");
   if (cell == nullptr) return -1;
   const CurrentCall& call = current_call();
-  if (call.phase == Phase::run && call.cell == cell) return cell->bell();
+  if (call.phase == Phase::run && call.cell == cell) {
+    cell->count_wait(2);
+    return cell->bell();
+  }
   refuse_call(*cell, "wait_fd", call, "run");
   return -1;
 }
@@ -219,6 +223,7 @@ uint32_t wait(const taskhost_exec* exec, uint64_t time) {
         std::string("wait was called ") + caller_words(call, cell) + "; it is only for run, and returned 0 at once");
     return 0;
   }
+  cell->count_wait(2);
   const unsigned causes = cell->rest(time, std::chrono::hours(24 * 365));
   uint32_t bits = 0;
   if ((causes & by_stop) != 0) bits |= TASKHOST_WAIT_STOP;
@@ -267,15 +272,15 @@ const taskhost_services simulated_services = {
     },
     // config
     [](const taskhost_exec* exec, size_t* size) -> const char* {
-      any_thread(exec, "config", InCheck::yes);
-      const std::string& config = SimulatedHost::current()->config();
-      if (size != nullptr) *size = config.size();
-      return config.c_str();
+      const Cell* const cell = any_thread(exec, "config", InCheck::yes);
+      const char* const text = cell != nullptr ? cell->texts().config() : SimulatedHost::current()->config().c_str();
+      if (size != nullptr) *size = std::strlen(text);
+      return text;
     },
     // task_name
     [](const taskhost_exec* exec) -> const char* {
-      any_thread(exec, "task_name", InCheck::yes);
-      return SimulatedHost::current()->task_name().c_str();
+      const Cell* const cell = any_thread(exec, "task_name", InCheck::yes);
+      return cell != nullptr ? cell->texts().task_name() : SimulatedHost::current()->task_name().c_str();
     },
     // execution_number
     [](const taskhost_exec* exec) -> uint64_t {
@@ -284,7 +289,8 @@ const taskhost_services simulated_services = {
     },
     // stop_requested: true for a dead one, so that what still runs may end
     [](const taskhost_exec* exec) -> int32_t {
-      const Cell* const cell = any_thread(exec, "stop_requested");
+      Cell* const cell = any_thread(exec, "stop_requested");
+      if (cell != nullptr) cell->count_wait(1);
       return cell == nullptr || cell->stop_requested() ? 1 : 0;
     },
     // now

@@ -33,8 +33,9 @@ struct Place {
   std::atomic<std::uintptr_t> state{0};
   std::atomic<std::size_t> size{0};
   std::atomic<bool> dropped{false};
+  std::atomic<StateBlock::Kind> kind{StateBlock::Kind::state};
 };
-constexpr std::size_t place_count = 32;
+constexpr std::size_t place_count = 96;
 std::array<Place, place_count> places;
 std::size_t next_place = 0;
 std::mutex places_mutex;
@@ -68,6 +69,10 @@ void look_what_was_hit(std::uintptr_t address) {
     const bool behind = address >= state + place.size;
     const std::uintptr_t border = place.dropped || !behind ? state : state + place.size;
     progress_of_handler->hit_offset = static_cast<std::int64_t>(address - border);
+    if (place.kind == StateBlock::Kind::texts) {
+      progress_of_handler->hit = place.dropped ? Hit::dropped_text : Hit::text;
+      return;
+    }
     progress_of_handler->hit = place.dropped ? Hit::dropped_state : (behind ? Hit::behind_state : Hit::before_state);
   }
 }
@@ -83,7 +88,7 @@ void on_crash(int signal, siginfo_t* info, void* /*context*/) {
 
 }  // namespace
 
-StateBlock::StateBlock(std::size_t size, std::size_t align)
+StateBlock::StateBlock(std::size_t size, std::size_t align, Kind kind)
     : size_(size), mapping_size_(2 * page() + round_up(std::max<std::size_t>(size + align, 1), page())) {
   const std::lock_guard lock(places_mutex);
   Place& place = claim_place();
@@ -106,6 +111,7 @@ StateBlock::StateBlock(std::size_t size, std::size_t align)
   place.mapping_size = mapping_size_;
   place.state = reinterpret_cast<std::uintptr_t>(state_);
   place.size = size;
+  place.kind = kind;
   place.dropped = false;
   place.mapping = reinterpret_cast<std::uintptr_t>(mapping_);
 }
@@ -128,6 +134,16 @@ void StateBlock::wall() noexcept {
   if (Place* place = place_of(mapping_)) place->dropped = true;
   // A new mapping releases the memory and keeps the addresses.
   (void)::mmap(mapping_, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void StateBlock::make_read_only() noexcept { ::mprotect(mapping_ + page(), mapping_size_ - 2 * page(), PROT_READ); }
+
+OwnTexts::OwnTexts(const std::string& config, const std::string& task_name)
+    : config_size_(config.size()), block_(config.size() + task_name.size() + 2, 1, StateBlock::Kind::texts) {
+  char* const begin = static_cast<char*>(block_.get());
+  std::copy_n(config.c_str(), config.size() + 1, begin);
+  std::copy_n(task_name.c_str(), task_name.size() + 1, begin + config.size() + 1);
+  block_.make_read_only();
 }
 
 void tell_what_crashes_hit(Progress& progress) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 
 #include "verify/progress.hpp"
 
@@ -10,19 +12,23 @@ namespace taskhost::verify {
 
 class StateBlock {
  public:
+  enum class Kind : std::uint8_t { state, texts };
+
   // Zeroed, and aligned to `align` but not better, as far as a page allows. Throws std::bad_alloc.
-  StateBlock(std::size_t size, std::size_t align);
+  StateBlock(std::size_t size, std::size_t align, Kind kind = Kind::state);
   ~StateBlock();  // calls wall() if that has not happened; the addresses stay reserved for a while
   StateBlock(const StateBlock&) = delete;
   StateBlock& operator=(const StateBlock&) = delete;
 
   void* get() const noexcept { return state_; }
+  std::size_t size() const noexcept { return size_; }
 
   // Whether the bytes before and after the state, up to the walls, are unchanged.
   bool is_whole() const noexcept;
 
   // From now on any access crashes.
   void wall() noexcept;
+  void make_read_only() noexcept;
 
  private:
   std::size_t size_;
@@ -30,6 +36,19 @@ class StateBlock {
   std::size_t mapping_size_;
   unsigned char* state_ = nullptr;
   bool walled_ = false;
+};
+
+// The texts that the host gives to one execution: copies of its own, which can't be written, nor be read after its end.
+class OwnTexts {
+ public:
+  OwnTexts(const std::string& config, const std::string& task_name);
+  const char* config() const noexcept { return static_cast<const char*>(block_.get()); }
+  const char* task_name() const noexcept { return config() + config_size_ + 1; }
+  void wall() noexcept { block_.wall(); }
+
+ private:
+  std::size_t config_size_;
+  StateBlock block_;
 };
 
 // Makes crash signals record on whose thread they came and what they hit, and then take their usual course.

@@ -4,7 +4,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -16,15 +19,27 @@
 
 namespace taskhost::verify {
 
-// What happened to a test's executions; a test in which none lived proves nothing.
+// What happened to a test's executions.
 struct Tally {
   std::uint64_t starts = 0;
   std::uint64_t failed_starts = 0;
-  std::uint64_t pending_polls = 0;
+  std::uint64_t lived = 0;    // those that were pending, waited, or ended well
+  std::uint64_t pending = 0;  // those that were pending at least once
+  std::uint64_t polls = 0;
   std::uint64_t good_ends = 0;
   std::uint64_t failed_ends = 0;
-  std::string start_failure;  // the text of the first failed start
+  std::uint64_t jumped_ends = 0;                  // failed once the clock had jumped over what they waited for
+  std::map<std::string, std::uint64_t> failures;  // how often each text was given
+  std::string start_failure;                      // the text of the first failed start
   std::string end_failure;
+};
+
+// What has to have happened in a test, if its verdict is to be more than "unproven".
+enum class Needs : std::uint8_t {
+  nothing,
+  starts,   // an execution has started
+  life,     // one has lived
+  pending,  // one has been pending
 };
 
 class TestContext {
@@ -32,6 +47,7 @@ class TestContext {
   struct Terms {
     std::uint64_t seed = 1;
     nanoseconds time_limit{};
+    Needs needs = Needs::nothing;
     bool brings_runtime = false;
     bool heeds_stop = true;
   };
@@ -60,6 +76,9 @@ class TestContext {
   // False if an earlier test has shown that it ignores stops, so there is no point in waiting for its end.
   bool heeds_stop() const noexcept { return terms_.heeds_stop; }
 
+  // Reports what is process-wide and differs from `before`, while an execution lives.
+  void judge_process_wide(const ProcessState& before);
+
   std::uint64_t next_number() noexcept { return ++number_; }
 
   // Starts the execution, and counts that. Any thread.
@@ -67,13 +86,18 @@ class TestContext {
   Status poll(DrivenExecution& execution);
   // Waits until it wakes by itself; 0 if it sleeps on. Less patient after it has slept on several times.
   unsigned rest(DrivenExecution& execution);
-  void count_end(DrivenExecution& execution, Status outcome);
+  // Counts how the run of a blocking one ended, and returns whether it has lived.
+  bool count_run(DrivenExecution& execution, Status outcome);
 
-  // Returns `good`, unless no execution lived long enough to show anything. With `needs_pending`, those that ended at
-  // once do not show anything, either.
-  Verdict conclude(Verdict good, bool needs_pending);
+  // Turns "holds" into "unproven", or into "does not apply", if no execution lived long enough to show anything. Adds
+  // what was done to each verdict.
+  Verdict conclude(Verdict verdict) const;
 
  private:
+  Verdict proven(Verdict good) const;
+  void count_end(DrivenExecution& execution, Status outcome);
+  void count_failure(DrivenExecution& execution);
+
   SimulatedHost& host_;
   const taskhost_factory& factory_;
   std::mt19937_64 random_;
@@ -87,9 +111,12 @@ class TestContext {
 struct Test {
   const char* name;
   const char* rules;
+  Needs needs;
   Verdict (*polled)(TestContext& context);  // null: not for such tasks
   Verdict (*blocking)(TestContext& context);
 };
+
+inline bool has_failed(Status outcome) { return outcome == Status::error || outcome == Status::panic; }
 
 // In the order in which they run.
 std::span<const Test> factory_tests();
@@ -99,14 +126,17 @@ struct LeftBehind {
   std::string broken_rules;  // empty if no rule is broken
   std::string broken_words;
   std::string kept;  // threads and descriptors that may stay
+  std::string process_wide;
 };
 // `may_keep`: threads and descriptors may stay, if they are created once and for all. `brings_runtime`: these, and
 // handlers of faults.
 LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& after, bool may_keep, bool brings_runtime,
                              const char* rule_of_threads, const char* rule_of_descriptors);
 
-// polled_tests.cpp
+// depth_test.cpp
 Verdict drop_at_every_pending_poll(TestContext& context);
+
+// polled_tests.cpp
 Verdict polled_runs_to_its_end(TestContext& context);
 Verdict polled_stop_before_first(TestContext& context);
 Verdict polled_stop_at_any_time(TestContext& context);
@@ -136,6 +166,7 @@ Verdict left_behind(TestContext& context);
 // How long a stop took.
 struct StopTaken {
   bool has_ended = false;
+  bool is_undecided = false;  // it took long only by a clock that had jumped over what it waited for
   nanoseconds real{};
   nanoseconds simulated{};
   std::uint64_t polls = 0;

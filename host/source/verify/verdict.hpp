@@ -37,9 +37,13 @@ struct Verdict {
   std::string test;
   std::string rules;  // "3.5, 5.3"; if it is broken, only the broken ones
   std::string text;
+  std::string done = {};     // what the test's executions did, as JSON; empty if it has none
+  std::uint64_t tested = 1;  // how often the test did what it is about: a test that did it never proves nothing
 };
 
-inline Verdict holds(std::string text) { return {Judgement::holds, {}, {}, {}, std::move(text)}; }
+inline Verdict holds(std::string text, std::uint64_t tested = 1) {
+  return {Judgement::holds, {}, {}, {}, std::move(text), {}, tested};
+}
 inline Verdict broken(std::string rules, std::string text) {
   return {Judgement::broken, {}, {}, std::move(rules), std::move(text)};
 }

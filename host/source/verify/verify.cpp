@@ -37,7 +37,8 @@ Json to_json(const Verdict& verdict) {
   return {{"type", "verdict"},
           {"judgement", static_cast<std::int32_t>(verdict.judgement)},
           {"rules", verdict.rules},
-          {"text", verdict.text}};
+          {"text", verdict.text},
+          {"done", verdict.done}};
 }
 
 Verdict verdict_from(const Json& message) {
@@ -45,6 +46,7 @@ Verdict verdict_from(const Json& message) {
   verdict.judgement = Judgement{message.value("judgement", 0)};
   verdict.rules = message.value("rules", "");
   verdict.text = message.value("text", "");
+  verdict.done = message.value("done", "");
   return verdict;
 }
 
@@ -116,6 +118,13 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
     if (found.judgement == Judgement::broken) conduct_is_broken_ = true;
     found.text += " (seen in \"" + std::string(test) + "\")";
     say(found, factory, conduct, "");
+  }
+  if (!end.left_running.empty() && findings_.insert("left running").second) {
+    say(broken("5.3", "it left " + counted(end.left_running.size(), "process", "processes") +
+                          " running in a session of their own, such as " + quoted_text(end.left_running.front()) +
+                          ", which had to be killed (seen in \"" + test + "\")"),
+        factory, conduct, "");
+    conduct_is_broken_ = true;
   }
   if (!verdict) verdict = death(end, *progress_, options_.time_limit);
   say(*verdict, factory, test, rules);
@@ -193,17 +202,26 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
       reporter.send(to_json(broken("1.4", "the plugin loaded before, but not this time: " + plugin.problem)));
       return;
     }
+    host.set_longest_grace(
+        std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(100), options_.time_limit / 100));
+    host.set_brings_runtime(plugin.brings_runtime);
     // Each test has random numbers of its own, so that it makes the same choices alone as among all.
     TestContext context(host, *factory,
                         {.seed = options_.seed * 1000 + index,
                          .time_limit = options_.time_limit,
+                         .needs = test.needs,
                          .brings_runtime = plugin.brings_runtime,
                          .heeds_stop = heeds_stop});
-    const Verdict verdict = facts.is_blocking ? test.blocking(context) : test.polled(context);
+    const Verdict verdict = context.conclude(facts.is_blocking ? test.blocking(context) : test.polled(context));
     // To see what a thread of the plugin still does.
     if (count_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(40));
     if (const std::string words = changed_descriptor(plugin); !words.empty()) {
       host.findings().broken("1.4", "descriptor changed", words);
+    }
+    if (progress_->child_returned) {
+      host.findings().broken("3.14", "child returned",
+                             "a child process that one of its functions forked came out of that function; it must call "
+                             "_exit, or execute another program");
     }
     reporter.send(to_json(verdict));
   });

@@ -1,0 +1,78 @@
+#include "verify/comparison.hpp"
+
+#include "text/counted.hpp"
+
+namespace taskhost::verify {
+
+namespace {
+
+// If failures have nothing to do with the test, each is as likely to hit an execution that is left alone: that the
+// first sixteen all hit the others has a probability of 1 in 65,536.
+constexpr int certain = 16;
+constexpr int most = 100;  // with fewer failures than that, they are too rare to tell
+
+}  // namespace
+
+Went left_alone(TestContext& context, std::uint64_t polls, nanoseconds clock) {
+  constexpr std::uint64_t most = 5000;
+  Went went;
+  DrivenExecution execution(context.host(), context.factory(), context.next_number());
+  if (!context.start(execution)) {
+    went.has_failed = true;
+    went.failure = execution.failure();
+    return went;
+  }
+  const std::uint64_t began = context.host().now();
+  Status outcome = Status::pending;
+  while (went.polls < most) {
+    outcome = context.poll(execution);
+    ++went.polls;
+    went.clock = nanoseconds(static_cast<std::int64_t>(context.host().now() - began));
+    if (outcome != Status::pending || (went.polls >= polls && went.clock >= clock)) break;
+    if (context.rest(execution) == 0) break;  // nothing more happens by itself
+  }
+  went.has_failed = has_failed(outcome);
+  went.has_nothing_arranged = outcome == Status::pending && !execution.cell().is_anything_arranged();
+  went.failure = execution.failure();
+  return went;
+}
+
+Compared compare(TestContext& context, const Comparison& comparison) {
+  const Budget budget = context.budget(comparison.percent);
+  Compared result;
+  bool fails_anyway = false;
+  int failures = 0;
+  int alone = 0;
+  Went last;
+  const auto goes_on = [&](int number) {
+    if (number < comparison.executions) return true;
+    if (result.tested == 0 && number < most) return true;  // none has lived so far
+    return failures > 0 && !fails_anyway && failures < certain;
+  };
+  for (int number = 0; goes_on(number); ++number) {
+    if (number > 0 && budget.is_over()) break;
+    const Went went = comparison.treat(number);
+    result.tested += went.tested;
+    if (went.has_failed) {
+      last = went;
+      ++failures;
+    }
+    if (failures == 0 || fails_anyway) continue;
+    ++alone;
+    fails_anyway = comparison.fails_alone(went) || number >= most;
+  }
+  if (failures == 0 || fails_anyway) return result;
+  const std::string why = last.failure.empty() ? "no text was given" : last.failure;
+  if (failures >= certain) {
+    result.verdict = broken(comparison.rules, "it failed " + comparison.when + ", but not when it was left alone, " +
+                                                  counted(alone, "time") + ": " + why);
+  } else {
+    result.verdict = unproven("it failed " + comparison.when + ", " + counted(failures, "time") +
+                              ", and not when it was left alone as often, which may be chance; try a longer "
+                              "--time-limit: " +
+                              why);
+  }
+  return result;
+}
+
+}  // namespace taskhost::verify

@@ -1,0 +1,213 @@
+// The collection of tasks that break one rule each, and of right but unusual ones: `taskhost verify` says of none of
+// them what is wrong. The right ones are verified beside loops that keep every processor busy.
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "verification.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+struct Row {
+  const char* task;
+  const char* rule;
+  const char* test;        // that finds it
+  const char* words = "";  // in the verdict's text
+  const char* verdict = "broken";
+};
+
+const std::vector<Row>& breakers() {
+  static const std::vector<Row> rows = {
+      {"changes_description", "1.4", "start, then drop", "has changed"},
+      {"logs_for_the_former", "4.1", "start, then drop", "already been dropped"},
+      {"keeps_config", "4.1", "start, then drop", "it read the config or the name"},
+      {"keeps_name", "4.1", "start, then drop", "it read the config or the name"},
+      {"writes_config", "3.8", "start, then drop", "wrote to its config"},
+      {"replaces_watched", "4.5", "run to its end", "closed while it was watched"},
+      {"wakes_half", "4.10", "run to its end", "64 bits"},
+      {"wakes_next", "4.10", "run to its end", "64 bits"},
+      {"watches_for_nothing_known", "4.5", "run to its end", "interests"},
+      {"logs_nothing", "4.6", "run to its end", "NULL"},
+      {"offloads_nothing", "4.11", "run to its end", "without run"},
+      {"fails_in_drop", "4.2", "start, then drop", "fail was called in drop"},
+      {"sets_timer_in_drop", "4.2", "start, then drop", "wake_after was called in drop"},
+      {"takes_ready_in_drop", "4.2", "start, then drop", "take_ready was called in drop"},
+      {"reads_past_state", "2.5", "run to its end", "byte 64 after the end"},
+      {"writes_before_state", "2.5", "run to its end", "wrote outside"},
+      {"writes_past_odd_state", "2.5", "run to its end", "wrote outside"},
+      {"starts_slowly", "3.4", "start, then drop", "start took"},
+      {"stops_slowly", "3.4", "stop before it begins", "poll took"},
+      {"hangs", "3.4", "run to its end", "had not returned"},
+      {"spins", "3.4", "run to its end", "had not returned"},
+      {"halts", "3.4", "run to its end", "had not returned"},
+      {"deaf_after_three", "3.10", "stop at any time", "it went on"},
+      {"fails_if_late", "4.4", "late wakes", "late"},
+      {"loses_timer", "4.3", "spurious wakes", "had arranged was gone"},
+      {"gives_up_if_early", "4.3", "spurious wakes", "woken for nothing"},
+      {"gives_up_if_early", "4.3", "double wakes", "woken for nothing"},
+      {"never_reads", "3.12", "run to its end", "a watched descriptor was ready"},
+      {"watches_writable", "3.12", "run to its end", "a watched descriptor was ready"},
+      {"watches_the_end", "3.12", "run to its end", "a watched descriptor was ready"},
+      {"gives_way_for_ever", "3.12", "run to its end", "did nothing but ask"},
+      {"locks_across_calls", "3.13", "calls on different threads", "not my mutex"},
+      {"keeps_thread_local", "3.13", "calls on different threads", "another thread's"},
+      {"leaks_threads", "5.2", "drop at every pending poll", "1 thread"},
+      {"thread_logs_later", "4.1", "starts that fail", "log was called"},
+      {"shares_a_counter", "5.3", "two executions at once", "another came"},
+      {"leaks_16_bytes", "5.3", "many executions", "bytes of memory"},
+      {"leaks_16_bytes", "5.3", "drop at every pending poll", "bytes of memory"},
+      {"leaks_rarely", "5.3", "many executions", "bytes of memory"},
+      {"leaks_mappings", "5.3", "many executions", "mapped memory"},
+      {"leaves_files", "5.3", "many executions", "more files"},
+      {"failed_start_leaks", "5.3", "starts that fail", "start must free it"},
+      {"leaks_on_stop", "5.3", "many executions", "bytes of memory"},
+      {"only_a_stop_closes", "5.3", "drop at every pending poll", "after 4 pending polls"},
+      {"only_a_stop_frees", "5.3", "drop at every pending poll", "bytes of memory"},
+      {"leaks_at_the_twentieth", "5.3", "drop at every pending poll", "after 22 pending polls"},
+      {"leaks_timers", "5.1", "left behind", "the number of timers"},
+      {"limits_files", "5.1", "left behind", "the limit of open files"},
+      {"takes_terminate", "5.1", "left behind", "the terminate handler"},
+      {"starts_interval_timer", "5.1", "left behind", "the interval timer"},
+      {"closes_stdin", "5.1", "left behind", "descriptor 0"},
+      {"ignores_children", "5.1", "left behind", "SIGCHLD"},
+      {"changes_umask_for_a_while", "5.1", "run to its end", "the umask"},
+      {"changes_directory", "5.1", "left behind", "the working directory"},
+      {"changes_process_locale", "5.1", "left behind", "the locale"},
+      {"run_changes_umask", "5.1", "run to its end", "the umask"},
+      {"is_nice", "5.1", "start, then drop", "the priority"},
+      {"rounds_up", "5.1", "run to its end", "the floating-point modes"},
+      {"blocks_a_signal", "5.1", "run to its end", "the signal mask"},
+      {"stays_on_a_processor", "5.1", "run to its end", "the processors"},
+      {"uses_a_locale", "5.1", "run to its end", "the thread's locale"},
+      {"stop_exits", "3.8", "stop at any time", "exit(0)"},
+      {"stop_exits_at_once", "3.8", "stop at any time", "_exit"},
+      {"stop_throws", "3.6", "stop at any time", "interrupted"},
+      {"stop_nonsense", "3.2", "stop at any time", "-1"},
+      {"exits_in_a_drop", "3.8", "start, then drop", "in drop of execution 12"},
+      {"crashes", "3.8", "run to its end", "SIGSEGV in poll"},
+      {"aborts", "3.8", "run to its end", "SIGABRT in poll"},
+      {"kills_itself", "3.8", "run to its end", "SIGKILL in poll"},
+      {"run_ends_its_thread", "3.8", "run to its end", "pthread_exit"},
+      {"run_sleeps", "3.10", "stop at any time", "had not returned"},
+      {"run_throws", "3.6", "run to its end", "run threw"},
+      {"child_comes_back", "3.14", "run to its end", "came out of that function"},
+      {"leaves_a_daemon", "5.3", "run to its end", "in a session of their own"},
+      {"forks_many", "5.3", "run to its end", "more than 100 processes"},
+      {"writes_a_lot", "3.2", "run to its end", "64 MiB", "unproven"},
+  };
+  return rows;
+}
+
+struct Right {
+  const char* task;
+  const char* config = "{}";
+};
+
+constexpr std::array right_ones = std::to_array<Right>({{"fails_by_chance"},
+                                                        {"fails_mostly"},
+                                                        {"starts_by_chance"},
+                                                        {"fails_at_the_third"},
+                                                        {"fails_at_the_thirtieth"},
+                                                        {"fails_after_ten_minutes"},
+                                                        {"panics_after_an_hour"},
+                                                        {"fails_when_stopped"},
+                                                        {"ends_at_once"},
+                                                        {"ends_at_the_second"},
+                                                        {"waits_for_the_stop"},
+                                                        {"takes_two_seconds_to_stop"},
+                                                        {"times_out"},
+                                                        {"patient"},
+                                                        {"impatient"},
+                                                        {"is_never_answered"},
+                                                        {"is_woken_by_a_thread"},
+                                                        {"offloads"},
+                                                        {"finishes_later"},
+                                                        {"works_in_slices"},
+                                                        {"works_in_short_slices"},
+                                                        {"gives_way"},
+                                                        {"counts_down_on_the_heap"},
+                                                        {"reads_bit_by_bit"},
+                                                        {"has_a_large_state"},
+                                                        {"uses_much_memory"},
+                                                        {"watches_many"},
+                                                        {"makes_a_pool_once"},
+                                                        {"makes_something_at_the_fifth"},
+                                                        {"fills_a_cache"},
+                                                        {"has_a_detached_thread"},
+                                                        {"has_a_child"},
+                                                        {"writes_some_files"},
+                                                        {"starts_slowly"},
+                                                        {"needs_config", R"({"n": 5})"},
+                                                        {"waits_for_a_signal"},
+                                                        {"run_polls_slowly"},
+                                                        {"run_fails_later"},
+                                                        {"run_fails_when_stopped"},
+                                                        {"run_fails_by_chance"},
+                                                        {"run_has_a_loop_of_its_own"}});
+
+// Keeps as many processors busy, as long as it exists.
+class BusyLoops {
+ public:
+  explicit BusyLoops(int count) {
+    for (int loop = 0; loop < count; ++loop) {
+      Command command;
+      command.program = "/bin/sh";
+      command.arguments = {"-c", "while :; do :; done"};
+      loops_.push_back(std::make_unique<Process>(command));
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<Process>> loops_;  // killed by their destructors
+};
+
+Job job_of(const char* library, const std::string& task, const TemporaryDirectory& directory, const char* time_limit) {
+  return {test_plugin_path(library), {"--task", task, "--seed", "7", "--time-limit", time_limit}, directory.path()};
+}
+
+}  // namespace
+
+TEST_CASE("each task that breaks a rule is found, by the test that is made for it, and accused of nothing else") {
+  const TemporaryDirectory directory;
+  std::vector<Job> jobs;
+  for (const Row& row : breakers()) {
+    const bool hangs = std::string_view(row.words) == "had not returned";
+    jobs.push_back(job_of("breakers", row.task, directory, hangs ? "1s" : "6s"));
+    jobs.back().options.insert(jobs.back().options.end(), {"--test", row.test});
+  }
+  const std::vector<Verification> results = verify_all(jobs, 4);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const Row& row = breakers()[i];
+    INFO(row.task << " " << row.test << "\n" << results[i].end.summary());
+    CHECK(results[i].status() == 1);
+    CHECK(results[i].has(row.verdict, row.rule, row.words));
+    for (const Json& verdict : results[i].verdicts) {
+      if (verdict["verdict"] != "broken") continue;
+      INFO(verdict["text"]);
+      CHECK(verdict["rules"].get<std::string>().find(row.rule) != std::string::npos);
+    }
+    CHECK(results[i].end.err.empty());
+  }
+}
+
+TEST_CASE("right but unusual tasks pass, also beside busy loops") {
+  const TemporaryDirectory directory;
+  const BusyLoops loops(4);
+  std::vector<Job> jobs;
+  for (const Right& right : right_ones) {
+    jobs.push_back(job_of("right_ones", right.task, directory, "4s"));
+    jobs.back().options.insert(jobs.back().options.end(), {"--config", right.config});
+  }
+  const std::vector<Verification> results = verify_all(jobs, 6);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    INFO(right_ones[i].task << "\n" << results[i].end.summary());
+    CHECK(results[i].status() == 0);
+    CHECK(results[i].count("broken") + results[i].count("unproven") == 0);
+    CHECK(results[i].count("holds") > 5);
+  }
+}
