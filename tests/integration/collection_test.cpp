@@ -62,7 +62,7 @@ const std::vector<Row>& breakers() {
       {"leaks_16_bytes", "5.3", "many executions", "bytes of memory"},
       {"leaks_16_bytes", "5.3", "drop at every pending poll", "bytes of memory"},
       {"leaks_rarely", "5.3", "many executions", "bytes of memory"},
-      {"leaks_mappings", "5.3", "many executions", "mapped memory"},
+      {"leaks_mappings", "5.3", "many executions", " memory, for each"},
       {"leaves_files", "5.3", "many executions", "more files"},
       {"failed_start_leaks", "5.3", "starts that fail", "start must free it"},
       {"leaks_on_stop", "5.3", "many executions", "bytes of memory"},

@@ -315,3 +315,34 @@ TEST_CASE("a verification that is ended by a signal leaves none of the plugin's 
   CHECK(process.wait().signal == signal);
   CHECK(eventually([&] { return count() == 0; }, std::chrono::seconds(10)));
 }
+
+TEST_CASE("each verdict says what was done, and the same seed does the same") {
+  const std::vector<std::string> options = {"--seed", "11", "--time-limit", "8s"};
+  const Verification one = verify(plugin_path("probe"), options);
+  const Verification other = verify(plugin_path("probe"), options);
+  INFO(one.end.summary() << other.end.summary());
+  REQUIRE(one.verdicts.size() == other.verdicts.size());
+  std::size_t with_done = 0;
+  for (std::size_t i = 0; i < one.verdicts.size(); ++i) {
+    INFO(one.verdicts[i]["test"]);
+    // How many executions there is time for depends on the machine.
+    if (one.verdicts[i]["test"] == "many executions" || !one.verdicts[i].contains("done")) continue;
+    ++with_done;
+    CHECK(one.verdicts[i]["done"] == other.verdicts[i]["done"]);
+    CHECK(one.verdicts[i]["text"].get<std::string>().find("In all: ") != std::string::npos);
+  }
+  CHECK(with_done > 10);
+}
+
+TEST_CASE("the failures of executions are counted with their texts, and prove nothing alone") {
+  const Verification result =
+      verify(test_plugin_path("poll_fails"), {"--time-limit", "1s", "--test", "run to its end", "--seed", "3"});
+  INFO(result.end.summary());
+  CHECK(result.status() == 1);
+  REQUIRE(result.verdicts.size() == 2);
+  const Json& verdict = result.verdicts.back();
+  CHECK(verdict["verdict"] == "unproven");
+  CHECK(verdict["done"]["lived"] == 0);
+  CHECK(verdict["done"]["failed"] == verdict["done"]["executions"]);
+  CHECK(verdict["done"]["failures"]["poll was told to fail"] == verdict["done"]["failed"]);
+}

@@ -47,11 +47,11 @@ class Growth {
   }
   void look(int rounds, const Budget& budget) {
     for (int round = 0; round < rounds && !budget.is_over() && any(); ++round) {
-      drop_after(context_, depth_);
+      run_apart([this] { drop_after(context_, depth_); });
       const Held now = Held::take();
       descriptors_ = descriptors_ && now.descriptors > last_.descriptors;
       threads_ = threads_ && now.threads > last_.threads;
-      memory_ = memory_ && memory_can_be_judged && now.memory > last_.memory;
+      memory_ = memory_ && memory_can_be_judged && now.threads <= first_.threads && now.memory > last_.memory;
       last_ = now;
       ++rounds_;
     }

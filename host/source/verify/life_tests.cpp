@@ -208,23 +208,26 @@ Verdict failing_starts(TestContext& context) {
   std::uint64_t tried = 0;
   ProcessState before;
   std::vector<std::size_t> memory;  // after each round
+  bool has_threads = false;
   const auto grows = [&] {
     const std::uint64_t failed_each = failed / std::max<std::size_t>(memory.size(), 1);
     for (std::size_t i = 1; i < memory.size(); ++i) {
       if (failed_each == 0 || memory[i] < memory[i - 1] + 8 * failed_each) return false;
     }
-    return memory_can_be_judged && memory.size() > 1;
+    return memory_can_be_judged && !has_threads && memory.size() > 1;
   };
   constexpr std::size_t rounds = 3;
   constexpr std::size_t rounds_to_be_sure = 8;
   while (!budget.is_over() && (memory.size() < rounds || (memory.size() < rounds_to_be_sure && grows()))) {
-    for (const std::string& config : configs) {
-      if (budget.is_over()) break;
-      ++tried;
-      if (live_with(config)) ++failed;
-    }
+    run_apart([&] {
+      for (const std::string& config : configs) {
+        if (budget.is_over()) break;
+        ++tried;
+        if (live_with(config)) ++failed;
+      }
+    });
     if (memory.empty()) before = settled(ProcessState::take(), 50);  // by now, one-time allocations have been made
-    if (count_threads() > before.threads.size()) settled(before, patience_ms(context));  // with their memory
+    has_threads = has_threads || count_threads() > before.threads.size();  // with memory of their own
     memory.push_back(memory_in_use().allocated);
   }
   if (memory.size() == rounds_to_be_sure && grows()) {
@@ -326,18 +329,25 @@ Verdict many_executions(TestContext& context) {
   const std::size_t threads = count_threads();
   const std::size_t descriptors = count_descriptors();
   all.reserve(count / twentieth + 1);
-  for (std::uint64_t i = 0; i < count && !most_time.is_over(); ++i) {
-    if (!live(context, i)) return stuck();
-    if ((i + 1) % look_each == 0 && !context.brings_runtime()) {
-      const std::string span = " more after " + std::to_string(i + 1) + " executions";
-      const std::size_t more_threads = count_threads() - std::min(count_threads(), threads);
-      if (more_threads >= far_too_many) return broken("5.2, 5.3", std::to_string(more_threads) + " threads" + span);
-      const std::size_t more_descriptors = count_descriptors() - std::min(count_descriptors(), descriptors);
-      if (more_descriptors >= far_too_many) {
-        return broken("5.3", std::to_string(more_descriptors) + " descriptors" + span);
+  bool is_stuck = false;
+  for (std::uint64_t i = 0; i < count && !most_time.is_over();) {
+    run_apart([&] {
+      for (std::uint64_t last = i + twentieth; i < last && !is_stuck && !most_time.is_over();) {
+        is_stuck = !live(context, i++);
+        if (i % look_each == 0 && count_descriptors() > descriptors + far_too_many) break;
       }
+    });
+    if (is_stuck) return stuck();
+    const Sample now = Sample::take();
+    if (i % twentieth == 0) all.push_back(now);
+    if (context.brings_runtime()) continue;
+    const std::string span = " more after " + std::to_string(i) + " executions";
+    if (now.threads >= threads + far_too_many) {
+      return broken("5.2, 5.3", std::to_string(now.threads - threads) + " threads" + span);
     }
-    if ((i + 1) % twentieth == 0) all.push_back(Sample::take());
+    if (now.descriptors >= descriptors + far_too_many) {
+      return broken("5.3", std::to_string(now.descriptors - descriptors) + " descriptors" + span);
+    }
   }
   const std::size_t quarter = all.size() / 4;
   if (quarter * 4 * twentieth < fewest) {

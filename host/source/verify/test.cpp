@@ -1,5 +1,7 @@
 #include "verify/test.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -155,6 +157,16 @@ Verdict TestContext::conclude(Verdict verdict) const {
   verdict.done = done_json(tally_);
   if (verdict.judgement == Judgement::holds) verdict.text += ". In all: " + done_words(tally_);
   return verdict;
+}
+
+void run_apart(const std::function<void()>& function) {
+  const auto run = [](void* pointer) -> void* {
+    (*static_cast<const std::function<void()>*>(pointer))();
+    return nullptr;
+  };
+  pthread_t thread{};
+  if (::pthread_create(&thread, nullptr, run, const_cast<std::function<void()>*>(&function)) != 0) return function();
+  ::pthread_join(thread, nullptr);
 }
 
 LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& after, bool may_keep, bool brings_runtime,
