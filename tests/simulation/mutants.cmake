@@ -209,7 +209,7 @@ mutant(asked_like_the_last shard_orders statement [[supervised.ready_at = superv
        [[supervised.ready_at = 0;]] "an execution that exits has lived until the last one was asked to end")
 mutant(dying_is_living shard_orders expression [[supervised->asked_at != 0 ? std::min(supervised->asked_at, over) : over]] [[over]]
        "the time between the request to end and the end counts for reset_after")
-mutant(failed_start_stopped_up shard_orders expression [[was_up ? now - cell.started_at : 0]] [[now - cell.started_at]]
+mutant(failed_start_stopped_up shard_orders expression [[was_up ? over - cell.started_at : 0]] [[over - cell.started_at]]
        "a start that fails once it is to end is told with an uptime")
 mutant(stop_is_exit shard_orders expression
        [[ending == Ending::returned && cell.life.state != TaskState::stopping]] [[ending == Ending::returned]]
