@@ -123,6 +123,7 @@ Forecast::Forecast(const TaskList& tasks)
 std::vector<std::uint32_t> Forecast::affected_by(std::uint32_t task) const {
   std::vector<std::uint32_t> affected{task};
   std::set<std::uint32_t> seen{task};
+  std::set<std::uint32_t> seen_groups;
   const auto reach = [&](const std::vector<std::uint32_t>& others) {
     for (const std::uint32_t other : others) {
       if (seen.insert(other).second) affected.push_back(other);
@@ -131,7 +132,8 @@ std::vector<std::uint32_t> Forecast::affected_by(std::uint32_t task) const {
   for (std::size_t i = 0; i < affected.size(); ++i) {
     reach(dependants_[affected[i]]);
     const TaskList::Relation* const relation = relation_of_[affected[i]];
-    if (relation != nullptr && relation->group) reach(members_[*relation->group]);
+    if (relation == nullptr || !relation->group || !seen_groups.insert(*relation->group).second) continue;
+    reach(members_[*relation->group]);
   }
   std::sort(affected.begin(), affected.end());
   return affected;

@@ -12,6 +12,19 @@
 
 namespace taskhost::simulation {
 
+// Behaviour without chance, for predictions: times in units.
+struct Exactly {
+  unsigned start = 0;              // how long the start takes
+  bool fails_to_start = false;     // with `outcome`
+  bool ready = true;               // says so as soon as it has started
+  bool silent = false;             // gives no heartbeat
+  std::optional<unsigned> life{};  // from the start's end; absent: until it is asked to end
+  Outcome outcome = Outcome::ok;
+  std::string message{};
+  bool deaf = false;
+  unsigned end = 0;  // how long it takes once it is asked
+};
+
 // How the executions of a task behave: probabilities in percent, times in units.
 struct Character {
   std::uint64_t key = 0;  // of its random stream
@@ -27,6 +40,7 @@ struct Character {
   // On a real shard: a call does not return for a while or for ever; or it returns late, and the shard waits.
   unsigned gets_stuck = 0;
   unsigned slow = 0;
+  std::optional<Exactly> exactly{};  // instead of all chances above
 };
 
 // The process does not run: a debugger, a suspended machine.

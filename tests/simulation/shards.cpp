@@ -149,6 +149,7 @@ void Shards::run_start(Place task, Nanoseconds now) {
   fact(task, Input::Kind::begun, now);
 
   const Character& character = body.character;
+  if (character.exactly) return live_exactly(task, *character.exactly, now);
   const Nanoseconds over = now + units(body.random.percent(60) ? 0 : body.random.below(6));
   if (body.random.percent(character.fails_to_start)) {
     const Outcome outcome = body.random.percent(70) ? Outcome::error : Outcome::panic;
@@ -191,6 +192,21 @@ void Shards::live_on(Place task, Nanoseconds from) {
        .end = std::move(end)});
 }
 
+void Shards::live_exactly(Place task, const Exactly& exactly, Nanoseconds now) {
+  Body& body = bodies_[task];
+  const Nanoseconds over = now + units(exactly.start);
+  const auto happens = [&](Input::Kind kind, Nanoseconds time, End end = {}) {
+    put({.kind = kind, .task = task, .time = time, .execution = body.execution, .end = std::move(end)});
+  };
+  if (exactly.fails_to_start) return happens(Input::Kind::call_ended, over, {Ending::returned, exactly.outcome});
+  happens(Input::Kind::start_over, over);
+  if (exactly.ready) happens(Input::Kind::says_ready, over);
+  if (exactly.silent) body.silent_from = now;
+  if (!exactly.life) return;
+  const Nanoseconds ended = over + units(*exactly.life);
+  happens(Input::Kind::call_ended, ended, {Ending::returned, exactly.outcome, exactly.message, ended - now});
+}
+
 void Shards::run_ask(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
   if (!body.live || body.asked) return;  // its end is on its way
@@ -200,6 +216,15 @@ void Shards::run_ask(Place task, Nanoseconds now) {
        .task = task,
        .time = now + to_nanoseconds(body.stop_timeout),
        .execution = body.execution});
+  if (const auto& exactly = body.character.exactly) {
+    const Nanoseconds over = now + units(exactly->end);
+    if (exactly->deaf) return;
+    return put({.kind = Input::Kind::call_ended,
+                .task = task,
+                .time = over,
+                .execution = body.execution,
+                .end = {Ending::returned, Outcome::ok, {}, over - body.began}});
+  }
   if (body.random.percent(body.character.deaf)) return;
   const Nanoseconds over = now + units(body.random.percent(50) ? 0 : body.random.below(6));
   const Outcome outcome = body.random.percent(80) ? Outcome::ok : Outcome::error;
@@ -224,7 +249,8 @@ void Shards::end(Place task, const End& end, Nanoseconds now) {
 void Shards::take_away(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
   if (!body.live) return;
-  const bool stays = body.character.blocking || body.random.percent(5);  // its poll may not return
+  // Its poll may not return.
+  const bool stays = body.character.blocking || (!body.character.exactly && body.random.percent(5));
   body.lost = stays;
   end(task, {stays ? Ending::abandoned : Ending::dropped, Outcome::cancelled, "did not stop in time", now - body.began},
       now);

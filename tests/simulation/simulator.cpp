@@ -18,9 +18,10 @@ constexpr std::size_t max_outputs = 2'000;  // in one step
 
 class Simulation final : CoordinatorPort, World {
  public:
-  Simulation(const Scenario& scenario, std::string* trace)
+  Simulation(const Scenario& scenario, std::string* trace, std::vector<Observed>* observed)
       : scenario_(scenario),
         trace_(trace),
+        observed_(observed),
         random_(scenario.seed, 0x1a7e),
         shards_(scenario),
         witness_(scenario),
@@ -121,6 +122,9 @@ class Simulation final : CoordinatorPort, World {
     give(model_, input);
     if (trace_ != nullptr) trace(input);
     compare(input);
+    if (observed_ != nullptr) {
+      for (const Output& output : outputs_) observed_->push_back({now_, output});
+    }
     for (const Output& output : outputs_) witness_.saw(output, now_);
     if (run_.fault.empty()) run_.fault = witness_.fault();
     if (run_.fault.empty()) run_.fault = shards_.fault();
@@ -145,6 +149,7 @@ class Simulation final : CoordinatorPort, World {
         return supervisor.advance(now_);
       case Input::Kind::begin_stop:
         stop_began_ = true;
+        run_.stop_began = std::min(run_.stop_began, now_);
         return supervisor.begin_stop(now_);
       case Input::Kind::expire_stop:
         return supervisor.expire_stop(now_);
@@ -224,6 +229,7 @@ class Simulation final : CoordinatorPort, World {
 
   const Scenario& scenario_;
   std::string* const trace_;
+  std::vector<Observed>* const observed_;
   Random random_;
   Nanoseconds now_ = first_moment;
   std::vector<Output> outputs_;   // the real one's in this step
@@ -239,7 +245,11 @@ class Simulation final : CoordinatorPort, World {
 
 }  // namespace
 
-Run simulate(const Scenario& scenario, std::string* trace) { return Simulation(scenario, trace).run(); }
+Run simulate(const Scenario& scenario, std::string* trace) { return Simulation(scenario, trace, nullptr).run(); }
+
+Run observe(const Scenario& scenario, std::vector<Observed>& observed) {
+  return Simulation(scenario, nullptr, &observed).run();
+}
 
 Scenario shrink(Scenario scenario, Simulate* simulate) {
   const std::string symptom = simulate(scenario, nullptr).symptom;

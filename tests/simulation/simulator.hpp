@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "output.hpp"
 #include "scenario.hpp"
 
 namespace taskhost::simulation {
@@ -15,11 +17,20 @@ struct Run {
   std::uint64_t steps = 0;
   std::uint64_t executions = 0;
   Nanoseconds time = 0;  // simulated
+  Nanoseconds stop_began = never;
 };
 
 // `trace`, if given, gets a line for each input and for what the real one does.
 using Simulate = Run(const Scenario& scenario, std::string* trace);
 Run simulate(const Scenario& scenario, std::string* trace = nullptr);
+
+// What the supervisor did, and when.
+struct Observed {
+  Nanoseconds time = 0;
+  Output output;
+};
+// The same simulation; `observed` gets all that happens.
+Run observe(const Scenario& scenario, std::vector<Observed>& observed);
 
 // The simplest scenario found that fails in the same way.
 Scenario shrink(Scenario scenario, Simulate* simulate);

@@ -1,0 +1,449 @@
+#include "explained.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <stdexcept>
+
+namespace taskhost::simulation {
+
+namespace {
+
+using Json = nlohmann::json;
+using Names = std::multiset<std::string>;
+
+std::string name_of(Place task) { return "t" + std::to_string(task); }
+
+void expect(bool holds, const std::string& what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+template <class A, class B>
+void expect_equal(const A& is, const B& told, const std::string& what) {
+  expect(Json(is) == Json(told), what + ": " + Json(is).dump() + ", told: " + Json(told).dump());
+}
+
+Nanoseconds time_of(const Json& milliseconds) {
+  return static_cast<Nanoseconds>(std::llround(milliseconds.get<double>() * 1e6));
+}
+
+bool is_told(const Observed& one, EventKind event, Place task) {
+  return one.output.kind == Output::Kind::tell && one.output.event == event && one.output.task == task;
+}
+
+// Compares one trial with what is told of its task.
+class Check {
+ public:
+  Check(const Scenario& scenario, const Tried& tried, const Json& told)
+      : scenario_(scenario), tried_(tried), told_(told), it_(told.at("tasks").at(tried.task)) {}
+
+  void run() {
+    if (tried_.trial == Trial::stops) return check_order();
+    if (tried_.trial == Trial::is_deaf) return check_longest_stop();
+    check_failing();
+  }
+
+ private:
+  using At = std::vector<Observed>::const_iterator;
+
+  // --- order
+  // -----------------------------------------------------------------------------------------------------------
+
+  void check_order() {
+    std::map<Place, Nanoseconds> started, asked;
+    Nanoseconds stop = never;
+    for (const Observed& one : tried_.observed) {
+      if (one.output.kind == Output::Kind::start) started.emplace(one.output.task, one.time);
+      if (one.output.kind != Output::Kind::ask) continue;
+      stop = std::min(stop, one.time);
+      asked.emplace(one.output.task, one.time);
+    }
+    for (Place task = 0; task < scenario_.tasks.size(); ++task) {
+      const Json& entry = told_.at("tasks").at(task);
+      const auto& optional = scenario_.tasks[task].options.optional;
+      expect_equal((started.at(task) - first_moment) / scenario_.unit + 1, entry.at("start_step"), "step of start");
+      expect_equal((asked.at(task) - stop) / scenario_.unit + 1, entry.at("stop_step"), "step of stop");
+      expect_equal(to_string(scenario_.tasks[task].options.type), entry.at("type"), "type");
+      expect_equal(optional && optional->notify ? "notify" : "started", entry.at("ready"), "ready");
+      expect_equal(name_of(task), entry.at("name"), "name");
+      expect_equal(scenario_.characters[task].blocking ? "blocking" : "polled", entry.at("kind"), "kind");
+      Names after;
+      for (const Place other : scenario_.tasks[task].after) after.insert(name_of(other));
+      expect_equal(after, entry.contains("after") ? entry.at("after").get<Names>() : Names(), "after");
+      const auto& group = scenario_.tasks[task].group;
+      expect_equal(group ? Json("g" + std::to_string(*group)) : Json(), entry.value("group", Json()), "group");
+      expect_equal(group ? Json(to_string(scenario_.groups[*group])) : Json(), entry.value("strategy", Json()),
+                   "strategy");
+      if (!optional) continue;
+      const Json window = entry.value("window_ms", Json());
+      if (!window.is_null()) expect_equal(optional->window.value().count(), time_of(window), "window");
+    }
+  }
+
+  void check_longest_stop() {
+    Nanoseconds first = never;
+    Nanoseconds last = 0;
+    for (const Observed& one : tried_.observed) {
+      if (one.output.kind == Output::Kind::ask) first = std::min(first, one.time);
+      if (one.output.kind == Output::Kind::tell && one.output.event == EventKind::task_stopped) last = one.time;
+    }
+    expect_equal(last - first, time_of(told_.at("longest_stop_ms")), "longest stop");
+    Nanoseconds sum = 0;
+    for (const Json& name : told_.at("longest_stop")) {
+      sum += time_of(told_.at("tasks").at(std::stoul(name.get<std::string>().substr(1))).at("stop_timeout_ms"));
+    }
+    expect_equal(last - first, sum, "sum of the longest stop");
+  }
+
+  // --- one task fails
+  // --------------------------------------------------------------------------------------------------
+
+  bool others_are_ready() const { return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late; }
+
+  void check_failing() {
+    const std::vector<Observed>& all = tried_.observed;
+    const auto begin = std::find_if(all.begin(), all.end(), [this](const Observed& one) {
+      return one.output.kind == Output::Kind::start && one.output.task == tried_.task;
+    });
+    expect(begin != all.end(), "it is never started");
+    expect_equal(first_moment, begin->time, "time of its start");
+    Outcome outcome = Outcome::error;
+    std::string message;
+    length_ = scenario_.unit;
+    Nanoseconds lived = scenario_.unit;
+    switch (tried_.trial) {
+      case Trial::fails_when_ready:
+        message = message_of_failure;
+        break;
+      case Trial::fails_to_start:
+        length_ = lived = 0;
+        break;
+      case Trial::ends_well:
+        outcome = Outcome::ok;
+        break;
+      case Trial::is_late:
+        length_ = time_of(it_.at("start_timeout_ms"));
+        lived = 0;
+        message = "was not ready within ";
+        break;
+      case Trial::is_silent:
+        if (it_.at("watchdog").at("action") == "log") return check_stalled(begin);
+        length_ = lived = time_of(it_.at("watchdog").at("interval_ms"));
+        message = "no heartbeat for ";
+        break;
+      default:
+        break;
+    }
+    if (tried_.deaf) {
+      length_ += time_of(it_.at("stop_timeout_ms"));
+      if (it_.at("kind") == "blocking") return check_abandoned(begin);
+    }
+    const auto exit = find(begin, EventKind::task_exited);
+    expect(exit != all.end(), "it never exits");
+    expect_equal(exit->time - begin->time, length_, "time of its first exit");
+    const std::string action = action_told(outcome, message);
+    check_action(exit, action, outcome, lived);
+  }
+
+  At find(At from, EventKind event) const {
+    return std::find_if(from, tried_.observed.end(),
+                        [&](const Observed& one) { return is_told(one, event, tried_.task); });
+  }
+
+  void check_stalled(At begin) {
+    const auto stalled = find(begin, EventKind::task_stalled);
+    expect(stalled != tried_.observed.end(), "its silence is not reported");
+    expect_equal(stalled->time - begin->time, time_of(it_.at("watchdog").at("interval_ms")), "time of the report");
+    expect(find(begin, EventKind::task_exited) == tried_.observed.end(), "it exits");
+  }
+
+  void check_abandoned(At begin) {
+    const auto abandoned = find(begin, EventKind::task_abandoned);
+    expect(abandoned != tried_.observed.end(), "it is not abandoned");
+    expect_equal(abandoned->time - begin->time, length_, "time of its abandonment");
+    expect(!is_started_after(abandoned), "an abandoned task is started again");
+    check_loss(abandoned, it_.at("when_abandoned"));
+  }
+
+  bool is_started_after(At from) const {
+    return std::any_of(from, tried_.observed.end(), [this](const Observed& one) {
+      return one.output.kind == Output::Kind::start && one.output.task == tried_.task;
+    });
+  }
+
+  std::string action_told(Outcome outcome, const std::string& message) const {
+    if (it_.contains("exit_rules")) {
+      for (const Json& rule : it_.at("exit_rules")) {
+        const Json& match = rule.at("match");
+        const auto is_it = [&](const Json& word) { return word == Json(to_string(outcome)); };
+        const bool fits =
+            !match.contains("outcome") || std::any_of(match.at("outcome").begin(), match.at("outcome").end(), is_it);
+        if (match.contains("outcome")) {
+          for (const std::string word : match.at("outcome")) {
+            expect(word == "ok" || word == "error" || word == "panic", "unknown outcome " + word);
+          }
+        }
+        const std::string part = match.value("message", "");
+        if (fits && message.find(part) != std::string::npos) return rule.at("action");
+      }
+    }
+    return it_.at(outcome == Outcome::ok ? "when_it_ends_well" : "when_it_fails");
+  }
+
+  void check_action(At exit, const std::string& action, Outcome outcome, Nanoseconds lived) {
+    const std::vector<Observed>& all = tried_.observed;
+    if (action == "restart") return check_restarts(exit, lived);
+    if (action == "repeat") return check_repeats(exit);
+    expect(find(exit, EventKind::task_restarting) == all.end() ||
+               (action == "give_up" && it_.at("when_it_gives_up").at("on_give_up") == "cooldown"),
+           "it is restarted after " + action);
+    expect((find(exit, EventKind::task_gave_up) != all.end()) == (action == "give_up"), "whether it gives up");
+    if (action == "give_up") return check_giving_up(find(exit, EventKind::task_gave_up));
+    if (action == "discard") {
+      if (outcome != Outcome::ok) return check_loss(exit, it_.at("when_discarded_after_failure"));
+      return check_loss(exit, {{"discarded_with_it", Json::array()}, {"host_stops", host_without(exit)}});
+    }
+    expect(action == "stop_host" || action == "fail_host", "unknown action " + action);
+    expect_equal(host_stop(exit),
+                 Json{{"reason", "task_exit"},
+                      {"task", name_of(tried_.task)},
+                      {"result", action == "stop_host" ? "success" : "failure"}},
+                 "who stops the host");
+  }
+
+  // What happens when a task ends well, and no other is left.
+  Json host_without(At) const {
+    if (scenario_.tasks.size() > 1) return nullptr;
+    return {{"reason", "all_done"}, {"task", name_of(tried_.task)}, {"result", "failure"}};
+  }
+
+  void check_repeats(At exit) {
+    unsigned count = 0;
+    for (auto one = exit; one != tried_.observed.end(); ++one) {
+      if (!is_told(*one, EventKind::task_restarting, tried_.task)) continue;
+      ++count;
+      expect(one->output.restart_kind == RestartKind::repeat, "it is not repeated");
+      expect_range(one->output.delay, it_.at("repeat_delay_ms"), "delay of a repeat");
+    }
+    expect(count > 2 || scenario_.tasks.size() > 1, "it is not repeated often");
+  }
+
+  void expect_range(Nanoseconds delay, const Json& range, const std::string& what) const {
+    const bool fits = delay >= time_of(range.at(0)) && delay <= time_of(range.at(1));
+    expect(fits && time_of(range.at(0)) <= time_of(range.at(1)),
+           what + ": " + Json(delay).dump() + ", told: " + range.dump());
+    expect(range.size() == 2, what + " is not a range");
+    // Without jitter, both are the delay.
+    if (jitter() == 0) expect_equal(time_of(range.at(0)), time_of(range.at(1)), what + " without jitter");
+  }
+
+  double jitter() const {
+    const auto& optional = scenario_.tasks[tried_.task].options.optional;
+    return optional && optional->backoff ? optional->backoff->jitter : 0;
+  }
+
+  Json delay_told(std::size_t number) const {
+    const Json& list = it_.at("delays_ms");
+    if (number <= list.size()) return list.at(number - 1);
+    const Json rest = it_.value("delays_from", Json());
+    if (!rest.is_null() && number >= rest.at("restart")) return rest.at("delay_ms");
+    const Json last = it_.value("last_delay", Json());
+    if (!last.is_null() && number == last.at("restart")) return last.at("delay_ms");
+    return nullptr;  // between those that are listed and the longest
+  }
+
+  void check_delay(Nanoseconds delay, std::size_t number) const {
+    const bool immediate = it_.at("delays_ms").empty() && !it_.contains("delays_from");
+    if (immediate) return expect_equal(delay, 0, "delay");
+    const Json range = delay_told(number);
+    if (!range.is_null()) expect_range(delay, range, "delay of restart " + std::to_string(number));
+    if (const Json rest = it_.value("delays_from", Json()); !rest.is_null()) {
+      expect(delay <= time_of(rest.at("delay_ms").at(1)), "delay beyond the longest");
+      expect_equal(rest.at("restart") > 1, rest.at("is_longest"), "whether it is the longest");
+      const bool may_reach_it = number + 1 == rest.at("restart").get<std::size_t>() && jitter() == 0;
+      expect(!may_reach_it || delay < time_of(rest.at("delay_ms").at(1)), "an earlier one is as long");
+    }
+    if (const Json last = it_.value("last_delay", Json()); !last.is_null()) {
+      expect_equal(last.at("restart"), it_.at("restarts"), "number of the last restart");
+    }
+  }
+
+  void check_restarts(At exit, Nanoseconds lived) {
+    const std::vector<Observed>& all = tried_.observed;
+    const auto gave_up = find(exit, EventKind::task_gave_up);
+    const bool resets = it_.contains("reset_after_ms") && lived >= time_of(it_.at("reset_after_ms"));
+    std::size_t count = 0;
+    Nanoseconds delays = 0;
+    for (auto one = exit; one != gave_up; ++one) {
+      if (!is_told(*one, EventKind::task_restarting, tried_.task)) continue;
+      expect(one->output.restart_kind == RestartKind::charged, "it is not charged");
+      ++count;
+      delays += one->output.delay;
+      check_delay(one->output.delay, resets ? 1 : count);
+      if (count == 1 && others_are_ready()) check_restarted(one, it_.value("restarted_with_it", Json::array()));
+    }
+    const Json restarts = it_.at("restarts");
+    const Json most = it_.value("never_gives_up_if_executions_exceed_ms", Json());
+    const bool exceeds = !most.is_null() && length_ > time_of(most);
+    const Json minimum = it_.value("gives_up_after_is_minimum", Json(false));
+    if (restarts.is_null()) expect(it_.at("gives_up_after_ms").is_null(), "when it gives up");
+    if (restarts.is_null() || resets || exceeds) {
+      expect(gave_up == all.end(), "it gives up");
+      return expect(restarts.is_null() || count > restarts || tried_.run.steps >= scenario_.stop_after,
+                    "it does not go on");
+    }
+    // With jitter, the delays may or may not fit into the window.
+    if (!most.is_null() && minimum == true) return;
+    if (gave_up == all.end() && tried_.run.steps >= scenario_.stop_after) return;
+    expect(gave_up != all.end(), "it never gives up");
+    expect_equal(count, restarts, "restarts until it gives up");
+    expect_equal(gave_up->time - exit->time, delays + count * length_, "time until it gives up");
+    if (minimum == true) {
+      expect(delays >= time_of(it_.at("gives_up_after_ms")), "it gives up too early");
+      expect(jitter() > 0, "why is it a minimum?");
+    } else {
+      expect_equal(delays, time_of(it_.at("gives_up_after_ms")), "sum of the delays");
+    }
+    check_giving_up(gave_up);
+  }
+
+  // Until the task starts again, those that are restarted with it are asked to end.
+  void check_restarted(At from, const Json& told) const {
+    Names asked;
+    for (auto one = from; one != tried_.observed.end(); ++one) {
+      if (one->output.kind == Output::Kind::start && one->output.task == tried_.task) break;
+      if (one->output.kind == Output::Kind::ask) asked.insert(name_of(one->output.task));
+    }
+    if (!is_started_after(from)) return;
+    expect_equal(asked, told.get<Names>(), "restarted with it");
+  }
+
+  void check_giving_up(At gave_up) {
+    const Json& told = it_.at("when_it_gives_up");
+    const auto& optional = scenario_.tasks[tried_.task].options.optional;
+    expect_equal(to_string(optional ? optional->on_give_up : GiveUp::by_type), told.at("on_give_up"), "on_give_up");
+    if (told.at("on_give_up") != "cooldown") return check_loss(gave_up, told);
+    const auto restarting = find(gave_up, EventKind::task_restarting);
+    expect(restarting != tried_.observed.end(), "it does not start over");
+    expect(restarting->output.restart_kind == RestartKind::cooldown, "it does not cool down");
+    expect_equal(restarting->output.delay, time_of(told.at("cooldown_ms")), "cooldown");
+    if (others_are_ready()) check_restarted(restarting, told.at("restarted_with_it"));
+  }
+
+  // --- it is over for good
+  // ---------------------------------------------------------------------------------------------
+
+  static Names discarded(At from, At end, StopReason reason) {
+    Names names;
+    for (auto one = from; one != end; ++one) {
+      const Output& output = one->output;
+      const bool is_it = output.kind == Output::Kind::tell && output.event == EventKind::task_discarded;
+      if (is_it && output.reason == reason) names.insert(name_of(output.task));
+    }
+    return names;
+  }
+
+  Json host_stop(At from) const { return host_stop(from, tried_.observed.end()); }
+
+  Json host_stop(At from, At end) const {
+    for (auto one = from; one != end; ++one) {
+      if (one->output.kind != Output::Kind::stop_host) continue;
+      return {{"reason", to_string(one->output.reason)},
+              {"task", name_of(one->output.task)},
+              {"result", one->output.failure ? "failure" : "success"}};
+    }
+    const std::size_t gone =
+        1 + discarded(from, end, StopReason::group).size() + discarded(from, end, StopReason::skipped).size();
+    if (gone < scenario_.tasks.size()) return nullptr;
+    return {{"reason", "all_done"}, {"task", name_of(tried_.task)}, {"result", "failure"}};
+  }
+
+  // The trial took too long, so the host was stopped before all had happened.
+  bool is_cut_at(Nanoseconds time, const Run& run) const {
+    return run.stop_began < time || (run.stop_began == time && run.steps >= scenario_.stop_after);
+  }
+
+  std::string type_told(const std::string& name) const {
+    return told_.at("tasks").at(std::stoul(name.substr(1))).at("type");
+  }
+
+  void check_loss(At from, const Json& told) const {
+    if (is_cut_at(from->time, tried_.run)) return;
+    const At end = tried_.observed.end();
+    const Names skipped_told =
+        told.contains("skipped_if_waiting") ? told.at("skipped_if_waiting").get<Names>() : Names();
+    const Names skipped = discarded(from, end, StopReason::skipped);
+    const Names with_it = discarded(from, end, StopReason::group);
+    const Names with_it_told = told.at("discarded_with_it").get<Names>();
+    const Json stop = host_stop(from);
+    // A task that can't be skipped may stop the host before all of the group have ended.
+    const bool is_cut = !stop.is_null() && stop.at("reason") == "skipped";
+    expect(is_cut ? std::includes(with_it_told.begin(), with_it_told.end(), with_it.begin(), with_it.end())
+                  : with_it == with_it_told,
+           "discarded with it: " + Json(with_it).dump() + ", told: " + Json(with_it_told).dump());
+    if (others_are_ready()) {
+      expect_equal(skipped, Names(), "skipped though all are ready");
+      expect_equal(stop, told.at("host_stops"), "who stops the host");
+    } else {
+      expect(std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end()),
+             "skipped: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
+      const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
+      expect(stop == told.at("host_stops") || (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
+             "who stops the host: " + stop.dump() + ", told: " + stop_told.dump());
+    }
+    if (tried_.later.empty()) return;
+    const bool by_task = std::any_of(tried_.later.begin(), tried_.later.end(),
+                                     [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
+    if (tried_.later_run.stop_began < tried_.last_order && !by_task) return;
+    const auto lost = std::find_if(tried_.later.begin(), tried_.later.end(), [this](const Observed& one) {
+      return is_told(one, EventKind::task_discarded, tried_.task);
+    });
+    const Names in_the_end = discarded(lost, tried_.later.end(), StopReason::skipped);
+    const Json final_stop = host_stop(lost, tried_.later.end());
+    const bool all_are_cut = !final_stop.is_null() && final_stop.at("reason") == "skipped";
+    expect(all_are_cut ? std::includes(skipped_told.begin(), skipped_told.end(), in_the_end.begin(), in_the_end.end())
+                       : in_the_end == skipped_told,
+           "skipped in the end: " + Json(in_the_end).dump() + ", told: " + Json(skipped_told).dump());
+    const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
+    const bool is_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
+    if (!is_skipped || !all_are_cut) return expect_equal(final_stop, stop_told, "who stops the host in the end");
+    // If there are several without which the host can't be, which one comes first depends on when they start.
+    expect_equal(final_stop.at("result"), stop_told.at("result"), "result in the end");
+    for (const std::string name : {final_stop.at("task"), stop_told.at("task")}) {
+      expect(skipped_told.count(name) == 1 && type_told(name) != "detachable", name + " stops the host");
+    }
+  }
+
+  const Scenario& scenario_;
+  const Tried& tried_;
+  const Json& told_;
+  const Json& it_;
+  Nanoseconds length_ = 0;  // of an execution, from its start to its end
+};
+
+const char* words_of_trial(Trial trial) {
+  constexpr std::array<const char*, 7> words{"fails when it is ready", "fails to start", "ends well", "is late",
+                                             "falls silent",           "stops",          "is deaf"};
+  return words[static_cast<std::size_t>(trial)];
+}
+
+}  // namespace
+
+std::string difference(const Scenario& scenario, const std::vector<Tried>& tried, const Json& told) {
+  for (const Tried& one : tried) {
+    std::string what = one.run.fault;
+    if (what.empty()) {
+      try {
+        Check(scenario, one, told).run();
+        continue;
+      } catch (const std::exception& error) {
+        what = error.what();
+      }
+    }
+    return name_of(one.task) + " " + words_of_trial(one.trial) + (one.deaf ? ", deaf" : "") + ": " + what;
+  }
+  return {};
+}
+
+}  // namespace taskhost::simulation

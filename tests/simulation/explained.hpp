@@ -1,0 +1,39 @@
+// Compares what `check --explain` says with what the simulated supervisor does.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "simulator.hpp"
+
+namespace taskhost::simulation {
+
+// What is tried with a manifest: one of its tasks fails, ends well, is late or falls silent, deaf or not, while the
+// others live on; or all start and stop, each in a unit of time; or none of them obeys the stop.
+enum class Trial : std::uint8_t { fails_when_ready, fails_to_start, ends_well, is_late, is_silent, stops, is_deaf };
+
+constexpr const char* message_of_failure = "red and blue";  // of one that fails once it is ready
+
+struct Tried {
+  Trial trial = Trial::stops;
+  Place task = 0;  // the one that fails
+  bool deaf = false;
+  Run run;
+  std::vector<Observed> observed;
+  // If the task was lost and the host goes on: the same, and then an operator restarts each of the others.
+  Nanoseconds last_order = 0;  // the last operator's
+  Run later_run;
+  std::vector<Observed> later;
+};
+
+// A random manifest, whose policies are accepted.
+Scenario make_explained(std::uint64_t seed);
+// Its explanation, as JSON. The tasks are named "t0", "t1", …
+nlohmann::json explanation_of(const Scenario& scenario);
+std::vector<Tried> try_all(const Scenario& scenario);
+// The first difference; empty: none.
+std::string difference(const Scenario& scenario, const std::vector<Tried>& tried, const nlohmann::json& told);
+
+}  // namespace taskhost::simulation

@@ -1,0 +1,201 @@
+// Makes the manifests, and tries what can become of their tasks.
+#include <algorithm>
+#include <memory>
+
+#include "explained.hpp"
+#include "policy/explanation.hpp"
+#include "policy/rules.hpp"
+#include "random.hpp"
+
+namespace taskhost::simulation {
+
+namespace {
+
+constexpr unsigned most_steps = 400;
+
+// Takes back what makes the policy wrong.
+void mend(TaskOptions& options) {
+  for (;;) {
+    const std::vector<PolicyProblem> problems = policy_problems(options);
+    if (problems.empty()) return;
+    const PolicyProblem& problem = problems.front();
+    SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
+    if (problem.field == "restarts") {
+      options.restarts = 0;
+      optional.unlimited = false;
+    } else if (problem.field == "window") {
+      optional.window.reset();
+    } else if (problem.field == "backoff") {
+      if (problem.step == "/jitter") {
+        optional.backoff->jitter = 0;
+      } else {
+        optional.backoff.reset();
+      }
+    } else if (problem.field == "reset_after") {
+      optional.reset_after.reset();
+    } else if (problem.field == "start_timeout") {
+      optional.start_timeout.reset();
+    } else if (problem.field == "watchdog") {
+      optional.watchdog.reset();
+    } else if (problem.field == "on_give_up") {
+      optional.on_give_up = GiveUp::by_type;
+    } else {
+      optional.exit_rules.erase(optional.exit_rules.begin() + std::stoi(problem.step.substr(1)));
+    }
+    options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+  }
+}
+
+// More delays than an explanation lists; with a longest one that some reach, or without.
+void grow_slowly(TaskOptions& options, Nanoseconds unit, bool saturates) {
+  SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
+  const std::chrono::nanoseconds initial(static_cast<std::int64_t>(unit));
+  optional.backoff = Backoff{.initial = initial, .factor = saturates ? 1.2 : 1.1};
+  if (saturates) optional.backoff->max = 12 * initial;
+  options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+}
+
+Scenario with(const Scenario& manifest, const Exactly& others) {
+  Scenario scenario = manifest;
+  for (Character& character : scenario.characters) {
+    character.exactly = others;
+    character.heartbeat = 1;  // no watchdog's interval is shorter
+  }
+  return scenario;
+}
+
+// Whether the task was lost while the host goes on, and when.
+std::optional<Nanoseconds> lost_at(const std::vector<Observed>& observed, Place task) {
+  std::optional<Nanoseconds> time;
+  for (const Observed& one : observed) {
+    if (one.output.kind == Output::Kind::stop_host) return {};
+    const bool is_lost = one.output.kind == Output::Kind::tell && one.output.task == task &&
+                         one.output.event == EventKind::task_discarded;
+    if (is_lost) time = one.time;
+  }
+  return time;
+}
+
+void restart_others(Scenario& scenario, const Tried& tried, Nanoseconds lost) {
+  std::vector<Place> live;
+  for (const Observed& one : tried.observed) {
+    if (one.output.kind == Output::Kind::start && std::find(live.begin(), live.end(), one.output.task) == live.end()) {
+      live.push_back(one.output.task);
+    }
+    if (one.time == lost && one.output.kind == Output::Kind::tell && one.output.event == EventKind::task_discarded) {
+      std::erase(live, one.output.task);
+    }
+  }
+  for (const Place task : live) {
+    lost += scenario.unit;
+    scenario.operators.push_back({lost, task, Operation::restart});
+  }
+}
+
+Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
+  Tried tried{.trial = trial,
+              .task = task,
+              .deaf = deaf,
+              .run = {},
+              .observed = {},
+              .last_order = 0,
+              .later_run = {},
+              .later = {}};
+  Scenario scenario = with(manifest, {});
+  Exactly& it = *scenario.characters[task].exactly;
+  it.deaf = deaf;
+  switch (trial) {
+    case Trial::fails_when_ready:
+      it.life = 1;
+      it.outcome = Outcome::error;
+      it.message = message_of_failure;
+      break;
+    case Trial::fails_to_start:
+      it.fails_to_start = true;
+      it.outcome = Outcome::error;
+      break;
+    case Trial::ends_well:
+      it.life = 1;
+      break;
+    case Trial::is_late:
+      it.ready = false;
+      break;
+    case Trial::is_silent:
+      it.silent = true;
+      break;
+    case Trial::stops:
+      scenario = with(manifest, {.start = 1, .end = 1});
+      break;
+    case Trial::is_deaf:
+      scenario = with(manifest, {.deaf = true});
+      for (Character& character : scenario.characters) character.blocking = false;
+      break;
+  }
+  tried.run = observe(scenario, tried.observed);
+  const bool is_ready = trial == Trial::fails_when_ready || trial == Trial::is_silent;
+  if (const auto lost = is_ready ? lost_at(tried.observed, task) : std::nullopt) {
+    restart_others(scenario, tried, *lost);
+    if (!scenario.operators.empty()) tried.last_order = scenario.operators.back().time;
+    scenario.stop_after *= 3;
+    tried.later_run = observe(scenario, tried.later);
+    if (tried.run.fault.empty()) tried.run.fault = tried.later_run.fault;
+  }
+  return tried;
+}
+
+}  // namespace
+
+Scenario make_explained(std::uint64_t seed) {
+  Scenario scenario = make_scenario(seed);
+  Random random(seed, 0xe8);
+  scenario.operators.clear();
+  scenario.stuck.reset();
+  scenario.instant = true;
+  scenario.late = false;
+  scenario.stop_after = most_steps;
+  scenario.patience = 1'000;
+  for (CoordinatedTask& task : scenario.tasks) {
+    if (task.options.type != TaskType::shutdown_on_exit && random.percent(20)) {
+      task.options.restarts = static_cast<std::uint32_t>(random.below(20));
+    }
+    if (task.options.restarts > 12 && random.percent(50)) grow_slowly(task.options, scenario.unit, random.percent(50));
+    mend(task.options);
+  }
+  return scenario;
+}
+
+nlohmann::json explanation_of(const Scenario& scenario) {
+  static const TaskFn polled{std::shared_ptr<const Recipe>()};
+  static const TaskFn blocking = TaskFn::from_blocking([] {});
+  TaskList tasks;
+  for (Place task = 0; task < scenario.tasks.size(); ++task) {
+    const CoordinatedTask& one = scenario.tasks[task];
+    tasks.add("t" + std::to_string(task), scenario.characters[task].blocking ? blocking : polled, one.options);
+    if (!one.after.empty() || one.group) tasks.relations.push_back({task, one.after, one.group});
+  }
+  tasks.groups = scenario.groups;
+  std::vector<std::string> groups;
+  for (std::size_t i = 0; i < scenario.groups.size(); ++i) groups.push_back("g" + std::to_string(i));
+  const ExplainedTasks explained{.tasks = tasks, .group_names = std::move(groups)};
+  if (explanation_text(explained).empty()) return {};
+  return nlohmann::json::parse(explanation_json(explained));
+}
+
+std::vector<Tried> try_all(const Scenario& scenario) {
+  Random random(scenario.seed, 0x77);
+  const auto task = static_cast<Place>(random.below(scenario.tasks.size()));
+  const auto& optional = scenario.tasks[task].options.optional;
+  const bool deaf = scenario.characters[task].blocking || random.percent(40);
+  std::vector<Tried> all;
+  for (const Trial trial :
+       {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::stops, Trial::is_deaf}) {
+    all.push_back(try_one(scenario, trial, task, false));
+  }
+  if (optional && optional->notify && optional->start_timeout) {
+    all.push_back(try_one(scenario, Trial::is_late, task, deaf));
+  }
+  if (optional && optional->watchdog) all.push_back(try_one(scenario, Trial::is_silent, task, deaf));
+  return all;
+}
+
+}  // namespace taskhost::simulation
