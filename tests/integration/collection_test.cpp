@@ -19,6 +19,7 @@ struct Row {
   const char* test;        // that finds it
   const char* words = "";  // in the verdict's text
   const char* verdict = "broken";
+  const char* also = "none";  // a rule that may be broken besides
 };
 
 const std::vector<Row>& breakers() {
@@ -57,7 +58,7 @@ const std::vector<Row>& breakers() {
       {"locks_across_calls", "3.13", "calls on different threads", "not my mutex"},
       {"keeps_thread_local", "3.13", "calls on different threads", "another thread's"},
       {"leaks_threads", "5.2", "drop at every pending poll", "1 thread"},
-      {"thread_logs_later", "4.1", "starts that fail", "log was called"},
+      {"thread_logs_later", "4.1", "starts that fail", "log was called", "broken", "5.2"},
       {"shares_a_counter", "5.3", "two executions at once", "another came"},
       {"leaks_16_bytes", "5.3", "many executions", "bytes of memory"},
       {"leaks_16_bytes", "5.3", "drop at every pending poll", "bytes of memory"},
@@ -68,7 +69,7 @@ const std::vector<Row>& breakers() {
       {"leaks_on_stop", "5.3", "many executions", "bytes of memory"},
       {"only_a_stop_closes", "5.3", "drop at every pending poll", "after 4 pending polls"},
       {"only_a_stop_frees", "5.3", "drop at every pending poll", "bytes of memory"},
-      {"leaks_at_the_twentieth", "5.3", "drop at every pending poll", "after 22 pending polls"},
+      {"leaks_at_the_twentieth", "5.3", "drop at every pending poll", "bytes of memory"},
       {"leaks_timers", "5.1", "left behind", "the number of timers"},
       {"limits_files", "5.1", "left behind", "the limit of open files"},
       {"takes_terminate", "5.1", "left behind", "the terminate handler"},
@@ -189,7 +190,8 @@ TEST_CASE("each task that breaks a rule is found, by the test that is made for i
     for (const Json& verdict : results[i].verdicts) {
       if (verdict["verdict"] != "broken") continue;
       INFO(verdict["text"]);
-      CHECK(verdict["rules"].get<std::string>().find(row.rule) != std::string::npos);
+      const std::string rules = verdict["rules"];
+      CHECK((rules.find(row.rule) != std::string::npos || rules.find(row.also) != std::string::npos));
     }
     CHECK(results[i].end.err.empty());
   }

@@ -223,6 +223,9 @@ void on_process_exit(int status, void* /*unused*/) {
   ::dup2(output.write.get(), STDOUT_FILENO);
   ::dup2(output.write.get(), STDERR_FILENO);
   limit_processes();
+  // With room for many descriptors: a process with threads waits for all processors when its table grows, which would
+  // be taken for the plugin's call.
+  if (const int highest = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 1000); highest >= 0) ::close(highest);
   progress_of_child = &progress;
   id_of_child = ::getpid();
   ::on_exit(on_process_exit, nullptr);

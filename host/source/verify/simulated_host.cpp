@@ -84,10 +84,10 @@ short look_at(int descriptor, short events) {
 // --- One execution ---------------------------------------------------------------------------------------------------
 
 Cell::Cell(SimulatedHost& host, unsigned index)
-    : taskhost_exec{&simulated_services},
-      host_(&host),
-      index_(index),
-      bell_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+    : taskhost_exec{&simulated_services}, host_(&host), index_(index), bell_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  constexpr std::size_t enough = 600;  // for what is kept of a text
+  failure_.reserve(enough);
+}
 
 void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) {
   const std::lock_guard lock(mutex_);
@@ -166,9 +166,9 @@ std::string Cell::failure() {
   return failure_;
 }
 
-void Cell::fail(std::string text) {
+void Cell::fail(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  failure_ = std::move(text);
+  failure_.assign(text);  // into the memory that it has: growth would be taken for the plugin's
 }
 
 void Cell::set_timer(std::uint64_t time) {

@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -92,7 +93,7 @@ class Cell : public taskhost_exec {
 
   // For the services.
   const OwnTexts& texts() const noexcept { return *texts_; }
-  void fail(std::string text);
+  void fail(std::string_view text);
   void count_log() noexcept { ++logs_; }
   void count_call() noexcept {
     if (calls_before_stop_ != 0 && --calls_before_stop_ == 0) request_stop();
