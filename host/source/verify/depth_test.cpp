@@ -5,6 +5,7 @@
 
 #include "verify/call_words.hpp"
 #include "verify/test.hpp"
+#include "verify/worker_thread.hpp"
 
 namespace taskhost::verify {
 
@@ -47,7 +48,7 @@ class Growth {
   }
   void look(int rounds, const Budget& budget) {
     for (int round = 0; round < rounds && !budget.is_over() && any(); ++round) {
-      run_apart([this] { drop_after(context_, depth_); });
+      worker_.run([this] { drop_after(context_, depth_); });
       const Held now = Held::take();
       descriptors_ = descriptors_ && now.descriptors > last_.descriptors;
       threads_ = threads_ && now.threads > last_.threads;
@@ -82,6 +83,7 @@ class Growth {
  private:
   TestContext& context_;
   const std::uint64_t depth_;
+  WorkerThread worker_;  // one for all, since runtimes keep something of each thread that enters them
   const Held first_;
   Held last_;
   std::size_t rounds_ = 0;
