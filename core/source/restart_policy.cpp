@@ -58,7 +58,7 @@ Nanoseconds Backoff::delay(std::uint64_t restart, double random) const noexcept 
   const double steps = std::pow(factor, static_cast<double>(restart - 1));  // may be infinite
   const double plain = std::min(longest, static_cast<double>(initial.count()) * steps);
   const double jittered = std::min(longest, plain + plain * jitter * random);
-  return static_cast<Nanoseconds>(jittered + 0.5);  // rounded: powers are not exact
+  return static_cast<Nanoseconds>(std::round(jittered));  // powers are not exact
 }
 
 bool ExitRule::matches(Outcome outcome, std::string_view its_message) const noexcept {

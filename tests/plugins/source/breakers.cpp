@@ -199,8 +199,10 @@ constexpr Task tasks[] = {
      }},
     {.name = "spins",
      .poll = [](State&) -> std::int32_t {
-       for (volatile int turn = 0;; turn = turn + 1) {
+       volatile bool goes_on = true;
+       while (goes_on) {
        }
+       return TASKHOST_OK;
      }},
     {.name = "halts", .poll = [](State& self) { return std::raise(SIGSTOP) == 0 ? self.sleep(TASKHOST_SECOND) : 0; }},
     {.name = "deaf_after_three",
