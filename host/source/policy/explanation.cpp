@@ -120,8 +120,9 @@ class TaskText {
       return "it is discarded, and since " + type_of(loss.at_once.host_stop->task) +
              " and in its group, the host stops, failure";
     }
-    if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done)
+    if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done) {
       return "the host stops, failure";
+    }
     std::string words = "it is discarded";
     if (!loss.at_once.discarded.empty()) {
       words += std::string(", and so ") + (loss.at_once.discarded.size() == 1 ? "is " : "are ") +
@@ -170,7 +171,7 @@ class TaskText {
         };
         const bool may_end_well = rule.message.empty() && is_named(Outcome::ok);
         const bool may_fail = prospects_.discarding && (is_named(Outcome::error) || is_named(Outcome::panic));
-        const std::string lost = may_fail ? loss_words(*prospects_.discarding) : well_words();
+        std::string lost = may_fail ? loss_words(*prospects_.discarding) : well_words();
         if (!may_end_well || lost == well_words()) return lost;
         return well_words() + "; after a failure: " + lost;
       }

@@ -301,7 +301,9 @@ Status DrivenExecution::pending() {
     host_.findings().note(
         "3.11", "nothing arranged",
         "a poll returned TASKHOST_PENDING with nothing arranged that could wake it: from then on only the stop does. "
-        "That is right for a task that waits for the stop, and a hang for any other");
+        "That is right for a task that waits for the stop; any other asks for a wake first (wake_after, watch, "
+        "offload, or "
+        "its waker)");
   }
   return Status::pending;
 }

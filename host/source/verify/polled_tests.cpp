@@ -445,9 +445,11 @@ Verdict polled_two_at_once(TestContext& context) {
     if (pairs.failures == 0) break;
   } while (!is_certain() && !budget.is_over());
   if (is_certain()) {
-    return broken("5.3", "of " + counted(pairs.executions, "execution") + " on two threads " +
-                             std::to_string(pairs.failures) + " failed, and none of " + std::to_string(alone) +
-                             " alone: " + pairs.longest.failure + " - do they share a global?");
+    return broken("5.3",
+                  "of " + counted(pairs.executions, "execution") + " on two threads " + std::to_string(pairs.failures) +
+                      " failed, and none of " + std::to_string(alone) + " alone: " + pairs.longest.failure +
+                      " - do they share a global? If both need the same port or file, give them a config with which "
+                      "both can run: --config");
   }
   if (pairs.failures > 0) {
     return unproven("of " + counted(pairs.executions, "execution") + " on two threads " +

@@ -367,8 +367,9 @@ unsigned Cell::wait_for_descriptors(nanoseconds timeout) {
 unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) {
   const bool waits_for_others = has_work_going_on() || waits_for_a_descriptor();
   const nanoseconds grace = host_->grace(waits_for_others);
-  if (waits_for_others && patience > nanoseconds(0) && grace != nanoseconds::max())
+  if (waits_for_others && patience > nanoseconds(0) && grace != nanoseconds::max()) {
     patience = std::max(patience, grace);
+  }
   const std::uint64_t began = real_now();
   const std::uint64_t until = plus(began, static_cast<std::uint64_t>(patience.count()));
   const auto lateness = static_cast<std::uint64_t>(late.count());
