@@ -39,6 +39,7 @@ TEST_CASE("a pause of the process fails neither a watchdog nor a start_timeout")
   running.wait_for("task_started", {}, 4);
   pause(running);
   running.wait_for("task_ready", "starts");
+  std::this_thread::sleep_for(300ms);  // a limit is armed anew once for each sign of life
   pause(running);
   running.send(SIGTERM);
   const Run run = running.finish();

@@ -247,6 +247,7 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
   taskhost_work work{};
   work.struct_size = sizeof work;
   work.run = [](void*) {
+    std::fputs("the work has begun\n", stderr);
     while (true) ::pause();
   };
   say(exec, "offloaded: " + std::to_string(exec->services->offload(exec, &work)));
