@@ -244,3 +244,32 @@ TEST_CASE("those of many that are ready at the same time are resumed in the orde
   CHECK(run.finish() == TASKHOST_OK);
   CHECK(run.host.log == Lines{"0", "1", "2", "3"});
 }
+
+namespace {
+
+sdk::Async<int> offloads(int number) {
+  const auto work = [number] { return number; };
+  co_return co_await sdk::offload(work);
+}
+sdk::Task offloads_many(sdk::Context context) {
+  std::vector<sdk::Async<int>> waits;
+  for (int number = 0; number < 5000; ++number) waits.push_back(offloads(number));
+  const std::vector<int> numbers = co_await sdk::when_all(std::move(waits));
+  context.info(std::to_string(numbers.back()));
+}
+
+}  // namespace
+
+TEST_CASE("more works that are done at once than a poll takes are taken by the next one, for which it wakes itself") {
+  Run<offloads_many> run;
+  CHECK(run.poll() == TASKHOST_PENDING);
+  REQUIRE(run.host.works.size() == 5000);
+  for (const taskhost_work& work : run.host.works) {
+    work.run(work.argument);
+    run.host.ready.push_back({work.tag, TASKHOST_DONE, 0});
+  }
+  CHECK(run.poll() == TASKHOST_PENDING);
+  CHECK(run.host.wakes == 1);
+  CHECK(run.poll() == TASKHOST_OK);
+  CHECK(run.host.log == Lines{"4999"});
+}
