@@ -237,7 +237,8 @@ TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::st
   name.copy(text, name.size());
   text[name.size()] = '\0';
   ++size_;
-  if (!kind.plain) cell.need_extra().supervised = std::make_unique<SupervisedCell>(cell);
+  if (!kind.simple) cell.need_extra();
+  if (!kind.plain) cell.extra->supervised = std::make_unique<SupervisedCell>(cell);
   if (coordinated) {
     has_coordinated_ = true;
   } else {
@@ -331,7 +332,9 @@ Shard::Turn Shard::turn() {
       tenure.begin_step();
       // In the order in which they follow each other.
       if (next.stage == Stage::start) make(std::integral_constant<Stage, Stage::start>());
-      if (held && next.stage == Stage::poll) make(std::integral_constant<Stage, Stage::poll>());
+      if (held && next.stage == Stage::poll) [[likely]] {
+        make(std::integral_constant<Stage, Stage::poll>());
+      }
       if (held && next.stage == Stage::finish) [[unlikely]] {
         make(std::integral_constant<Stage, Stage::finish>());
       }
@@ -483,25 +486,24 @@ Shard::Next Shard::after_start(TaskCell& cell, const CallFrame& frame, Status st
 }
 
 Shard::Next Shard::launch(TaskCell& cell) {
+  TaskExtra& extra = *cell.extra;
   try {
-    TaskExtra& extra = cell.need_extra();
     const std::uint32_t slot = cell.need_slot();  // the thread uses it to report its end
     cell.waker_generation = WakePort::generation(slot);
     extra.call = std::make_shared<BlockingCall>(cell, cell.kind->function.share(), WakePort::waker(slot));
     owner_.launch(extra.call);
   } catch (const std::exception& error) {
-    TaskExtra& extra = cell.need_extra();
     extra.call = nullptr;
     extra.message = std::string("no thread for a blocking task: ") + error.what();
     forget_requests(cell);
     return {Stage::drop, Status::error};
   }
-  if (cell.life.state == TaskState::stopping) cell.extra->call->request_stop();  // its start returned late
+  if (cell.life.state == TaskState::stopping) extra.call->request_stop();  // its start returned late
   return {};
 }
 
 Shard::Next Shard::look_after_blocking(TaskCell& cell) {
-  const std::shared_ptr<BlockingCall> call = cell.extra ? cell.extra->call : nullptr;
+  const std::shared_ptr<BlockingCall> call = cell.extra->call;
   if (call == nullptr) return {};
   if (cell.ready_asked.load(std::memory_order_acquire) && !cell.said_ready) check_ready(cell);
   if (!call->finished()) {

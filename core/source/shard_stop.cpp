@@ -227,7 +227,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
                      .leftover = goes_on});
   if (goes_on) return;
   cell.stalled = true;
-  if (cell.removed || (cell.extra && cell.extra->overdue)) {  // it is out of time, and now its drop does not return
+  if (cell.removed || cell.overdue()) {  // it is out of time, and now its drop does not return
     if (stalls_.back().tenure->abandon()) abandon(cell);
   } else if (!cell.stop_deadline_set) {
     limit_end(cell);
@@ -274,7 +274,7 @@ void Shard::abandon(TaskCell& cell) {
   const std::string stage(to_string(cell.removed ? Stage::drop : stall.tenure->frame.requests.stage));
   std::string what = "its " + stage + " did not return";
   // Its result is known, and nobody changes the reason any more.
-  if (const bool has_ended = cell.finishing || (cell.extra && cell.extra->overdue); has_ended) {
+  if (cell.finishing || cell.overdue()) {
     const std::string_view reason = cell.extra->message;
     if (!reason.empty()) what.append("; it had failed: ").append(reason);
   }
@@ -324,14 +324,8 @@ Shard::Call Shard::take_back(const Stall& stall) {
 
 // An end that takes time has its stop_timeout from here on, unless a stop counts already.
 Shard::Next Shard::begin_to_finish(TaskCell& cell, const CallFrame& frame, Status status) {
-  try {
-    TaskExtra& extra = cell.need_extra();
-    extra.end = status;
-    extra.step_ended_at = clock_.now();
-  } catch (const std::bad_alloc&) {
-    forget_requests(cell);
-    return {Stage::drop, status};
-  }
+  cell.extra->end = status;
+  cell.extra->step_ended_at = clock_.now();
   apply(cell, frame);
   cell.finishing = true;
   if (SupervisedCell* const supervised = cell.supervised(); supervised != nullptr) {

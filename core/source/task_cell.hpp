@@ -85,7 +85,7 @@ struct TaskCell final : Execution {
     return reinterpret_cast<const char*>(this) + kind->state_offset + kind->state_size;
   }
   const TaskOptions& options() const noexcept { return kind->options; }
-  // Also while a thread is stuck in the task, which may make `extra`: a supervised task has it from the beginning.
+  // Also while a thread is stuck in the task, which may make `extra`: all but simple tasks have it from the beginning.
   SupervisedCell* supervised() const noexcept { return kind->plain ? nullptr : extra->supervised.get(); }
   TaskMachine machine() noexcept {
     SupervisedCell* const more = supervised();
@@ -95,12 +95,13 @@ struct TaskCell final : Execution {
   std::optional<std::uint32_t> remaining(Nanoseconds now) noexcept {
     return kind->coordinated ? supervised()->remaining : machine().remaining(now);
   }
+  bool overdue() const noexcept { return !kind->simple && extra->overdue; }
   // When the live execution's step ended, if it had to finish; else `now`.
   Nanoseconds end_of_step(Nanoseconds now) const noexcept {
-    return extra && kind->functions.finish != nullptr && extra->step_ended_at >= started_at
-               ? std::min(now, extra->step_ended_at)
-               : now;
+    if (kind->functions.finish == nullptr || extra->step_ended_at < started_at) return now;
+    return std::min(now, extra->step_ended_at);
   }
+  // To be cleared when the execution is over.
   TaskExtra& need_extra() {
     asked = true;
     if (!extra) extra = std::make_unique<TaskExtra>();

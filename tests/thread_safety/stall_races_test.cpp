@@ -92,6 +92,32 @@ std::shared_ptr<const ScriptRecipe> posting(std::vector<std::shared_ptr<SharedDo
 
 }  // namespace
 
+TEST_CASE("what a call asks for at the moment when it is taken for a stall races with nobody") {
+  for (const bool blocking : {false, true}) {
+    for (const bool finishes : {false, true}) {
+      StallScene scene(with_limit(10ms));
+      const std::shared_ptr<const ScriptRecipe> recipe = [&] {
+        Script script;
+        script.blocking = blocking;
+        script.start = [calls = std::make_shared<std::atomic<int>>(0)](void*, Execution& execution) {
+          std::this_thread::sleep_for(std::chrono::microseconds(10'000 + (*calls)++ * 970 % 15'000));
+          return fail(execution, "what its thread writes while another looks at the task");
+        };
+        if (finishes) script.finish = [](void*, Execution&) { return Status::ok; };
+        return recipe_of(std::move(script));
+      }();
+      // Each one's first call, since what is made on demand is made there.
+      for (int task = 0; task < 40; ++task)
+        scene.add("t" + std::to_string(task), recipe, {TaskType::detachable, 0, 10s});
+      scene.supervisor->start();
+      CHECK(scene.supervisor->wait() == HostResult::task_failed);
+      CHECK(recipe->starts == 40);
+      CHECK(scene.sink->count(EventKind::task_stalled) > 0);
+      CHECK(starts_match_ends(*scene.sink));
+    }
+  }
+}
+
 TEST_CASE("after a stall, calls that return within the limit are taken over for a while, and no longer") {
   StallScene scene(with_limit(200ms));
   std::atomic<int> moves{0};  // moves to another thread
