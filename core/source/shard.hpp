@@ -313,7 +313,7 @@ class Shard {
   [[gnu::always_inline]] void apply(TaskCell& cell, const CallFrame& frame) {
     const CallFrame::Requests requests = frame.requests;
     if (requests.timer != CallFrame::Timer::keep) set_timer(cell, frame);
-    if (requests.woken) wake(cell);
+    if (requests.woken) hot_wake(cell);
   }
   void set_timer(TaskCell& cell, const CallFrame& frame);
   void set_relative_timers();
