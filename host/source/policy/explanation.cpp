@@ -18,11 +18,13 @@ constexpr std::size_t max_names = 8;
 
 std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + std::string(tasks.name(task)) + "'"; }
 
-std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& places) {
+// `places` are the first of `count` tasks; `least`: or of more.
+std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& places, std::size_t count,
+                     bool least = false) {
   std::vector<std::string> names;
   for (const std::uint32_t place : places) {
-    if (names.size() == max_names && places.size() > max_names + 1) {
-      names.push_back(std::to_string(places.size() - max_names) + " more");
+    if (names.size() == max_names && count > max_names + 1) {
+      names.push_back((least ? "at least " : "") + std::to_string(count - max_names) + " more");
       break;
     }
     names.push_back(name_of(tasks, place));
@@ -107,7 +109,9 @@ class TaskText {
   }
 
   void line(const std::string& words) { text_ += "  " + words + "\n"; }
-  std::string names(const std::vector<std::uint32_t>& places) const { return names_of(explained_.tasks, places); }
+  std::string names(const Affected& affected) const {
+    return names_of(explained_.tasks, affected.first, affected.count, affected.is_minimum);
+  }
   std::string type_of(std::uint32_t task) const {
     return name_of(explained_.tasks, task) + " is " + std::string(to_string(explained_.tasks.options(task).type));
   }
@@ -125,13 +129,13 @@ class TaskText {
     }
     std::string words = "it is discarded";
     if (!loss.at_once.discarded.empty()) {
-      words += std::string(", and so ") + (loss.at_once.discarded.size() == 1 ? "is " : "are ") +
+      words += std::string(", and so ") + (loss.at_once.discarded.count == 1 ? "is " : "are ") +
                names(loss.at_once.discarded) + " of its group";
     }
     if (loss.at_once.host_stop) return words + "; no task is left, so the host stops, failure";
-    const std::vector<std::uint32_t>& skipped = loss.later.skipped;
+    const Affected& skipped = loss.later.skipped;
     if (skipped.empty()) return words + ", the others go on";
-    const bool one = skipped.size() == 1;
+    const bool one = skipped.count == 1;
     words += "; " + names(skipped) +
              (one ? " is skipped if it waits then, or else when it would be restarted"
                   : " are skipped if they wait then, or else when they would be restarted");
@@ -271,19 +275,19 @@ class TaskText {
 
   void add_relation() {
     if (relation_ == nullptr) return;
-    if (!relation_->after.empty()) {
-      line("it starts once " + names(relation_->after) +
-           (relation_->after.size() == 1 ? " is ready or has ended well, and stops before it"
-                                         : " are ready or have ended well, and stops before them"));
+    if (const std::vector<std::uint32_t>& after = relation_->after; !after.empty()) {
+      line("it starts once " + names_of(explained_.tasks, after, after.size()) +
+           (after.size() == 1 ? " is ready or has ended well, and stops before it"
+                              : " are ready or have ended well, and stops before them"));
     }
     if (!relation_->group) return;
-    const std::vector<std::uint32_t>& others = prospects_.restarted_with_it;
+    const Affected& others = prospects_.restarted_with_it;
     const bool alone = others.empty();
     line("it is in the group '" + explained_.group_names[*relation_->group] + "' (" +
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
           : alone            ? ": it is restarted alone"
-                  : ": when it is restarted, so " + std::string(others.size() == 1 ? "is " : "are ") + names(others)) +
+                  : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others)) +
          (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : ""));
   }
 
@@ -319,7 +323,7 @@ std::vector<std::vector<std::uint32_t>> by_level(const std::vector<std::uint32_t
 std::string levels_text(const TaskList& tasks, const std::vector<std::vector<std::uint32_t>>& levels) {
   std::string text;
   for (std::size_t level = 0; level < levels.size(); ++level) {
-    text += "  " + std::to_string(level + 1) + ". " + names_of(tasks, levels[level]) + "\n";
+    text += "  " + std::to_string(level + 1) + ". " + names_of(tasks, levels[level], levels[level].size()) + "\n";
   }
   return text;
 }

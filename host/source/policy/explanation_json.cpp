@@ -61,6 +61,14 @@ class TaskJson {
     return list;
   }
 
+  // The first of them, and how many there are if not all are listed.
+  void add_affected(Json& entry, const std::string& field, const Affected& affected) const {
+    entry[field] = names(affected.first);
+    if (affected.count == affected.first.size()) return;
+    entry[field + "_count"] = affected.count;
+    entry[field + "_count_is_minimum"] = affected.is_minimum;
+  }
+
   // What the type says about the exits that no rule takes; absent if none are left.
   void add_exits() {
     Json rules = Json::array();
@@ -128,9 +136,11 @@ class TaskJson {
 
   // If all tasks are ready then; and the tasks that are skipped if they wait for it, which may stop the host, too.
   Json loss_json(const Loss& loss) const {
-    Json entry{{"discarded_with_it", names(loss.at_once.discarded)}, {"host_stops", stop_json(loss.at_once.host_stop)}};
+    Json entry = Json::object();
+    add_affected(entry, "discarded_with_it", loss.at_once.discarded);
+    entry["host_stops"] = stop_json(loss.at_once.host_stop);
     if (!loss.later.skipped.empty()) {
-      entry["skipped_if_waiting"] = names(loss.later.skipped);
+      add_affected(entry, "skipped_if_waiting", loss.later.skipped);
       entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop);
     }
     return entry;
@@ -141,7 +151,7 @@ class TaskJson {
       Json entry{{"on_give_up", to_string(optional_.on_give_up)}};
       if (optional_.on_give_up == GiveUp::cooldown) {
         entry["cooldown_ms"] = milliseconds(optional_.cooldown);
-        entry["restarted_with_it"] = names(prospects_.giving_up->at_once.restarted);
+        add_affected(entry, "restarted_with_it", prospects_.giving_up->at_once.restarted);
       } else {
         entry.update(loss_json(*prospects_.giving_up));
       }
@@ -158,7 +168,7 @@ class TaskJson {
     if (!relation->group) return;
     entry_["group"] = explained_.group_names[*relation->group];
     entry_["strategy"] = to_string(tasks_.groups[*relation->group]);
-    if (prospects_.delays) entry_["restarted_with_it"] = names(prospects_.restarted_with_it);
+    if (prospects_.delays) add_affected(entry_, "restarted_with_it", prospects_.restarted_with_it);
   }
 
   const ExplainedTasks& explained_;

@@ -1,6 +1,7 @@
 #include "policy/prospects.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "policy/rules.hpp"
 
@@ -12,7 +13,9 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
 }
 
 Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
-  return {forecast_.at_once(incident, task), forecast_.in_the_end(incident, task)};
+  Aftermath at_once = forecast_.at_once(incident, task);
+  Aftermath later = forecast_.in_the_end(task, at_once);
+  return {std::move(at_once), std::move(later)};
 }
 
 Prospects ProspectsReader::of(std::uint32_t task) const {

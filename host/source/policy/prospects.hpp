@@ -25,7 +25,7 @@ struct Prospects {
   bool type_decides_failure = true;
   std::optional<RestartDelays> delays;  // if an exit can lead to a restart
   std::optional<std::chrono::nanoseconds> longest_counted;
-  std::vector<std::uint32_t> restarted_with_it;
+  Affected restarted_with_it;
   bool can_leave = false;           // it can be over for good while the host runs
   std::optional<Loss> giving_up;    // if it can, and whatever on_give_up says
   std::optional<Loss> discarding;   // if an exit rule may discard it after a failure

@@ -389,3 +389,33 @@ TEST_CASE("what JSON says of a long list of delays, of a minimum, and of what is
     "host_stops": null, "skipped_if_waiting": ["view"],
     "host_stops_if_waiting": {"reason": "skipped", "task": "view", "result": "failure"}})"));
 }
+
+TEST_CASE("of many tasks the first are named and all are counted, as text and as JSON") {
+  TaskList tasks;
+  tasks.groups = {Strategy::one_for_all};
+  const auto add_some = [&tasks](std::uint32_t count, std::vector<std::uint32_t> after,
+                                 std::optional<std::uint32_t> group) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto task = static_cast<std::uint32_t>(add(tasks, ("t" + std::to_string(tasks.size())).c_str(), {}));
+      if (!after.empty() || group) tasks.relations.push_back({task, after, group});
+    }
+  };
+  add_some(1, {}, {});
+  add_some(10'001, {0}, {});
+  add_some(41, {}, 0);
+  const std::string text = explain(tasks, {}, {"g"});
+  CHECK(has(text, "; 't1', 't2', 't3', 't4', 't5', 't6', 't7', 't8' and at least 9992 more are skipped if they wait"));
+  CHECK(
+      has(text,
+          "and so are 't10002', 't10003', 't10004', 't10005', 't10006', 't10007', 't10008', 't10009' and 32 more of"));
+  const auto json =
+      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}, .shutdown_timeout = {}}));
+  const auto& hub = json["tasks"][0]["when_it_gives_up"];
+  CHECK(hub["skipped_if_waiting"].size() == 32);
+  CHECK(hub["skipped_if_waiting_count"] == 10'000);
+  CHECK(hub["skipped_if_waiting_count_is_minimum"] == true);
+  const auto& last = json["tasks"].back()["when_abandoned"];
+  CHECK(last["discarded_with_it"].front() == "t10002");
+  CHECK(last["discarded_with_it_count"] == 40);
+  CHECK(last["discarded_with_it_count_is_minimum"] == false);
+}
