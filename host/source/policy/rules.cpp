@@ -236,21 +236,23 @@ ExitChances chances_of(const TaskOptions& options) {
   return chances_of(options.type, options.optional ? *options.optional : none);
 }
 
-// A charge is older than the execution after it. With a window and delays that are all the same, one that is older than
-// the window counts for nothing.
+// A charge is older than the delay and the execution after it. With a window and delays that are all the same, one that
+// is older than the window counts for nothing.
 std::string vain_reset(const SupervisionOptions& optional) {
-  const bool grows = optional.backoff && optional.backoff->initial.count() > 0 && optional.backoff->factor > 1 &&
-                     optional.backoff->max > optional.backoff->initial;
-  if (grows) return {};
+  const bool has_delay = optional.backoff && optional.backoff->initial.count() > 0;
+  if (has_delay && optional.backoff->factor > 1 && optional.backoff->max > optional.backoff->initial) return {};
   if (optional.unlimited) {
     return "\"unlimited\" restarts are never used up, and all delays are the same, so nothing could be reset; remove "
            "\"reset_after\", or let the delays grow, with a \"factor\" above 1 and a \"max\" above \"initial\"";
   }
-  if (!optional.window || *optional.reset_after <= *optional.window) return {};
-  const std::string window = print_duration(*optional.window);
-  return "after " + print_duration(*optional.reset_after) +
-         " no earlier restart counts any more, since the window is " + window +
-         ", so nothing could be given back; lower \"reset_after\" to less than " + window + ", or remove it";
+  if (!optional.window) return {};
+  const std::chrono::nanoseconds room =
+      *optional.window - (has_delay ? optional.backoff->initial : std::chrono::nanoseconds(0));
+  if (room.count() <= 0 || *optional.reset_after <= room) return {};
+  return "after an execution of " + print_duration(*optional.reset_after) +
+         " no earlier restart counts any more, since the window is " + print_duration(*optional.window) +
+         ", so nothing could be given back; lower \"reset_after\" to less than " + print_duration(room) +
+         ", or remove it";
 }
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }

@@ -145,8 +145,12 @@ TEST_CASE("on_give_up is refused if no exit leads to giving up") {
 TEST_CASE("a reset_after that finds nothing to reset is refused") {
   const std::string same =
       R"("unlimited" restarts are never used up, and all delays are the same, so nothing could be reset; remove "reset_after", or let the delays grow, with a "factor" above 1 and a "max" above "initial")";
-  const std::string older =
-      R"(after 2m no earlier restart counts any more, since the window is 1m, so nothing could be given back; lower "reset_after" to less than 1m, or remove it)";
+  const auto older = [](const std::string& reset_after, const std::string& room) {
+    return "after an execution of " + reset_after +
+           " no earlier restart counts any more, since the window is 1m, so nothing could be given back; lower "
+           "\"reset_after\" to less than " +
+           room + ", or remove it";
+  };
   const auto unlimited = [](const std::string& backoff) {
     return mandatory(R"("restarts": "unlimited", "reset_after": "1m", "backoff": {"initial": "1s")" + backoff + '}');
   };
@@ -157,11 +161,12 @@ TEST_CASE("a reset_after that finds nothing to reset is refused") {
   check({
       {unlimited(R"(, "factor": 1)"), {at("/reset_after", same)}},
       {unlimited(R"(, "max": "1s")"), {at("/reset_after", same)}},
-      {window("2m"), {at("/reset_after", older)}},
-      {window("2m", constant), {at("/reset_after", older)}},
+      {window("61s"), {at("/reset_after", older("61s", "1m"))}},
+      {window("1m", constant), {at("/reset_after", older("1m", "59s"))}},
   });
-  for (const std::string& manifest : {unlimited(""), window("1m"), window("2m", R"(, "backoff": {"initial": "1s"})"),
-                                      restarted(R"("reset_after": "2m")" + constant)}) {
+  for (const std::string& manifest :
+       {unlimited(""), window("1m"), window("59s", constant), window("2m", R"(, "backoff": {"initial": "1s"})"),
+        restarted(R"("reset_after": "2m")" + constant)}) {
     INFO(manifest);
     read_good(manifest);
   }
