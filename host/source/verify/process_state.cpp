@@ -74,12 +74,6 @@ std::uint32_t floating_point_modes() {
   return modes;
 }
 
-bool is_fault_signal(int signal) {
-  return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
-         signal == SIGSYS || signal == SIGSTKFLT || signal == SIGABRT || signal == SIGPIPE || signal == SIGURG ||
-         signal == SIGPROF || signal >= 32;
-}
-
 // "socket:[123]" → "socket"
 std::string kind_of(const std::string& target) { return target.substr(0, target.find(":[")); }
 
@@ -155,6 +149,12 @@ std::string signal_words(int signal) {
   return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
 }
 
+bool is_of_runtime(int signal) {
+  return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
+         signal == SIGSYS || signal == SIGSTKFLT || signal == SIGABRT || signal == SIGPIPE || signal == SIGURG ||
+         signal == SIGPROF || signal >= 32;
+}
+
 ProcessState ProcessState::take() {
   ProcessState state;
   for_each_number("/proc/self/task",
@@ -212,7 +212,7 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
-    const auto kind = is_fault_signal(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
+    const auto kind = is_of_runtime(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
     if (before.handlers[number] != after.handlers[number]) {
       found.push_back({kind, "the handler of " + signal_words(signal)});
     }

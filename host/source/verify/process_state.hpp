@@ -57,6 +57,9 @@ std::string change_words(const std::vector<Change>& some);
 
 std::string signal_words(int signal);
 
+// Whether a runtime that stays for good may handle the signal: those of faults and the like.
+bool is_of_runtime(int signal);
+
 // Like take(), but while there are more threads or descriptors than in `before`, waits for them to go, for up to
 // `patience_ms`.
 ProcessState settled(const ProcessState& before, int patience_ms);
