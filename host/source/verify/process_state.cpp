@@ -276,16 +276,18 @@ std::size_t count_descriptors() {
   return count;
 }
 
-std::size_t count_files() {
+FileCounts count_files() {
   const char* const temporary = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): only reads
-  std::size_t count = 0;
-  for (const char* folder : {".", temporary != nullptr ? temporary : "/tmp", "/dev/shm"}) {
-    DIR* const directory = ::opendir(folder);
+  const std::array<const char*, file_folders.size()> paths = {".", temporary != nullptr ? temporary : "/tmp",
+                                                              "/dev/shm"};
+  FileCounts counts{};
+  for (std::size_t folder = 0; folder < paths.size(); ++folder) {
+    DIR* const directory = ::opendir(paths[folder]);
     if (directory == nullptr) continue;
-    while (::readdir(directory) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): a stream of its own
+    while (::readdir(directory) != nullptr) ++counts[folder];  // NOLINT(concurrency-mt-unsafe): a stream of its own
     ::closedir(directory);
   }
-  return count;
+  return counts;
 }
 
 ThreadState ThreadState::take() {

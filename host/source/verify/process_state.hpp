@@ -65,7 +65,9 @@ bool is_of_runtime(int signal);
 ProcessState settled(const ProcessState& before, int patience_ms);
 
 std::size_t count_threads();
-std::size_t count_files();  // in the working directory, the temporary one and /dev/shm
+constexpr std::array<const char*, 3> file_folders = {"the working directory", "the temporary directory", "/dev/shm"};
+using FileCounts = std::array<std::size_t, file_folders.size()>;
+FileCounts count_files();
 std::size_t count_descriptors();
 
 // Whether what malloc says is the plugin's, and not a sanitizer's.
