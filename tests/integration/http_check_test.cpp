@@ -455,4 +455,5 @@ TEST_CASE("http_check passes `taskhost verify`") {
   const ProcessEnd end = Process(command).wait();
   INFO(end.out << end.err);
   CHECK(end.status == 0);
+  CHECK(has_line(end.out, {"run to its end", "got ready"}) == is_good);
 }

@@ -29,6 +29,13 @@ struct Verification {
              found["text"].get<std::string>().find(words) != std::string::npos;
     });
   }
+  // A number of what was done in a test: "polls". 0 if there is none.
+  std::int64_t done(std::string_view test, const char* what) const {
+    for (const Json& found : verdicts) {
+      if (found["test"] == test && found.contains("done")) return found["done"].value(what, std::int64_t{0});
+    }
+    return 0;
+  }
   std::size_t count(std::string_view verdict) const {
     return static_cast<std::size_t>(std::count_if(verdicts.begin(), verdicts.end(),
                                                   [&](const Json& found) { return found["verdict"] == verdict; }));
@@ -39,6 +46,7 @@ struct Job {
   std::filesystem::path plugin;
   std::vector<std::string> options;
   std::filesystem::path working_directory = {};
+  std::chrono::seconds limit = patience;
 };
 
 inline Verification verify(const Job& job) {
@@ -47,7 +55,7 @@ inline Verification verify(const Job& job) {
   command.arguments = {"verify", "--json", job.plugin.string()};
   command.working_directory = job.working_directory;
   command.arguments.insert(command.arguments.end(), job.options.begin(), job.options.end());
-  Verification result{Process(command).wait(), {}, {}};
+  Verification result{Process(command).wait(job.limit), {}, {}};
   std::istringstream lines(result.end.out);
   for (std::string line; std::getline(lines, line);) {
     Json object = Json::parse(line);
@@ -61,7 +69,7 @@ inline Verification verify(const Job& job) {
 }
 
 inline Verification verify(const std::filesystem::path& plugin, const std::vector<std::string>& options) {
-  return verify(Job{plugin, options, {}});
+  return verify(Job{plugin, options});
 }
 
 // Several at a time, since they mostly wait.

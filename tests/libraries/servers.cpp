@@ -4,9 +4,11 @@
 #include <netinet/in.h>
 #include <pwd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -118,6 +120,20 @@ std::uint16_t free_port() {
     throw std::system_error(errno, std::generic_category(), "no port");
   }
   return ntohs(address.sin_port);
+}
+
+bool answers_http(std::uint16_t port) {
+  constexpr std::string_view request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const Socket socket(AF_INET);
+  const sockaddr_in address = loopback(port);
+  const timeval limit{1, 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return false;
+  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return false;
+  std::array<char, 100> answer{};
+  const ssize_t size = ::recv(socket.get(), answer.data(), answer.size(), 0);
+  return size > 0 &&
+         std::string_view(answer.data(), static_cast<std::size_t>(size)).find("200 OK") != std::string::npos;
 }
 
 Server::Server(Command command, int kill_signal, std::function<bool()> is_up)

@@ -28,6 +28,9 @@ void prepare(Scene& scene);
 // A loopback port that was free a moment ago.
 std::uint16_t free_port();
 
+// Whether a server on the port answers an HTTP request with "200 OK".
+bool answers_http(std::uint16_t port);
+
 class Server {
  public:
   // How it is started, and whether it answers. Throws if it never does.

@@ -1,67 +1,96 @@
 // What `taskhost verify` finds in these plugins, with their servers.
-#include <list>
+#include <atomic>
+#include <thread>
 
 #include "servers.hpp"
 #include "support/catch.hpp"
+#include "verification.hpp"
 
 using namespace taskhost::test;
 
 namespace {
 
-// On a busy machine it takes long until a server has accepted the hundred connections of "many executions".
+// The limit is for each test, and may be long: most end when they have had enough executions. On a busy machine it
+// takes long until a server has accepted the hundred connections of "many executions".
 constexpr const char* client_time_limit = "60s";
 
-// Several at a time, since they mostly wait.
+// What shows that executions did what the plugin is for, and not only failed as they should: a client got an answer and
+// said that it is ready, or it ended well by itself.
+constexpr const char* answered = "ready";
+constexpr const char* ended = "ended_well";
+
 class Verifications {
  public:
-  // The limit is for each test, and may be long: most end when they have had enough executions.
   explicit Verifications(std::string time_limit = "10s") : time_limit_(std::move(time_limit)) {}
 
-  void begin(std::string_view plugin, const Json& config = Json::object()) {
+  void add(std::string_view plugin, const Json& config = Json::object(), const char* shown_by = answered) {
     if (!has_plugin(plugin)) return;
-    Command command;
-    command.program = program_path();
-    command.arguments = {"verify", "--time-limit", time_limit_, "--config", config.dump(), library_plugin(plugin)};
-    processes_.emplace_back(command);
+    jobs_.push_back({library_plugin(plugin),
+                     {"--time-limit", time_limit_, "--config", config.dump()},
+                     {},
+                     std::chrono::minutes(5)});
+    shown_by_.push_back(shown_by);
   }
-  void expect_to_pass() {
-    for (Process& process : processes_) {
-      const ProcessEnd end = process.wait(std::chrono::minutes(5));
-      INFO(end.summary());
-      CHECK(end.status == 0);
+  // All at the same time, since they mostly wait.
+  void expect_to_pass() const {
+    const std::vector<Verification> results = verify_all(jobs_, static_cast<int>(jobs_.size()));
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      INFO(jobs_[i].plugin << "\n" << results[i].end.summary());
+      CHECK(results[i].status() == 0);
+      CHECK(results[i].done("run to its end", shown_by_[i]) > 0);
     }
   }
 
  private:
-  std::string time_limit_;
-  std::list<Process> processes_;
+  const std::string time_limit_;
+  std::vector<Job> jobs_;
+  std::vector<const char*> shown_by_;
 };
 
 }  // namespace
 
 TEST_CASE("plugins that need no server keep the contract") {
   Verifications verifications;
-  for (const char* plugin : {"patience", "pong", "libuv"}) verifications.begin(plugin);
-  verifications.begin("glib");
-  verifications.begin("kafka");
-  verifications.begin("http_server", {{"port", free_port()}});
+  verifications.add("patience", Json::object(), ended);
+  verifications.add("pong", {{"rounds", 10}}, ended);
+  for (const char* plugin : {"libuv", "glib", "kafka"}) verifications.add(plugin);
+  verifications.add("http_server", {{"port", free_port()}});
   verifications.expect_to_pass();
 }
 
-TEST_CASE("clients keep the contract") {
+TEST_CASE("clients keep the contract, and have got answers") {
   Verifications verifications(client_time_limit);
   const auto redis = start_redis();
   if (redis) {
-    verifications.begin("redis", {{"path", redis->socket}, {"every", "10ms"}});
-    verifications.begin("rust", {{"port", redis->port}, {"every", "10ms"}});
+    verifications.add("redis", {{"path", redis->socket}, {"every", "10ms"}});
+    verifications.add("rust", {{"port", redis->port}, {"every", "10ms"}});
   }
   const auto mosquitto = start_mosquitto();
-  if (mosquitto) verifications.begin("mqtt", {{"port", mosquitto->port}, {"every", "10ms"}});
+  if (mosquitto) verifications.add("mqtt", {{"port", mosquitto->port}, {"every", "10ms"}});
   const auto postgres = start_postgres();
-  if (postgres) verifications.begin("postgres", {{"address", postgres->address}, {"every", "10ms"}});
+  if (postgres) verifications.add("postgres", {{"address", postgres->address}, {"every", "10ms"}});
   const auto http = start_http_server("1ms");
-  verifications.begin("curl", {{"url", http->url("127.0.0.1")}, {"count", 20}, {"every", "10ms"}});
+  verifications.add("curl", {{"url", http->url("127.0.0.1")}, {"count", 20}, {"every", "10ms"}});
   verifications.expect_to_pass();
+}
+
+TEST_CASE("a server keeps the contract while it answers") {
+  if (!has_plugin("http_server")) return;
+  const std::uint16_t port = free_port();
+  std::atomic<bool> is_over = false;
+  std::atomic<int> answers = 0;
+  std::thread visitor([&] {
+    while (!is_over) {
+      if (answers_http(port)) ++answers;
+    }
+  });
+  const Verification result =
+      verify(library_plugin("http_server"), {"--test", "run-to-its-end", "--config", Json{{"port", port}}.dump()});
+  is_over = true;
+  visitor.join();
+  INFO(result.end.summary());
+  CHECK(result.status() == 0);
+  CHECK(answers > 0);
 }
 
 // With a server of its own: one that "many executions" of another client has left thousands of connections to answer
@@ -71,7 +100,7 @@ TEST_CASE("a client that connects on another thread keeps the contract") {
   const auto postgres = start_postgres();
   if (!postgres) return;
   Verifications verifications(client_time_limit);
-  verifications.begin("postgres_coroutine", {{"address", postgres->address}, {"every", "10ms"}});
+  verifications.add("postgres_coroutine", {{"address", postgres->address}, {"every", "10ms"}});
   verifications.expect_to_pass();
 }
 
@@ -79,13 +108,12 @@ TEST_CASE("a client that waits for a server that never answers is not polled all
   const SilentServer server;
   const auto expect_few_polls = [&](const char* plugin, const Json& config) {
     if (!has_plugin(plugin)) return;
-    const ProcessEnd end = run_program(
-        {"verify", "--json", "--test", "run-to-its-end", "--config", config.dump(), library_plugin(plugin)});
-    INFO(end.summary());
-    CHECK(end.status == 0);
-    const std::size_t at = end.out.find("\"polls\":");
-    REQUIRE(at != std::string::npos);
-    CHECK(std::stoul(end.out.substr(at + 8)) < 100);
+    const Verification result = verify(library_plugin(plugin), {"--test", "run-to-its-end", "--config", config.dump()});
+    INFO(result.end.summary());
+    CHECK(result.status() == 0);
+    CHECK(result.done("run to its end", "executions") > 0);
+    CHECK(result.done("run to its end", "polls") < 100);
+    CHECK(result.done("run to its end", answered) == 0);
   };
   expect_few_polls("postgres", {{"address", "host=" + server.directory.path().string() + " user=tester"}});
   expect_few_polls("rust", {{"port", server.port}});

@@ -214,7 +214,8 @@ void on_process_exit(int status, void* /*unused*/) {
   held.release();
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  ::signal(SIGPIPE, SIG_IGN);  // as in the program
+  ::signal(SIGPIPE, SIG_IGN);  // as in the program, and so are these: runtimes leave a signal alone that is handled
+  for (const int number : {SIGHUP, SIGINT, SIGTERM}) ::signal(number, [](int) {});
   const int null = ::open("/dev/null", O_RDWR);
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);

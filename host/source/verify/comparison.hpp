@@ -25,7 +25,7 @@ struct Comparison {
   const char* rules = "";
   std::string when;  // "when its timer came late"
   int executions = 5;
-  int percent = 40;  // of the test's time
+  int percent = 40;  // of the test's time, as long as nothing fails
   std::function<Went(int number)> treat;
   // Whether an execution that is left alone for as long fails, too.
   std::function<bool(const Went& treated)> fails_alone;

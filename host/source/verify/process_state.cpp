@@ -74,12 +74,6 @@ std::uint32_t floating_point_modes() {
   return modes;
 }
 
-bool is_fault_signal(int signal) {
-  return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
-         signal == SIGSYS || signal == SIGSTKFLT || signal == SIGABRT || signal == SIGPIPE || signal == SIGURG ||
-         signal == SIGPROF || signal >= 32;
-}
-
 // "socket:[123]" → "socket"
 std::string kind_of(const std::string& target) { return target.substr(0, target.find(":[")); }
 
@@ -155,6 +149,12 @@ std::string signal_words(int signal) {
   return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
 }
 
+bool is_of_runtime(int signal) {
+  return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
+         signal == SIGSYS || signal == SIGSTKFLT || signal == SIGABRT || signal == SIGPIPE || signal == SIGURG ||
+         signal == SIGPROF || signal >= 32;
+}
+
 ProcessState ProcessState::take() {
   ProcessState state;
   for_each_number("/proc/self/task",
@@ -212,7 +212,7 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
-    const auto kind = is_fault_signal(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
+    const auto kind = is_of_runtime(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
     if (before.handlers[number] != after.handlers[number]) {
       found.push_back({kind, "the handler of " + signal_words(signal)});
     }
@@ -276,16 +276,18 @@ std::size_t count_descriptors() {
   return count;
 }
 
-std::size_t count_files() {
+FileCounts count_files() {
   const char* const temporary = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): only reads
-  std::size_t count = 0;
-  for (const char* folder : {".", temporary != nullptr ? temporary : "/tmp", "/dev/shm"}) {
-    DIR* const directory = ::opendir(folder);
+  const std::array<const char*, file_folders.size()> paths = {".", temporary != nullptr ? temporary : "/tmp",
+                                                              "/dev/shm"};
+  FileCounts counts{};
+  for (std::size_t folder = 0; folder < paths.size(); ++folder) {
+    DIR* const directory = ::opendir(paths[folder]);
     if (directory == nullptr) continue;
-    while (::readdir(directory) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): a stream of its own
+    while (::readdir(directory) != nullptr) ++counts[folder];  // NOLINT(concurrency-mt-unsafe): a stream of its own
     ::closedir(directory);
   }
-  return count;
+  return counts;
 }
 
 ThreadState ThreadState::take() {

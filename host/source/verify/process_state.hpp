@@ -57,12 +57,17 @@ std::string change_words(const std::vector<Change>& some);
 
 std::string signal_words(int signal);
 
+// Whether a runtime that stays for good may handle the signal: those of faults and the like.
+bool is_of_runtime(int signal);
+
 // Like take(), but while there are more threads or descriptors than in `before`, waits for them to go, for up to
 // `patience_ms`.
 ProcessState settled(const ProcessState& before, int patience_ms);
 
 std::size_t count_threads();
-std::size_t count_files();  // in the working directory, the temporary one and /dev/shm
+constexpr std::array<const char*, 3> file_folders = {"the working directory", "the temporary directory", "/dev/shm"};
+using FileCounts = std::array<std::size_t, file_folders.size()>;
+FileCounts count_files();
 std::size_t count_descriptors();
 
 // Whether what malloc says is the plugin's, and not a sanitizer's.

@@ -99,7 +99,7 @@ void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) 
   waits_for_others_ = false;
   waits_ = calls_before_stop_ = 0;
   jumps_before_ = host_->jumps();
-  stop_ = false;
+  stop_ = is_ready_ = false;
   waker_given_ = false;
   woken_ = woken_by_others_ = stop_told_ = timer_was_due_ = false;
   timer_ = TASKHOST_NEVER;
@@ -107,6 +107,10 @@ void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) 
   failure_.clear();
   is_check_ = false;
   alive_ = true;
+}
+
+void Cell::be_ready() noexcept {
+  if (!is_ready_.exchange(true)) host_->count_ready();
 }
 
 void Cell::begin_check(const OwnTexts& texts) {

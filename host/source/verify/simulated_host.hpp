@@ -95,6 +95,7 @@ class Cell : public taskhost_exec {
   const OwnTexts& texts() const noexcept { return *texts_; }
   void fail(std::string_view text);
   void count_log() noexcept { ++logs_; }
+  void be_ready() noexcept;  // only the first time counts
   void count_call() noexcept {
     if (calls_before_stop_ != 0 && --calls_before_stop_ == 0) request_stop();
   }
@@ -134,6 +135,7 @@ class Cell : public taskhost_exec {
   const int bell_;  // an eventfd
   std::atomic<bool> alive_{false};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> is_ready_{false};
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> number_{0};
   std::atomic<std::uint64_t> logs_{0};
@@ -211,6 +213,10 @@ class SimulatedHost {
     return ++slow_calls_[index] >= 3 && 2 * slow_calls_[index] >= calls_[index];
   }
 
+  // Executions that have said that they are ready.
+  std::uint64_t ready_executions() const noexcept { return ready_executions_; }
+  void count_ready() noexcept { ++ready_executions_; }
+
   // Wakes for executions that have ended.
   std::uint64_t stale_wakes() const noexcept { return stale_wakes_; }
 
@@ -238,6 +244,7 @@ class SimulatedHost {
   std::array<std::atomic<unsigned>, static_cast<std::size_t>(Phase::work) + 1> slow_calls_{};
   std::atomic<bool> jumps_never_{false};
   std::atomic<bool> brings_runtime_{false};
+  std::atomic<std::uint64_t> ready_executions_{0};
   std::atomic<std::uint64_t> stale_wakes_{0};
   const int epoll_;
   const pid_t process_;

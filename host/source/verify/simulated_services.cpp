@@ -314,7 +314,9 @@ const taskhost_services simulated_services = {
     wait,
     wait_fd,
     // ready
-    [](const taskhost_exec* exec) { any_thread(exec, "ready"); },
+    [](const taskhost_exec* exec) {
+      if (Cell* const cell = any_thread(exec, "ready"); cell != nullptr) cell->be_ready();
+    },
     // heartbeat
     [](const taskhost_exec* exec) { any_thread(exec, "heartbeat"); },
     // status

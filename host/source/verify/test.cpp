@@ -25,6 +25,7 @@ std::string done_words(const Tally& tally) {
   };
   add(tally.failed_starts, counted(tally.failed_starts, "start") + " failed");
   add(tally.lived, std::to_string(tally.lived) + " lived");
+  add(tally.ready, std::to_string(tally.ready) + " got ready");
   add(tally.polls, counted(tally.polls, "poll"));
   add(tally.good_ends, std::to_string(tally.good_ends) + " ended well");
   add(tally.failed_ends, std::to_string(tally.failed_ends) + " failed");
@@ -48,6 +49,7 @@ std::string done_json(const Tally& tally) {
   return nlohmann::json{{"executions", tally.starts - tally.failed_starts},
                         {"failed_starts", tally.failed_starts},
                         {"lived", tally.lived},
+                        {"ready", tally.ready},
                         {"polls", tally.polls},
                         {"ended_well", tally.good_ends},
                         {"failed", tally.failed_ends},
@@ -154,8 +156,10 @@ Verdict TestContext::proven(Verdict good) const {
 Verdict TestContext::conclude(Verdict verdict) const {
   if (verdict.judgement == Judgement::holds) verdict = proven(std::move(verdict));
   if (tally_.starts == 0) return verdict;
-  verdict.done = done_json(tally_);
-  if (verdict.judgement == Judgement::holds) verdict.text += ". In all: " + done_words(tally_);
+  Tally tally = tally_;
+  tally.ready = host_.ready_executions();
+  verdict.done = done_json(tally);
+  if (verdict.judgement == Judgement::holds) verdict.text += ". In all: " + done_words(tally);
   return verdict;
 }
 

@@ -25,6 +25,7 @@ struct Tally {
   std::uint64_t failed_starts = 0;
   std::uint64_t lived = 0;    // those that were pending, waited, or ended well
   std::uint64_t pending = 0;  // those that were pending at least once
+  std::uint64_t ready = 0;    // those that said that they are ready
   std::uint64_t polls = 0;
   std::uint64_t good_ends = 0;
   std::uint64_t failed_ends = 0;

@@ -12,6 +12,7 @@
 #include "verify/child_process.hpp"
 #include "verify/ends.hpp"
 #include "verify/load_tests.hpp"
+#include "verify/process_changes.hpp"
 #include "verify/test.hpp"
 
 namespace taskhost::verify {
@@ -25,7 +26,7 @@ constexpr const char* loading_test = "loading";
 constexpr const char* neighbours_test = "neighbours";
 constexpr const char* entry_test = "entry called again";
 constexpr const char* conduct = "conduct";
-constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 3.15, 3.16, 4.1, 4.2, 4.5-4.7, 4.10, 4.11";
+constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 3.15, 3.16, 4.1, 4.2, 4.5-4.7, 4.10, 4.11, 5.1";
 constexpr int hangs_that_are_enough = 2;
 
 std::string with_blanks(std::string name) {
@@ -205,6 +206,7 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
     host.set_longest_grace(
         std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(100), options_.time_limit / 100));
     host.set_brings_runtime(plugin.brings_runtime);
+    record_process_changes(host);
     // Each test has random numbers of its own, so that it makes the same choices alone as among all.
     TestContext context(host, *factory,
                         {.seed = options_.seed * 1000 + index,
@@ -257,8 +259,10 @@ void Verification::verify_factory(const FactoryFacts& factory) {
     if (verdict.judgement == Judgement::broken && verdict.rules.find("3.10") != std::string::npos) heeds_stop = false;
   }
   if (!conduct_is_broken_ && options_.tests.empty() && held > 2) {
-    say(holds("in all of these tests: what its functions return and how long they take, how it uses the services, "
-              "the bounds of its state"),
+    say(holds(std::string("in all of these tests: what its functions return and how long they take, how it uses the "
+                          "services, the bounds of its state") +
+              (process_changes_are_recorded ? ", what its calls change in the process"
+                                            : "; not what its calls change in the process and restore")),
         &factory, conduct, conduct_rules);
   }
 }

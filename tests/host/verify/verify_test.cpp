@@ -1,4 +1,5 @@
-// The simulated host of `taskhost verify`: time that jumps, wakes, and the checks of each call.
+// The simulated host of `taskhost verify`: time that jumps, wakes, and the checks of each call; and its comparison of
+// executions under test with others that are left alone.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "verify/comparison.hpp"
 #include "verify/driven_execution.hpp"
 #include "verify/ends.hpp"
 #include "verify/process_state.hpp"
@@ -268,5 +270,133 @@ TEST_CASE("a thread that crashes while another is in a call is seen to be in non
       CHECK(end.signal == signal);
       CHECK(progress->crashed_outside == elsewhere);
     }
+  }
+}
+
+namespace {
+
+// Which of the executions fail, counted from 1.
+using Failing = bool (*)(int number);
+constexpr Failing all = [](int) { return true; };
+constexpr Failing none = [](int) { return false; };
+constexpr Failing first = [](int number) { return number == 1; };
+constexpr Failing seldom = [](int number) { return number % 10 == 4; };
+
+}  // namespace
+
+TEST_CASE("a failure counts if sixteen executions fail under test before one fails that is left alone") {
+  struct Row {
+    const char* what;
+    Failing fails;
+    Failing fails_alone;
+    int treated;  // how many executions that takes
+    int alone;
+    Judgement judgement;  // holds: no verdict
+    const char* words = "";
+    Failing is_tested = all;
+    bool has_time = true;
+  };
+  const std::vector<Row> rows = {
+      {"none fails", none, all, 5, 0, Judgement::holds},
+      {"all fail, and none alone", all, none, 16, 16, Judgement::broken,
+       "it failed when tried, but not when it was left alone, 16 times: why 16"},
+      {"the first alone fails, too", all, first, 5, 1, Judgement::holds},
+      {"the sixteenth alone fails", all, [](int number) { return number == 16; }, 16, 16, Judgement::holds},
+      {"the seventeenth would", all, [](int number) { return number == 17; }, 16, 16, Judgement::broken},
+      {"the third fails, and the third after it alone", [](int number) { return number == 3; },
+       [](int number) { return number == 3; }, 5, 3, Judgement::holds},
+      {"one in ten fails, and of others alone one in ten", seldom, seldom, 7, 4, Judgement::holds},
+      {"failures are too rare to tell", seldom, none, 101, 98, Judgement::holds},
+      {"one fails, and never again", first, none, 101, 101, Judgement::holds},
+      {"none lives long enough", none, none, 100, 0, Judgement::holds, "", none},
+      {"the eighth is the first that lives long enough", none, none, 8, 0, Judgement::holds, "",
+       [](int number) { return number == 8; }},
+      {"one fails, and the time is over", all, none, 1, 1, Judgement::unproven, "1 time, and not when", all, false},
+      {"none fails, and the time is over", none, none, 1, 0, Judgement::holds, "", all, false},
+  };
+  const taskhost_factory unused = factory(nullptr);
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    TestContext context(world().host, unused, {.time_limit = row.has_time ? nanoseconds(hours(1)) : nanoseconds(0)});
+    int treated = 0;
+    int alone = 0;
+    int tested = 0;
+    Comparison comparison;
+    comparison.rules = "4.4";
+    comparison.when = "when tried";
+    comparison.treat = [&](int number) {
+      CHECK(number == treated);
+      ++treated;
+      Went went;
+      went.has_failed = row.fails(treated);
+      went.tested = row.is_tested(treated) ? 1 : 0;
+      went.failure = "why " + std::to_string(treated);
+      tested += static_cast<int>(went.tested);
+      return went;
+    };
+    comparison.fails_alone = [&](const Went& went) {
+      CHECK(went.failure == "why " + std::to_string(treated));
+      return row.fails_alone(++alone);
+    };
+    const Compared compared = compare(context, comparison);
+    CHECK(treated == row.treated);
+    CHECK(alone == row.alone);
+    CHECK(compared.tested == static_cast<std::uint64_t>(tested));
+    REQUIRE(compared.verdict.has_value() == (row.judgement != Judgement::holds));
+    if (!compared.verdict) continue;
+    CHECK(compared.verdict->judgement == row.judgement);
+    CHECK(compared.verdict->text.find(row.words) != std::string::npos);
+    if (row.judgement == Judgement::broken) CHECK(compared.verdict->rules == "4.4");
+  }
+}
+
+TEST_CASE("an execution is left alone for as many polls and as long as the one under test") {
+  static int polls = 0;
+  static std::int32_t (*next)(const taskhost_exec* exec) = nullptr;
+  const auto sleeps = [](const taskhost_exec* exec) -> std::int32_t {
+    taskhost_wake_after(exec, TASKHOST_SECOND);
+    return TASKHOST_PENDING;
+  };
+  const auto fails_at_the_third = [](const taskhost_exec* exec) -> std::int32_t {
+    taskhost_wake_after(exec, TASKHOST_SECOND);
+    return polls == 3 ? taskhost_fail(exec, "the third") : TASKHOST_PENDING;
+  };
+  const auto ends_at_the_second = [](const taskhost_exec* exec) -> std::int32_t {
+    taskhost_wake_after(exec, TASKHOST_SECOND);
+    return polls == 2 ? TASKHOST_OK : TASKHOST_PENDING;
+  };
+  const auto waits_for_the_stop = [](const taskhost_exec*) -> std::int32_t { return TASKHOST_PENDING; };
+  struct Row {
+    const char* what;
+    std::int32_t (*poll)(const taskhost_exec* exec);
+    std::uint64_t polls;  // of the one under test
+    int seconds;          // and how long it lived
+    std::uint64_t polls_alone;
+    bool fails = false;
+    bool has_nothing_arranged = false;
+  };
+  const std::vector<Row> rows = {
+      {"as many polls", sleeps, 7, 0, 7},
+      {"as long, in more polls", sleeps, 2, 10, 11},
+      {"one poll more, and it would fail", fails_at_the_third, 2, 0, 2},
+      {"it fails in the last poll", fails_at_the_third, 3, 0, 3, true},
+      {"it fails before the time is over", fails_at_the_third, 1, 100, 3, true},
+      {"it ends well before that", ends_at_the_second, 10, 0, 2},
+      {"only a stop would wake it", waits_for_the_stop, 10, 0, 1, false, true},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    polls = 0;
+    next = row.poll;
+    const taskhost_factory alone = factory([](void*, const taskhost_exec* exec) -> std::int32_t {
+      ++polls;
+      return next(exec);
+    });
+    TestContext context(world().host, alone, {.time_limit = hours(1)});
+    const Went went = left_alone(context, row.polls, std::chrono::seconds(row.seconds));
+    CHECK(went.polls == row.polls_alone);
+    CHECK(went.has_failed == row.fails);
+    CHECK(went.failure == (row.fails ? "the third" : ""));
+    CHECK(went.has_nothing_arranged == row.has_nothing_arranged);
   }
 }

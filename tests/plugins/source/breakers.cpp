@@ -2,20 +2,13 @@
 // test of `taskhost verify` has to find what.
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include <cfenv>
-#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <exception>
 #include <mutex>
 #include <stdexcept>
 
@@ -418,105 +411,6 @@ constexpr Task tasks[] = {
            event.sigev_notify = SIGEV_NONE;
            timer_t timer{};
            return ::timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 ? TASKHOST_OK : self.fail("no timer");
-         }},
-
-    // The process
-    {.name = "limits_files",
-     .start =
-         [](State&) {
-           rlimit limit{};
-           ::getrlimit(RLIMIT_NOFILE, &limit);
-           limit.rlim_cur = 200;
-           ::setrlimit(RLIMIT_NOFILE, &limit);
-           return TASKHOST_OK;
-         }},
-    {.name = "takes_terminate",
-     .start =
-         [](State&) {
-           std::set_terminate([] { ::_exit(3); });
-           return TASKHOST_OK;
-         }},
-    {.name = "starts_interval_timer",
-     .start =
-         [](State&) {
-           itimerval timer{};
-           timer.it_value.tv_sec = 3600;
-           ::setitimer(ITIMER_REAL, &timer, nullptr);
-           return TASKHOST_OK;
-         }},
-    {.name = "closes_stdin",
-     .start =
-         [](State&) {
-           ::close(0);
-           return TASKHOST_OK;
-         }},
-    {.name = "ignores_children",
-     .poll =
-         [](State& self) {
-           if (self.polls == 3) std::signal(SIGCHLD, SIG_IGN);
-           return self.sleep(TASKHOST_SECOND);
-         }},
-    {.name = "changes_umask_for_a_while",
-     .start =
-         [](State& self) {
-           self.other = static_cast<int>(::umask(0));
-           return TASKHOST_OK;
-         },
-     .drop = [](State& self) { ::umask(static_cast<mode_t>(self.other)); }},
-    {.name = "changes_directory",
-     .start = [](State& self) { return ::chdir("/") == 0 ? TASKHOST_OK : self.fail("no directory"); }},
-    {.name = "changes_process_locale",
-     .start =
-         [](State&) {
-           std::setlocale(LC_ALL, "C.UTF-8");
-           return TASKHOST_OK;
-         }},
-    {.name = "run_changes_umask",
-     .run =
-         [](State& self) {
-           const mode_t former = ::umask(0);
-           wait_for_stop(self);
-           ::umask(former);
-           return TASKHOST_OK;
-         }},
-
-    // The thread that a call came on
-    {.name = "is_nice",
-     .start =
-         [](State&) {
-           ::setpriority(PRIO_PROCESS, 0, 5);
-           return TASKHOST_OK;
-         }},
-    {.name = "rounds_up",
-     .poll =
-         [](State& self) {
-           std::fesetround(FE_UPWARD);
-           return self.sleep(TASKHOST_SECOND);
-         }},
-    {.name = "blocks_a_signal",
-     .poll =
-         [](State& self) {
-           sigset_t set;
-           sigemptyset(&set);
-           sigaddset(&set, SIGTERM);
-           if (self.polls == 3) pthread_sigmask(SIG_BLOCK, &set, nullptr);
-           return self.sleep(TASKHOST_SECOND);
-         }},
-    {.name = "stays_on_a_processor",
-     .poll =
-         [](State& self) {
-           cpu_set_t set;
-           CPU_ZERO(&set);
-           CPU_SET(static_cast<unsigned>(::sched_getcpu()), &set);
-           ::sched_setaffinity(0, sizeof set, &set);
-           return self.sleep(TASKHOST_SECOND);
-         }},
-    {.name = "uses_a_locale",
-     .poll =
-         [](State& self) {
-           static const locale_t locale = ::newlocale(LC_ALL_MASK, "C.UTF-8", nullptr);
-           ::uselocale(locale);
-           return self.sleep(TASKHOST_SECOND);
          }},
 
     // Ends

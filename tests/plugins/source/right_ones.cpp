@@ -2,10 +2,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <clocale>
+#include <csignal>
 #include <mutex>
 #include <random>
 
@@ -352,6 +356,33 @@ constexpr Task tasks[] = {
          [](State& self) {
            const auto* signals = static_cast<const taskhost_signals*>(self.memory);
            return signals->take(self.exec) != 0 ? TASKHOST_OK : TASKHOST_PENDING;
+         }},
+    {.name = "looks_at_the_process",
+     .start =
+         [](State& self) {
+           struct sigaction action {};
+           rlimit limit{};
+           const char* const locale = std::setlocale(LC_ALL, nullptr);
+           const bool knows_all = std::setlocale(LC_ALL, locale) != nullptr && std::getenv("PATH") != nullptr &&
+                                  ::setenv("PATH", "/", 0) == 0 && ::chdir(".") == 0 && std::system(nullptr) != 0 &&
+                                  ::sigaction(SIGTERM, nullptr, &action) == 0 && ::alarm(0) == 0 &&
+                                  ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+           return knows_all ? TASKHOST_OK : self.fail("it is hidden");
+         }},
+    {.name = "prepares_a_child",
+     .start =
+         [](State& self) {
+           self.other = ::fork();
+           if (self.other == 0) {
+             ::umask(0);
+             ::setenv("CHILD", "1", 1);
+             std::signal(SIGTERM, SIG_IGN);
+             if (::chdir("/") == 0) ::execl("/bin/true", "true", nullptr);
+             ::_exit(1);
+           }
+           int status = 0;
+           return ::waitpid(self.other, &status, 0) == self.other && status == 0 ? TASKHOST_OK
+                                                                                 : self.fail("no process");
          }},
 
     // Blocking ones
