@@ -146,7 +146,8 @@ TEST_CASE("giving up means what the manifest says") {
 }
 
 TEST_CASE("exit rules decide before the type does, the first that matches") {
-  const Json rules = {{{"match", {{"outcome", "panic"}}}, {"action", "stop_host"}},
+  const Json rules = {{{"match", {{"message", "once more"}}}, {"action", "restart"}},
+                      {{"match", {{"outcome", "panic"}}}, {"action", "stop_host"}},
                       {{"match", {{"outcome", {"error", "crashed"}}, {"message", "dry"}}}, {"action", "discard"}},
                       {{"match", {{"outcome", "error"}}}, {"action", "fail_host"}},
                       {{"match", Json::object()}, {"action", "give_up"}}};

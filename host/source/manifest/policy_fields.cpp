@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "policy/rules.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -148,12 +149,33 @@ std::optional<Backoff> PolicyReader::read_backoff(const FieldReader& fields) {
   backoff.factor = factor.value_or(backoff.factor);
   backoff.max = max.value_or(backoff.max);
   backoff.jitter = jitter.value_or(backoff.jitter);
+  tell_unused(inner, backoff);
   if (backoff.max < backoff.initial) {
     const Words given = max ? "max" : "initial";
     faults_.add(inner.find(given)->offset, inner.pointer_to(given), backoff_order_problem(backoff));
     return std::nullopt;
   }
   return backoff;
+}
+
+// What is given, and can't change any delay.
+void PolicyReader::tell_unused(const FieldReader& fields, const Backoff& backoff) {
+  struct Row {
+    Words field;
+    bool is_unused;
+    const char* message;
+  };
+  const bool none = backoff.initial.count() == 0;
+  constexpr const char* no_delay =
+      "there is no delay, since \"initial\" is 0s; give it a duration, or remove this field";
+  for (const Row& row :
+       {Row{"factor", none, no_delay}, Row{"max", none, no_delay}, Row{"jitter", none, no_delay},
+        Row{"factor", !none && backoff.factor > 1 && backoff.max == backoff.initial,
+            "no delay is longer than \"max\", which is \"initial\", so \"factor\" can't make any grow; "
+            "raise \"max\", or remove \"factor\""}}) {
+    const ManifestNode* const node = row.is_unused ? fields.find(row.field) : nullptr;
+    if (node != nullptr) faults_.add(node->offset, fields.pointer_to(row.field), row.message);
+  }
 }
 
 std::optional<Watchdog> PolicyReader::read_watchdog(const FieldReader& fields) {
@@ -291,26 +313,31 @@ SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const 
   static const SupervisionOptions none;
   SupervisionOptions values = policy.options.optional ? *policy.options.optional : none;
   const SupervisionOptions& defaults = defaults_.options.optional ? *defaults_.options.optional : none;
-  const bool restarted = has_restarts(policy.options) || policy.wrong.has(PolicyField::restarts);
+  const bool has_some = has_restarts(policy.options) || policy.wrong.has(PolicyField::restarts);
   const bool ends_host = policy.options.type == TaskType::shutdown_on_exit;
   const auto from_defaults = [&](PolicyField field) { return defaults_.given.has(field) && !policy.given.has(field); };
-  if (from_defaults(PolicyField::window) && restarted && !values.unlimited) values.window = defaults.window;
-  if (from_defaults(PolicyField::reset_after) && restarted) values.reset_after = defaults.reset_after;
-  if (from_defaults(PolicyField::ready)) values.notify = defaults.notify;
-  if (from_defaults(PolicyField::start_timeout) && values.notify) values.start_timeout = defaults.start_timeout;
-  if (from_defaults(PolicyField::watchdog)) values.watchdog = defaults.watchdog;
-  if (from_defaults(PolicyField::on_give_up) && !ends_host && !values.unlimited) {
-    values.on_give_up = defaults.on_give_up;
-    values.cooldown = defaults.cooldown;
-  }
   if (from_defaults(PolicyField::exit_rules)) {
     std::copy_if(defaults.exit_rules.begin(), defaults.exit_rules.end(), std::back_inserter(values.exit_rules),
                  [&](const ExitRule& rule) {
-                   return !(rule.action == ExitAction::restart && !restarted) &&
+                   return !(rule.action == ExitAction::restart && !has_some) &&
                           !((rule.action == ExitAction::give_up || rule.action == ExitAction::repeat) && ends_host);
                  });
   }
+  const ExitChances chances = chances_of(policy.options.type, values);
+  const bool restarted = has_some && chances.restart;
   if (from_defaults(PolicyField::backoff) && (restarted || values.repeats())) values.backoff = defaults.backoff;
+  if (from_defaults(PolicyField::window) && restarted && !values.unlimited) values.window = defaults.window;
+  if (from_defaults(PolicyField::reset_after) && restarted) {
+    values.reset_after = defaults.reset_after;
+    if (values.reset_after && !vain_reset(values).empty()) values.reset_after.reset();
+  }
+  if (from_defaults(PolicyField::ready)) values.notify = defaults.notify;
+  if (from_defaults(PolicyField::start_timeout) && values.notify) values.start_timeout = defaults.start_timeout;
+  if (from_defaults(PolicyField::watchdog)) values.watchdog = defaults.watchdog;
+  if (from_defaults(PolicyField::on_give_up) && !ends_host && !values.unlimited && chances.give_up) {
+    values.on_give_up = defaults.on_give_up;
+    values.cooldown = defaults.cooldown;
+  }
   return values;
 }
 

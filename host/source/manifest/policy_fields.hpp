@@ -82,6 +82,7 @@ class PolicyReader {
   // Notes that the field is given, and whether it is wrong.
   static void note(const FieldReader& fields, PolicyField field, bool is_right, GivenPolicy& policy);
   std::optional<Backoff> read_backoff(const FieldReader& fields);
+  void tell_unused(const FieldReader& fields, const Backoff& backoff);
   std::optional<Watchdog> read_watchdog(const FieldReader& fields);
   std::optional<std::pair<GiveUp, std::chrono::nanoseconds>> read_give_up(const FieldReader& fields);
   std::optional<std::vector<ExitRule>> read_exit_rules(const FieldReader& fields);

@@ -19,20 +19,35 @@ bool is_for(const ExitRule& rule, Outcome outcome) {
   return is_named && (outcome != Outcome::ok || rule.message.empty());  // only failures have a message
 }
 
+// Whether some exit with this outcome gets as far as this rule, and is matched.
+bool comes_to(const std::vector<ExitRule>& rules, std::size_t rule, Outcome outcome) {
+  return is_for(rules[rule], outcome) &&
+         std::none_of(rules.begin(), rules.begin() + static_cast<std::ptrdiff_t>(rule), [&](const ExitRule& earlier) {
+           return is_for(earlier, outcome) && rules[rule].message.find(earlier.message) != std::string::npos;
+         });
+}
+
 class PolicyCheck {
  public:
   explicit PolicyCheck(const TaskOptions& options)
-      : options_(options), optional_(options.optional ? *options.optional : no_options()) {}
+      : options_(options),
+        optional_(options.optional ? *options.optional : no_options()),
+        chances_(chances_of(options)) {}
 
   std::vector<PolicyProblem> run() {
     problems_ = check_policy(options_);
     if (options_.type == TaskType::shutdown_on_exit) {
       check_without_restarts_ever();
-    } else if (optional_.unlimited) {
-      check_unlimited();
-    } else if (options_.restarts == 0) {
+    } else if (!optional_.unlimited && options_.restarts == 0) {
       check_without_restarts();
+    } else if (!chances_.restart) {
+      check_unused_restarts();
+    } else if (optional_.unlimited && optional_.window) {
+      refuse_unlimited("window");
+    } else if (const std::string why = optional_.reset_after ? vain_reset(optional_) : std::string(); !why.empty()) {
+      add("reset_after", optional_.window ? "window" : "backoff", why);
     }
+    check_giving_up();
     check_rules();
     check_jitter();
     if (optional_.start_timeout && !optional_.notify) {
@@ -81,13 +96,32 @@ class PolicyCheck {
                   "\"restart\" needs restarts, and the task has none; give \"restarts\", or choose another action");
   }
 
-  void check_unlimited() {
+  void check_unused_restarts() {
     const auto refuse = [this](std::string_view field) {
-      add(field, "restarts",
-          "\"unlimited\" restarts are never used up; remove " + quoted_text(field) + " or give \"restarts\" a number");
+      add(field, "exit_rules",
+          "no exit leads to a restart, since exit rules take those that would; remove " + quoted_text(field) +
+              ", or give one of them the action \"restart\"");
     };
+    refuse("restarts");
     if (optional_.window) refuse("window");
-    if (optional_.on_give_up != GiveUp::by_type && !chances_of(options_).give_up) refuse("on_give_up");
+    if (optional_.backoff && !optional_.repeats()) refuse("backoff");
+    if (optional_.reset_after) refuse("reset_after");
+  }
+
+  void refuse_unlimited(std::string_view field) {
+    add(field, "restarts",
+        "\"unlimited\" restarts are never used up; remove " + quoted_text(field) + " or give \"restarts\" a number");
+  }
+
+  void check_giving_up() {
+    if (options_.type == TaskType::shutdown_on_exit || optional_.on_give_up == GiveUp::by_type || chances_.give_up) {
+      return;
+    }
+    if (optional_.unlimited && chances_.restart) return refuse_unlimited("on_give_up");
+    add("on_give_up", "exit_rules",
+        "no exit leads to giving up, since exit rules take those that would; remove \"on_give_up\", or give one of "
+        "them "
+        "the action \"give_up\"");
   }
 
   // Rules that can never match.
@@ -98,7 +132,11 @@ class PolicyCheck {
       const bool is_told = std::any_of(problems_.begin(), problems_.end(), [&step](const PolicyProblem& problem) {
         return problem.field == "exit_rules" && problem.step.starts_with(step + '/');
       });
-      if (is_told || !is_dead(rules, i)) continue;
+      if (is_told) continue;
+      if (!is_dead(rules, i)) {
+        check_outcomes(i);
+        continue;
+      }
       const auto only = [&rule = rules[i]](Outcome outcome) { return rule.outcomes == std::vector<Outcome>{outcome}; };
       const bool can_come = std::any_of(possible_outcomes.begin(), possible_outcomes.end(),
                                         [&](Outcome outcome) { return is_for(rules[i], outcome); });
@@ -118,6 +156,22 @@ class PolicyCheck {
         add("exit_rules", {}, "earlier rules take all exits that this one matches; put it before them, or remove it",
             step);
       }
+    }
+  }
+
+  // Outcomes for which a rule can never match, though it can for others.
+  void check_outcomes(std::size_t number) {
+    const ExitRule& rule = optional_.exit_rules[number];
+    for (std::size_t i = 0; i < rule.outcomes.size(); ++i) {
+      const Outcome outcome = rule.outcomes[i];
+      if (outcome == Outcome::crashed || comes_to(optional_.exit_rules, number, outcome)) continue;
+      const std::string word = quoted_text(to_string(outcome));
+      add("exit_rules", {},
+          is_for(rule, outcome) ? "earlier rules take all exits by " + word +
+                                      " that this one matches; put it before them, or remove " + word
+                                : "only failures have a message, so this rule never matches an exit by " + word +
+                                      "; remove " + word + ", or \"message\"",
+          '/' + std::to_string(number) + "/match/outcome/" + std::to_string(i));
     }
   }
 
@@ -142,6 +196,7 @@ class PolicyCheck {
 
   const TaskOptions& options_;
   const SupervisionOptions& optional_;
+  const ExitChances chances_;
   std::vector<PolicyProblem> problems_;
 };
 
@@ -153,17 +208,11 @@ bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome, std::size_t c
 }
 
 bool is_dead(const std::vector<ExitRule>& rules, std::size_t rule) {
-  return std::none_of(possible_outcomes.begin(), possible_outcomes.end(), [&](Outcome outcome) {
-    if (!is_for(rules[rule], outcome)) return false;
-    return std::none_of(rules.begin(), rules.begin() + static_cast<std::ptrdiff_t>(rule), [&](const ExitRule& earlier) {
-      return is_for(earlier, outcome) && rules[rule].message.find(earlier.message) != std::string::npos;
-    });
-  });
+  return std::none_of(possible_outcomes.begin(), possible_outcomes.end(),
+                      [&](Outcome outcome) { return comes_to(rules, rule, outcome); });
 }
 
-ExitChances chances_of(const TaskOptions& options) {
-  static const SupervisionOptions none;
-  const SupervisionOptions& optional = options.optional ? *options.optional : none;
+ExitChances chances_of(TaskType type, const SupervisionOptions& optional) {
   const std::vector<ExitRule>& rules = optional.exit_rules;
   ExitChances chances;
   for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -174,12 +223,36 @@ ExitChances chances_of(const TaskOptions& options) {
     chances.discard_after_failure =
         chances.discard_after_failure || (rules[i].action == ExitAction::discard && may_fail);
   }
-  if (options.type != TaskType::shutdown_on_exit) {
+  if (type != TaskType::shutdown_on_exit) {
     chances.restart = chances.restart || !is_taken(rules, Outcome::error) || !is_taken(rules, Outcome::panic) ||
-                      (options.type == TaskType::mandatory && !is_taken(rules, Outcome::ok));
+                      (type == TaskType::mandatory && !is_taken(rules, Outcome::ok));
   }
   chances.give_up = chances.give_up || (chances.restart && !optional.unlimited);
   return chances;
+}
+
+ExitChances chances_of(const TaskOptions& options) {
+  static const SupervisionOptions none;
+  return chances_of(options.type, options.optional ? *options.optional : none);
+}
+
+// A charge is older than the delay and the execution after it. With a window and delays that are all the same, one that
+// is older than the window counts for nothing.
+std::string vain_reset(const SupervisionOptions& optional) {
+  const bool has_delay = optional.backoff && optional.backoff->initial.count() > 0;
+  if (has_delay && optional.backoff->factor > 1 && optional.backoff->max > optional.backoff->initial) return {};
+  if (optional.unlimited) {
+    return "\"unlimited\" restarts are never used up, and all delays are the same, so nothing could be reset; remove "
+           "\"reset_after\", or let the delays grow, with a \"factor\" above 1 and a \"max\" above \"initial\"";
+  }
+  if (!optional.window) return {};
+  const std::chrono::nanoseconds room =
+      *optional.window - (has_delay ? optional.backoff->initial : std::chrono::nanoseconds(0));
+  if (room.count() <= 0 || *optional.reset_after <= room) return {};
+  return "after an execution of " + print_duration(*optional.reset_after) +
+         " no earlier restart counts any more, since the window is " + print_duration(*optional.window) +
+         ", so nothing could be given back; lower \"reset_after\" to less than " + print_duration(room) +
+         ", or remove it";
 }
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }

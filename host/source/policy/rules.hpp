@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "taskhost/core/limits.hpp"
@@ -26,7 +27,11 @@ struct ExitChances {
   bool give_up = false;  // by a rule, or since the budget is used up
   bool discard_after_failure = false;
 };
+ExitChances chances_of(TaskType type, const SupervisionOptions& optional);
 ExitChances chances_of(const TaskOptions& options);
+
+// Why reset_after would change nothing for a task that is restarted; empty if it may.
+std::string vain_reset(const SupervisionOptions& optional);
 
 // Empty if there are none. Includes check_policy's, and combinations that make no sense.
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options);

@@ -21,21 +21,11 @@ using namespace taskhost::test;
 
 namespace {
 
-std::string task(const std::string& fields) { return R"({"plugin": "p", )" + fields + '}'; }
-std::string tasks(const std::string& entries) { return R"({"tasks": [)" + entries + "]}"; }
-std::string mandatory(const std::string& fields) { return tasks(task(R"("type": "mandatory", )" + fields)); }
-std::string restarted(const std::string& fields) { return mandatory(R"("restarts": 3, )" + fields); }
-std::string ends_host(const std::string& fields) { return tasks(task(R"("type": "shutdown_on_exit", )" + fields)); }
-
 SupervisionOptions options_of(const std::string& text) {
   const Manifest manifest = read_good(text);
   REQUIRE(manifest.tasks.size() == 1);
   REQUIRE(manifest.tasks[0].options.optional);
   return *manifest.tasks[0].options.optional;
-}
-
-std::string at(const std::string& field, const std::string& words) {
-  return "m: /tasks/0" + field + " (line 1): " + words;
 }
 
 }  // namespace
@@ -108,7 +98,7 @@ TEST_CASE("defaults concern the tasks that give no value of their own, wherever 
     {"plugin": "b", "type": "mandatory", "restarts": 1, "backoff": {"initial": "5s"}, "ready": "started",
      "on_give_up": "default", "exit_rules": []}],
     "defaults": {"backoff": {"initial": "1s"}, "ready": "notify", "start_timeout": "9s", "on_give_up": "discard",
-                 "watchdog": {"interval": "4s"}, "exit_rules": [{"match": {}, "action": "discard"}]},
+                 "watchdog": {"interval": "4s"}, "exit_rules": [{"match": {"outcome": "ok"}, "action": "discard"}]},
     "autoload": {"type": "detachable", "restarts": 2}})");
   const SupervisionOptions first = *manifest.tasks[0].options.optional;
   CHECK(first.backoff->initial == 1s);
@@ -234,71 +224,6 @@ TEST_CASE("a duration where an object is expected is told the object") {
       {restarted(R"("backoff": "soon")"), {wants("/backoff", R"(a string ("soon"))", R"({"initial": "5s"})")}},
       {mandatory(R"("watchdog": 5)"), {wants("/watchdog", "a number (5)", R"({"interval": "5s"})")}},
   });
-}
-
-TEST_CASE("fields that would be of no use without restarts are refused") {
-  const auto refused = [](const std::string& field) {
-    return at('/' + field,
-              '"' + field + "\" needs restarts, and the task has none; give \"restarts\", or remove \"" + field + '"');
-  };
-  check({
-      {mandatory(R"("window": "1s")"), {refused("window")}},
-      {mandatory(R"("restarts": 0, "backoff": {"initial": "1s"})"), {refused("backoff")}},
-      {mandatory(R"("reset_after": "1s")"), {refused("reset_after")}},
-      {mandatory(R"("exit_rules": [{"match": {}, "action": "restart"}])"),
-       {at("/exit_rules/0/action",
-           R"("restart" needs restarts, and the task has none; give "restarts", or choose another action)")}},
-  });
-}
-
-TEST_CASE("exit rules that can never match are refused") {
-  const auto rules = [](const std::string& list) { return restarted("\"exit_rules\": [" + list + ']'); };
-  const std::string taken = "earlier rules take all exits that this one matches; put it before them, or remove it";
-  const std::string crashed =
-      R"(no task can be "crashed": tasks run in the host's process, and a crash ends all of it; use "panic" for exceptions, or remove this rule)";
-  const std::string no_message =
-      R"(only failures have a message, so this rule never matches; remove "message", or use the outcome "error" or "panic")";
-  const std::string any = R"({"match": {}, "action": "discard"})";
-  const std::string error = R"({"match": {"outcome": "error"}, "action": "discard"})";
-  const std::string disk = R"({"match": {"message": "disk"}, "action": "discard"})";
-  check({
-      {rules(any + ',' + error), {at("/exit_rules/1", taken)}},
-      {rules(error + R"(,{"match": {"outcome": ["ok", "panic"]}, "action": "discard"},)" + any),
-       {at("/exit_rules/2", taken)}},
-      {rules(disk + R"(,{"match": {"outcome": "panic", "message": "the disk is full"}, "action": "give_up"})"),
-       {at("/exit_rules/1", taken)}},
-      {rules(R"({"match": {"outcome": "crashed"}, "action": "give_up"})"),
-       {at("/exit_rules/0/match/outcome", crashed)}},
-      {rules(R"({"match": {"outcome": "ok", "message": "x"}, "action": "stop_host"})"),
-       {at("/exit_rules/0/match/message", no_message)}},
-  });
-  for (const std::string& list :
-       {error + ',' + any, disk + ',' + any,
-        R"({"match": {"outcome": "error", "message": "disk is full"}, "action": "restart"},)" + disk,
-        R"({"match": {"outcome": ["error", "crashed"]}, "action": "discard"})" + std::string(",") + any}) {
-    INFO(list);
-    read_good(rules(list));
-  }
-}
-
-TEST_CASE("a jitter that the longest delay leaves no room for is refused") {
-  const auto backoff = [](const std::string& fields) {
-    return restarted("\"backoff\": {\"initial\": \"2s\", " + fields + '}');
-  };
-  check(
-      {{backoff(R"("max": "2s", "jitter": 0.5)"),
-        {at("/backoff/jitter",
-            R"(no delay is longer than "max", which is "initial", so "jitter" can't add anything; raise "max" to 3s or more, or remove "jitter")")}}});
-  read_good(backoff(R"("max": "3s", "jitter": 0.5)"));
-  read_good(backoff(R"("max": "2s")"));
-}
-
-TEST_CASE("on_give_up has a meaning for restarts without end if an exit rule gives up") {
-  const std::string fields = R"("restarts": "unlimited", "backoff": {"initial": "1s"}, "on_give_up": "discard")";
-  check({{mandatory(fields),
-          {at("/on_give_up",
-              R"("unlimited" restarts are never used up; remove "on_give_up" or give "restarts" a number)")}}});
-  read_good(mandatory(fields + R"(, "exit_rules": [{"match": {"outcome": "panic"}, "action": "give_up"}])"));
 }
 
 TEST_CASE("restarts without end need a delay, and are never used up") {

@@ -102,7 +102,8 @@ std::vector<std::string> valid_manifests() {
       task(R"("type": "mandatory", "exit_rules": [])"),
       task(R"("type": "mandatory", "backoff": {"initial": "1s"},
               "exit_rules": [{"match": {"outcome": "ok"}, "action": "repeat"}])"),
-      restarted(R"("backoff": {"initial": "1s"}, "exit_rules": [{"match": {}, "action": "repeat"}])"),
+      restarted(R"("backoff": {"initial": "1s"},
+              "exit_rules": [{"match": {"outcome": "ok"}, "action": "repeat"}])"),
       task(R"("type": "mandatory", "exit_rules": [{"match": {}, "action": "give_up"}])"),
       restarted(R"("exit_rules": [{"match": {"outcome": "ok"}, "action": "restart"}])"),
       restarted(R"("exit_rules": [{"match": {"outcome": ["ok", "crashed"]}, "action": "stop_host"}])"),
@@ -227,6 +228,9 @@ std::vector<std::string> invalid_manifests() {
       restarted(R"("backoff": {"initial": "1s", "jitter": -0.1})"),
       restarted(R"("backoff": {"initial": "1s", "maximum": "2s"})"),
       restarted(R"("backoff": {"initial": "1s", "max": null})"),
+      restarted(R"("backoff": {"initial": "0s", "factor": 2})"),
+      restarted(R"("backoff": {"initial": "0.0ms", "max": "1s"})"),
+      restarted(R"("backoff": {"initial": "0s", "jitter": 0.1})"),
       task(R"("type": "mandatory", "reset_after": "1s")"),
       task(R"("type": "shutdown_on_exit", "reset_after": "1s")"),
       restarted(R"("reset_after": "0ms")"),
@@ -372,6 +376,12 @@ TEST_CASE("the parser refuses what the schema can't express") {
       restarted(R"("backoff": {"initial": "2s", "max": "1s"})"),
       restarted(R"("backoff": {"initial": "2h"})"),
       restarted(R"("window": "6.9s", "backoff": {"initial": "1s"})"),
+      restarted(R"("backoff": {"initial": "1s", "max": "1s", "factor": 3})"),
+      restarted(R"("window": "1m", "reset_after": "2m")"),
+      // what exit rules leave over
+      restarted(R"("exit_rules": [{"match": {}, "action": "discard"}])"),
+      task(R"("type": "mandatory", "on_give_up": "discard", "exit_rules": [{"match": {}, "action": "fail_host"}])"),
+      restarted(R"("exit_rules": [{"match": {"outcome": ["ok", "error"], "message": "x"}, "action": "discard"}])"),
       // a number so small that it becomes 0
       restarted(R"("window": "0.5ns")"),
       // what a default could have provided

@@ -35,4 +35,16 @@ inline void check(const std::vector<BadManifest>& manifests) {
   }
 }
 
+// Manifests with one task, and where a fault of that task is.
+inline std::string task(const std::string& fields) { return R"({"plugin": "p", )" + fields + '}'; }
+inline std::string tasks(const std::string& entries) { return R"({"tasks": [)" + entries + "]}"; }
+inline std::string mandatory(const std::string& fields) { return tasks(task(R"("type": "mandatory", )" + fields)); }
+inline std::string restarted(const std::string& fields) { return mandatory(R"("restarts": 3, )" + fields); }
+inline std::string ends_host(const std::string& fields) {
+  return tasks(task(R"("type": "shutdown_on_exit", )" + fields));
+}
+inline std::string at(const std::string& field, const std::string& words) {
+  return "m: /tasks/0" + field + " (line 1): " + words;
+}
+
 }  // namespace taskhost::test
