@@ -28,7 +28,7 @@ class Check {
     const bool restarted = options_.type != TaskType::shutdown_on_exit;
     if (restarted && optional_.unlimited && !has_delay()) {
       add("restarts", "backoff",
-          "\"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: otherwise a task that fails at once "
+          "\"unlimited\" needs a \"backoff\" whose \"initial\" is 1ms or longer: otherwise a task that fails at once "
           "would keep a processor busy");
     }
     check_repeats(restarted);
@@ -56,7 +56,7 @@ class Check {
     if (optional_.on_give_up == GiveUp::cooldown) expect_some("on_give_up", optional_.cooldown, "/cooldown");
   }
 
-  bool has_delay() const { return optional_.backoff && optional_.backoff->initial.count() > 0; }
+  bool has_delay() const { return optional_.backoff && optional_.backoff->initial >= min_time_per_endless_restart; }
 
   void check_backoff() {
     if (!optional_.backoff) return;
@@ -75,7 +75,7 @@ class Check {
   void check_repeats(bool restarted) {
     if (restarted && has_delay()) return;
     const std::string message =
-        restarted ? "\"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": "
+        restarted ? "\"repeat\" needs a \"backoff\" whose \"initial\" is 1ms or longer, such as {\"initial\": "
                     "\"1s\"}: otherwise a task that ends at once would keep a processor busy"
                   : never_restarted_problem;
     for (std::size_t i = 0; i < optional_.exit_rules.size(); ++i) {
@@ -99,11 +99,11 @@ class Check {
   // A failing execution must be able to fail before reset_after. One that is not ready in time has not lived at all.
   void check_reset_after() {
     const nanoseconds reset_after = *optional_.reset_after;
-    if (reset_after < min_execution_time) {
+    if (reset_after < min_time_per_endless_restart) {
       add("reset_after", {},
-          "every execution lives for " + print_duration(reset_after) +
-              ", which gives the restarts back, so they could never be used up; raise \"reset_after\" to " +
-              print_duration(min_execution_time) + " or more");
+          "a task that fails at once may live for " + print_duration(reset_after) +
+              ", which gives the restarts back, so they might never be used up; raise \"reset_after\" to " +
+              print_duration(min_time_per_endless_restart) + " or more");
     } else if (restarts_silent_ones() && optional_.watchdog->interval >= reset_after) {
       add("reset_after", "watchdog",
           "a task without heartbeats lives for the watchdog's interval of " +

@@ -66,7 +66,11 @@ TEST_CASE("a backoff that does not grow from its first delay to its longest is r
        "backoff/max: \"max\" (1h by default) is 1s, shorter than \"initial\", 2s; raise \"max\" or lower \"initial\""},
       {0,
        {.unlimited = true},
-       "restarts: \"unlimited\" needs a \"backoff\" whose \"initial\" is longer than 0s: otherwise a task that fails "
+       "restarts: \"unlimited\" needs a \"backoff\" whose \"initial\" is 1ms or longer: otherwise a task that fails "
+       "at once would keep a processor busy"},
+      {0,
+       {.unlimited = true, .backoff = Backoff{.initial = 999us, .max = 1s}},
+       "restarts: \"unlimited\" needs a \"backoff\" whose \"initial\" is 1ms or longer: otherwise a task that fails "
        "at once would keep a processor busy"},
       {0, {.unlimited = true, .backoff = Backoff{.initial = 1ms}}, ""},
   });
@@ -79,12 +83,13 @@ TEST_CASE("a repeat without a delay is refused, whatever the budget") {
         .exit_rules = {rule("", ExitAction::restart, {Outcome::panic}), rule("", ExitAction::repeat, {Outcome::ok})}};
   };
   const std::string needs =
-      "exit_rules/1/action: \"repeat\" needs a \"backoff\" whose \"initial\" is longer than 0s, such as {\"initial\": "
+      "exit_rules/1/action: \"repeat\" needs a \"backoff\" whose \"initial\" is 1ms or longer, such as {\"initial\": "
       "\"1s\"}: otherwise a task that ends at once would keep a processor busy";
   check({
       {0, with({}), needs},
       {3, with({}), needs},
       {3, with(Backoff{}), needs},
+      {3, with(Backoff{.initial = 999us}), needs},
       {0, with(Backoff{.initial = 1ms}), ""},
   });
   CHECK(problems_of(0, with(Backoff{.initial = 1ms}), TaskType::shutdown_on_exit) ==
@@ -124,13 +129,13 @@ TEST_CASE("an execution that is never ready has not lived, however soon restarts
   check({{3, {.reset_after = 100ms, .notify = true, .start_timeout = 200ms}, ""}});
 }
 
-TEST_CASE("restarts that every execution gives back are refused") {
+TEST_CASE("restarts that an execution which fails at once may give back are refused") {
   const std::string never =
-      ", which gives the restarts back, so they could never be used up; raise \"reset_after\" to 1us or more";
+      ", which gives the restarts back, so they might never be used up; raise \"reset_after\" to 1ms or more";
   check({
-      {3, {.reset_after = 1ns}, "reset_after: every execution lives for 1ns" + never},
-      {3, {.reset_after = 999ns}, "reset_after: every execution lives for 999ns" + never},
-      {3, {.reset_after = 1us}, ""},
+      {3, {.reset_after = 1ns}, "reset_after: a task that fails at once may live for 1ns" + never},
+      {3, {.reset_after = 999us}, "reset_after: a task that fails at once may live for 999us" + never},
+      {3, {.reset_after = 1ms}, ""},
       {0, {.reset_after = 1ns}, ""},
   });
 }

@@ -135,9 +135,9 @@ TEST_CASE("a stop cancels a restart that waits for an hour") {
 
 TEST_CASE("restarts without end end with the stop") {
   Scene scene;
-  SupervisionOptions optional = backoff(1us);
+  SupervisionOptions optional = backoff(1ms);
   optional.unlimited = true;
-  optional.backoff->max = 1us;
+  optional.backoff->max = 1ms;
   scene.add("t", ending(Status::error), TaskType::mandatory, 0, optional);
   scene.start();
   REQUIRE(scene.sink->await("t started 50"));

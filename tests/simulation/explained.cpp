@@ -41,6 +41,7 @@ class Check {
   void run() {
     if (tried_.trial == Trial::stops) return check_order();
     if (tried_.trial == Trial::is_deaf) return check_longest_stop();
+    if (tried_.trial == Trial::fails_among_others) return check_among_others();
     check_failing();
   }
 
@@ -75,10 +76,39 @@ class Check {
       expect_equal(group ? Json("g" + std::to_string(*group)) : Json(), entry.value("group", Json()), "group");
       expect_equal(group ? Json(to_string(scenario_.groups[*group])) : Json(), entry.value("strategy", Json()),
                    "strategy");
+      expect_equal(restarted_by(task), names_in(entry, "restarted_by"), "restarted by");
+      Names waiting;
+      for (Place other = 0; other < scenario_.tasks.size(); ++other) {
+        const std::vector<Place>& its = scenario_.tasks[other].after;
+        if (std::find(its.begin(), its.end(), task) != its.end()) waiting.insert(name_of(other));
+      }
+      if (!optional || !optional->notify || optional->start_timeout) waiting.clear();
+      expect_equal(waiting, names_in(entry, "may_wait_for_ever_for_it"), "who may wait for ever");
       if (!optional) continue;
+      if (entry.contains("never_gives_up_if_ready_for_ms")) {
+        expect_equal(optional->reset_after.value().count(), time_of(entry.at("never_gives_up_if_ready_for_ms")),
+                     "time after which it never gives up");
+      }
       const Json window = entry.value("window_ms", Json());
       if (!window.is_null()) expect_equal(optional->window.value().count(), time_of(window), "window");
     }
+  }
+
+  static Names names_in(const Json& entry, const char* field) {
+    return entry.contains(field) ? entry.at(field).get<Names>() : Names();
+  }
+
+  // What is told of the others, and compared with what happens when they are tried.
+  Names restarted_by(Place task) const {
+    Names by;
+    for (const Json& other : told_.at("tasks")) {
+      Names with = names_in(other, "restarted_with_it");
+      if (other.contains("when_it_gives_up")) {
+        with.merge(names_in(other.at("when_it_gives_up"), "restarted_with_it"));
+      }
+      if (with.count(name_of(task)) != 0) by.insert(other.at("name").get<std::string>());
+    }
+    return by;
   }
 
   void check_longest_stop() {
@@ -144,6 +174,61 @@ class Check {
     expect_equal(exit->time - begin->time, length_, "time of its first exit");
     const std::string action = action_told(outcome, message);
     check_action(exit, action, outcome, lived);
+  }
+
+  // --- it fails, and the others do what they like
+  // ---------------------------------------------------------------------
+
+  void check_among_others() {
+    const std::vector<Observed>& all = tried_.observed;
+    length_ = tried_.life * scenario_.unit;
+    const bool by_group = it_.contains("restarted_by");
+    Names with_it = names_in(it_, "restarted_with_it");
+    if (it_.contains("when_it_gives_up")) with_it.merge(names_in(it_.at("when_it_gives_up"), "restarted_with_it"));
+    const bool waits = by_group || it_.contains("after") || !with_it.empty();
+    Nanoseconds due = never;  // its next start
+    bool may_be_early = false;
+    for (const Observed& one : all) {
+      const Output& output = one.output;
+      if (output.kind == Output::Kind::stop_host || one.time >= tried_.run.stop_began) break;
+      if (output.task != tried_.task) continue;
+      if (output.kind == Output::Kind::ask) {
+        expect(it_.contains("when_abandoned"), "it is asked to end, so it may be abandoned");
+      }
+      if (is_told(one, EventKind::task_restarting, tried_.task)) {
+        due = one.time + output.delay;
+        may_be_early = ends_early() || (by_group && output.restart_kind == RestartKind::repeat);
+      }
+      if (output.kind != Output::Kind::start || due == never) continue;
+      expect(may_be_early || one.time >= due, "it is started before its delay has passed");
+      expect(waits || one.time <= due, "it is started after its delay has passed");
+      due = never;
+    }
+    const auto exit = find(all.begin(), EventKind::task_exited);
+    if (exit == all.end() || action_told(Outcome::error, message_of_failure) != "restart") return;
+    check_gives_up_among_others(exit);
+  }
+
+  bool ends_early() const { return it_.contains("restarted_by") && it_.at("strategy") == "rest_for_one"; }
+
+  void check_gives_up_among_others(At exit) {
+    const auto gave_up = find(exit, EventKind::task_gave_up);
+    const auto exceeds = [this](const char* field, Nanoseconds time) {
+      return it_.contains(field) && time > time_of(it_.at(field));
+    };
+    const bool never_does = it_.at("restarts").is_null() ||
+                            exceeds("never_gives_up_if_executions_exceed_ms", length_) ||
+                            exceeds("never_gives_up_if_ready_for_ms", length_ + 1);
+    expect(!never_does || gave_up == tried_.observed.end(), "it gives up");
+    if (gave_up == tried_.observed.end()) return;
+    const auto count = static_cast<std::uint64_t>(std::count_if(
+        exit, gave_up, [this](const Observed& one) { return is_told(one, EventKind::task_restarting, tried_.task); }));
+    const Nanoseconds told = time_of(it_.at("gives_up_after_ms"));
+    const Nanoseconds time = gave_up->time - exit->time;
+    if (it_.value("gives_up_after_may_be_shorter", false)) return;
+    expect(time >= told + it_.at("restarts").get<std::uint64_t>() * length_, "it gives up earlier than told");
+    if (it_.at("gives_up_after_is_minimum") == true) return;
+    expect_equal(time - count * length_, told, "when it gives up");
   }
 
   At find(At from, EventKind event) const {
@@ -294,16 +379,23 @@ class Check {
                     "it does not go on");
     }
     // With jitter, the delays may or may not fit into the window.
-    if (!most.is_null() && minimum == true) return;
+    if (!most.is_null() && jitter() > 0) return;
+    // What is told of executions that never use the restarts up is for delays that others may end.
+    const bool by_group = it_.contains("restarted_by");
+    if (!most.is_null() && ends_early() && gave_up == all.end()) return;
     if (gave_up == all.end() && tried_.run.steps >= scenario_.stop_after) return;
     expect(gave_up != all.end(), "it never gives up");
     expect_equal(count, restarts, "restarts until it gives up");
     expect_equal(gave_up->time - exit->time, delays + count * length_, "time until it gives up");
-    if (minimum == true) {
-      expect(delays >= time_of(it_.at("gives_up_after_ms")), "it gives up too early");
-      expect(jitter() > 0, "why is it a minimum?");
+    const bool waits = by_group || it_.contains("after") || !it_.value("restarted_with_it", Json::array()).empty();
+    expect(minimum == (waits || jitter() > 0), "whether it is a minimum");
+    const Nanoseconds told = time_of(it_.at("gives_up_after_ms"));
+    expect(it_.value("gives_up_after_may_be_shorter", false) == (ends_early() && told != 0),
+           "whether it may be shorter");
+    if (jitter() > 0) {
+      expect(delays >= told, "it gives up too early");
     } else {
-      expect_equal(delays, time_of(it_.at("gives_up_after_ms")), "sum of the delays");
+      expect_equal(delays, told, "sum of the delays");
     }
     check_giving_up(gave_up);
   }
@@ -423,8 +515,8 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 7> words{"fails when it is ready", "fails to start", "ends well", "is late",
-                                             "falls silent",           "stops",          "is deaf"};
+  constexpr std::array<const char*, 8> words{"fails when it is ready", "fails to start",     "ends well", "is late",
+                                             "falls silent",           "fails among others", "stops",     "is deaf"};
   return words[static_cast<std::size_t>(trial)];
 }
 

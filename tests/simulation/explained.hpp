@@ -11,8 +11,18 @@
 namespace taskhost::simulation {
 
 // What is tried with a manifest: one of its tasks fails, ends well, is late or falls silent, deaf or not, while the
-// others live on; or all start and stop, each in a unit of time; or none of them obeys the stop.
-enum class Trial : std::uint8_t { fails_when_ready, fails_to_start, ends_well, is_late, is_silent, stops, is_deaf };
+// others live on; or it fails while the others fail, too, and take time to start and to end; or all start and stop,
+// each in a unit of time; or none of them obeys the stop.
+enum class Trial : std::uint8_t {
+  fails_when_ready,
+  fails_to_start,
+  ends_well,
+  is_late,
+  is_silent,
+  fails_among_others,
+  stops,
+  is_deaf
+};
 
 constexpr const char* message_of_failure = "red and blue";  // of one that fails once it is ready
 
@@ -20,6 +30,7 @@ struct Tried {
   Trial trial = Trial::stops;
   Place task = 0;  // the one that fails
   bool deaf = false;
+  unsigned life = 1;  // in units
   Run run;
   std::vector<Observed> observed;
   // If the task was lost and the host goes on: the same, and then an operator restarts each of the others.

@@ -92,10 +92,22 @@ void restart_others(Scenario& scenario, const Tried& tried, Nanoseconds lost) {
   }
 }
 
+// They fail and end well, are asked to end, and start again, in their own time.
+void make_lively(Scenario& scenario, Random& random) {
+  for (Character& character : scenario.characters) {
+    Exactly& it = *character.exactly;
+    it.start = static_cast<unsigned>(random.below(3));
+    if (random.percent(75)) it.life = 1 + static_cast<unsigned>(random.below(12));
+    it.outcome = random.percent(70) ? Outcome::error : Outcome::ok;
+    it.end = static_cast<unsigned>(random.below(4));
+  }
+}
+
 Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
   Tried tried{.trial = trial,
               .task = task,
               .deaf = deaf,
+              .life = 1,
               .run = {},
               .observed = {},
               .last_order = 0,
@@ -123,6 +135,13 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
     case Trial::is_silent:
       it.silent = true;
       break;
+    case Trial::fails_among_others: {
+      Random random(manifest.seed, 0xa9);
+      make_lively(scenario, random);
+      tried.life = 1 + static_cast<unsigned>(random.below(4));
+      it = {.life = tried.life, .outcome = Outcome::error, .message = message_of_failure};
+      break;
+    }
     case Trial::stops:
       scenario = with(manifest, {.start = 1, .end = 1});
       break;
@@ -187,8 +206,8 @@ std::vector<Tried> try_all(const Scenario& scenario) {
   const auto& optional = scenario.tasks[task].options.optional;
   const bool deaf = scenario.characters[task].blocking || random.percent(40);
   std::vector<Tried> all;
-  for (const Trial trial :
-       {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::stops, Trial::is_deaf}) {
+  for (const Trial trial : {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::fails_among_others,
+                            Trial::stops, Trial::is_deaf}) {
     all.push_back(try_one(scenario, trial, task, false));
   }
   if (optional && optional->notify && optional->start_timeout) {

@@ -89,14 +89,14 @@ std::string discarded_words(const Event& event) {
     case StopReason::group:
       return with_message("discarded", event);
     case StopReason::not_stopped:
-      return "discarded, because it did not stop; the other tasks go on";
+      return "discarded, because it did not stop";
     case StopReason::task_exit:
-      if (event.outcome != Outcome::ok) return "discarded because of an exit rule; the other tasks go on";
+      if (event.outcome != Outcome::ok) return "discarded because of an exit rule";
       break;
     default:
       break;
   }
-  return "discarded; the other tasks go on";
+  return "discarded";
 }
 
 std::string status_words(std::int32_t status) {

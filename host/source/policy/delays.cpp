@@ -63,12 +63,13 @@ RestartDelays restart_delays(const TaskOptions& options) {
 
 DelayRange repeat_delay(const Backoff& backoff) { return range_of(backoff, 1); }
 
-std::optional<nanoseconds> longest_counted_execution(const TaskOptions& options) {
+std::optional<nanoseconds> longest_counted_execution(const TaskOptions& options, bool full_delays) {
   if (!options.optional || !options.optional->window || options.optional->unlimited || options.restarts == 0) {
     return std::nullopt;
   }
   const SupervisionOptions& optional = *options.optional;
-  const nanoseconds delays = optional.backoff ? shortest_delays(*optional.backoff, options.restarts) : nanoseconds(0);
+  const nanoseconds delays =
+      optional.backoff && full_delays ? shortest_delays(*optional.backoff, options.restarts) : nanoseconds(0);
   return std::max(nanoseconds(0), *optional.window - delays) / options.restarts;
 }
 

@@ -39,7 +39,7 @@ RestartDelays restart_delays(const TaskOptions& options);
 DelayRange repeat_delay(const Backoff& backoff);
 
 // If each execution lasts longer than this, from its start to its end, the window never holds enough restarts to use
-// them up. Absent without a window.
-std::optional<std::chrono::nanoseconds> longest_counted_execution(const TaskOptions& options);
+// them up. `full_delays`: nothing ends a delay early. Absent without a window.
+std::optional<std::chrono::nanoseconds> longest_counted_execution(const TaskOptions& options, bool full_delays);
 
 }  // namespace taskhost

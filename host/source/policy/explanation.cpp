@@ -20,7 +20,7 @@ std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + std:
 
 // `places` are the first of `count` tasks; `least`: or of more.
 std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& places, std::size_t count,
-                     bool least = false) {
+                     bool least = false, std::string_view conjunction = "and") {
   std::vector<std::string> names;
   for (const std::uint32_t place : places) {
     if (names.size() == max_names && count > max_names + 1) {
@@ -29,7 +29,7 @@ std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& pl
     }
     names.push_back(name_of(tasks, place));
   }
-  return word_list(names, "and");
+  return word_list(names, conjunction);
 }
 
 // "17m 28.575s" instead of "1048.575s".
@@ -109,8 +109,8 @@ class TaskText {
   }
 
   void line(const std::string& words) { text_ += "  " + words + "\n"; }
-  std::string names(const Affected& affected) const {
-    return names_of(explained_.tasks, affected.first, affected.count, affected.is_minimum);
+  std::string names(const Affected& affected, std::string_view conjunction = "and") const {
+    return names_of(explained_.tasks, affected.first, affected.count, affected.is_minimum, conjunction);
   }
   std::string type_of(std::uint32_t task) const {
     return name_of(explained_.tasks, task) + " is " + std::string(to_string(explained_.tasks.options(task).type));
@@ -136,9 +136,10 @@ class TaskText {
     const Affected& skipped = loss.later.skipped;
     if (skipped.empty()) return words + ", the others go on";
     const bool one = skipped.count == 1;
-    words += "; " + names(skipped) +
-             (one ? " is skipped if it waits then, or else when it would be restarted"
-                  : " are skipped if they wait then, or else when they would be restarted");
+    words += "; " + names(skipped) + (one ? " is skipped if it waits then" : " are skipped if they wait then");
+    if (loss.may_skip_later) {
+      words += one ? ", or else when it would be restarted" : ", or else when they would be restarted";
+    }
     const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
     if (!stop) return words + "; the others go on";
     if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure";
@@ -238,34 +239,67 @@ class TaskText {
     }
     if (optional_.window) {
       line("only the restarts within the last " + duration_words(*optional_.window) + " count" +
-           (prospects_.longest_counted ? "; executions that last longer than " +
-                                             duration_words(*prospects_.longest_counted) + " each never use them up"
-                                       : std::string()));
+           (says_longest_counted() ? "; executions that last longer than " +
+                                         duration_words(*prospects_.longest_counted) + " each never use them up"
+                                   : std::string()));
     }
     if (optional_.reset_after) {
       const std::string life = duration_words(*optional_.reset_after);
-      line(optional_.unlimited
-               ? "an execution that lived for " + life + " or longer resets the delays"
-               : "an execution that lived for " + life + " or longer gives all restarts back and resets the delays");
+      line("an execution that was ready for " + life + " or longer " +
+           (optional_.unlimited
+                ? "resets the delays"
+                : "gives all restarts back and resets the delays; if each was, they are never used up"));
     }
     if (delays.used_up_after) {
       const nanoseconds time = *delays.used_up_after;
       line("if it fails at once each time, it gives up " +
            (time.count() == 0 ? std::string("at once")
                               : (delays.is_about ? "about " : "") + duration_words(time) + " after the first failure") +
-           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : ""));
+           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : "") + influence_words(time));
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }
   }
 
-  void add_readiness() {
-    if (optional_.notify) {
-      line("it is ready when it says so" + (optional_.start_timeout
-                                                ? "; if it has not within " + duration_words(*optional_.start_timeout) +
-                                                      ", it is stopped, which counts as a failure"
-                                                : std::string()));
+  // If reset_after is shorter, that says it all.
+  bool says_longest_counted() const {
+    return prospects_.longest_counted &&
+           (!optional_.reset_after || *optional_.reset_after > *prospects_.longest_counted);
+  }
+
+  // What else decides when it gives up.
+  std::string influence_words(nanoseconds time) const {
+    const std::string later = optional_.window ? "later or never" : "later";
+    std::string words;
+    if (!prospects_.restarted_by.empty()) {
+      const std::string sooner = time.count() == 0 || !prospects_.ends_early ? ""
+                                 : optional_.window                          ? "sooner, "
+                                                                             : "sooner or ";
+      words += "; " + sooner + later + " if " + names(prospects_.restarted_by, "or") + " is restarted meanwhile";
     }
+    std::string waits;
+    if (relation_ != nullptr && !relation_->after.empty()) {
+      waits += names_of(explained_.tasks, relation_->after, relation_->after.size()) +
+               (relation_->after.size() == 1 ? " is ready" : " are ready");
+    }
+    if (const Affected& others = prospects_.restarted_with_it; !others.empty()) {
+      waits +=
+          (waits.empty() ? "" : ", and until ") + names(others) + (others.count == 1 ? " has ended" : " have ended");
+    }
+    return waits.empty() ? words : words + "; " + later + " if it has to wait until " + waits;
+  }
+
+  std::string readiness_limit_words() const {
+    if (optional_.start_timeout) {
+      return "; if it has not within " + duration_words(*optional_.start_timeout) +
+             ", it is stopped, which counts as a failure";
+    }
+    const Affected& waiting = prospects_.waiting_for_ever;
+    return waiting.empty() ? std::string() : "; without start_timeout, " + names(waiting) + " may wait for ever";
+  }
+
+  void add_readiness() {
+    if (optional_.notify) line("it is ready when it says so" + readiness_limit_words());
     if (optional_.watchdog) {
       line("if it gives no heartbeat for " + duration_words(optional_.watchdog->interval) + " while it is ready, " +
            (optional_.watchdog->action == WatchdogAction::restart ? "it is stopped, which counts as a failure"
@@ -283,12 +317,18 @@ class TaskText {
     if (!relation_->group) return;
     const Affected& others = prospects_.restarted_with_it;
     const bool alone = others.empty();
+    const bool ends_delay = optional_.repeats() ||
+                            (prospects_.ends_early && (optional_.backoff || optional_.on_give_up == GiveUp::cooldown));
     line("it is in the group '" + explained_.group_names[*relation_->group] + "' (" +
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
           : alone            ? ": it is restarted alone"
                   : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others)) +
-         (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : ""));
+         (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : "") +
+         (prospects_.restarted_by.empty()
+              ? std::string()
+              : (prospects_.delays ? "; when " : ": when ") + names(prospects_.restarted_by, "or") +
+                    " is restarted, so is it" + (ends_delay ? ", which ends a delay of its own" : "")));
   }
 
   void add_stop() {

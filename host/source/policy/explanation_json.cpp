@@ -39,6 +39,9 @@ class TaskJson {
     if (options_.type != TaskType::shutdown_on_exit) add_restarts();
     add_losses();
     entry_["ready"] = optional_.notify ? "notify" : "started";
+    if (!prospects_.waiting_for_ever.empty()) {
+      add_affected(entry_, "may_wait_for_ever_for_it", prospects_.waiting_for_ever);
+    }
     if (optional_.start_timeout) entry_["start_timeout_ms"] = milliseconds(*optional_.start_timeout);
     if (optional_.watchdog) {
       entry_["watchdog"] = {{"interval_ms", milliseconds(optional_.watchdog->interval)},
@@ -111,7 +114,9 @@ class TaskJson {
       entry_["gives_up_after_ms"] = delays.used_up_after ? Json(milliseconds(*delays.used_up_after)) : Json(nullptr);
       if (delays.used_up_after) {
         const bool is_too_long = *delays.used_up_after == nanoseconds::max();
-        entry_["gives_up_after_is_minimum"] = is_too_long || (optional_.backoff && optional_.backoff->jitter > 0);
+        entry_["gives_up_after_is_minimum"] =
+            is_too_long || prospects_.may_be_later || (optional_.backoff && optional_.backoff->jitter > 0);
+        entry_["gives_up_after_may_be_shorter"] = delays.used_up_after->count() != 0 && prospects_.ends_early;
         if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
       }
     }
@@ -121,7 +126,10 @@ class TaskJson {
         entry_["never_gives_up_if_executions_exceed_ms"] = milliseconds(*prospects_.longest_counted);
       }
     }
-    if (optional_.reset_after) entry_["reset_after_ms"] = milliseconds(*optional_.reset_after);
+    if (optional_.reset_after) {
+      entry_["reset_after_ms"] = milliseconds(*optional_.reset_after);
+      if (!optional_.unlimited) entry_["never_gives_up_if_ready_for_ms"] = entry_["reset_after_ms"];
+    }
     if (optional_.repeats() && optional_.backoff) {
       entry_["repeat_delay_ms"] = range_json(repeat_delay(*optional_.backoff));
     }
@@ -169,6 +177,7 @@ class TaskJson {
     entry_["group"] = explained_.group_names[*relation->group];
     entry_["strategy"] = to_string(tasks_.groups[*relation->group]);
     if (prospects_.delays) add_affected(entry_, "restarted_with_it", prospects_.restarted_with_it);
+    if (!prospects_.restarted_by.empty()) add_affected(entry_, "restarted_by", prospects_.restarted_by);
   }
 
   const ExplainedTasks& explained_;

@@ -12,16 +12,133 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
   return recipe && recipe->blocking;
 }
 
+namespace {
+
+const SupervisionOptions& optional_of(const TaskOptions& options) {
+  static const SupervisionOptions none;
+  return options.optional ? *options.optional : none;
+}
+
+// Whether a time limit may ask it to end.
+bool is_timed(const SupervisionOptions& optional) {
+  return (optional.notify && optional.start_timeout) ||
+         (optional.watchdog && optional.watchdog->action == WatchdogAction::restart);
+}
+
+// Whether its group may be restarted because of it. (A cooldown is a restart to the others.)
+bool may_restart(const TaskOptions& options) {
+  const SupervisionOptions& optional = optional_of(options);
+  const ExitChances chances = chances_of(options);
+  return (chances.restart && (options.restarts != 0 || optional.unlimited)) ||
+         (chances.give_up && optional.on_give_up == GiveUp::cooldown);
+}
+
+bool may_be_lost(const TaskOptions& options) {
+  const SupervisionOptions& optional = optional_of(options);
+  const bool is_detachable = options.type == TaskType::detachable;
+  if (is_detachable && is_timed(optional)) return true;  // it may be abandoned
+  return chances_of(options).give_up &&
+         (optional.on_give_up == GiveUp::discard || (is_detachable && optional.on_give_up == GiveUp::by_type));
+}
+
+bool has_rule(const std::vector<ExitRule>& rules, ExitAction action) {
+  for (std::size_t rule = 0; rule < rules.size(); ++rule) {
+    if (rules[rule].action == action && !is_dead(rules, rule)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+ProspectsReader::ProspectsReader(const TaskList& tasks)
+    : tasks_(tasks), forecast_(tasks), groups_(tasks.groups.size()) {
+  for (std::uint32_t task = 0; task < tasks.size(); ++task) {
+    const TaskList::Relation* const relation = forecast_.relation_of(task);
+    if (relation == nullptr || !relation->group) continue;
+    const TaskOptions& options = tasks.options(task);
+    Members& members = groups_[*relation->group];
+    if (may_restart(options)) members.restarting.push_back(task);
+    if (may_be_lost(options)) members.lost.push_back(task);
+    // One that is over no longer counts.
+    const bool may_be_over = may_be_lost(options) || has_rule(optional_of(options).exit_rules, ExitAction::discard);
+    if (options.type != TaskType::detachable && !may_be_over) {
+      members.needed.push_back(task);
+    }
+  }
+}
+
+// Null: it has no group, or one whose members are restarted alone.
+const ProspectsReader::Members* ProspectsReader::members_beside(std::uint32_t task) const {
+  const TaskList::Relation* const relation = forecast_.relation_of(task);
+  const bool has_group =
+      relation != nullptr && relation->group && tasks_.groups[*relation->group] != Strategy::one_for_one;
+  return has_group ? &groups_[*relation->group] : nullptr;
+}
+
+// Whether what happens to this member of its group concerns the task.
+bool ProspectsReader::concerns(std::uint32_t member, std::uint32_t task) const {
+  const Strategy strategy = tasks_.groups[*forecast_.relation_of(task)->group];
+  return strategy == Strategy::rest_for_one ? member < task : member != task;
+}
+
+Affected ProspectsReader::restarted_by(std::uint32_t task) const {
+  Affected by;
+  const Members* const members = members_beside(task);
+  if (members == nullptr) return by;
+  const std::vector<std::uint32_t>& all = members->restarting;
+  const auto at = std::lower_bound(all.begin(), all.end(), task);
+  by.count = static_cast<std::size_t>(at - all.begin());
+  if (tasks_.groups[*forecast_.relation_of(task)->group] == Strategy::one_for_all) {
+    by.count = all.size() - (at != all.end() && *at == task ? 1 : 0);
+  }
+  for (const std::uint32_t member : all) {
+    if (by.first.size() == std::min(by.count, Affected::max_first)) break;
+    if (member != task) by.first.push_back(member);
+  }
+  return by;
+}
+
+// Whether its group may ask it to end while the host runs.
+bool ProspectsReader::may_be_asked_by_group(std::uint32_t task) const {
+  const Members* const members = members_beside(task);
+  if (members == nullptr) return false;
+  const auto concerns_it = [&](std::uint32_t member) { return concerns(member, task); };
+  const std::vector<std::uint32_t>& restarting = members->restarting;
+  // If any does, so does one of the outermost.
+  if (!restarting.empty() && (concerns_it(restarting.front()) || concerns_it(restarting.back()))) return true;
+  const std::vector<std::uint32_t>& lost = members->lost;
+  const std::vector<std::uint32_t>& needed = members->needed;
+  // If the host can't do without another that it concerns, the host stops instead.
+  const auto ends_it = [&](std::uint32_t member) {
+    if (!concerns_it(member)) return false;
+    return needed.empty() || (!concerns(member, needed.front()) && !concerns(member, needed.back()));
+  };
+  if (lost.empty()) return false;
+  const auto behind = std::lower_bound(lost.begin(), lost.end(), task);
+  if (behind != lost.begin() && ends_it(*(behind - 1))) return true;
+  if (ends_it(lost.front()) || ends_it(lost.back())) return true;
+  return !needed.empty() && std::binary_search(lost.begin(), lost.end(), needed.front()) && ends_it(needed.front());
+}
+
+bool ProspectsReader::may_start_again(std::uint32_t task) const {
+  const TaskOptions& options = tasks_.options(task);
+  return may_restart(options) || has_rule(optional_of(options).exit_rules, ExitAction::repeat) ||
+         !restarted_by(task).empty();
+}
+
 Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
   Aftermath at_once = forecast_.at_once(incident, task);
   Aftermath later = forecast_.in_the_end(task, at_once);
-  return {std::move(at_once), std::move(later)};
+  const Affected& skipped = later.skipped;
+  const bool may_skip_later = skipped.count > skipped.first.size() ||
+                              std::any_of(skipped.first.begin(), skipped.first.end(),
+                                          [this](std::uint32_t other) { return may_start_again(other); });
+  return {std::move(at_once), std::move(later), may_skip_later};
 }
 
 Prospects ProspectsReader::of(std::uint32_t task) const {
-  static const SupervisionOptions none;
   const TaskOptions& options = tasks_.options(task);
-  const SupervisionOptions& optional = options.optional ? *options.optional : none;
+  const SupervisionOptions& optional = optional_of(options);
   Prospects prospects;
   prospects.relation = forecast_.relation_of(task);
   for (std::size_t rule = 0; rule < optional.exit_rules.size(); ++rule) {
@@ -31,19 +148,27 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   prospects.type_decides_failure =
       !is_taken(optional.exit_rules, Outcome::error) || !is_taken(optional.exit_rules, Outcome::panic);
 
+  prospects.restarted_by = restarted_by(task);
+  // While one_for_all has them wait for this one's delay, no other can fail.
+  prospects.ends_early =
+      !prospects.restarted_by.empty() && tasks_.groups[*prospects.relation->group] == Strategy::rest_for_one;
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
     prospects.delays = restart_delays(options);
-    prospects.longest_counted = longest_counted_execution(options);
+    prospects.longest_counted = longest_counted_execution(options, !prospects.ends_early);
     prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;
+    prospects.may_be_later = !prospects.restarted_by.empty() || !prospects.restarted_with_it.empty() ||
+                             (prospects.relation != nullptr && !prospects.relation->after.empty());
+  }
+  if (optional.notify && !optional.start_timeout) {
+    const std::vector<std::uint32_t>& waiting = forecast_.dependants_of(task);
+    prospects.waiting_for_ever.count = waiting.size();
+    const std::size_t first = std::min(waiting.size(), Affected::max_first);
+    prospects.waiting_for_ever.first.assign(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(first));
   }
   if (chances.give_up) prospects.giving_up = loss(Incident::gives_up, task);
   if (chances.discard_after_failure) prospects.discarding = loss(Incident::is_discarded, task);
-  const bool is_timed = (optional.notify && optional.start_timeout) ||
-                        (optional.watchdog && optional.watchdog->action == WatchdogAction::restart);
-  const bool has_group = prospects.relation != nullptr && prospects.relation->group &&
-                         tasks_.groups[*prospects.relation->group] != Strategy::one_for_one;
-  if (is_timed || has_group) prospects.abandonment = loss(Incident::is_abandoned, task);
+  if (is_timed(optional) || may_be_asked_by_group(task)) prospects.abandonment = loss(Incident::is_abandoned, task);
   const auto leaves = [](const std::optional<Loss>& loss) {
     return loss && (!loss->at_once.host_stop || loss->at_once.host_stop->reason == StopReason::all_done);
   };

@@ -14,8 +14,9 @@ namespace taskhost {
 
 // A way in which a task can be over for good.
 struct Loss {
-  Aftermath at_once;  // if all tasks are ready when it happens
-  Aftermath later;    // the same once all others have been started anew, or if they waited for it
+  Aftermath at_once;            // if all tasks are ready when it happens
+  Aftermath later;              // the same once all others have been started anew, or if they waited for it
+  bool may_skip_later = false;  // some that are skipped then may run when it happens, and be started again
 };
 
 struct Prospects {
@@ -26,22 +27,39 @@ struct Prospects {
   std::optional<RestartDelays> delays;  // if an exit can lead to a restart
   std::optional<std::chrono::nanoseconds> longest_counted;
   Affected restarted_with_it;
-  bool can_leave = false;           // it can be over for good while the host runs
-  std::optional<Loss> giving_up;    // if it can, and whatever on_give_up says
-  std::optional<Loss> discarding;   // if an exit rule may discard it after a failure
+  Affected restarted_by;           // others of its group: if one is restarted, so is it
+  bool ends_early = false;         // and its delay before a restart is over then
+  bool may_be_later = false;       // a restart may have to wait for longer than its delay, for its group or its `after`
+  Affected waiting_for_ever;       // those that wait for its readiness, for which there is no limit
+  bool can_leave = false;          // it can be over for good while the host runs
+  std::optional<Loss> giving_up;   // if it can, and whatever on_give_up says
+  std::optional<Loss> discarding;  // if an exit rule may discard it after a failure
   std::optional<Loss> abandonment;  // if it may be asked to end while the host runs
 };
 
 class ProspectsReader {
  public:
-  explicit ProspectsReader(const TaskList& tasks) : tasks_(tasks), forecast_(tasks) {}
+  explicit ProspectsReader(const TaskList& tasks);
   Prospects of(std::uint32_t task) const;
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return forecast_.relation_of(task); }
 
  private:
+  // Of a group whose members are restarted together: places, in ascending order.
+  struct Members {
+    std::vector<std::uint32_t> restarting;  // they may be restarted, and the others with them
+    std::vector<std::uint32_t> lost;        // they may be discarded, and the others with them
+    std::vector<std::uint32_t> needed;      // the host can't do without them, and they are not over before it stops
+  };
+
   Loss loss(Incident incident, std::uint32_t task) const;
+  const Members* members_beside(std::uint32_t task) const;
+  bool concerns(std::uint32_t member, std::uint32_t task) const;
+  Affected restarted_by(std::uint32_t task) const;
+  bool may_be_asked_by_group(std::uint32_t task) const;
+  bool may_start_again(std::uint32_t task) const;
   const TaskList& tasks_;
   Forecast forecast_;
+  std::vector<Members> groups_;
 };
 
 // Whether the task's executions have threads of their own, and can't be dropped.

@@ -162,7 +162,7 @@ TEST_CASE("a task that repeats has a delay, its own or by default, with restarts
   CHECK_FALSE(manifest.tasks[1].options.optional);
   CHECK_FALSE(manifest.tasks[2].options.optional);
   const std::string needs =
-      R"("repeat" needs a "backoff" whose "initial" is longer than 0s, such as {"initial": "1s"}: otherwise a task that ends at once would keep a processor busy)";
+      R"("repeat" needs a "backoff" whose "initial" is 1ms or longer, such as {"initial": "1s"}: otherwise a task that ends at once would keep a processor busy)";
   check({
       {mandatory(rule), {at("/exit_rules/0/action", needs)}},
       {restarted(R"("backoff": {"initial": "0s"}, )" + rule), {at("/exit_rules/0/action", needs)}},
@@ -228,10 +228,11 @@ TEST_CASE("a duration where an object is expected is told the object") {
 
 TEST_CASE("restarts without end need a delay, and are never used up") {
   const std::string needs_backoff =
-      R"("unlimited" needs a "backoff" whose "initial" is longer than 0s: otherwise a task that fails at once would keep a processor busy)";
+      R"("unlimited" needs a "backoff" whose "initial" is 1ms or longer: otherwise a task that fails at once would keep a processor busy)";
   check({
       {mandatory(R"("restarts": "unlimited")"), {at("/restarts", needs_backoff)}},
       {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "0s"})"), {at("/restarts", needs_backoff)}},
+      {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1ns"})"), {at("/restarts", needs_backoff)}},
       {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"}, "window": "1m")"),
        {at("/window", R"("unlimited" restarts are never used up; remove "window" or give "restarts" a number)")}},
       {mandatory(R"("restarts": "unlimited", "backoff": {"initial": "1s"}, "on_give_up": "discard")"),
@@ -289,7 +290,7 @@ TEST_CASE("restarts that are given back before they can be used up are refused, 
       {restarted(R"("reset_after": "5s", )" + watchdog), {at("/reset_after", silent)}},
       {restarted(R"("reset_after": "1ns")"),
        {at("/reset_after",
-           R"(every execution lives for 1ns, which gives the restarts back, so they could never be used up; raise "reset_after" to 1us or more)")}},
+           R"(a task that fails at once may live for 1ns, which gives the restarts back, so they might never be used up; raise "reset_after" to 1ms or more)")}},
       {R"({"defaults": {"reset_after": "5s"}, "tasks": [)" +
            task(R"("type": "mandatory", "restarts": 3, )" + watchdog) + "]}",
        {at("/watchdog", silent + " (taking \"defaults\" into account)")}},

@@ -110,7 +110,8 @@ TEST_CASE("every optional field in words") {
                   "longest\n"
                   "  only the restarts within the last 1m count; executions that last longer than 9.633333333s each "
                   "never use them up\n"
-                  "  an execution that lived for 5m or longer gives all restarts back and resets the delays\n"
+                  "  an execution that was ready for 5m or longer gives all restarts back and resets the delays; if "
+                  "each was, they are never used up\n"
                   "  if it fails at once each time, it gives up 2.2s after the first failure, or later\n"
                   "  when it gives up: it waits for 10m and starts over\n"
                   "  it is ready when it says so; if it has not within 3s, it is stopped, which counts as a failure\n"
@@ -199,12 +200,96 @@ TEST_CASE("what a task that gives up takes with it, and what stops the host") {
             "  when it gives up: it waits for 1m 30s and starts over, with 'b'\n"));
 }
 
+TEST_CASE("what a group and those that a task comes after do to its times") {
+  SupervisionOptions optional;
+  optional.window = 25s;
+  optional.backoff = Backoff{.initial = 10s, .factor = 1};
+  const TaskOptions slow = options_with(TaskType::mandatory, 2, optional);
+  TaskList tasks;
+  add(tasks, "a", {TaskType::mandatory, 100});
+  add(tasks, "b", slow);
+  add(tasks, "c", slow);
+  tasks.groups = {Strategy::rest_for_one};
+  tasks.relations = {{.task = 0, .after = {}, .group = 0},
+                     {.task = 1, .after = {}, .group = 0},
+                     {.task = 2, .after = {0, 1}, .group = {}}};
+  const std::string text = explain(tasks, {}, {"g"});
+  CHECK(
+      has(text, "  if it fails at once each time, it gives up at once; later if it has to wait until 'b' has ended\n"));
+  CHECK(
+      has(text,
+          "  only the restarts within the last 25s count; executions that last longer than 12.5s each never use them "
+          "up\n"
+          "  if it fails at once each time, it gives up 20s after the first failure; sooner, later or never if 'a' is "
+          "restarted meanwhile\n"));
+  CHECK(has(text,
+            "  it is in the group 'g' (rest_for_one): it is restarted alone; when 'a' is restarted, so is it, which "
+            "ends a delay of its own\n"));
+  CHECK(has(text,
+            "; executions that last longer than 2.5s each never use them up\n"
+            "  if it fails at once each time, it gives up 20s after the first failure; later or never if it has to "
+            "wait until 'a' and 'b' are ready\n"));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}}))["tasks"];
+  const auto limits = [&json](std::size_t task) {
+    const auto& entry = json[task];
+    return std::pair(entry["gives_up_after_is_minimum"].get<bool>(),
+                     entry["gives_up_after_may_be_shorter"].get<bool>());
+  };
+  CHECK(limits(0) == std::pair(true, false));
+  CHECK(limits(1) == std::pair(true, true));
+  CHECK(limits(2) == std::pair(true, false));
+  CHECK(json[1]["never_gives_up_if_executions_exceed_ms"] == 12'500);
+  CHECK(json[2]["never_gives_up_if_executions_exceed_ms"] == 2'500);
+}
+
+TEST_CASE("if executions give the restarts back before the window forgets them, that is what counts") {
+  SupervisionOptions optional;
+  optional.window = 1h;
+  optional.reset_after = 100ms;
+  CHECK(has(explain_one(options_with(TaskType::mandatory, 3, optional)),
+            "  only the restarts within the last 1h count\n"
+            "  an execution that was ready for 100ms or longer gives all restarts back and resets the delays; if each "
+            "was, they are never used up\n"));
+}
+
+TEST_CASE("who may wait for ever for a task that need not say that it is ready") {
+  SupervisionOptions optional;
+  optional.notify = true;
+  CHECK(has(explain_pair(options_with(TaskType::mandatory, 0, optional), {TaskType::mandatory}, false),
+            "  it is ready when it says so; without start_timeout, 'b' may wait for ever\n"));
+  CHECK(has(explain_one(options_with(TaskType::mandatory, 0, optional)), "  it is ready when it says so\n"));
+}
+
+TEST_CASE("a group asks a task to end only if its strategy can, and the host does not stop instead") {
+  const auto may_be_abandoned = [](Strategy strategy, std::vector<TaskOptions> members) {
+    TaskList tasks;
+    tasks.groups = {strategy};
+    for (const TaskOptions& options : members) {
+      const auto place = static_cast<std::uint32_t>(add(tasks, "m", options));
+      tasks.relations.push_back({.task = place, .after = {}, .group = 0});
+    }
+    std::string which;
+    const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}}));
+    for (const auto& task : json["tasks"]) which += task.contains("when_abandoned") ? 'y' : 'n';
+    return which;
+  };
+  const TaskOptions restarted{TaskType::mandatory, 1};
+  const TaskOptions never{TaskType::mandatory, 0};
+  const TaskOptions lost{TaskType::detachable, 0};
+  CHECK(may_be_abandoned(Strategy::one_for_one, {restarted, restarted}) == "nn");
+  CHECK(may_be_abandoned(Strategy::rest_for_one, {restarted, restarted}) == "ny");
+  CHECK(may_be_abandoned(Strategy::one_for_all, {restarted, never}) == "ny");
+  CHECK(may_be_abandoned(Strategy::one_for_all, {lost, lost}) == "yy");
+  CHECK(may_be_abandoned(Strategy::rest_for_one, {never, lost, lost}) == "nny");
+  CHECK(may_be_abandoned(Strategy::rest_for_one, {lost, lost, never}) == "nnn");
+}
+
 TEST_CASE("what an exit rule that discards leads to, well and after a failure") {
   SupervisionOptions optional;
   optional.exit_rules = {{.outcomes = {}, .message = {}, .action = ExitAction::discard}};
   CHECK(has(explain_pair(options_with(TaskType::mandatory, 0, optional), {TaskType::shutdown_on_exit}, false),
             "  exit rules come first: any exit: it is discarded, the others go on; after a failure: it is discarded; "
-            "'b' is skipped if it waits then, or else when it would be restarted, and since 'b' is shutdown_on_exit, "
+            "'b' is skipped if it waits then, and since 'b' is shutdown_on_exit, "
             "the host then stops, failure\n"));
   optional.exit_rules.front().outcomes = {Outcome::ok};
   CHECK(has(explain_pair(options_with(TaskType::mandatory, 0, optional), {TaskType::detachable}, false),
@@ -352,12 +437,12 @@ TEST_CASE("the same as JSON") {
     "tasks": [
       {"name": "db", "type": "detachable", "kind": "blocking", "when_it_ends_well": "discard",
        "when_it_fails": "restart", "restarts": 2, "delays_ms": [[1000, 1500], [2000, 3000]], "gives_up_after_ms": 3000,
-       "gives_up_after_is_minimum": true,
+       "gives_up_after_is_minimum": true, "gives_up_after_may_be_shorter": false,
        "when_it_gives_up": {"on_give_up": "default", "discarded_with_it": [],
          "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
        "when_abandoned": {"discarded_with_it": [],
          "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
-       "ready": "started", "group": "pair", "strategy": "one_for_all", "restarted_with_it": ["api"],
+       "ready": "started", "group": "pair", "strategy": "one_for_all", "restarted_with_it": ["api"], "restarted_by": ["api"],
        "stop_timeout_ms": 10000, "start_step": 1, "stop_step": 2},
       {"name": "api", "type": "mandatory", "kind": "blocking", "when_it_ends_well": "restart",
        "when_it_fails": "restart", "restarts": null, "delays_ms": [[1000, 1500], [2000, 3000]],
@@ -365,7 +450,7 @@ TEST_CASE("the same as JSON") {
        "when_abandoned": {"discarded_with_it": [],
          "host_stops": {"reason": "not_stopped", "task": "api", "result": "failure"}},
        "ready": "started", "watchdog": {"interval_ms": 2000, "action": "restart"}, "after": ["db"], "group": "pair",
-       "strategy": "one_for_all", "restarted_with_it": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
+       "strategy": "one_for_all", "restarted_with_it": ["db"], "restarted_by": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
        "stop_step": 1}],
     "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
     "shutdown_timeout_ms": 5000, "stop_is_cut_short": true})"));
@@ -384,6 +469,7 @@ TEST_CASE("what JSON says of a long list of delays, of a minimum, and of what is
   CHECK(task["delays_ms"].size() == 12);
   CHECK(task["last_delay"] == nlohmann::json::parse(R"({"restart": 20, "delay_ms": [6.115909, 6.115909]})"));
   CHECK(task["gives_up_after_is_minimum"] == false);
+  CHECK(task["gives_up_after_may_be_shorter"] == false);
   CHECK(task["never_gives_up_if_executions_exceed_ms"] == 497.13625);
   CHECK(task["when_it_gives_up"] == nlohmann::json::parse(R"({"on_give_up": "default", "discarded_with_it": [],
     "host_stops": null, "skipped_if_waiting": ["view"],

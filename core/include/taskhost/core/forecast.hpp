@@ -66,6 +66,8 @@ class Forecast {
 
   // Null: it does not relate to others.
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return relation_of_[task]; }
+  // Those that name it in `after`.
+  const std::vector<std::uint32_t>& dependants_of(std::uint32_t task) const noexcept { return dependants_[task]; }
 
  private:
   struct Needed {

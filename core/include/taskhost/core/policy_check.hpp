@@ -15,6 +15,10 @@ namespace taskhost {
 // Hardly any execution can start, fail and be judged in less than this, so a shorter time is taken for a typing error.
 inline constexpr std::chrono::nanoseconds min_execution_time = std::chrono::microseconds(1);
 
+// Restarts without end have at least this delay, and no execution gives restarts back before it was ready for so long:
+// a task that fails at once would keep a processor busy.
+inline constexpr std::chrono::nanoseconds min_time_per_endless_restart = std::chrono::milliseconds(1);
+
 struct PolicyProblem {
   std::string_view field;  // the wrong field, by its name in a manifest
   std::string_view other;  // the field that it conflicts with; empty: it is wrong by itself
