@@ -124,12 +124,13 @@ Judged call_check(TestContext& context, const std::string& config) {
   return judged;
 }
 
-// Whether an execution starts with a config; why not.
+// Whether an execution starts with a config, and does not fail in its first poll, where coroutines read it; why not.
 Judged starts_with(TestContext& context, const std::string& config) {
   context.host().set_config(config);
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
-  const bool is_started = context.start(execution);
-  return {is_started, execution.cell().failure()};
+  bool is_right = context.start(execution);
+  if (is_right && !context.is_blocking()) is_right = !has_failed(context.poll(execution));
+  return {is_right, execution.cell().failure()};
 }
 
 // How long to wait for threads and descriptors that are about to go.
