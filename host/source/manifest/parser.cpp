@@ -264,6 +264,12 @@ bool refuse_encoding(std::string_view text, ManifestFaults& faults) {
     faults.add_syntax(0, "the file is UTF-16; save it as UTF-8");
     return true;
   }
+  if (text.starts_with("\177ELF")) {
+    faults.add_syntax(0,
+                      "it is a program or a library, not a manifest; for a plugin there are taskhost inspect and "
+                      "taskhost verify");
+    return true;
+  }
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
     faults.add_syntax(nul, "found a NUL byte; a manifest is JSON text in UTF-8");
     return true;

@@ -8,16 +8,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "plugin/script_hint.hpp"
-
 #include "taskhost/core/system_failure.hpp"
+#include "text/printable.hpp"
 
 namespace taskhost {
 
@@ -267,6 +269,27 @@ std::string content_problem(const File& file, std::size_t size) {
   return problem;
 }
 
+// The dynamic loader replaces these words in a path that it is given, and so opens another file, or none. There is no
+// way to quote them.
+std::string token_problem(const std::string& path) {
+  std::error_code error;
+  const std::string whole = std::filesystem::absolute(path, error).string();
+  if (error) return {};
+  const auto is_of_name = [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  for (std::size_t at = whole.find('$'); at != std::string::npos; at = whole.find('$', at + 1)) {
+    for (const std::string name : {"ORIGIN", "LIB", "PLATFORM"}) {
+      const bool is_braced = whole.compare(at + 1, name.size() + 2, "{" + name + "}") == 0;
+      const std::size_t end = at + 1 + name.size();
+      const bool is_plain =
+          whole.compare(at + 1, name.size(), name) == 0 && (end == whole.size() || !is_of_name(whole[end]));
+      if (!is_braced && !is_plain) continue;
+      return "the dynamic loader would replace \"" + whole.substr(at, name.size() + (is_braced ? 3 : 1)) +
+             "\" in its path, " + quoted_text(whole) + ": rename that folder or file";
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string library_file_problem(const std::string& path) {
@@ -277,7 +300,8 @@ std::string library_file_problem(const std::string& path) {
   if (S_ISDIR(status.st_mode)) return "it is a directory: name the library in it";
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
   std::string problem = content_problem(file, static_cast<std::size_t>(status.st_size));
-  if (problem.empty() || !script_hint(path).empty()) return problem;  // for which the caller gives a hint
+  if (problem.empty()) return token_problem(path);
+  if (!script_hint(path).empty()) return problem;  // for which the caller gives a hint
   return problem + "; name or install a plugin for this machine instead";
 }
 

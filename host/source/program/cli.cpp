@@ -25,6 +25,7 @@
 #include "program/printed.hpp"
 #include "program/process_end.hpp"
 #include "program/verify_command.hpp"
+#include "program/watched_process.hpp"
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"
 #include "taskhost/taskhost.h"
@@ -80,6 +81,7 @@ class HostHandle {
     options.shards = arguments.shards;
     options.plugin_dirs = dirs.data();
     options.plugin_dir_count = static_cast<uint32_t>(dirs.size());
+    logs_ = arguments.log_level != "off";
     options.log_level_plus_one = number_of(log_levels, arguments.log_level) + 1;
     options.log_format = number_of(log_formats, arguments.log_format);
     result_ = taskhost_create(&options, &host_);
@@ -95,13 +97,16 @@ class HostHandle {
   taskhost_host* get() const noexcept { return host_; }
   int32_t result() const noexcept { return result_; }
 
-  // Logs the host's error text, one line of the log for each of its lines.
-  int32_t report(int32_t result) const {
+  // Logs the host's error text, one line of the log for each of its lines. Without a log it is printed if it is what
+  // was asked for.
+  int32_t report(int32_t result, bool is_asked_for = false) const {
     std::string text = taskhost_error(host_);
     if (text.empty()) text = "out of memory";
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = std::min(text.find('\n', begin), text.size());
-      taskhost_log_line(host_, TASKHOST_LOG_ERROR, text.substr(begin, end - begin).c_str());
+      const std::string line = text.substr(begin, end - begin);
+      taskhost_log_line(host_, TASKHOST_LOG_ERROR, line.c_str());
+      if (is_asked_for && !logs_) last_words(line);
       begin = end + 1;
     }
     return result;
@@ -109,6 +114,7 @@ class HostHandle {
 
  private:
   taskhost_host* host_ = nullptr;
+  bool logs_ = true;
   int32_t result_ = 0;
 };
 
@@ -188,12 +194,12 @@ int check(const Arguments& arguments) {
   const HostHandle host(arguments, TASKHOST_NAME_CRASHES);
   if (host.get() == nullptr) return host.result();
   const int32_t result = load(host, arguments.path);
-  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result, true));
   if (arguments.explain) {
     const char* text = nullptr;
     const int32_t explained =
         taskhost_explain(host.get(), arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
-    if (explained != TASKHOST_RESULT_OK) return status_of(host.report(explained));
+    if (explained != TASKHOST_RESULT_OK) return status_of(host.report(explained, true));
     print_out("%s", text);
     return 0;
   }
@@ -210,7 +216,7 @@ int inspect(const Arguments& arguments) {
   const char* text = nullptr;
   const int32_t result = taskhost_inspect(host.get(), arguments.path.c_str(),
                                           arguments.json ? TASKHOST_LOG_FORMAT_JSON : TASKHOST_LOG_FORMAT_TEXT, &text);
-  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result));
+  if (result != TASKHOST_RESULT_OK) return status_of(host.report(result, true));
   print_out("%s", text);
   return 0;
 }
@@ -358,6 +364,7 @@ int run_words(int argument_count, char** arguments) {
     write_last_words_as_json(parsed.log_format == "json");
     if (new_command->parsed()) return write_starter(new_task);
     if (verify_command->parsed()) return verify(to_verify);  // loads plugins only in child processes
+    if (!run_command->parsed()) continue_in_watched_process(check_command->parsed() ? "check" : "inspection");
     prepare_exit();
     if (run_command->parsed()) return run(parsed);
     if (check_command->parsed()) return check(parsed);
@@ -392,7 +399,9 @@ int run_command_line(int argument_count, char** arguments) {
   keep_stderr();
   ignore_failed_writes();
   // Plugins may have destructors and exit handlers that take long.
-  exit_in_time(with_output_written(run_words(argument_count, arguments)));
+  const int status = with_output_written(run_words(argument_count, arguments));
+  tell_watcher(status);
+  exit_in_time(status);
 }
 
 }  // namespace taskhost

@@ -10,6 +10,7 @@
 
 #include "verify/call_words.hpp"
 #include "verify/comparison.hpp"
+#include "verify/kit_thread.hpp"
 #include "verify/test.hpp"
 
 namespace taskhost::verify {
@@ -25,6 +26,7 @@ class Running {
   explicit Running(std::shared_ptr<DrivenExecution> execution) : shared_(std::make_shared<Shared>()) {
     shared_->execution = std::move(execution);
     thread_ = std::thread([shared = shared_] {
+      const KitThread mark;
       const Status outcome = shared->execution->run();
       const std::lock_guard lock(shared->mutex);
       shared->outcome = outcome;
@@ -220,7 +222,7 @@ Verdict blocking_on_other_threads(TestContext& context) {
   for (int i = 0; i < 10 && (i < 1 || !budget.is_over()); ++i) {
     auto execution = std::make_shared<DrivenExecution>(context.host(), context.factory(), context.next_number());
     bool is_started = false;
-    std::thread([&] { is_started = context.start(*execution); }).join();
+    run_apart([&] { is_started = context.start(*execution); });
     ++calls;
     if (!is_started) continue;
     Running running(execution);
@@ -229,7 +231,7 @@ Verdict blocking_on_other_threads(TestContext& context) {
     const std::optional<Status> outcome = running.wait(context.stop_limit());
     if (!outcome) return deaf_elsewhere();
     context.count_run(*execution, *outcome);
-    std::thread([&] { execution->drop(); }).join();
+    run_apart([&] { execution->drop(); });
     calls += 2;
   }
   return holds(counted(calls, "call") + ", start, run and drop on a thread of its own each");

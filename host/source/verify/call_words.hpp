@@ -33,6 +33,8 @@ inline const char* function_name(Phase phase) {
       return "check";
     case Phase::work:
       return "offloaded work";
+    case Phase::unload:
+      return "a destructor or an exit handler";
   }
   return "";
 }
@@ -41,7 +43,9 @@ inline const char* function_name(Phase phase) {
 inline std::string duration_words(std::chrono::nanoseconds duration) {
   std::array<char, 48> text{};
   const double seconds = std::chrono::duration<double>(duration).count();
-  if (seconds >= 1) {
+  if (seconds >= 1000) {
+    std::snprintf(text.data(), text.size(), "%.0f s", seconds);
+  } else if (seconds >= 1) {
     std::snprintf(text.data(), text.size(), "%.3g s", seconds);
   } else if (seconds >= 1e-3) {
     std::snprintf(text.data(), text.size(), "%.3g ms", seconds * 1e3);

@@ -14,10 +14,15 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <new>
 #include <system_error>
+
+#include "taskhost/core/system_failure.hpp"
+#include "verify/kit_thread.hpp"
+#include "verify/process_state.hpp"
 
 namespace taskhost::verify {
 
@@ -28,6 +33,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kept_output = 2000;
 constexpr std::size_t message_size_limit = std::size_t{1} << 20;  // for all messages of a child
 constexpr std::string_view finished_word = "finished";
+constexpr std::string_view refused_word = "refused";
 
 class Descriptor {
  public:
@@ -206,6 +212,72 @@ void on_process_exit(int status, void* /*unused*/) {
   ::_exit(status);
 }
 
+// What the process holds that a limit bounds.
+struct Holdings {
+  std::size_t descriptors = 0;
+  std::size_t threads = 0;
+  std::size_t mapped = 0;
+
+  static Holdings take() { return {count_descriptors(), count_threads(), memory_in_use().mapped}; }
+};
+Holdings holdings_before_plugin;
+std::terminate_handler former_terminate = nullptr;
+
+// A refusal is the plugin's doing only if it holds much of what is missing.
+void note_refusal(int error) noexcept {
+  Progress& progress = *progress_of_child;
+  progress.refusal = error;
+  ::close(STDIN_FILENO);  // room for a descriptor, to be able to count them
+  const Holdings now = Holdings::take();
+  constexpr std::size_t many = 32;
+  constexpr std::size_t much = std::size_t{256} << 20;
+  progress.has_used_it_up = (error == EMFILE && now.descriptors > holdings_before_plugin.descriptors + many) ||
+                            (error == EAGAIN && now.threads > holdings_before_plugin.threads + many) ||
+                            ((error == ENOMEM || error == EAGAIN) && now.mapped > holdings_before_plugin.mapped + much);
+  progress.is_refused = true;
+}
+
+// The number of what is being handled, if it is a shortage of the system's.
+std::optional<int> shortage_in_flight() noexcept {
+  if (!std::current_exception()) return std::nullopt;
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return ENOMEM;
+  } catch (const std::system_error& error) {
+    if (is_shortage(error.code().value())) return error.code().value();
+  } catch (...) {
+    // Any other exception says nothing about the system.
+  }
+  return std::nullopt;
+}
+
+// A thread of the kit's, or a function of its that may not throw, had no memory.
+[[noreturn]] void on_terminate() noexcept {
+  const std::optional<int> error = shortage_in_flight();
+  if (!error || ::getpid() != id_of_child) {
+    former_terminate();
+    ::abort();
+  }
+  if (*error != ENOMEM || memory_is_short()) {
+    note_refusal(*error);
+    ::_exit(1);
+  }
+  constexpr std::string_view words = "terminate called after throwing an instance of 'std::bad_alloc'\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words.data(), words.size());
+  ::abort();
+}
+
+[[noreturn]] void end_refused(const Reporter& reporter, int error, const char* words) {
+  note_refusal(error);
+  try {
+    reporter.send({{"type", refused_word}, {"text", words}});
+  } catch (const std::exception&) {
+    // The number says it.
+  }
+  ::_exit(1);
+}
+
 [[noreturn]] void be_child(const HeldSignals& held, Progress& progress, const Pipe& messages, const Pipe& output,
                            pid_t parent, const std::function<void(const Reporter&)>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -229,15 +301,21 @@ void on_process_exit(int status, void* /*unused*/) {
   if (const int highest = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 1000); highest >= 0) ::close(highest);
   progress_of_child = &progress;
   id_of_child = ::getpid();
+  const KitThread mark;
   ::on_exit(on_process_exit, nullptr);
+  measure_before_plugin();
+  former_terminate = std::set_terminate(on_terminate);
+  const Reporter reporter(messages.write.get());
   try {
-    const Reporter reporter(messages.write.get());
     body(reporter);
     std::fflush(stdout);
     reporter.send({{"type", finished_word}});
+  } catch (const std::bad_alloc& error) {
+    end_refused(reporter, ENOMEM, error.what());
+  } catch (const std::system_error& error) {
+    end_refused(reporter, error.code().value(), error.what());
   } catch (const std::exception& error) {
-    [[maybe_unused]] const auto written =
-        ::write(STDERR_FILENO, error.what(), std::char_traits<char>::length(error.what()));
+    end_refused(reporter, 0, error.what());
   }
   ::_exit(0);
 }
@@ -261,6 +339,8 @@ void read_messages(const std::string& text, ChildEnd& end) {
     if (!message.is_object()) continue;  // a plugin wrote to a descriptor that is not its own
     if (message.value("type", "") == finished_word) {
       end.has_finished = true;
+    } else if (message.value("type", "") == refused_word) {
+      end.refusal = message.value("text", "");
     } else {
       end.messages.push_back(std::move(message));
     }
@@ -268,6 +348,12 @@ void read_messages(const std::string& text, ChildEnd& end) {
 }
 
 }  // namespace
+
+void measure_before_plugin() {
+  holdings_before_plugin = Holdings::take();
+  // Without a descriptor there is no count; and the plugin has not used them up, since it is not there yet.
+  if (holdings_before_plugin.descriptors == 0) holdings_before_plugin.descriptors = std::size_t{1} << 32;
+}
 
 void Reporter::send(const nlohmann::json& message) const {
   const std::string line = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

@@ -30,6 +30,7 @@ constexpr std::size_t max_processes = 100;
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
   bool has_finished = false;              // the body returned
+  std::string refusal;                    // why the body could not go on, if Progress::is_refused
   bool was_late = false;                  // and was killed for it
   std::optional<int> status;              // exit status, or
   std::optional<int> signal;              // the signal that killed it
@@ -40,10 +41,14 @@ struct ChildEnd {
   std::chrono::nanoseconds lifetime{};
 };
 
-// Runs `body` in a child, which ends with _exit when it returns. `progress` is reset and shared with the child. Throws
-// std::system_error if no child can be created.
+// Runs `body` in a child, which ends with _exit when it returns or throws: what it throws is a failure of the kit's
+// own, told in Progress::is_refused. `progress` is reset and shared with the child. Throws std::system_error if no
+// child can be created.
 ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
                       const std::function<void(const Reporter& reporter)>& body);
+
+// In the child, before the plugin is loaded: what it holds beyond this is the plugin's, if something runs out.
+void measure_before_plugin();
 
 // In memory shared with children. Lives as long as the process.
 class SharedProgress {

@@ -64,17 +64,16 @@ nanoseconds delay_of_this_machine() {
   return worst;
 }
 
-// A child of the plugin's that has left the function in which it was forked: the test is not its own.
-[[noreturn]] void end_returned_child(Progress& progress) {
-  progress.child_returned = true;
-  ::_exit(127);
-}
-
 std::size_t align_of(const taskhost_factory& factory) {
   return factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t);
 }
 
 }  // namespace
+
+void end_returned_child(Progress& progress) {
+  progress.child_returned = true;
+  ::_exit(127);
+}
 
 DrivenExecution::DrivenExecution(SimulatedHost& host, const taskhost_factory& factory, std::uint64_t number)
     : host_(host),
@@ -139,7 +138,7 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   if (::getpid() != host_.process()) end_returned_child(progress);
   last_call_ = Clock::now() - begin;
   host_.count_call(phase);
-  if (looks_at_thread) judge_thread(phase, thread);
+  if (looks_at_thread) judge_thread(host_, phase, thread);
   if (phase != Phase::run && last_call_ >= max_call_time) {
     judge_time(phase, last_call_, read_waited_for_processor() - waited_before);
   }
@@ -152,23 +151,23 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   return result;
 }
 
-void DrivenExecution::judge_thread(Phase phase, const ThreadState& before) {
+void judge_thread(SimulatedHost& host, Phase phase, const ThreadState& before) {
   const ThreadState after = ThreadState::take();
   const std::string changed = differences(before, after);
   if (!changed.empty()) {
     const std::string words =
         function_name(phase) + (" did not leave its thread as it found it: " + changed + " changed");
-    if (host_.brings_runtime()) {
-      host_.findings().note("5.1", "thread changed", words + " (tolerated in a runtime that stays for good)");
+    if (host.brings_runtime()) {
+      host.findings().note("5.1", "thread changed", words + " (tolerated in a runtime that stays for good)");
     } else {
-      host_.findings().broken("5.1", "thread changed", words);
+      host.findings().broken("5.1", "thread changed", words);
     }
   }
   if (before.name != after.name) {
-    host_.findings().note("5.1", "thread renamed",
-                          function_name(phase) +
-                              std::string(" gave its thread another name, though it is the host's: ") +
-                              quoted_text(after.name.data()));
+    host.findings().note("5.1", "thread renamed",
+                         function_name(phase) +
+                             std::string(" gave its thread another name, though it is the host's: ") +
+                             quoted_text(after.name.data()));
   }
 }
 

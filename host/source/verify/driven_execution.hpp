@@ -15,6 +15,12 @@
 
 namespace taskhost::verify {
 
+// After each call: reports what it has changed in its thread.
+void judge_thread(SimulatedHost& host, Phase phase, const ThreadState& before);
+
+// In a child of the plugin's that has left the function in which it was forked: the test is not its own.
+[[noreturn]] void end_returned_child(Progress& progress);
+
 class DrivenExecution {
  public:
   // `factory` must outlive it.
@@ -52,7 +58,6 @@ class DrivenExecution {
   std::int32_t call(Phase phase, const Function& function);
   Status outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
   bool is_finished(std::int32_t result);
-  void judge_thread(Phase phase, const ThreadState& before);
   Status pending();
   void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
 

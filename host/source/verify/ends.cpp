@@ -2,8 +2,11 @@
 
 #include <chrono>
 #include <csignal>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 
+#include "taskhost/core/system_failure.hpp"
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
 #include "verify/process_state.hpp"
@@ -12,17 +15,28 @@ namespace taskhost::verify {
 
 namespace {
 
-// Whether the thread that crashed was in no call, while another one was.
+// Whether the thread that crashed was in no call, while another one was, or was none of the kit's.
 bool is_of_its_own_thread(const Progress& progress) {
-  return progress.crashed_outside && progress.phase >= Phase::start;
+  return progress.crashed_elsewhere || (progress.crashed_outside && progress.phase >= Phase::start);
+}
+
+// What is often the reason, though it is not known to be: drop has freed what a thread still uses.
+std::string thread_words(const Progress& progress) {
+  const int threads = progress.own_threads;
+  if (threads == 0) return {};
+  return "; " + counted(static_cast<std::size_t>(threads), "thread") + " of the plugin's own " +
+         (threads == 1 ? "was" : "were") +
+         " running: does it still use what a drop has freed (rule 5.2)? It must be gone, or own all that it uses";
 }
 
 std::string place_words(const Progress& progress) {
   const Phase phase = progress.phase;
   std::string words = phase_words(phase);
   if (is_of_its_own_thread(progress)) {
-    return "on a thread of the plugin's own, while another was " + words + " of execution " +
-           std::to_string(progress.execution);
+    words = "on a thread of the plugin's own, " + (phase < Phase::start ? words : "while another was " + words);
+    if (progress.execution == 0 || phase >= Phase::check) return words;
+    return words + (phase == Phase::none ? ", after execution " : " of execution ") +
+           std::to_string(progress.execution) + (phase == Phase::none ? " had begun" : "");
   }
   if (phase == Phase::none || phase == Phase::load || phase == Phase::entry) {
     if (phase == Phase::none && progress.execution != 0) {
@@ -30,7 +44,7 @@ std::string place_words(const Progress& progress) {
     }
     return words;
   }
-  if (phase == Phase::check) return words;
+  if (phase == Phase::check || phase == Phase::unload) return words;
   words += " of execution " + std::to_string(progress.execution);
   if (phase == Phase::poll) words += ", poll " + std::to_string(progress.call);
   if (progress.stop_requested) words += ", after it was asked to stop";
@@ -75,9 +89,11 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
       break;
   }
   if (*end.signal == SIGABRT && (has(end, "terminate called") || has(end, "cannot unwind") || has(end, "panicked"))) {
-    return broken(in_loading ? "1.3" : "3.6", "an exception or panic ended the process, " + killed + output_words(end));
+    return broken(in_loading ? "1.3" : "3.6",
+                  "an exception or panic ended the process, " + killed + output_words(end) + thread_words(progress));
   }
-  return broken(in_loading ? "1.3" : "3.8", "it crashed: " + killed + output_words(end));
+  const char* const rule = progress.phase == Phase::unload ? "5.4" : "3.8";
+  return broken(in_loading ? "1.3" : rule, "it crashed: " + killed + output_words(end) + thread_words(progress));
 }
 
 Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
@@ -102,16 +118,31 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
       return broken("3.16", words + place_words(progress));
     case Phase::run:
       return broken("3.10", words + place_words(progress));
+    case Phase::unload:
+      if (time_limit <= longest_end) break;
+      return broken("5.4", words + place_words(progress));
     case Phase::work:
       return unproven("the test had not ended after " + duration_words(time_limit) + ", since work that execution " +
                       std::to_string(progress.execution) +
                       " had offloaded was still going on: try a config with which it ends sooner, or a longer "
                       "--time-limit");
   }
-  return unproven(words + place_words(progress));
+  return unproven(words + place_words(progress) + ": try a longer --time-limit");
 }
 
 }  // namespace
+
+Verdict refused_by_system(const ChildEnd& end, const Progress& progress) {
+  const int error = progress.refusal;
+  if (!progress.has_used_it_up) {
+    const std::string words = "a test could not go on, " + place_words(progress) + ": " + end.refusal;
+    if (error == 0) throw std::runtime_error(words);
+    throw std::system_error(error, std::generic_category(), words);
+  }
+  return unproven("the test could not go on, " + place_words(progress) + ": " +
+                  system_failure(error, end.refusal.c_str()).what() +
+                  "; it may have run out because of the plugin, which holds much of it then: see \"many executions\"");
+}
 
 Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit) {
   if (end.had_too_many_processes) {
@@ -124,6 +155,13 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
   }
   if (end.was_late) return late(progress, time_limit);
   if (end.signal) return crash(end, progress);
+  if (progress.phase == Phase::unload) {
+    Verdict verdict;
+    verdict.judgement = Judgement::note;
+    verdict.text = "it ended the process " + place_words(progress) +
+                   ": destructors and exit handlers of others do not run then. The host keeps its status";
+    return verdict;
+  }
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
   if (progress.exit_called) {
     return broken(in_loading ? "1.3" : "3.8",

@@ -1,11 +1,18 @@
 // The tests of what executions use and leave behind, for polled and blocking tasks alike.
 #include <cxxabi.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
@@ -67,6 +74,8 @@ std::vector<std::string> wrong_configs(TestContext& context) {
   return configs;
 }
 
+std::string reason_words(const std::string& text) { return text.empty() ? "no reason was given" : text; }
+
 // What check or start says about a config.
 struct Judged {
   bool is_right = false;
@@ -82,6 +91,7 @@ Judged call_check(TestContext& context, const std::string& config) {
   cell.begin_check(texts);
   host.progress().phase = Phase::check;
   std::int32_t result = TASKHOST_PANIC;
+  const ThreadState thread = ThreadState::take();
   {
     const CallMark mark(&cell, Phase::check);
     const auto threw = [&](const std::string& what) {
@@ -99,7 +109,9 @@ Judged call_check(TestContext& context, const std::string& config) {
       threw("of no standard type");
     }
   }
+  if (::getpid() != host.process()) end_returned_child(host.progress());
   host.progress().phase = Phase::none;
+  judge_thread(host, Phase::check, thread);
   Judged judged{result == TASKHOST_OK, cell.failure()};
   cell.end();
   texts.wall();
@@ -113,12 +125,13 @@ Judged call_check(TestContext& context, const std::string& config) {
   return judged;
 }
 
-// Whether an execution starts with a config; why not.
+// Whether an execution starts with a config, and does not fail in its first poll, where coroutines read it; why not.
 Judged starts_with(TestContext& context, const std::string& config) {
   context.host().set_config(config);
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
-  const bool is_started = context.start(execution);
-  return {is_started, execution.cell().failure()};
+  bool is_right = context.start(execution);
+  if (is_right && !context.is_blocking()) is_right = !has_failed(context.poll(execution));
+  return {is_right, execution.cell().failure()};
 }
 
 // How long to wait for threads and descriptors that are about to go.
@@ -178,6 +191,78 @@ std::string file_growth(const std::array<Sample, 4>& samples, std::uint64_t exec
            std::to_string(executions * 3 / 4) + " executions, in " + file_folders[folder];
   }
   return {};
+}
+
+// What each round of checks leaves behind: memory and files that become more with each.
+class CheckGrowth {
+ public:
+  std::size_t rounds() const noexcept { return memory_.size(); }
+  bool goes_on() const { return rounds() < enough || (rounds() < certain && (memory_grows() || growing_folder())); }
+  void add(std::uint64_t calls, bool has_threads) {
+    calls_ = calls;
+    has_threads_ = has_threads_ || has_threads;  // with memory of their own
+    memory_.push_back(memory_in_use().allocated);
+    const FileCounts files = count_files();
+    for (std::size_t folder = 0; folder < files.size(); ++folder) files_[folder].push_back(files[folder]);
+  }
+  // Empty if nothing grows.
+  std::string words() const {
+    if (rounds() < certain) return {};
+    constexpr std::size_t first = 1;  // by then the test itself keeps nothing more
+    const std::uint64_t checks = calls_ * (certain - 1 - first);
+    const std::string of = " in " + std::to_string(checks) + " checks";
+    if (memory_grows()) {
+      return std::to_string((memory_.back() - memory_[first]) / checks) +
+             " bytes of memory that was allocated and not freed, for each check" + of;
+    }
+    const std::optional<std::size_t> folder = growing_folder();
+    if (!folder) return {};
+    const std::vector<std::size_t>& files = files_[*folder];
+    return std::to_string(files.back() - files[first]) + " more files" + of + ", in " + file_folders[*folder];
+  }
+
+ private:
+  static constexpr std::size_t enough = 3;
+  static constexpr std::size_t certain = 8;
+
+  bool grow(const std::vector<std::size_t>& sizes, std::uint64_t least) const {
+    for (std::size_t i = 1; i < sizes.size(); ++i) {
+      if (sizes[i] < sizes[i - 1] + least) return false;
+    }
+    return calls_ > 0 && sizes.size() > 1;
+  }
+  bool memory_grows() const { return memory_can_be_judged && !has_threads_ && grow(memory_, 8 * calls_); }
+  std::optional<std::size_t> growing_folder() const {
+    for (std::size_t folder = 0; folder < files_.size(); ++folder) {
+      if (grow(files_[folder], std::max<std::uint64_t>(calls_ / 2, 1))) return folder;
+    }
+    return std::nullopt;
+  }
+
+  std::uint64_t calls_ = 0;  // in each round
+  bool has_threads_ = false;
+  std::vector<std::size_t> memory_;
+  std::array<std::vector<std::size_t>, file_folders.size()> files_;
+};
+
+// The name of a file that a check makes in the working directory, which is empty meanwhile, so that it can't be another
+// program's.
+std::string file_left_by_check(TestContext& context, const std::string& config) {
+  std::error_code error;
+  std::string directory = (std::filesystem::temp_directory_path(error) / "taskhost-verify-XXXXXX").string();
+  const int former = ::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  std::string found;
+  if (former >= 0 && !error && ::mkdtemp(directory.data()) != nullptr) {
+    if (::chdir(directory.c_str()) == 0) call_check(context, config);
+    for (auto entry = std::filesystem::directory_iterator(directory, error);
+         !error && entry != std::filesystem::end(entry); entry.increment(error)) {
+      found = entry->path().filename().string();
+    }
+    (void)::fchdir(former);
+    std::filesystem::remove_all(directory, error);
+  }
+  if (former >= 0) ::close(former);
+  return found;
 }
 
 // The numbers of executions from which "many executions" chooses, so that they mostly are the same each time.
@@ -263,40 +348,53 @@ Verdict check_of_configs(TestContext& context) {
   if (context.factory().check == nullptr) return inapplicable("it has no check");
   const Budget budget = context.budget(50);
   const std::string given = context.host().config();
+  const ProcessState before = ProcessState::take();
   const Judged of_given = call_check(context, given);
   const std::vector<std::string> configs = wrong_configs(context);
   std::vector<std::string> accepted;
   std::uint64_t calls = 1;
   std::uint64_t refusals = 0;
-  ProcessState before;
-  for (int round = 0; round < 3; ++round) {
-    const auto all = [&] {
+  ProcessState after_first;
+  CheckGrowth growth;
+  while (!budget.is_over() && growth.goes_on()) {
+    std::uint64_t done = 0;
+    run_apart([&] {  // it may be called on any thread, also for the first time
       for (const std::string& config : configs) {
         if (budget.is_over()) break;
-        ++calls;
+        ++done;
         const bool is_right = call_check(context, config).is_right;
         if (!is_right) ++refusals;
-        if (is_right && round == 1) accepted.push_back(config);
+        if (is_right && growth.rounds() == 1) accepted.push_back(config);
       }
-    };
-    if (round == 0) {
-      std::thread(all).join();  // it may be called on any thread, also for the first time
-    } else {
-      all();
-    }
-    if (round == 0) before = settled(ProcessState::take(), 50);  // by now, one-time allocations have been made
+    });
+    calls += done;
+    if (growth.rounds() == 0) after_first = settled(ProcessState::take(), 50);
+    growth.add(done, count_threads() > after_first.threads.size());
   }
-  const LeftBehind left =
-      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "3.16", "3.16");
-  if (!left.broken_rules.empty()) {
-    return broken(left.broken_rules, "after " + counted(calls, "check") + ", " + left.broken_words);
+  // What is made once, when it is first needed, may stay, if it is no more than a thread, a descriptor or memory.
+  const ProcessState after = settled(after_first, patience_ms(context));
+  const LeftBehind each = judge_left_behind(after_first, after, false, context.brings_runtime(), "3.16", "3.16");
+  const LeftBehind once = judge_left_behind(before, after, true, context.brings_runtime(), "3.16", "3.16");
+  for (const auto& [left, when] : {std::pair(&once, "after "), std::pair(&each, "in the last rounds of ")}) {
+    if (!left->broken_rules.empty()) {
+      return broken(left->broken_rules, when + counted(calls, "check") + ", " + left->broken_words);
+    }
+  }
+  if (!once.kept.empty()) {
+    context.host().findings().note("3.16", "check kept",
+                                   "the first checks left this behind, and later ones added nothing: " + once.kept +
+                                       ". A check starts nothing; it may only keep what belongs to the process");
+  }
+  if (const std::string words = growth.words(); !words.empty()) return broken("3.16", words);
+  if (const std::string file = file_left_by_check(context, given); !file.empty()) {
+    return broken("3.16", "check leaves a file behind in the working directory: " + quoted_text(file));
   }
   const Judged started = starts_with(context, given);
   if (!of_given.is_right) {
     if (started.is_right) {
-      return broken("3.16", "check refuses a config with which it starts: " + of_given.why);
+      return broken("3.16", "check refuses a config with which it starts: " + reason_words(of_given.why));
     }
-    return unproven("check refuses the given config: " + of_given.why +
+    return unproven("check refuses the given config: " + reason_words(of_given.why) +
                     " (give it one with which it starts: --config)");
   }
   std::string text = counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse";
@@ -392,9 +490,10 @@ Verdict many_executions(TestContext& context) {
         " lived, so growth would not show: " + (tally.start_failure.empty() ? tally.end_failure : tally.start_failure) +
         " (give it a config with which it works: --config)");
   }
-  return holds(counted(count, "execution") + ", no growth in " + (memory_can_be_judged ? "memory, " : "") +
-               "descriptors, threads or files" + (count < enough_for_all_folders ? " in the working directory" : "") +
-               (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)"));
+  return holds(counted(count, "execution") + ", no growth in descriptors, threads or files" +
+               (count < enough_for_all_folders ? " in the working directory" : "") +
+               (memory_can_be_judged ? ", nor in memory of 8 bytes or more for each"
+                                     : " (memory is not judged in a sanitizer build)"));
 }
 
 Verdict left_behind(TestContext& context) {

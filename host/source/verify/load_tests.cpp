@@ -5,11 +5,14 @@
 
 #include <array>
 #include <filesystem>
+#include <new>
 #include <thread>
 
 #include "plugin/factory_rules.hpp"
 #include "plugin/neighbours.hpp"
 #include "text/printable.hpp"
+#include "verify/child_process.hpp"
+#include "verify/kit_thread.hpp"
 #include "verify/process_state.hpp"
 
 namespace taskhost::verify {
@@ -58,8 +61,15 @@ std::vector<std::string> contents_of(const std::vector<taskhost_factory>& factor
 
 LoadedPlugin load_plugin(const std::string& path, Progress& progress) {
   LoadedPlugin plugin;
+  measure_before_plugin();
   progress.phase = Phase::load;
-  PluginLibrary::Loading result = PluginLibrary::load(path);
+  PluginLibrary::Loading result;
+  try {
+    result = PluginLibrary::load(path);
+  } catch (const std::bad_alloc&) {
+    if (memory_is_short()) throw;
+    result.problem = "its entry threw an exception: std::bad_alloc (rule 1.3)";
+  }
   progress.phase = Phase::none;
   plugin.library = std::move(result.library);
   plugin.problem = std::move(result.problem);
@@ -124,7 +134,10 @@ Verdict entry_called_again(const LoadedPlugin& plugin) {
   const auto call = [&](std::size_t which) {
     for (int i = 0; i < calls; ++i) same[which] = same[which] && entry() == first;
   };
-  std::thread other([&] { call(1); });
+  std::thread other([&] {
+    const KitThread mark;
+    call(1);
+  });
   call(0);
   other.join();
   if (!same[0] || !same[1]) return broken("1.4", "its entry returns a different pointer when it is called again");

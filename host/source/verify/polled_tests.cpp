@@ -10,6 +10,7 @@
 
 #include "verify/call_words.hpp"
 #include "verify/comparison.hpp"
+#include "verify/kit_thread.hpp"
 #include "verify/test.hpp"
 #include "verify/worker_thread.hpp"
 
@@ -326,7 +327,7 @@ Verdict polled_on_other_threads(TestContext& context) {
       if (number % 2 == 0) {
         workers[calls % 2].run(function);
       } else {
-        std::thread(function).join();
+        run_apart(function);
       }
       ++calls;
     };
@@ -405,7 +406,12 @@ Crowd live_at_once(TestContext& context, std::size_t threads, std::uint64_t each
     }
   };
   std::vector<std::thread> others;
-  for (std::size_t which = 1; which < threads; ++which) others.emplace_back(play, which);
+  for (std::size_t which = 1; which < threads; ++which) {
+    others.emplace_back([&play, which] {
+      const KitThread mark;
+      play(which);
+    });
+  }
   play(0);
   for (std::thread& other : others) other.join();
   return crowd;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -331,6 +332,14 @@ Memory memory_in_use() {
     memory.mapped = total * page_size;
   }
   return memory;
+}
+
+bool memory_is_short() noexcept {
+  constexpr std::size_t some = std::size_t{16} << 20;
+  void* const probe = ::mmap(nullptr, some, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) return true;
+  ::munmap(probe, some);
+  return false;
 }
 
 }  // namespace taskhost::verify

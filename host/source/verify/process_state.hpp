@@ -90,4 +90,7 @@ struct Memory {
 };
 Memory memory_in_use();
 
+// Whether the system refuses memory: a std::bad_alloc without that is the plugin's own.
+bool memory_is_short() noexcept;
+
 }  // namespace taskhost::verify

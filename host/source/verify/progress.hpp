@@ -8,7 +8,7 @@
 
 namespace taskhost::verify {
 
-enum class Phase : std::uint32_t { none, load, entry, start, poll, run, finish, drop, check, work };
+enum class Phase : std::uint32_t { none, load, entry, start, poll, run, finish, drop, check, work, unload };
 
 inline const char* phase_words(Phase phase) {
   switch (phase) {
@@ -32,6 +32,8 @@ inline const char* phase_words(Phase phase) {
       return "in check";
     case Phase::work:
       return "in offloaded work";
+    case Phase::unload:
+      return "in its destructors and exit handlers";
   }
   return "";
 }
@@ -46,8 +48,13 @@ struct Progress {
   std::atomic<std::int64_t> call_began{0};  // by the steady clock, in nanoseconds
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
-  std::atomic<bool> child_returned{false};   // a process that a function forked came out of that function
-  std::atomic<bool> crashed_outside{false};  // a thread outside of any call crashed: `phase` says nothing about it
+  std::atomic<bool> is_refused{false};  // the kit itself could not go on: `refusal`, an errno, or 0 for none
+  std::atomic<int> refusal{0};
+  std::atomic<bool> has_used_it_up{false};     // the plugin holds so much of it that this may be the reason
+  std::atomic<bool> child_returned{false};     // a process that a function forked came out of that function
+  std::atomic<bool> crashed_outside{false};    // a thread outside of any call crashed: `phase` says nothing about it
+  std::atomic<bool> crashed_elsewhere{false};  // it was none of the kit's
+  std::atomic<int> own_threads{0};             // the plugin's own that ran when it crashed
   std::atomic<Hit> hit{Hit::unknown};
   std::atomic<std::int64_t> hit_offset{0};  // bytes from the border that was crossed, or from a dropped state's start
 };

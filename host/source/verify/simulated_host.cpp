@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "taskhost/ext/signals.h"
+#include "verify/kit_thread.hpp"
 
 namespace taskhost::verify {
 
@@ -234,6 +235,7 @@ void Cell::offload(const taskhost_work& work) {
   Offloaded& one = offloaded_.emplace_back();  // a deque: it stays in its place
   one.work = work;
   one.thread = std::thread([this, &one] {
+    const KitThread kit_mark;
     {
       const CallMark mark(nullptr, Phase::work);
       try {

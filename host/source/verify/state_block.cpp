@@ -1,6 +1,7 @@
 #include "verify/state_block.hpp"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <new>
 
+#include "verify/kit_thread.hpp"
 #include "verify/simulated_host.hpp"
 
 namespace taskhost::verify {
@@ -79,6 +81,12 @@ void look_what_was_hit(std::uintptr_t address) {
 
 void on_crash(int signal, siginfo_t* info, void* /*context*/) {
   progress_of_handler->crashed_outside = current_call().phase == Phase::none;
+  progress_of_handler->crashed_elsewhere = !KitThread::is_here;
+  // The kernel counts a folder for each thread, and two more links.
+  struct stat threads {};
+  if (::stat("/proc/self/task", &threads) == 0) {
+    progress_of_handler->own_threads = std::max(static_cast<int>(threads.st_nlink) - 2 - KitThread::count, 0);
+  }
   const bool has_address = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
   if (has_address) look_what_was_hit(reinterpret_cast<std::uintptr_t>(info->si_addr));
   // SA_RESETHAND: a fault happens again when this returns, and then it kills. A signal that was sent has to be sent

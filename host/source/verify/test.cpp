@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "verify/call_words.hpp"
+#include "verify/kit_thread.hpp"
 
 namespace taskhost::verify {
 
@@ -165,6 +166,7 @@ Verdict TestContext::conclude(Verdict verdict) const {
 
 void run_apart(const std::function<void()>& function) {
   const auto run = [](void* pointer) -> void* {
+    const KitThread mark;
     (*static_cast<const std::function<void()>*>(pointer))();
     return nullptr;
   };
@@ -214,7 +216,7 @@ LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& aft
 }
 
 std::span<const Test> factory_tests() {
-  static constexpr std::array<Test, 14> tests = {{
+  static constexpr std::array<Test, 15> tests = {{
       {"start, then drop", "3.1, 3.4, 3.5", Needs::starts, start_then_drop, start_then_drop},
       {"run to its end", "3.2, 3.3", Needs::life, polled_runs_to_its_end, blocking_runs_to_its_end},
       {"drop at every pending poll", "3.5, 5.3", Needs::pending, drop_at_every_pending_poll, nullptr},
@@ -229,6 +231,7 @@ std::span<const Test> factory_tests() {
       {"left behind", "5.1, 5.2, 5.3", Needs::life, left_behind, left_behind},
       {"many executions", "5.3", Needs::life, many_executions, many_executions},
       {"check of configs", "3.16", Needs::nothing, check_of_configs, check_of_configs},
+      {"end of the process", "5.4", Needs::nothing, end_of_the_process, end_of_the_process},
   }};
   return tests;
 }

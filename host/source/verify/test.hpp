@@ -82,6 +82,10 @@ class TestContext {
 
   std::uint64_t next_number() noexcept { return ++number_; }
 
+  // After the plugin's destructors have run, nothing of it may be called.
+  void end_plugin() noexcept { is_plugin_over_ = true; }
+  bool is_plugin_over() const noexcept { return is_plugin_over_; }
+
   // Starts the execution, and counts that. Any thread.
   bool start(DrivenExecution& execution);
   Status poll(DrivenExecution& execution);
@@ -105,6 +109,7 @@ class TestContext {
   const Terms terms_;
   std::atomic<std::uint64_t> number_{0};
   int slept_on_ = 0;
+  bool is_plugin_over_ = false;
   std::mutex mutex_;
   Tally tally_;
 };
@@ -167,6 +172,9 @@ Verdict failing_starts(TestContext& context);
 Verdict many_executions(TestContext& context);
 Verdict check_of_configs(TestContext& context);
 Verdict left_behind(TestContext& context);
+
+// end_test.cpp
+Verdict end_of_the_process(TestContext& context);
 
 // How long a stop took.
 struct StopTaken {

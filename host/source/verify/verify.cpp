@@ -1,8 +1,10 @@
 #include "verify/verify.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "plugin/elf_file.hpp"
@@ -79,6 +81,7 @@ class Verification {
   void say(Verdict verdict, const FactoryFacts* factory, const char* test, const char* rules);
 
   const Options& options_;
+  std::string path_;  // absolute: a plugin may change the working directory
   const std::function<void(const Verdict&)>& on_verdict_;
   SharedProgress progress_;
   std::vector<FactoryFacts> factories_;
@@ -127,6 +130,7 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
         factory, conduct, "");
     conduct_is_broken_ = true;
   }
+  if (!verdict && progress_->is_refused) verdict = refused_by_system(end, *progress_);
   if (!verdict) verdict = death(end, *progress_, options_.time_limit);
   say(*verdict, factory, test, rules);
   return *verdict;
@@ -136,7 +140,7 @@ bool Verification::find_factories() {
   constexpr const char* rules = "1.1-1.3, 2.1-2.10";
   const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
     tell_what_crashes_hit(*progress_);
-    const LoadedPlugin plugin = load_plugin(options_.plugin, *progress_);
+    const LoadedPlugin plugin = load_plugin(path_, *progress_);
     if (plugin.library == nullptr) {
       reporter.send(to_json(refused(plugin.problem)));
       return;
@@ -158,7 +162,7 @@ bool Verification::find_factories() {
 void Verification::verify_plugin() {
   if (wants(loading_test)) {
     const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
-      reporter.send(to_json(loading(options_.plugin, *progress_)));
+      reporter.send(to_json(loading(path_, *progress_)));
     });
     if (end.has_finished && !end.output.empty()) {
       say(broken("1.5", "it writes when it is loaded: " + quoted_text(end.output)), nullptr, loading_test, "");
@@ -168,14 +172,14 @@ void Verification::verify_plugin() {
   }
   if (wants(neighbours_test)) {
     const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
-      const LoadedPlugin plugin = load_plugin(options_.plugin, *progress_);
+      const LoadedPlugin plugin = load_plugin(path_, *progress_);
       reporter.send(to_json(plugin.library == nullptr ? refused(plugin.problem) : neighbours(plugin)));
     });
     take_verdicts(end, nullptr, neighbours_test, "1.1");
   }
   if (wants(entry_test)) {
     const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
-      const LoadedPlugin plugin = load_plugin(options_.plugin, *progress_);
+      const LoadedPlugin plugin = load_plugin(path_, *progress_);
       progress_->phase = Phase::entry;
       const Verdict verdict = plugin.library == nullptr ? refused(plugin.problem) : entry_called_again(plugin);
       progress_->phase = Phase::none;
@@ -197,7 +201,7 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
                      {"text", finding.text}});
     });
     tell_what_crashes_hit(*progress_);
-    const auto& plugin = *new LoadedPlugin(load_plugin(options_.plugin, *progress_));
+    const auto& plugin = *new LoadedPlugin(load_plugin(path_, *progress_));
     const taskhost_factory* factory = plugin.library != nullptr ? plugin.library->find(facts.name) : nullptr;
     if (factory == nullptr) {
       reporter.send(to_json(broken("1.4", "the plugin loaded before, but not this time: " + plugin.problem)));
@@ -215,6 +219,7 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
                          .brings_runtime = plugin.brings_runtime,
                          .heeds_stop = heeds_stop});
     const Verdict verdict = context.conclude(facts.is_blocking ? test.blocking(context) : test.polled(context));
+    if (context.is_plugin_over()) return reporter.send(to_json(verdict));
     // To see what a thread of the plugin still does.
     if (count_threads() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(40));
     if (const std::string words = changed_descriptor(plugin); !words.empty()) {
@@ -270,8 +275,16 @@ void Verification::verify_factory(const FactoryFacts& factory) {
 Result Verification::run() {
   if (Result wrong = wrong_test(); wrong.code != TASKHOST_RESULT_OK) return wrong;
   if (!Json::accept(options_.config)) return {TASKHOST_RESULT_BAD_MANIFEST, "the config is not JSON"};
+  std::error_code error;
+  if (std::filesystem::current_path(error).empty()) {
+    return {TASKHOST_RESULT_SYSTEM, "there is no working directory for the tests, " + error.message() +
+                                        ": change to a directory that exists and that you may read"};
+  }
+  path_ = std::filesystem::absolute(options_.plugin, error).string();
   if (const std::string problem = library_file_problem(options_.plugin); !problem.empty()) {
-    return {TASKHOST_RESULT_BAD_PLUGIN, printable_path(options_.plugin) + ": " + problem};
+    const bool is_name = options_.plugin.find('/') == std::string::npos && !std::filesystem::exists(path_, error);
+    return {TASKHOST_RESULT_BAD_PLUGIN, printable_path(options_.plugin) + ": " + problem +
+                                            (is_name ? "; name the plugin's file, such as plugins/flaky.so" : "")};
   }
   if (find_factories()) {
     std::vector<FactoryFacts> chosen;

@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "verify/kit_thread.hpp"
+
 namespace taskhost::verify {
 
 class WorkerThread {
@@ -34,6 +36,7 @@ class WorkerThread {
     changed_.notify_all();
   }
   void work() {
+    const KitThread mark;
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [this] { return is_over_ || function_ != nullptr; });

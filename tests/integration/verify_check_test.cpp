@@ -1,0 +1,184 @@
+// What `taskhost verify` finds in a plugin's check and at the end of the process, and that it never takes its own
+// failures, or the system's, for the plugin's. What `taskhost check` says if a plugin ends it.
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scene.hpp"
+#include "support/catch.hpp"
+#include "support/sanitizers.hpp"
+#include "verification.hpp"
+
+using namespace taskhost::test;
+
+namespace {
+
+struct CheckerRow {
+  const char* task;
+  const char* rule;
+  const char* words;
+};
+
+Job checker(const char* task, const char* test, const std::filesystem::path& directory) {
+  return {test_plugin_path("checkers"), {"--task", task, "--test", test, "--seed", "7"}, directory};
+}
+
+// Under these conditions, prepared by a shell.
+ProcessEnd verify_under(const std::string& conditions, const std::string& options = {}) {
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", conditions + " exec '" + program_path().string() + "' verify " + options + " '" +
+                                 test_plugin_path("minimal").string() + "'"};
+  return Process(command).wait();
+}
+
+}  // namespace
+
+TEST_CASE("what a check changes or leaves behind is found by comparing with before the first one") {
+  const TemporaryDirectory directory;
+  std::vector<CheckerRow> rows = {
+      {"changes_umask", "5.1", "the umask"},
+      {"ignores_terminate", "5.1", "the handler of SIGTERM"},
+      {"sets_variable", "5.1", "$TASKHOST_TEST_FOO"},
+      {"sets_alarm", "5.1", "the interval timer"},
+      {"blocks_signals", "5.1", "the signal mask"},
+      {"changes_directory", "5.1", "the working directory"},
+      {"changes_locale", "5.1", "the locale"},
+      {"is_nice", "5.1", "the priority"},
+      {"leaves_child", "3.16", "a child process"},
+      {"child_comes_back", "3.14", "came out of that function"},
+      {"writes_file", "3.16", "\"check_was_here\""},
+      {"writes_many_files", "3.16", "more files"},
+      {"refuses_silently", "3.16", "with which it starts: no reason was given"},
+      {"ends_silently", "3.8", "_exit"},
+  };
+  if (!sanitized) rows.push_back({"leaks_memory", "3.16", "bytes of memory"});
+  std::vector<Job> jobs;
+  for (const CheckerRow& row : rows) jobs.push_back(checker(row.task, "check of configs", directory.path()));
+  const std::vector<Verification> results = verify_all(jobs);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    INFO(rows[i].task << "\n" << results[i].end.summary());
+    CHECK(results[i].status() == 1);
+    CHECK(results[i].has("broken", rows[i].rule, rows[i].words));
+    CHECK_FALSE(results[i].has("broken", "1.4"));
+  }
+}
+
+TEST_CASE("a check that reads a file, or makes something once, passes") {
+  const TemporaryDirectory directory;
+  for (const char* task : {"reads_a_file", "makes_something_once"}) {
+    const Verification result = verify(checker(task, "check of configs", directory.path()));
+    INFO(result.end.summary());
+    CHECK(result.status() == 0);
+    CHECK(result.has("holds", "3.16"));
+  }
+}
+
+TEST_CASE("a plugin that is named by a relative path may change the directory, and is accused of that only") {
+  Job job = checker("changes_directory", "check of configs", test_plugin_path("checkers").parent_path());
+  job.plugin = "checkers.so";
+  const Verification result = verify(job);
+  INFO(result.end.summary());
+  CHECK(result.has("broken", "5.1", "the working directory"));
+  CHECK(result.count("broken") == 1);
+}
+
+TEST_CASE("the end of the process is tested: destructors and exit handlers") {
+  const std::vector<std::string> options = {"--task", "reads_a_file", "--test", "end of the process", "--time-limit",
+                                            "6s"};
+  const std::vector<Verification> results = verify_all({{test_plugin_path("hangs_at_end"), options},
+                                                        {test_plugin_path("crashes_at_exit"), options},
+                                                        {test_plugin_path("checkers"), options}});
+  INFO(results[0].end.summary() << results[1].end.summary() << results[2].end.summary());
+  CHECK(results[0].has("broken", "5.4", "had not returned after 6 s, in its destructors"));
+  CHECK(results[1].has("broken", "5.4", "SIGSEGV in its destructors"));
+  CHECK(results[2].has("holds", "5.4"));
+}
+
+TEST_CASE("a crash that a forgotten thread may have caused says that one was running") {
+  if (sanitized) return;  // it finds the use of freed memory itself
+  const TemporaryDirectory directory;
+  const Verification result = verify(checker("forgets_a_thread", "many executions", directory.path()));
+  INFO(result.end.summary());
+  CHECK(result.status() == 1);
+  CHECK(result.has("broken", "3.8", "of the plugin's own"));
+  CHECK(result.has("broken", "3.8", "(rule 5.2)"));
+}
+
+TEST_CASE("a right plugin is not blamed for what the system refuses the kit") {
+  struct Condition {
+    const char* shell;
+    const char* words;
+    bool needs_address_space = false;
+    bool may_suffice = needs_address_space;  // on some machines
+  };
+  const std::vector<Condition> conditions = {
+      {"ulimit -n 12;", "ulimit -n"},
+      {"ulimit -n 24;", "ulimit -n"},
+      {"ulimit -n 48;", "ulimit -n"},
+      {"ulimit -v 20000;", "memory", true},
+      {"ulimit -v 30000;", "memory", true},
+      {"cd \"$(mktemp -d)\"; rmdir \"$PWD\";", "change to a directory that exists"},
+  };
+  for (const Condition& condition : conditions) {
+    if (sanitized && condition.needs_address_space) continue;
+    const ProcessEnd end = verify_under(condition.shell);
+    INFO(condition.shell << "\n" << end.summary());
+    CHECK(end.out.find("BROKEN") == std::string::npos);
+    CHECK(end.out.find("unproven ") == end.out.find("unproven (seed"));
+    if (end.status == 0 && condition.may_suffice) continue;
+    CHECK(end.status == 5);
+    CHECK(has_line(end.err, {condition.words}));
+  }
+}
+
+TEST_CASE("a path with a word that the loader replaces is refused in every command, with what to do") {
+  const TemporaryDirectory directory;
+  const char* const name = GENERATE("$ORIGIN", "${LIB}", "a$PLATFORM");
+  std::filesystem::create_directory(directory / name);
+  const std::string plugin = (directory / name / "minimal.so").string();
+  std::filesystem::copy_file(test_plugin_path("minimal"), plugin);
+  for (const char* command : {"verify", "inspect", "run", "check"}) {
+    const bool takes_directory = command == std::string_view("run") || command == std::string_view("check");
+    const ProcessEnd end = run_program({command, takes_directory ? (directory / name).string() : plugin});
+    INFO(command << "\n" << end.summary());
+    CHECK(end.status == 3);
+    CHECK(has_line(end.err, {"the dynamic loader would replace", "rename that folder or file"}));
+  }
+  const std::filesystem::path harmless = directory / "$ORIGINAL";
+  std::filesystem::create_directory(harmless);
+  std::filesystem::copy_file(test_plugin_path("minimal"), harmless / "minimal.so");
+  CHECK(run_program({"inspect", (harmless / "minimal.so").string()}).status == 0);
+}
+
+TEST_CASE("a plugin that ends check or inspect without a word does not look like success") {
+  Scene scene;
+  Json entry = task("quiet", "checkers", "mandatory");
+  entry["plugin"] = test_plugin_path("checkers").string();
+  entry["task"] = "ends_silently";
+  scene.add(entry);
+  scene.directory().write("manifest.json", scene.manifest.dump());
+  const std::string loading = test_plugin_path("ends_when_loaded").string();
+  for (const ProcessEnd& end :
+       {run_program({"check", scene.manifest_path().string()}), run_program({"inspect", loading})}) {
+    INFO(end.summary());
+    CHECK(end.status == 3);
+    CHECK(has_line(end.err, {"a plugin ended the process with status 0, by _exit"}));
+  }
+}
+
+TEST_CASE("the faults of a manifest are what check is asked for, whatever the log level") {
+  const TemporaryDirectory directory;
+  const std::string manifest = directory.write("bad.json", R"({"tasks": 1})").string();
+  const std::string library = test_plugin_path("minimal").string();
+  const ProcessEnd faults = run_program({"check", "--log-level", "off", manifest});
+  CHECK(faults.status == 2);
+  CHECK(has_line(faults.err, {"tasks"}));
+  const ProcessEnd no_file = run_program({"verify", "flaky"});
+  CHECK(no_file.status == 3);
+  CHECK(has_line(no_file.err, {"name the plugin's file"}));
+  const ProcessEnd not_json = run_program({"check", library});
+  CHECK(not_json.status == 2);
+  CHECK(has_line(not_json.err, {"taskhost verify"}));
+}
