@@ -124,6 +124,10 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
   }
   if (end.was_late) return late(progress, time_limit);
   if (end.signal) return crash(end, progress);
+  if (!end.status) {
+    return broken("3.8", "it killed the process that had started it, " + place_words(progress) +
+                             ": what it has started itself may still be running");
+  }
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
   if (progress.exit_called) {
     return broken(in_loading ? "1.3" : "3.8",
