@@ -1,6 +1,6 @@
-// A process for one test: forked from a parent with a single thread, watched, and killed if it takes too long, writes
-// too much or has too many descendants. Whatever the plugin does in it, the parent goes on, and nothing that it started
-// is left: meanwhile the parent adopts orphans (PR_SET_CHILD_SUBREAPER).
+// A process for one test: forked from one with a single thread, by a keeper, watched, and killed if it takes too long,
+// writes too much or has too many descendants. Whatever the plugin does in it, the caller goes on, and nothing that it
+// started is left.
 #pragma once
 
 #include <chrono>
@@ -8,36 +8,42 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "verify/progress.hpp"
 
 namespace taskhost::verify {
 
-// The child's end of the pipe. Each message is sent at once, so that a crash loses none.
+// The child's end of the pipe. Each message is sent at once, so that a crash loses none. It carries a secret: a plugin
+// may write to descriptors that are not its own.
 class Reporter {
  public:
-  explicit Reporter(int descriptor) : descriptor_(descriptor) {}
-  void send(const nlohmann::json& message) const;
+  Reporter(int descriptor, std::string secret) : descriptor_(descriptor), secret_(std::move(secret)) {}
+  void send(nlohmann::json message) const;
 
  private:
   int descriptor_;
+  std::string secret_;
 };
 
+// A field of a message; "" if it is absent or of another type.
+std::string text_in(const nlohmann::json& message, const char* field);
+
 constexpr std::size_t max_output = std::size_t{64} << 20;
-constexpr std::size_t max_processes = 100;
 
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
-  bool has_finished = false;              // the body returned
+  bool has_finished = false;              // the body returned, and the child ended with status 0
   std::string refusal;                    // why the body could not go on, if Progress::is_refused
+  bool has_foreign_messages = false;      // the plugin wrote to the child's end of the pipe
   bool was_late = false;                  // and was killed for it
   std::optional<int> status;              // exit status, or
   std::optional<int> signal;              // the signal that killed it
   std::string output;                     // the end of what it wrote to stdout and stderr
   bool wrote_too_much = false;            // and was killed for it
   bool had_too_many_processes = false;    // and was killed for it
-  std::vector<std::string> left_running;  // names of processes that it left in sessions of their own; they are killed
+  std::vector<std::string> left_running;  // names of processes that it left, if it ended by itself; they are killed
   std::chrono::nanoseconds lifetime{};
 };
 

@@ -9,6 +9,7 @@
 #include "taskhost/core/system_failure.hpp"
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
+#include "verify/keeper.hpp"
 #include "verify/process_state.hpp"
 
 namespace taskhost::verify {
@@ -161,6 +162,10 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
     verdict.text = "it ended the process " + place_words(progress) +
                    ": destructors and exit handlers of others do not run then. The host keeps its status";
     return verdict;
+  }
+  if (!end.status) {
+    return broken("3.8", "it killed the process that had started it, " + place_words(progress) +
+                             ": what it has started itself may still be running");
   }
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
   if (progress.exit_called) {

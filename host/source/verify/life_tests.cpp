@@ -145,8 +145,11 @@ struct Sample {
   std::size_t threads = 0;
   std::size_t descriptors = 0;
   FileCounts files{};
+  std::size_t shared = 0;
 
-  static Sample take() { return {memory_in_use(), count_threads(), count_descriptors(), count_files()}; }
+  static Sample take() {
+    return {memory_in_use(), count_threads(), count_descriptors(), count_files(), count_shared()};
+  }
 };
 
 // Growth between the samples at the quarters' ends: growth in each is a leak, in some it is a cache.
@@ -190,7 +193,13 @@ std::string file_growth(const std::array<Sample, 4>& samples, std::uint64_t exec
     return std::to_string(samples.back().files[folder] - samples.front().files[folder]) + " more files in " +
            std::to_string(executions * 3 / 4) + " executions, in " + file_folders[folder];
   }
-  return {};
+  if (!are_many) return {};
+  for (std::size_t i = 1; i < samples.size(); ++i) {
+    if (samples[i].shared < samples[i - 1].shared + executions / 8) return {};
+  }
+  return std::to_string(samples.back().shared - samples.front().shared) + " more in " +
+         std::to_string(executions * 3 / 4) +
+         " executions, in POSIX queues, or System V segments, semaphores or queues";
 }
 
 // What each round of checks leaves behind: memory and files that become more with each.
@@ -541,7 +550,9 @@ Verdict left_behind(TestContext& context) {
   }
   if (!once.broken_rules.empty()) return broken(once.broken_rules, "after the first drop: " + once.broken_words);
   if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each further execution: " + each.broken_words);
-  return holds("nothing: no threads, descriptors, child processes or signal handlers, nothing process-wide");
+  return holds(
+      "nothing: no threads, descriptors, timers, shared memory, child processes or signal handlers, nothing "
+      "process-wide");
 }
 
 }  // namespace taskhost::verify

@@ -1,6 +1,7 @@
 #include "verify/process_state.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -22,6 +23,8 @@
 #include <filesystem>
 #include <fstream>
 #include <new>
+#include <sstream>
+#include <string_view>
 #include <thread>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -30,6 +33,24 @@
 namespace taskhost::verify {
 
 namespace {
+
+// Counts the entries of a folder, and of those in it, as deep as `levels` says.
+std::size_t entries_of(int parent, const char* name, int levels, int& folders_left) {
+  const int descriptor =
+      ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (parent == AT_FDCWD ? 0 : O_NOFOLLOW));
+  DIR* const directory = descriptor >= 0 ? ::fdopendir(descriptor) : nullptr;
+  if (directory == nullptr) return 0;
+  std::size_t count = 0;
+  while (const dirent* entry = ::readdir(directory)) {  // NOLINT(concurrency-mt-unsafe): a stream of its own
+    const std::string_view entry_name = entry->d_name;
+    if (entry_name == "." || entry_name == "..") continue;
+    ++count;
+    if (levels == 0 || entry->d_type != DT_DIR || folders_left-- <= 0) continue;
+    count += entries_of(descriptor, entry->d_name, levels - 1, folders_left);
+  }
+  ::closedir(directory);
+  return count;
+}
 
 // Visits the numbered entries of a folder of /proc, except for the descriptor that reads it.
 template <class Use>
@@ -53,12 +74,26 @@ std::string line_of(const std::string& path) {
   return line;
 }
 
-std::string umask_of_process() {
+// The fields of /proc/self/status, as its first thread has them, without blanks before the values.
+std::map<std::string, std::string> status_of_process() {
+  std::map<std::string, std::string> fields;
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("Umask:")) return line.substr(line.find_first_not_of(" \t", 6));
+    const std::size_t colon = line.find(':');
+    const std::size_t value = line.find_first_not_of(" \t", std::min(colon, line.size() - 1) + 1);
+    if (colon != std::string::npos && value != std::string::npos) fields[line.substr(0, colon)] = line.substr(value);
   }
-  return {};
+  return fields;
+}
+
+// Whether memory that is mapped from now on is locked (MCL_FUTURE), which only a mapping shows.
+bool locks_new_memory(const std::string& locked_before) {
+  const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* const page = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return false;
+  const std::string with_page = status_of_process()["VmLck"];
+  ::munmap(page, size);
+  return with_page != locked_before;
 }
 
 bool has_children() {
@@ -101,8 +136,30 @@ const std::map<int, std::string>& descriptors_of_the_host(const std::map<int, st
   return first;
 }
 
+// Beyond threads and descriptors.
+std::map<std::string, std::size_t> acquired_by_process() {
+  std::map<std::string, std::size_t> counts;
+  std::ifstream timers("/proc/self/timers");
+  for (std::string line; std::getline(timers, line);) counts["timer"] += line.starts_with("ID:") ? 1 : 0;
+  // Segments of other processes are in the same list: the fifth column is the process that made it.
+  std::ifstream segments("/proc/sysvipc/shm");
+  for (std::string line; std::getline(segments, line);) {
+    std::istringstream columns(line);
+    std::string key, id, mode, size, creator;
+    columns >> key >> id >> mode >> size >> creator;
+    counts["segment of System V shared memory"] += creator == std::to_string(::getpid()) ? 1 : 0;
+  }
+  return counts;
+}
+
+constexpr const char* terminate_handler = "the terminate handler";
+constexpr const char* new_handler = "the new handler";
+constexpr const char* open_files = "the limit of open files";
+
+std::string limit_words(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
+
 // Settings of the process that a plugin has no business with.
-std::map<std::string, std::string> settings_of_process() {
+std::map<std::string, std::string> settings_of_process(std::map<std::string, std::string>& status) {
   std::map<std::string, std::string> settings;
   constexpr std::array<std::pair<__itimer_which, const char*>, 3> timers = {
       {{ITIMER_REAL, "the interval timer of real time"},
@@ -114,33 +171,65 @@ std::map<std::string, std::string> settings_of_process() {
     const bool is_set = timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0 || timer.it_interval.tv_sec != 0;
     settings[name] = is_set ? "running" : "off";
   }
-  constexpr std::array<std::pair<__rlimit_resource, const char*>, 9> limits = {{{RLIMIT_NOFILE, "open files"},
-                                                                                {RLIMIT_AS, "address space"},
-                                                                                {RLIMIT_CORE, "core files"},
-                                                                                {RLIMIT_CPU, "processor time"},
-                                                                                {RLIMIT_DATA, "data"},
-                                                                                {RLIMIT_FSIZE, "file sizes"},
-                                                                                {RLIMIT_MEMLOCK, "locked memory"},
-                                                                                {RLIMIT_NPROC, "processes"},
-                                                                                {RLIMIT_STACK, "stacks"}}};
-  const auto words = [](rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); };
+  constexpr auto limits = std::to_array<std::pair<__rlimit_resource, const char*>>({
+      {RLIMIT_NOFILE, open_files},
+      {RLIMIT_AS, "the limit of address space"},
+      {RLIMIT_CORE, "the limit of core files"},
+      {RLIMIT_CPU, "the limit of processor time"},
+      {RLIMIT_DATA, "the limit of data"},
+      {RLIMIT_FSIZE, "the limit of file sizes"},
+      {RLIMIT_LOCKS, "the limit of file locks"},
+      {RLIMIT_MEMLOCK, "the limit of locked memory"},
+      {RLIMIT_MSGQUEUE, "the limit of message queues"},
+      {RLIMIT_NICE, "the limit of the priority"},
+      {RLIMIT_NPROC, "the limit of processes"},
+      {RLIMIT_RSS, "the limit of resident memory"},
+      {RLIMIT_RTPRIO, "the limit of the real-time priority"},
+      {RLIMIT_RTTIME, "the limit of real-time computing"},
+      {RLIMIT_SIGPENDING, "the limit of pending signals"},
+      {RLIMIT_STACK, "the limit of stacks"},
+  });
   for (const auto& [which, name] : limits) {
     rlimit limit{};
     ::getrlimit(which, &limit);
-    settings[std::string("the limit of ") + name] = words(limit.rlim_cur) + "/" + words(limit.rlim_max);
+    settings[name] = limit_words(limit.rlim_cur) + "/" + limit_words(limit.rlim_max);
   }
+  constexpr auto fields = std::to_array<std::pair<const char*, const char*>>({
+      {"Uid", "the user ids"},
+      {"Gid", "the group ids"},
+      {"Groups", "the supplementary groups"},
+      {"CapInh", "the capabilities"},
+      {"CapPrm", "the capabilities"},
+      {"CapEff", "the capabilities"},
+      {"CapBnd", "the capabilities"},
+      {"CapAmb", "the capabilities"},
+      {"NoNewPrivs", "whether it can gain privileges"},
+      {"Seccomp", "the system calls that it may make"},
+      {"Seccomp_filters", "the system calls that it may make"},
+  });
+  for (const auto& [field, name] : fields) settings[name] += status[field] + " ";
   const auto address = [](auto handler) { return std::to_string(reinterpret_cast<std::uintptr_t>(handler)); };
-  settings["the terminate handler"] = address(std::get_terminate());
-  settings["the new handler"] = address(std::get_new_handler());
-  settings["the user"] = std::to_string(::geteuid()) + "/" + std::to_string(::getegid());
+  settings[terminate_handler] = address(std::get_terminate());
+  settings[new_handler] = address(std::get_new_handler());
   settings["whether it can be dumped"] = std::to_string(::prctl(PR_GET_DUMPABLE));
   settings["the process group"] = std::to_string(::getpgrp());
   settings["the priority"] = std::to_string(::getpriority(PRIO_PROCESS, 0));
-  std::ifstream timers_file("/proc/self/timers");
-  int count = 0;
-  for (std::string line; std::getline(timers_file, line);) count += line.starts_with("ID:") ? 1 : 0;
-  settings["the number of timers"] = std::to_string(count);
+  settings["the session"] = std::to_string(::getsid(0));
+  settings["how soon it is killed when memory is short"] = line_of("/proc/self/oom_score_adj");
+  int adopts = 0;
+  ::prctl(PR_GET_CHILD_SUBREAPER, &adopts);
+  settings["whether it adopts orphans"] = std::to_string(adopts);
+  settings["whether new memory is locked"] = locks_new_memory(status["VmLck"]) ? "yes" : "no";
+  std::error_code error;
+  settings["the root directory"] = std::filesystem::read_symlink("/proc/self/root", error).string();
   return settings;
+}
+
+// Go and .NET raise the limit of descriptors up to the highest; the C++ library's handlers are a runtime's, too.
+bool may_be_of_runtime(const std::string& setting, const std::string& before, const std::string& after) {
+  if (setting == terminate_handler || setting == new_handler) return true;
+  const auto highest = [](const std::string& limits) { return limits.substr(limits.find('/') + 1); };
+  return setting == open_files && highest(before) == highest(after) && after.starts_with(highest(after) + "/");
 }
 
 }  // namespace
@@ -171,20 +260,30 @@ ProcessState ProcessState::take() {
   for (int signal = 1; signal < static_cast<int>(state.handlers.size()); ++signal) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) == 0) {
-      state.handlers[static_cast<std::size_t>(signal)] = action.sa_handler;
+      Handler& handler = state.handlers[static_cast<std::size_t>(signal)];
+      handler.function = action.sa_handler;
+      const bool is_handled = handler.function != SIG_DFL && handler.function != SIG_IGN;
+      constexpr int for_children = SA_NOCLDWAIT | SA_NOCLDSTOP;
+      constexpr int of_library = 0x04000000;  // SA_RESTORER
+      handler.flags = action.sa_flags & (is_handled ? ~of_library : signal == SIGCHLD ? for_children : 0);
+      for (int other = 1; is_handled && other <= SIGRTMAX; ++other) {
+        if (::sigismember(&action.sa_mask, other) == 1) handler.masked.push_back(other);
+      }
     }
     state.masked[static_cast<std::size_t>(signal)] = ::sigismember(&mask, signal) == 1;
   }
   const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asks
   if (locale != nullptr) state.locale = locale;
-  state.umask = umask_of_process();
+  std::map<std::string, std::string> status = status_of_process();
+  state.umask = status["Umask"];
   std::error_code error;
   state.working_directory = std::filesystem::current_path(error).string();
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) state.environment.emplace_back(*entry);
   std::sort(state.environment.begin(), state.environment.end());
   state.floating_point = floating_point_modes();
   state.has_children = verify::has_children();
-  state.settings = settings_of_process();
+  state.settings = settings_of_process(status);
+  state.acquired = acquired_by_process();
   descriptors_of_the_host(state.descriptors);
   return state;
 }
@@ -208,6 +307,12 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
     if (before.descriptors.contains(number) && !after.descriptors.contains(number)) {
       found.push_back(
           {Change::Kind::other, "descriptor " + std::to_string(number) + " (" + target + "), which is closed"});
+    }
+  }
+  for (const auto& [what, count] : after.acquired) {
+    const auto old = before.acquired.find(what);
+    for (std::size_t known = old != before.acquired.end() ? old->second : 0; known < count; ++known) {
+      found.push_back({Change::Kind::acquired, what});
     }
   }
   if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
@@ -234,7 +339,9 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   }
   for (const auto& [name, value] : after.settings) {
     const auto old = before.settings.find(name);
-    if (old != before.settings.end() && old->second != value) found.push_back({Change::Kind::of_runtime, name});
+    if (old == before.settings.end() || old->second == value) continue;
+    found.push_back(
+        {may_be_of_runtime(name, old->second, value) ? Change::Kind::of_runtime : Change::Kind::other, name});
   }
   environment_changes(before, after, found);
   return found;
@@ -279,16 +386,21 @@ std::size_t count_descriptors() {
 
 FileCounts count_files() {
   const char* const temporary = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): only reads
-  const std::array<const char*, file_folders.size()> paths = {".", temporary != nullptr ? temporary : "/tmp",
-                                                              "/dev/shm"};
-  FileCounts counts{};
-  for (std::size_t folder = 0; folder < paths.size(); ++folder) {
-    DIR* const directory = ::opendir(paths[folder]);
-    if (directory == nullptr) continue;
-    while (::readdir(directory) != nullptr) ++counts[folder];  // NOLINT(concurrency-mt-unsafe): a stream of its own
-    ::closedir(directory);
+  constexpr int levels_below_working_directory = 2;
+  int folders_left = 1000;
+  return {entries_of(AT_FDCWD, ".", levels_below_working_directory, folders_left),
+          entries_of(AT_FDCWD, temporary != nullptr ? temporary : "/tmp", 0, folders_left),
+          entries_of(AT_FDCWD, "/dev/shm", 0, folders_left)};
+}
+
+std::size_t count_shared() {
+  int folders_left = 1;
+  std::size_t count = entries_of(AT_FDCWD, "/dev/mqueue", 0, folders_left);
+  for (const char* list : {"/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"}) {
+    std::ifstream file(list);
+    for (std::string line; std::getline(file, line);) ++count;
   }
-  return counts;
+  return count;
 }
 
 ThreadState ThreadState::take() {

@@ -7,14 +7,23 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace taskhost::verify {
 
+// What happens on a signal: all of a sigaction, since flags such as SA_NOCLDWAIT matter as much as the function.
+struct Handler {
+  void (*function)(int) = nullptr;
+  int flags = 0;
+  std::vector<int> masked;
+  friend bool operator==(const Handler&, const Handler&) = default;
+};
+
 struct ProcessState {
   std::map<int, std::string> threads;      // names by id
   std::map<int, std::string> descriptors;  // targets by number
-  std::array<void (*)(int), 65> handlers{};
+  std::array<Handler, 65> handlers{};
   std::array<bool, 65> masked{};
   std::string locale;
   std::string umask;
@@ -22,14 +31,15 @@ struct ProcessState {
   std::vector<std::string> environment;
   std::uint32_t floating_point = 0;  // rounding and flush-to-zero modes
   bool has_children = false;
-  std::map<std::string, std::string> settings;  // timers, limits and the like, each with its value
+  std::map<std::string, std::string> settings;  // interval timers, limits and the like, each with its value
+  std::map<std::string, std::size_t> acquired;  // what else it may take and give back: how many of each
 
   static ProcessState take();
 };
 
 struct Change {
-  // of_runtime: handlers of faults, limits and the like, which a runtime may change if it stays for good
-  enum class Kind { thread, descriptor, child, of_runtime, signal, other };
+  // of_runtime: handlers of faults and the like, which a runtime may change if it stays for good
+  enum class Kind { thread, descriptor, acquired, child, of_runtime, signal, other };
   Kind kind = Kind::other;
   std::string words;  // "descriptor (socket)", "the handler of SIGTERM"
 };
@@ -65,9 +75,11 @@ bool is_of_runtime(int signal);
 ProcessState settled(const ProcessState& before, int patience_ms);
 
 std::size_t count_threads();
-constexpr std::array<const char*, 3> file_folders = {"the working directory", "the temporary directory", "/dev/shm"};
+constexpr std::array<const char*, 3> file_folders = {"the working directory or up to two levels below",
+                                                     "the temporary directory", "/dev/shm"};
 using FileCounts = std::array<std::size_t, file_folders.size()>;
 FileCounts count_files();
+std::size_t count_shared();  // POSIX queues; System V segments, semaphores and queues; of all processes
 std::size_t count_descriptors();
 
 // Whether what malloc says is the plugin's, and not a sanitizer's.

@@ -48,6 +48,7 @@ struct Progress {
   std::atomic<std::int64_t> call_began{0};  // by the steady clock, in nanoseconds
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
+  std::atomic<std::int64_t> alive{0};   // executions that were started and not dropped
   std::atomic<bool> is_refused{false};  // the kit itself could not go on: `refusal`, an errno, or 0 for none
   std::atomic<int> refusal{0};
   std::atomic<bool> has_used_it_up{false};     // the plugin holds so much of it that this may be the reason

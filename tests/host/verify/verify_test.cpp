@@ -1,12 +1,17 @@
 // The simulated host of `taskhost verify`: time that jumps, wakes, and the checks of each call; and its comparison of
 // executions under test with others that are left alone.
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -249,6 +254,58 @@ TEST_CASE("a crash is put down to the call that it happened in, or to the thread
   const Verdict thread = death(end, progress, hours(1));
   CHECK(thread.rules == "5.2");
   CHECK(thread.text.find("SIGSEGV on a thread of the plugin's own, while another was in poll of execution 3: ") == 0);
+}
+
+TEST_CASE("what a plugin writes to the pipe is no message, and what a test says counts only if it ends by itself") {
+  SharedProgress progress;
+  const ChildEnd whole = run_in_child(*progress, hours(1), [](const Reporter& reporter) {
+    for (int descriptor = 3; descriptor < 64; ++descriptor) {
+      struct stat status {};
+      if (::fstat(descriptor, &status) != 0 || !S_ISFIFO(status.st_mode)) continue;
+      constexpr std::string_view forged = "{\"type\":\"verdict\"}\n{\"type\":1}\n{\"type\":\"fini";
+      (void)!::write(descriptor, forged.data(), forged.size());
+    }
+    reporter.send({{"type", "verdict"}, {"text", 5}});
+  });
+  CHECK(whole.has_finished);
+  CHECK(whole.has_foreign_messages);
+  REQUIRE(whole.messages.size() == 1);
+  CHECK(text_in(whole.messages[0], "type") == "verdict");
+  CHECK(text_in(whole.messages[0], "text").empty());
+  const ChildEnd cut = run_in_child(*progress, hours(1), [](const Reporter& reporter) {
+    reporter.send({{"type", "finished"}});
+    ::_exit(3);
+  });
+  CHECK_FALSE(cut.has_finished);
+  CHECK_FALSE(cut.has_foreign_messages);
+}
+
+TEST_CASE("what a test leaves running is named and ended, whether in its group, in a session of its own or a sibling") {
+  const auto runs = [](pid_t process) { return ::kill(process, 0) == 0; };
+  std::array<int, 2> ids{};
+  REQUIRE(::pipe2(ids.data(), O_CLOEXEC) == 0);
+  const auto leave = [&](bool in_session, long flags) {
+    if (::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) return;
+    if (in_session) ::setsid();
+    const pid_t self = ::getpid();
+    if (::write(ids[1], &self, sizeof self) == sizeof self) ::sleep(60);
+    ::_exit(0);
+  };
+  SharedProgress progress;
+  const ChildEnd end = run_in_child(*progress, hours(1), [&](const Reporter&) {
+    leave(false, 0);
+    leave(true, 0);
+    leave(false, CLONE_PARENT);
+  });
+  CHECK(end.has_finished);
+  CHECK(end.status == 0);
+  CHECK(end.left_running.size() == 3);
+  for (int number = 0; number < 3; ++number) {
+    pid_t left = 0;
+    REQUIRE(::read(ids[0], &left, sizeof left) == sizeof left);
+    CHECK_FALSE(runs(left));
+  }
+  for (const int end_of_pipe : ids) ::close(end_of_pipe);
 }
 
 TEST_CASE("a thread that crashes while another is in a call is seen to be in none, whatever the signal") {
