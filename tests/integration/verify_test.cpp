@@ -316,6 +316,24 @@ TEST_CASE("a verification that is ended by a signal leaves none of the plugin's 
   CHECK(eventually([&] { return count() == 0; }, std::chrono::seconds(10)));
 }
 
+TEST_CASE("a process that somebody else starts meanwhile is neither ended nor put down to the plugin") {
+  const TemporaryDirectory directory;
+  // The shell's child becomes the program's, and leaves it an orphan during the tests.
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c",
+                       "(sleep 0.1; sleep 60 >/dev/null 2>&1 & echo $! >orphan) & "
+                       "exec \"$0\" verify --json --test 'run to its end' --test 'left behind' \"$1\"",
+                       program_path().string(), plugin_path("heartbeat").string()};
+  command.working_directory = directory.path();
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  pid_t orphan = 0;
+  REQUIRE(eventually([&] { return bool(std::ifstream(directory / "orphan") >> orphan); }));
+  CHECK(::kill(orphan, SIGKILL) == 0);
+}
+
 TEST_CASE("each verdict says what was done, and the same seed does the same") {
   const std::vector<std::string> options = {"--seed", "11", "--time-limit", "8s"};
   const Verification one = verify(plugin_path("probe"), options);

@@ -292,8 +292,9 @@ TASKHOST_API void taskhost_log_line(taskhost_host *host, int32_t level, const ch
 
 /* [any-thread] Checks whether a plugin keeps the contract (abi/CONTRACT.md). Runs its executions in ways that are rare
  * under a host, each test in a child process with a time limit, and calls back with each verdict on the calling thread,
- * between the tests. It forks, so the process must have no other threads at that time; and it reaps its children by
- * their ids, so SIGCHLD must not be ignored. Nothing of the plugin is loaded into the calling process.
+ * between the tests. It forks, so the process must have no other threads at that time. For each test it has one child,
+ * which it reaps by its id, so SIGCHLD must not be ignored; that child is the parent of the test, adopts what the test
+ * leaves running, and ends it. No other process is touched. Nothing of the plugin is loaded into the calling process.
  * OK: all rules hold. TASK_FAILED: some are broken or unproven, or the plugin was rejected when it was loaded.
  * BAD_MANIFEST: a wrong option. BAD_PLUGIN: no such file, or not a library for this machine. NO_MEMORY, INTERNAL.
  * `error`, if not NULL, is a buffer of the caller's that receives up to error_size bytes of text, including the NUL:

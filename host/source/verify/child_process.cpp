@@ -15,9 +15,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <new>
 #include <system_error>
+#include <utility>
+
+#include "verify/descriptor.hpp"
+#include "verify/keeper.hpp"
 
 namespace taskhost::verify {
 
@@ -28,97 +31,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kept_output = 2000;
 constexpr std::size_t message_size_limit = std::size_t{1} << 20;  // for all messages of a child
 constexpr std::string_view finished_word = "finished";
-
-class Descriptor {
- public:
-  explicit Descriptor(int value = -1) : value_(value) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const noexcept { return value_; }
-  bool is_open() const noexcept { return value_ >= 0; }
-  void reset(int value) {
-    close();
-    value_ = value;
-  }
-  void close() {
-    if (value_ >= 0) ::close(value_);
-    value_ = -1;
-  }
-
- private:
-  int value_;
-};
-
-std::string first_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> children;
-  std::error_code error;
-  const std::filesystem::path tasks = "/proc/" + std::to_string(parent) + "/task";
-  for (auto entry = std::filesystem::directory_iterator(tasks, error); !error && entry != std::filesystem::end(entry);
-       entry.increment(error)) {
-    std::ifstream file(entry->path() / "children");
-    for (pid_t child = 0; file >> child;) children.push_back(child);
-  }
-  return children;
-}
-
-bool has_too_many_descendants(pid_t process) {
-  std::vector<pid_t> found = {process};
-  for (std::size_t i = 0; i < found.size() && found.size() <= max_processes; ++i) {
-    const std::vector<pid_t> children = children_of(found[i]);
-    found.insert(found.end(), children.begin(), children.end());
-  }
-  return found.size() > max_processes;
-}
-
-// While it exists, this process becomes the parent of its descendants' orphans, and finally ends those that are new.
-class Adoption {
- public:
-  Adoption() : before_(children_of(::getpid())) {
-    ::prctl(PR_GET_CHILD_SUBREAPER, &former_);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1UL);
-  }
-  ~Adoption() { ::prctl(PR_SET_CHILD_SUBREAPER, static_cast<unsigned long>(former_)); }
-  Adoption(const Adoption&) = delete;
-  Adoption& operator=(const Adoption&) = delete;
-
-  // Returns the names of those that were in no group `group`.
-  std::vector<std::string> end_orphans(pid_t group) const {
-    std::vector<std::string> names;
-    for (const auto until = Clock::now() + std::chrono::seconds(5); Clock::now() < until;) {
-      std::vector<pid_t> orphans = children_of(::getpid());
-      std::erase_if(orphans,
-                    [this](pid_t one) { return std::find(before_.begin(), before_.end(), one) != before_.end(); });
-      if (orphans.empty()) break;
-      for (const pid_t orphan : orphans) {
-        const std::string stat = first_line("/proc/" + std::to_string(orphan) + "/stat");
-        const std::size_t name_end = stat.rfind(')');
-        const bool is_alive = name_end != std::string::npos && stat.compare(name_end, 3, ") Z") != 0;
-        if (is_alive && ::getpgid(orphan) != group) {
-          names.push_back(stat.substr(stat.find('(') + 1, name_end - stat.find('(') - 1));
-        }
-        ::kill(-orphan, SIGKILL);  // if it leads a group
-        ::kill(orphan, SIGKILL);
-      }
-      for (const pid_t orphan : orphans) {
-        while (::waitpid(orphan, nullptr, 0) < 0 && errno == EINTR) {
-        }
-      }
-    }
-    return names;
-  }
-
- private:
-  const std::vector<pid_t> before_;
-  int former_ = 0;
-};
 
 // An unprivileged user's processes are limited as well: a fork bomb may be faster than the parent's looks.
 void limit_processes() {
@@ -141,17 +53,6 @@ void limit_processes() {
   limit.rlim_cur = threads + margin;
   ::setrlimit(RLIMIT_NPROC, &limit);
 }
-
-struct Pipe {
-  Pipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "no pipe");
-    read.reset(ends[0]);
-    write.reset(ends[1]);
-  }
-  Descriptor read;
-  Descriptor write;
-};
 
 // Appends what is there; returns false at the end of the input.
 bool take(const Descriptor& from, std::string& text) {
@@ -283,31 +184,21 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   Pipe messages;
   Pipe output;
   const HeldSignals held;
-  const Adoption adoption;
   const auto started = Clock::now();
-  const pid_t parent = ::getpid();
-  const pid_t child = ::fork();
-  if (child < 0) throw std::system_error(errno, std::generic_category(), "no process");
-  if (child == 0) be_child(held, progress, messages, output, parent, body);
+  Keeper keeper([&](pid_t parent) { be_child(held, progress, messages, output, parent, body); });
   messages.write.close();
   output.write.close();
   for (const Descriptor* end : {&messages.read, &output.read}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
 
   ChildEnd end;
   std::string text;
-  int wait_status = 0;
-  bool has_ended = false;
   std::size_t written = 0;
-  constexpr auto look_each = std::chrono::milliseconds(20);
-  auto next_look = started + look_each;
   while (true) {
-    // The child's own children may keep the pipes open, which must not hold us up, so this also watches the process
-    // itself.
-    std::array<pollfd, 2> polled{{{messages.read.get(), POLLIN, 0}, {output.read.get(), POLLIN, 0}}};
+    // The child's own children may keep the pipes open, which must not hold us up.
+    std::array<pollfd, 3> polled{
+        {{messages.read.get(), POLLIN, 0}, {output.read.get(), POLLIN, 0}, {keeper.descriptor(), POLLIN, 0}}};
     ::poll(polled.data(), polled.size(), 5);
-    siginfo_t info{};
-    has_ended =
-        ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
+    const bool has_ended = polled[2].revents != 0;
     const bool messages_go_on = take(messages.read, text) && text.size() < message_size_limit;
     if (!messages_go_on) messages.read.close();
     const std::size_t kept = end.output.size();
@@ -316,23 +207,14 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     keep_the_end(end.output);
     if (has_ended) break;
     const auto now = Clock::now();
-    if (now >= next_look) {
-      end.had_too_many_processes = has_too_many_descendants(child);
-      next_look = now + look_each;
-    }
     end.wrote_too_much = written > max_output;
     end.was_late = now - started >= (is_in_long_call(progress, limit / 2) ? limit : limit * patience);
-    if (end.was_late || end.wrote_too_much || end.had_too_many_processes || held.one_has_come()) {
-      ::kill(child, SIGKILL);
-      break;
-    }
+    if (end.was_late || end.wrote_too_much || held.one_has_come()) break;
   }
   end.lifetime = Clock::now() - started;
-  // Before it is reaped, while its id is still its own: everything that it started is killed, too.
-  ::kill(-child, SIGKILL);
-  while (::waitpid(child, &wait_status, 0) < 0 && errno == EINTR) {
-  }
-  end.left_running = adoption.end_orphans(child);
+  Kept kept = keeper.end();
+  end.had_too_many_processes = kept.had_too_many_processes;
+  end.left_running = std::move(kept.left_running);
   // Reads the rest, which is already there.
   for (std::size_t before = text.size() + 1; messages.read.is_open() && text.size() != before;) {
     before = text.size();
@@ -344,8 +226,10 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     keep_the_end(end.output);
   }
   if (end.output.size() > kept_output) end.output.erase(0, end.output.size() - kept_output);
-  if (WIFEXITED(wait_status)) end.status = WEXITSTATUS(wait_status);
-  if (WIFSIGNALED(wait_status)) end.signal = WTERMSIG(wait_status);
+  if (const std::optional<int> status = kept.wait_status) {
+    if (WIFEXITED(*status)) end.status = WEXITSTATUS(*status);
+    if (WIFSIGNALED(*status)) end.signal = WTERMSIG(*status);
+  }
   read_messages(text, end);
   return end;
 }

@@ -1,6 +1,6 @@
-// A process for one test: forked from a parent with a single thread, watched, and killed if it takes too long, writes
-// too much or has too many descendants. Whatever the plugin does in it, the parent goes on, and nothing that it started
-// is left: meanwhile the parent adopts orphans (PR_SET_CHILD_SUBREAPER).
+// A process for one test: forked from one with a single thread, by a keeper, watched, and killed if it takes too long,
+// writes too much or has too many descendants. Whatever the plugin does in it, the caller goes on, and nothing that it
+// started is left.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,6 @@ class Reporter {
 };
 
 constexpr std::size_t max_output = std::size_t{64} << 20;
-constexpr std::size_t max_processes = 100;
 
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
@@ -36,7 +35,7 @@ struct ChildEnd {
   std::string output;                     // the end of what it wrote to stdout and stderr
   bool wrote_too_much = false;            // and was killed for it
   bool had_too_many_processes = false;    // and was killed for it
-  std::vector<std::string> left_running;  // names of processes that it left in sessions of their own; they are killed
+  std::vector<std::string> left_running;  // names of processes that it left, if it ended by itself; they are killed
   std::chrono::nanoseconds lifetime{};
 };
 

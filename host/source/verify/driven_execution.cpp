@@ -260,7 +260,9 @@ Status DrivenExecution::start() {
       Phase::start, [&] { return factory_.start != nullptr ? factory_.start(state_.get(), &cell_) : TASKHOST_OK; });
   const Status outcome = outcome_of(result, "start", "3.1", false);
   is_started_ = outcome == Status::ok;
-  if (!is_started_) {
+  if (is_started_) {
+    ++host_.progress().alive;
+  } else {
     end();
     state_.wall();
   }
@@ -322,6 +324,7 @@ void DrivenExecution::drop() {
       return TASKHOST_OK;
     });
   }
+  --host_.progress().alive;
   end();
   state_.wall();
 }

@@ -6,6 +6,7 @@
 
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
+#include "verify/keeper.hpp"
 #include "verify/process_state.hpp"
 
 namespace taskhost::verify {
@@ -124,6 +125,10 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
   }
   if (end.was_late) return late(progress, time_limit);
   if (end.signal) return crash(end, progress);
+  if (!end.status) {
+    return broken("3.8", "it killed the process that had started it, " + place_words(progress) +
+                             ": what it has started itself may still be running");
+  }
   const bool in_loading = progress.phase == Phase::load || progress.phase == Phase::entry;
   if (progress.exit_called) {
     return broken(in_loading ? "1.3" : "3.8",

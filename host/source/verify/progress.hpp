@@ -46,6 +46,7 @@ struct Progress {
   std::atomic<std::int64_t> call_began{0};  // by the steady clock, in nanoseconds
   std::atomic<bool> stop_requested{false};
   std::atomic<bool> exit_called{false};
+  std::atomic<std::int64_t> alive{0};        // executions that were started and not dropped
   std::atomic<bool> child_returned{false};   // a process that a function forked came out of that function
   std::atomic<bool> crashed_outside{false};  // a thread outside of any call crashed: `phase` says nothing about it
   std::atomic<Hit> hit{Hit::unknown};

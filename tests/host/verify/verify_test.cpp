@@ -1,10 +1,13 @@
 // The simulated host of `taskhost verify`: time that jumps, wakes, and the checks of each call.
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
@@ -247,6 +250,34 @@ TEST_CASE("a crash is put down to the call that it happened in, or to the thread
   const Verdict thread = death(end, progress, hours(1));
   CHECK(thread.rules == "5.2");
   CHECK(thread.text.find("SIGSEGV on a thread of the plugin's own, while another was in poll of execution 3: ") == 0);
+}
+
+TEST_CASE("what a test leaves running is named and ended, whether in its group, in a session of its own or a sibling") {
+  const auto runs = [](pid_t process) { return ::kill(process, 0) == 0; };
+  std::array<int, 2> ids{};
+  REQUIRE(::pipe2(ids.data(), O_CLOEXEC) == 0);
+  const auto leave = [&](bool in_session, long flags) {
+    if (::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) return;
+    if (in_session) ::setsid();
+    const pid_t self = ::getpid();
+    if (::write(ids[1], &self, sizeof self) == sizeof self) ::sleep(60);
+    ::_exit(0);
+  };
+  SharedProgress progress;
+  const ChildEnd end = run_in_child(*progress, hours(1), [&](const Reporter&) {
+    leave(false, 0);
+    leave(true, 0);
+    leave(false, CLONE_PARENT);
+  });
+  CHECK(end.has_finished);
+  CHECK(end.status == 0);
+  CHECK(end.left_running.size() == 3);
+  for (int number = 0; number < 3; ++number) {
+    pid_t left = 0;
+    REQUIRE(::read(ids[0], &left, sizeof left) == sizeof left);
+    CHECK_FALSE(runs(left));
+  }
+  for (const int end_of_pipe : ids) ::close(end_of_pipe);
 }
 
 TEST_CASE("a thread that crashes while another is in a call is seen to be in none, whatever the signal") {

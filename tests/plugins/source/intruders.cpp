@@ -1,0 +1,76 @@
+// Tasks that break one rule each, not by what they answer but by what they do beside it: to the test's process and its
+// pipes, with processes and files of their own. tests/integration/collection_test.cpp says which test of
+// `taskhost verify` has to find what.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "collection.hpp"
+
+namespace {
+
+using collection::State;
+using collection::Task;
+
+char description[32] = "breaks a rule";
+
+// Bounded, whatever happens to the test.
+bool is_left(int most) {
+  static std::atomic<int>& made = *[] {
+    void* shared = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return new (shared) std::atomic<int>(0);
+  }();
+  return made++ < most;
+}
+
+// Its parent is gone at once.
+void leave_a_process(bool in_own_session) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (in_own_session) ::setsid();
+    if (::fork() == 0) ::sleep(20);
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+}
+
+constexpr Task tasks[] = {
+    // Processes
+    {.name = "leaves_orphans",
+     .start =
+         [](State&) {
+           if (is_left(3)) leave_a_process(false);
+           return TASKHOST_OK;
+         }},
+    {.name = "leaves_a_sibling",
+     .start =
+         [](State&) {
+           if (!is_left(1)) return TASKHOST_OK;
+           if (::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr) == 0) {
+             ::sleep(20);
+             ::_exit(0);
+           }
+           return TASKHOST_OK;
+         }},
+    {.name = "starts_many_daemons",
+     .start =
+         [](State&) {
+           while (is_left(200)) leave_a_process(true);
+           return TASKHOST_OK;
+         }},
+    {.name = "kills_its_parent", .start = [](State&) { return ::kill(::getppid(), SIGKILL); }},
+    {.name = "stops_its_parent_and_hangs",
+     .start = [](State&) -> std::int32_t {
+       ::kill(::getppid(), SIGSTOP);
+       for (;;) ::pause();
+     }},
+};
+
+}  // namespace
+
+COLLECTION_ENTRY(tasks, description)
