@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <new>
+#include <random>
 #include <system_error>
 #include <utility>
 
@@ -108,7 +109,7 @@ void on_process_exit(int status, void* /*unused*/) {
 }
 
 [[noreturn]] void be_child(const HeldSignals& held, Progress& progress, const Pipe& messages, const Pipe& output,
-                           pid_t parent, const std::function<void(const Reporter&)>& body) {
+                           pid_t parent, const std::string& secret, const std::function<void(const Reporter&)>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
   ::setpgid(0, 0);  // so that the processes that the plugin starts can be killed with it
@@ -131,7 +132,7 @@ void on_process_exit(int status, void* /*unused*/) {
   id_of_child = ::getpid();
   ::on_exit(on_process_exit, nullptr);
   try {
-    const Reporter reporter(messages.write.get());
+    const Reporter reporter(messages.write.get(), secret);
     body(reporter);
     std::fflush(stdout);
     reporter.send({{"type", finished_word}});
@@ -150,27 +151,48 @@ bool is_in_long_call(const Progress& progress, std::chrono::nanoseconds least) {
   return is_in_call && (began.count() == 0 || Clock::now().time_since_epoch() - began >= least);
 }
 
-void read_messages(const std::string& text, ChildEnd& end) {
+// Returns whether the child has said that it has finished.
+bool read_messages(const std::string& text, const std::string& secret, ChildEnd& end) {
+  bool has_finished = false;
   for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t line_end = text.find('\n', begin);
-    if (line_end == std::string::npos) break;
+    const std::size_t line_end = std::min(text.find('\n', begin), text.size());
+    if (line_end == begin) {
+      ++begin;
+      continue;
+    }
     nlohmann::json message =
         nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
                               text.begin() + static_cast<std::ptrdiff_t>(line_end), nullptr, false);
+    const bool is_whole = line_end < text.size();
     begin = line_end + 1;
-    if (!message.is_object()) continue;  // a plugin wrote to a descriptor that is not its own
-    if (message.value("type", "") == finished_word) {
-      end.has_finished = true;
+    if (text_in(message, "secret") != secret) {
+      end.has_foreign_messages = end.has_foreign_messages || is_whole;
+    } else if (text_in(message, "type") == finished_word) {
+      has_finished = true;
     } else {
       end.messages.push_back(std::move(message));
     }
   }
+  return has_finished;
+}
+
+std::string new_secret() {
+  std::random_device random;
+  return std::to_string(random()) + "-" + std::to_string(random());
 }
 
 }  // namespace
 
-void Reporter::send(const nlohmann::json& message) const {
-  const std::string line = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+std::string text_in(const nlohmann::json& message, const char* field) {
+  if (!message.is_object()) return {};
+  const auto found = message.find(field);
+  return found != message.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void Reporter::send(nlohmann::json message) const {
+  message["secret"] = secret_;
+  // On a line of its own, whatever the plugin has written there.
+  const std::string line = "\n" + message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   for (std::size_t written = 0; written < line.size();) {
     const ssize_t size = ::write(descriptor_, line.data() + written, line.size() - written);
     if (size < 0 && errno != EINTR) return;
@@ -184,8 +206,9 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   Pipe messages;
   Pipe output;
   const HeldSignals held;
+  const std::string secret = new_secret();
   const auto started = Clock::now();
-  Keeper keeper([&](pid_t parent) { be_child(held, progress, messages, output, parent, body); });
+  Keeper keeper([&](pid_t parent) { be_child(held, progress, messages, output, parent, secret, body); });
   messages.write.close();
   output.write.close();
   for (const Descriptor* end : {&messages.read, &output.read}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
@@ -230,7 +253,7 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     if (WIFEXITED(*status)) end.status = WEXITSTATUS(*status);
     if (WIFSIGNALED(*status)) end.signal = WTERMSIG(*status);
   }
-  read_messages(text, end);
+  end.has_finished = read_messages(text, secret, end) && end.status == 0;
   return end;
 }
 

@@ -8,27 +8,34 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "verify/progress.hpp"
 
 namespace taskhost::verify {
 
-// The child's end of the pipe. Each message is sent at once, so that a crash loses none.
+// The child's end of the pipe. Each message is sent at once, so that a crash loses none. It carries a secret: a plugin
+// may write to descriptors that are not its own.
 class Reporter {
  public:
-  explicit Reporter(int descriptor) : descriptor_(descriptor) {}
-  void send(const nlohmann::json& message) const;
+  Reporter(int descriptor, std::string secret) : descriptor_(descriptor), secret_(std::move(secret)) {}
+  void send(nlohmann::json message) const;
 
  private:
   int descriptor_;
+  std::string secret_;
 };
+
+// A field of a message; "" if it is absent or of another type.
+std::string text_in(const nlohmann::json& message, const char* field);
 
 constexpr std::size_t max_output = std::size_t{64} << 20;
 
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
-  bool has_finished = false;              // the body returned
+  bool has_finished = false;              // the body returned, and the child ended with status 0
+  bool has_foreign_messages = false;      // the plugin wrote to the child's end of the pipe
   bool was_late = false;                  // and was killed for it
   std::optional<int> status;              // exit status, or
   std::optional<int> signal;              // the signal that killed it

@@ -41,13 +41,22 @@ Json to_json(const Verdict& verdict) {
           {"done", verdict.done}};
 }
 
-Verdict verdict_from(const Json& message) {
-  Verdict verdict;
-  verdict.judgement = Judgement{message.value("judgement", 0)};
-  verdict.rules = message.value("rules", "");
-  verdict.text = message.value("text", "");
-  verdict.done = message.value("done", "");
-  return verdict;
+// None if it is none: the process that sends them is the plugin's, too.
+std::optional<Verdict> verdict_from(const Json& message) {
+  const auto judgement = message.find("judgement");
+  if (judgement == message.end() || !judgement->is_number_integer()) return std::nullopt;
+  const std::int64_t number = judgement->get<std::int64_t>();
+  for (const auto& known : words_of<Judgement>) {
+    if (static_cast<std::int64_t>(known.value) != number) continue;
+    Verdict verdict;
+    verdict.judgement = known.value;
+    verdict.rules = text_in(message, "rules");
+    verdict.text = text_in(message, "text");
+    verdict.done = text_in(message, "done");
+    if (!verdict.done.empty() && !Json::accept(verdict.done)) return std::nullopt;
+    return verdict;
+  }
+  return std::nullopt;
 }
 
 struct FactoryFacts {
@@ -111,13 +120,18 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
                                     const char* rules) {
   std::optional<Verdict> verdict;
   for (const Json& message : end.messages) {
-    const std::string type = message.value("type", "");
-    if (type == "verdict") verdict = verdict_from(message);
-    if (type != "finding" || !findings_.insert(message.value("kind", "")).second) continue;
-    Verdict found = verdict_from(message);
-    if (found.judgement == Judgement::broken) conduct_is_broken_ = true;
-    found.text += " (seen in \"" + std::string(test) + "\")";
-    say(found, factory, conduct, "");
+    const std::string type = text_in(message, "type");
+    std::optional<Verdict> sent = verdict_from(message);
+    if (type == "verdict" && end.has_finished) verdict = sent;
+    if (type != "finding" || !sent || !findings_.insert(text_in(message, "kind")).second) continue;
+    if (sent->judgement == Judgement::broken) conduct_is_broken_ = true;
+    sent->text += " (seen in \"" + std::string(test) + "\")";
+    say(*sent, factory, conduct, "");
+  }
+  if (end.has_foreign_messages && findings_.insert("foreign messages").second) {
+    say(Verdict{Judgement::note, {}, {}, "5.1",
+                "it wrote to a descriptor that it has not opened (seen in \"" + std::string(test) + "\")"},
+        factory, conduct, "");
   }
   // What executions need that could not be dropped is not left behind.
   const bool is_left = !end.left_running.empty() && end.has_finished && progress_->alive == 0;
@@ -150,8 +164,10 @@ bool Verification::find_factories() {
     reporter.send(to_json(holds(counted(list.size(), "factory", "factories"))));
   });
   for (const Json& message : end.messages) {
-    if (message.value("type", "") != "factories") continue;
-    for (const Json& entry : message["list"]) factories_.push_back({entry["name"], entry["blocking"]});
+    if (text_in(message, "type") != "factories" || !message.contains("list")) continue;
+    for (const Json& entry : message["list"]) {
+      factories_.push_back({text_in(entry, "name"), entry.contains("blocking") && entry["blocking"] == true});
+    }
   }
   return take_verdicts(end, nullptr, descriptor_test, rules).judgement == Judgement::holds;
 }

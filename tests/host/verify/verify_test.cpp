@@ -1,6 +1,7 @@
 // The simulated host of `taskhost verify`: time that jumps, wakes, and the checks of each call.
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <csignal>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -250,6 +252,30 @@ TEST_CASE("a crash is put down to the call that it happened in, or to the thread
   const Verdict thread = death(end, progress, hours(1));
   CHECK(thread.rules == "5.2");
   CHECK(thread.text.find("SIGSEGV on a thread of the plugin's own, while another was in poll of execution 3: ") == 0);
+}
+
+TEST_CASE("what a plugin writes to the pipe is no message, and what a test says counts only if it ends by itself") {
+  SharedProgress progress;
+  const ChildEnd whole = run_in_child(*progress, hours(1), [](const Reporter& reporter) {
+    for (int descriptor = 3; descriptor < 64; ++descriptor) {
+      struct stat status {};
+      if (::fstat(descriptor, &status) != 0 || !S_ISFIFO(status.st_mode)) continue;
+      constexpr std::string_view forged = "{\"type\":\"verdict\"}\n{\"type\":1}\n{\"type\":\"fini";
+      (void)!::write(descriptor, forged.data(), forged.size());
+    }
+    reporter.send({{"type", "verdict"}, {"text", 5}});
+  });
+  CHECK(whole.has_finished);
+  CHECK(whole.has_foreign_messages);
+  REQUIRE(whole.messages.size() == 1);
+  CHECK(text_in(whole.messages[0], "type") == "verdict");
+  CHECK(text_in(whole.messages[0], "text").empty());
+  const ChildEnd cut = run_in_child(*progress, hours(1), [](const Reporter& reporter) {
+    reporter.send({{"type", "finished"}});
+    ::_exit(3);
+  });
+  CHECK_FALSE(cut.has_finished);
+  CHECK_FALSE(cut.has_foreign_messages);
 }
 
 TEST_CASE("what a test leaves running is named and ended, whether in its group, in a session of its own or a sibling") {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +40,29 @@ void leave_a_process(bool in_own_session) {
   ::waitpid(child, nullptr, 0);
 }
 
+// To all pipes that were there before it: as if a verdict came from the test.
+void forge_messages() {
+  const std::string lines =
+      "{\"type\":1}\n[]\n17\n{\"type\":\"factories\"}\n"
+      "{\"type\":\"verdict\",\"judgement\":77,\"rules\":\"\",\"text\":\"\",\"done\":\"\"}\n"
+      "{\"type\":\"verdict\",\"judgement\":0,\"rules\":\"\",\"text\":\"all is well\",\"done\":\"\"}\n"
+      "{\"type\":\"finished\"}\n{\"type\":";
+  for (int fd = 3; fd < 64; ++fd) {
+    struct stat status {};
+    if (::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && ::write(fd, lines.data(), lines.size()) < 0) continue;
+  }
+}
+
 constexpr Task tasks[] = {
+    // The test's pipes
+    {.name = "forges_messages",
+     .start =
+         [](State&) {
+           forge_messages();
+           return TASKHOST_OK;
+         },
+     .drop = [](State&) { std::raise(SIGSEGV); }},
+
     // Processes
     {.name = "leaves_orphans",
      .start =
