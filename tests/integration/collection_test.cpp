@@ -1,5 +1,7 @@
 // The collection of tasks that break one rule each, and of right but unusual ones: `taskhost verify` says of none of
 // them what is wrong. The right ones are verified beside loops that keep every processor busy.
+#include <unistd.h>
+
 #include <array>
 #include <memory>
 #include <string>
@@ -11,6 +13,7 @@
 #include "verification.hpp"
 
 using namespace taskhost::test;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -113,6 +116,13 @@ const std::vector<Row>& intruders() {
       {"starts_many_daemons", "5.3", "run to its end", "more than 100 processes"},
       {"kills_its_parent", "3.8", "run to its end", "killed the process that had started it"},
       {"stops_its_parent_and_hangs", "3.4", "run to its end", "had not returned"},
+      {"never_has_children", "5.1", "left behind", "SIGCHLD"},
+      {"limits_pending_signals", "5.1", "left behind", "the limit of pending signals"},
+      {"adopts_orphans", "5.1", "left behind", "whether it adopts orphans"},
+      {"gains_no_privileges", "5.1", "left behind", "whether it can gain privileges"},
+      {"is_killed_first", "5.1", "left behind", "when memory is short"},
+      {"locks_new_memory", "5.1", "run to its end", "whether new memory is locked"},
+      {"is_another_user", "5.1", "left behind", "the user ids"},
   };
   return rows;
 }
@@ -220,7 +230,9 @@ void expect_found(const char* library, std::vector<Row> rows) {
 
 TEST_CASE("each task that breaks a rule is found, by the test that is made for it, and accused of nothing else") {
   expect_found("breakers", breakers());
-  expect_found("intruders", intruders());
+  std::vector<Row> others = intruders();
+  if (::geteuid() != 0) std::erase_if(others, [](const Row& row) { return row.task == "is_another_user"sv; });
+  expect_found("intruders", others);
 }
 
 TEST_CASE("right but unusual tasks pass, also beside busy loops") {

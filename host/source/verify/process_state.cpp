@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -52,12 +53,27 @@ std::string line_of(const std::string& path) {
   return line;
 }
 
-std::string umask_of_process() {
+// The fields of /proc/self/status, without blanks before the values.
+std::map<std::string, std::string> status_of_process() {
+  std::map<std::string, std::string> fields;
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("Umask:")) return line.substr(line.find_first_not_of(" \t", 6));
+    const std::size_t colon = line.find(':');
+    const std::size_t value = line.find_first_not_of(" \t", std::min(colon, line.size() - 1) + 1);
+    if (colon != std::string::npos && value != std::string::npos) fields[line.substr(0, colon)] = line.substr(value);
   }
-  return {};
+  return fields;
+}
+
+// Whether memory that is mapped from now on is locked (MCL_FUTURE), which only a mapping shows.
+bool locks_new_memory() {
+  const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::string before = status_of_process()["VmLck"];
+  void* const page = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return false;
+  const std::string with_page = status_of_process()["VmLck"];
+  ::munmap(page, size);
+  return with_page != before;
 }
 
 bool has_children() {
@@ -106,6 +122,12 @@ const std::map<int, std::string>& descriptors_of_the_host(const std::map<int, st
   return first;
 }
 
+constexpr const char* terminate_handler = "the terminate handler";
+constexpr const char* new_handler = "the new handler";
+constexpr const char* open_files = "the limit of open files";
+
+std::string limit_words(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
+
 // Settings of the process that a plugin has no business with.
 std::map<std::string, std::string> settings_of_process() {
   std::map<std::string, std::string> settings;
@@ -119,25 +141,47 @@ std::map<std::string, std::string> settings_of_process() {
     const bool is_set = timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0 || timer.it_interval.tv_sec != 0;
     settings[name] = is_set ? "running" : "off";
   }
-  constexpr std::array<std::pair<__rlimit_resource, const char*>, 9> limits = {{{RLIMIT_NOFILE, "open files"},
-                                                                                {RLIMIT_AS, "address space"},
-                                                                                {RLIMIT_CORE, "core files"},
-                                                                                {RLIMIT_CPU, "processor time"},
-                                                                                {RLIMIT_DATA, "data"},
-                                                                                {RLIMIT_FSIZE, "file sizes"},
-                                                                                {RLIMIT_MEMLOCK, "locked memory"},
-                                                                                {RLIMIT_NPROC, "processes"},
-                                                                                {RLIMIT_STACK, "stacks"}}};
-  const auto words = [](rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); };
+  constexpr auto limits = std::to_array<std::pair<__rlimit_resource, const char*>>({
+      {RLIMIT_NOFILE, open_files},
+      {RLIMIT_AS, "the limit of address space"},
+      {RLIMIT_CORE, "the limit of core files"},
+      {RLIMIT_CPU, "the limit of processor time"},
+      {RLIMIT_DATA, "the limit of data"},
+      {RLIMIT_FSIZE, "the limit of file sizes"},
+      {RLIMIT_LOCKS, "the limit of file locks"},
+      {RLIMIT_MEMLOCK, "the limit of locked memory"},
+      {RLIMIT_MSGQUEUE, "the limit of message queues"},
+      {RLIMIT_NICE, "the limit of the priority"},
+      {RLIMIT_NPROC, "the limit of processes"},
+      {RLIMIT_RSS, "the limit of resident memory"},
+      {RLIMIT_RTPRIO, "the limit of the real-time priority"},
+      {RLIMIT_RTTIME, "the limit of real-time computing"},
+      {RLIMIT_SIGPENDING, "the limit of pending signals"},
+      {RLIMIT_STACK, "the limit of stacks"},
+  });
   for (const auto& [which, name] : limits) {
     rlimit limit{};
     ::getrlimit(which, &limit);
-    settings[std::string("the limit of ") + name] = words(limit.rlim_cur) + "/" + words(limit.rlim_max);
+    settings[name] = limit_words(limit.rlim_cur) + "/" + limit_words(limit.rlim_max);
   }
+  constexpr auto fields = std::to_array<std::pair<const char*, const char*>>({
+      {"Uid", "the user ids"},
+      {"Gid", "the group ids"},
+      {"Groups", "the supplementary groups"},
+      {"CapInh", "the capabilities"},
+      {"CapPrm", "the capabilities"},
+      {"CapEff", "the capabilities"},
+      {"CapBnd", "the capabilities"},
+      {"CapAmb", "the capabilities"},
+      {"NoNewPrivs", "whether it can gain privileges"},
+      {"Seccomp", "the system calls that it may make"},
+      {"Seccomp_filters", "the system calls that it may make"},
+  });
+  std::map<std::string, std::string> status = status_of_process();  // of its first thread
+  for (const auto& [field, name] : fields) settings[name] += status[field] + " ";
   const auto address = [](auto handler) { return std::to_string(reinterpret_cast<std::uintptr_t>(handler)); };
-  settings["the terminate handler"] = address(std::get_terminate());
-  settings["the new handler"] = address(std::get_new_handler());
-  settings["the user"] = std::to_string(::geteuid()) + "/" + std::to_string(::getegid());
+  settings[terminate_handler] = address(std::get_terminate());
+  settings[new_handler] = address(std::get_new_handler());
   settings["whether it can be dumped"] = std::to_string(::prctl(PR_GET_DUMPABLE));
   settings["the process group"] = std::to_string(::getpgrp());
   settings["the priority"] = std::to_string(::getpriority(PRIO_PROCESS, 0));
@@ -145,7 +189,22 @@ std::map<std::string, std::string> settings_of_process() {
   int count = 0;
   for (std::string line; std::getline(timers_file, line);) count += line.starts_with("ID:") ? 1 : 0;
   settings["the number of timers"] = std::to_string(count);
+  settings["the session"] = std::to_string(::getsid(0));
+  settings["how soon it is killed when memory is short"] = line_of("/proc/self/oom_score_adj");
+  int adopts = 0;
+  ::prctl(PR_GET_CHILD_SUBREAPER, &adopts);
+  settings["whether it adopts orphans"] = std::to_string(adopts);
+  settings["whether new memory is locked"] = locks_new_memory() ? "yes" : "no";
+  std::error_code error;
+  settings["the root directory"] = std::filesystem::read_symlink("/proc/self/root", error).string();
   return settings;
+}
+
+// Go and .NET raise the limit of descriptors up to the highest; the C++ library's handlers are a runtime's, too.
+bool may_be_of_runtime(const std::string& setting, const std::string& before, const std::string& after) {
+  if (setting == terminate_handler || setting == new_handler) return true;
+  const auto highest = [](const std::string& limits) { return limits.substr(limits.find('/') + 1); };
+  return setting == open_files && highest(before) == highest(after) && after.starts_with(highest(after) + "/");
 }
 
 }  // namespace
@@ -170,13 +229,21 @@ ProcessState ProcessState::take() {
   for (int signal = 1; signal < static_cast<int>(state.handlers.size()); ++signal) {
     struct sigaction action {};
     if (::sigaction(signal, nullptr, &action) == 0) {
-      state.handlers[static_cast<std::size_t>(signal)] = action.sa_handler;
+      Handler& handler = state.handlers[static_cast<std::size_t>(signal)];
+      handler.function = action.sa_handler;
+      const bool is_handled = handler.function != SIG_DFL && handler.function != SIG_IGN;
+      constexpr int for_children = SA_NOCLDWAIT | SA_NOCLDSTOP;
+      constexpr int of_library = 0x04000000;  // SA_RESTORER
+      handler.flags = action.sa_flags & (is_handled ? ~of_library : signal == SIGCHLD ? for_children : 0);
+      for (int other = 1; is_handled && other <= SIGRTMAX; ++other) {
+        if (::sigismember(&action.sa_mask, other) == 1) handler.masked.push_back(other);
+      }
     }
     state.masked[static_cast<std::size_t>(signal)] = ::sigismember(&mask, signal) == 1;
   }
   const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asks
   if (locale != nullptr) state.locale = locale;
-  state.umask = umask_of_process();
+  state.umask = status_of_process()["Umask"];
   std::error_code error;
   state.working_directory = std::filesystem::current_path(error).string();
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) state.environment.emplace_back(*entry);
@@ -233,7 +300,8 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   }
   for (const auto& [name, value] : after.settings) {
     const auto old = before.settings.find(name);
-    if (old != before.settings.end() && old->second != value) found.push_back({Change::Kind::of_runtime, name});
+    if (old == before.settings.end() || old->second == value) continue;
+    found.push_back({may_be_of_runtime(name, old->second, value) ? Change::Kind::of_runtime : Change::Kind::other, name});
   }
   environment_changes(before, after, found);
   return found;

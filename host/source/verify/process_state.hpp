@@ -7,14 +7,23 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace taskhost::verify {
 
+// What happens on a signal: all of a sigaction, since flags such as SA_NOCLDWAIT matter as much as the function.
+struct Handler {
+  void (*function)(int) = nullptr;
+  int flags = 0;
+  std::vector<int> masked;
+  friend bool operator==(const Handler&, const Handler&) = default;
+};
+
 struct ProcessState {
   std::map<int, std::string> threads;      // names by id
   std::map<int, std::string> descriptors;  // targets by number
-  std::array<void (*)(int), 65> handlers{};
+  std::array<Handler, 65> handlers{};
   std::array<bool, 65> masked{};
   std::string locale;
   std::string umask;
@@ -28,7 +37,7 @@ struct ProcessState {
 };
 
 struct Change {
-  // of_runtime: handlers of faults, limits and the like, which a runtime may change if it stays for good
+  // of_runtime: handlers of faults and the like, which a runtime may change if it stays for good
   enum class Kind { thread, descriptor, child, of_runtime, signal, other };
   Kind kind = Kind::other;
   std::string words;  // "descriptor (socket)", "the handler of SIGTERM"

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -92,6 +94,37 @@ constexpr Task tasks[] = {
        ::kill(::getppid(), SIGSTOP);
        for (;;) ::pause();
      }},
+
+    // The process
+    {.name = "never_has_children",
+     .start =
+         [](State&) {
+           struct sigaction action {};
+           action.sa_flags = SA_NOCLDWAIT;
+           return ::sigaction(SIGCHLD, &action, nullptr);
+         }},
+    {.name = "limits_pending_signals",
+     .start =
+         [](State&) {
+           rlimit limit{};
+           ::getrlimit(RLIMIT_SIGPENDING, &limit);
+           --limit.rlim_cur;
+           return ::setrlimit(RLIMIT_SIGPENDING, &limit);
+         }},
+    {.name = "adopts_orphans", .start = [](State&) { return ::prctl(PR_SET_CHILD_SUBREAPER, 1UL); }},
+    {.name = "gains_no_privileges", .start = [](State&) { return ::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL); }},
+    {.name = "is_killed_first",
+     .start =
+         [](State& self) {
+           const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+           const bool is_written = ::write(file, "900", 3) == 3;
+           ::close(file);
+           return is_written ? TASKHOST_OK : self.fail("no score");
+         }},
+    {.name = "locks_new_memory",
+     .start = [](State&) { return ::mlockall(MCL_FUTURE); },
+     .drop = [](State&) { ::munlockall(); }},
+    {.name = "is_another_user", .start = [](State&) { return ::setreuid(65534, static_cast<uid_t>(-1)); }},
 };
 
 }  // namespace
