@@ -435,7 +435,7 @@ Verdict left_behind(TestContext& context) {
   }
   if (!once.broken_rules.empty()) return broken(once.broken_rules, "after the first drop: " + once.broken_words);
   if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each further execution: " + each.broken_words);
-  return holds("nothing: no threads, descriptors, child processes or signal handlers, nothing process-wide");
+  return holds("nothing: no threads, descriptors, timers, child processes or signal handlers, nothing process-wide");
 }
 
 }  // namespace taskhost::verify

@@ -122,6 +122,14 @@ const std::map<int, std::string>& descriptors_of_the_host(const std::map<int, st
   return first;
 }
 
+// Beyond threads and descriptors.
+std::map<std::string, std::size_t> acquired_by_process() {
+  std::map<std::string, std::size_t> counts;
+  std::ifstream timers("/proc/self/timers");
+  for (std::string line; std::getline(timers, line);) counts["timer"] += line.starts_with("ID:") ? 1 : 0;
+  return counts;
+}
+
 constexpr const char* terminate_handler = "the terminate handler";
 constexpr const char* new_handler = "the new handler";
 constexpr const char* open_files = "the limit of open files";
@@ -185,10 +193,6 @@ std::map<std::string, std::string> settings_of_process() {
   settings["whether it can be dumped"] = std::to_string(::prctl(PR_GET_DUMPABLE));
   settings["the process group"] = std::to_string(::getpgrp());
   settings["the priority"] = std::to_string(::getpriority(PRIO_PROCESS, 0));
-  std::ifstream timers_file("/proc/self/timers");
-  int count = 0;
-  for (std::string line; std::getline(timers_file, line);) count += line.starts_with("ID:") ? 1 : 0;
-  settings["the number of timers"] = std::to_string(count);
   settings["the session"] = std::to_string(::getsid(0));
   settings["how soon it is killed when memory is short"] = line_of("/proc/self/oom_score_adj");
   int adopts = 0;
@@ -251,6 +255,7 @@ ProcessState ProcessState::take() {
   state.floating_point = floating_point_modes();
   state.has_children = verify::has_children();
   state.settings = settings_of_process();
+  state.acquired = acquired_by_process();
   descriptors_of_the_host(state.descriptors);
   return state;
 }
@@ -274,6 +279,12 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
     if (before.descriptors.contains(number) && !after.descriptors.contains(number)) {
       found.push_back(
           {Change::Kind::other, "descriptor " + std::to_string(number) + " (" + target + "), which is closed"});
+    }
+  }
+  for (const auto& [what, count] : after.acquired) {
+    const auto old = before.acquired.find(what);
+    for (std::size_t known = old != before.acquired.end() ? old->second : 0; known < count; ++known) {
+      found.push_back({Change::Kind::acquired, what});
     }
   }
   if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});

@@ -31,14 +31,15 @@ struct ProcessState {
   std::vector<std::string> environment;
   std::uint32_t floating_point = 0;  // rounding and flush-to-zero modes
   bool has_children = false;
-  std::map<std::string, std::string> settings;  // timers, limits and the like, each with its value
+  std::map<std::string, std::string> settings;   // interval timers, limits and the like, each with its value
+  std::map<std::string, std::size_t> acquired;   // what else it may take and give back: how many of each
 
   static ProcessState take();
 };
 
 struct Change {
   // of_runtime: handlers of faults and the like, which a runtime may change if it stays for good
-  enum class Kind { thread, descriptor, child, of_runtime, signal, other };
+  enum class Kind { thread, descriptor, acquired, child, of_runtime, signal, other };
   Kind kind = Kind::other;
   std::string words;  // "descriptor (socket)", "the handler of SIGTERM"
 };

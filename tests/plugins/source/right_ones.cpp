@@ -317,6 +317,18 @@ constexpr Task tasks[] = {
            ::kill(self.other, SIGKILL);
            ::waitpid(self.other, nullptr, 0);
          }},
+    {.name = "has_a_timer",
+     .start =
+         [](State& self) {
+           sigevent event{};
+           event.sigev_notify = SIGEV_THREAD;
+           event.sigev_notify_function = [](sigval) {};
+           timer_t timer{};
+           if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return self.fail("no timer");
+           self.memory = timer;
+           return TASKHOST_OK;
+         },
+     .drop = [](State& self) { ::timer_delete(self.memory); }},
     {.name = "writes_some_files",
      .poll =
          [](State& self) {
