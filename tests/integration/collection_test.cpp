@@ -111,6 +111,8 @@ const std::vector<Row>& breakers() {
 const std::vector<Row>& intruders() {
   static const std::vector<Row> rows = {
       {"forges_messages", "3.8", "start, then drop", "SIGSEGV in drop"},
+      {"leaves_files_in_a_folder", "5.3", "many executions", "more files"},
+      {"leaves_segments", "5.3", "left behind", "segment"},
       {"leaves_orphans", "5.3", "run to its end", "processes running, such as"},
       {"leaves_a_sibling", "5.3", "run to its end", "left 1 process running"},
       {"starts_many_daemons", "5.3", "run to its end", "more than 100 processes"},

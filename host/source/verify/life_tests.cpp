@@ -132,8 +132,11 @@ struct Sample {
   std::size_t threads = 0;
   std::size_t descriptors = 0;
   std::size_t files = 0;
+  std::size_t shared = 0;
 
-  static Sample take() { return {memory_in_use(), count_threads(), count_descriptors(), count_files()}; }
+  static Sample take() {
+    return {memory_in_use(), count_threads(), count_descriptors(), count_files(), count_shared()};
+  }
 };
 
 // Growth between the samples at the quarters' ends: growth in each is a leak, in some it is a cache.
@@ -162,15 +165,25 @@ std::string memory_growth(const std::array<Sample, 4>& samples, std::uint64_t ex
   return {};
 }
 
-// As above. Other programs use these folders too, but not that evenly.
+// As above. Other programs make such things too, but not that evenly.
 std::string file_growth(const std::array<Sample, 4>& samples, std::uint64_t executions) {
   constexpr std::uint64_t fewest = 100;
   if (executions < fewest) return {};
-  for (std::size_t i = 1; i < samples.size(); ++i) {
-    if (samples[i].files < samples[i - 1].files + executions / 8) return {};
+  const auto grows = [&](std::size_t Sample::*what) -> std::size_t {
+    for (std::size_t i = 1; i < samples.size(); ++i) {
+      if (samples[i].*what < samples[i - 1].*what + executions / 8) return 0;
+    }
+    return samples.back().*what - samples.front().*what;
+  };
+  const std::string span = " in " + std::to_string(executions * 3 / 4) + " executions, in ";
+  if (const std::size_t more = grows(&Sample::files); more > 0) {
+    return std::to_string(more) + " more files" + span +
+           "the working directory or up to two levels below, the temporary one or /dev/shm";
   }
-  return std::to_string(samples.back().files - samples.front().files) + " more files in " +
-         std::to_string(executions * 3 / 4) + " executions, in the working directory, the temporary one or /dev/shm";
+  if (const std::size_t more = grows(&Sample::shared); more > 0) {
+    return std::to_string(more) + " more" + span + "POSIX queues, or System V segments, semaphores or queues";
+  }
+  return {};
 }
 
 // The numbers of executions from which "many executions" chooses, so that they mostly are the same each time.
@@ -435,7 +448,9 @@ Verdict left_behind(TestContext& context) {
   }
   if (!once.broken_rules.empty()) return broken(once.broken_rules, "after the first drop: " + once.broken_words);
   if (!each.broken_rules.empty()) return broken(each.broken_rules, "with each further execution: " + each.broken_words);
-  return holds("nothing: no threads, descriptors, timers, child processes or signal handlers, nothing process-wide");
+  return holds(
+      "nothing: no threads, descriptors, timers, shared memory, child processes or signal handlers, nothing "
+      "process-wide");
 }
 
 }  // namespace taskhost::verify

@@ -1,6 +1,7 @@
 #include "verify/process_state.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -22,6 +23,8 @@
 #include <filesystem>
 #include <fstream>
 #include <new>
+#include <sstream>
+#include <string_view>
 #include <thread>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -30,6 +33,24 @@
 namespace taskhost::verify {
 
 namespace {
+
+// Counts the entries of a folder, and of those in it, as deep as `levels` says.
+std::size_t entries_of(int parent, const char* name, int levels, int& folders_left) {
+  const int descriptor =
+      ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (parent == AT_FDCWD ? 0 : O_NOFOLLOW));
+  DIR* const directory = descriptor >= 0 ? ::fdopendir(descriptor) : nullptr;
+  if (directory == nullptr) return 0;
+  std::size_t count = 0;
+  while (const dirent* entry = ::readdir(directory)) {  // NOLINT(concurrency-mt-unsafe): a stream of its own
+    const std::string_view entry_name = entry->d_name;
+    if (entry_name == "." || entry_name == "..") continue;
+    ++count;
+    if (levels == 0 || entry->d_type != DT_DIR || folders_left-- <= 0) continue;
+    count += entries_of(descriptor, entry->d_name, levels - 1, folders_left);
+  }
+  ::closedir(directory);
+  return count;
+}
 
 // Visits the numbered entries of a folder of /proc, except for the descriptor that reads it.
 template <class Use>
@@ -127,6 +148,14 @@ std::map<std::string, std::size_t> acquired_by_process() {
   std::map<std::string, std::size_t> counts;
   std::ifstream timers("/proc/self/timers");
   for (std::string line; std::getline(timers, line);) counts["timer"] += line.starts_with("ID:") ? 1 : 0;
+  // Segments of other processes are in the same list: the fifth column is the process that made it.
+  std::ifstream segments("/proc/sysvipc/shm");
+  for (std::string line; std::getline(segments, line);) {
+    std::istringstream columns(line);
+    std::string key, id, mode, size, creator;
+    columns >> key >> id >> mode >> size >> creator;
+    counts["segment of System V shared memory"] += creator == std::to_string(::getpid()) ? 1 : 0;
+  }
   return counts;
 }
 
@@ -312,7 +341,8 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
   for (const auto& [name, value] : after.settings) {
     const auto old = before.settings.find(name);
     if (old == before.settings.end() || old->second == value) continue;
-    found.push_back({may_be_of_runtime(name, old->second, value) ? Change::Kind::of_runtime : Change::Kind::other, name});
+    found.push_back(
+        {may_be_of_runtime(name, old->second, value) ? Change::Kind::of_runtime : Change::Kind::other, name});
   }
   environment_changes(before, after, found);
   return found;
@@ -357,12 +387,19 @@ std::size_t count_descriptors() {
 
 std::size_t count_files() {
   const char* const temporary = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): only reads
-  std::size_t count = 0;
-  for (const char* folder : {".", temporary != nullptr ? temporary : "/tmp", "/dev/shm"}) {
-    DIR* const directory = ::opendir(folder);
-    if (directory == nullptr) continue;
-    while (::readdir(directory) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): a stream of its own
-    ::closedir(directory);
+  constexpr int levels_below_working_directory = 2;
+  int folders_left = 1000;
+  return entries_of(AT_FDCWD, ".", levels_below_working_directory, folders_left) +
+         entries_of(AT_FDCWD, temporary != nullptr ? temporary : "/tmp", 0, folders_left) +
+         entries_of(AT_FDCWD, "/dev/shm", 0, folders_left);
+}
+
+std::size_t count_shared() {
+  int folders_left = 1;
+  std::size_t count = entries_of(AT_FDCWD, "/dev/mqueue", 0, folders_left);
+  for (const char* list : {"/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"}) {
+    std::ifstream file(list);
+    for (std::string line; std::getline(file, line);) ++count;
   }
   return count;
 }

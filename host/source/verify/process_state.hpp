@@ -31,8 +31,8 @@ struct ProcessState {
   std::vector<std::string> environment;
   std::uint32_t floating_point = 0;  // rounding and flush-to-zero modes
   bool has_children = false;
-  std::map<std::string, std::string> settings;   // interval timers, limits and the like, each with its value
-  std::map<std::string, std::size_t> acquired;   // what else it may take and give back: how many of each
+  std::map<std::string, std::string> settings;  // interval timers, limits and the like, each with its value
+  std::map<std::string, std::size_t> acquired;  // what else it may take and give back: how many of each
 
   static ProcessState take();
 };
@@ -72,7 +72,8 @@ std::string signal_words(int signal);
 ProcessState settled(const ProcessState& before, int patience_ms);
 
 std::size_t count_threads();
-std::size_t count_files();  // in the working directory, the temporary one and /dev/shm
+std::size_t count_files();   // in the working directory and two levels below, in the temporary one and /dev/shm
+std::size_t count_shared();  // POSIX queues; System V segments, semaphores and queues; of all processes
 std::size_t count_descriptors();
 
 // Whether what malloc says is the plugin's, and not a sanitizer's.

@@ -129,7 +129,10 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
     say(*sent, factory, conduct, "");
   }
   if (end.has_foreign_messages && findings_.insert("foreign messages").second) {
-    say(Verdict{Judgement::note, {}, {}, "5.1",
+    say(Verdict{Judgement::note,
+                {},
+                {},
+                "5.1",
                 "it wrote to a descriptor that it has not opened (seen in \"" + std::string(test) + "\")"},
         factory, conduct, "");
   }

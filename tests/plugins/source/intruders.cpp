@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -64,6 +65,27 @@ constexpr Task tasks[] = {
            return TASKHOST_OK;
          },
      .drop = [](State&) { std::raise(SIGSEGV); }},
+
+    // Files, and what else outlives the process
+    {.name = "leaves_files_in_a_folder",
+     .start =
+         [](State& self) {
+           ::mkdir("left", 0700);
+           ::mkdir("left/deep", 0700);
+           char name[] = "left/deep/XXXXXX";
+           const int file = ::mkstemp(name);
+           ::close(file);
+           return file >= 0 ? TASKHOST_OK : self.fail("no file");
+         }},
+    {.name = "leaves_segments",
+     .start =
+         [](State& self) {
+           if (!is_left(100)) return TASKHOST_OK;
+           const int segment = ::shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+           ::shmat(segment, nullptr, 0);
+           // So that it is gone with the process.
+           return ::shmctl(segment, IPC_RMID, nullptr) == 0 ? TASKHOST_OK : self.fail("no segment");
+         }},
 
     // Processes
     {.name = "leaves_orphans",
