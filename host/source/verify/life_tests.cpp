@@ -407,9 +407,9 @@ Verdict left_behind(TestContext& context) {
   const ProcessState before = ProcessState::take();
   if (!live(context, 0)) return stuck();
   const ProcessState after_first = settled(before, patience_ms(context));
-  const Budget budget = context.budget(30);
   std::uint64_t executions = 1;
   const auto live_on = [&](std::uint64_t last) {
+    const Budget budget = context.budget(30);
     while (executions < last && !budget.is_over()) {
       if (!live(context, executions++)) return false;
     }

@@ -74,7 +74,7 @@ std::string line_of(const std::string& path) {
   return line;
 }
 
-// The fields of /proc/self/status, without blanks before the values.
+// The fields of /proc/self/status, as its first thread has them, without blanks before the values.
 std::map<std::string, std::string> status_of_process() {
   std::map<std::string, std::string> fields;
   std::ifstream status("/proc/self/status");
@@ -87,14 +87,13 @@ std::map<std::string, std::string> status_of_process() {
 }
 
 // Whether memory that is mapped from now on is locked (MCL_FUTURE), which only a mapping shows.
-bool locks_new_memory() {
+bool locks_new_memory(const std::string& locked_before) {
   const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::string before = status_of_process()["VmLck"];
   void* const page = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return false;
   const std::string with_page = status_of_process()["VmLck"];
   ::munmap(page, size);
-  return with_page != before;
+  return with_page != locked_before;
 }
 
 bool has_children() {
@@ -166,7 +165,7 @@ constexpr const char* open_files = "the limit of open files";
 std::string limit_words(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
 
 // Settings of the process that a plugin has no business with.
-std::map<std::string, std::string> settings_of_process() {
+std::map<std::string, std::string> settings_of_process(std::map<std::string, std::string>& status) {
   std::map<std::string, std::string> settings;
   constexpr std::array<std::pair<__itimer_which, const char*>, 3> timers = {
       {{ITIMER_REAL, "the interval timer of real time"},
@@ -214,7 +213,6 @@ std::map<std::string, std::string> settings_of_process() {
       {"Seccomp", "the system calls that it may make"},
       {"Seccomp_filters", "the system calls that it may make"},
   });
-  std::map<std::string, std::string> status = status_of_process();  // of its first thread
   for (const auto& [field, name] : fields) settings[name] += status[field] + " ";
   const auto address = [](auto handler) { return std::to_string(reinterpret_cast<std::uintptr_t>(handler)); };
   settings[terminate_handler] = address(std::get_terminate());
@@ -227,7 +225,7 @@ std::map<std::string, std::string> settings_of_process() {
   int adopts = 0;
   ::prctl(PR_GET_CHILD_SUBREAPER, &adopts);
   settings["whether it adopts orphans"] = std::to_string(adopts);
-  settings["whether new memory is locked"] = locks_new_memory() ? "yes" : "no";
+  settings["whether new memory is locked"] = locks_new_memory(status["VmLck"]) ? "yes" : "no";
   std::error_code error;
   settings["the root directory"] = std::filesystem::read_symlink("/proc/self/root", error).string();
   return settings;
@@ -276,14 +274,15 @@ ProcessState ProcessState::take() {
   }
   const char* const locale = std::setlocale(LC_ALL, nullptr);  // NOLINT(concurrency-mt-unsafe): only asks
   if (locale != nullptr) state.locale = locale;
-  state.umask = status_of_process()["Umask"];
+  std::map<std::string, std::string> status = status_of_process();
+  state.umask = status["Umask"];
   std::error_code error;
   state.working_directory = std::filesystem::current_path(error).string();
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) state.environment.emplace_back(*entry);
   std::sort(state.environment.begin(), state.environment.end());
   state.floating_point = floating_point_modes();
   state.has_children = verify::has_children();
-  state.settings = settings_of_process();
+  state.settings = settings_of_process(status);
   state.acquired = acquired_by_process();
   descriptors_of_the_host(state.descriptors);
   return state;
