@@ -67,8 +67,9 @@ class TestContext {
 
   // This share of the time that the test may take, in percent.
   Budget budget(int percent) const { return Budget(terms_.time_limit * percent / 100); }
-  // How long an execution may take to stop: the host's default, but less than the test's time.
-  nanoseconds stop_limit() const { return std::min<nanoseconds>(std::chrono::seconds(10), terms_.time_limit / 2); }
+  // How long a test waits for the end of an execution that was asked to stop: stop_timeout, if there is time for it.
+  // Only one that takes as long breaks a rule.
+  nanoseconds stop_limit() const { return terms_.time_limit >= stop_timeout ? stop_timeout : terms_.time_limit / 2; }
 
   // Whether the library is marked to stay loaded: it brings a runtime, whose threads and fault handlers stay, too.
   bool brings_runtime() const noexcept { return terms_.brings_runtime; }
@@ -170,6 +171,7 @@ Verdict left_behind(TestContext& context);
 // How long a stop took.
 struct StopTaken {
   bool has_ended = false;
+  bool is_deaf = false;       // it had stop_timeout, or sleeps for good; otherwise more time may show that it ends
   bool is_undecided = false;  // it took long only by a clock that had jumped over what it waited for
   nanoseconds real{};
   nanoseconds simulated{};
@@ -178,7 +180,9 @@ struct StopTaken {
 // Asks for the stop, and polls like a host. Does not drop the execution.
 StopTaken stop_polled(TestContext& context, DrivenExecution& execution);
 
-// Describes an execution that does not end.
-std::string deaf_words(const StopTaken& taken);
+// Of an execution that had not ended. `when`: "stopped before its first poll"
+Verdict deaf_verdict(const StopTaken& taken, const std::string& when);
+// What to do if there was no time for the whole stop_timeout.
+std::string more_time_words();
 
 }  // namespace taskhost::verify

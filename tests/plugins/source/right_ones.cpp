@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -117,6 +118,21 @@ constexpr Task tasks[] = {
            self.services().wake_at(self.exec, self.due);
            return std::int32_t{TASKHOST_PENDING};
          }},
+    {.name = "closes_for_three_seconds",
+     .start =
+         [](State& self) {
+           self.fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+           return watch(self) == TASKHOST_PENDING ? TASKHOST_OK : TASKHOST_ERROR;
+         },
+     .stop =
+         [](State& self) {
+           const itimerspec closed{{0, 0}, {3, 0}};
+           if (self.other == -1) self.other = ::timerfd_settime(self.fd, 0, &closed, nullptr);
+           std::uint64_t count;
+           return ::read(self.fd, &count, sizeof count) > 0 ? TASKHOST_OK : TASKHOST_PENDING;
+         },
+     .drop = [](State& self) { ::close(self.fd); }},
+    {.name = "stops_in_slices", .stop = [](State& self) { return self.polls >= 150'000 ? TASKHOST_OK : TASKHOST_AGAIN; }},
     {.name = "times_out",
      .poll =
          [](State& self) {
@@ -355,6 +371,13 @@ constexpr Task tasks[] = {
          }},
 
     // Blocking ones
+    {.name = "run_closes_for_three_seconds",
+     .run =
+         [](State& self) {
+           while (taskhost_stop_requested(self.exec) == 0) taskhost_wait_for(self.exec, TASKHOST_SECOND);
+           pause_ms(3000);
+           return TASKHOST_OK;
+         }},
     {.name = "run_polls_slowly",
      .run =
          [](State& self) {
