@@ -115,6 +115,7 @@ const std::vector<Row>& rights_in_one_test() {
       {"run_closes_for_three_seconds", "5.3", "two executions at once", "pair", "holds", "none", "10s"},
       {"run_closes_for_three_seconds", "3.10", "stop at any time", "a --time-limit of at least", "unproven", "none",
        "4s"},
+      {"starts_in_80_ms", "5.3", "two executions at once", "on two threads", "holds", "none", "100ms"},
   };
   return rows;
 }

@@ -31,6 +31,8 @@ struct ChildEnd {
   std::vector<nlohmann::json> messages;
   bool has_finished = false;              // the body returned
   bool was_late = false;                  // and was killed for it
+  bool was_stuck = false;                 // in a call that should have returned
+  std::chrono::nanoseconds time_in_call{};
   std::optional<int> status;              // exit status, or
   std::optional<int> signal;              // the signal that killed it
   std::string output;                     // the end of what it wrote to stdout and stderr

@@ -120,9 +120,9 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   const bool looks_at_thread = polls_ < many || polls_ % many == 0;
   const ThreadState thread = looks_at_thread ? ThreadState::take() : ThreadState();
   const nanoseconds waited_before = waited_before_call(Clock::now());
+  if (!cell_.stop_requested()) progress.stop_began = 0;
   const auto begin = Clock::now();
-  progress.call_began = begin.time_since_epoch().count();
-  progress.phase = phase;
+  progress.enter(phase);
   {
     const CallMark mark(&cell_, phase);
     try {
@@ -327,6 +327,7 @@ void DrivenExecution::drop() {
 }
 
 void DrivenExecution::request_stop() {
+  host_.progress().stop_began = Progress::steady_time();
   host_.progress().stop_requested = true;
   cell_.request_stop();
 }

@@ -80,7 +80,7 @@ Judged call_check(TestContext& context, const std::string& config) {
   Cell& cell = host.claim();
   OwnTexts texts(host.config(), host.task_name());
   cell.begin_check(texts);
-  host.progress().phase = Phase::check;
+  host.progress().enter(Phase::check);
   std::int32_t result = TASKHOST_PANIC;
   {
     const CallMark mark(&cell, Phase::check);

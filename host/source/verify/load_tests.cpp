@@ -58,7 +58,7 @@ std::vector<std::string> contents_of(const std::vector<taskhost_factory>& factor
 
 LoadedPlugin load_plugin(const std::string& path, Progress& progress) {
   LoadedPlugin plugin;
-  progress.phase = Phase::load;
+  progress.enter(Phase::load);
   PluginLibrary::Loading result = PluginLibrary::load(path);
   progress.phase = Phase::none;
   plugin.library = std::move(result.library);

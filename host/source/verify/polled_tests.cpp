@@ -141,6 +141,9 @@ Verdict deaf_verdict(const StopTaken& taken, const std::string& when) {
                             duration_words(taken.real) + " (" +
                             duration_words(std::max(taken.real, taken.simulated)) + " by its clock) it had not ended";
   if (!taken.is_deaf) return unproven(words + more_time_words());
+  if (std::max(taken.real, taken.simulated) < stop_timeout) {
+    return broken("3.10", words + ", and nothing was arranged that would wake it again");
+  }
   return broken("3.10", words + ". Check stop_requested in each poll");
 }
 

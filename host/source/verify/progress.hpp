@@ -55,15 +55,21 @@ struct Progress {
   std::atomic<bool> crashed_outside{false};  // a thread outside of any call crashed: `phase` says nothing about it
   std::atomic<Hit> hit{Hit::unknown};
   std::atomic<std::int64_t> hit_offset{0};  // bytes from the border that was crossed, or from a dropped state's start
-};
 
-inline std::int64_t steady_time() noexcept { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+  static std::int64_t steady_time() noexcept {
+    return std::chrono::steady_clock::now().time_since_epoch().count();
+  }
+  void enter(Phase call_phase) noexcept {
+    call_began = steady_time();
+    phase = call_phase;
+  }
+};
 
 // For how long it has been in a call; in a run, which may last, since that was asked to stop.
 inline std::chrono::nanoseconds time_in_call(const Progress& progress) noexcept {
   const Phase phase = progress.phase;
   const std::int64_t began = phase == Phase::run ? progress.stop_began.load() : progress.call_began.load();
-  return std::chrono::nanoseconds(phase == Phase::none || began == 0 ? 0 : steady_time() - began);
+  return std::chrono::nanoseconds(phase == Phase::none || began == 0 ? 0 : Progress::steady_time() - began);
 }
 
 // Whether it is in a call that should have returned long ago, however slow the machine is.

@@ -250,7 +250,7 @@ void Cell::offload(const taskhost_work& work) {
 void Cell::end_offloads() {
   if (offloaded_.empty()) return;
   host_->progress().execution = number_.load();
-  host_->progress().phase = Phase::work;
+  host_->progress().enter(Phase::work);
   for (Offloaded& one : offloaded_) {
     one.thread.join();
     if (!one.is_told && one.work.discard != nullptr) one.work.discard(one.work.argument);

@@ -215,6 +215,13 @@ constexpr Task tasks[] = {
            return self.sleep(100 * TASKHOST_MILLISECOND);
          }},
 
+    {.name = "starts_in_80_ms",
+     .start =
+         [](State&) {
+           pause_ms(80);
+           return TASKHOST_OK;
+         }},
+
     // Work in slices
     {.name = "works_in_slices", .poll = [](State& self) { return work(self, 2000, 20000, self.again()); }},
     {.name = "works_in_short_slices", .poll = [](State& self) { return work(self, 60'000, 100, self.again()); }},
