@@ -111,6 +111,12 @@ const std::vector<Row>& breakers() {
 const std::vector<Row>& rights_in_one_test() {
   static const std::vector<Row> rows = {
       {"stops_in_slices", "3.10", "stop before it begins", "up to 150000 polls", "holds"},
+      {"works_in_a_large_block", "3.2", "run to its end", "ended by", "holds"},
+      {"works_in_a_global", "3.2", "run to its end", "ended by", "holds"},
+      {"works_far_away", "3.2", "run to its end", "ended by", "holds"},
+      {"copies_a_file", "3.2", "run to its end", "ended by", "holds"},
+      {"has_a_queue_of_its_own", "3.2", "run to its end", "ended by", "holds"},
+      {"works_at_a_ready_descriptor", "3.2", "run to its end", "ended by", "holds"},
       {"closes_for_three_seconds", "5.3", "two executions at once", "on two threads", "holds", "none", "10s"},
       {"run_closes_for_three_seconds", "5.3", "two executions at once", "pair", "holds", "none", "10s"},
       {"run_closes_for_three_seconds", "3.10", "stop at any time", "a --time-limit of at least", "unproven", "none",

@@ -72,6 +72,12 @@ std::int32_t work(State& self, std::uint64_t slices, int turns, std::int32_t mor
   return self.polls >= slices ? TASKHOST_OK : more;
 }
 
+// The only thing that changes is `done`.
+std::int32_t count_slice(State& self, unsigned& done, std::int32_t more) {
+  --self.polls;
+  return ++done % 30'000 == 0 ? TASKHOST_OK : more;
+}
+
 constexpr Task tasks[] = {
     // By chance, after a while, or in the end
     {.name = "fails_by_chance",
@@ -238,6 +244,72 @@ constexpr Task tasks[] = {
            return --*static_cast<std::uint64_t*>(self.memory) == 0 ? TASKHOST_OK : TASKHOST_AGAIN;
          },
      .drop = [](State& self) { delete static_cast<std::uint64_t*>(self.memory); }},
+    {.name = "works_in_a_large_block",
+     .start =
+         [](State& self) {
+           self.memory = std::calloc(1, 5000);
+           return TASKHOST_OK;
+         },
+     .poll = [](State& self) { return count_slice(self, *(static_cast<unsigned*>(self.memory) + 1100), TASKHOST_AGAIN); },
+     .drop = [](State& self) { std::free(self.memory); }},
+    {.name = "works_in_a_global",
+     .poll =
+         [](State& self) {
+           static unsigned done;
+           return count_slice(self, done, TASKHOST_AGAIN);
+         }},
+    {.name = "works_far_away",
+     .start =
+         [](State& self) {
+           void* next = std::calloc(1, 100);
+           for (int steps = 0; steps < 5; ++steps) {
+             auto* before = static_cast<void**>(std::calloc(1, 100));
+             *before = next;
+             next = before;
+           }
+           self.memory = next;
+           return TASKHOST_OK;
+         },
+     .poll =
+         [](State& self) {
+           void* last = self.memory;
+           while (*static_cast<void**>(last) != nullptr) last = *static_cast<void**>(last);
+           return count_slice(self, *(static_cast<unsigned*>(last) + 10), TASKHOST_AGAIN);
+         },
+     .drop =
+         [](State& self) {
+           while (self.memory != nullptr) std::free(std::exchange(self.memory, *static_cast<void**>(self.memory)));
+         }},
+    {.name = "copies_a_file",
+     .start =
+         [](State& self) {
+           char name[] = "copied_XXXXXX";
+           self.fd = ::mkstemp(name);
+           ::unlink(name);
+           return ::ftruncate(self.fd, 20'000) == 0 ? TASKHOST_OK : self.fail("no file");
+         },
+     .poll =
+         [](State& self) {
+           --self.polls;
+           char byte;
+           return ::read(self.fd, &byte, 1) == 1 ? TASKHOST_AGAIN : TASKHOST_OK;
+         },
+     .drop = close_all},
+    {.name = "has_a_queue_of_its_own",
+     .start = open_eventfd,
+     .poll =
+         [](State& self) {
+           std::uint64_t count;
+           if (::read(self.fd, &count, sizeof count) < 0) return watch(self);
+           if (self.polls >= 20'000) return std::int32_t{TASKHOST_OK};
+           (void)!::write(self.fd, &count, sizeof count);
+           return watch(self);
+         },
+     .drop = close_all},
+    {.name = "works_at_a_ready_descriptor",
+     .start = open_eventfd,
+     .poll = [](State& self) { return self.polls < 20'000 ? watch(self) : std::int32_t{TASKHOST_OK}; },
+     .drop = close_all},
     {.name = "reads_bit_by_bit",
      .start =
          [](State& self) {
