@@ -56,6 +56,7 @@ const std::vector<Row>& breakers() {
       {"never_reads", "3.12", "run to its end", "a watched descriptor was ready"},
       {"watches_writable", "3.12", "run to its end", "a watched descriptor was ready"},
       {"watches_the_end", "3.12", "run to its end", "a watched descriptor was ready"},
+      {"never_reads_beside_a_timer", "3.12", "run to its end", "a watched descriptor was ready", "note"},
       {"gives_way_for_ever", "3.12", "run to its end", "did nothing but ask"},
       {"locks_across_calls", "3.13", "calls on different threads", "not my mutex"},
       {"keeps_thread_local", "3.13", "calls on different threads", "another thread's"},

@@ -247,6 +247,20 @@ constexpr Task tasks[] = {
            return TASKHOST_PENDING;
          },
      .drop = [](State& self) { ::close(self.fd); }},
+    {.name = "never_reads_beside_a_timer",
+     .start =
+         [](State& self) {
+           self.fd = ::eventfd(1, EFD_CLOEXEC);
+           return self.services().watch(self.exec, self.fd, TASKHOST_READABLE, 0);
+         },
+     .poll =
+         [](State& self) {
+           const std::uint64_t now = taskhost_now(self.exec);
+           if (now < self.due) return std::int32_t{TASKHOST_PENDING};
+           self.due = now + TASKHOST_MILLISECOND;
+           return self.sleep(TASKHOST_MILLISECOND);
+         },
+     .drop = [](State& self) { ::close(self.fd); }},
     {.name = "watches_writable",
      .start =
          [](State& self) {
