@@ -73,6 +73,10 @@ const std::vector<Row>& breakers() {
       {"only_a_stop_closes", "5.3", "drop at every pending poll", "after 4 pending polls"},
       {"only_a_stop_frees", "5.3", "drop at every pending poll", "bytes of memory"},
       {"leaks_at_the_twentieth", "5.3", "drop at every pending poll", "bytes of memory"},
+      {"leaks_when_done", "5.3", "drop at every pending poll", "ended well, each of"},
+      {"leaks_when_done", "5.3", "many executions", "of memory"},
+      {"leaks_when_it_fails", "5.3", "drop at every pending poll", "failed, each of"},
+      {"run_leaks_when_done", "5.3", "many executions", "descriptors"},
       {"leaks_timers", "5.1", "left behind", "the number of timers"},
       {"limits_files", "5.1", "left behind", "the limit of open files"},
       {"takes_terminate", "5.1", "left behind", "the terminate handler"},
@@ -197,7 +201,7 @@ Job job_of(const char* library, const std::string& task, const TemporaryDirector
 // Under a sanitizer memory is not counted, the end of a thread is a fault of its own, and memory is short.
 bool is_beyond_sanitizers(std::string_view task) {
   return task.find("leaks_16_bytes") == 0 || task == "leaks_rarely" || task == "leaks_mappings" ||
-         task == "failed_start_leaks" || task == "leaks_on_stop" || task == "only_a_stop_frees" ||
+         task == "failed_start_leaks" || task == "leaks_on_stop" || task.find("leaks_when") == 0 || task == "only_a_stop_frees" ||
          task == "leaks_at_the_twentieth" || task == "run_ends_its_thread" || task == "uses_much_memory";
 }
 

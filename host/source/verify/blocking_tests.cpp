@@ -95,7 +95,7 @@ Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile)
   result.outcome = *outcome;
   result.failure = execution->failure();
   result.may_have_timed_out = execution->cell().may_have_timed_out();
-  result.has_lived = context.count_run(*execution, *outcome);
+  result.has_lived = context.count_run(*execution, *outcome, result.ended_by_itself);
   execution->drop();
   return result;
 }

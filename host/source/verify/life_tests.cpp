@@ -18,10 +18,33 @@ namespace {
 using std::chrono::milliseconds;
 using Json = nlohmann::json;
 
+// Whether executions end by themselves, as far as those have shown that were given the time for it.
+class NaturalEnds {
+ public:
+  // Whether the next one is played to its end: one in ten, unless the first few did not come to it.
+  bool is_next(std::uint64_t number) const { return number % 10 == 3 && (ended_ > 0 || tried_ < 3); }
+  void add(bool has_ended) {
+    ++tried_;
+    if (has_ended) ++ended_;
+  }
+  std::uint64_t count() const { return ended_; }
+
+ private:
+  std::uint64_t tried_ = 0;
+  std::uint64_t ended_ = 0;
+};
+
 // A whole life of one execution, kept short for tests that need many. False if it can't be dropped. Every ninth one
 // waits a little for what may come in real time, so that some get the answers that they wait for.
-bool live(TestContext& context, std::uint64_t number) {
-  if (context.is_blocking()) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
+bool live(TestContext& context, std::uint64_t number, NaturalEnds* ends = nullptr) {
+  const bool to_its_end = ends != nullptr && ends->is_next(number);
+  if (context.is_blocking()) {
+    if (!to_its_end) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
+    const std::uint64_t ended = context.tally().ended_alone;
+    const bool is_dropped = play_blocking(context, milliseconds(20));
+    ends->add(context.tally().ended_alone > ended);
+    return is_dropped;
+  }
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
   if (!context.start(execution)) return true;
   const bool waits = number % 9 == 2;
@@ -29,6 +52,14 @@ bool live(TestContext& context, std::uint64_t number) {
   for (std::uint64_t polls = 0; polls < 1 + number % 3 && outcome == Status::pending; ++polls) {
     outcome = context.poll(execution);
     if (outcome == Status::pending) execution.rest(waits ? milliseconds(5) : milliseconds(0));
+  }
+  if (to_its_end) {
+    constexpr std::uint64_t most = 200;
+    for (std::uint64_t polls = 0; polls < most && outcome == Status::pending; ++polls) {
+      outcome = context.poll(execution);
+      if (outcome == Status::pending && execution.rest(milliseconds(5)) == 0) break;
+    }
+    ends->add(outcome != Status::pending);
   }
   if (outcome == Status::pending && number % 2 == 0) stop_polled(context, execution);
   return true;
@@ -314,8 +345,9 @@ Verdict many_executions(TestContext& context) {
   const Budget most_time = context.budget(70);
   const auto begin = std::chrono::steady_clock::now();
   std::uint64_t done = 0;
+  NaturalEnds ends;
   while (done < warm_up && !time.is_over()) {
-    if (!live(context, done++)) return stuck();
+    if (!live(context, done++, &ends)) return stuck();
   }
   const auto each = (std::chrono::steady_clock::now() - begin) / std::max<std::uint64_t>(done, 1);
   const nanoseconds limit = std::min<nanoseconds>(std::chrono::seconds(3), context.stop_limit() * 6 / 10);
@@ -333,7 +365,7 @@ Verdict many_executions(TestContext& context) {
   for (std::uint64_t i = 0; i < count && !most_time.is_over();) {
     run_apart([&] {
       for (std::uint64_t last = i + twentieth; i < last && !is_stuck && !most_time.is_over();) {
-        is_stuck = !live(context, i++);
+        is_stuck = !live(context, i++, &ends);
         if (i % look_each == 0 && count_descriptors() > descriptors + far_too_many) break;
       }
     });
@@ -387,6 +419,7 @@ Verdict many_executions(TestContext& context) {
   }
   return holds(counted(count, "execution") + ", no growth in " + (memory_can_be_judged ? "memory, " : "") +
                "descriptors, threads or files" +
+               (ends.count() > 0 ? "; " + std::to_string(ends.count()) + " were played to their own end" : "") +
                (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)"));
 }
 

@@ -86,8 +86,9 @@ Status TestContext::poll(DrivenExecution& execution) {
   return outcome;
 }
 
-bool TestContext::count_run(DrivenExecution& execution, Status outcome) {
+bool TestContext::count_run(DrivenExecution& execution, Status outcome, bool ended_by_itself) {
   const std::lock_guard lock(mutex_);
+  if (ended_by_itself) ++tally_.ended_alone;
   const bool has_lived = outcome == Status::ok || execution.cell().has_waited();
   if (has_lived) ++tally_.lived;
   count_end(execution, outcome);

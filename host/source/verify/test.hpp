@@ -27,6 +27,7 @@ struct Tally {
   std::uint64_t pending = 0;  // those that were pending at least once
   std::uint64_t polls = 0;
   std::uint64_t good_ends = 0;
+  std::uint64_t ended_alone = 0;  // blocking ones that ended before they were asked to
   std::uint64_t failed_ends = 0;
   std::uint64_t jumped_ends = 0;                  // failed once the clock had jumped over what they waited for
   std::map<std::string, std::uint64_t> failures;  // how often each text was given
@@ -88,7 +89,7 @@ class TestContext {
   // Waits until it wakes by itself; 0 if it sleeps on. Less patient after it has slept on several times.
   unsigned rest(DrivenExecution& execution);
   // Counts how the run of a blocking one ended, and returns whether it has lived.
-  bool count_run(DrivenExecution& execution, Status outcome);
+  bool count_run(DrivenExecution& execution, Status outcome, bool ended_by_itself = false);
 
   // Turns "holds" into "unproven", or into "does not apply", if no execution lived long enough to show anything. Adds
   // what was done to each verdict.

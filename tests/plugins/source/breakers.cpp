@@ -428,6 +428,27 @@ constexpr Task tasks[] = {
            if (self.polls == 20) *static_cast<volatile char*>(std::malloc(5000)) = 1;
            return self.sleep(TASKHOST_SECOND);
          }},
+    {.name = "leaks_when_done",
+     .poll =
+         [](State& self) {
+           if (self.polls < 6) return self.sleep(TASKHOST_MILLISECOND);
+           *static_cast<volatile char*>(std::malloc(4096)) = 1;
+           return std::int32_t{TASKHOST_OK};
+         }},
+    {.name = "leaks_when_it_fails",
+     .poll =
+         [](State& self) {
+           if (self.polls < 6) return self.sleep(TASKHOST_MILLISECOND);
+           if (self.number() % 2 == 0) return std::int32_t{TASKHOST_OK};
+           *static_cast<volatile char*>(std::malloc(4096)) = 1;
+           return self.fail("every other one does");
+         }},
+    {.name = "run_leaks_when_done",
+     .run =
+         [](State& self) {
+           if ((taskhost_wait_for(self.exec, TASKHOST_SECOND) & TASKHOST_WAIT_STOP) != 0) return std::int32_t{TASKHOST_OK};
+           return ::dup(0) < 0 ? self.fail("no descriptor") : TASKHOST_OK;
+         }},
     {.name = "leaks_timers",
      .start =
          [](State& self) {
