@@ -126,6 +126,10 @@ const std::vector<Row>& rights_in_one_test() {
       {"run_closes_for_three_seconds", "5.3", "two executions at once", "pair", "holds", "none", "10s"},
       {"run_closes_for_three_seconds", "3.10", "stop at any time", "a --time-limit of at least", "unproven", "none",
        "4s"},
+      {"waits_for_the_stop", "4.4", "late wakes", "no timer of its own", "does_not_apply"},
+      {"gives_way", "4.3", "spurious wakes", "something had happened", "does_not_apply"},
+      {"run_ends_at_once", "4.3", "spurious wakes", "ends too soon", "does_not_apply"},
+      {"run_ends_at_once", "5.3", "two executions at once", "ends too soon", "does_not_apply"},
       {"starts_in_80_ms", "5.3", "two executions at once", "on two threads", "holds", "none", "100ms"},
   };
   return rows;

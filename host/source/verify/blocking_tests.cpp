@@ -82,7 +82,7 @@ Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile)
   if (!result.is_started) return result;
   if (run_for < nanoseconds(0)) execution->request_stop();
   Running running(execution);
-  meanwhile(*execution);
+  meanwhile(*execution, running);
   result.ended_by_itself = run_for >= nanoseconds(0) && running.wait(run_for).has_value();
   const auto asked = Clock::now();
   const std::uint64_t simulated = context.host().now();
@@ -101,7 +101,7 @@ Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile)
 }
 
 Play play(TestContext& context, nanoseconds run_for) {
-  return play(context, run_for, [](DrivenExecution&) {});
+  return play(context, run_for, [](DrivenExecution&, Running&) {});
 }
 
 Verdict deaf(const Play& result, const std::string& when) {
@@ -141,7 +141,7 @@ Verdict blocking_runs_to_its_end(TestContext& context) {
   while ((executions < 6 || (context.tally().lived == 0 && executions < most)) &&
          (executions < 1 || !budget.is_over())) {
     const ProcessState before = ProcessState::take();
-    const Play result = play(context, milliseconds(100), [&](DrivenExecution& execution) {
+    const Play result = play(context, milliseconds(100), [&](DrivenExecution& execution, Running&) {
       std::this_thread::sleep_for(milliseconds(20));
       context.judge_process_wide(before);
       execution.cell().send_signal();
@@ -188,11 +188,13 @@ Verdict blocking_spurious_wakes(TestContext& context) {
   bool is_deaf = false;
   test.treat = [&](int) {
     Went went;
-    const Play result = play(context, nanoseconds(0), [&went](DrivenExecution& execution) {
-      for (int turn = 0; turn < 100; ++turn, went.tested += 2) {
+    const Play result = play(context, nanoseconds(0), [&went](DrivenExecution& execution, Running& running) {
+      for (int turn = 0; turn < 100; ++turn) {
         execution.cell().wake(false);
         execution.cell().wake(false);
         std::this_thread::sleep_for(std::chrono::microseconds(100));
+        if (running.has_ended()) break;
+        went.tested += 2;
       }
     });
     if (!result.is_started) return Went{};
@@ -253,6 +255,7 @@ Verdict blocking_two_at_once(TestContext& context) {
       continue;
     }
     Running second(other);
+    const bool are_two = !first.has_ended() && !second.has_ended();
     second.wait(milliseconds(context.choose(0, 5)));
     one->request_stop();
     const std::optional<Status> first_outcome = first.wait(context.stop_limit());
@@ -271,7 +274,7 @@ Verdict blocking_two_at_once(TestContext& context) {
     context.count_run(*one, *first_outcome);
     context.count_run(*other, *second_outcome);
     other->drop();
-    ++pairs;
+    if (are_two) ++pairs;
   }
   return holds(counted(pairs, "pair") + " of executions on two threads", pairs);
 }
