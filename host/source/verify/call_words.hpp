@@ -37,11 +37,13 @@ inline const char* function_name(Phase phase) {
   return "";
 }
 
-// "1.2 s", "350 ms", "12 us"
+// "3600 s", "1.2 s", "350 ms", "12 us"
 inline std::string duration_words(std::chrono::nanoseconds duration) {
   std::array<char, 48> text{};
   const double seconds = std::chrono::duration<double>(duration).count();
-  if (seconds >= 1) {
+  if (seconds >= 1000) {
+    std::snprintf(text.data(), text.size(), "%.0f s", seconds);
+  } else if (seconds >= 1) {
     std::snprintf(text.data(), text.size(), "%.3g s", seconds);
   } else if (seconds >= 1e-3) {
     std::snprintf(text.data(), text.size(), "%.3g ms", seconds * 1e3);

@@ -111,6 +111,7 @@ Went went_of(TestContext& context, DrivenExecution& execution, Status outcome, s
              std::uint64_t tested) {
   Went went;
   went.has_failed = has_failed(outcome);
+  went.outcome = outcome;
   went.polls = execution.polls();
   went.tested = tested;
   went.clock = nanoseconds(static_cast<std::int64_t>(context.host().now() - began));
@@ -267,36 +268,99 @@ Verdict polled_stop_at_any_time(TestContext& context) {
   return holds(worst.words(), worst.executions);
 }
 
+namespace {
+
+void note_lost_timer(TestContext& context) {
+  context.host().findings().note(
+      "4.3", "lost timer",
+      "a poll took away its timer before that was due, and left nothing but its waker to wake it: right if something "
+      "holds the waker, or if it waits for the stop; else it sleeps for good");
+}
+
+// Of executions that ended well when they were polled although nothing had happened: whether those that are left alone
+// take far longer. It is right to count polls, and wrong to take any poll for the timer's: that can't be told.
+class EarlyEnds {
+ public:
+  void add(const Went& went) {
+    ++count_;
+    latest_ = std::max(latest_, went.clock);
+  }
+  void judge(TestContext& context) const {
+    constexpr std::uint64_t enough = 3;
+    if (count_ < enough) return;
+    nanoseconds soonest = nanoseconds::max();
+    for (std::uint64_t turn = 0; turn < enough; ++turn) {
+      constexpr std::uint64_t most = 100;
+      const Went alone = left_alone(context, most, nanoseconds(0));
+      if (alone.outcome != Status::ok) return;
+      soonest = std::min(soonest, alone.clock);
+    }
+    if (soonest < std::max<nanoseconds>(10 * latest_, milliseconds(100))) return;
+    context.host().findings().note(
+        "4.3", "early end",
+        "polled although nothing had happened, it ended well after " + duration_words(latest_) +
+            " by its clock, left alone after " + duration_words(soonest) +
+            ": right if it counts its polls, wrong if it takes any poll for the one that its timer has caused. "
+            "Look at the clock");
+  }
+
+ private:
+  std::uint64_t count_ = 0;
+  nanoseconds latest_{};
+};
+
+}  // namespace
+
 Verdict spurious_wakes(TestContext& context) {
   Comparison test = comparison(context, "4.3", "when it was polled although nothing had happened", 5);
   std::uint64_t ordinary = 0;
+  EarlyEnds ends;
   test.treat = [&](int number) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
     const std::uint64_t began = context.host().now();
     Status outcome = Status::error;
     if (!context.start(execution)) return Went{};
     ordinary = number % 2 == 0 ? 1 : context.choose(1, 4);
-    outcome = poll_on(context, execution, ordinary);
-    const bool was_arranged = execution.cell().is_anything_arranged();
+    bool has_lost_timer = false;
     std::uint64_t spurious = 0;
-    for (std::uint64_t polls = 0; polls < max_polls && outcome == Status::pending; ++polls) {
-      const unsigned causes = execution.rest(nanoseconds(0));
-      if (causes == 0) ++spurious;
+    const auto poll_at_once = [&] {
+      const bool is_spurious = execution.rest(nanoseconds(0)) == 0;
+      const bool had_timer = execution.cell().has_timer();
       outcome = context.poll(execution);
+      const bool has_only_its_waker = outcome == Status::pending && execution.cell().has_only_its_waker();
+      has_lost_timer = has_only_its_waker && (has_lost_timer || had_timer);
+      return is_spurious;
+    };
+    poll_at_once();  // the first one always comes
+    if (ordinary > 1 && outcome == Status::pending && context.rest(execution) != 0) {
+      outcome = poll_on(context, execution, ordinary - 1);
+    }
+    const bool was_arranged = execution.cell().is_anything_arranged();
+    for (std::uint64_t polls = 0; polls < max_polls && outcome == Status::pending; ++polls) {
+      if (poll_at_once()) ++spurious;
     }
     Went went = went_of(context, execution, outcome, began, spurious);
     if (outcome == Status::pending && was_arranged && !execution.cell().is_anything_arranged()) {
       went.has_failed = true;
       went.failure = "what it had arranged was gone, so that nothing but the stop would have woken it again";
     }
+    if (has_lost_timer) {
+      went.has_failed = went.has_only_its_waker = true;
+      went.failure = "its timer was gone before it was due, so that nothing but its waker and the stop would have "
+                     "woken it again";
+    }
+    if (outcome == Status::ok && spurious > 0) ends.add(went);
     return went;
   };
   test.fails_alone = [&](const Went& treated) {
     const Went alone = left_alone(context, treated.polls, treated.clock);
-    return alone.has_failed || alone.has_nothing_arranged;
+    const bool has_only_its_waker = treated.has_only_its_waker && alone.has_only_its_waker;
+    if (has_only_its_waker) note_lost_timer(context);
+    return alone.has_failed || alone.has_nothing_arranged || has_only_its_waker;
   };
   Compared result = compare(context, test);
   if (result.verdict) return *result.verdict;
+  ends.judge(context);
   if (result.tested == 0 && context.tally().pending > 0) {
     return inapplicable("something had happened before each of its polls, until it ended");
   }

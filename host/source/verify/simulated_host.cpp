@@ -317,6 +317,17 @@ bool Cell::is_anything_arranged() {
          waker_given_;
 }
 
+bool Cell::has_timer() {
+  const std::lock_guard lock(mutex_);
+  return timer_ != TASKHOST_NEVER;
+}
+
+bool Cell::has_only_its_waker() {
+  const std::lock_guard lock(mutex_);
+  return waker_given_ && !woken_ && timer_ == TASKHOST_NEVER && watches_.empty() && offloaded_.empty() &&
+         signals_wanted_ == 0;
+}
+
 void Cell::begin_poll() {
   const std::lock_guard lock(mutex_);
   woken_by_others_ = false;

@@ -61,6 +61,9 @@ class Cell : public taskhost_exec {
 
   // Whether anything but a stop may wake it.
   bool is_anything_arranged();
+  bool has_timer();
+  // Whether nothing but its waker may wake it, if something holds that.
+  bool has_only_its_waker();
   // Whether there is nothing to wait for: it asked for its next poll itself, in the previous poll, and nothing else has
   // come.
   bool asked_for_itself_only();

@@ -225,6 +225,30 @@ constexpr Task tasks[] = {
            self.services().wake_at(self.exec, is_early ? TASKHOST_NEVER : self.due);
            return TASKHOST_PENDING;
          }},
+    {.name = "loses_timer_with_a_waker",
+     .poll =
+         [](State& self) {
+           self.services().waker(self.exec);
+           const std::uint64_t now = taskhost_now(self.exec);
+           const bool is_early = self.due != 0 && now < self.due;
+           if (!is_early) self.due = now + TASKHOST_SECOND;
+           self.services().wake_at(self.exec, is_early ? TASKHOST_NEVER : self.due);
+           return TASKHOST_PENDING;
+         }},
+    {.name = "loses_timer_at_once",
+     .start =
+         [](State& self) {
+           self.services().waker(self.exec);
+           self.sleep(TASKHOST_SECOND);
+           return TASKHOST_OK;
+         },
+     .poll =
+         [](State& self) {
+           self.services().wake_at(self.exec, TASKHOST_NEVER);
+           return TASKHOST_PENDING;
+         }},
+    {.name = "takes_any_poll_for_the_timer",
+     .poll = [](State& self) { return self.polls > 1 ? TASKHOST_OK : self.sleep(3600 * TASKHOST_SECOND); }},
     {.name = "gives_up_if_early",
      .poll =
          [](State& self) {
