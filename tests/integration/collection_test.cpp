@@ -63,6 +63,7 @@ const std::vector<Row>& breakers() {
       {"gives_way_for_ever", "3.12", "run to its end", "did nothing but ask"},
       {"locks_across_calls", "3.13", "calls on different threads", "not my mutex"},
       {"keeps_thread_local", "3.13", "calls on different threads", "another thread's"},
+      {"keeps_deadline_thread_local", "3.13", "calls on different threads", "it slept on"},
       {"leaks_threads", "5.2", "drop at every pending poll", "1 thread"},
       {"thread_logs_later", "4.1", "starts that fail", "log was called", "broken", "5.2"},
       {"shares_a_counter", "5.3", "two executions at once", "another came"},

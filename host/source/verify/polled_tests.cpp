@@ -451,11 +451,16 @@ Verdict polled_on_other_threads(TestContext& context) {
     call([&] { is_started = context.start(execution); });
     if (!is_started) return Went{};
     Status outcome = Status::pending;
-    for (int polls = 0; polls < 20 && outcome == Status::pending; ++polls) {
+    bool sleeps_on = false;
+    for (int polls = 0; polls < 20 && outcome == Status::pending && !sleeps_on; ++polls) {
       call([&] { outcome = context.poll(execution); });
-      if (outcome == Status::pending && context.rest(execution) == 0) break;
+      sleeps_on = outcome == Status::pending && context.rest(execution) == 0;
     }
     Went went = went_of(context, execution, outcome, began, 0);
+    if (sleeps_on && !execution.cell().may_have_timed_out()) {
+      went.has_failed = went.sleeps_on = true;
+      went.failure = "it slept on, and nothing woke it";
+    }
     if (outcome == Status::pending) {
       execution.request_stop();
       call([&] { context.poll(execution); });
@@ -463,6 +468,11 @@ Verdict polled_on_other_threads(TestContext& context) {
     call([&] { execution.drop(); });
     went.tested = execution.has_been_pending() || outcome == Status::ok ? calls : 0;
     return went;
+  };
+  test.fails_alone = [&](const Went& treated) {
+    constexpr std::uint64_t more = 100;  // polls in which one that is left alone may come to sleep on, too
+    const Went alone = left_alone(context, treated.polls + (treated.sleeps_on ? more : 0), treated.clock);
+    return alone.has_failed || (treated.sleeps_on && alone.sleeps_on);
   };
   Compared result = compare(context, test);
   return result.verdict.value_or(

@@ -29,6 +29,8 @@ using collection::Task;
 
 char description[32] = "breaks a rule";
 
+thread_local std::uint64_t own_deadline;
+
 bool has_other_config(const State& self) { return std::strcmp(taskhost_config(self.exec), "{}") != 0; }
 
 void wait_for_stop(State& self) {
@@ -353,6 +355,20 @@ constexpr Task tasks[] = {
            if (self.memory == nullptr || self.other == -1) self.memory = &mine_too;
            self.other = 1;
            return self.memory == &mine_too ? self.sleep(TASKHOST_SECOND) : self.fail("another thread's");
+         }},
+    {.name = "keeps_deadline_thread_local",
+     .start =
+         [](State& self) {
+           own_deadline = taskhost_now(self.exec) + TASKHOST_MILLISECOND;
+           self.services().wake_at(self.exec, own_deadline);
+           return TASKHOST_OK;
+         },
+     .poll =
+         [](State& self) {
+           if (own_deadline == 0) return std::int32_t{TASKHOST_PENDING};
+           if (taskhost_now(self.exec) >= own_deadline) return std::int32_t{TASKHOST_OK};
+           self.services().wake_at(self.exec, own_deadline);
+           return std::int32_t{TASKHOST_PENDING};
          }},
     {.name = "leaks_threads",
      .start =
