@@ -22,6 +22,7 @@ struct Row {
   const char* verdict = "broken";
   const char* also = "none";  // a rule that may be broken besides
   const char* time_limit = "6s";
+  const char* config = "{}";
 };
 
 const std::vector<Row>& breakers() {
@@ -29,6 +30,8 @@ const std::vector<Row>& breakers() {
       {"changes_description", "1.4", "start, then drop", "has changed"},
       {"logs_for_the_former", "4.1", "start, then drop", "already been dropped"},
       {"keeps_config", "4.1", "start, then drop", "it read the config or the name"},
+      {"keeps_text_of_config", "4.1", "start, then drop", "it read the config or the name", "broken", "none",
+       "6s", R"({"message": "hello"})"},
       {"keeps_name", "4.1", "start, then drop", "it read the config or the name"},
       {"writes_config", "3.8", "start, then drop", "wrote to its config"},
       {"replaces_watched", "4.5", "run to its end", "closed while it was watched"},
@@ -219,7 +222,7 @@ void check_rows(const char* library, std::vector<Row> rows) {
   if (sanitized) std::erase_if(rows, [](const Row& row) { return is_beyond_sanitizers(row.task); });
   for (const Row& row : rows) {
     jobs.push_back(job_of(library, row.task, directory, row.time_limit));
-    jobs.back().options.insert(jobs.back().options.end(), {"--test", row.test});
+    jobs.back().options.insert(jobs.back().options.end(), {"--test", row.test, "--config", row.config});
   }
   const std::vector<Verification> results = verify_all(jobs, 4);
   for (std::size_t i = 0; i < jobs.size(); ++i) {

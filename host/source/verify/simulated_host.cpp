@@ -89,7 +89,7 @@ Cell::Cell(SimulatedHost& host, unsigned index)
   failure_.reserve(enough);
 }
 
-void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) {
+void Cell::begin(std::uint64_t number, bool is_blocking, OwnTexts& texts) {
   const std::lock_guard lock(mutex_);
   ++generation_;
   number_ = number;
@@ -109,7 +109,7 @@ void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) 
   alive_ = true;
 }
 
-void Cell::begin_check(const OwnTexts& texts) {
+void Cell::begin_check(OwnTexts& texts) {
   begin(0, false, texts);
   is_check_ = true;
 }

@@ -47,8 +47,8 @@ class Cell : public taskhost_exec {
 
   // Called by the test, between the execution's calls. `number` counts from 1.
   void reserve() noexcept { alive_ = true; }
-  void begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts);
-  void begin_check(const OwnTexts& texts);  // stands for the exec of a check, behind which there is no execution
+  void begin(std::uint64_t number, bool is_blocking, OwnTexts& texts);
+  void begin_check(OwnTexts& texts);  // stands for the exec of a check, behind which there is no execution
   bool is_check() const noexcept { return is_check_; }
   void begin_drop();  // forgets what the execution asked for
   void end();
@@ -95,7 +95,7 @@ class Cell : public taskhost_exec {
   std::uint64_t logs() const noexcept { return logs_; }
 
   // For the services.
-  const OwnTexts& texts() const noexcept { return *texts_; }
+  OwnTexts& texts() const noexcept { return *texts_; }
   void fail(std::string_view text);
   void count_log() noexcept { ++logs_; }
   void count_call() noexcept {
@@ -146,7 +146,7 @@ class Cell : public taskhost_exec {
   std::atomic<unsigned> jumps_before_{0};
   std::atomic<unsigned> calls_before_stop_{0};
   std::atomic<unsigned> waits_{0};
-  std::atomic<const OwnTexts*> texts_{nullptr};
+  std::atomic<OwnTexts*> texts_{nullptr};
 
   std::mutex mutex_;  // protects what follows
   bool woken_ = false;

@@ -20,6 +20,7 @@
 #include <stdexcept>
 
 #include "collection.hpp"
+#include "taskhost/ext/config.h"
 
 namespace {
 
@@ -88,6 +89,15 @@ constexpr Task tasks[] = {
            if (kept != nullptr && kept[0] != '{') return self.fail("odd");
            kept = taskhost_config(self.exec);
            return TASKHOST_OK;
+         }},
+    {.name = "keeps_text_of_config",
+     .start =
+         [](State& self) {
+           static const char* kept;
+           if (kept != nullptr && kept[0] != 'h') return self.fail("odd");
+           const auto* config = static_cast<const taskhost_config_reader*>(
+               self.services().extension(self.exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION));
+           return config->text(self.exec, "/message", &kept, nullptr);
          }},
     {.name = "keeps_name",
      .start =
