@@ -137,6 +137,10 @@ const std::vector<Row>& rights_in_one_test() {
       {"gives_way", "4.3", "spurious wakes", "something had happened", "does_not_apply"},
       {"run_ends_at_once", "4.3", "spurious wakes", "ends too soon", "does_not_apply"},
       {"run_ends_at_once", "5.3", "two executions at once", "ends too soon", "does_not_apply"},
+      {"has_slow_threads", "5.2", "left behind", "ended by themselves", "note"},
+      {"has_slow_threads", "5.2", "drop at every pending poll", "ended by themselves", "note"},
+      {"has_slow_threads", "5.2", "many executions", "ended by themselves", "note"},
+      {"has_slow_threads", "5.2", "starts that fail", "ended by themselves", "note"},
       {"starts_in_80_ms", "5.3", "two executions at once", "on two threads", "holds", "none", "100ms"},
   };
   return rows;

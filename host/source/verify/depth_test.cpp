@@ -81,6 +81,7 @@ class Growth {
   bool is_memory_only() const { return memory_ && !descriptors_ && !threads_; }
   // What goes away by itself a moment later is not growth.
   void settle() {
+    threads_ = threads_ && !context_.threads_have_gone(first_.threads);
     for (int turn = 0; turn < 40 && (descriptors_ || threads_); ++turn) {
       const Held now = Held::take();
       descriptors_ = descriptors_ && now.descriptors > first_.descriptors;

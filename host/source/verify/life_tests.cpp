@@ -158,6 +158,19 @@ int patience_ms(const TestContext& context) {
   return static_cast<int>(patience / milliseconds(1));
 }
 
+// Once threads and descriptors that are about to go have gone.
+ProcessState settle(TestContext& context, const ProcessState& before) {
+  ProcessState now = settled(before, patience_ms(context));
+  const auto is_old = [&](const auto& thread) { return before.threads.contains(thread.first); };
+  const auto are_gone = [&] {
+    now = ProcessState::take();
+    return std::all_of(now.threads.begin(), now.threads.end(), is_old);
+  };
+  const bool has_new = !std::all_of(now.threads.begin(), now.threads.end(), is_old);
+  if (has_new && context.have_gone(are_gone)) now = settled(before, patience_ms(context));
+  return now;
+}
+
 struct Sample {
   Memory memory;
   std::size_t threads = 0;
@@ -270,7 +283,7 @@ Verdict failing_starts(TestContext& context) {
   }
   const bool is_silent = failed > 0 && context.tally().start_failure.empty();
   const LeftBehind left =
-      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "5.2", "5.3");
+      judge_left_behind(before, settle(context, before), false, context.brings_runtime(), "5.2", "5.3");
   if (!left.broken_rules.empty()) {
     return broken(left.broken_rules, "after " + counted(tried, "start") + " with wrong configs, of which " +
                                          std::to_string(failed) + " failed, " + left.broken_words);
@@ -312,7 +325,7 @@ Verdict check_of_configs(TestContext& context) {
     if (round == 0) before = settled(ProcessState::take(), 50);  // by now, one-time allocations have been made
   }
   const LeftBehind left =
-      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "3.16", "3.16");
+      judge_left_behind(before, settle(context, before), false, context.brings_runtime(), "3.16", "3.16");
   if (!left.broken_rules.empty()) {
     return broken(left.broken_rules, "after " + counted(calls, "check") + ", " + left.broken_words);
   }
@@ -371,7 +384,8 @@ Verdict many_executions(TestContext& context) {
       }
     });
     if (is_stuck) return stuck();
-    const Sample now = Sample::take();
+    Sample now = Sample::take();
+    if (now.threads >= threads + far_too_many && context.threads_have_gone(threads)) now = Sample::take();
     if (i % twentieth == 0) all.push_back(now);
     if (context.brings_runtime()) continue;
     const std::string span = " more after " + std::to_string(i) + " executions";
@@ -396,6 +410,9 @@ Verdict many_executions(TestContext& context) {
   for (int turn = 0; turn < 50; ++turn) {
     if (last.threads <= samples.front().threads && last.descriptors <= samples.front().descriptors) break;
     std::this_thread::sleep_for(milliseconds(10));
+    last = Sample::take();
+  }
+  if (last.threads > samples.front().threads && context.threads_have_gone(samples.front().threads)) {
     last = Sample::take();
   }
   const std::size_t tolerated = 2 + (context.brings_runtime() ? count / 100 : 0);
@@ -427,7 +444,7 @@ Verdict many_executions(TestContext& context) {
 Verdict left_behind(TestContext& context) {
   const ProcessState before = ProcessState::take();
   if (!live(context, 0)) return stuck();
-  const ProcessState after_first = settled(before, patience_ms(context));
+  ProcessState after_first = settled(before, patience_ms(context));
   const Budget budget = context.budget(30);
   std::uint64_t executions = 1;
   const auto live_on = [&](std::uint64_t last) {
@@ -440,13 +457,15 @@ Verdict left_behind(TestContext& context) {
     return judge_left_behind(old, now, may_keep, context.brings_runtime(), "5.2", "5.3");
   };
   if (!live_on(12)) return stuck();
-  const ProcessState after = settled(after_first, patience_ms(context));
-  LeftBehind once = judge(before, after_first, true);
+  const ProcessState after = settle(context, after_first);
   LeftBehind each = judge(after_first, after, false);
+  // Threads that were only slow to end are not kept.
+  std::erase_if(after_first.threads, [&](const auto& thread) { return !after.threads.contains(thread.first); });
+  LeftBehind once = judge(before, after_first, true);
   if (!each.broken_rules.empty()) {
     // What is made once, when it is first needed, does not become more.
     if (!live_on(36)) return stuck();
-    if (judge(after, settled(after, patience_ms(context)), false).broken_rules.empty() && executions == 36) {
+    if (judge(after, settle(context, after), false).broken_rules.empty() && executions == 36) {
       once = judge(before, after, true);
       each = judge(after_first, after, true);
     }

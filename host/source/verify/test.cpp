@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "verify/call_words.hpp"
 
@@ -129,6 +130,19 @@ void TestContext::judge_process_wide(const ProcessState& before) {
   if (now.process_wide.empty()) return;
   host_.findings().broken("5.1", "process-wide",
                           "while an execution lives, it changes for the whole process " + now.process_wide);
+}
+
+bool TestContext::have_gone(const std::function<bool()>& are_gone) {
+  if (are_gone()) return true;
+  if (threads_stay_ || brings_runtime()) return false;
+  const Budget patience(std::min<nanoseconds>(std::chrono::seconds(3), terms_.time_limit / 3));
+  while (!patience.is_over() && !are_gone()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  threads_stay_ = !are_gone();
+  if (threads_stay_) return false;
+  host_.findings().note("5.2", "threads outlive",
+                        "threads outlived the drop of their execution for a while, and then ended by themselves: right "
+                        "if they own all that they use");
+  return true;
 }
 
 Verdict TestContext::proven(Verdict good) const {

@@ -91,6 +91,13 @@ class TestContext {
   // Counts how the run of a blocking one ended, and returns whether it has lived.
   bool count_run(DrivenExecution& execution, Status outcome, bool ended_by_itself = false);
 
+  // Waits for threads that outlived a drop, of which a rule allows those that own all they use. Whether they have ended
+  // by themselves, which is a note.
+  bool have_gone(const std::function<bool()>& are_gone);
+  bool threads_have_gone(std::size_t before) {
+    return have_gone([before] { return count_threads() <= before; });
+  }
+
   // Turns "holds" into "unproven", or into "does not apply", if no execution lived long enough to show anything. Adds
   // what was done to each verdict.
   Verdict conclude(Verdict verdict) const;
@@ -106,6 +113,7 @@ class TestContext {
   const Terms terms_;
   std::atomic<std::uint64_t> number_{0};
   int slept_on_ = 0;
+  bool threads_stay_ = false;  // there is no point in waiting for them again
   std::mutex mutex_;
   Tally tally_;
 };

@@ -398,6 +398,12 @@ constexpr Task tasks[] = {
            self.shared = 1;
            while (self.shared != 2) std::this_thread::yield();
          }},
+    {.name = "has_slow_threads",
+     .start =
+         [](State&) {
+           std::thread([] { pause_ms(900); }).detach();
+           return TASKHOST_OK;
+         }},
     {.name = "has_a_child",
      .start =
          [](State& self) {
