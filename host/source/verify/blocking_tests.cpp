@@ -261,8 +261,7 @@ Verdict blocking_two_at_once(TestContext& context) {
     const std::optional<Status> first_outcome = first.wait(context.stop_limit());
     if (first_outcome) one->drop();
     other->request_stop();
-    const std::optional<Status> second_outcome =
-        second.wait(first_outcome ? context.stop_limit() : nanoseconds(0));
+    const std::optional<Status> second_outcome = second.wait(first_outcome ? context.stop_limit() : nanoseconds(0));
     if (!first_outcome || !second_outcome) {
       if (i == 0 && !play(context, milliseconds(5)).has_ended) {
         return deaf_elsewhere();

@@ -29,9 +29,9 @@ constexpr std::size_t max_processes = 100;
 
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
-  bool has_finished = false;              // the body returned
-  bool was_late = false;                  // and was killed for it
-  bool was_stuck = false;                 // in a call that should have returned
+  bool has_finished = false;  // the body returned
+  bool was_late = false;      // and was killed for it
+  bool was_stuck = false;     // in a call that should have returned
   std::chrono::nanoseconds time_in_call{};
   std::optional<int> status;              // exit status, or
   std::optional<int> signal;              // the signal that killed it

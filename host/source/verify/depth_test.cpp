@@ -138,8 +138,8 @@ Looked look_for_growth(TestContext& context, std::uint64_t depth, Status outcome
   if (growth.rounds() < rounds + rounds_to_be_sure + (growth.is_memory_only() ? rounds_of_no_cache : 0)) return looked;
   growth.settle();
   if (!growth.any()) return looked;
-  const std::string each =
-      ", each of " + counted(growth.rounds(), "execution") + " left behind " + growth.words() + ": drop must give back ";
+  const std::string each = ", each of " + counted(growth.rounds(), "execution") + " left behind " + growth.words() +
+                           ": drop must give back ";
   if (outcome == Status::pending) {
     looked.verdict = broken(growth.rules(), "dropped after " + counted(depth, "pending poll") + each +
                                                 "what the polls took, also if they were not stopped");

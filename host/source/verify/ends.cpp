@@ -102,8 +102,7 @@ Verdict late(const ChildEnd& end, const Progress& progress) {
     case Phase::run:
       return broken("3.10", words + place_words(progress));
     case Phase::work:
-      return unproven(lifetime + ", since work that execution " +
-                      std::to_string(progress.execution) +
+      return unproven(lifetime + ", since work that execution " + std::to_string(progress.execution) +
                       " had offloaded was still going on: try a config with which it ends sooner, or a longer "
                       "--time-limit");
   }

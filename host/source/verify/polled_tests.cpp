@@ -29,7 +29,8 @@ constexpr std::uint64_t unread_polls = 3000;
 constexpr nanoseconds busy_poll_time = std::chrono::microseconds(20);
 
 // Keeps polling while each poll is followed by the next at once, judges such an execution, and returns how it ended.
-// Work in short slices is right, and mostly ends: what does nothing looks the same all the time, in all that it reaches.
+// Work in short slices is right, and mostly ends: what does nothing looks the same all the time, in all that it
+// reaches.
 Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const Budget& budget) {
   constexpr std::uint64_t look_each = 1000;
   nanoseconds taken{};
@@ -61,25 +62,24 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
     if (polls % look_each != 0 || outcome != Status::pending) continue;
     has_worked = has_worked || execution.digest() != memory;
     is_unread = is_unread && execution.cell().readiness() == readiness;
-    const bool is_busy = !has_worked && (by_itself_only == 0
-                                             ? polls >= unread_polls && is_unread
-                                             : polls >= busy_polls && taken / polls < busy_poll_time);
+    const bool is_busy = !has_worked && (by_itself_only == 0 ? polls >= unread_polls && is_unread
+                                                             : polls >= busy_polls && taken / polls < busy_poll_time);
     if (!is_busy) continue;
     const std::string much = std::to_string(polls) + " polls in a row, of " + duration_words(taken / polls) + " each, ";
     context.host().findings().broken(
         "3.12", "busy",
         by_itself_only == 0
             ? much +
-                             "came because a watched descriptor was ready, and none of them changed that: that keeps "
-                             "a processor busy. Read it, or take the interest away"
-                       : much +
-                             "did nothing but ask for the next one: that keeps a processor busy. Let it sleep on a "
-                             "timer, a descriptor, or a waker that something holds");
+                  "came because a watched descriptor was ready, and none of them changed that: that keeps "
+                  "a processor busy. Read it, or take the interest away"
+            : much +
+                  "did nothing but ask for the next one: that keeps a processor busy. Let it sleep on a "
+                  "timer, a descriptor, or a waker that something holds");
     return outcome;
   }
   if (outcome == Status::pending && polls >= busy_polls) {
-    const std::string much = "of " + std::to_string(polls) + " polls in a row, of " + duration_words(taken / polls) +
-                             " each, ";
+    const std::string much =
+        "of " + std::to_string(polls) + " polls in a row, of " + duration_words(taken / polls) + " each, ";
     context.host().findings().note(
         "3.12", "busy",
         by_descriptors > by_itself_only
@@ -160,8 +160,8 @@ std::string more_time_words() {
 
 Verdict deaf_verdict(const StopTaken& taken, const std::string& when) {
   const std::string words = when + ": asked to stop, it went on: after " + counted(taken.polls, "poll") + " and " +
-                            duration_words(taken.real) + " (" +
-                            duration_words(std::max(taken.real, taken.simulated)) + " by its clock) it had not ended";
+                            duration_words(taken.real) + " (" + duration_words(std::max(taken.real, taken.simulated)) +
+                            " by its clock) it had not ended";
   if (!taken.is_deaf) return unproven(words + more_time_words());
   if (std::max(taken.real, taken.simulated) < stop_timeout) {
     return broken("3.10", words + ", and nothing was arranged that would wake it again");
@@ -346,8 +346,9 @@ Verdict spurious_wakes(TestContext& context) {
     }
     if (has_lost_timer) {
       went.has_failed = went.has_only_its_waker = true;
-      went.failure = "its timer was gone before it was due, so that nothing but its waker and the stop would have "
-                     "woken it again";
+      went.failure =
+          "its timer was gone before it was due, so that nothing but its waker and the stop would have "
+          "woken it again";
     }
     if (outcome == Status::ok && spurious > 0) ends.add(went);
     return went;
@@ -554,8 +555,8 @@ Verdict polled_two_at_once(TestContext& context) {
     pairs.executions += pair.executions;
     pairs.failures += pair.failures;
     if (pair.deaf > nanoseconds(0)) {
-      const std::string words =
-          "of two concurrent executions, one had not ended " + duration_words(pair.deaf) + " after it was asked to stop";
+      const std::string words = "of two concurrent executions, one had not ended " + duration_words(pair.deaf) +
+                                " after it was asked to stop";
       return pair.deaf >= stop_timeout ? broken("5.3, 3.10", words) : unproven(words + more_time_words());
     }
     if (pair.failures > 0) pairs.longest = pair.longest;

@@ -56,9 +56,7 @@ struct Progress {
   std::atomic<Hit> hit{Hit::unknown};
   std::atomic<std::int64_t> hit_offset{0};  // bytes from the border that was crossed, or from a dropped state's start
 
-  static std::int64_t steady_time() noexcept {
-    return std::chrono::steady_clock::now().time_since_epoch().count();
-  }
+  static std::int64_t steady_time() noexcept { return std::chrono::steady_clock::now().time_since_epoch().count(); }
   void enter(Phase call_phase) noexcept {
     call_began = steady_time();
     phase = call_phase;

@@ -28,7 +28,8 @@ bool is_in(const std::vector<Range>& ranges, std::uintptr_t address) {
   return std::any_of(ranges.begin(), ranges.end(), [address](const Range& range) { return range.has(address); });
 }
 
-// The variables of the loaded objects: of the one that has `code`, and of all others, into which no pointer is followed.
+// The variables of the loaded objects: of the one that has `code`, and of all others, into which no pointer is
+// followed.
 struct Variables {
   const std::uintptr_t code;
   std::vector<Range> own;

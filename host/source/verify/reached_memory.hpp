@@ -10,8 +10,8 @@ namespace taskhost::verify {
 
 class SimulatedHost;
 
-// A digest: the same as long as nothing changes there; nothing if that is too much to look at. `code`: an address in the
-// library.
+// A digest: the same as long as nothing changes there; nothing if that is too much to look at. `code`: an address in
+// the library.
 std::optional<std::uint64_t> digest_of_reached(const void* state, std::size_t size, const void* code,
                                                const SimulatedHost& host);
 

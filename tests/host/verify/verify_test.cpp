@@ -249,7 +249,8 @@ TEST_CASE("a crash is put down to the call that it happened in, or to the thread
   CHECK(thread.text.find("SIGSEGV on a thread of the plugin's own, while another was in poll of execution 3: ") == 0);
 }
 
-TEST_CASE("a test that was too slow breaks a rule only if one call has lasted long, and a run only if it was asked to stop") {
+TEST_CASE(
+    "a test that was too slow breaks a rule only if one call has lasted long, and a run only if it was asked to stop") {
   Progress progress;
   const auto ago = [](std::chrono::nanoseconds time) { return Progress::steady_time() - time.count(); };
   progress.enter(Phase::start);

@@ -75,7 +75,7 @@ std::int32_t work(State& self, std::uint64_t slices, int turns, std::int32_t mor
 // The only thing that changes is `done`.
 std::int32_t count_slice(State& self, unsigned& done, std::int32_t more) {
   --self.polls;
-  return ++done % 30'000 == 0 ? TASKHOST_OK : more;
+  return ++done % 12'000 == 0 ? TASKHOST_OK : more;
 }
 
 constexpr Task tasks[] = {
@@ -138,7 +138,8 @@ constexpr Task tasks[] = {
            return ::read(self.fd, &count, sizeof count) > 0 ? TASKHOST_OK : TASKHOST_PENDING;
          },
      .drop = [](State& self) { ::close(self.fd); }},
-    {.name = "stops_in_slices", .stop = [](State& self) { return self.polls >= 150'000 ? TASKHOST_OK : TASKHOST_AGAIN; }},
+    {.name = "stops_in_slices",
+     .stop = [](State& self) { return self.polls >= 150'000 ? TASKHOST_OK : TASKHOST_AGAIN; }},
     {.name = "times_out",
      .poll =
          [](State& self) {
@@ -250,7 +251,8 @@ constexpr Task tasks[] = {
            self.memory = std::calloc(1, 5000);
            return TASKHOST_OK;
          },
-     .poll = [](State& self) { return count_slice(self, *(static_cast<unsigned*>(self.memory) + 1100), TASKHOST_AGAIN); },
+     .poll =
+         [](State& self) { return count_slice(self, *(static_cast<unsigned*>(self.memory) + 1100), TASKHOST_AGAIN); },
      .drop = [](State& self) { std::free(self.memory); }},
     {.name = "works_in_a_global",
      .poll =
@@ -286,7 +288,7 @@ constexpr Task tasks[] = {
            char name[] = "copied_XXXXXX";
            self.fd = ::mkstemp(name);
            ::unlink(name);
-           return ::ftruncate(self.fd, 20'000) == 0 ? TASKHOST_OK : self.fail("no file");
+           return ::ftruncate(self.fd, 12'000) == 0 ? TASKHOST_OK : self.fail("no file");
          },
      .poll =
          [](State& self) {
@@ -301,14 +303,14 @@ constexpr Task tasks[] = {
          [](State& self) {
            std::uint64_t count;
            if (::read(self.fd, &count, sizeof count) < 0) return watch(self);
-           if (self.polls >= 20'000) return std::int32_t{TASKHOST_OK};
+           if (self.polls >= 12'000) return std::int32_t{TASKHOST_OK};
            (void)!::write(self.fd, &count, sizeof count);
            return watch(self);
          },
      .drop = close_all},
     {.name = "works_at_a_ready_descriptor",
      .start = open_eventfd,
-     .poll = [](State& self) { return self.polls < 20'000 ? watch(self) : std::int32_t{TASKHOST_OK}; },
+     .poll = [](State& self) { return self.polls < 12'000 ? watch(self) : std::int32_t{TASKHOST_OK}; },
      .drop = close_all},
     {.name = "reads_bit_by_bit",
      .start =
@@ -401,7 +403,7 @@ constexpr Task tasks[] = {
     {.name = "has_slow_threads",
      .start =
          [](State&) {
-           std::thread([] { pause_ms(900); }).detach();
+           std::thread([] { pause_ms(700); }).detach();
            return TASKHOST_OK;
          }},
     {.name = "has_a_child",
