@@ -29,8 +29,7 @@ Went left_alone(TestContext& context, std::uint64_t polls, nanoseconds clock) {
     ++went.polls;
     went.clock = nanoseconds(static_cast<std::int64_t>(context.host().now() - began));
     if (outcome != Status::pending || (went.polls >= polls && went.clock >= clock)) break;
-    went.sleeps_on = context.rest(execution) == 0;
-    if (went.sleeps_on) break;
+    if (context.rest(execution) == 0) break;  // nothing more happens by itself
   }
   went.has_failed = has_failed(outcome);
   went.outcome = outcome;

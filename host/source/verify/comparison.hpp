@@ -19,7 +19,6 @@ struct Went {
   nanoseconds clock{};       // how long it lived, by its own clock
   std::string failure;
   Status outcome = Status::error;
-  bool sleeps_on = false;             // nothing woke it any more, for as long as a test waits
   bool has_nothing_arranged = false;  // in the end only a stop would have woken it
   bool has_only_its_waker = false;    // or its waker, if something holds that
 };

@@ -160,10 +160,10 @@ std::string more_time_words() {
 
 Verdict deaf_verdict(const StopTaken& taken, const std::string& when) {
   const std::string words = when + ": asked to stop, it went on: after " + counted(taken.polls, "poll") + " and " +
-                            duration_words(taken.real) + " (" + duration_words(std::max(taken.real, taken.simulated)) +
+                            duration_words(taken.real) + " (" + duration_words(taken.by_clock()) +
                             " by its clock) it had not ended";
   if (!taken.is_deaf) return unproven(words + more_time_words());
-  if (std::max(taken.real, taken.simulated) < stop_timeout) {
+  if (taken.by_clock() < stop_timeout) {
     return broken("3.10", words + ", and nothing was arranged that would wake it again");
   }
   return broken("3.10", words + ". Check stop_requested in each poll");
@@ -182,7 +182,7 @@ StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
     taken.has_ended = has_ended;
     if (has_ended) return taken;
     const bool may_have_timed_out = execution.cell().may_have_timed_out();
-    taken.is_deaf = taken.real >= stop_timeout || (taken.simulated >= stop_timeout && !may_have_timed_out) ||
+    taken.is_deaf = taken.real >= stop_timeout || (taken.by_clock() >= stop_timeout && !may_have_timed_out) ||
                     (outcome == Status::pending && !execution.cell().is_anything_arranged());
     if (taken.is_deaf || taken.real >= limit || !may_have_timed_out) return taken;
     taken.has_ended = taken.is_undecided = true;
@@ -453,14 +453,15 @@ Verdict polled_on_other_threads(TestContext& context) {
     if (!is_started) return Went{};
     Status outcome = Status::pending;
     bool sleeps_on = false;
-    for (int polls = 0; polls < 20 && outcome == Status::pending && !sleeps_on; ++polls) {
+    for (int polls = 0; polls < 20 && outcome == Status::pending; ++polls) {
       call([&] { outcome = context.poll(execution); });
-      sleeps_on = outcome == Status::pending && context.rest(execution) == 0;
+      sleeps_on = outcome == Status::pending && !execution.cell().is_anything_arranged();
+      if (outcome == Status::pending && context.rest(execution) == 0) break;
     }
     Went went = went_of(context, execution, outcome, began, 0);
-    if (sleeps_on && !execution.cell().may_have_timed_out()) {
-      went.has_failed = went.sleeps_on = true;
-      went.failure = "it slept on, and nothing woke it";
+    if (sleeps_on) {
+      went.has_failed = went.has_nothing_arranged = true;
+      went.failure = "it slept on, with nothing arranged that would wake it";
     }
     if (outcome == Status::pending) {
       execution.request_stop();
@@ -472,8 +473,8 @@ Verdict polled_on_other_threads(TestContext& context) {
   };
   test.fails_alone = [&](const Went& treated) {
     constexpr std::uint64_t more = 100;  // polls in which one that is left alone may come to sleep on, too
-    const Went alone = left_alone(context, treated.polls + (treated.sleeps_on ? more : 0), treated.clock);
-    return alone.has_failed || (treated.sleeps_on && alone.sleeps_on);
+    const Went alone = left_alone(context, treated.polls + (treated.has_nothing_arranged ? more : 0), treated.clock);
+    return alone.has_failed || (treated.has_nothing_arranged && alone.has_nothing_arranged);
   };
   Compared result = compare(context, test);
   return result.verdict.value_or(

@@ -85,6 +85,8 @@ class Cell : public taskhost_exec {
   bool send_signal();
   // The stop comes in the midst of a call, when that calls its `calls`-th service from now on.
   void stop_at_call(unsigned calls) noexcept { calls_before_stop_ = calls; }
+  // Whether a blocking one has called wait or wait_fd, or looked for the stop.
+  bool has_looked() const noexcept { return waits_ > 0; }
   // Whether a blocking one has called wait or wait_fd, or looked for the stop again.
   bool has_waited() const noexcept { return waits_ > 1; }
 

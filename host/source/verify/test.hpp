@@ -183,8 +183,10 @@ struct StopTaken {
   bool is_deaf = false;       // it had stop_timeout, or sleeps for good; otherwise more time may show that it ends
   bool is_undecided = false;  // it took long only by a clock that had jumped over what it waited for
   nanoseconds real{};
-  nanoseconds simulated{};
+  nanoseconds simulated{};  // what the clock has jumped besides
   std::uint64_t polls = 0;
+
+  nanoseconds by_clock() const { return real + simulated; }
 };
 // Asks for the stop, and polls like a host. Does not drop the execution.
 StopTaken stop_polled(TestContext& context, DrivenExecution& execution);

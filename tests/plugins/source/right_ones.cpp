@@ -139,7 +139,7 @@ constexpr Task tasks[] = {
          },
      .drop = [](State& self) { ::close(self.fd); }},
     {.name = "stops_in_slices",
-     .stop = [](State& self) { return self.polls >= 150'000 ? TASKHOST_OK : TASKHOST_AGAIN; }},
+     .stop = [](State& self) { return self.polls >= 110'000 ? TASKHOST_OK : TASKHOST_AGAIN; }},
     {.name = "times_out",
      .poll =
          [](State& self) {
@@ -403,7 +403,7 @@ constexpr Task tasks[] = {
     {.name = "has_slow_threads",
      .start =
          [](State&) {
-           std::thread([] { pause_ms(700); }).detach();
+           std::thread([] { pause_ms(1200); }).detach();
            return TASKHOST_OK;
          }},
     {.name = "has_a_child",
