@@ -39,7 +39,7 @@ inline const char* function_name(Phase phase) {
   return "";
 }
 
-// "1.2 s", "350 ms", "12 us"
+// "3600 s", "1.2 s", "350 ms", "12 us"
 inline std::string duration_words(std::chrono::nanoseconds duration) {
   std::array<char, 48> text{};
   const double seconds = std::chrono::duration<double>(duration).count();

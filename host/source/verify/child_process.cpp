@@ -224,11 +224,7 @@ std::optional<int> shortage_in_flight() noexcept {
 
 // A test that is only slow, on a busy machine, has some more time than one that is stuck in a call.
 constexpr int patience = 3;
-bool is_in_long_call(const Progress& progress, std::chrono::nanoseconds least) {
-  const std::chrono::nanoseconds began(progress.call_began);
-  const bool is_in_call = progress.phase != Phase::none;
-  return is_in_call && (began.count() == 0 || Clock::now().time_since_epoch() - began >= least);
-}
+constexpr std::chrono::nanoseconds least_patience = std::chrono::seconds(2);
 
 // Returns whether the child has said that it has finished.
 bool read_messages(const std::string& text, const std::string& secret, ChildEnd& end) {
@@ -318,7 +314,9 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     if (has_ended) break;
     const auto now = Clock::now();
     end.wrote_too_much = written > max_output;
-    end.was_late = now - started >= (is_in_long_call(progress, limit / 2) ? limit : limit * patience);
+    end.time_in_call = time_in_call(progress);
+    end.was_stuck = is_stuck(progress, limit);
+    end.was_late = now - started >= (end.was_stuck ? limit : limit * patience + least_patience);
     if (end.was_late || end.wrote_too_much || held.one_has_come()) break;
   }
   end.lifetime = Clock::now() - started;

@@ -34,10 +34,12 @@ constexpr std::size_t max_output = std::size_t{64} << 20;
 
 struct ChildEnd {
   std::vector<nlohmann::json> messages;
-  bool has_finished = false;              // the body returned, and the child ended with status 0
-  std::string refusal;                    // why the body could not go on, if Progress::is_refused
-  bool has_foreign_messages = false;      // the plugin wrote to the child's end of the pipe
-  bool was_late = false;                  // and was killed for it
+  bool has_finished = false;          // the body returned, and the child ended with status 0
+  std::string refusal;                // why the body could not go on, if Progress::is_refused
+  bool has_foreign_messages = false;  // the plugin wrote to the child's end of the pipe
+  bool was_late = false;              // and was killed for it
+  bool was_stuck = false;             // in a call that should have returned
+  std::chrono::nanoseconds time_in_call{};
   std::optional<int> status;              // exit status, or
   std::optional<int> signal;              // the signal that killed it
   std::string output;                     // the end of what it wrote to stdout and stderr

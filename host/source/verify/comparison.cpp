@@ -34,6 +34,8 @@ Went left_alone(TestContext& context, std::uint64_t polls, nanoseconds clock) {
     if (context.rest(execution) == 0) break;  // nothing more happens by itself
   }
   went.has_failed = has_failed(outcome);
+  went.outcome = outcome;
+  went.has_only_its_waker = outcome == Status::pending && execution.cell().has_only_its_waker();
   went.has_nothing_arranged = outcome == Status::pending && !execution.cell().is_anything_arranged();
   went.failure = execution.failure();
   return went;

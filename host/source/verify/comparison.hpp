@@ -18,7 +18,9 @@ struct Went {
   std::uint64_t tested = 0;  // how often it was put to the test
   nanoseconds clock{};       // how long it lived, by its own clock
   std::string failure;
+  Status outcome = Status::error;
   bool has_nothing_arranged = false;  // in the end only a stop would have woken it
+  bool has_only_its_waker = false;    // or its waker, if something holds that
 };
 
 struct Comparison {

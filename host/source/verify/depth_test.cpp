@@ -1,6 +1,8 @@
 // "drop at every pending poll": what an execution has acquired by then, its drop gives back.
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <set>
 #include <thread>
 
 #include "verify/call_words.hpp"
@@ -15,20 +17,22 @@ constexpr std::array<std::uint64_t, 15> depths_to_look_at = {1, 2, 3, 4, 5, 6, 7
 
 struct Dropped {
   std::uint64_t pending = 0;  // how often it was
-  bool has_failed = false;
+  Status outcome = Status::pending;
+  bool has_started = true;
+
+  bool is_whole_life() const { return has_started && outcome != Status::pending; }
 };
 
 // Polls an execution until it has been pending that often, and drops it.
 Dropped drop_after(TestContext& context, std::uint64_t depth) {
   Dropped dropped;
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
-  if (!context.start(execution)) return {0, true};
-  Status outcome = Status::pending;
-  while ((outcome = context.poll(execution)) == Status::pending) {
+  dropped.has_started = context.start(execution);
+  if (!dropped.has_started) return dropped;
+  while ((dropped.outcome = context.poll(execution)) == Status::pending) {
     ++dropped.pending;
     if (dropped.pending == depth || context.rest(execution) == 0) break;
   }
-  dropped.has_failed = has_failed(outcome);
   return dropped;
 }
 
@@ -37,19 +41,35 @@ struct Held {
   std::size_t threads = 0;
   std::size_t memory = 0;
 
+  void add(const Held& before, const Held& after) {
+    descriptors += after.descriptors - before.descriptors;
+    threads += after.threads - before.threads;
+    memory += after.memory - before.memory;
+  }
   static Held take() { return {count_descriptors(), count_threads(), memory_in_use().allocated}; }
 };
 
-// Whether each of `rounds` executions leaves more behind than the one before.
+// Whether each execution leaves more behind than the one before. Those that went another way than `outcome` do not
+// count: pending ones were dropped at that depth, others had ended by themselves.
 class Growth {
  public:
-  Growth(TestContext& context, std::uint64_t depth) : context_(context), depth_(depth), first_(Held::take()) {
+  Growth(TestContext& context, std::uint64_t depth, Status outcome)
+      : context_(context), depth_(depth), outcome_(outcome), first_(Held::take()) {
     last_ = first_;
   }
-  void look(int rounds, const Budget& budget) {
-    for (int round = 0; round < rounds && !budget.is_over() && any(); ++round) {
-      worker_.run([this] { drop_after(context_, depth_); });
+  void look(std::size_t rounds, const Budget& budget) {
+    constexpr std::size_t tries = 10;  // for each of them
+    const std::size_t enough = rounds_ + rounds;
+    for (std::size_t turn = 0; turn < rounds * tries && rounds_ < enough && !budget.is_over() && any(); ++turn) {
+      Dropped dropped;
+      worker_.run([&] { dropped = drop_after(context_, depth_); });
       const Held now = Held::take();
+      if (dropped.outcome != outcome_) {
+        // What it left behind would be taken for the others'.
+        first_.add(last_, now);
+        last_ = now;
+        continue;
+      }
       descriptors_ = descriptors_ && now.descriptors > last_.descriptors;
       threads_ = threads_ && now.threads > last_.threads;
       memory_ = memory_ && memory_can_be_judged && now.threads <= first_.threads && now.memory > last_.memory;
@@ -61,6 +81,7 @@ class Growth {
   bool is_memory_only() const { return memory_ && !descriptors_ && !threads_; }
   // What goes away by itself a moment later is not growth.
   void settle() {
+    threads_ = threads_ && !context_.threads_have_gone(first_.threads);
     for (int turn = 0; turn < 40 && (descriptors_ || threads_); ++turn) {
       const Held now = Held::take();
       descriptors_ = descriptors_ && now.descriptors > first_.descriptors;
@@ -83,8 +104,9 @@ class Growth {
  private:
   TestContext& context_;
   const std::uint64_t depth_;
+  const Status outcome_;
   WorkerThread worker_;  // one for all, since runtimes keep something of each thread that enters them
-  const Held first_;
+  Held first_;
   Held last_;
   std::size_t rounds_ = 0;
   bool descriptors_ = true;
@@ -94,23 +116,58 @@ class Growth {
 
 }  // namespace
 
+namespace {
+
+struct Looked {
+  bool has_looked = false;
+  std::uint64_t executions = 0;
+  std::optional<Verdict> verdict;
+};
+
+Looked look_for_growth(TestContext& context, std::uint64_t depth, Status outcome, const Budget& budget) {
+  constexpr std::size_t rounds = 5;
+  constexpr std::size_t rounds_to_be_sure = 20;
+  constexpr std::size_t rounds_of_no_cache = 200;  // memory that still grows then is hardly a cache that fills
+  Looked looked;
+  Growth growth(context, depth, outcome);
+  growth.look(rounds, budget);
+  looked.has_looked = growth.rounds() == rounds || !growth.any();
+  if (growth.any()) growth.look(rounds_to_be_sure, budget);
+  if (growth.is_memory_only()) growth.look(rounds_of_no_cache, budget);
+  looked.executions = growth.rounds();
+  if (growth.rounds() < rounds + rounds_to_be_sure + (growth.is_memory_only() ? rounds_of_no_cache : 0)) return looked;
+  growth.settle();
+  if (!growth.any()) return looked;
+  const std::string each = ", each of " + counted(growth.rounds(), "execution") + " left behind " + growth.words() +
+                           ": drop must give back ";
+  if (outcome == Status::pending) {
+    looked.verdict = broken(growth.rules(), "dropped after " + counted(depth, "pending poll") + each +
+                                                "what the polls took, also if they were not stopped");
+  } else {
+    looked.verdict = broken(growth.rules(), (outcome == Status::ok ? "ended well" : "failed") + each +
+                                                "what is left when an execution ends by itself");
+  }
+  return looked;
+}
+
+}  // namespace
+
 Verdict drop_at_every_pending_poll(TestContext& context) {
-  constexpr int rounds = 5;
-  constexpr int rounds_to_be_sure = 20;
-  constexpr int rounds_of_no_cache = 200;  // memory that still grows then is hardly a cache that fills
   constexpr std::uint64_t most = 50;
   const Budget budget = context.budget(50);
   std::uint64_t dropped = 0;
   std::uint64_t deepest = 0;
   std::uint64_t looked_at = 0;
   std::uint64_t executions = 0;
+  std::set<Status> ends;
   context.host().jump_at_once();
   for (std::uint64_t depth = 1; depth <= most && (depth == 1 || !budget.is_over()); ++depth) {
     constexpr int tries = 20;  // of one that fails by chance
     Dropped last;
     for (int attempt = 0; attempt < tries && last.pending < depth && !budget.is_over(); ++attempt) {
       last = drop_after(context, depth);
-      if (!last.has_failed) break;
+      if (last.is_whole_life()) ends.insert(last.outcome);
+      if (last.has_started && !has_failed(last.outcome)) break;
     }
     const std::uint64_t pending = last.pending;
     if (pending > 0) ++dropped;
@@ -119,19 +176,22 @@ Verdict drop_at_every_pending_poll(TestContext& context) {
     const bool is_looked_at =
         std::find(depths_to_look_at.begin(), depths_to_look_at.end(), depth) != depths_to_look_at.end();
     if (pending < depth || !is_looked_at || context.brings_runtime()) continue;
-    Growth growth(context, depth);
-    growth.look(rounds, budget);
-    if (growth.rounds() == rounds || !growth.any()) ++looked_at;
-    if (growth.any()) growth.look(rounds_to_be_sure, budget);
-    if (growth.is_memory_only()) growth.look(rounds_of_no_cache, budget);
-    executions += growth.rounds();
-    if (growth.rounds() < rounds + rounds_to_be_sure + (growth.is_memory_only() ? rounds_of_no_cache : 0)) continue;
-    growth.settle();
-    if (growth.any()) {
-      return broken(growth.rules(), "dropped after " + counted(depth, "pending poll") + ", each of " +
-                                        counted(growth.rounds(), "execution") + " left behind " + growth.words() +
-                                        ": drop must give back what the polls took, also if they were not stopped");
-    }
+    const Looked looked = look_for_growth(context, depth, Status::pending, budget);
+    if (looked.verdict) return *looked.verdict;
+    if (looked.has_looked) ++looked_at;
+    executions += looked.executions;
+  }
+  // What is taken at the end is not seen by drops before it.
+  std::uint64_t lives = 0;
+  constexpr int more_ends = 10;  // to see whether they end in another way, too
+  for (int turn = 0; turn < more_ends && !ends.empty() && !budget.is_over(); ++turn) {
+    if (const Dropped last = drop_after(context, most); last.is_whole_life()) ends.insert(last.outcome);
+  }
+  for (const Status outcome : ends) {
+    if (context.brings_runtime() || budget.is_over()) break;
+    const Looked looked = look_for_growth(context, most, outcome, budget);
+    if (looked.verdict) return *looked.verdict;
+    if (looked.has_looked) lives += looked.executions;
   }
   std::string text =
       counted(dropped, "execution") + ", dropped after each of the first " + counted(deepest, "pending poll");
@@ -141,6 +201,7 @@ Verdict drop_at_every_pending_poll(TestContext& context) {
   } else if (!context.brings_runtime()) {
     text += "; there was no time to look at what they left behind";
   }
+  if (lives > 0) text += "; nor did " + counted(lives, "execution") + " that ended by themselves";
   return holds(text, dropped);
 }
 

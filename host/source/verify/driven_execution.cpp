@@ -2,19 +2,17 @@
 
 #include <cxxabi.h>
 #include <fcntl.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
+#include "verify/reached_memory.hpp"
 
 namespace taskhost::verify {
 
@@ -119,9 +117,9 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
   const bool looks_at_thread = polls_ < many || polls_ % many == 0;
   const ThreadState thread = looks_at_thread ? ThreadState::take() : ThreadState();
   const nanoseconds waited_before = waited_before_call(Clock::now());
+  if (!cell_.stop_requested()) progress.stop_began = 0;
   const auto begin = Clock::now();
-  progress.call_began = begin.time_since_epoch().count();
-  progress.phase = phase;
+  progress.enter(phase);
   {
     const CallMark mark(&cell_, phase);
     try {
@@ -171,36 +169,8 @@ void judge_thread(SimulatedHost& host, Phase phase, const ThreadState& before) {
   }
 }
 
-std::uint64_t DrivenExecution::digest() const {
-  constexpr std::size_t most = std::size_t{1} << 16;
-  constexpr std::size_t each = 256;
-  constexpr std::size_t most_blocks = 500;
-  std::uint64_t digest = state_.size();
-  if (state_.size() > most) return std::random_device()();  // too much to look at: taken for changed
-  using Words = std::vector<std::uint64_t>;
-  std::vector<Words> blocks;
-  const auto read = [&](std::uintptr_t address, std::size_t size) {
-    Words words((size + 7) / 8, 0);
-    const iovec here{words.data(), size};
-    const iovec there{reinterpret_cast<void*>(address), size};  // NOLINT(performance-no-int-to-ptr): it may be none
-    if (::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) <= 0) return;
-    for (const std::uint64_t word : words) digest = (digest ^ word) * 0x100000001B3u;
-    blocks.push_back(std::move(words));
-  };
-  read(reinterpret_cast<std::uintptr_t>(state_.get()), state_.size());
-  // Two steps from the state, such as a coroutine's frame and what that points to; but not into the host.
-  for (std::size_t level = 0, from = 0; level < 2; ++level) {
-    const std::size_t to = blocks.size();
-    for (; from < to; ++from) {
-      const Words words = blocks[from];
-      for (const std::uint64_t word : words) {
-        const bool may_point = word > 0xFFFF && word < std::uint64_t{1} << 47 && word % 8 == 0;
-        if (!may_point || host_.owns(reinterpret_cast<const void*>(word))) continue;
-        if (blocks.size() < most_blocks) read(word, each);
-      }
-    }
-  }
-  return digest;
+std::optional<std::uint64_t> DrivenExecution::digest() const {
+  return digest_of_reached(state_.get(), state_.size(), reinterpret_cast<const void*>(factory_.poll), host_);
 }
 
 void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds waited) {
@@ -329,6 +299,7 @@ void DrivenExecution::drop() {
 }
 
 void DrivenExecution::request_stop() {
+  host_.progress().stop_began = Progress::steady_time();
   host_.progress().stop_requested = true;
   cell_.request_stop();
 }

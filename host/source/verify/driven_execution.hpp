@@ -48,8 +48,8 @@ class DrivenExecution {
   bool has_been_pending() const noexcept { return has_been_pending_; }
   void mark_pending() noexcept { has_been_pending_ = true; }
   std::string failure() { return cell_.failure(); }
-  // Of the state, and of what it points to: the same, as long as nothing changes there.
-  std::uint64_t digest() const;
+  // Of all that the state reaches, see digest_of_reached.
+  std::optional<std::uint64_t> digest() const;
   nanoseconds last_call() const noexcept { return last_call_; }  // its duration
 
  private:

@@ -60,7 +60,7 @@ Verdict end_of_the_process(TestContext& context) {
   context.end_plugin();
   const auto begin = std::chrono::steady_clock::now();
   progress.call_began = begin.time_since_epoch().count();
-  progress.phase = Phase::unload;
+  progress.enter(Phase::unload);
   {
     const CallMark mark(nullptr, Phase::unload);
     for (const Function end : ends) end();

@@ -97,16 +97,15 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
   return broken(in_loading ? "1.3" : rule, "it crashed: " + killed + output_words(end) + thread_words(progress));
 }
 
-Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
-  const auto in_call = std::chrono::steady_clock::now().time_since_epoch().count() - progress.call_began;
-  if (progress.call_began != 0 && in_call < time_limit.count() / 2) {
-    return unproven("the test had not ended in time, " + place_words(progress) + ": try a longer --time-limit");
+Verdict late(const ChildEnd& end, const Progress& progress) {
+  const std::string lifetime = "the test had not ended after " + duration_words(end.lifetime);
+  const std::string words = "it had not returned after " + duration_words(end.time_in_call) + ", ";
+  if (!end.was_stuck && progress.phase != Phase::work) {
+    return unproven(lifetime + ", " + place_words(progress) + ": try a longer --time-limit");
   }
-  const std::string words = "it had not returned after " + duration_words(time_limit) + ", ";
   switch (progress.phase.load()) {
     case Phase::none:
-      return unproven("the test had not ended after " + duration_words(time_limit) + ", " + place_words(progress) +
-                      ": try a longer --time-limit");
+      break;
     case Phase::load:
     case Phase::entry:
       return broken("1.5", words + place_words(progress));
@@ -120,11 +119,10 @@ Verdict late(const Progress& progress, std::chrono::nanoseconds time_limit) {
     case Phase::run:
       return broken("3.10", words + place_words(progress));
     case Phase::unload:
-      if (time_limit <= longest_end) break;
+      if (end.time_in_call <= longest_end) break;
       return broken("5.4", words + place_words(progress));
     case Phase::work:
-      return unproven("the test had not ended after " + duration_words(time_limit) + ", since work that execution " +
-                      std::to_string(progress.execution) +
+      return unproven(lifetime + ", since work that execution " + std::to_string(progress.execution) +
                       " had offloaded was still going on: try a config with which it ends sooner, or a longer "
                       "--time-limit");
   }
@@ -145,7 +143,7 @@ Verdict refused_by_system(const ChildEnd& end, const Progress& progress) {
                   "; it may have run out because of the plugin, which holds much of it then: see \"many executions\"");
 }
 
-Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit) {
+Verdict death(const ChildEnd& end, const Progress& progress) {
   if (end.had_too_many_processes) {
     return broken("5.3", "it had more than " + std::to_string(max_processes) + " processes, " + place_words(progress) +
                              ": they and the test were ended");
@@ -154,7 +152,7 @@ Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanose
     return unproven("it wrote more than " + std::to_string(max_output >> 20) +
                     " MiB to stdout and stderr, so the test was ended, " + place_words(progress));
   }
-  if (end.was_late) return late(progress, time_limit);
+  if (end.was_late) return late(end, progress);
   if (end.signal) return crash(end, progress);
   if (progress.phase == Phase::unload) {
     Verdict verdict;

@@ -2,8 +2,6 @@
 // the limits that messages quote.
 #pragma once
 
-#include <chrono>
-
 #include "verify/child_process.hpp"
 #include "verify/progress.hpp"
 #include "verify/verdict.hpp"
@@ -17,6 +15,6 @@ Verdict refused_by_system(const ChildEnd& end, const Progress& progress);
 // How long the host waits for destructors and exit handlers, see rule 5.4.
 constexpr std::chrono::nanoseconds longest_end = std::chrono::seconds(5);
 
-Verdict death(const ChildEnd& end, const Progress& progress, std::chrono::nanoseconds time_limit);
+Verdict death(const ChildEnd& end, const Progress& progress);
 
 }  // namespace taskhost::verify

@@ -25,10 +25,33 @@ namespace {
 using std::chrono::milliseconds;
 using Json = nlohmann::json;
 
+// Whether executions end by themselves, as far as those have shown that were given the time for it.
+class NaturalEnds {
+ public:
+  // Whether the next one is played to its end: one in ten, unless the first few did not come to it.
+  bool is_next(std::uint64_t number) const { return number % 10 == 3 && (ended_ > 0 || tried_ < 3); }
+  void add(bool has_ended) {
+    ++tried_;
+    if (has_ended) ++ended_;
+  }
+  std::uint64_t count() const { return ended_; }
+
+ private:
+  std::uint64_t tried_ = 0;
+  std::uint64_t ended_ = 0;
+};
+
 // A whole life of one execution, kept short for tests that need many. False if it can't be dropped. Every ninth one
 // waits a little for what may come in real time, so that some get the answers that they wait for.
-bool live(TestContext& context, std::uint64_t number) {
-  if (context.is_blocking()) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
+bool live(TestContext& context, std::uint64_t number, NaturalEnds* ends = nullptr) {
+  const bool to_its_end = ends != nullptr && ends->is_next(number);
+  if (context.is_blocking()) {
+    if (!to_its_end) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
+    const std::uint64_t ended = context.tally().ended_alone;
+    const bool is_dropped = play_blocking(context, milliseconds(20));
+    ends->add(context.tally().ended_alone > ended);
+    return is_dropped;
+  }
   DrivenExecution execution(context.host(), context.factory(), context.next_number());
   if (!context.start(execution)) return true;
   const bool waits = number % 9 == 2;
@@ -36,6 +59,14 @@ bool live(TestContext& context, std::uint64_t number) {
   for (std::uint64_t polls = 0; polls < 1 + number % 3 && outcome == Status::pending; ++polls) {
     outcome = context.poll(execution);
     if (outcome == Status::pending) execution.rest(waits ? milliseconds(5) : milliseconds(0));
+  }
+  if (to_its_end) {
+    constexpr std::uint64_t most = 200;
+    for (std::uint64_t polls = 0; polls < most && outcome == Status::pending; ++polls) {
+      outcome = context.poll(execution);
+      if (outcome == Status::pending && execution.rest(milliseconds(5)) == 0) break;
+    }
+    ends->add(outcome != Status::pending);
   }
   if (outcome == Status::pending && number % 2 == 0) stop_polled(context, execution);
   return true;
@@ -89,7 +120,7 @@ Judged call_check(TestContext& context, const std::string& config) {
   Cell& cell = host.claim();
   OwnTexts texts(host.config(), host.task_name());
   cell.begin_check(texts);
-  host.progress().phase = Phase::check;
+  host.progress().enter(Phase::check);
   std::int32_t result = TASKHOST_PANIC;
   const ThreadState thread = ThreadState::take();
   {
@@ -138,6 +169,19 @@ Judged starts_with(TestContext& context, const std::string& config) {
 int patience_ms(const TestContext& context) {
   const nanoseconds patience = std::min<nanoseconds>(milliseconds(400), context.stop_limit() / 5);
   return static_cast<int>(patience / milliseconds(1));
+}
+
+// Once threads and descriptors that are about to go have gone.
+ProcessState settle(TestContext& context, const ProcessState& before) {
+  ProcessState now = settled(before, patience_ms(context));
+  const auto is_old = [&](const auto& thread) { return before.threads.contains(thread.first); };
+  const auto are_gone = [&] {
+    now = ProcessState::take();
+    return std::all_of(now.threads.begin(), now.threads.end(), is_old);
+  };
+  const bool has_new = !std::all_of(now.threads.begin(), now.threads.end(), is_old);
+  if (has_new && context.have_gone(are_gone)) now = settled(before, patience_ms(context));
+  return now;
 }
 
 struct Sample {
@@ -282,12 +326,13 @@ constexpr std::array<std::uint64_t, 8> possible_counts = {4000, 2000, 1000, 400,
 Verdict start_then_drop(TestContext& context) {
   const Budget budget = context.budget(30);
   std::uint64_t executions = 0;
-  while (executions < 20 && (executions < 1 || !budget.is_over())) {
+  for (int turn = 0; turn < 20 && (turn < 1 || !budget.is_over()); ++turn) {
     DrivenExecution execution(context.host(), context.factory(), context.next_number());
+    if (!context.start(execution)) continue;
     ++executions;
-    if (context.start(execution)) execution.drop();
+    execution.drop();
   }
-  return holds(counted(executions, "execution") + ", dropped before anything else was called");
+  return holds(counted(executions, "execution") + ", dropped before anything else was called", executions);
 }
 
 Verdict failing_starts(TestContext& context) {
@@ -339,7 +384,7 @@ Verdict failing_starts(TestContext& context) {
   }
   const bool is_silent = failed > 0 && context.tally().start_failure.empty();
   const LeftBehind left =
-      judge_left_behind(before, settled(before, patience_ms(context)), false, context.brings_runtime(), "5.2", "5.3");
+      judge_left_behind(before, settle(context, before), false, context.brings_runtime(), "5.2", "5.3");
   if (!left.broken_rules.empty()) {
     return broken(left.broken_rules, "after " + counted(tried, "start") + " with wrong configs, of which " +
                                          std::to_string(failed) + " failed, " + left.broken_words);
@@ -381,7 +426,7 @@ Verdict check_of_configs(TestContext& context) {
     growth.add(done, count_threads() > after_first.threads.size());
   }
   // What is made once, when it is first needed, may stay, if it is no more than a thread, a descriptor or memory.
-  const ProcessState after = settled(after_first, patience_ms(context));
+  const ProcessState after = settle(context, after_first);
   const LeftBehind each = judge_left_behind(after_first, after, false, context.brings_runtime(), "3.16", "3.16");
   const LeftBehind once = judge_left_behind(before, after, true, context.brings_runtime(), "3.16", "3.16");
   for (const auto& [left, when] : {std::pair(&once, "after "), std::pair(&each, "in the last rounds of ")}) {
@@ -428,8 +473,9 @@ Verdict many_executions(TestContext& context) {
   const Budget most_time = context.budget(70);
   const auto begin = std::chrono::steady_clock::now();
   std::uint64_t done = 0;
+  NaturalEnds ends;
   while (done < warm_up && !time.is_over()) {
-    if (!live(context, done++)) return stuck();
+    if (!live(context, done++, &ends)) return stuck();
   }
   const auto each = (std::chrono::steady_clock::now() - begin) / std::max<std::uint64_t>(done, 1);
   const nanoseconds limit = std::min<nanoseconds>(std::chrono::seconds(3), context.stop_limit() * 6 / 10);
@@ -447,12 +493,13 @@ Verdict many_executions(TestContext& context) {
   for (std::uint64_t i = 0; i < count && !most_time.is_over();) {
     run_apart([&] {
       for (std::uint64_t last = i + twentieth; i < last && !is_stuck && !most_time.is_over();) {
-        is_stuck = !live(context, i++);
+        is_stuck = !live(context, i++, &ends);
         if (i % look_each == 0 && count_descriptors() > descriptors + far_too_many) break;
       }
     });
     if (is_stuck) return stuck();
-    const Sample now = Sample::take();
+    Sample now = Sample::take();
+    if (now.threads >= threads + far_too_many && context.threads_have_gone(threads)) now = Sample::take();
     if (i % twentieth == 0) all.push_back(now);
     if (context.brings_runtime()) continue;
     const std::string span = " more after " + std::to_string(i) + " executions";
@@ -479,6 +526,9 @@ Verdict many_executions(TestContext& context) {
     std::this_thread::sleep_for(milliseconds(10));
     last = Sample::take();
   }
+  if (last.threads > samples.front().threads && context.threads_have_gone(samples.front().threads)) {
+    last = Sample::take();
+  }
   const std::size_t tolerated = 2 + (context.brings_runtime() ? count / 100 : 0);
   const std::string span = " in " + std::to_string(count * 3 / 4) + " executions";
   if (last.threads > samples.front().threads + tolerated) {
@@ -501,14 +551,15 @@ Verdict many_executions(TestContext& context) {
   }
   return holds(counted(count, "execution") + ", no growth in descriptors, threads or files" +
                (count < enough_for_all_folders ? " in the working directory" : "") +
-               (memory_can_be_judged ? ", nor in memory of 8 bytes or more for each"
-                                     : " (memory is not judged in a sanitizer build)"));
+               (memory_can_be_judged ? ", nor in memory of 8 bytes or more for each" : "") +
+               (ends.count() > 0 ? "; " + std::to_string(ends.count()) + " were played to their own end" : "") +
+               (memory_can_be_judged ? "" : " (memory is not judged in a sanitizer build)"));
 }
 
 Verdict left_behind(TestContext& context) {
   const ProcessState before = ProcessState::take();
   if (!live(context, 0)) return stuck();
-  const ProcessState after_first = settled(before, patience_ms(context));
+  ProcessState after_first = settled(before, patience_ms(context));
   std::uint64_t executions = 1;
   const auto live_on = [&](std::uint64_t last, int percent) {
     const Budget budget = context.budget(percent);
@@ -521,13 +572,15 @@ Verdict left_behind(TestContext& context) {
     return judge_left_behind(old, now, may_keep, context.brings_runtime(), "5.2", "5.3");
   };
   if (!live_on(12, 30)) return stuck();
-  const ProcessState after = settled(after_first, patience_ms(context));
-  LeftBehind once = judge(before, after_first, true);
+  const ProcessState after = settle(context, after_first);
   LeftBehind each = judge(after_first, after, false);
+  // Threads that were only slow to end are not kept.
+  std::erase_if(after_first.threads, [&](const auto& thread) { return !after.threads.contains(thread.first); });
+  LeftBehind once = judge(before, after_first, true);
   if (!each.broken_rules.empty()) {
     // What is made once, when it is first needed, does not become more.
     if (!live_on(36, 100)) return stuck();  // a suspicion deserves the time, on a busy machine
-    if (judge(after, settled(after, patience_ms(context)), false).broken_rules.empty() && executions == 36) {
+    if (judge(after, settle(context, after), false).broken_rules.empty() && executions == 36) {
       once = judge(before, after, true);
       each = judge(after_first, after, true);
     }

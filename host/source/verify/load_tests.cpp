@@ -62,7 +62,7 @@ std::vector<std::string> contents_of(const std::vector<taskhost_factory>& factor
 LoadedPlugin load_plugin(const std::string& path, Progress& progress) {
   LoadedPlugin plugin;
   measure_before_plugin();
-  progress.phase = Phase::load;
+  progress.enter(Phase::load);
   PluginLibrary::Loading result;
   try {
     result = PluginLibrary::load(path);

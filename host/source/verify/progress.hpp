@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace taskhost::verify {
@@ -41,12 +42,16 @@ inline const char* phase_words(Phase phase) {
 // What a crash hit, if that is known.
 enum class Hit : std::uint32_t { unknown, behind_state, before_state, dropped_state, text, dropped_text };
 
+// The host's default: how long an execution that is asked to stop may take.
+constexpr std::chrono::nanoseconds stop_timeout = std::chrono::seconds(10);
+
 struct Progress {
   std::atomic<Phase> phase{Phase::none};
   std::atomic<std::uint64_t> execution{0};  // its number
   std::atomic<std::uint64_t> call{0};       // number of the call to that function within the execution, from 1
   std::atomic<std::int64_t> call_began{0};  // by the steady clock, in nanoseconds
   std::atomic<bool> stop_requested{false};
+  std::atomic<std::int64_t> stop_began{0};  // by the steady clock: when that was; 0 if it was not
   std::atomic<bool> exit_called{false};
   std::atomic<std::int64_t> alive{0};   // executions that were started and not dropped
   std::atomic<bool> is_refused{false};  // the kit itself could not go on: `refusal`, an errno, or 0 for none
@@ -58,7 +63,27 @@ struct Progress {
   std::atomic<int> own_threads{0};             // the plugin's own that ran when it crashed
   std::atomic<Hit> hit{Hit::unknown};
   std::atomic<std::int64_t> hit_offset{0};  // bytes from the border that was crossed, or from a dropped state's start
+
+  static std::int64_t steady_time() noexcept { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+  void enter(Phase call_phase) noexcept {
+    call_began = steady_time();
+    phase = call_phase;
+  }
 };
+
+// For how long it has been in a call; in a run, which may last, since that was asked to stop.
+inline std::chrono::nanoseconds time_in_call(const Progress& progress) noexcept {
+  const Phase phase = progress.phase;
+  const std::int64_t began = phase == Phase::run ? progress.stop_began.load() : progress.call_began.load();
+  return std::chrono::nanoseconds(phase == Phase::none || began == 0 ? 0 : Progress::steady_time() - began);
+}
+
+// Whether it is in a call that should have returned long ago, however slow the machine is.
+inline bool is_stuck(const Progress& progress, std::chrono::nanoseconds time_limit) noexcept {
+  constexpr std::chrono::nanoseconds long_call = std::chrono::seconds(2);
+  if (progress.phase == Phase::run) return time_in_call(progress) >= stop_timeout + long_call;
+  return time_in_call(progress) >= (time_limit / 2 > long_call ? time_limit / 2 : long_call);
+}
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 

@@ -90,7 +90,7 @@ Cell::Cell(SimulatedHost& host, unsigned index)
   failure_.reserve(enough);
 }
 
-void Cell::begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts) {
+void Cell::begin(std::uint64_t number, bool is_blocking, OwnTexts& texts) {
   const std::lock_guard lock(mutex_);
   ++generation_;
   number_ = number;
@@ -114,7 +114,7 @@ void Cell::be_ready() noexcept {
   if (!is_ready_.exchange(true)) host_->count_ready();
 }
 
-void Cell::begin_check(const OwnTexts& texts) {
+void Cell::begin_check(OwnTexts& texts) {
   begin(0, false, texts);
   is_check_ = true;
 }
@@ -256,7 +256,7 @@ void Cell::offload(const taskhost_work& work) {
 void Cell::end_offloads() {
   if (offloaded_.empty()) return;
   host_->progress().execution = number_.load();
-  host_->progress().phase = Phase::work;
+  host_->progress().enter(Phase::work);
   for (Offloaded& one : offloaded_) {
     one.thread.join();
     if (!one.is_told && one.work.discard != nullptr) one.work.discard(one.work.argument);
@@ -321,6 +321,17 @@ bool Cell::is_anything_arranged() {
   const std::lock_guard lock(mutex_);
   return woken_ || timer_ != TASKHOST_NEVER || !watches_.empty() || !offloaded_.empty() || signals_wanted_ != 0 ||
          waker_given_;
+}
+
+bool Cell::has_timer() {
+  const std::lock_guard lock(mutex_);
+  return timer_ != TASKHOST_NEVER;
+}
+
+bool Cell::has_only_its_waker() {
+  const std::lock_guard lock(mutex_);
+  return waker_given_ && !woken_ && timer_ == TASKHOST_NEVER && watches_.empty() && offloaded_.empty() &&
+         signals_wanted_ == 0;
 }
 
 void Cell::begin_poll() {

@@ -47,8 +47,8 @@ class Cell : public taskhost_exec {
 
   // Called by the test, between the execution's calls. `number` counts from 1.
   void reserve() noexcept { alive_ = true; }
-  void begin(std::uint64_t number, bool is_blocking, const OwnTexts& texts);
-  void begin_check(const OwnTexts& texts);  // stands for the exec of a check, behind which there is no execution
+  void begin(std::uint64_t number, bool is_blocking, OwnTexts& texts);
+  void begin_check(OwnTexts& texts);  // stands for the exec of a check, behind which there is no execution
   bool is_check() const noexcept { return is_check_; }
   void begin_drop();  // forgets what the execution asked for
   void end();
@@ -61,6 +61,9 @@ class Cell : public taskhost_exec {
 
   // Whether anything but a stop may wake it.
   bool is_anything_arranged();
+  bool has_timer();
+  // Whether nothing but its waker may wake it, if something holds that.
+  bool has_only_its_waker();
   // Whether there is nothing to wait for: it asked for its next poll itself, in the previous poll, and nothing else has
   // come.
   bool asked_for_itself_only();
@@ -82,6 +85,8 @@ class Cell : public taskhost_exec {
   bool send_signal();
   // The stop comes in the midst of a call, when that calls its `calls`-th service from now on.
   void stop_at_call(unsigned calls) noexcept { calls_before_stop_ = calls; }
+  // Whether a blocking one has called wait or wait_fd, or looked for the stop.
+  bool has_looked() const noexcept { return waits_ > 0; }
   // Whether a blocking one has called wait or wait_fd, or looked for the stop again.
   bool has_waited() const noexcept { return waits_ > 1; }
 
@@ -92,7 +97,7 @@ class Cell : public taskhost_exec {
   std::uint64_t logs() const noexcept { return logs_; }
 
   // For the services.
-  const OwnTexts& texts() const noexcept { return *texts_; }
+  OwnTexts& texts() const noexcept { return *texts_; }
   void fail(std::string_view text);
   void count_log() noexcept { ++logs_; }
   void be_ready() noexcept;  // only the first time counts
@@ -145,7 +150,7 @@ class Cell : public taskhost_exec {
   std::atomic<unsigned> jumps_before_{0};
   std::atomic<unsigned> calls_before_stop_{0};
   std::atomic<unsigned> waits_{0};
-  std::atomic<const OwnTexts*> texts_{nullptr};
+  std::atomic<OwnTexts*> texts_{nullptr};
 
   std::mutex mutex_;  // protects what follows
   bool woken_ = false;

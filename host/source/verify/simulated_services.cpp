@@ -123,6 +123,24 @@ const ConfigValues& values_of(const taskhost_exec* exec) {
   return SimulatedHost::current()->config_values();
 }
 
+// The host's own, but for texts that each execution has for itself, until its drop.
+const taskhost_config_reader& config_table() {
+  static const taskhost_config_reader table = [] {
+    taskhost_config_reader made = config_extension<values_of>;
+    made.text = [](const taskhost_exec* exec, const char* pointer, const char** value, size_t* size) -> int32_t {
+      const char* text = nullptr;
+      const int32_t result = config_extension<values_of>.text(exec, pointer, &text, size);
+      if (result != TASKHOST_OK || text == nullptr) return result;
+      Cell* const cell = SimulatedHost::current()->cell_of(exec);
+      const bool is_alive = cell != nullptr && cell->is_alive();
+      *value = is_alive ? cell->texts().own({text, size != nullptr ? *size : std::strlen(text)}) : text;
+      return result;
+    };
+    return made;
+  }();
+  return table;
+}
+
 const taskhost_signals signals_table = {
     sizeof(taskhost_signals),
     TASKHOST_SIGNALS_REVISION,
@@ -332,7 +350,7 @@ const taskhost_services simulated_services = {
         return &signals_table;
       }
       if (std::strcmp(id, TASKHOST_EXTENSION_CONFIG) == 0 && revision == TASKHOST_CONFIG_REVISION) {
-        return &config_extension<values_of>;
+        return &config_table();
       }
       if (std::strcmp(id, TASKHOST_EXTENSION_MANIFEST) == 0 && revision == TASKHOST_MANIFEST_REVISION) {
         return &manifest_table;

@@ -146,12 +146,27 @@ void StateBlock::wall() noexcept {
 
 void StateBlock::make_read_only() noexcept { ::mprotect(mapping_ + page(), mapping_size_ - 2 * page(), PROT_READ); }
 
+void StateBlock::make_writable() noexcept {
+  ::mprotect(mapping_ + page(), mapping_size_ - 2 * page(), PROT_READ | PROT_WRITE);
+}
+
 OwnTexts::OwnTexts(const std::string& config, const std::string& task_name)
-    : config_size_(config.size()), block_(config.size() + task_name.size() + 2, 1, StateBlock::Kind::texts) {
-  char* const begin = static_cast<char*>(block_.get());
-  std::copy_n(config.c_str(), config.size() + 1, begin);
-  std::copy_n(task_name.c_str(), task_name.size() + 1, begin + config.size() + 1);
+    : config_size_(config.size()), block_(2 * config.size() + task_name.size() + 2, 1, StateBlock::Kind::texts) {
+  std::copy_n(config.c_str(), config.size() + 1, begin() + config.size());
+  std::copy_n(task_name.c_str(), task_name.size() + 1, begin() + 2 * config.size() + 1);
   block_.make_read_only();
+}
+
+const char* OwnTexts::own(std::string_view text) {
+  const auto [entry, is_new] = copies_.try_emplace(text.data(), text.data());
+  if (!is_new || used_ + text.size() + 1 > config_size_) return entry->second;
+  char* const copy = begin() + used_;
+  used_ += text.size() + 1;
+  block_.make_writable();
+  std::copy(text.begin(), text.end(), copy);
+  copy[text.size()] = '\0';
+  block_.make_read_only();
+  return entry->second = copy;
 }
 
 void tell_what_crashes_hit(Progress& progress) {

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 
 #include "verify/progress.hpp"
 
@@ -29,6 +31,7 @@ class StateBlock {
   // From now on any access crashes.
   void wall() noexcept;
   void make_read_only() noexcept;
+  void make_writable() noexcept;
 
  private:
   std::size_t size_;
@@ -42,13 +45,19 @@ class StateBlock {
 class OwnTexts {
  public:
   OwnTexts(const std::string& config, const std::string& task_name);
-  const char* config() const noexcept { return static_cast<const char*>(block_.get()); }
+  const char* config() const noexcept { return begin() + config_size_; }
   const char* task_name() const noexcept { return config() + config_size_ + 1; }
+  // A copy of a text of the config; the same one for the same address. In calls of the execution only.
+  const char* own(std::string_view text);
   void wall() noexcept { block_.wall(); }
 
  private:
+  char* begin() const noexcept { return static_cast<char*>(block_.get()); }
+
   std::size_t config_size_;
-  StateBlock block_;
+  std::size_t used_ = 0;
+  std::map<const char*, const char*> copies_;
+  StateBlock block_;  // copies of the config's texts, which together are shorter than that; the config; the name
 };
 
 // Makes crash signals record on whose thread they came and what they hit, and then take their usual course.

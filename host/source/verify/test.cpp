@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "verify/call_words.hpp"
 #include "verify/kit_thread.hpp"
@@ -89,8 +90,9 @@ Status TestContext::poll(DrivenExecution& execution) {
   return outcome;
 }
 
-bool TestContext::count_run(DrivenExecution& execution, Status outcome) {
+bool TestContext::count_run(DrivenExecution& execution, Status outcome, bool ended_by_itself) {
   const std::lock_guard lock(mutex_);
+  if (ended_by_itself) ++tally_.ended_alone;
   const bool has_lived = outcome == Status::ok || execution.cell().has_waited();
   if (has_lived) ++tally_.lived;
   count_end(execution, outcome);
@@ -131,6 +133,19 @@ void TestContext::judge_process_wide(const ProcessState& before) {
   if (now.process_wide.empty()) return;
   host_.findings().broken("5.1", "process-wide",
                           "while an execution lives, it changes for the whole process " + now.process_wide);
+}
+
+bool TestContext::have_gone(const std::function<bool()>& are_gone) {
+  if (are_gone()) return true;
+  if (threads_stay_ || brings_runtime()) return false;
+  const Budget patience(std::min<nanoseconds>(std::chrono::seconds(3), terms_.time_limit / 3));
+  while (!patience.is_over() && !are_gone()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  threads_stay_ = !are_gone();
+  if (threads_stay_) return false;
+  host_.findings().note("5.2", "threads outlive",
+                        "threads outlived the drop of their execution for a while, and then ended by themselves: right "
+                        "if they own all that they use");
+  return true;
 }
 
 Verdict TestContext::proven(Verdict good) const {

@@ -28,6 +28,7 @@ struct Tally {
   std::uint64_t ready = 0;    // those that said that they are ready
   std::uint64_t polls = 0;
   std::uint64_t good_ends = 0;
+  std::uint64_t ended_alone = 0;  // blocking ones that ended before they were asked to
   std::uint64_t failed_ends = 0;
   std::uint64_t jumped_ends = 0;                  // failed once the clock had jumped over what they waited for
   std::map<std::string, std::uint64_t> failures;  // how often each text was given
@@ -68,8 +69,9 @@ class TestContext {
 
   // This share of the time that the test may take, in percent.
   Budget budget(int percent) const { return Budget(terms_.time_limit * percent / 100); }
-  // How long an execution may take to stop: the host's default, but less than the test's time.
-  nanoseconds stop_limit() const { return std::min<nanoseconds>(std::chrono::seconds(10), terms_.time_limit / 2); }
+  // How long a test waits for the end of an execution that was asked to stop: stop_timeout, if there is time for it.
+  // Only one that takes as long breaks a rule.
+  nanoseconds stop_limit() const { return terms_.time_limit >= stop_timeout ? stop_timeout : terms_.time_limit / 2; }
 
   // Whether the library is marked to stay loaded: it brings a runtime, whose threads and fault handlers stay, too.
   bool brings_runtime() const noexcept { return terms_.brings_runtime; }
@@ -92,7 +94,14 @@ class TestContext {
   // Waits until it wakes by itself; 0 if it sleeps on. Less patient after it has slept on several times.
   unsigned rest(DrivenExecution& execution);
   // Counts how the run of a blocking one ended, and returns whether it has lived.
-  bool count_run(DrivenExecution& execution, Status outcome);
+  bool count_run(DrivenExecution& execution, Status outcome, bool ended_by_itself = false);
+
+  // Waits for threads that outlived a drop, of which a rule allows those that own all they use. Whether they have ended
+  // by themselves, which is a note.
+  bool have_gone(const std::function<bool()>& are_gone);
+  bool threads_have_gone(std::size_t before) {
+    return have_gone([before] { return count_threads() <= before; });
+  }
 
   // Turns "holds" into "unproven", or into "does not apply", if no execution lived long enough to show anything. Adds
   // what was done to each verdict.
@@ -110,6 +119,7 @@ class TestContext {
   std::atomic<std::uint64_t> number_{0};
   int slept_on_ = 0;
   bool is_plugin_over_ = false;
+  bool threads_stay_ = false;  // there is no point in waiting for them again
   std::mutex mutex_;
   Tally tally_;
 };
@@ -179,15 +189,20 @@ Verdict end_of_the_process(TestContext& context);
 // How long a stop took.
 struct StopTaken {
   bool has_ended = false;
+  bool is_deaf = false;       // it had stop_timeout, or sleeps for good; otherwise more time may show that it ends
   bool is_undecided = false;  // it took long only by a clock that had jumped over what it waited for
   nanoseconds real{};
-  nanoseconds simulated{};
+  nanoseconds simulated{};  // what the clock has jumped besides
   std::uint64_t polls = 0;
+
+  nanoseconds by_clock() const { return real + simulated; }
 };
 // Asks for the stop, and polls like a host. Does not drop the execution.
 StopTaken stop_polled(TestContext& context, DrivenExecution& execution);
 
-// Describes an execution that does not end.
-std::string deaf_words(const StopTaken& taken);
+// Of an execution that had not ended. `when`: "stopped before its first poll"
+Verdict deaf_verdict(const StopTaken& taken, const std::string& when);
+// What to do if there was no time for the whole stop_timeout.
+std::string more_time_words();
 
 }  // namespace taskhost::verify

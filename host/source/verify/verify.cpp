@@ -150,7 +150,7 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
     conduct_is_broken_ = true;
   }
   if (!verdict && progress_->is_refused) verdict = refused_by_system(end, *progress_);
-  if (!verdict) verdict = death(end, *progress_, options_.time_limit);
+  if (!verdict) verdict = death(end, *progress_);
   say(*verdict, factory, test, rules);
   return *verdict;
 }
@@ -201,7 +201,7 @@ void Verification::verify_plugin() {
   if (wants(entry_test)) {
     const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
       const LoadedPlugin plugin = load_plugin(path_, *progress_);
-      progress_->phase = Phase::entry;
+      progress_->enter(Phase::entry);
       const Verdict verdict = plugin.library == nullptr ? refused(plugin.problem) : entry_called_again(plugin);
       progress_->phase = Phase::none;
       reporter.send(to_json(verdict));

@@ -246,12 +246,12 @@ TEST_CASE("a crash is put down to the call that it happened in, or to the thread
   ChildEnd end;
   end.signal = SIGSEGV;
 
-  const Verdict called = death(end, progress, hours(1));
+  const Verdict called = death(end, progress);
   CHECK(called.rules == "3.9");
   CHECK(called.text.find("SIGSEGV in poll of execution 3, poll 2: ") == 0);
 
   progress.crashed_outside = true;
-  const Verdict thread = death(end, progress, hours(1));
+  const Verdict thread = death(end, progress);
   CHECK(thread.rules == "5.2");
   CHECK(thread.text.find("SIGSEGV on a thread of the plugin's own, while another was in poll of execution 3: ") == 0);
 }
@@ -306,6 +306,34 @@ TEST_CASE("what a test leaves running is named and ended, whether in its group, 
     CHECK_FALSE(runs(left));
   }
   for (const int end_of_pipe : ids) ::close(end_of_pipe);
+}
+
+TEST_CASE(
+    "a test that was too slow breaks a rule only if one call has lasted long, and a run only if it was asked to stop") {
+  Progress progress;
+  const auto ago = [](std::chrono::nanoseconds time) { return Progress::steady_time() - time.count(); };
+  progress.enter(Phase::start);
+  CHECK_FALSE(is_stuck(progress, milliseconds(100)));
+  progress.call_began = ago(std::chrono::seconds(3));
+  CHECK(is_stuck(progress, milliseconds(100)));
+  CHECK_FALSE(is_stuck(progress, std::chrono::seconds(10)));
+  progress.enter(Phase::run);
+  progress.call_began = ago(hours(1));
+  CHECK_FALSE(is_stuck(progress, milliseconds(100)));
+  progress.stop_began = ago(stop_timeout);
+  CHECK_FALSE(is_stuck(progress, milliseconds(100)));
+  progress.stop_began = ago(2 * stop_timeout);
+  CHECK(is_stuck(progress, milliseconds(100)));
+
+  ChildEnd end;
+  end.was_late = true;
+  end.time_in_call = std::chrono::seconds(3);
+  progress.enter(Phase::start);
+  CHECK(death(end, progress).judgement == Judgement::unproven);
+  end.was_stuck = true;
+  const Verdict stuck = death(end, progress);
+  CHECK(stuck.rules == "3.4");
+  CHECK(stuck.text.find("it had not returned after 3 s, in start") == 0);
 }
 
 TEST_CASE("a thread that crashes while another is in a call is seen to be in none, whatever the signal") {

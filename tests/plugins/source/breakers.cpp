@@ -235,6 +235,7 @@ constexpr Task tasks[] = {
          },
      .poll =
          [](State& self) {
+           --self.polls;
            self.services().watch(self.exec, self.fd, TASKHOST_READABLE, 0);
            return TASKHOST_PENDING;
          },
@@ -247,6 +248,7 @@ constexpr Task tasks[] = {
          },
      .poll =
          [](State& self) {
+           --self.polls;
            self.services().watch(self.exec, self.fd, TASKHOST_WRITABLE, 0);
            return TASKHOST_PENDING;
          },
@@ -262,6 +264,7 @@ constexpr Task tasks[] = {
          },
      .poll =
          [](State& self) {
+           --self.polls;
            self.services().watch(self.exec, self.fd, TASKHOST_READABLE, 0);
            char byte;
            return ::read(self.fd, &byte, 1) > 0 ? TASKHOST_OK : TASKHOST_PENDING;  // 0 is the end

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +76,12 @@ std::int32_t work(State& self, std::uint64_t slices, int turns, std::int32_t mor
   return self.polls >= slices ? TASKHOST_OK : more;
 }
 
+// The only thing that changes is `done`.
+std::int32_t count_slice(State& self, unsigned& done, std::int32_t more) {
+  --self.polls;
+  return ++done % 12'000 == 0 ? TASKHOST_OK : more;
+}
+
 constexpr Task tasks[] = {
     // By chance, after a while, or in the end
     {.name = "fails_by_chance",
@@ -121,6 +128,22 @@ constexpr Task tasks[] = {
            self.services().wake_at(self.exec, self.due);
            return std::int32_t{TASKHOST_PENDING};
          }},
+    {.name = "closes_for_three_seconds",
+     .start =
+         [](State& self) {
+           self.fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+           return watch(self) == TASKHOST_PENDING ? TASKHOST_OK : TASKHOST_ERROR;
+         },
+     .stop =
+         [](State& self) {
+           const itimerspec closed{{0, 0}, {3, 0}};
+           if (self.other == -1) self.other = ::timerfd_settime(self.fd, 0, &closed, nullptr);
+           std::uint64_t count;
+           return ::read(self.fd, &count, sizeof count) > 0 ? TASKHOST_OK : TASKHOST_PENDING;
+         },
+     .drop = [](State& self) { ::close(self.fd); }},
+    {.name = "stops_in_slices",
+     .stop = [](State& self) { return self.polls >= 110'000 ? TASKHOST_OK : TASKHOST_AGAIN; }},
     {.name = "times_out",
      .poll =
          [](State& self) {
@@ -203,6 +226,13 @@ constexpr Task tasks[] = {
            return self.sleep(100 * TASKHOST_MILLISECOND);
          }},
 
+    {.name = "starts_in_80_ms",
+     .start =
+         [](State&) {
+           pause_ms(80);
+           return TASKHOST_OK;
+         }},
+
     // Work in slices
     {.name = "works_in_slices", .poll = [](State& self) { return work(self, 2000, 20000, self.again()); }},
     {.name = "works_in_short_slices", .poll = [](State& self) { return work(self, 60'000, 100, self.again()); }},
@@ -219,6 +249,73 @@ constexpr Task tasks[] = {
            return --*static_cast<std::uint64_t*>(self.memory) == 0 ? TASKHOST_OK : TASKHOST_AGAIN;
          },
      .drop = [](State& self) { delete static_cast<std::uint64_t*>(self.memory); }},
+    {.name = "works_in_a_large_block",
+     .start =
+         [](State& self) {
+           self.memory = std::calloc(1, 5000);
+           return TASKHOST_OK;
+         },
+     .poll =
+         [](State& self) { return count_slice(self, *(static_cast<unsigned*>(self.memory) + 1100), TASKHOST_AGAIN); },
+     .drop = [](State& self) { std::free(self.memory); }},
+    {.name = "works_in_a_global",
+     .poll =
+         [](State& self) {
+           static unsigned done;
+           return count_slice(self, done, TASKHOST_AGAIN);
+         }},
+    {.name = "works_far_away",
+     .start =
+         [](State& self) {
+           void* next = std::calloc(1, 100);
+           for (int steps = 0; steps < 5; ++steps) {
+             auto* before = static_cast<void**>(std::calloc(1, 100));
+             *before = next;
+             next = before;
+           }
+           self.memory = next;
+           return TASKHOST_OK;
+         },
+     .poll =
+         [](State& self) {
+           void* last = self.memory;
+           while (*static_cast<void**>(last) != nullptr) last = *static_cast<void**>(last);
+           return count_slice(self, *(static_cast<unsigned*>(last) + 10), TASKHOST_AGAIN);
+         },
+     .drop =
+         [](State& self) {
+           while (self.memory != nullptr) std::free(std::exchange(self.memory, *static_cast<void**>(self.memory)));
+         }},
+    {.name = "copies_a_file",
+     .start =
+         [](State& self) {
+           char name[] = "copied_XXXXXX";
+           self.fd = ::mkstemp(name);
+           ::unlink(name);
+           return ::ftruncate(self.fd, 12'000) == 0 ? TASKHOST_OK : self.fail("no file");
+         },
+     .poll =
+         [](State& self) {
+           --self.polls;
+           char byte;
+           return ::read(self.fd, &byte, 1) == 1 ? TASKHOST_AGAIN : TASKHOST_OK;
+         },
+     .drop = close_all},
+    {.name = "has_a_queue_of_its_own",
+     .start = open_eventfd,
+     .poll =
+         [](State& self) {
+           std::uint64_t count;
+           if (::read(self.fd, &count, sizeof count) < 0) return watch(self);
+           if (self.polls >= 12'000) return std::int32_t{TASKHOST_OK};
+           (void)!::write(self.fd, &count, sizeof count);
+           return watch(self);
+         },
+     .drop = close_all},
+    {.name = "works_at_a_ready_descriptor",
+     .start = open_eventfd,
+     .poll = [](State& self) { return self.polls < 12'000 ? watch(self) : std::int32_t{TASKHOST_OK}; },
+     .drop = close_all},
     {.name = "reads_bit_by_bit",
      .start =
          [](State& self) {
@@ -306,6 +403,12 @@ constexpr Task tasks[] = {
          [](State& self) {
            self.shared = 1;
            while (self.shared != 2) std::this_thread::yield();
+         }},
+    {.name = "has_slow_threads",
+     .start =
+         [](State&) {
+           std::thread([] { pause_ms(1200); }).detach();
+           return TASKHOST_OK;
          }},
     {.name = "has_a_child",
      .start =
@@ -398,6 +501,14 @@ constexpr Task tasks[] = {
          }},
 
     // Blocking ones
+    {.name = "run_ends_at_once", .run = [](State&) { return std::int32_t{TASKHOST_OK}; }},
+    {.name = "run_closes_for_three_seconds",
+     .run =
+         [](State& self) {
+           while (taskhost_stop_requested(self.exec) == 0) taskhost_wait_for(self.exec, TASKHOST_SECOND);
+           pause_ms(3000);
+           return TASKHOST_OK;
+         }},
     {.name = "run_polls_slowly",
      .run =
          [](State& self) {
