@@ -117,7 +117,7 @@ static void restarts_without_end(void) {
   stage_open(&self, &options);
   taskhost_task_options task = task_of("pump", &failing_factory, TASKHOST_MANDATORY, TASKHOST_UNLIMITED);
   task.backoff_initial = TASKHOST_MILLISECOND;
-  task.backoff_factor = 1000;
+  task.backoff_factor = 1100;
   task.backoff_jitter = 500;
   task.reset_after = TASKHOST_SECOND;
   must_add(&self, &task);

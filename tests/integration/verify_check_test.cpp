@@ -81,7 +81,7 @@ TEST_CASE("a plugin that is named by a relative path may change the directory, a
   const Verification result = verify(job);
   INFO(result.end.summary());
   CHECK(result.has("broken", "5.1", "the working directory"));
-  CHECK(result.count("broken") == 1);
+  CHECK_FALSE(result.has("broken", "1.4"));
 }
 
 TEST_CASE("the end of the process is tested: destructors and exit handlers") {
@@ -91,7 +91,7 @@ TEST_CASE("the end of the process is tested: destructors and exit handlers") {
                                                         {test_plugin_path("crashes_at_exit"), options},
                                                         {test_plugin_path("checkers"), options}});
   INFO(results[0].end.summary() << results[1].end.summary() << results[2].end.summary());
-  CHECK(results[0].has("broken", "5.4", "had not returned after 6 s, in its destructors"));
+  CHECK(results[0].has("broken", "5.4", ", in its destructors and exit handlers"));
   CHECK(results[1].has("broken", "5.4", "SIGSEGV in its destructors"));
   CHECK(results[2].has("holds", "5.4"));
 }

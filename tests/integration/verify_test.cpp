@@ -347,6 +347,7 @@ TEST_CASE("each verdict says what was done, and the same seed does the same") {
     if (one.verdicts[i]["test"] == "many executions" || !one.verdicts[i].contains("done")) continue;
     ++with_done;
     CHECK(one.verdicts[i]["done"] == other.verdicts[i]["done"]);
+    if (one.verdicts[i]["verdict"] == "does_not_apply") continue;
     CHECK(one.verdicts[i]["text"].get<std::string>().find("In all: ") != std::string::npos);
   }
   CHECK(with_done > 10);

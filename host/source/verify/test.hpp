@@ -180,8 +180,13 @@ bool play_blocking(TestContext& context, nanoseconds run_for);
 Verdict start_then_drop(TestContext& context);
 Verdict failing_starts(TestContext& context);
 Verdict many_executions(TestContext& context);
-Verdict check_of_configs(TestContext& context);
 Verdict left_behind(TestContext& context);
+std::vector<std::string> wrong_configs(TestContext& context);
+int patience_ms(const TestContext& context);
+ProcessState settle(TestContext& context, const ProcessState& before);
+
+// check_tests.cpp
+Verdict check_of_configs(TestContext& context);
 
 // end_test.cpp
 Verdict end_of_the_process(TestContext& context);
