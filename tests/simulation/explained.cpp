@@ -371,8 +371,7 @@ class Check {
   void check_loss(At from, const Json& told) const {
     if (is_cut_at(from->time, tried_.run)) return;
     const At end = tried_.observed.end();
-    const Names skipped_told =
-        told.contains("skipped_if_waiting") ? told.at("skipped_if_waiting").get<Names>() : Names();
+    const Names skipped_told = skipped_in_all(told);
     const Names skipped = discarded(from, end, StopReason::skipped);
     const Names with_it = discarded(from, end, StopReason::group);
     const Names with_it_told = told.at("discarded_with_it").get<Names>();
@@ -392,27 +391,50 @@ class Check {
       expect(stop == told.at("host_stops") || (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
              "who stops the host: " + stop.dump() + ", told: " + stop_told.dump());
     }
-    if (tried_.later.empty()) return;
-    const bool by_task = std::any_of(tried_.later.begin(), tried_.later.end(),
+    check_later(tried_.in_order, told, skipped_told);
+    check_later(tried_.backward, told, names_told(told, "skipped_if_waiting"));
+  }
+
+  static Names names_told(const Json& told, const char* field) {
+    return told.contains(field) ? told.at(field).get<Names>() : Names();
+  }
+  static Names skipped_in_all(const Json& told) {
+    Names all = names_told(told, "skipped_if_waiting");
+    all.merge(names_told(told, "skipped_in_turn"));
+    return all;
+  }
+
+  // Those that wait for the lost task are skipped, which those that come after them notice only if they wait later.
+  void check_later(const Later& later, const Json& told, const Names& skipped_told) const {
+    if (later.observed.empty()) return;
+    const auto end = later.observed.end();
+    const bool by_task = std::any_of(later.observed.begin(), end,
                                      [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
-    if (tried_.later_run.stop_began < tried_.last_order && !by_task) return;
-    const auto lost = std::find_if(tried_.later.begin(), tried_.later.end(), [this](const Observed& one) {
+    if (later.run.stop_began < later.last_order && !by_task) return;
+    const auto lost = std::find_if(later.observed.begin(), end, [this](const Observed& one) {
       return is_told(one, EventKind::task_discarded, tried_.task);
     });
-    const Names in_the_end = discarded(lost, tried_.later.end(), StopReason::skipped);
-    const Json final_stop = host_stop(lost, tried_.later.end());
-    const bool all_are_cut = !final_stop.is_null() && final_stop.at("reason") == "skipped";
-    expect(all_are_cut ? std::includes(skipped_told.begin(), skipped_told.end(), in_the_end.begin(), in_the_end.end())
-                       : in_the_end == skipped_told,
-           "skipped in the end: " + Json(in_the_end).dump() + ", told: " + Json(skipped_told).dump());
+    const Names skipped = discarded(lost, end, StopReason::skipped);
+    const Json stop = host_stop(lost, end);
+    const bool is_cut = !stop.is_null() && stop.at("reason") == "skipped";
+    expect(is_cut ? std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end())
+                  : skipped == skipped_told,
+           "skipped in the end: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
+    const auto is_needed = [this](const std::string& name) { return type_told(name) != "detachable"; };
+    const bool is_one_needed = std::any_of(skipped_told.begin(), skipped_told.end(), is_needed);
     const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
-    const bool is_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
-    if (!is_skipped || !all_are_cut) return expect_equal(final_stop, stop_told, "who stops the host in the end");
-    // If there are several without which the host can't be, which one comes first depends on when they start.
-    expect_equal(final_stop.at("result"), stop_told.at("result"), "result in the end");
-    for (const std::string name : {final_stop.at("task"), stop_told.at("task")}) {
-      expect(skipped_told.count(name) == 1 && type_told(name) != "detachable", name + " stops the host");
+    const bool is_by_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
+    expect(is_by_skipped || !is_one_needed, "a task that the host needs is skipped, and does not stop it");
+    if (is_by_skipped ? !is_one_needed : skipped_told != skipped_in_all(told)) {
+      return expect_equal(stop, Json(), "who stops the host though what it needs is not yet skipped");
     }
+    if (!is_by_skipped || !is_cut) return expect_equal(stop, stop_told, "who stops the host in the end");
+    // If there are several without which the host can't be, which one comes first depends on when they start.
+    expect_equal(stop.at("result"), stop_told.at("result"), "result in the end");
+    const std::string name = stop.at("task");
+    expect(skipped_told.count(name) == 1 && is_needed(name), name + " stops the host");
+    const std::string named = stop_told.at("task");
+    expect(skipped_in_all(told).count(named) == 1 && is_needed(named), named + " is told to stop the host");
   }
 
   const Scenario& scenario_;

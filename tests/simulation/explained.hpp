@@ -16,16 +16,22 @@ enum class Trial : std::uint8_t { fails_when_ready, fails_to_start, ends_well, i
 
 constexpr const char* message_of_failure = "red and blue";  // of one that fails once it is ready
 
+// The same once more, and then an operator restarts each of the others that live.
+struct Later {
+  Nanoseconds last_order = 0;  // the last operator's
+  Run run{};
+  std::vector<Observed> observed{};
+};
+
 struct Tried {
   Trial trial = Trial::stops;
   Place task = 0;  // the one that fails
   bool deaf = false;
-  Run run;
-  std::vector<Observed> observed;
-  // If the task was lost and the host goes on: the same, and then an operator restarts each of the others.
-  Nanoseconds last_order = 0;  // the last operator's
-  Run later_run;
-  std::vector<Observed> later;
+  Run run{};
+  std::vector<Observed> observed{};
+  // If the task was lost and the host goes on:
+  Later in_order{};  // each task before those that come after it
+  Later backward{};  // each after them
 };
 
 // A random manifest, whose policies are accepted.

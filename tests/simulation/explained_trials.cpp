@@ -76,7 +76,8 @@ std::optional<Nanoseconds> lost_at(const std::vector<Observed>& observed, Place 
   return time;
 }
 
-void restart_others(Scenario& scenario, const Tried& tried, Nanoseconds lost) {
+// An operator restarts what lives once the task is lost.
+Later restart_others(Scenario scenario, const Tried& tried, Nanoseconds lost, bool backward) {
   std::vector<Place> live;
   for (const Observed& one : tried.observed) {
     if (one.output.kind == Output::Kind::start && std::find(live.begin(), live.end(), one.output.task) == live.end()) {
@@ -86,21 +87,20 @@ void restart_others(Scenario& scenario, const Tried& tried, Nanoseconds lost) {
       std::erase(live, one.output.task);
     }
   }
+  if (backward) std::reverse(live.begin(), live.end());
+  Later later;
+  later.last_order = lost;
   for (const Place task : live) {
-    lost += scenario.unit;
-    scenario.operators.push_back({lost, task, Operation::restart});
+    later.last_order += scenario.unit;
+    scenario.operators.push_back({later.last_order, task, Operation::restart});
   }
+  scenario.stop_after *= 3;
+  later.run = observe(scenario, later.observed);
+  return later;
 }
 
 Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
-  Tried tried{.trial = trial,
-              .task = task,
-              .deaf = deaf,
-              .run = {},
-              .observed = {},
-              .last_order = 0,
-              .later_run = {},
-              .later = {}};
+  Tried tried{.trial = trial, .task = task, .deaf = deaf};
   Scenario scenario = with(manifest, {});
   Exactly& it = *scenario.characters[task].exactly;
   it.deaf = deaf;
@@ -134,11 +134,11 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
   tried.run = observe(scenario, tried.observed);
   const bool is_ready = trial == Trial::fails_when_ready || trial == Trial::is_silent;
   if (const auto lost = is_ready ? lost_at(tried.observed, task) : std::nullopt) {
-    restart_others(scenario, tried, *lost);
-    if (!scenario.operators.empty()) tried.last_order = scenario.operators.back().time;
-    scenario.stop_after *= 3;
-    tried.later_run = observe(scenario, tried.later);
-    if (tried.run.fault.empty()) tried.run.fault = tried.later_run.fault;
+    tried.in_order = restart_others(scenario, tried, *lost, false);
+    tried.backward = restart_others(scenario, tried, *lost, true);
+    for (const Later* const later : {&tried.in_order, &tried.backward}) {
+      if (tried.run.fault.empty()) tried.run.fault = later->run.fault;
+    }
   }
   return tried;
 }

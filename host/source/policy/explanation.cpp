@@ -139,6 +139,11 @@ class TaskText {
     words += "; " + names(skipped) +
              (one ? " is skipped if it waits then, or else when it would be restarted"
                   : " are skipped if they wait then, or else when they would be restarted");
+    if (const Affected& in_turn = loss.later.skipped_in_turn; !in_turn.empty()) {
+      words += "; then likewise " + names(in_turn) +
+               (in_turn.count == 1 ? ", once one that it comes after is skipped"
+                                   : ", each once one that it comes after is skipped");
+    }
     const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
     if (!stop) return words + "; the others go on";
     if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure";

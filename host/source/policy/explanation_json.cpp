@@ -134,13 +134,15 @@ class TaskJson {
             {"result", stop->failure ? "failure" : "success"}};
   }
 
-  // If all tasks are ready then; and the tasks that are skipped if they wait for it, which may stop the host, too.
+  // If all tasks are ready then; and the tasks that are skipped if they wait for it, and then those that come after
+  // these, which may stop the host, too.
   Json loss_json(const Loss& loss) const {
     Json entry = Json::object();
     add_affected(entry, "discarded_with_it", loss.at_once.discarded);
     entry["host_stops"] = stop_json(loss.at_once.host_stop);
     if (!loss.later.skipped.empty()) {
       add_affected(entry, "skipped_if_waiting", loss.later.skipped);
+      if (!loss.later.skipped_in_turn.empty()) add_affected(entry, "skipped_in_turn", loss.later.skipped_in_turn);
       entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop);
     }
     return entry;

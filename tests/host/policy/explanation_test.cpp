@@ -199,6 +199,23 @@ TEST_CASE("what a task that gives up takes with it, and what stops the host") {
             "  when it gives up: it waits for 1m 30s and starts over, with 'b'\n"));
 }
 
+TEST_CASE("what comes after a task that is skipped is skipped in its turn, which may stop the host") {
+  TaskList tasks;
+  for (const char* const name : {"a", "b"}) add(tasks, name, {TaskType::detachable});
+  add(tasks, "c", {TaskType::mandatory, 9});
+  tasks.relations = {{.task = 1, .after = {0}, .group = {}}, {.task = 2, .after = {1}, .group = {}}};
+  CHECK(has(explain(tasks),
+            "  when it gives up: it is discarded; 'b' is skipped if it waits then, or else when it would be restarted; "
+            "then likewise 'c', once one that it comes after is skipped, and since 'c' is mandatory, the host then "
+            "stops, failure\n"));
+  const auto lost =
+      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}}))["tasks"][0]["when_it_gives_up"];
+  CHECK(lost["skipped_if_waiting"] == nlohmann::json::parse(R"(["b"])"));
+  CHECK(lost["skipped_in_turn"] == nlohmann::json::parse(R"(["c"])"));
+  CHECK(lost["host_stops_if_waiting"] ==
+        nlohmann::json::parse(R"({"reason": "skipped", "task": "c", "result": "failure"})"));
+}
+
 TEST_CASE("what an exit rule that discards leads to, well and after a failure") {
   SupervisionOptions optional;
   optional.exit_rules = {{.outcomes = {}, .message = {}, .action = ExitAction::discard}};
