@@ -39,6 +39,10 @@ class Check {
       : scenario_(scenario), tried_(tried), told_(told), it_(told.at("tasks").at(tried.task)) {}
 
   void run() {
+    for (const std::vector<Observed>* const observed :
+         {&tried_.observed, &tried_.in_order.observed, &tried_.backward.observed}) {
+      check_who_is_over(*observed);
+    }
     if (tried_.trial == Trial::stops) return check_order();
     if (tried_.trial == Trial::is_deaf) return check_longest_stop();
     check_failing();
@@ -78,6 +82,21 @@ class Check {
       if (!optional) continue;
       const Json window = entry.value("window_ms", Json());
       if (!window.is_null()) expect_equal(optional->window.value().count(), time_of(window), "window");
+    }
+  }
+
+  // While the host runs, no task is over of which that is not told. One that stops the host is discarded just before.
+  void check_who_is_over(const std::vector<Observed>& observed) const {
+    Names over;
+    for (auto one = observed.begin(); one != observed.end(); ++one) {
+      const Output& output = one->output;
+      if (output.kind == Output::Kind::start) over.erase(name_of(output.task));
+      if (output.kind != Output::Kind::tell || output.event != EventKind::task_discarded) continue;
+      if (one + 1 != observed.end() && (one + 1)->output.kind == Output::Kind::stop_host) return;
+      const std::string name = name_of(output.task);
+      over.insert(name);
+      expect(told_.at("tasks").at(output.task).at("can_be_over"), name + " is over");
+      expect(over.size() < scenario_.tasks.size() || told_.at("stops_when_no_task_is_left"), "no task is left");
     }
   }
 

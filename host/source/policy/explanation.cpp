@@ -374,7 +374,6 @@ std::string explanation_text(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
   const ProspectsReader reader(tasks);
-  bool all_can_leave = true;
   std::string text;
   for (std::size_t first = 0; first < tasks.size();) {
     const auto place = static_cast<std::uint32_t>(first);
@@ -390,11 +389,10 @@ std::string explanation_text(const ExplainedTasks& explained) {
                        : std::to_string(count) + " tasks, " + name_of(tasks, first) + " to " + name_of(tasks, end - 1);
     text += ", " + std::string(to_string(tasks.options(first).type)) + (count == 1 ? "" : ", each alone") + "\n";
     const Prospects prospects = reader.of(place);
-    all_can_leave = all_can_leave && prospects.can_leave;
     text += TaskText(explained, place, prospects).take();
     first = end;
   }
-  if (all_can_leave && tasks.size() > 1) {
+  if (reader.departures().can_all_be_over() && tasks.size() > 1) {
     text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
   }
   return text + order_text(explained);

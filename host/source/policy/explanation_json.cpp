@@ -188,12 +188,11 @@ std::string explanation_json(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   const OrderPlan plan = plan_order(tasks, explained.default_stop_timeout);
   const ProspectsReader reader(tasks);
-  bool all_can_leave = true;
   Json list = Json::array();
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const Prospects prospects = reader.of(task);
-    all_can_leave = all_can_leave && prospects.can_leave;
     Json entry = TaskJson(explained, task, prospects).take();
+    entry["can_be_over"] = reader.departures().can_be_over(task);
     entry["start_step"] = plan.start_level[task] + 1;
     entry["stop_step"] = plan.stop_level[task] + 1;
     list.push_back(std::move(entry));
@@ -201,7 +200,7 @@ std::string explanation_json(const ExplainedTasks& explained) {
   Json longest = Json::array();
   for (const std::uint32_t task : plan.longest_stop) longest.push_back(tasks.name(task));
   Json whole{{"tasks", std::move(list)},
-             {"stops_when_no_task_is_left", all_can_leave},
+             {"stops_when_no_task_is_left", reader.departures().can_all_be_over()},
              {"longest_stop_ms", milliseconds(plan.longest_stop_time)},
              {"longest_stop", std::move(longest)}};
   if (explained.shutdown_timeout) {

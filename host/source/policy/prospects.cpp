@@ -1,6 +1,5 @@
 #include "policy/prospects.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "policy/rules.hpp"
@@ -44,13 +43,6 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   const bool has_group = prospects.relation != nullptr && prospects.relation->group &&
                          tasks_.groups[*prospects.relation->group] != Strategy::one_for_one;
   if (is_timed || has_group) prospects.abandonment = loss(Incident::is_abandoned, task);
-  const auto leaves = [](const std::optional<Loss>& loss) {
-    return loss && (!loss->at_once.host_stop || loss->at_once.host_stop->reason == StopReason::all_done);
-  };
-  const bool by_rule = std::any_of(prospects.rules.begin(), prospects.rules.end(),
-                                   [](const ExitRule* rule) { return rule->action == ExitAction::discard; });
-  prospects.can_leave = by_rule || (options.type == TaskType::detachable && prospects.type_decides_ok) ||
-                        (optional.on_give_up != GiveUp::cooldown && leaves(prospects.giving_up));
   return prospects;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "policy/delays.hpp"
+#include "policy/departures.hpp"
 #include "taskhost/core/forecast.hpp"
 
 namespace taskhost {
@@ -26,7 +27,6 @@ struct Prospects {
   std::optional<RestartDelays> delays;  // if an exit can lead to a restart
   std::optional<std::chrono::nanoseconds> longest_counted;
   Affected restarted_with_it;
-  bool can_leave = false;           // it can be over for good while the host runs
   std::optional<Loss> giving_up;    // if it can, and whatever on_give_up says
   std::optional<Loss> discarding;   // if an exit rule may discard it after a failure
   std::optional<Loss> abandonment;  // if it may be asked to end while the host runs
@@ -34,14 +34,16 @@ struct Prospects {
 
 class ProspectsReader {
  public:
-  explicit ProspectsReader(const TaskList& tasks) : tasks_(tasks), forecast_(tasks) {}
+  explicit ProspectsReader(const TaskList& tasks) : tasks_(tasks), forecast_(tasks), departures_(tasks) {}
   Prospects of(std::uint32_t task) const;
+  const Departures& departures() const noexcept { return departures_; }
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return forecast_.relation_of(task); }
 
  private:
   Loss loss(Incident incident, std::uint32_t task) const;
   const TaskList& tasks_;
   Forecast forecast_;
+  Departures departures_;
 };
 
 // Whether the task's executions have threads of their own, and can't be dropped.

@@ -182,6 +182,16 @@ ExitChances chances_of(const TaskOptions& options) {
   return chances;
 }
 
+bool is_discarded_well(const TaskOptions& options) {
+  if (options.optional) {
+    const std::vector<ExitRule>& rules = options.optional->exit_rules;
+    const auto rule =
+        std::find_if(rules.begin(), rules.end(), [](const ExitRule& one) { return is_for(one, Outcome::ok); });
+    if (rule != rules.end()) return rule->action == ExitAction::discard;
+  }
+  return options.type == TaskType::detachable;
+}
+
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }
 
 }  // namespace taskhost

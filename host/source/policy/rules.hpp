@@ -27,6 +27,8 @@ struct ExitChances {
   bool discard_after_failure = false;
 };
 ExitChances chances_of(const TaskOptions& options);
+// Whether it is discarded when it ends well, and the host goes on.
+bool is_discarded_well(const TaskOptions& options);
 
 // Empty if there are none. Includes check_policy's, and combinations that make no sense.
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options);

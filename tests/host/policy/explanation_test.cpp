@@ -1,11 +1,13 @@
 // What `taskhost check --explain` prints, word for word.
 #include "policy/explanation.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "policy/delays.hpp"
 #include "policy/order_plan.hpp"
@@ -228,6 +230,73 @@ TEST_CASE("what an exit rule that discards leads to, well and after a failure") 
             "  exit rules come first: an exit by ok: it is discarded, the others go on\n"));
 }
 
+TEST_CASE(
+    "that no task may be left is told if each can be over, by itself, with its group or with what it comes after") {
+  SupervisionOptions notify;
+  notify.notify = true;
+  notify.start_timeout = 300ms;
+  SupervisionOptions staying;
+  staying.unlimited = true;
+  staying.backoff = Backoff{.initial = 1s};
+  staying.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
+  SupervisionOptions leaving;
+  leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  const TaskOptions plain{TaskType::detachable};
+  const TaskOptions stays = options_with(TaskType::detachable, 0, staying);
+  const TaskOptions needed{TaskType::mandatory, 1};
+  const TaskOptions ends_well = options_with(TaskType::mandatory, 0, leaving);
+  using Relation = TaskList::Relation;
+  const auto member = [](std::uint32_t task) { return Relation{.task = task, .after = {}, .group = 0}; };
+  struct Row {
+    const char* what;
+    std::vector<TaskOptions> tasks;
+    std::vector<Relation> relations;
+    std::optional<Strategy> strategy;
+    std::vector<bool> can_be_over;
+  };
+  for (const Row& row : {
+           Row{"alone", {plain, stays, needed, ends_well}, {}, {}, {true, false, false, true}},
+           Row{"skipped, in turn", {plain, stays, stays}, {{1, {0}, {}}, {2, {1}, {}}}, {}, {true, true, true}},
+           Row{"not skipped", {ends_well, stays, needed}, {{1, {0}, {}}, {2, {0}, {}}}, {}, {true, false, false}},
+           Row{"abandoned",
+               {options_with(TaskType::detachable, 0, notify), stays, needed},
+               {{1, {0}, {}}, {2, {0}, {}}},
+               {},
+               {true, true, false}},
+           Row{"with its group", {stays, plain}, {member(0), member(1)}, Strategy::one_for_all, {true, true}},
+           Row{"its group is restarted alone",
+               {plain, stays},
+               {member(0), member(1)},
+               Strategy::one_for_one,
+               {true, false}},
+           Row{"those before it stay", {stays, plain}, {member(0), member(1)}, Strategy::rest_for_one, {false, true}},
+           Row{"another is needed",
+               {stays, plain, needed},
+               {member(0), member(1), member(2)},
+               Strategy::one_for_all,
+               {false, true, false}},
+           Row{"until it has ended well",
+               {stays, plain, ends_well},
+               {member(0), member(1), member(2)},
+               Strategy::one_for_all,
+               {true, true, true}},
+       }) {
+    INFO(row.what);
+    TaskList tasks;
+    for (const TaskOptions& options : row.tasks) add(tasks, ("t" + std::to_string(tasks.size())).c_str(), options);
+    tasks.relations = row.relations;
+    if (row.strategy) tasks.groups = {*row.strategy};
+    const ExplainedTasks explained{.tasks = tasks, .group_names = {"g"}};
+    const auto json = nlohmann::json::parse(explanation_json(explained));
+    std::vector<bool> can_be_over;
+    for (const auto& task : json["tasks"]) can_be_over.push_back(task["can_be_over"]);
+    CHECK(can_be_over == row.can_be_over);
+    const bool all = std::find(can_be_over.begin(), can_be_over.end(), false) == can_be_over.end();
+    CHECK(json["stops_when_no_task_is_left"] == all);
+    CHECK(has(explanation_text(explained), "when no task is left, the host stops: ") == all);
+  }
+}
+
 TEST_CASE("a task that does not stop when a time limit or its group asks it is never started again") {
   SupervisionOptions optional;
   optional.notify = true;
@@ -375,7 +444,7 @@ TEST_CASE("the same as JSON") {
        "when_abandoned": {"discarded_with_it": [],
          "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
        "ready": "started", "group": "pair", "strategy": "one_for_all", "restarted_with_it": ["api"],
-       "stop_timeout_ms": 10000, "start_step": 1, "stop_step": 2},
+       "stop_timeout_ms": 10000, "start_step": 1, "stop_step": 2, "can_be_over": true},
       {"name": "api", "type": "mandatory", "kind": "blocking", "when_it_ends_well": "restart",
        "when_it_fails": "restart", "restarts": null, "delays_ms": [[1000, 1500], [2000, 3000]],
        "delays_from": {"restart": 3, "delay_ms": [3000, 3000], "is_longest": true}, "gives_up_after_ms": null,
@@ -383,7 +452,7 @@ TEST_CASE("the same as JSON") {
          "host_stops": {"reason": "not_stopped", "task": "api", "result": "failure"}},
        "ready": "started", "watchdog": {"interval_ms": 2000, "action": "restart"}, "after": ["db"], "group": "pair",
        "strategy": "one_for_all", "restarted_with_it": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
-       "stop_step": 1}],
+       "stop_step": 1, "can_be_over": false}],
     "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
     "shutdown_timeout_ms": 5000, "stop_is_cut_short": true})"));
 }
