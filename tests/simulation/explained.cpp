@@ -118,7 +118,10 @@ class Check {
   // --- one task fails
   // --------------------------------------------------------------------------------------------------
 
-  bool others_are_ready() const { return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late; }
+  bool others_are_ready() const {
+    return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late &&
+           tried_.trial != Trial::fails_in_the_end;
+  }
 
   void check_failing() {
     const std::vector<Observed>& all = tried_.observed;
@@ -134,6 +137,10 @@ class Check {
     switch (tried_.trial) {
       case Trial::fails_when_ready:
         message = message_of_failure;
+        break;
+      case Trial::fails_in_the_end:
+        message = message_of_failure;
+        length_ = lived = 2 * scenario_.unit;
         break;
       case Trial::fails_to_start:
         length_ = lived = 0;
@@ -389,6 +396,7 @@ class Check {
 
   void check_loss(At from, const Json& told) const {
     if (is_cut_at(from->time, tried_.run)) return;
+    if (tried_.trial == Trial::fails_in_the_end) return check_loss_among_others(from, told);
     const At end = tried_.observed.end();
     const Names skipped_told = skipped_in_all(told);
     const Names skipped = discarded(from, end, StopReason::skipped);
@@ -402,12 +410,13 @@ class Check {
            "discarded with it: " + Json(with_it).dump() + ", told: " + Json(with_it_told).dump());
     if (others_are_ready()) {
       expect_equal(skipped, Names(), "skipped though all are ready");
-      expect_equal(stop, told.at("host_stops"), "who stops the host");
+      expect_equal(stop, unconditional(told.at("host_stops")), "who stops the host");
     } else {
       expect(std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end()),
              "skipped: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
       const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
-      expect(stop == told.at("host_stops") || (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
+      expect(stop == unconditional(told.at("host_stops")) ||
+                 (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
              "who stops the host: " + stop.dump() + ", told: " + stop_told.dump());
     }
     check_later(tried_.in_order, told, skipped_told);
@@ -421,6 +430,53 @@ class Check {
     Names all = names_told(told, "skipped_if_waiting");
     all.merge(names_told(told, "skipped_in_turn"));
     return all;
+  }
+
+  // If no other task is over before.
+  static Json unconditional(Json stop) {
+    if (stop.is_object()) {
+      stop.erase("unless_over");
+      stop.erase("unless_one_ended_well");
+    }
+    return stop;
+  }
+
+  // Of the others some have ended well for good, or will.
+  void check_loss_among_others(At from, const Json& told) const {
+    const At begin = tried_.observed.begin();
+    const At end = tried_.observed.end();
+    Names left = names_told(told, "discarded_with_it");
+    Names over;
+    bool ended_well = false;
+    std::map<std::string, bool> ends_well;
+    for (auto one = begin; one != end; ++one) {
+      if (one->output.kind == Output::Kind::stop_host) break;
+      if (one->output.kind != Output::Kind::tell) continue;
+      const std::string name = name_of(one->output.task);
+      if (one->output.event == EventKind::task_exited) ends_well[name] = one->output.outcome == Outcome::ok;
+      if (one->output.event != EventKind::task_discarded) continue;
+      if (one < from) left.erase(name);
+      over.insert(name);
+      ended_well = ended_well || (one->output.reason == StopReason::task_exit && ends_well[name]);
+    }
+    const Json& stop_told = told.at("host_stops");
+    const bool is_for_group = !stop_told.is_null() && stop_told.at("reason") == "group";
+    const auto stopped =
+        std::find_if(from, end, [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
+    if (is_for_group && over.contains(stop_told.at("task"))) {
+      return expect(stop_told.value("unless_over", false), "who should stop the host is over before");
+    }
+    if (!stop_told.is_null() && stop_told.at("reason") != "all_done") {
+      return expect_equal(host_stop(from), unconditional(stop_told), "who stops the host");
+    }
+    expect(stopped == end, "who stops the host: somebody, told: nobody");
+    expect_equal(discarded(from, end, StopReason::group), left, "discarded with it, of those that are left");
+    if (over.size() < scenario_.tasks.size()) return;
+    for (const char* const field : {"host_stops", "host_stops_if_waiting"}) {
+      const Json stop = told.value(field, Json());
+      if (stop.is_null() || stop.at("reason") != "all_done") continue;
+      expect(!ended_well || stop.value("unless_one_ended_well", false), "one ended well, so the host does, too");
+    }
   }
 
   // Those that wait for the lost task are skipped, which those that come after them notice only if they wait later.
@@ -447,7 +503,7 @@ class Check {
     if (is_by_skipped ? !is_one_needed : skipped_told != skipped_in_all(told)) {
       return expect_equal(stop, Json(), "who stops the host though what it needs is not yet skipped");
     }
-    if (!is_by_skipped || !is_cut) return expect_equal(stop, stop_told, "who stops the host in the end");
+    if (!is_by_skipped || !is_cut) return expect_equal(stop, unconditional(stop_told), "who stops the host in the end");
     // If there are several without which the host can't be, which one comes first depends on when they start.
     expect_equal(stop.at("result"), stop_told.at("result"), "result in the end");
     const std::string name = stop.at("task");
@@ -464,8 +520,9 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 7> words{"fails when it is ready", "fails to start", "ends well", "is late",
-                                             "falls silent",           "stops",          "is deaf"};
+  constexpr std::array<const char*, 8> words{
+      "fails when it is ready", "fails to start", "ends well", "is late",
+      "falls silent",           "stops",          "is deaf",   "fails in the end"};
   return words[static_cast<std::size_t>(trial)];
 }
 

@@ -12,7 +12,16 @@ namespace taskhost::simulation {
 
 // What is tried with a manifest: one of its tasks fails, ends well, is late or falls silent, deaf or not, while the
 // others live on; or all start and stop, each in a unit of time; or none of them obeys the stop.
-enum class Trial : std::uint8_t { fails_when_ready, fails_to_start, ends_well, is_late, is_silent, stops, is_deaf };
+enum class Trial : std::uint8_t {
+  fails_when_ready,
+  fails_to_start,
+  ends_well,
+  is_late,
+  is_silent,
+  stops,
+  is_deaf,
+  fails_in_the_end  // and others end well for good, before or after
+};
 
 constexpr const char* message_of_failure = "red and blue";  // of one that fails once it is ready
 

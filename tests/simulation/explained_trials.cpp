@@ -6,6 +6,7 @@
 #include "policy/explanation.hpp"
 #include "policy/rules.hpp"
 #include "random.hpp"
+#include "restart_policy.hpp"
 
 namespace taskhost::simulation {
 
@@ -99,6 +100,17 @@ Later restart_others(Scenario scenario, const Tried& tried, Nanoseconds lost, bo
   return later;
 }
 
+// Those that may end well for good do so, each before the task fails or much later.
+void let_others_end(Scenario& scenario, Place task) {
+  Random random(scenario.seed, 0x33);
+  for (Place other = 0; other < scenario.tasks.size(); ++other) {
+    const bool is_discarded = action_on_exit(scenario.tasks[other].options, Outcome::ok, {}) == ExitAction::discard;
+    if (other == task || !is_discarded) continue;
+    constexpr unsigned much_later = 1'000'000;
+    if (!random.percent(20)) scenario.characters[other].exactly->life = random.percent(70) ? 1 : much_later;
+  }
+}
+
 Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
   Tried tried{.trial = trial, .task = task, .deaf = deaf};
   Scenario scenario = with(manifest, {});
@@ -116,6 +128,12 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
       break;
     case Trial::ends_well:
       it.life = 1;
+      break;
+    case Trial::fails_in_the_end:
+      let_others_end(scenario, task);
+      it.life = 2;
+      it.outcome = Outcome::error;
+      it.message = message_of_failure;
       break;
     case Trial::is_late:
       it.ready = false;
@@ -187,8 +205,8 @@ std::vector<Tried> try_all(const Scenario& scenario) {
   const auto& optional = scenario.tasks[task].options.optional;
   const bool deaf = scenario.characters[task].blocking || random.percent(40);
   std::vector<Tried> all;
-  for (const Trial trial :
-       {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::stops, Trial::is_deaf}) {
+  for (const Trial trial : {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::fails_in_the_end,
+                            Trial::stops, Trial::is_deaf}) {
     all.push_back(try_one(scenario, trial, task, false));
   }
   if (optional && optional->notify && optional->start_timeout) {

@@ -84,13 +84,14 @@ constexpr const char* others_go_on = "it is discarded, the others go on";
 // One task, or several consecutive ones that are alike.
 class TaskText {
  public:
-  TaskText(const ExplainedTasks& explained, std::uint32_t task, const Prospects& prospects)
+  TaskText(const ExplainedTasks& explained, std::uint32_t task, const ProspectsReader& reader)
       : explained_(explained),
         task_(task),
         options_(explained.tasks.options(task)),
         optional_(options_.optional ? *options_.optional : no_options()),
-        prospects_(prospects),
-        relation_(prospects.relation) {}
+        reader_(reader),
+        prospects_(reader.of(task)),
+        relation_(prospects_.relation) {}
 
   std::string take() {
     add_exits();
@@ -116,13 +117,20 @@ class TaskText {
     return name_of(explained_.tasks, task) + " is " + std::string(to_string(explained_.tasks.options(task).type));
   }
 
+  const char* unless_over(const Affected& affected) const {
+    return reader_.may_be_over(affected) ? " (unless over)" : "";
+  }
+
   // --- what follows ---
 
   // When it is over for good, without success.
   std::string loss_words(const Loss& loss) const {
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason == StopReason::group) {
       return "it is discarded, and since " + type_of(loss.at_once.host_stop->task) +
-             " and in its group, the host stops, failure";
+             " and in its group, the host stops, failure" +
+             (loss.may_host_go_on
+                  ? ", unless " + name_of(explained_.tasks, loss.at_once.host_stop->task) + " is over by then"
+                  : std::string());
     }
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done) {
       return "the host stops, failure";
@@ -130,9 +138,10 @@ class TaskText {
     std::string words = "it is discarded";
     if (!loss.at_once.discarded.empty()) {
       words += std::string(", and so ") + (loss.at_once.discarded.count == 1 ? "is " : "are ") +
-               names(loss.at_once.discarded) + " of its group";
+               names(loss.at_once.discarded) + " of its group" + (loss.may_discard_fewer ? " (unless over)" : "");
     }
-    if (loss.at_once.host_stop) return words + "; no task is left, so the host stops, failure";
+    const char* const unless = loss.may_host_end_well ? " unless one ended well" : "";
+    if (loss.at_once.host_stop) return words + "; no task is left, so the host stops, failure" + unless;
     const Affected& skipped = loss.later.skipped;
     if (skipped.empty()) return words + ", the others go on";
     const bool one = skipped.count == 1;
@@ -146,13 +155,15 @@ class TaskText {
     }
     const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
     if (!stop) return words + "; the others go on";
-    if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure";
+    if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure" + unless;
     return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
   }
 
   std::string giving_up_words(const Loss& loss) const {
     if (optional_.on_give_up != GiveUp::cooldown) return loss_words(loss);
-    const std::string group = loss.at_once.restarted.empty() ? "" : ", with " + names(loss.at_once.restarted);
+    const std::string group = loss.at_once.restarted.empty()
+                                  ? ""
+                                  : ", with " + names(loss.at_once.restarted) + unless_over(loss.at_once.restarted);
     return "it waits for " + duration_words(optional_.cooldown) + " and starts over" + group;
   }
 
@@ -292,7 +303,8 @@ class TaskText {
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
           : alone            ? ": it is restarted alone"
-                  : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others)) +
+                  : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others) +
+                        unless_over(others)) +
          (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : ""));
   }
 
@@ -311,7 +323,8 @@ class TaskText {
   const std::uint32_t task_;
   const TaskOptions& options_;
   const SupervisionOptions& optional_;
-  const Prospects& prospects_;
+  const ProspectsReader& reader_;
+  const Prospects prospects_;
   const TaskList::Relation* relation_;
   std::string text_;
 };
@@ -388,8 +401,7 @@ std::string explanation_text(const ExplainedTasks& explained) {
     text += count == 1 ? "task " + name_of(tasks, first)
                        : std::to_string(count) + " tasks, " + name_of(tasks, first) + " to " + name_of(tasks, end - 1);
     text += ", " + std::string(to_string(tasks.options(first).type)) + (count == 1 ? "" : ", each alone") + "\n";
-    const Prospects prospects = reader.of(place);
-    text += TaskText(explained, place, prospects).take();
+    text += TaskText(explained, place, reader).take();
     first = end;
   }
   if (reader.departures().can_all_be_over() && tasks.size() > 1) {

@@ -127,11 +127,14 @@ class TaskJson {
     }
   }
 
-  Json stop_json(const std::optional<Aftermath::HostStop>& stop) const {
+  Json stop_json(const std::optional<Aftermath::HostStop>& stop, const Loss& loss) const {
     if (!stop) return nullptr;
-    return {{"reason", to_string(stop->reason)},
-            {"task", tasks_.name(stop->task)},
-            {"result", stop->failure ? "failure" : "success"}};
+    Json entry{{"reason", to_string(stop->reason)},
+               {"task", tasks_.name(stop->task)},
+               {"result", stop->failure ? "failure" : "success"}};
+    if (stop->reason == StopReason::group && loss.may_host_go_on) entry["unless_over"] = true;
+    if (stop->reason == StopReason::all_done && loss.may_host_end_well) entry["unless_one_ended_well"] = true;
+    return entry;
   }
 
   // If all tasks are ready then; and the tasks that are skipped if they wait for it, and then those that come after
@@ -139,11 +142,11 @@ class TaskJson {
   Json loss_json(const Loss& loss) const {
     Json entry = Json::object();
     add_affected(entry, "discarded_with_it", loss.at_once.discarded);
-    entry["host_stops"] = stop_json(loss.at_once.host_stop);
+    entry["host_stops"] = stop_json(loss.at_once.host_stop, loss);
     if (!loss.later.skipped.empty()) {
       add_affected(entry, "skipped_if_waiting", loss.later.skipped);
       if (!loss.later.skipped_in_turn.empty()) add_affected(entry, "skipped_in_turn", loss.later.skipped_in_turn);
-      entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop);
+      entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop, loss);
     }
     return entry;
   }

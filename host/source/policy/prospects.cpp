@@ -1,5 +1,6 @@
 #include "policy/prospects.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "policy/rules.hpp"
@@ -14,7 +15,20 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
 Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
   Aftermath at_once = forecast_.at_once(incident, task);
   Aftermath later = forecast_.in_the_end(task, at_once);
-  return {std::move(at_once), std::move(later)};
+  const std::optional<Aftermath::HostStop> stop = at_once.host_stop;
+  const bool for_group = stop && stop->reason == StopReason::group;
+  const bool may_discard_fewer = may_be_over(at_once.discarded);
+  return {.at_once = std::move(at_once),
+          .later = std::move(later),
+          .may_discard_fewer = may_discard_fewer,
+          .may_host_go_on = for_group && departures_.can_be_over(stop->task),
+          .may_host_end_well = departures_.can_another_end_well(task)};
+}
+
+bool ProspectsReader::may_be_over(const Affected& affected) const {
+  return affected.count > affected.first.size() ||
+         std::any_of(affected.first.begin(), affected.first.end(),
+                     [this](std::uint32_t task) { return departures_.can_be_over(task); });
 }
 
 Prospects ProspectsReader::of(std::uint32_t task) const {

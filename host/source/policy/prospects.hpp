@@ -17,6 +17,10 @@ namespace taskhost {
 struct Loss {
   Aftermath at_once;  // if all tasks are ready when it happens
   Aftermath later;    // the same once all others have been started anew, or if they waited for it
+  // Some of this need not be so if other tasks were over before:
+  bool may_discard_fewer = false;  // with it, for its group
+  bool may_host_go_on = false;     // the member because of which the host stops may be over
+  bool may_host_end_well = false;  // if no task is left: another may have ended well
 };
 
 struct Prospects {
@@ -36,6 +40,8 @@ class ProspectsReader {
  public:
   explicit ProspectsReader(const TaskList& tasks) : tasks_(tasks), forecast_(tasks), departures_(tasks) {}
   Prospects of(std::uint32_t task) const;
+  // Whether one of them may.
+  bool may_be_over(const Affected& affected) const;
   const Departures& departures() const noexcept { return departures_; }
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return forecast_.relation_of(task); }
 

@@ -139,7 +139,8 @@ TEST_CASE("what repeats, after which delay, and that its group has no part in it
   tasks.groups = {Strategy::one_for_all};
   tasks.relations = {{.task = 0, .after = {}, .group = 0}, {.task = 1, .after = {}, .group = 0}};
   CHECK(has(explain(tasks, {}, {"g"}),
-            "  it is in the group 'g' (one_for_all): when it is restarted, so is 'tank'; when it begins again, it does "
+            "  it is in the group 'g' (one_for_all): when it is restarted, so is 'tank' (unless over); when it begins "
+            "again, it does "
             "so alone\n"));
   const auto json =
       nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}, .shutdown_timeout = {}}));
@@ -183,7 +184,7 @@ TEST_CASE("an exit rule may give up though restarts have no end, and what it tak
 TEST_CASE("what a task that gives up takes with it, and what stops the host") {
   const TaskOptions once{TaskType::detachable, 1};
   CHECK(has(explain_pair(once, once, true),
-            "  when it gives up: it is discarded, and so is 'b' of its group, the others go on\n"));
+            "  when it gives up: it is discarded, and so is 'b' of its group (unless over), the others go on\n"));
   CHECK(has(explain_pair(once, {TaskType::mandatory, 1}, true),
             "  when it gives up: it is discarded, and since 'b' is mandatory and in its group, the host stops, "
             "failure\n"));
@@ -198,7 +199,57 @@ TEST_CASE("what a task that gives up takes with it, and what stops the host") {
   optional.on_give_up = GiveUp::cooldown;
   optional.cooldown = 90s;
   CHECK(has(explain_pair(options_with(TaskType::detachable, 1, optional), once, true),
-            "  when it gives up: it waits for 1m 30s and starts over, with 'b'\n"));
+            "  when it gives up: it waits for 1m 30s and starts over, with 'b' (unless over)\n"));
+}
+
+TEST_CASE("what holds only if others still run, or if none has ended well, is told with that condition") {
+  SupervisionOptions leaving;
+  leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  SupervisionOptions staying;
+  staying.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
+  const TaskOptions plain{TaskType::detachable};
+  const TaskOptions never_well = options_with(TaskType::detachable, 1, staying);
+  const std::vector<TaskList::Relation> group{{0, {}, 0}, {1, {}, 0}};
+  const std::vector<TaskList::Relation> after{{1, {0}, {}}};
+  struct Row {
+    TaskOptions other;
+    std::vector<TaskList::Relation> relations;
+    const char* text;
+    const char* stop;
+    bool if_waiting = false;
+  };
+  for (const Row& row : {
+           Row{plain, group,
+               "and so is 'b' of its group (unless over); no task is left, so the host stops, failure "
+               "unless one ended well\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure", "unless_one_ended_well": true})"},
+           Row{never_well, group,
+               "and so is 'b' of its group (unless over); no task is left, so the host stops, "
+               "failure\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure"})"},
+           Row{options_with(TaskType::mandatory, 0, leaving), group,
+               "and since 'b' is mandatory and in its group, the host stops, failure, unless 'b' is over by then\n",
+               R"({"reason": "group", "task": "b", "result": "failure", "unless_over": true})"},
+           Row{{TaskType::mandatory, 1},
+               group,
+               "and since 'b' is mandatory and in its group, the host stops, failure\n",
+               R"({"reason": "group", "task": "b", "result": "failure"})"},
+           Row{plain, after, "; if no task is left, the host stops, failure unless one ended well\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure", "unless_one_ended_well": true})", true},
+           Row{never_well, after, "; if no task is left, the host stops, failure\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure"})", true},
+       }) {
+    INFO(row.text);
+    TaskList tasks;
+    add(tasks, "a", plain);
+    add(tasks, "b", row.other);
+    tasks.relations = row.relations;
+    tasks.groups = {Strategy::one_for_all};
+    const ExplainedTasks explained{.tasks = tasks, .group_names = {"g"}};
+    CHECK(has(explanation_text(explained), row.text));
+    const auto lost = nlohmann::json::parse(explanation_json(explained))["tasks"][0]["when_it_gives_up"];
+    CHECK(lost[row.if_waiting ? "host_stops_if_waiting" : "host_stops"] == nlohmann::json::parse(row.stop));
+  }
 }
 
 TEST_CASE("what comes after a task that is skipped is skipped in its turn, which may stop the host") {
@@ -307,8 +358,8 @@ TEST_CASE("a task that does not stop when a time limit or its group asks it is n
       has(explain_pair(options_with(TaskType::detachable, 3, optional), {TaskType::detachable}, true),
           "  once asked to stop, it has 10s to end; then it is abandoned, never started again, and the host ends with "
           "status 4\n"
-          "  when it is abandoned while the host runs: it is discarded, and so is 'b' of its group, the others go "
-          "on\n"));
+          "  when it is abandoned while the host runs: it is discarded, and so is 'b' of its group (unless over), the "
+          "others go on\n"));
 }
 
 TEST_CASE("a polled task is dropped, unless it is stuck in a call") {
