@@ -219,6 +219,10 @@ class Check {
 
   void check_action(At exit, const std::string& action, Outcome outcome, Nanoseconds lived) {
     const std::vector<Observed>& all = tried_.observed;
+    if (const Json charged = it_.value("gives_up_after_exits", Json()); !charged.is_null() && outcome != Outcome::ok) {
+      const bool are_failures = charged == "failures" || charged == "restarted_failures";
+      expect(action == "restart" ? are_failures : charged != "failures", "failures lead to " + action);
+    }
     if (action == "restart") return check_restarts(exit, lived);
     if (action == "repeat") return check_repeats(exit);
     expect(find(exit, EventKind::task_restarting) == all.end() ||

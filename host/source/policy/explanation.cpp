@@ -266,9 +266,13 @@ class TaskText {
     }
     if (delays.used_up_after) {
       const nanoseconds time = *delays.used_up_after;
-      line("if it fails at once each time, it gives up " +
+      const bool is_well = prospects_.charged == ChargedExits::good_ends;
+      const char* const way = prospects_.charged == ChargedExits::some_failures ? " in a way that restarts it" : "";
+      line((is_well ? "if it ends well at once each time" : "if it fails at once each time") + std::string(way) +
+           ", it gives up " +
            (time.count() == 0 ? std::string("at once")
-                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first failure") +
+                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first " +
+                                    (is_well ? "end" : "failure")) +
            (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : ""));
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");

@@ -96,6 +96,18 @@ class TaskJson {
     }
   }
 
+  const char* charged_words() const {
+    switch (prospects_.charged) {
+      case ChargedExits::failures:
+        return "failures";
+      case ChargedExits::some_failures:
+        return "restarted_failures";
+      case ChargedExits::good_ends:
+        return "good_ends";
+    }
+    return "";
+  }
+
   void add_restarts() {
     entry_["restarts"] = optional_.unlimited ? Json(nullptr) : Json(options_.restarts);
     if (prospects_.delays) {
@@ -112,6 +124,7 @@ class TaskJson {
       if (delays.used_up_after) {
         const bool is_too_long = *delays.used_up_after == nanoseconds::max();
         entry_["gives_up_after_is_minimum"] = is_too_long || (optional_.backoff && optional_.backoff->jitter > 0);
+        entry_["gives_up_after_exits"] = charged_words();
         if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
       }
     }

@@ -47,6 +47,7 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
     prospects.delays = restart_delays(options);
+    prospects.charged = charged_exits(options);
     prospects.longest_counted = longest_counted_execution(options);
     prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;
   }

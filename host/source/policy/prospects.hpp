@@ -9,6 +9,7 @@
 
 #include "policy/delays.hpp"
 #include "policy/departures.hpp"
+#include "policy/rules.hpp"
 #include "taskhost/core/forecast.hpp"
 
 namespace taskhost {
@@ -28,7 +29,8 @@ struct Prospects {
   std::vector<const ExitRule*> rules;            // those that can match
   bool type_decides_ok = true;                   // not all ends of this kind are taken by a rule
   bool type_decides_failure = true;
-  std::optional<RestartDelays> delays;  // if an exit can lead to a restart
+  std::optional<RestartDelays> delays;            // if an exit can lead to a restart
+  ChargedExits charged = ChargedExits::failures;  // those that lead to a restart
   std::optional<std::chrono::nanoseconds> longest_counted;
   Affected restarted_with_it;
   std::optional<Loss> giving_up;    // if it can, and whatever on_give_up says

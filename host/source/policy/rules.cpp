@@ -182,6 +182,26 @@ ExitChances chances_of(const TaskOptions& options) {
   return chances;
 }
 
+ChargedExits charged_exits(const TaskOptions& options) {
+  static const std::vector<ExitRule> none;
+  const std::vector<ExitRule>& rules = options.optional ? options.optional->exit_rules : none;
+  bool restarts = false;
+  bool others = false;
+  for (const Outcome outcome : {Outcome::error, Outcome::panic}) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      const auto takes_it = [&](const ExitRule& earlier) {
+        return is_for(earlier, outcome) && rules[i].message.find(earlier.message) != std::string::npos;
+      };
+      const auto here = rules.begin() + static_cast<std::ptrdiff_t>(i);
+      if (!is_for(rules[i], outcome) || std::any_of(rules.begin(), here, takes_it)) continue;
+      (rules[i].action == ExitAction::restart ? restarts : others) = true;
+    }
+    if (!is_taken(rules, outcome)) (options.type == TaskType::shutdown_on_exit ? others : restarts) = true;
+  }
+  if (!restarts) return ChargedExits::good_ends;
+  return others ? ChargedExits::some_failures : ChargedExits::failures;
+}
+
 bool is_discarded_well(const TaskOptions& options) {
   if (options.optional) {
     const std::vector<ExitRule>& rules = options.optional->exit_rules;

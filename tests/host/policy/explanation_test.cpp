@@ -113,7 +113,8 @@ TEST_CASE("every optional field in words") {
                   "  only the restarts within the last 1m count; executions that last longer than 9.633333333s each "
                   "never use them up\n"
                   "  an execution that lived for 5m or longer gives all restarts back and resets the delays\n"
-                  "  if it fails at once each time, it gives up 2.2s after the first failure, or later\n"
+                  "  if it fails at once each time in a way that restarts it, it gives up 2.2s after the first "
+                  "failure, or later\n"
                   "  when it gives up: it waits for 10m and starts over\n"
                   "  it is ready when it says so; if it has not within 3s, it is stopped, which counts as a failure\n"
                   "  if it gives no heartbeat for 2s while it is ready, it is stopped, which counts as a failure\n"
@@ -145,6 +146,33 @@ TEST_CASE("what repeats, after which delay, and that its group has no part in it
   const auto json =
       nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}, .shutdown_timeout = {}}));
   CHECK(json["tasks"][0]["repeat_delay_ms"] == nlohmann::json::parse("[100, 110]"));
+}
+
+TEST_CASE("after which exits a task gives up, if rules take failures") {
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 100ms, .factor = 1};
+  const auto text_of = [&optional](std::vector<ExitRule> rules) {
+    optional.exit_rules = std::move(rules);
+    return explain_one(options_with(TaskType::mandatory, 3, optional));
+  };
+  const std::vector<Outcome> failures{Outcome::error, Outcome::panic};
+  CHECK(has(text_of({{failures, {}, ExitAction::repeat}}),
+            "  if it ends well at once each time, it gives up 300ms after the first end\n"));
+  CHECK(has(text_of({{failures, {}, ExitAction::stop_host}}), "  if it ends well at once each time, it gives up"));
+  CHECK(has(text_of({{{Outcome::panic}, {}, ExitAction::stop_host}}),
+            "  if it fails at once each time in a way that restarts it, it gives up 300ms after the first failure\n"));
+  CHECK(has(text_of({{failures, "license", ExitAction::restart}}), "  if it fails at once each time, it gives up"));
+  CHECK(has(text_of({{failures, {}, ExitAction::restart}, {{}, {}, ExitAction::give_up}}),
+            "  if it fails at once each time, it gives up"));
+  CHECK(has(text_of({{{Outcome::ok}, {}, ExitAction::give_up}}), "  if it fails at once each time, it gives up"));
+  const TaskOptions options = options_with(TaskType::mandatory, 3, optional);
+  TaskList tasks;
+  add(tasks, "pump", options);
+  optional.exit_rules = {{failures, {}, ExitAction::repeat}};
+  add(tasks, "tank", options_with(TaskType::mandatory, 3, optional));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}}));
+  CHECK(json["tasks"][0]["gives_up_after_exits"] == "failures");
+  CHECK(json["tasks"][1]["gives_up_after_exits"] == "good_ends");
 }
 
 TEST_CASE("restarts without end never give up") {
@@ -489,7 +517,7 @@ TEST_CASE("the same as JSON") {
     "tasks": [
       {"name": "db", "type": "detachable", "kind": "blocking", "when_it_ends_well": "discard",
        "when_it_fails": "restart", "restarts": 2, "delays_ms": [[1000, 1500], [2000, 3000]], "gives_up_after_ms": 3000,
-       "gives_up_after_is_minimum": true,
+       "gives_up_after_is_minimum": true, "gives_up_after_exits": "failures",
        "when_it_gives_up": {"on_give_up": "default", "discarded_with_it": [],
          "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
        "when_abandoned": {"discarded_with_it": [],
