@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "policy/prospects.hpp"
 #include "policy/rules.hpp"
 
 namespace taskhost {
@@ -36,10 +37,9 @@ Departures::Departures(const TaskList& tasks)
     ways.well = is_discarded_well(options);
     ways.gives_up = chances.give_up && (optional.on_give_up == GiveUp::discard ||
                                         (is_detachable && optional.on_give_up == GiveUp::by_type));
-    const auto& recipe = tasks.function(task).share();
     ways.unstopped = is_detachable && ((optional.notify && optional.start_timeout) ||
                                        (optional.watchdog && optional.watchdog->action == WatchdogAction::restart) ||
-                                       (recipe && recipe->finishes()));
+                                       has_finish(tasks, task));
     const bool is_alone = group_of_[task] == groupless;
     if (chances.discard_after_failure || (is_alone && (ways.gives_up || ways.unstopped))) lose(task);
   }

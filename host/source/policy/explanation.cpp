@@ -315,7 +315,9 @@ class TaskText {
   void add_stop() {
     const bool blocks = is_blocking(explained_.tasks, task_);
     const std::string time = duration_words(stop_timeout_of(options_, explained_.default_stop_timeout));
-    line("once asked to stop, it has " + time + " to end; then it is " +
+    const char* const finish =
+        has_finish(explained_.tasks, task_) ? ", and its finish as long after an end of its own" : "";
+    line("once asked to stop, it has " + time + " to end" + finish + "; then it is " +
          (blocks ? "abandoned, never started again, and the host ends with status 4" : "dropped"));
     if (!prospects_.abandonment) return;
     line((blocks ? "when it is abandoned while the host runs: "
@@ -398,7 +400,8 @@ std::string explanation_text(const ExplainedTasks& explained) {
     std::size_t end = first + 1;
     while (relation == nullptr && end < tasks.size() &&
            reader.relation_of(static_cast<std::uint32_t>(end)) == nullptr &&
-           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first)) {
+           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first) &&
+           has_finish(tasks, end) == has_finish(tasks, first)) {
       ++end;
     }
     const std::size_t count = end - first;

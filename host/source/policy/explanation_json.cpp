@@ -35,6 +35,7 @@ class TaskJson {
     entry_ = {{"name", tasks_.name(task_)},
               {"type", to_string(options_.type)},
               {"kind", is_blocking(tasks_, task_) ? "blocking" : "polled"}};
+    if (has_finish(tasks_, task_)) entry_["has_finish"] = true;
     add_exits();
     if (options_.type != TaskType::shutdown_on_exit) add_restarts();
     add_losses();

@@ -12,6 +12,11 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
   return recipe && recipe->blocking;
 }
 
+bool has_finish(const TaskList& tasks, std::size_t task) {
+  const auto& recipe = tasks.function(task).share();
+  return recipe && recipe->finishes();
+}
+
 Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
   Aftermath at_once = forecast_.at_once(incident, task);
   Aftermath later = forecast_.in_the_end(task, at_once);
@@ -57,7 +62,7 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
                         (optional.watchdog && optional.watchdog->action == WatchdogAction::restart);
   const bool has_group = prospects.relation != nullptr && prospects.relation->group &&
                          tasks_.groups[*prospects.relation->group] != Strategy::one_for_one;
-  if (is_timed || has_group) prospects.abandonment = loss(Incident::is_abandoned, task);
+  if (is_timed || has_group || has_finish(tasks_, task)) prospects.abandonment = loss(Incident::is_abandoned, task);
   return prospects;
 }
 

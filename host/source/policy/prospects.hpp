@@ -56,5 +56,7 @@ class ProspectsReader {
 
 // Whether the task's executions have threads of their own, and can't be dropped.
 bool is_blocking(const TaskList& tasks, std::size_t task);
+// Whether an end of its own takes time, and may get stuck.
+bool has_finish(const TaskList& tasks, std::size_t task);
 
 }  // namespace taskhost

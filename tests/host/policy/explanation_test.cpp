@@ -401,6 +401,29 @@ TEST_CASE("a polled task is dropped, unless it is stuck in a call") {
             "failure\n"));
 }
 
+TEST_CASE("a task whose finish is stuck is abandoned, though nobody asked it to end") {
+  class Finishing final : public Recipe {
+   public:
+    Finishing() : Recipe(1, 1, false) {}
+    bool finishes() const noexcept override { return true; }
+  };
+  TaskList tasks;
+  const TaskOptions options{TaskType::mandatory, 5, 500ms};
+  tasks.add("pump", TaskFn(std::shared_ptr<const Recipe>()), options);
+  tasks.add("feed", TaskFn(std::make_shared<const Finishing>()), options);
+  const std::string text = explain(tasks);
+  CHECK(has(text,
+            "  once asked to stop, it has 500ms to end, and its finish as long after an end of its own; then it is "
+            "dropped\n"
+            "  when it is stuck in a call then, it is abandoned (status 4), and while the host runs: the host stops, "
+            "failure\n"));
+  CHECK(has(text, "  once asked to stop, it has 500ms to end; then it is dropped\ntask 'feed'"));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}}))["tasks"];
+  CHECK(json[1]["has_finish"] == true);
+  CHECK(json[1]["when_abandoned"]["host_stops"]["reason"] == "not_stopped");
+  CHECK(!json[0].contains("when_abandoned"));
+}
+
 TEST_CASE("long lists of delays are cut, and their sum is not") {
   const auto text_of = [](std::uint32_t restarts, Backoff backoff, bool unlimited = false) {
     SupervisionOptions optional;
