@@ -324,7 +324,11 @@ class Check {
                     "it does not go on");
     }
     // With jitter, the delays may or may not fit into the window.
-    if (!most.is_null() && minimum == true) return;
+    if (it_.value("gives_up_after_or_never", false)) {
+      expect(!most.is_null() && jitter() > 0, "why should it never give up?");
+      return expect(gave_up == all.end() || count >= restarts, "it gives up early");
+    }
+    if (!most.is_null() && jitter() > 0 && length_ > 0) return;
     if (gave_up == all.end() && tried_.run.steps >= scenario_.stop_after) return;
     expect(gave_up != all.end(), "it never gives up");
     expect_equal(count, restarts, "restarts until it gives up");

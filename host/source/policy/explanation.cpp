@@ -273,7 +273,8 @@ class TaskText {
            (time.count() == 0 ? std::string("at once")
                               : (delays.is_about ? "about " : "") + duration_words(time) + " after the first " +
                                     (is_well ? "end" : "failure")) +
-           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : ""));
+           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : "") +
+           (delays.may_never ? ", or never: with jitter the restarts may not fit into the window" : ""));
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }

@@ -125,6 +125,7 @@ class TaskJson {
       if (delays.used_up_after) {
         const bool is_too_long = *delays.used_up_after == nanoseconds::max();
         entry_["gives_up_after_is_minimum"] = is_too_long || (optional_.backoff && optional_.backoff->jitter > 0);
+        if (delays.may_never) entry_["gives_up_after_or_never"] = true;
         entry_["gives_up_after_exits"] = charged_words();
         if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
       }

@@ -175,6 +175,36 @@ TEST_CASE("after which exits a task gives up, if rules take failures") {
   CHECK(json["tasks"][1]["gives_up_after_exits"] == "good_ends");
 }
 
+TEST_CASE("with jitter, restarts that need not fit into the window may never be used up") {
+  const auto text_of = [](std::chrono::nanoseconds window, double jitter) {
+    SupervisionOptions optional;
+    optional.window = window;
+    optional.backoff = Backoff{.initial = 100ms, .factor = 1, .max = 200ms, .jitter = jitter};
+    return explain_one(options_with(TaskType::mandatory, 3, optional));
+  };
+  const std::string never =
+      "300ms after the first failure, or later, or never: with jitter the restarts may not fit "
+      "into the window\n";
+  CHECK(has(text_of(320ms, 1), never));
+  CHECK(has(text_of(320ms, 0.1), never));  // 330 ms
+  CHECK(has(text_of(600ms, 1), never));    // an execution takes time
+  CHECK(has(text_of(601ms, 1), "300ms after the first failure, or later\n"));
+  CHECK(has(text_of(320ms, 0.05), "300ms after the first failure, or later\n"));
+  CHECK(has(text_of(320ms, 0), "300ms after the first failure\n"));
+  SupervisionOptions growing;
+  growing.window = 8s;
+  growing.backoff = Backoff{.initial = 1s, .factor = 2, .max = 3s, .jitter = 0.5};  // 1.5 s, 3 s, 3 s…
+  const auto is_told = [&growing](std::uint32_t restarts) {
+    return has(explain_one(options_with(TaskType::mandatory, restarts, growing)), "or never");
+  };
+  CHECK(is_told(4));
+  CHECK(!is_told(3));
+  TaskList tasks;
+  add(tasks, "pump", options_with(TaskType::mandatory, 4, growing));
+  CHECK(nlohmann::json::parse(
+            explanation_json({.tasks = tasks, .group_names = {}}))["tasks"][0]["gives_up_after_or_never"] == true);
+}
+
 TEST_CASE("restarts without end never give up") {
   SupervisionOptions optional;
   optional.unlimited = true;
