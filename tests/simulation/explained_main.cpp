@@ -59,6 +59,11 @@ struct Noticed {
   unsigned noticed = 0;
 };
 
+// In no trial is a task abandoned once others have ended well.
+bool is_not_compared(const std::string& kind) {
+  return kind.starts_with("/tasks/*/when_abandoned/") && kind.find("/unless_") != std::string::npos;
+}
+
 int check_wrong_ones(std::uint64_t seed, std::uint64_t runs) {
   std::map<std::string, Noticed> kinds;
   for (std::uint64_t run = 0; run < runs; ++run) {
@@ -77,7 +82,7 @@ int check_wrong_ones(std::uint64_t seed, std::uint64_t runs) {
   }
   unsigned missed = 0;
   for (const auto& [kind, noticed] : kinds) {
-    const bool is_missed = noticed.noticed == 0;
+    const bool is_missed = noticed.noticed == 0 && !is_not_compared(kind);
     missed += is_missed ? 1 : 0;
     std::printf("%-55s %6u of %6u noticed%s\n", kind.c_str(), noticed.noticed, noticed.changed,
                 is_missed ? ": NEVER" : "");

@@ -56,6 +56,22 @@ void grow_slowly(TaskOptions& options, Nanoseconds unit, bool saturates) {
   options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
 }
 
+// The least delays fit into the window, and the longest do not.
+void fill_window(TaskOptions& options, Nanoseconds unit) {
+  SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
+  const std::chrono::nanoseconds initial(static_cast<std::int64_t>(unit));
+  optional.backoff = Backoff{.initial = initial, .factor = 1, .max = 2 * initial, .jitter = 1};
+  optional.window = options.restarts * initial + initial / 4;
+  options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+}
+
+void leave_when_ended_well(TaskOptions& options) {
+  SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
+  optional.exit_rules.insert(optional.exit_rules.begin(),
+                             {.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard});
+  options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+}
+
 Scenario with(const Scenario& manifest, const Exactly& others) {
   Scenario scenario = manifest;
   for (Character& character : scenario.characters) {
@@ -177,6 +193,9 @@ Scenario make_explained(std::uint64_t seed) {
       task.options.restarts = static_cast<std::uint32_t>(random.below(20));
     }
     if (task.options.restarts > 12 && random.percent(50)) grow_slowly(task.options, scenario.unit, random.percent(50));
+    const bool is_restarted = task.options.type != TaskType::shutdown_on_exit && task.options.restarts != 0;
+    if (is_restarted && random.percent(10)) fill_window(task.options, scenario.unit);
+    if (task.options.type != TaskType::detachable && random.percent(30)) leave_when_ended_well(task.options);
     mend(task.options);
   }
   return scenario;
