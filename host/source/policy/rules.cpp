@@ -128,8 +128,9 @@ class PolicyCheck {
     const auto room = std::chrono::nanoseconds(
         static_cast<std::int64_t>(static_cast<double>(backoff.initial.count()) * (1 + std::min(backoff.jitter, 1.0))));
     add("backoff", {},
-        "no delay is longer than \"max\", which is \"initial\", so \"jitter\" can't add anything; raise \"max\" to " +
-            print_duration(room) + " or more, or remove \"jitter\"",
+        "no delay is longer than \"max\", which is \"initial\", so \"jitter\" can't add anything; " +
+            (room > max_duration ? std::string() : "raise \"max\" to " + print_duration(room) + " or more, or ") +
+            "remove \"jitter\"",
         "/jitter");
   }
 
