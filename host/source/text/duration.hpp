@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "taskhost/core/duration.hpp"
-#include "taskhost/core/limits.hpp"  // max_duration
 
 namespace taskhost {
 

@@ -8,7 +8,6 @@
 namespace taskhost {
 
 inline constexpr unsigned max_shards = 256;
-inline constexpr std::chrono::nanoseconds max_duration = std::chrono::hours(365 * 24);  // of any time in a policy
 inline constexpr std::chrono::milliseconds min_stall_limit{10};
 inline constexpr std::uint32_t max_restarts_in_window = 65'536;  // the time of each is kept
 inline constexpr std::size_t max_status_bytes = 256;             // of what an execution says that it is doing
