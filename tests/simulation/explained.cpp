@@ -39,6 +39,10 @@ class Check {
       : scenario_(scenario), tried_(tried), told_(told), it_(told.at("tasks").at(tried.task)) {}
 
   void run() {
+    for (const std::vector<Observed>* const observed :
+         {&tried_.observed, &tried_.in_order.observed, &tried_.backward.observed}) {
+      check_who_is_over(*observed);
+    }
     if (tried_.trial == Trial::stops) return check_order();
     if (tried_.trial == Trial::is_deaf) return check_longest_stop();
     if (tried_.trial == Trial::fails_among_others) return check_among_others();
@@ -111,6 +115,21 @@ class Check {
     return by;
   }
 
+  // While the host runs, no task is over of which that is not told. One that stops the host is discarded just before.
+  void check_who_is_over(const std::vector<Observed>& observed) const {
+    Names over;
+    for (auto one = observed.begin(); one != observed.end(); ++one) {
+      const Output& output = one->output;
+      if (output.kind == Output::Kind::start) over.erase(name_of(output.task));
+      if (output.kind != Output::Kind::tell || output.event != EventKind::task_discarded) continue;
+      if (one + 1 != observed.end() && (one + 1)->output.kind == Output::Kind::stop_host) return;
+      const std::string name = name_of(output.task);
+      over.insert(name);
+      expect(told_.at("tasks").at(output.task).at("can_be_over"), name + " is over");
+      expect(over.size() < scenario_.tasks.size() || told_.at("stops_when_no_task_is_left"), "no task is left");
+    }
+  }
+
   void check_longest_stop() {
     Nanoseconds first = never;
     Nanoseconds last = 0;
@@ -129,7 +148,10 @@ class Check {
   // --- one task fails
   // --------------------------------------------------------------------------------------------------
 
-  bool others_are_ready() const { return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late; }
+  bool others_are_ready() const {
+    return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late &&
+           tried_.trial != Trial::fails_in_the_end;
+  }
 
   void check_failing() {
     const std::vector<Observed>& all = tried_.observed;
@@ -145,6 +167,10 @@ class Check {
     switch (tried_.trial) {
       case Trial::fails_when_ready:
         message = message_of_failure;
+        break;
+      case Trial::fails_in_the_end:
+        message = message_of_failure;
+        length_ = lived = 2 * scenario_.unit;
         break;
       case Trial::fails_to_start:
         length_ = lived = 0;
@@ -278,6 +304,10 @@ class Check {
 
   void check_action(At exit, const std::string& action, Outcome outcome, Nanoseconds lived) {
     const std::vector<Observed>& all = tried_.observed;
+    if (const Json charged = it_.value("gives_up_after_exits", Json()); !charged.is_null() && outcome != Outcome::ok) {
+      const bool are_failures = charged == "failures" || charged == "restarted_failures";
+      expect(action == "restart" ? are_failures : charged != "failures", "failures lead to " + action);
+    }
     if (action == "restart") return check_restarts(exit, lived);
     if (action == "repeat") return check_repeats(exit);
     expect(find(exit, EventKind::task_restarting) == all.end() ||
@@ -379,7 +409,11 @@ class Check {
                     "it does not go on");
     }
     // With jitter, the delays may or may not fit into the window.
-    if (!most.is_null() && jitter() > 0) return;
+    if (it_.value("gives_up_after_or_never", false)) {
+      expect(!most.is_null() && jitter() > 0, "why should it never give up?");
+      return expect(gave_up == all.end() || count >= restarts, "it gives up early");
+    }
+    if (!most.is_null() && jitter() > 0 && length_ > 0) return;
     // What is told of executions that never use the restarts up is for delays that others may end.
     const bool by_group = it_.contains("restarted_by");
     if (!most.is_null() && ends_early() && gave_up == all.end()) return;
@@ -462,9 +496,9 @@ class Check {
 
   void check_loss(At from, const Json& told) const {
     if (is_cut_at(from->time, tried_.run)) return;
+    if (tried_.trial == Trial::fails_in_the_end) return check_loss_among_others(from, told);
     const At end = tried_.observed.end();
-    const Names skipped_told =
-        told.contains("skipped_if_waiting") ? told.at("skipped_if_waiting").get<Names>() : Names();
+    const Names skipped_told = skipped_in_all(told);
     const Names skipped = discarded(from, end, StopReason::skipped);
     const Names with_it = discarded(from, end, StopReason::group);
     const Names with_it_told = told.at("discarded_with_it").get<Names>();
@@ -476,35 +510,103 @@ class Check {
            "discarded with it: " + Json(with_it).dump() + ", told: " + Json(with_it_told).dump());
     if (others_are_ready()) {
       expect_equal(skipped, Names(), "skipped though all are ready");
-      expect_equal(stop, told.at("host_stops"), "who stops the host");
+      expect_equal(stop, unconditional(told.at("host_stops")), "who stops the host");
     } else {
       expect(std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end()),
              "skipped: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
       const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
-      expect(stop == told.at("host_stops") || (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
+      expect(stop == unconditional(told.at("host_stops")) ||
+                 (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
              "who stops the host: " + stop.dump() + ", told: " + stop_told.dump());
     }
-    if (tried_.later.empty()) return;
-    const bool by_task = std::any_of(tried_.later.begin(), tried_.later.end(),
+    check_later(tried_.in_order, told, skipped_told);
+    check_later(tried_.backward, told, names_in(told, "skipped_if_waiting"));
+  }
+
+  static Names skipped_in_all(const Json& told) {
+    Names all = names_in(told, "skipped_if_waiting");
+    all.merge(names_in(told, "skipped_in_turn"));
+    return all;
+  }
+
+  // If no other task is over before.
+  static Json unconditional(Json stop) {
+    if (stop.is_object()) {
+      stop.erase("unless_over");
+      stop.erase("unless_one_ended_well");
+    }
+    return stop;
+  }
+
+  // Of the others some have ended well for good, or will.
+  void check_loss_among_others(At from, const Json& told) const {
+    const At begin = tried_.observed.begin();
+    const At end = tried_.observed.end();
+    Names left = names_in(told, "discarded_with_it");
+    Names over;
+    bool ended_well = false;
+    std::map<std::string, bool> ends_well;
+    for (auto one = begin; one != end; ++one) {
+      if (one->output.kind == Output::Kind::stop_host) break;
+      if (one->output.kind != Output::Kind::tell) continue;
+      const std::string name = name_of(one->output.task);
+      if (one->output.event == EventKind::task_exited) ends_well[name] = one->output.outcome == Outcome::ok;
+      if (one->output.event != EventKind::task_discarded) continue;
+      if (one < from) left.erase(name);
+      over.insert(name);
+      ended_well = ended_well || (one->output.reason == StopReason::task_exit && ends_well[name]);
+    }
+    const Json& stop_told = told.at("host_stops");
+    const bool is_for_group = !stop_told.is_null() && stop_told.at("reason") == "group";
+    const auto stopped =
+        std::find_if(from, end, [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
+    if (is_for_group && over.contains(stop_told.at("task"))) {
+      return expect(stop_told.value("unless_over", false), "who should stop the host is over before");
+    }
+    if (!stop_told.is_null() && stop_told.at("reason") != "all_done") {
+      return expect_equal(host_stop(from), unconditional(stop_told), "who stops the host");
+    }
+    expect(stopped == end, "who stops the host: somebody, told: nobody");
+    expect_equal(discarded(from, end, StopReason::group), left, "discarded with it, of those that are left");
+    if (over.size() < scenario_.tasks.size()) return;
+    for (const char* const field : {"host_stops", "host_stops_if_waiting"}) {
+      const Json stop = told.value(field, Json());
+      if (stop.is_null() || stop.at("reason") != "all_done") continue;
+      expect(!ended_well || stop.value("unless_one_ended_well", false), "one ended well, so the host does, too");
+    }
+  }
+
+  // Those that wait for the lost task are skipped, which those that come after them notice only if they wait later.
+  void check_later(const Later& later, const Json& told, const Names& skipped_told) const {
+    if (later.observed.empty()) return;
+    const auto end = later.observed.end();
+    const bool by_task = std::any_of(later.observed.begin(), end,
                                      [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
-    if (tried_.later_run.stop_began < tried_.last_order && !by_task) return;
-    const auto lost = std::find_if(tried_.later.begin(), tried_.later.end(), [this](const Observed& one) {
+    if (later.run.stop_began < later.last_order && !by_task) return;
+    const auto lost = std::find_if(later.observed.begin(), end, [this](const Observed& one) {
       return is_told(one, EventKind::task_discarded, tried_.task);
     });
-    const Names in_the_end = discarded(lost, tried_.later.end(), StopReason::skipped);
-    const Json final_stop = host_stop(lost, tried_.later.end());
-    const bool all_are_cut = !final_stop.is_null() && final_stop.at("reason") == "skipped";
-    expect(all_are_cut ? std::includes(skipped_told.begin(), skipped_told.end(), in_the_end.begin(), in_the_end.end())
-                       : in_the_end == skipped_told,
-           "skipped in the end: " + Json(in_the_end).dump() + ", told: " + Json(skipped_told).dump());
+    const Names skipped = discarded(lost, end, StopReason::skipped);
+    const Json stop = host_stop(lost, end);
+    const bool is_cut = !stop.is_null() && stop.at("reason") == "skipped";
+    expect(is_cut ? std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end())
+                  : skipped == skipped_told,
+           "skipped in the end: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
+    const auto is_needed = [this](const std::string& name) { return type_told(name) != "detachable"; };
+    const bool is_one_needed = std::any_of(skipped_told.begin(), skipped_told.end(), is_needed);
     const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
-    const bool is_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
-    if (!is_skipped || !all_are_cut) return expect_equal(final_stop, stop_told, "who stops the host in the end");
-    // If there are several without which the host can't be, which one comes first depends on when they start.
-    expect_equal(final_stop.at("result"), stop_told.at("result"), "result in the end");
-    for (const std::string name : {final_stop.at("task"), stop_told.at("task")}) {
-      expect(skipped_told.count(name) == 1 && type_told(name) != "detachable", name + " stops the host");
+    const bool is_by_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
+    expect(is_by_skipped || !is_one_needed, "a task that the host needs is skipped, and does not stop it");
+    if (is_by_skipped ? !is_one_needed : skipped_told != skipped_in_all(told)) {
+      return expect_equal(stop, Json(), "who stops the host though what it needs is not yet skipped");
     }
+    if (!is_by_skipped || !is_cut) return expect_equal(stop, unconditional(stop_told), "who stops the host in the end");
+    // If there are several without which the host can't be, which one comes first depends on when they start.
+    expect_equal(stop.at("result"), stop_told.at("result"), "result in the end");
+    const std::string name = stop.at("task");
+    expect(skipped_told.count(name) == 1 && is_needed(name), name + " stops the host");
+    const std::string named = stop_told.at("task");
+    expect(skipped_in_all(told).count(named) == 1 && is_needed(named), named + " is told to stop the host");
   }
 
   const Scenario& scenario_;
@@ -515,8 +617,9 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 8> words{"fails when it is ready", "fails to start",     "ends well", "is late",
-                                             "falls silent",           "fails among others", "stops",     "is deaf"};
+  constexpr std::array<const char*, 9> words{
+      "fails when it is ready", "fails to start",   "ends well", "is late", "falls silent",
+      "fails among others",     "fails in the end", "stops",     "is deaf"};
   return words[static_cast<std::size_t>(trial)];
 }
 
