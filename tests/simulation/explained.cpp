@@ -1,36 +1,12 @@
-#include "explained.hpp"
+#include "explained_checks.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <set>
 #include <stdexcept>
 
 namespace taskhost::simulation {
 
 namespace {
-
-using Json = nlohmann::json;
-using Names = std::multiset<std::string>;
-
-std::string name_of(Place task) { return "t" + std::to_string(task); }
-
-void expect(bool holds, const std::string& what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
-template <class A, class B>
-void expect_equal(const A& is, const B& told, const std::string& what) {
-  expect(Json(is) == Json(told), what + ": " + Json(is).dump() + ", told: " + Json(told).dump());
-}
-
-Nanoseconds time_of(const Json& milliseconds) {
-  return static_cast<Nanoseconds>(std::llround(milliseconds.get<double>() * 1e6));
-}
-
-bool is_told(const Observed& one, EventKind event, Place task) {
-  return one.output.kind == Output::Kind::tell && one.output.event == event && one.output.task == task;
-}
 
 // Compares one trial with what is told of its task.
 class Check {
@@ -41,10 +17,10 @@ class Check {
   void run() {
     for (const std::vector<Observed>* const observed :
          {&tried_.observed, &tried_.in_order.observed, &tried_.backward.observed}) {
-      check_who_is_over(*observed);
+      check_who_is_over(scenario_, *observed, told_);
     }
-    if (tried_.trial == Trial::stops) return check_order();
-    if (tried_.trial == Trial::is_deaf) return check_longest_stop();
+    if (tried_.trial == Trial::stops) return check_order(scenario_, tried_, told_);
+    if (tried_.trial == Trial::is_deaf) return check_longest_stop(tried_, told_);
     if (tried_.trial == Trial::fails_among_others) return check_among_others();
     check_failing();
   }
@@ -52,101 +28,7 @@ class Check {
  private:
   using At = std::vector<Observed>::const_iterator;
 
-  // --- order
-  // -----------------------------------------------------------------------------------------------------------
-
-  void check_order() {
-    std::map<Place, Nanoseconds> started, asked;
-    Nanoseconds stop = never;
-    for (const Observed& one : tried_.observed) {
-      if (one.output.kind == Output::Kind::start) started.emplace(one.output.task, one.time);
-      if (one.output.kind != Output::Kind::ask) continue;
-      stop = std::min(stop, one.time);
-      asked.emplace(one.output.task, one.time);
-    }
-    for (Place task = 0; task < scenario_.tasks.size(); ++task) {
-      const Json& entry = told_.at("tasks").at(task);
-      const auto& optional = scenario_.tasks[task].options.optional;
-      expect_equal((started.at(task) - first_moment) / scenario_.unit + 1, entry.at("start_step"), "step of start");
-      expect_equal((asked.at(task) - stop) / scenario_.unit + 1, entry.at("stop_step"), "step of stop");
-      expect_equal(to_string(scenario_.tasks[task].options.type), entry.at("type"), "type");
-      expect_equal(optional && optional->notify ? "notify" : "started", entry.at("ready"), "ready");
-      expect_equal(name_of(task), entry.at("name"), "name");
-      expect_equal(scenario_.characters[task].blocking ? "blocking" : "polled", entry.at("kind"), "kind");
-      Names after;
-      for (const Place other : scenario_.tasks[task].after) after.insert(name_of(other));
-      expect_equal(after, entry.contains("after") ? entry.at("after").get<Names>() : Names(), "after");
-      const auto& group = scenario_.tasks[task].group;
-      expect_equal(group ? Json("g" + std::to_string(*group)) : Json(), entry.value("group", Json()), "group");
-      expect_equal(group ? Json(to_string(scenario_.groups[*group])) : Json(), entry.value("strategy", Json()),
-                   "strategy");
-      expect_equal(restarted_by(task), names_in(entry, "restarted_by"), "restarted by");
-      Names waiting;
-      for (Place other = 0; other < scenario_.tasks.size(); ++other) {
-        const std::vector<Place>& its = scenario_.tasks[other].after;
-        if (std::find(its.begin(), its.end(), task) != its.end()) waiting.insert(name_of(other));
-      }
-      if (!optional || !optional->notify || optional->start_timeout) waiting.clear();
-      expect_equal(waiting, names_in(entry, "may_wait_for_ever_for_it"), "who may wait for ever");
-      if (!optional) continue;
-      if (entry.contains("never_gives_up_if_ready_for_ms")) {
-        expect_equal(optional->reset_after.value().count(), time_of(entry.at("never_gives_up_if_ready_for_ms")),
-                     "time after which it never gives up");
-      }
-      const Json window = entry.value("window_ms", Json());
-      if (!window.is_null()) expect_equal(optional->window.value().count(), time_of(window), "window");
-    }
-  }
-
-  static Names names_in(const Json& entry, const char* field) {
-    return entry.contains(field) ? entry.at(field).get<Names>() : Names();
-  }
-
-  // What is told of the others, and compared with what happens when they are tried.
-  Names restarted_by(Place task) const {
-    Names by;
-    for (const Json& other : told_.at("tasks")) {
-      Names with = names_in(other, "restarted_with_it");
-      if (other.contains("when_it_gives_up")) {
-        with.merge(names_in(other.at("when_it_gives_up"), "restarted_with_it"));
-      }
-      if (with.count(name_of(task)) != 0) by.insert(other.at("name").get<std::string>());
-    }
-    return by;
-  }
-
-  // While the host runs, no task is over of which that is not told. One that stops the host is discarded just before.
-  void check_who_is_over(const std::vector<Observed>& observed) const {
-    Names over;
-    for (auto one = observed.begin(); one != observed.end(); ++one) {
-      const Output& output = one->output;
-      if (output.kind == Output::Kind::start) over.erase(name_of(output.task));
-      if (output.kind != Output::Kind::tell || output.event != EventKind::task_discarded) continue;
-      if (one + 1 != observed.end() && (one + 1)->output.kind == Output::Kind::stop_host) return;
-      const std::string name = name_of(output.task);
-      over.insert(name);
-      expect(told_.at("tasks").at(output.task).at("can_be_over"), name + " is over");
-      expect(over.size() < scenario_.tasks.size() || told_.at("stops_when_no_task_is_left"), "no task is left");
-    }
-  }
-
-  void check_longest_stop() {
-    Nanoseconds first = never;
-    Nanoseconds last = 0;
-    for (const Observed& one : tried_.observed) {
-      if (one.output.kind == Output::Kind::ask) first = std::min(first, one.time);
-      if (one.output.kind == Output::Kind::tell && one.output.event == EventKind::task_stopped) last = one.time;
-    }
-    expect_equal(last - first, time_of(told_.at("longest_stop_ms")), "longest stop");
-    Nanoseconds sum = 0;
-    for (const Json& name : told_.at("longest_stop")) {
-      sum += time_of(told_.at("tasks").at(std::stoul(name.get<std::string>().substr(1))).at("stop_timeout_ms"));
-    }
-    expect_equal(last - first, sum, "sum of the longest stop");
-  }
-
-  // --- one task fails
-  // --------------------------------------------------------------------------------------------------
+  // --- one task fails ---
 
   bool others_are_ready() const {
     return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late &&
@@ -202,8 +84,7 @@ class Check {
     check_action(exit, action, outcome, lived);
   }
 
-  // --- it fails, and the others do what they like
-  // ---------------------------------------------------------------------
+  // --- it fails, and the others do what they like ---
 
   void check_among_others() {
     const std::vector<Observed>& all = tried_.observed;
@@ -457,8 +338,7 @@ class Check {
     if (others_are_ready()) check_restarted(restarting, told.at("restarted_with_it"));
   }
 
-  // --- it is over for good
-  // ---------------------------------------------------------------------------------------------
+  // --- it is over for good ---
 
   static Names discarded(At from, At end, StopReason reason) {
     Names names;

@@ -63,7 +63,8 @@ TEST_CASE("what holds only if others still run, or if none has ended well, is to
 
 TEST_CASE("what comes after a task that is skipped is skipped in its turn, which may stop the host") {
   TaskList tasks;
-  for (const char* const name : {"a", "b"}) add(tasks, name, {TaskType::detachable});
+  add(tasks, "a", {TaskType::detachable});
+  add(tasks, "b", {TaskType::detachable, 1});
   add(tasks, "c", {TaskType::mandatory, 9});
   tasks.relations = {{.task = 1, .after = {0}, .group = {}}, {.task = 2, .after = {1}, .group = {}}};
   CHECK(has(explain(tasks),
