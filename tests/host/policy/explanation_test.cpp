@@ -480,7 +480,7 @@ TEST_CASE("a host without tasks, and tasks with the default stop_timeout") {
   const std::string text =
       explanation_text({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}, .default_stop_timeout = 7s});
   CHECK(has(text, "it has 7s to end; then it is abandoned"));
-  CHECK(has(text, "\na stop takes 7s at worst\n"));
+  CHECK(has(text, "\na stop takes 7s at worst;"));
 }
 
 TEST_CASE("the same as JSON") {
