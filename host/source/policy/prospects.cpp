@@ -115,6 +115,8 @@ bool ProspectsReader::may_be_asked_by_group(std::uint32_t task) const {
   const std::vector<std::uint32_t>& restarting = members->restarting;
   // If any does, so does one of the outermost.
   if (!restarting.empty() && (concerns_it(restarting.front()) || concerns_it(restarting.back()))) return true;
+  // With one that is lost, the host stops rather than end a task that it needs.
+  if (tasks_.options(task).type != TaskType::detachable) return false;
   const std::vector<std::uint32_t>& lost = members->lost;
   const std::vector<std::uint32_t>& needed = members->needed;
   // If the host can't do without another that it concerns, the host stops instead.

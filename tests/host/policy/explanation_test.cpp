@@ -322,6 +322,10 @@ TEST_CASE("a group asks a task to end only if its strategy can, and the host doe
   CHECK(may_be_abandoned(Strategy::one_for_all, {lost, lost}) == "yy");
   CHECK(may_be_abandoned(Strategy::rest_for_one, {never, lost, lost}) == "nny");
   CHECK(may_be_abandoned(Strategy::rest_for_one, {lost, lost, never}) == "nnn");
+  SupervisionOptions optional;
+  optional.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  const TaskOptions leaving = options_with(TaskType::mandatory, 0, optional);
+  CHECK(may_be_abandoned(Strategy::one_for_all, {leaving, lost, lost}) == "nyy");
 }
 
 TEST_CASE("what an exit rule that discards leads to, well and after a failure") {
