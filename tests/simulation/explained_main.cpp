@@ -59,9 +59,10 @@ struct Noticed {
   unsigned noticed = 0;
 };
 
-// In no trial is a task abandoned once others have ended well.
+// In no trial is a task abandoned once others have ended well, and hardly ever one with two levels of dependants.
 bool is_not_compared(const std::string& kind) {
-  return kind.starts_with("/tasks/*/when_abandoned/") && kind.find("/unless_") != std::string::npos;
+  return kind == "/tasks/*/when_abandoned/skipped_in_turn" ||
+         (kind.starts_with("/tasks/*/when_abandoned/") && kind.find("/unless_") != std::string::npos);
 }
 
 int check_wrong_ones(std::uint64_t seed, std::uint64_t runs) {
