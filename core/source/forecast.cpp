@@ -207,8 +207,8 @@ Aftermath Forecast::at_once(Incident incident, std::uint32_t task) const {
     }
     return all;
   };
-  Aftermath aftermath{
-      rehearsed.is_over, all_of(rehearsed.restarted), all_of(rehearsed.discarded), {}, rehearsed.host_stop};
+  Aftermath aftermath{rehearsed.is_over,  all_of(rehearsed.restarted), all_of(rehearsed.discarded), {}, {},
+                      rehearsed.host_stop};
   if (aftermath.host_stop) {
     aftermath.host_stop->task = cast[aftermath.host_stop->task];
   } else if (rehearsed.all_are_over && 1 + before.size() + behind.size() == tasks_.size()) {
@@ -225,7 +225,7 @@ Aftermath Forecast::in_the_end(std::uint32_t task, Aftermath at_once) const {
     lost.insert(lost.end(), behind.begin(), behind.end());
     if (at_once.discarded.count > behind.size()) lost.insert(lost.end(), before.begin(), before.end());
   }
-  at_once.skipped = skipped_after(lost);
+  add_skipped(lost, at_once);
   const auto is_root = [this](std::uint32_t one) {
     return relation_of_[one] == nullptr || relation_of_[one]->after.empty();
   };
@@ -237,7 +237,7 @@ Aftermath Forecast::in_the_end(std::uint32_t task, Aftermath at_once) const {
   return at_once;
 }
 
-// Visits those that come after these tasks, directly or not, until visit(task) says that it is enough.
+// Visits those that come after these tasks, directly or not, until visit(task, is_direct) says that it is enough.
 template <class Visit>
 void Forecast::walk(const Places& from, Visit visit) const {
   Places reached = from;
@@ -246,23 +246,22 @@ void Forecast::walk(const Places& from, Visit visit) const {
   for (std::size_t i = 0; i < reached.size(); ++i) {
     for (const std::uint32_t other : dependants_[reached[i]]) {
       if (is_reached[other]) continue;
-      if (visit(other)) return;
+      if (visit(other, i < from.size())) return;
       is_reached[other] = true;
       reached.push_back(other);
     }
   }
 }
 
-Affected Forecast::skipped_after(const Places& lost) const {
-  Affected skipped;
-  walk(lost, [&skipped](std::uint32_t task) {
+void Forecast::add_skipped(const Places& lost, Aftermath& aftermath) const {
+  walk(lost, [&aftermath](std::uint32_t task, bool is_direct) {
+    Affected& skipped = is_direct ? aftermath.skipped : aftermath.skipped_in_turn;
     skipped.is_minimum = skipped.count == Affected::max_counted;
-    if (skipped.is_minimum) return true;
+    if (skipped.is_minimum) return !is_direct;
     ++skipped.count;
     if (skipped.first.size() < Affected::max_first) skipped.first.push_back(task);
     return false;
   });
-  return skipped;
 }
 
 std::optional<std::uint32_t> Forecast::needed_after(const Places& lost) const {
@@ -272,7 +271,7 @@ std::optional<std::uint32_t> Forecast::needed_after(const Places& lost) const {
   if (nearest.task != lost.front()) return nearest.task;
   // It comes after one that its group takes with it. (The host can do without those, or it would have stopped.)
   std::optional<std::uint32_t> other;
-  walk(lost, [&](std::uint32_t task) {
+  walk(lost, [&](std::uint32_t task, bool) {
     if (is_needed(task)) other = task;
     return other.has_value();
   });

@@ -108,8 +108,8 @@ class Check {
       add("reset_after", "watchdog",
           "a task without heartbeats lives for the watchdog's interval of " +
               print_duration(optional_.watchdog->interval) + ", and after " + print_duration(reset_after) +
-              " its restarts are given back, so they could never be used up; raise \"reset_after\" above " +
-              print_duration(optional_.watchdog->interval) + ", or lower the interval");
+              " its restarts are given back, so they could never be used up; " +
+              raise_above("reset_after", optional_.watchdog->interval) + "lower the interval");
     }
   }
 
@@ -124,11 +124,11 @@ class Check {
     if (delays >= *optional_.window) {
       tell_window("backoff",
                   (one ? "the first delay is " : "the first " + count + " delays add up to ") + print_duration(delays),
-                  delays, "shorten the delays");
+                  "shorten the delays");
       return;
     }
     if (const nanoseconds time = min_time(delays, min_execution_time); time >= *optional_.window) {
-      tell_window("restarts", one ? "a restart takes longer" : count + " restarts take longer", time,
+      tell_window("restarts", one ? "a restart takes longer" : count + " restarts take longer",
                   "give fewer \"restarts\"");
       return;
     }
@@ -138,7 +138,7 @@ class Check {
     if (restarts_silent_ones()) {
       const nanoseconds time = min_time(delays, optional_.watchdog->interval);
       if (time >= *optional_.window) {
-        tell_window("watchdog", "if the watchdog ends each execution, " + so_often + print_duration(time), time,
+        tell_window("watchdog", "if the watchdog ends each execution, " + so_often + print_duration(time),
                     "lower the interval");
       }
     }
@@ -146,7 +146,7 @@ class Check {
       const nanoseconds time = min_time(delays, *optional_.start_timeout);
       if (time >= *optional_.window) {
         tell_window("start_timeout", "if the start_timeout ends each execution, " + so_often + print_duration(time),
-                    time, "lower \"start_timeout\"");
+                    "lower \"start_timeout\"");
       }
     }
   }
@@ -156,10 +156,26 @@ class Check {
     return execution > most ? nanoseconds::max() : delays + execution * options_.restarts;
   }
 
-  void tell_window(std::string_view other, const std::string& what, nanoseconds time, const char* remedy) {
+  // The time above which every check accepts the window.
+  nanoseconds longest_min_time() const {
+    nanoseconds execution = min_execution_time;
+    if (restarts_silent_ones()) execution = std::max(execution, optional_.watchdog->interval);
+    if (restarts_late_ones()) execution = std::max(execution, *optional_.start_timeout);
+    const nanoseconds delays =
+        optional_.backoff ? shortest_delays(*optional_.backoff, options_.restarts) : nanoseconds(0);
+    return min_time(delays, execution);
+  }
+
+  void tell_window(std::string_view other, const std::string& what, const char* remedy) {
     add("window", other,
         what + ", so the budget could never be used up within the window of " + print_duration(*optional_.window) +
-            "; raise \"window\" above " + print_duration(time) + ", or " + remedy);
+            "; " + raise_above("window", longest_min_time()) + remedy);
+  }
+
+  // Nothing, if no time that long is accepted.
+  static std::string raise_above(const char* field, nanoseconds time) {
+    if (time >= max_duration) return {};
+    return "raise \"" + std::string(field) + "\" above " + print_duration(time) + ", or ";
   }
 
   const TaskOptions& options_;

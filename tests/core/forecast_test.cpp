@@ -59,6 +59,7 @@ std::string to_text(const Aftermath& aftermath) {
   add("restarted", aftermath.restarted);
   add("discarded", aftermath.discarded);
   add("skipped", aftermath.skipped);
+  add("in turn", aftermath.skipped_in_turn);
   if (!aftermath.host_stop) return text;
   const Aftermath::HostStop& stop = *aftermath.host_stop;
   return text + "; host: " + std::string(to_string(stop.reason)) + ' ' + std::to_string(stop.task) +
@@ -173,16 +174,27 @@ TEST_CASE("those that come after what is over are skipped in the end, and none a
   const Incident is_discarded = Incident::is_discarded;
   const SupervisionOptions discard{.on_give_up = GiveUp::discard};
   check({
-      {"the nearest first", {{}, {.after = {2}}, {.after = {0}}, {}}, {}, gives_up, 0, {"over", "over; skipped 2 1"}},
+      {"the nearest first",
+       {{}, {.after = {2}}, {.after = {0}}, {}},
+       {},
+       gives_up,
+       0,
+       {"over", "over; skipped 2; in turn 1"}},
       {"all of them", {{}, {.after = {0}}}, {}, gives_up, 0, {"over", "over; skipped 1; host: all_done 0"}},
       {"not what it comes after itself", {{}, {.after = {0}}}, {}, gives_up, 1, same("over")},
+      {"at once what comes after both",
+       {{}, {.after = {0}}, {.after = {0, 1}}, {.after = {1}}, {}},
+       {},
+       gives_up,
+       0,
+       {"over", "over; skipped 1 2; in turn 3"}},
       {"one of several", {{}, {}, {.after = {0, 1}}}, {}, gives_up, 1, {"over", "over; skipped 2"}},
       {"the nearest that is needed",
        {{}, {mandatory, {2}}, {mandatory, {3}}, {detachable, {0}}},
        {},
        gives_up,
        0,
-       {"over", "over; skipped 3 2 1; host: skipped 2"}},
+       {"over", "over; skipped 3; in turn 2 1; host: skipped 2"}},
       {"those of its group, too",
        {member(), member(), {.after = {1}}, {}},
        all,
@@ -257,7 +269,7 @@ TEST_CASE("of a large group or a long chain the first are named and all are coun
       {"none behind it", group, rest, Incident::gives_up, 96, same("over; discarded 99 98 97")},
   });
 
-  std::vector<Planned> chain(10'002);
+  std::vector<Planned> chain(10'003);
   for (Index task = 1; task < chain.size(); ++task) chain[task].after = {task - 1};
   check({
       {"at least",
@@ -265,8 +277,8 @@ TEST_CASE("of a large group or a long chain the first are named and all are coun
        {},
        Incident::gives_up,
        0,
-       {"over", "over; skipped 1 to 32 of at least 10000; host: all_done 0"}},
-      {"exactly", chain, {}, Incident::gives_up, 1, {"over", "over; skipped 2 to 33 of 10000"}},
+       {"over", "over; skipped 1; in turn 2 to 33 of at least 10000; host: all_done 0"}},
+      {"exactly", chain, {}, Incident::gives_up, 1, {"over", "over; skipped 2; in turn 3 to 34 of 10000"}},
   });
   chain.back().type = mandatory;
   check({{"the last",
@@ -274,7 +286,7 @@ TEST_CASE("of a large group or a long chain the first are named and all are coun
           {},
           Incident::gives_up,
           0,
-          {"over", "over; skipped 1 to 32 of at least 10000; host: skipped 10001"}}});
+          {"over", "over; skipped 1; in turn 2 to 33 of at least 10000; host: skipped 10002"}}});
 }
 
 TEST_CASE("a forecast knows which tasks relate to others") {

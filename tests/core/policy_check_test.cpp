@@ -150,18 +150,35 @@ TEST_CASE("a window in which the restarts find no room is refused") {
     return Options{.window = window, .backoff = Backoff{.initial = initial, .factor = factor, .jitter = jitter}};
   };
   check({
-      {3, with(7s, 1s), "window: the first 3 delays add up to 7s" + never("7s", "7s", "shorten the delays")},
+      {3, with(7s, 1s), "window: the first 3 delays add up to 7s" + never("7s", "7.000003s", "shorten the delays")},
       {3, with(7001ms, 1s), ""},
       {3, with(7001ms, 1s, 2, 1), ""},  // jitter may add 0
       {2, with(100ms, 50ms, 1),
-       "window: the first 2 delays add up to 100ms" + never("100ms", "100ms", "shorten the delays")},
-      {1, with(1s, 2s), "window: the first delay is 2s" + never("1s", "2s", "shorten the delays")},
+       "window: the first 2 delays add up to 100ms" + never("100ms", "100.002ms", "shorten the delays")},
+      {1, with(1s, 2s), "window: the first delay is 2s" + never("1s", "2.000001s", "shorten the delays")},
       {100, {.window = 1us}, "window: 100 restarts take longer" + never("1us", "100us", "give fewer \"restarts\"")},
       {1, {.window = 1ns}, "window: a restart takes longer" + never("1ns", "1us", "give fewer \"restarts\"")},
       {65'536, {.window = 1s}, ""},
       {65'537, {.window = 1s}, "restarts: with a \"window\", \"restarts\" is at most 65536, found 65537"},
       {0, {.window = 1ns}, ""},
   });
+}
+
+TEST_CASE("a remedy is accepted once it is given, and only told if it can be") {
+  const auto with = [](std::uint32_t restarts, std::chrono::nanoseconds window, Backoff backoff,
+                       std::optional<Watchdog> watchdog = {}) {
+    return problems_of(restarts, {.window = window, .backoff = backoff, .watchdog = watchdog});
+  };
+  const Backoff growing{.initial = 3s, .factor = 4.0 / 3};
+  CHECK(with(2, 7s, growing).ends_with("; raise \"window\" above 7.000002s, or shorten the delays"));
+  CHECK(with(2, 7s + 2us, growing) != "");
+  CHECK(with(2, 7s + 2us + 1ns, growing) == "");
+  CHECK(with(2, 7s, growing, restarting(5s)).ends_with("; raise \"window\" above 17s, or shorten the delays"));
+  CHECK(with(2, 17s + 1ns, growing, restarting(5s)) == "");
+  const Backoff year{.initial = 8760h, .factor = 1, .max = 8760h};
+  CHECK(with(3, 1s, year).ends_with(" within the window of 1s; shorten the delays"));
+  CHECK(with(60'000, 1s, year).ends_with(" within the window of 1s; shorten the delays"));
+  CHECK(problems_of(3, {.reset_after = 1h, .watchdog = restarting(8760h)}).ends_with(" used up; lower the interval"));
 }
 
 TEST_CASE("a window in which failures that take their time find no room is refused") {
@@ -189,7 +206,7 @@ TEST_CASE("a window in which failures that take their time find no room is refus
        ""},
       {65'536,
        {.window = 15s, .watchdog = restarting(std::chrono::nanoseconds::max())},
-       "window: if the watchdog ends each execution, 65536 executions take 9223372036.854775807s" + never +
-           "9223372036.854775807s, or lower the interval"},
+       "window: if the watchdog ends each execution, 65536 executions take 9223372036.854775807s, so the budget could "
+       "never be used up within the window of 15s; lower the interval"},
   });
 }

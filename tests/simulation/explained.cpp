@@ -1,36 +1,12 @@
-#include "explained.hpp"
+#include "explained_checks.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <set>
 #include <stdexcept>
 
 namespace taskhost::simulation {
 
 namespace {
-
-using Json = nlohmann::json;
-using Names = std::multiset<std::string>;
-
-std::string name_of(Place task) { return "t" + std::to_string(task); }
-
-void expect(bool holds, const std::string& what) {
-  if (!holds) throw std::runtime_error(what);
-}
-
-template <class A, class B>
-void expect_equal(const A& is, const B& told, const std::string& what) {
-  expect(Json(is) == Json(told), what + ": " + Json(is).dump() + ", told: " + Json(told).dump());
-}
-
-Nanoseconds time_of(const Json& milliseconds) {
-  return static_cast<Nanoseconds>(std::llround(milliseconds.get<double>() * 1e6));
-}
-
-bool is_told(const Observed& one, EventKind event, Place task) {
-  return one.output.kind == Output::Kind::tell && one.output.event == event && one.output.task == task;
-}
 
 // Compares one trial with what is told of its task.
 class Check {
@@ -39,8 +15,12 @@ class Check {
       : scenario_(scenario), tried_(tried), told_(told), it_(told.at("tasks").at(tried.task)) {}
 
   void run() {
-    if (tried_.trial == Trial::stops) return check_order();
-    if (tried_.trial == Trial::is_deaf) return check_longest_stop();
+    for (const std::vector<Observed>* const observed :
+         {&tried_.observed, &tried_.in_order.observed, &tried_.backward.observed}) {
+      check_who_is_over(scenario_, *observed, told_);
+    }
+    if (tried_.trial == Trial::stops) return check_order(scenario_, tried_, told_);
+    if (tried_.trial == Trial::is_deaf) return check_longest_stop(tried_, told_);
     if (tried_.trial == Trial::fails_among_others) return check_among_others();
     check_failing();
   }
@@ -48,88 +28,12 @@ class Check {
  private:
   using At = std::vector<Observed>::const_iterator;
 
-  // --- order
-  // -----------------------------------------------------------------------------------------------------------
+  // --- one task fails ---
 
-  void check_order() {
-    std::map<Place, Nanoseconds> started, asked;
-    Nanoseconds stop = never;
-    for (const Observed& one : tried_.observed) {
-      if (one.output.kind == Output::Kind::start) started.emplace(one.output.task, one.time);
-      if (one.output.kind != Output::Kind::ask) continue;
-      stop = std::min(stop, one.time);
-      asked.emplace(one.output.task, one.time);
-    }
-    for (Place task = 0; task < scenario_.tasks.size(); ++task) {
-      const Json& entry = told_.at("tasks").at(task);
-      const auto& optional = scenario_.tasks[task].options.optional;
-      expect_equal((started.at(task) - first_moment) / scenario_.unit + 1, entry.at("start_step"), "step of start");
-      expect_equal((asked.at(task) - stop) / scenario_.unit + 1, entry.at("stop_step"), "step of stop");
-      expect_equal(to_string(scenario_.tasks[task].options.type), entry.at("type"), "type");
-      expect_equal(optional && optional->notify ? "notify" : "started", entry.at("ready"), "ready");
-      expect_equal(name_of(task), entry.at("name"), "name");
-      expect_equal(scenario_.characters[task].blocking ? "blocking" : "polled", entry.at("kind"), "kind");
-      Names after;
-      for (const Place other : scenario_.tasks[task].after) after.insert(name_of(other));
-      expect_equal(after, entry.contains("after") ? entry.at("after").get<Names>() : Names(), "after");
-      const auto& group = scenario_.tasks[task].group;
-      expect_equal(group ? Json("g" + std::to_string(*group)) : Json(), entry.value("group", Json()), "group");
-      expect_equal(group ? Json(to_string(scenario_.groups[*group])) : Json(), entry.value("strategy", Json()),
-                   "strategy");
-      expect_equal(restarted_by(task), names_in(entry, "restarted_by"), "restarted by");
-      Names waiting;
-      for (Place other = 0; other < scenario_.tasks.size(); ++other) {
-        const std::vector<Place>& its = scenario_.tasks[other].after;
-        if (std::find(its.begin(), its.end(), task) != its.end()) waiting.insert(name_of(other));
-      }
-      if (!optional || !optional->notify || optional->start_timeout) waiting.clear();
-      expect_equal(waiting, names_in(entry, "may_wait_for_ever_for_it"), "who may wait for ever");
-      if (!optional) continue;
-      if (entry.contains("never_gives_up_if_ready_for_ms")) {
-        expect_equal(optional->reset_after.value().count(), time_of(entry.at("never_gives_up_if_ready_for_ms")),
-                     "time after which it never gives up");
-      }
-      const Json window = entry.value("window_ms", Json());
-      if (!window.is_null()) expect_equal(optional->window.value().count(), time_of(window), "window");
-    }
+  bool others_are_ready() const {
+    return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late &&
+           tried_.trial != Trial::fails_in_the_end;
   }
-
-  static Names names_in(const Json& entry, const char* field) {
-    return entry.contains(field) ? entry.at(field).get<Names>() : Names();
-  }
-
-  // What is told of the others, and compared with what happens when they are tried.
-  Names restarted_by(Place task) const {
-    Names by;
-    for (const Json& other : told_.at("tasks")) {
-      Names with = names_in(other, "restarted_with_it");
-      if (other.contains("when_it_gives_up")) {
-        with.merge(names_in(other.at("when_it_gives_up"), "restarted_with_it"));
-      }
-      if (with.count(name_of(task)) != 0) by.insert(other.at("name").get<std::string>());
-    }
-    return by;
-  }
-
-  void check_longest_stop() {
-    Nanoseconds first = never;
-    Nanoseconds last = 0;
-    for (const Observed& one : tried_.observed) {
-      if (one.output.kind == Output::Kind::ask) first = std::min(first, one.time);
-      if (one.output.kind == Output::Kind::tell && one.output.event == EventKind::task_stopped) last = one.time;
-    }
-    expect_equal(last - first, time_of(told_.at("longest_stop_ms")), "longest stop");
-    Nanoseconds sum = 0;
-    for (const Json& name : told_.at("longest_stop")) {
-      sum += time_of(told_.at("tasks").at(std::stoul(name.get<std::string>().substr(1))).at("stop_timeout_ms"));
-    }
-    expect_equal(last - first, sum, "sum of the longest stop");
-  }
-
-  // --- one task fails
-  // --------------------------------------------------------------------------------------------------
-
-  bool others_are_ready() const { return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late; }
 
   void check_failing() {
     const std::vector<Observed>& all = tried_.observed;
@@ -145,6 +49,10 @@ class Check {
     switch (tried_.trial) {
       case Trial::fails_when_ready:
         message = message_of_failure;
+        break;
+      case Trial::fails_in_the_end:
+        message = message_of_failure;
+        length_ = lived = 2 * scenario_.unit;
         break;
       case Trial::fails_to_start:
         length_ = lived = 0;
@@ -176,8 +84,7 @@ class Check {
     check_action(exit, action, outcome, lived);
   }
 
-  // --- it fails, and the others do what they like
-  // ---------------------------------------------------------------------
+  // --- it fails, and the others do what they like ---
 
   void check_among_others() {
     const std::vector<Observed>& all = tried_.observed;
@@ -278,6 +185,10 @@ class Check {
 
   void check_action(At exit, const std::string& action, Outcome outcome, Nanoseconds lived) {
     const std::vector<Observed>& all = tried_.observed;
+    if (const Json charged = it_.value("gives_up_after_exits", Json()); !charged.is_null() && outcome != Outcome::ok) {
+      const bool are_failures = charged == "failures" || charged == "restarted_failures";
+      expect(action == "restart" ? are_failures : charged != "failures", "failures lead to " + action);
+    }
     if (action == "restart") return check_restarts(exit, lived);
     if (action == "repeat") return check_repeats(exit);
     expect(find(exit, EventKind::task_restarting) == all.end() ||
@@ -379,7 +290,11 @@ class Check {
                     "it does not go on");
     }
     // With jitter, the delays may or may not fit into the window.
-    if (!most.is_null() && jitter() > 0) return;
+    if (it_.value("gives_up_after_or_never", false)) {
+      expect(!most.is_null() && jitter() > 0, "why should it never give up?");
+      return expect(gave_up == all.end() || count >= restarts, "it gives up early");
+    }
+    if (!most.is_null() && jitter() > 0 && length_ > 0) return;
     // What is told of executions that never use the restarts up is for delays that others may end.
     const bool by_group = it_.contains("restarted_by");
     if (!most.is_null() && ends_early() && gave_up == all.end()) return;
@@ -423,8 +338,7 @@ class Check {
     if (others_are_ready()) check_restarted(restarting, told.at("restarted_with_it"));
   }
 
-  // --- it is over for good
-  // ---------------------------------------------------------------------------------------------
+  // --- it is over for good ---
 
   static Names discarded(At from, At end, StopReason reason) {
     Names names;
@@ -462,9 +376,9 @@ class Check {
 
   void check_loss(At from, const Json& told) const {
     if (is_cut_at(from->time, tried_.run)) return;
+    if (tried_.trial == Trial::fails_in_the_end) return check_loss_among_others(from, told);
     const At end = tried_.observed.end();
-    const Names skipped_told =
-        told.contains("skipped_if_waiting") ? told.at("skipped_if_waiting").get<Names>() : Names();
+    const Names skipped_told = skipped_in_all(told);
     const Names skipped = discarded(from, end, StopReason::skipped);
     const Names with_it = discarded(from, end, StopReason::group);
     const Names with_it_told = told.at("discarded_with_it").get<Names>();
@@ -476,35 +390,103 @@ class Check {
            "discarded with it: " + Json(with_it).dump() + ", told: " + Json(with_it_told).dump());
     if (others_are_ready()) {
       expect_equal(skipped, Names(), "skipped though all are ready");
-      expect_equal(stop, told.at("host_stops"), "who stops the host");
+      expect_equal(stop, unconditional(told.at("host_stops")), "who stops the host");
     } else {
       expect(std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end()),
              "skipped: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
       const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
-      expect(stop == told.at("host_stops") || (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
+      expect(stop == unconditional(told.at("host_stops")) ||
+                 (!stop_told.is_null() && stop.at("result") == stop_told.at("result")),
              "who stops the host: " + stop.dump() + ", told: " + stop_told.dump());
     }
-    if (tried_.later.empty()) return;
-    const bool by_task = std::any_of(tried_.later.begin(), tried_.later.end(),
+    check_later(tried_.in_order, told, skipped_told);
+    check_later(tried_.backward, told, names_in(told, "skipped_if_waiting"));
+  }
+
+  static Names skipped_in_all(const Json& told) {
+    Names all = names_in(told, "skipped_if_waiting");
+    all.merge(names_in(told, "skipped_in_turn"));
+    return all;
+  }
+
+  // If no other task is over before.
+  static Json unconditional(Json stop) {
+    if (stop.is_object()) {
+      stop.erase("unless_over");
+      stop.erase("unless_one_ended_well");
+    }
+    return stop;
+  }
+
+  // Of the others some have ended well for good, or will.
+  void check_loss_among_others(At from, const Json& told) const {
+    const At begin = tried_.observed.begin();
+    const At end = tried_.observed.end();
+    Names left = names_in(told, "discarded_with_it");
+    Names over;
+    bool ended_well = false;
+    std::map<std::string, bool> ends_well;
+    for (auto one = begin; one != end; ++one) {
+      if (one->output.kind == Output::Kind::stop_host) break;
+      if (one->output.kind != Output::Kind::tell) continue;
+      const std::string name = name_of(one->output.task);
+      if (one->output.event == EventKind::task_exited) ends_well[name] = one->output.outcome == Outcome::ok;
+      if (one->output.event != EventKind::task_discarded) continue;
+      if (one < from) left.erase(name);
+      over.insert(name);
+      ended_well = ended_well || (one->output.reason == StopReason::task_exit && ends_well[name]);
+    }
+    const Json& stop_told = told.at("host_stops");
+    const bool is_for_group = !stop_told.is_null() && stop_told.at("reason") == "group";
+    const auto stopped =
+        std::find_if(from, end, [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
+    if (is_for_group && over.contains(stop_told.at("task"))) {
+      return expect(stop_told.value("unless_over", false), "who should stop the host is over before");
+    }
+    if (!stop_told.is_null() && stop_told.at("reason") != "all_done") {
+      return expect_equal(host_stop(from), unconditional(stop_told), "who stops the host");
+    }
+    expect(stopped == end, "who stops the host: somebody, told: nobody");
+    expect_equal(discarded(from, end, StopReason::group), left, "discarded with it, of those that are left");
+    if (over.size() < scenario_.tasks.size()) return;
+    for (const char* const field : {"host_stops", "host_stops_if_waiting"}) {
+      const Json stop = told.value(field, Json());
+      if (stop.is_null() || stop.at("reason") != "all_done") continue;
+      expect(!ended_well || stop.value("unless_one_ended_well", false), "one ended well, so the host does, too");
+    }
+  }
+
+  // Those that wait for the lost task are skipped, which those that come after them notice only if they wait later.
+  void check_later(const Later& later, const Json& told, const Names& skipped_told) const {
+    if (later.observed.empty()) return;
+    const auto end = later.observed.end();
+    const bool by_task = std::any_of(later.observed.begin(), end,
                                      [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
-    if (tried_.later_run.stop_began < tried_.last_order && !by_task) return;
-    const auto lost = std::find_if(tried_.later.begin(), tried_.later.end(), [this](const Observed& one) {
+    if (later.run.stop_began < later.last_order && !by_task) return;
+    const auto lost = std::find_if(later.observed.begin(), end, [this](const Observed& one) {
       return is_told(one, EventKind::task_discarded, tried_.task);
     });
-    const Names in_the_end = discarded(lost, tried_.later.end(), StopReason::skipped);
-    const Json final_stop = host_stop(lost, tried_.later.end());
-    const bool all_are_cut = !final_stop.is_null() && final_stop.at("reason") == "skipped";
-    expect(all_are_cut ? std::includes(skipped_told.begin(), skipped_told.end(), in_the_end.begin(), in_the_end.end())
-                       : in_the_end == skipped_told,
-           "skipped in the end: " + Json(in_the_end).dump() + ", told: " + Json(skipped_told).dump());
+    const Names skipped = discarded(lost, end, StopReason::skipped);
+    const Json stop = host_stop(lost, end);
+    const bool is_cut = !stop.is_null() && stop.at("reason") == "skipped";
+    expect(is_cut ? std::includes(skipped_told.begin(), skipped_told.end(), skipped.begin(), skipped.end())
+                  : skipped == skipped_told,
+           "skipped in the end: " + Json(skipped).dump() + ", told: " + Json(skipped_told).dump());
+    const auto is_needed = [this](const std::string& name) { return type_told(name) != "detachable"; };
+    const bool is_one_needed = std::any_of(skipped_told.begin(), skipped_told.end(), is_needed);
     const Json stop_told = told.value("host_stops_if_waiting", told.at("host_stops"));
-    const bool is_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
-    if (!is_skipped || !all_are_cut) return expect_equal(final_stop, stop_told, "who stops the host in the end");
-    // If there are several without which the host can't be, which one comes first depends on when they start.
-    expect_equal(final_stop.at("result"), stop_told.at("result"), "result in the end");
-    for (const std::string name : {final_stop.at("task"), stop_told.at("task")}) {
-      expect(skipped_told.count(name) == 1 && type_told(name) != "detachable", name + " stops the host");
+    const bool is_by_skipped = !stop_told.is_null() && stop_told.at("reason") == "skipped";
+    expect(is_by_skipped || !is_one_needed, "a task that the host needs is skipped, and does not stop it");
+    if (is_by_skipped ? !is_one_needed : skipped_told != skipped_in_all(told)) {
+      return expect_equal(stop, Json(), "who stops the host though what it needs is not yet skipped");
     }
+    if (!is_by_skipped || !is_cut) return expect_equal(stop, unconditional(stop_told), "who stops the host in the end");
+    // If there are several without which the host can't be, which one comes first depends on when they start.
+    expect_equal(stop.at("result"), stop_told.at("result"), "result in the end");
+    const std::string name = stop.at("task");
+    expect(skipped_told.count(name) == 1 && is_needed(name), name + " stops the host");
+    const std::string named = stop_told.at("task");
+    expect(skipped_in_all(told).count(named) == 1 && is_needed(named), named + " is told to stop the host");
   }
 
   const Scenario& scenario_;
@@ -515,8 +497,9 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 8> words{"fails when it is ready", "fails to start",     "ends well", "is late",
-                                             "falls silent",           "fails among others", "stops",     "is deaf"};
+  constexpr std::array<const char*, 9> words{
+      "fails when it is ready", "fails to start",   "ends well", "is late", "falls silent",
+      "fails among others",     "fails in the end", "stops",     "is deaf"};
   return words[static_cast<std::size_t>(trial)];
 }
 

@@ -11,8 +11,8 @@
 namespace taskhost::simulation {
 
 // What is tried with a manifest: one of its tasks fails, ends well, is late or falls silent, deaf or not, while the
-// others live on; or it fails while the others fail, too, and take time to start and to end; or all start and stop,
-// each in a unit of time; or none of them obeys the stop.
+// others live on; or it fails while the others fail, too, and take time to start and to end; or it fails while others
+// end well for good, before or after; or all start and stop, each in a unit of time; or none of them obeys the stop.
 enum class Trial : std::uint8_t {
   fails_when_ready,
   fails_to_start,
@@ -20,23 +20,30 @@ enum class Trial : std::uint8_t {
   is_late,
   is_silent,
   fails_among_others,
+  fails_in_the_end,
   stops,
   is_deaf
 };
 
 constexpr const char* message_of_failure = "red and blue";  // of one that fails once it is ready
 
+// The same once more, and then an operator restarts each of the others that live.
+struct Later {
+  Nanoseconds last_order = 0;  // the last operator's
+  Run run{};
+  std::vector<Observed> observed{};
+};
+
 struct Tried {
   Trial trial = Trial::stops;
   Place task = 0;  // the one that fails
   bool deaf = false;
   unsigned life = 1;  // in units
-  Run run;
-  std::vector<Observed> observed;
-  // If the task was lost and the host goes on: the same, and then an operator restarts each of the others.
-  Nanoseconds last_order = 0;  // the last operator's
-  Run later_run;
-  std::vector<Observed> later;
+  Run run{};
+  std::vector<Observed> observed{};
+  // If the task was lost and the host goes on:
+  Later in_order{};  // each task before those that come after it
+  Later backward{};  // each after them
 };
 
 // A random manifest, whose policies are accepted.

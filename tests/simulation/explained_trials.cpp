@@ -6,6 +6,7 @@
 #include "policy/explanation.hpp"
 #include "policy/rules.hpp"
 #include "random.hpp"
+#include "restart_policy.hpp"
 
 namespace taskhost::simulation {
 
@@ -55,6 +56,22 @@ void grow_slowly(TaskOptions& options, Nanoseconds unit, bool saturates) {
   options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
 }
 
+// The least delays fit into the window, and the longest do not.
+void fill_window(TaskOptions& options, Nanoseconds unit) {
+  SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
+  const std::chrono::nanoseconds initial(static_cast<std::int64_t>(unit));
+  optional.backoff = Backoff{.initial = initial, .factor = 1, .max = 2 * initial, .jitter = 1};
+  optional.window = options.restarts * initial + initial / 4;
+  options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+}
+
+void leave_when_ended_well(TaskOptions& options) {
+  SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
+  optional.exit_rules.insert(optional.exit_rules.begin(),
+                             {.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard});
+  options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+}
+
 Scenario with(const Scenario& manifest, const Exactly& others) {
   Scenario scenario = manifest;
   for (Character& character : scenario.characters) {
@@ -76,7 +93,8 @@ std::optional<Nanoseconds> lost_at(const std::vector<Observed>& observed, Place 
   return time;
 }
 
-void restart_others(Scenario& scenario, const Tried& tried, Nanoseconds lost) {
+// An operator restarts what lives once the task is lost.
+Later restart_others(Scenario scenario, const Tried& tried, Nanoseconds lost, bool backward) {
   std::vector<Place> live;
   for (const Observed& one : tried.observed) {
     if (one.output.kind == Output::Kind::start && std::find(live.begin(), live.end(), one.output.task) == live.end()) {
@@ -86,9 +104,26 @@ void restart_others(Scenario& scenario, const Tried& tried, Nanoseconds lost) {
       std::erase(live, one.output.task);
     }
   }
+  if (backward) std::reverse(live.begin(), live.end());
+  Later later;
+  later.last_order = lost;
   for (const Place task : live) {
-    lost += scenario.unit;
-    scenario.operators.push_back({lost, task, Operation::restart});
+    later.last_order += scenario.unit;
+    scenario.operators.push_back({later.last_order, task, Operation::restart});
+  }
+  scenario.stop_after *= 3;
+  later.run = observe(scenario, later.observed);
+  return later;
+}
+
+// Those that may end well for good do so, each before the task fails or much later.
+void let_others_end(Scenario& scenario, Place task) {
+  Random random(scenario.seed, 0x33);
+  for (Place other = 0; other < scenario.tasks.size(); ++other) {
+    const bool is_discarded = action_on_exit(scenario.tasks[other].options, Outcome::ok, {}) == ExitAction::discard;
+    if (other == task || !is_discarded) continue;
+    constexpr unsigned much_later = 1'000'000;
+    if (!random.percent(20)) scenario.characters[other].exactly->life = random.percent(70) ? 1 : much_later;
   }
 }
 
@@ -104,15 +139,7 @@ void make_lively(Scenario& scenario, Random& random) {
 }
 
 Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
-  Tried tried{.trial = trial,
-              .task = task,
-              .deaf = deaf,
-              .life = 1,
-              .run = {},
-              .observed = {},
-              .last_order = 0,
-              .later_run = {},
-              .later = {}};
+  Tried tried{.trial = trial, .task = task, .deaf = deaf};
   Scenario scenario = with(manifest, {});
   Exactly& it = *scenario.characters[task].exactly;
   it.deaf = deaf;
@@ -128,6 +155,12 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
       break;
     case Trial::ends_well:
       it.life = 1;
+      break;
+    case Trial::fails_in_the_end:
+      let_others_end(scenario, task);
+      it.life = 2;
+      it.outcome = Outcome::error;
+      it.message = message_of_failure;
       break;
     case Trial::is_late:
       it.ready = false;
@@ -153,11 +186,11 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
   tried.run = observe(scenario, tried.observed);
   const bool is_ready = trial == Trial::fails_when_ready || trial == Trial::is_silent;
   if (const auto lost = is_ready ? lost_at(tried.observed, task) : std::nullopt) {
-    restart_others(scenario, tried, *lost);
-    if (!scenario.operators.empty()) tried.last_order = scenario.operators.back().time;
-    scenario.stop_after *= 3;
-    tried.later_run = observe(scenario, tried.later);
-    if (tried.run.fault.empty()) tried.run.fault = tried.later_run.fault;
+    tried.in_order = restart_others(scenario, tried, *lost, false);
+    tried.backward = restart_others(scenario, tried, *lost, true);
+    for (const Later* const later : {&tried.in_order, &tried.backward}) {
+      if (tried.run.fault.empty()) tried.run.fault = later->run.fault;
+    }
   }
   return tried;
 }
@@ -178,6 +211,9 @@ Scenario make_explained(std::uint64_t seed) {
       task.options.restarts = static_cast<std::uint32_t>(random.below(20));
     }
     if (task.options.restarts > 12 && random.percent(50)) grow_slowly(task.options, scenario.unit, random.percent(50));
+    const bool is_restarted = task.options.type != TaskType::shutdown_on_exit && task.options.restarts != 0;
+    if (is_restarted && random.percent(10)) fill_window(task.options, scenario.unit);
+    if (task.options.type != TaskType::detachable && random.percent(30)) leave_when_ended_well(task.options);
     mend(task.options);
   }
   return scenario;
@@ -207,7 +243,7 @@ std::vector<Tried> try_all(const Scenario& scenario) {
   const bool deaf = scenario.characters[task].blocking || random.percent(40);
   std::vector<Tried> all;
   for (const Trial trial : {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::fails_among_others,
-                            Trial::stops, Trial::is_deaf}) {
+                            Trial::fails_in_the_end, Trial::stops, Trial::is_deaf}) {
     all.push_back(try_one(scenario, trial, task, false));
   }
   if (optional && optional->notify && optional->start_timeout) {

@@ -38,6 +38,22 @@ std::optional<std::uint64_t> first_of_rest(const Backoff& backoff, std::uint64_t
   return most;
 }
 
+// Whether all delays, if each is as long as it can be, are too long for the window.
+bool may_exceed_window(const SupervisionOptions& optional, std::uint64_t restarts) {
+  if (!optional.window || !optional.backoff || !(optional.backoff->jitter > 0)) return false;
+  const Backoff& backoff = *optional.backoff;
+  const auto window = static_cast<double>(optional.window->count());
+  double sum = 0;
+  for (std::uint64_t restart = 1; restart <= restarts && sum < window; ++restart) {
+    const DelayRange range = range_of(backoff, restart);
+    const bool is_rest = backoff.factor == 1 || range.least >= backoff.max;
+    const auto count = static_cast<double>(is_rest ? restarts - restart + 1 : 1);
+    sum += count * static_cast<double>((range.most + min_execution_time).count());
+    if (is_rest) break;
+  }
+  return sum >= window;
+}
+
 }  // namespace
 
 RestartDelays restart_delays(const TaskOptions& options) {
@@ -46,6 +62,7 @@ RestartDelays restart_delays(const TaskOptions& options) {
   RestartDelays delays;
   const std::uint64_t restarts = optional.unlimited ? ~std::uint64_t{0} : options.restarts;
   if (!optional.unlimited) {
+    delays.may_never = may_exceed_window(optional, restarts);
     delays.used_up_after = optional.backoff ? shortest_delays(*optional.backoff, restarts) : nanoseconds(0);
   }
   if (!optional.backoff || optional.backoff->initial.count() == 0 || restarts == 0) return delays;

@@ -30,7 +30,8 @@ struct RestartDelays {
   // From the first failure, if every execution fails at once: the sum of the delays, without jitter; the longest
   // duration if that is too long for one. Absent if the restarts are never used up.
   std::optional<std::chrono::nanoseconds> used_up_after;
-  bool is_about = false;  // the sum is not exact
+  bool is_about = false;   // the sum is not exact
+  bool may_never = false;  // with jitter they may not fit into the window
 };
 
 RestartDelays restart_delays(const TaskOptions& options);

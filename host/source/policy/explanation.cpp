@@ -84,13 +84,14 @@ constexpr const char* others_go_on = "it is discarded, the others go on";
 // One task, or several consecutive ones that are alike.
 class TaskText {
  public:
-  TaskText(const ExplainedTasks& explained, std::uint32_t task, const Prospects& prospects)
+  TaskText(const ExplainedTasks& explained, std::uint32_t task, const ProspectsReader& reader)
       : explained_(explained),
         task_(task),
         options_(explained.tasks.options(task)),
         optional_(options_.optional ? *options_.optional : no_options()),
-        prospects_(prospects),
-        relation_(prospects.relation) {}
+        reader_(reader),
+        prospects_(reader.of(task)),
+        relation_(prospects_.relation) {}
 
   std::string take() {
     add_exits();
@@ -116,13 +117,20 @@ class TaskText {
     return name_of(explained_.tasks, task) + " is " + std::string(to_string(explained_.tasks.options(task).type));
   }
 
+  const char* unless_over(const Affected& affected) const {
+    return reader_.may_be_over(affected) ? " (unless over)" : "";
+  }
+
   // --- what follows ---
 
   // When it is over for good, without success.
   std::string loss_words(const Loss& loss) const {
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason == StopReason::group) {
       return "it is discarded, and since " + type_of(loss.at_once.host_stop->task) +
-             " and in its group, the host stops, failure";
+             " and in its group, the host stops, failure" +
+             (loss.may_host_go_on
+                  ? ", unless " + name_of(explained_.tasks, loss.at_once.host_stop->task) + " is over by then"
+                  : std::string());
     }
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done) {
       return "the host stops, failure";
@@ -130,9 +138,10 @@ class TaskText {
     std::string words = "it is discarded";
     if (!loss.at_once.discarded.empty()) {
       words += std::string(", and so ") + (loss.at_once.discarded.count == 1 ? "is " : "are ") +
-               names(loss.at_once.discarded) + " of its group";
+               names(loss.at_once.discarded) + " of its group" + (loss.may_discard_fewer ? " (unless over)" : "");
     }
-    if (loss.at_once.host_stop) return words + "; no task is left, so the host stops, failure";
+    const char* const unless = loss.may_host_end_well ? " unless one ended well" : "";
+    if (loss.at_once.host_stop) return words + "; no task is left, so the host stops, failure" + unless;
     const Affected& skipped = loss.later.skipped;
     if (skipped.empty()) return words + ", the others go on";
     const bool one = skipped.count == 1;
@@ -140,15 +149,22 @@ class TaskText {
     if (loss.may_skip_later) {
       words += one ? ", or else when it would be restarted" : ", or else when they would be restarted";
     }
+    if (const Affected& in_turn = loss.later.skipped_in_turn; !in_turn.empty()) {
+      words += "; then likewise " + names(in_turn) +
+               (in_turn.count == 1 ? ", once one that it comes after is skipped"
+                                   : ", each once one that it comes after is skipped");
+    }
     const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
     if (!stop) return words + "; the others go on";
-    if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure";
+    if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure" + unless;
     return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
   }
 
   std::string giving_up_words(const Loss& loss) const {
     if (optional_.on_give_up != GiveUp::cooldown) return loss_words(loss);
-    const std::string group = loss.at_once.restarted.empty() ? "" : ", with " + names(loss.at_once.restarted);
+    const std::string group = loss.at_once.restarted.empty()
+                                  ? ""
+                                  : ", with " + names(loss.at_once.restarted) + unless_over(loss.at_once.restarted);
     return "it waits for " + duration_words(optional_.cooldown) + " and starts over" + group;
   }
 
@@ -252,10 +268,16 @@ class TaskText {
     }
     if (delays.used_up_after) {
       const nanoseconds time = *delays.used_up_after;
-      line("if it fails at once each time, it gives up " +
+      const bool is_well = prospects_.charged == ChargedExits::good_ends;
+      const char* const way = prospects_.charged == ChargedExits::some_failures ? " in a way that restarts it" : "";
+      line((is_well ? "if it ends well at once each time" : "if it fails at once each time") + std::string(way) +
+           ", it gives up " +
            (time.count() == 0 ? std::string("at once")
-                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first failure") +
-           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : "") + influence_words(time));
+                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first " +
+                                    (is_well ? "end" : "failure")) +
+           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : "") +
+           (delays.may_never ? ", or never: with jitter the restarts may not fit into the window" : "") +
+           influence_words(time));
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }
@@ -323,7 +345,8 @@ class TaskText {
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
           : alone            ? ": it is restarted alone"
-                  : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others)) +
+                  : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others) +
+                        unless_over(others)) +
          (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : "") +
          (prospects_.restarted_by.empty()
               ? std::string()
@@ -334,7 +357,9 @@ class TaskText {
   void add_stop() {
     const bool blocks = is_blocking(explained_.tasks, task_);
     const std::string time = duration_words(stop_timeout_of(options_, explained_.default_stop_timeout));
-    line("once asked to stop, it has " + time + " to end; then it is " +
+    const char* const finish =
+        has_finish(explained_.tasks, task_) ? ", and its finish as long after an end of its own" : "";
+    line("once asked to stop, it has " + time + " to end" + finish + "; then it is " +
          (blocks ? "abandoned, never started again, and the host ends with status 4" : "dropped"));
     if (!prospects_.abandonment) return;
     line((blocks ? "when it is abandoned while the host runs: "
@@ -346,7 +371,8 @@ class TaskText {
   const std::uint32_t task_;
   const TaskOptions& options_;
   const SupervisionOptions& optional_;
-  const Prospects& prospects_;
+  const ProspectsReader& reader_;
+  const Prospects prospects_;
   const TaskList::Relation* relation_;
   std::string text_;
 };
@@ -409,7 +435,6 @@ std::string explanation_text(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
   const ProspectsReader reader(tasks);
-  bool all_can_leave = true;
   std::string text;
   for (std::size_t first = 0; first < tasks.size();) {
     const auto place = static_cast<std::uint32_t>(first);
@@ -417,19 +442,18 @@ std::string explanation_text(const ExplainedTasks& explained) {
     std::size_t end = first + 1;
     while (relation == nullptr && end < tasks.size() &&
            reader.relation_of(static_cast<std::uint32_t>(end)) == nullptr &&
-           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first)) {
+           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first) &&
+           has_finish(tasks, end) == has_finish(tasks, first)) {
       ++end;
     }
     const std::size_t count = end - first;
     text += count == 1 ? "task " + name_of(tasks, first)
                        : std::to_string(count) + " tasks, " + name_of(tasks, first) + " to " + name_of(tasks, end - 1);
     text += ", " + std::string(to_string(tasks.options(first).type)) + (count == 1 ? "" : ", each alone") + "\n";
-    const Prospects prospects = reader.of(place);
-    all_can_leave = all_can_leave && prospects.can_leave;
-    text += TaskText(explained, place, prospects).take();
+    text += TaskText(explained, place, reader).take();
     first = end;
   }
-  if (all_can_leave && tasks.size() > 1) {
+  if (reader.departures().can_all_be_over() && tasks.size() > 1) {
     text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
   }
   return text + order_text(explained);

@@ -35,6 +35,7 @@ class TaskJson {
     entry_ = {{"name", tasks_.name(task_)},
               {"type", to_string(options_.type)},
               {"kind", is_blocking(tasks_, task_) ? "blocking" : "polled"}};
+    if (has_finish(tasks_, task_)) entry_["has_finish"] = true;
     add_exits();
     if (options_.type != TaskType::shutdown_on_exit) add_restarts();
     add_losses();
@@ -99,6 +100,18 @@ class TaskJson {
     }
   }
 
+  const char* charged_words() const {
+    switch (prospects_.charged) {
+      case ChargedExits::failures:
+        return "failures";
+      case ChargedExits::some_failures:
+        return "restarted_failures";
+      case ChargedExits::good_ends:
+        return "good_ends";
+    }
+    return "";
+  }
+
   void add_restarts() {
     entry_["restarts"] = optional_.unlimited ? Json(nullptr) : Json(options_.restarts);
     if (prospects_.delays) {
@@ -117,6 +130,8 @@ class TaskJson {
         entry_["gives_up_after_is_minimum"] =
             is_too_long || prospects_.may_be_later || (optional_.backoff && optional_.backoff->jitter > 0);
         entry_["gives_up_after_may_be_shorter"] = delays.used_up_after->count() != 0 && prospects_.ends_early;
+        if (delays.may_never) entry_["gives_up_after_or_never"] = true;
+        entry_["gives_up_after_exits"] = charged_words();
         if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
       }
     }
@@ -135,21 +150,26 @@ class TaskJson {
     }
   }
 
-  Json stop_json(const std::optional<Aftermath::HostStop>& stop) const {
+  Json stop_json(const std::optional<Aftermath::HostStop>& stop, const Loss& loss) const {
     if (!stop) return nullptr;
-    return {{"reason", to_string(stop->reason)},
-            {"task", tasks_.name(stop->task)},
-            {"result", stop->failure ? "failure" : "success"}};
+    Json entry{{"reason", to_string(stop->reason)},
+               {"task", tasks_.name(stop->task)},
+               {"result", stop->failure ? "failure" : "success"}};
+    if (stop->reason == StopReason::group && loss.may_host_go_on) entry["unless_over"] = true;
+    if (stop->reason == StopReason::all_done && loss.may_host_end_well) entry["unless_one_ended_well"] = true;
+    return entry;
   }
 
-  // If all tasks are ready then; and the tasks that are skipped if they wait for it, which may stop the host, too.
+  // If all tasks are ready then; and the tasks that are skipped if they wait for it, and then those that come after
+  // these, which may stop the host, too.
   Json loss_json(const Loss& loss) const {
     Json entry = Json::object();
     add_affected(entry, "discarded_with_it", loss.at_once.discarded);
-    entry["host_stops"] = stop_json(loss.at_once.host_stop);
+    entry["host_stops"] = stop_json(loss.at_once.host_stop, loss);
     if (!loss.later.skipped.empty()) {
       add_affected(entry, "skipped_if_waiting", loss.later.skipped);
-      entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop);
+      if (!loss.later.skipped_in_turn.empty()) add_affected(entry, "skipped_in_turn", loss.later.skipped_in_turn);
+      entry["host_stops_if_waiting"] = stop_json(loss.later.host_stop, loss);
     }
     return entry;
   }
@@ -195,12 +215,11 @@ std::string explanation_json(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   const OrderPlan plan = plan_order(tasks, explained.default_stop_timeout);
   const ProspectsReader reader(tasks);
-  bool all_can_leave = true;
   Json list = Json::array();
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const Prospects prospects = reader.of(task);
-    all_can_leave = all_can_leave && prospects.can_leave;
     Json entry = TaskJson(explained, task, prospects).take();
+    entry["can_be_over"] = reader.departures().can_be_over(task);
     entry["start_step"] = plan.start_level[task] + 1;
     entry["stop_step"] = plan.stop_level[task] + 1;
     list.push_back(std::move(entry));
@@ -208,7 +227,7 @@ std::string explanation_json(const ExplainedTasks& explained) {
   Json longest = Json::array();
   for (const std::uint32_t task : plan.longest_stop) longest.push_back(tasks.name(task));
   Json whole{{"tasks", std::move(list)},
-             {"stops_when_no_task_is_left", all_can_leave},
+             {"stops_when_no_task_is_left", reader.departures().can_all_be_over()},
              {"longest_stop_ms", milliseconds(plan.longest_stop_time)},
              {"longest_stop", std::move(longest)}};
   if (explained.shutdown_timeout) {

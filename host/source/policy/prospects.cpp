@@ -12,6 +12,11 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
   return recipe && recipe->blocking;
 }
 
+bool has_finish(const TaskList& tasks, std::size_t task) {
+  const auto& recipe = tasks.function(task).share();
+  return recipe && recipe->finishes();
+}
+
 namespace {
 
 const SupervisionOptions& optional_of(const TaskOptions& options) {
@@ -33,10 +38,11 @@ bool may_restart(const TaskOptions& options) {
          (chances.give_up && optional.on_give_up == GiveUp::cooldown);
 }
 
-bool may_be_lost(const TaskOptions& options) {
+bool may_be_lost(const TaskList& tasks, std::uint32_t task) {
+  const TaskOptions& options = tasks.options(task);
   const SupervisionOptions& optional = optional_of(options);
   const bool is_detachable = options.type == TaskType::detachable;
-  if (is_detachable && is_timed(optional)) return true;  // it may be abandoned
+  if (is_detachable && (is_timed(optional) || has_finish(tasks, task))) return true;  // it may be abandoned
   return chances_of(options).give_up &&
          (optional.on_give_up == GiveUp::discard || (is_detachable && optional.on_give_up == GiveUp::by_type));
 }
@@ -48,22 +54,25 @@ bool has_rule(const std::vector<ExitRule>& rules, ExitAction action) {
   return false;
 }
 
+// Those that are not listed may be like this, too.
+template <class Predicate>
+bool any_of(const Affected& affected, Predicate predicate) {
+  return affected.count > affected.first.size() || std::any_of(affected.first.begin(), affected.first.end(), predicate);
+}
+
 }  // namespace
 
 ProspectsReader::ProspectsReader(const TaskList& tasks)
-    : tasks_(tasks), forecast_(tasks), groups_(tasks.groups.size()) {
+    : tasks_(tasks), forecast_(tasks), departures_(tasks), groups_(tasks.groups.size()) {
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const TaskList::Relation* const relation = forecast_.relation_of(task);
     if (relation == nullptr || !relation->group) continue;
     const TaskOptions& options = tasks.options(task);
     Members& members = groups_[*relation->group];
     if (may_restart(options)) members.restarting.push_back(task);
-    if (may_be_lost(options)) members.lost.push_back(task);
+    if (may_be_lost(tasks, task)) members.lost.push_back(task);
     // One that is over no longer counts.
-    const bool may_be_over = may_be_lost(options) || has_rule(optional_of(options).exit_rules, ExitAction::discard);
-    if (options.type != TaskType::detachable && !may_be_over) {
-      members.needed.push_back(task);
-    }
+    if (options.type != TaskType::detachable && !departures_.can_be_over(task)) members.needed.push_back(task);
   }
 }
 
@@ -106,6 +115,8 @@ bool ProspectsReader::may_be_asked_by_group(std::uint32_t task) const {
   const std::vector<std::uint32_t>& restarting = members->restarting;
   // If any does, so does one of the outermost.
   if (!restarting.empty() && (concerns_it(restarting.front()) || concerns_it(restarting.back()))) return true;
+  // With one that is lost, the host stops rather than end a task that it needs.
+  if (tasks_.options(task).type != TaskType::detachable) return false;
   const std::vector<std::uint32_t>& lost = members->lost;
   const std::vector<std::uint32_t>& needed = members->needed;
   // If the host can't do without another that it concerns, the host stops instead.
@@ -129,11 +140,20 @@ bool ProspectsReader::may_start_again(std::uint32_t task) const {
 Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
   Aftermath at_once = forecast_.at_once(incident, task);
   Aftermath later = forecast_.in_the_end(task, at_once);
-  const Affected& skipped = later.skipped;
-  const bool may_skip_later = skipped.count > skipped.first.size() ||
-                              std::any_of(skipped.first.begin(), skipped.first.end(),
-                                          [this](std::uint32_t other) { return may_start_again(other); });
-  return {std::move(at_once), std::move(later), may_skip_later};
+  const std::optional<Aftermath::HostStop> stop = at_once.host_stop;
+  const bool for_group = stop && stop->reason == StopReason::group;
+  const bool may_discard_fewer = may_be_over(at_once.discarded);
+  const bool may_skip_later = any_of(later.skipped, [this](std::uint32_t other) { return may_start_again(other); });
+  return {.at_once = std::move(at_once),
+          .later = std::move(later),
+          .may_skip_later = may_skip_later,
+          .may_discard_fewer = may_discard_fewer,
+          .may_host_go_on = for_group && departures_.can_be_over(stop->task),
+          .may_host_end_well = departures_.can_another_end_well(task)};
+}
+
+bool ProspectsReader::may_be_over(const Affected& affected) const {
+  return any_of(affected, [this](std::uint32_t task) { return departures_.can_be_over(task); });
 }
 
 Prospects ProspectsReader::of(std::uint32_t task) const {
@@ -155,6 +175,7 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
     prospects.delays = restart_delays(options);
+    prospects.charged = charged_exits(options);
     prospects.longest_counted = longest_counted_execution(options, !prospects.ends_early);
     prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;
     prospects.may_be_later = !prospects.restarted_by.empty() || !prospects.restarted_with_it.empty() ||
@@ -168,14 +189,9 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   }
   if (chances.give_up) prospects.giving_up = loss(Incident::gives_up, task);
   if (chances.discard_after_failure) prospects.discarding = loss(Incident::is_discarded, task);
-  if (is_timed(optional) || may_be_asked_by_group(task)) prospects.abandonment = loss(Incident::is_abandoned, task);
-  const auto leaves = [](const std::optional<Loss>& loss) {
-    return loss && (!loss->at_once.host_stop || loss->at_once.host_stop->reason == StopReason::all_done);
-  };
-  const bool by_rule = std::any_of(prospects.rules.begin(), prospects.rules.end(),
-                                   [](const ExitRule* rule) { return rule->action == ExitAction::discard; });
-  prospects.can_leave = by_rule || (options.type == TaskType::detachable && prospects.type_decides_ok) ||
-                        (optional.on_give_up != GiveUp::cooldown && leaves(prospects.giving_up));
+  if (is_timed(optional) || may_be_asked_by_group(task) || has_finish(tasks_, task)) {
+    prospects.abandonment = loss(Incident::is_abandoned, task);
+  }
   return prospects;
 }
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "policy/delays.hpp"
+#include "policy/departures.hpp"
+#include "policy/rules.hpp"
 #include "taskhost/core/forecast.hpp"
 
 namespace taskhost {
@@ -17,6 +19,10 @@ struct Loss {
   Aftermath at_once;            // if all tasks are ready when it happens
   Aftermath later;              // the same once all others have been started anew, or if they waited for it
   bool may_skip_later = false;  // some that are skipped then may run when it happens, and be started again
+  // Some of this need not be so if other tasks were over before:
+  bool may_discard_fewer = false;  // with it, for its group
+  bool may_host_go_on = false;     // the member because of which the host stops may be over
+  bool may_host_end_well = false;  // if no task is left: another may have ended well
 };
 
 struct Prospects {
@@ -24,23 +30,26 @@ struct Prospects {
   std::vector<const ExitRule*> rules;            // those that can match
   bool type_decides_ok = true;                   // not all ends of this kind are taken by a rule
   bool type_decides_failure = true;
-  std::optional<RestartDelays> delays;  // if an exit can lead to a restart
+  std::optional<RestartDelays> delays;            // if an exit can lead to a restart
+  ChargedExits charged = ChargedExits::failures;  // those that lead to a restart
   std::optional<std::chrono::nanoseconds> longest_counted;
   Affected restarted_with_it;
   Affected restarted_by;           // others of its group: if one is restarted, so is it
   bool ends_early = false;         // and its delay before a restart is over then
   bool may_be_later = false;       // a restart may have to wait for longer than its delay, for its group or its `after`
   Affected waiting_for_ever;       // those that wait for its readiness, for which there is no limit
-  bool can_leave = false;          // it can be over for good while the host runs
   std::optional<Loss> giving_up;   // if it can, and whatever on_give_up says
   std::optional<Loss> discarding;  // if an exit rule may discard it after a failure
-  std::optional<Loss> abandonment;  // if it may be asked to end while the host runs
+  std::optional<Loss> abandonment;  // if it may be asked to end while the host runs, or has a finish
 };
 
 class ProspectsReader {
  public:
   explicit ProspectsReader(const TaskList& tasks);
   Prospects of(std::uint32_t task) const;
+  // Whether one of them may.
+  bool may_be_over(const Affected& affected) const;
+  const Departures& departures() const noexcept { return departures_; }
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return forecast_.relation_of(task); }
 
  private:
@@ -59,10 +68,13 @@ class ProspectsReader {
   bool may_start_again(std::uint32_t task) const;
   const TaskList& tasks_;
   Forecast forecast_;
+  Departures departures_;
   std::vector<Members> groups_;
 };
 
 // Whether the task's executions have threads of their own, and can't be dropped.
 bool is_blocking(const TaskList& tasks, std::size_t task);
+// Whether an end of its own takes time, and may get stuck.
+bool has_finish(const TaskList& tasks, std::size_t task);
 
 }  // namespace taskhost

@@ -182,8 +182,9 @@ class PolicyCheck {
     const auto room = std::chrono::nanoseconds(
         static_cast<std::int64_t>(static_cast<double>(backoff.initial.count()) * (1 + std::min(backoff.jitter, 1.0))));
     add("backoff", {},
-        "no delay is longer than \"max\", which is \"initial\", so \"jitter\" can't add anything; raise \"max\" to " +
-            print_duration(room) + " or more, or remove \"jitter\"",
+        "no delay is longer than \"max\", which is \"initial\", so \"jitter\" can't add anything; " +
+            (room > max_duration ? std::string() : "raise \"max\" to " + print_duration(room) + " or more, or ") +
+            "remove \"jitter\"",
         "/jitter");
   }
 
@@ -253,6 +254,32 @@ std::string vain_reset(const SupervisionOptions& optional) {
          " no earlier restart counts any more, since the window is " + print_duration(*optional.window) +
          ", so nothing could be given back; lower \"reset_after\" to less than " + print_duration(room) +
          ", or remove it";
+}
+
+ChargedExits charged_exits(const TaskOptions& options) {
+  static const std::vector<ExitRule> none;
+  const std::vector<ExitRule>& rules = options.optional ? options.optional->exit_rules : none;
+  bool restarts = false;
+  bool others = false;
+  for (const Outcome outcome : {Outcome::error, Outcome::panic}) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      if (!comes_to(rules, i, outcome)) continue;
+      (rules[i].action == ExitAction::restart ? restarts : others) = true;
+    }
+    if (!is_taken(rules, outcome)) (options.type == TaskType::shutdown_on_exit ? others : restarts) = true;
+  }
+  if (!restarts) return ChargedExits::good_ends;
+  return others ? ChargedExits::some_failures : ChargedExits::failures;
+}
+
+bool is_discarded_well(const TaskOptions& options) {
+  if (options.optional) {
+    const std::vector<ExitRule>& rules = options.optional->exit_rules;
+    const auto rule =
+        std::find_if(rules.begin(), rules.end(), [](const ExitRule& one) { return is_for(one, Outcome::ok); });
+    if (rule != rules.end()) return rule->action == ExitAction::discard;
+  }
+  return options.type == TaskType::detachable;
 }
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }

@@ -29,6 +29,15 @@ struct ExitChances {
 };
 ExitChances chances_of(TaskType type, const SupervisionOptions& optional);
 ExitChances chances_of(const TaskOptions& options);
+// Which exits are charged, if restarts are left.
+enum class ChargedExits : std::uint8_t {
+  failures,       // all of them
+  some_failures,  // exit rules take others
+  good_ends,      // and no failure
+};
+ChargedExits charged_exits(const TaskOptions& options);
+// Whether it is discarded when it ends well, and the host goes on.
+bool is_discarded_well(const TaskOptions& options);
 
 // Why reset_after would change nothing for a task that is restarted; empty if it may.
 std::string vain_reset(const SupervisionOptions& optional);

@@ -17,8 +17,6 @@ struct DurationReading {
   std::string meant;    // if there is no value: the duration probably meant, such as "10s" for "10 s"
 };
 
-inline constexpr std::chrono::nanoseconds max_duration = std::chrono::hours(365 * 24);
-
 // Examples of durations, for messages.
 inline constexpr std::string_view duration_examples = "\"250ms\", \"10s\" or \"1.5h\"";
 

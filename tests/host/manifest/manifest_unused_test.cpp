@@ -62,6 +62,10 @@ TEST_CASE("a jitter that the longest delay leaves no room for is refused") {
       {{backoff(R"("max": "2s", "jitter": 0.5)"),
         {at("/backoff/jitter",
             R"(no delay is longer than "max", which is "initial", so "jitter" can't add anything; raise "max" to 3s or more, or remove "jitter")")}}});
+  check(
+      {{restarted(R"("backoff": {"initial": "8760h", "max": "8760h", "jitter": 1})"),
+        {at("/backoff/jitter",
+            R"(no delay is longer than "max", which is "initial", so "jitter" can't add anything; remove "jitter")")}}});
   read_good(backoff(R"("max": "3s", "jitter": 0.5)"));
   read_good(backoff(R"("max": "2s")"));
 }

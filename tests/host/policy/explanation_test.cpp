@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "explaining.hpp"
 #include "policy/delays.hpp"
 #include "policy/order_plan.hpp"
 #include "policy/rules.hpp"
@@ -15,36 +17,9 @@
 
 using namespace std::chrono_literals;
 using namespace taskhost;
+using namespace taskhost::test;
 
 namespace {
-
-TaskOptions options_with(TaskType type, std::uint32_t restarts, SupervisionOptions optional) {
-  return {type, restarts, 10s, std::make_shared<const SupervisionOptions>(std::move(optional))};
-}
-
-// The recipe does not matter here.
-std::size_t add(TaskList& tasks, const char* name, const TaskOptions& options) {
-  static const TaskFn function = TaskFn::from_blocking([] {});
-  return tasks.add(name, function, options);
-}
-
-std::string explain(const TaskList& tasks, std::optional<std::chrono::nanoseconds> shutdown_timeout = {},
-                    std::vector<std::string> groups = {}) {
-  std::string text =
-      explanation_text({.tasks = tasks, .group_names = std::move(groups), .shutdown_timeout = shutdown_timeout});
-  // The last line ends with what is not in it, always the same.
-  constexpr std::string_view beyond =
-      "; slow readers of the log and events, and exit handlers of plugins, add up to 15s\n";
-  if (tasks.size() == 0) return text;
-  REQUIRE(text.ends_with(beyond));
-  return text.replace(text.size() - beyond.size(), beyond.size(), "\n");
-}
-
-std::string explain_one(const TaskOptions& options) {
-  TaskList tasks;
-  add(tasks, "pump", options);
-  return explain(tasks);
-}
 
 constexpr const char* end_of_one =
     "  once asked to stop, it has 10s to end; then it is abandoned, never started again, and the host ends with status "
@@ -52,8 +27,6 @@ constexpr const char* end_of_one =
 constexpr const char* well_alone =
     "  when it ends well: it is discarded; no task is left, so the host stops, success\n";
 constexpr const char* lost_alone = "  when it gives up: it is discarded; no task is left, so the host stops, failure\n";
-
-bool has(const std::string& text, const std::string& lines) { return text.find(lines) != std::string::npos; }
 
 // Two tasks, the first of which is explained: 'b' comes after 'a', or both are in a group.
 std::string explain_pair(const TaskOptions& a, const TaskOptions& b, bool in_group) {
@@ -120,7 +93,8 @@ TEST_CASE("every optional field in words") {
                   "never use them up\n"
                   "  an execution that was ready for 5m or longer gives all restarts back and resets the delays; if "
                   "each was, they are never used up\n"
-                  "  if it fails at once each time, it gives up 2.2s after the first failure, or later\n"
+                  "  if it fails at once each time in a way that restarts it, it gives up 2.2s after the first "
+                  "failure, or later\n"
                   "  when it gives up: it waits for 10m and starts over\n"
                   "  it is ready when it says so; if it has not within 3s, it is stopped, which counts as a failure\n"
                   "  if it gives no heartbeat for 2s while it is ready, it is stopped, which counts as a failure\n"
@@ -146,11 +120,69 @@ TEST_CASE("what repeats, after which delay, and that its group has no part in it
   tasks.groups = {Strategy::one_for_all};
   tasks.relations = {{.task = 0, .after = {}, .group = 0}, {.task = 1, .after = {}, .group = 0}};
   CHECK(has(explain(tasks, {}, {"g"}),
-            "  it is in the group 'g' (one_for_all): when it is restarted, so is 'tank'; when it begins again, it does "
+            "  it is in the group 'g' (one_for_all): when it is restarted, so is 'tank' (unless over); when it begins "
+            "again, it does "
             "so alone\n"));
   const auto json =
       nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}, .shutdown_timeout = {}}));
   CHECK(json["tasks"][0]["repeat_delay_ms"] == nlohmann::json::parse("[100, 110]"));
+}
+
+TEST_CASE("after which exits a task gives up, if rules take failures") {
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 100ms, .factor = 1};
+  const auto text_of = [&optional](std::vector<ExitRule> rules) {
+    optional.exit_rules = std::move(rules);
+    return explain_one(options_with(TaskType::mandatory, 3, optional));
+  };
+  const std::vector<Outcome> failures{Outcome::error, Outcome::panic};
+  CHECK(has(text_of({{failures, {}, ExitAction::repeat}}),
+            "  if it ends well at once each time, it gives up 300ms after the first end\n"));
+  CHECK(has(text_of({{failures, {}, ExitAction::stop_host}}), "  if it ends well at once each time, it gives up"));
+  CHECK(has(text_of({{{Outcome::panic}, {}, ExitAction::stop_host}}),
+            "  if it fails at once each time in a way that restarts it, it gives up 300ms after the first failure\n"));
+  CHECK(has(text_of({{failures, "license", ExitAction::restart}}), "  if it fails at once each time, it gives up"));
+  CHECK(has(text_of({{failures, {}, ExitAction::restart}, {{}, {}, ExitAction::give_up}}),
+            "  if it fails at once each time, it gives up"));
+  CHECK(has(text_of({{{Outcome::ok}, {}, ExitAction::give_up}}), "  if it fails at once each time, it gives up"));
+  const TaskOptions options = options_with(TaskType::mandatory, 3, optional);
+  TaskList tasks;
+  add(tasks, "pump", options);
+  optional.exit_rules = {{failures, {}, ExitAction::repeat}};
+  add(tasks, "tank", options_with(TaskType::mandatory, 3, optional));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}}));
+  CHECK(json["tasks"][0]["gives_up_after_exits"] == "failures");
+  CHECK(json["tasks"][1]["gives_up_after_exits"] == "good_ends");
+}
+
+TEST_CASE("with jitter, restarts that need not fit into the window may never be used up") {
+  const auto text_of = [](std::chrono::nanoseconds window, double jitter) {
+    SupervisionOptions optional;
+    optional.window = window;
+    optional.backoff = Backoff{.initial = 100ms, .factor = 1, .max = 200ms, .jitter = jitter};
+    return explain_one(options_with(TaskType::mandatory, 3, optional));
+  };
+  const std::string never =
+      "300ms after the first failure, or later, or never: with jitter the restarts may not fit "
+      "into the window\n";
+  CHECK(has(text_of(320ms, 1), never));
+  CHECK(has(text_of(320ms, 0.1), never));  // 330 ms
+  CHECK(has(text_of(600ms, 1), never));    // an execution takes time
+  CHECK(has(text_of(601ms, 1), "300ms after the first failure, or later\n"));
+  CHECK(has(text_of(320ms, 0.05), "300ms after the first failure, or later\n"));
+  CHECK(has(text_of(320ms, 0), "300ms after the first failure\n"));
+  SupervisionOptions growing;
+  growing.window = 8s;
+  growing.backoff = Backoff{.initial = 1s, .factor = 2, .max = 3s, .jitter = 0.5};  // 1.5 s, 3 s, 3 s…
+  const auto is_told = [&growing](std::uint32_t restarts) {
+    return has(explain_one(options_with(TaskType::mandatory, restarts, growing)), "or never");
+  };
+  CHECK(is_told(4));
+  CHECK(!is_told(3));
+  TaskList tasks;
+  add(tasks, "pump", options_with(TaskType::mandatory, 4, growing));
+  CHECK(nlohmann::json::parse(
+            explanation_json({.tasks = tasks, .group_names = {}}))["tasks"][0]["gives_up_after_or_never"] == true);
 }
 
 TEST_CASE("restarts without end never give up") {
@@ -190,7 +222,7 @@ TEST_CASE("an exit rule may give up though restarts have no end, and what it tak
 TEST_CASE("what a task that gives up takes with it, and what stops the host") {
   const TaskOptions once{TaskType::detachable, 1};
   CHECK(has(explain_pair(once, once, true),
-            "  when it gives up: it is discarded, and so is 'b' of its group, the others go on\n"));
+            "  when it gives up: it is discarded, and so is 'b' of its group (unless over), the others go on\n"));
   CHECK(has(explain_pair(once, {TaskType::mandatory, 1}, true),
             "  when it gives up: it is discarded, and since 'b' is mandatory and in its group, the host stops, "
             "failure\n"));
@@ -205,7 +237,7 @@ TEST_CASE("what a task that gives up takes with it, and what stops the host") {
   optional.on_give_up = GiveUp::cooldown;
   optional.cooldown = 90s;
   CHECK(has(explain_pair(options_with(TaskType::detachable, 1, optional), once, true),
-            "  when it gives up: it waits for 1m 30s and starts over, with 'b'\n"));
+            "  when it gives up: it waits for 1m 30s and starts over, with 'b' (unless over)\n"));
 }
 
 TEST_CASE("what a group and those that a task comes after do to its times") {
@@ -290,6 +322,10 @@ TEST_CASE("a group asks a task to end only if its strategy can, and the host doe
   CHECK(may_be_abandoned(Strategy::one_for_all, {lost, lost}) == "yy");
   CHECK(may_be_abandoned(Strategy::rest_for_one, {never, lost, lost}) == "nny");
   CHECK(may_be_abandoned(Strategy::rest_for_one, {lost, lost, never}) == "nnn");
+  SupervisionOptions optional;
+  optional.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  const TaskOptions leaving = options_with(TaskType::mandatory, 0, optional);
+  CHECK(may_be_abandoned(Strategy::one_for_all, {leaving, lost, lost}) == "nyy");
 }
 
 TEST_CASE("what an exit rule that discards leads to, well and after a failure") {
@@ -314,8 +350,8 @@ TEST_CASE("a task that does not stop when a time limit or its group asks it is n
       has(explain_pair(options_with(TaskType::detachable, 3, optional), {TaskType::detachable}, true),
           "  once asked to stop, it has 10s to end; then it is abandoned, never started again, and the host ends with "
           "status 4\n"
-          "  when it is abandoned while the host runs: it is discarded, and so is 'b' of its group, the others go "
-          "on\n"));
+          "  when it is abandoned while the host runs: it is discarded, and so is 'b' of its group (unless over), the "
+          "others go on\n"));
 }
 
 TEST_CASE("a polled task is dropped, unless it is stuck in a call") {
@@ -327,6 +363,29 @@ TEST_CASE("a polled task is dropped, unless it is stuck in a call") {
             "  once asked to stop, it has 10s to end; then it is dropped\n"
             "  when it is stuck in a call then, it is abandoned (status 4), and while the host runs: the host stops, "
             "failure\n"));
+}
+
+TEST_CASE("a task whose finish is stuck is abandoned, though nobody asked it to end") {
+  class Finishing final : public Recipe {
+   public:
+    Finishing() : Recipe(1, 1, false) {}
+    bool finishes() const noexcept override { return true; }
+  };
+  TaskList tasks;
+  const TaskOptions options{TaskType::mandatory, 5, 500ms};
+  tasks.add("pump", TaskFn(std::shared_ptr<const Recipe>()), options);
+  tasks.add("feed", TaskFn(std::make_shared<const Finishing>()), options);
+  const std::string text = explain(tasks);
+  CHECK(has(text,
+            "  once asked to stop, it has 500ms to end, and its finish as long after an end of its own; then it is "
+            "dropped\n"
+            "  when it is stuck in a call then, it is abandoned (status 4), and while the host runs: the host stops, "
+            "failure\n"));
+  CHECK(has(text, "  once asked to stop, it has 500ms to end; then it is dropped\ntask 'feed'"));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}}))["tasks"];
+  CHECK(json[1]["has_finish"] == true);
+  CHECK(json[1]["when_abandoned"]["host_stops"]["reason"] == "not_stopped");
+  CHECK(!json[0].contains("when_abandoned"));
 }
 
 TEST_CASE("long lists of delays are cut, and their sum is not") {
@@ -425,7 +484,7 @@ TEST_CASE("a host without tasks, and tasks with the default stop_timeout") {
   const std::string text =
       explanation_text({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}, .default_stop_timeout = 7s});
   CHECK(has(text, "it has 7s to end; then it is abandoned"));
-  CHECK(has(text, "\na stop takes 7s at worst"));
+  CHECK(has(text, "\na stop takes 7s at worst;"));
 }
 
 TEST_CASE("the same as JSON") {
@@ -445,13 +504,13 @@ TEST_CASE("the same as JSON") {
     "tasks": [
       {"name": "db", "type": "detachable", "kind": "blocking", "when_it_ends_well": "discard",
        "when_it_fails": "restart", "restarts": 2, "delays_ms": [[1000, 1500], [2000, 3000]], "gives_up_after_ms": 3000,
-       "gives_up_after_is_minimum": true, "gives_up_after_may_be_shorter": false,
+       "gives_up_after_is_minimum": true, "gives_up_after_may_be_shorter": false, "gives_up_after_exits": "failures",
        "when_it_gives_up": {"on_give_up": "default", "discarded_with_it": [],
          "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
        "when_abandoned": {"discarded_with_it": [],
          "host_stops": {"reason": "group", "task": "api", "result": "failure"}},
        "ready": "started", "group": "pair", "strategy": "one_for_all", "restarted_with_it": ["api"], "restarted_by": ["api"],
-       "stop_timeout_ms": 10000, "start_step": 1, "stop_step": 2},
+       "stop_timeout_ms": 10000, "start_step": 1, "stop_step": 2, "can_be_over": true},
       {"name": "api", "type": "mandatory", "kind": "blocking", "when_it_ends_well": "restart",
        "when_it_fails": "restart", "restarts": null, "delays_ms": [[1000, 1500], [2000, 3000]],
        "delays_from": {"restart": 3, "delay_ms": [3000, 3000], "is_longest": true}, "gives_up_after_ms": null,
@@ -459,7 +518,7 @@ TEST_CASE("the same as JSON") {
          "host_stops": {"reason": "not_stopped", "task": "api", "result": "failure"}},
        "ready": "started", "watchdog": {"interval_ms": 2000, "action": "restart"}, "after": ["db"], "group": "pair",
        "strategy": "one_for_all", "restarted_with_it": ["db"], "restarted_by": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
-       "stop_step": 1}],
+       "stop_step": 1, "can_be_over": false}],
     "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
     "shutdown_timeout_ms": 5000, "stop_is_cut_short": true})"));
 }

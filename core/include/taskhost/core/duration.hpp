@@ -22,6 +22,9 @@ inline constexpr std::array<DurationUnit, 6> duration_units = {{{"h", 3'600'000'
                                                                 {"us", 1'000},
                                                                 {"ns", 1}}};
 
+// Of all times in a policy.
+inline constexpr std::chrono::nanoseconds max_duration = std::chrono::hours(365 * 24);
+
 // The shortest exact text with a single unit: "90s", "1.5s", "2h".
 std::string print_duration(std::chrono::nanoseconds duration);
 

@@ -40,7 +40,8 @@ struct Aftermath {
   bool is_over = false;  // the task itself, for good
   Affected restarted;  // with it, for its group; in the order in which it happens, or of the list if there are too many
   Affected discarded;  // the same
-  Affected skipped;    // what they come after is over for good; the nearest first
+  Affected skipped;    // what they come after is over for good
+  Affected skipped_in_turn;  // later, each once one that it comes after is skipped; the nearest first
   struct HostStop {
     StopReason reason = StopReason::all_done;
     std::uint32_t task = 0;  // the one because of which it stops; if some are skipped, the nearest
@@ -60,8 +61,9 @@ class Forecast {
   // What follows at once if all tasks are ready when it happens. The others go on until they are asked to end, and then
   // do so at once.
   Aftermath at_once(Incident incident, std::uint32_t task) const;
-  // What follows of that in the end, if each of the others that is left is then started anew: those are skipped that
-  // would also be if they were waiting when it happens. If one of them stops the host, the others need not get to that.
+  // What follows of that in the end, if each of the others that is left is then started anew, each before those that
+  // come after it: those are skipped that would also be if they were waiting when it happens. If one of them stops the
+  // host, the others need not get to that.
   Aftermath in_the_end(std::uint32_t task, Aftermath at_once) const;
 
   // Null: it does not relate to others.
@@ -82,7 +84,7 @@ class Forecast {
   template <class Visit>
   void walk(const std::vector<std::uint32_t>& from, Visit visit) const;
   // Of tasks that are over; the first is the one to which it happened.
-  Affected skipped_after(const std::vector<std::uint32_t>& lost) const;
+  void add_skipped(const std::vector<std::uint32_t>& lost, Aftermath& aftermath) const;
   std::optional<std::uint32_t> needed_after(const std::vector<std::uint32_t>& lost) const;
 
   const TaskList& tasks_;

@@ -1,0 +1,147 @@
+// What `taskhost check --explain` says of tasks that are over for good: who else is, and whether the host stops.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "explaining.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using namespace taskhost;
+using namespace taskhost::test;
+
+TEST_CASE("what holds only if others still run, or if none has ended well, is told with that condition") {
+  SupervisionOptions leaving;
+  leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  SupervisionOptions staying;
+  staying.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
+  const TaskOptions plain{TaskType::detachable};
+  const TaskOptions never_well = options_with(TaskType::detachable, 1, staying);
+  const std::vector<TaskList::Relation> group{{0, {}, 0}, {1, {}, 0}};
+  const std::vector<TaskList::Relation> after{{1, {0}, {}}};
+  struct Row {
+    TaskOptions other;
+    std::vector<TaskList::Relation> relations;
+    const char* text;
+    const char* stop;
+    bool if_waiting = false;
+  };
+  for (const Row& row : {
+           Row{plain, group,
+               "and so is 'b' of its group (unless over); no task is left, so the host stops, failure "
+               "unless one ended well\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure", "unless_one_ended_well": true})"},
+           Row{never_well, group,
+               "and so is 'b' of its group (unless over); no task is left, so the host stops, "
+               "failure\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure"})"},
+           Row{options_with(TaskType::mandatory, 0, leaving), group,
+               "and since 'b' is mandatory and in its group, the host stops, failure, unless 'b' is over by then\n",
+               R"({"reason": "group", "task": "b", "result": "failure", "unless_over": true})"},
+           Row{{TaskType::mandatory, 1},
+               group,
+               "and since 'b' is mandatory and in its group, the host stops, failure\n",
+               R"({"reason": "group", "task": "b", "result": "failure"})"},
+           Row{plain, after, "; if no task is left, the host stops, failure unless one ended well\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure", "unless_one_ended_well": true})", true},
+           Row{never_well, after, "; if no task is left, the host stops, failure\n",
+               R"({"reason": "all_done", "task": "a", "result": "failure"})", true},
+       }) {
+    INFO(row.text);
+    TaskList tasks;
+    add(tasks, "a", plain);
+    add(tasks, "b", row.other);
+    tasks.relations = row.relations;
+    tasks.groups = {Strategy::one_for_all};
+    const ExplainedTasks explained{.tasks = tasks, .group_names = {"g"}};
+    CHECK(has(explanation_text(explained), row.text));
+    const auto lost = nlohmann::json::parse(explanation_json(explained))["tasks"][0]["when_it_gives_up"];
+    CHECK(lost[row.if_waiting ? "host_stops_if_waiting" : "host_stops"] == nlohmann::json::parse(row.stop));
+  }
+}
+
+TEST_CASE("what comes after a task that is skipped is skipped in its turn, which may stop the host") {
+  TaskList tasks;
+  add(tasks, "a", {TaskType::detachable});
+  add(tasks, "b", {TaskType::detachable, 1});
+  add(tasks, "c", {TaskType::mandatory, 9});
+  tasks.relations = {{.task = 1, .after = {0}, .group = {}}, {.task = 2, .after = {1}, .group = {}}};
+  CHECK(has(explain(tasks),
+            "  when it gives up: it is discarded; 'b' is skipped if it waits then, or else when it would be restarted; "
+            "then likewise 'c', once one that it comes after is skipped, and since 'c' is mandatory, the host then "
+            "stops, failure\n"));
+  const auto lost =
+      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}}))["tasks"][0]["when_it_gives_up"];
+  CHECK(lost["skipped_if_waiting"] == nlohmann::json::parse(R"(["b"])"));
+  CHECK(lost["skipped_in_turn"] == nlohmann::json::parse(R"(["c"])"));
+  CHECK(lost["host_stops_if_waiting"] ==
+        nlohmann::json::parse(R"({"reason": "skipped", "task": "c", "result": "failure"})"));
+}
+
+TEST_CASE(
+    "that no task may be left is told if each can be over, by itself, with its group or with what it comes after") {
+  SupervisionOptions notify;
+  notify.notify = true;
+  notify.start_timeout = 300ms;
+  SupervisionOptions staying;
+  staying.unlimited = true;
+  staying.backoff = Backoff{.initial = 1s};
+  staying.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
+  SupervisionOptions leaving;
+  leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  const TaskOptions plain{TaskType::detachable};
+  const TaskOptions stays = options_with(TaskType::detachable, 0, staying);
+  const TaskOptions needed{TaskType::mandatory, 1};
+  const TaskOptions ends_well = options_with(TaskType::mandatory, 0, leaving);
+  using Relation = TaskList::Relation;
+  const auto member = [](std::uint32_t task) { return Relation{.task = task, .after = {}, .group = 0}; };
+  struct Row {
+    const char* what;
+    std::vector<TaskOptions> tasks;
+    std::vector<Relation> relations;
+    std::optional<Strategy> strategy;
+    std::vector<bool> can_be_over;
+  };
+  for (const Row& row : {
+           Row{"alone", {plain, stays, needed, ends_well}, {}, {}, {true, false, false, true}},
+           Row{"skipped, in turn", {plain, stays, stays}, {{1, {0}, {}}, {2, {1}, {}}}, {}, {true, true, true}},
+           Row{"not skipped", {ends_well, stays, needed}, {{1, {0}, {}}, {2, {0}, {}}}, {}, {true, false, false}},
+           Row{"abandoned",
+               {options_with(TaskType::detachable, 0, notify), stays, needed},
+               {{1, {0}, {}}, {2, {0}, {}}},
+               {},
+               {true, true, false}},
+           Row{"with its group", {stays, plain}, {member(0), member(1)}, Strategy::one_for_all, {true, true}},
+           Row{"its group is restarted alone",
+               {plain, stays},
+               {member(0), member(1)},
+               Strategy::one_for_one,
+               {true, false}},
+           Row{"those before it stay", {stays, plain}, {member(0), member(1)}, Strategy::rest_for_one, {false, true}},
+           Row{"another is needed",
+               {stays, plain, needed},
+               {member(0), member(1), member(2)},
+               Strategy::one_for_all,
+               {false, true, false}},
+           Row{"until it has ended well",
+               {stays, plain, ends_well},
+               {member(0), member(1), member(2)},
+               Strategy::one_for_all,
+               {true, true, true}},
+       }) {
+    INFO(row.what);
+    TaskList tasks;
+    for (const TaskOptions& options : row.tasks) add(tasks, ("t" + std::to_string(tasks.size())).c_str(), options);
+    tasks.relations = row.relations;
+    if (row.strategy) tasks.groups = {*row.strategy};
+    const ExplainedTasks explained{.tasks = tasks, .group_names = {"g"}};
+    const auto json = nlohmann::json::parse(explanation_json(explained));
+    std::vector<bool> can_be_over;
+    for (const auto& task : json["tasks"]) can_be_over.push_back(task["can_be_over"]);
+    CHECK(can_be_over == row.can_be_over);
+    const bool all = std::find(can_be_over.begin(), can_be_over.end(), false) == can_be_over.end();
+    CHECK(json["stops_when_no_task_is_left"] == all);
+    CHECK(has(explanation_text(explained), "when no task is left, the host stops: ") == all);
+  }
+}
