@@ -91,7 +91,7 @@ constexpr Task tasks[] = {
            return by_chance(40) ? TASKHOST_OK : self.sleep(TASKHOST_SECOND);
          }},
     {.name = "fails_mostly",
-     .poll = [](State& self) { return by_chance(3) ? self.sleep(TASKHOST_SECOND) : self.fail("refused"); }},
+     .poll = [](State& self) { return by_chance(2) ? self.sleep(TASKHOST_SECOND) : self.fail("refused"); }},
     {.name = "starts_by_chance",
      .start = [](State& self) { return by_chance(3) ? self.fail("no licence left") : TASKHOST_OK; }},
     {.name = "fails_at_the_third",

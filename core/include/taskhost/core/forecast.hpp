@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -75,7 +76,10 @@ class Forecast {
   struct Needed {
     std::uint32_t distance = ~std::uint32_t{0};  // the largest: there is none
     std::uint32_t task = 0;
-    auto operator<=>(const Needed&) const = default;
+    bool operator==(const Needed&) const = default;
+    bool operator<(const Needed& other) const {
+      return std::tie(distance, task) < std::tie(other.distance, other.task);
+    }
   };
 
   bool is_needed(std::uint32_t task) const { return tasks_.options(task).type != TaskType::detachable; }
