@@ -166,12 +166,12 @@ class PolicyCheck {
       const Outcome outcome = rule.outcomes[i];
       if (outcome == Outcome::crashed || comes_to(optional_.exit_rules, number, outcome)) continue;
       const std::string word = quoted_text(to_string(outcome));
-      add("exit_rules", {},
-          is_for(rule, outcome) ? "earlier rules take all exits by " + word +
-                                      " that this one matches; put it before them, or remove " + word
-                                : "only failures have a message, so this rule never matches an exit by " + word +
-                                      "; remove " + word + ", or \"message\"",
-          '/' + std::to_string(number) + "/match/outcome/" + std::to_string(i));
+      std::string text = is_for(rule, outcome) ? "earlier rules take all exits by "
+                                               : "only failures have a message, so this rule never matches an exit by ";
+      text.append(word).append(is_for(rule, outcome) ? " that this one matches; put it before them, or remove "
+                                                     : "; remove ");
+      text.append(word).append(is_for(rule, outcome) ? "" : ", or \"message\"");
+      add("exit_rules", {}, text, '/' + std::to_string(number) + "/match/outcome/" + std::to_string(i));
     }
   }
 

@@ -109,6 +109,8 @@ int record_variable(const char* function, const char* text, const Call& call) {
   return recorded(
       state, [&] { return function + ("(" + quoted_text(name)) + ")"; }, call);
 }
+// The plugin's own calls, passed on.
+// NOLINTBEGIN(concurrency-mt-unsafe)
 int record_setenv(const char* name, const char* value, int overwrite) {
   return record_variable("setenv", name, [&] { return ::setenv(name, value, overwrite); });
 }
@@ -122,6 +124,7 @@ int record_clearenv() {
   return recorded([] { return environ == nullptr || *environ == nullptr; }, [] { return std::string("clearenv()"); },
                   [] { return ::clearenv(); });
 }
+// NOLINTEND(concurrency-mt-unsafe)
 
 template <class Call>
 int record_limit(const char* function, int which, const Call& call) {
