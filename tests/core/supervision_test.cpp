@@ -211,8 +211,12 @@ TEST_CASE("one for all: when a member fails all are stopped and started again, a
   }
 }
 
-TEST_CASE("a group of ten thousand is started again as one") {
+TEST_CASE("a large group is started again as one") {
+#ifdef __SANITIZE_THREAD__
+  constexpr std::uint32_t members = 1'000;  // the recording sink searches its records
+#else
   constexpr std::uint32_t members = 10'000;
+#endif
   Scene scene(2);
   std::vector<std::uint32_t> all;
   for (std::uint32_t i = 0; i + 1 < members; ++i) {
