@@ -9,18 +9,12 @@ namespace taskhost {
 
 namespace {
 
-const SupervisionOptions no_options;
-
 // splitmix64's finalizer: bits that look random, but are always the same for the same input.
 constexpr std::uint64_t mix(std::uint64_t value) noexcept {
   value += 0x9e3779b97f4a7c15u;
   value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
   value = (value ^ value >> 27) * 0x94d049bb133111ebu;
   return value ^ value >> 31;
-}
-
-const SupervisionOptions& optional_of(const TaskOptions& options) noexcept {
-  return options.optional ? *options.optional : no_options;
 }
 
 // How many of the times lie in the window. Older ones are erased once they are the majority.
@@ -78,12 +72,12 @@ void RestartLedger::give_back() noexcept {
 }
 
 void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseconds uptime) noexcept {
-  const SupervisionOptions& optional = optional_of(options);
+  const SupervisionOptions& optional = options.supervision();
   if (optional.reset_after && uptime >= to_nanoseconds(*optional.reset_after)) ledger.give_back();
 }
 
 ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::string_view message) noexcept {
-  const SupervisionOptions& optional = optional_of(options);
+  const SupervisionOptions& optional = options.supervision();
   const auto rule = std::find_if(optional.exit_rules.begin(), optional.exit_rules.end(),
                                  [&](const ExitRule& candidate) { return candidate.matches(outcome, message); });
   return rule != optional.exit_rules.end() ? rule->action : action_by_type(options.type, outcome);
@@ -98,7 +92,7 @@ std::string silence_message(std::chrono::nanoseconds interval) {
 
 Consequence judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
                        Nanoseconds now, double random) {
-  const SupervisionOptions& optional = optional_of(options);
+  const SupervisionOptions& optional = options.supervision();
   switch (action_on_exit(options, outcome, message)) {
     case ExitAction::discard:
       return {Consequence::Kind::discard};
@@ -130,14 +124,14 @@ double chance(std::uint64_t seed, std::uint64_t task, std::uint64_t restart) noe
 }
 
 GiveUp after_giving_up(const TaskOptions& options) noexcept {
-  const GiveUp chosen = optional_of(options).on_give_up;
+  const GiveUp chosen = options.supervision().on_give_up;
   if (chosen != GiveUp::by_type) return chosen;
   return options.type == TaskType::detachable ? GiveUp::discard : GiveUp::stop_host;
 }
 
 std::optional<std::uint32_t> remaining_restarts(const TaskOptions& options, RestartLedger& ledger,
                                                 Nanoseconds now) noexcept {
-  const SupervisionOptions& optional = optional_of(options);
+  const SupervisionOptions& optional = options.supervision();
   if (optional.unlimited) return std::nullopt;
   return options.restarts - std::min(options.restarts, charged_at(ledger, optional, now));
 }

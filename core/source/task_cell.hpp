@@ -101,7 +101,7 @@ struct TaskCell final : Execution {
     if (kind->functions.finish == nullptr || extra->step_ended_at < started_at) return now;
     return std::min(now, extra->step_ended_at);
   }
-  // To be cleared when the execution is over.
+  // It is to be cleared when the execution is over.
   TaskExtra& need_extra() {
     asked = true;
     if (!extra) extra = std::make_unique<TaskExtra>();

@@ -5,10 +5,7 @@
 
 namespace taskhost {
 
-const SupervisionOptions& TaskMachine::optional() const noexcept {
-  static const SupervisionOptions none;
-  return options_.optional ? *options_.optional : none;
-}
+const SupervisionOptions& TaskMachine::optional() const noexcept { return options_.supervision(); }
 
 std::optional<std::uint32_t> TaskMachine::remaining(Nanoseconds now) const noexcept {
   if (supervision_ == nullptr) return options_.restarts - life_.charged;

@@ -310,9 +310,8 @@ std::shared_ptr<const SupervisionOptions> PolicyReader::share(SupervisionOptions
 
 // A default that makes no sense for a task does not apply to it.
 SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const {
-  static const SupervisionOptions none;
-  SupervisionOptions values = policy.options.optional ? *policy.options.optional : none;
-  const SupervisionOptions& defaults = defaults_.options.optional ? *defaults_.options.optional : none;
+  SupervisionOptions values = policy.options.supervision();
+  const SupervisionOptions& defaults = defaults_.options.supervision();
   const bool has_some = has_restarts(policy.options) || policy.wrong.has(PolicyField::restarts);
   const bool ends_host = policy.options.type == TaskType::shutdown_on_exit;
   const auto from_defaults = [&](PolicyField field) { return defaults_.given.has(field) && !policy.given.has(field); };

@@ -57,8 +57,7 @@ bool may_exceed_window(const SupervisionOptions& optional, std::uint64_t restart
 }  // namespace
 
 RestartDelays restart_delays(const TaskOptions& options) {
-  static const SupervisionOptions none;
-  const SupervisionOptions& optional = options.optional ? *options.optional : none;
+  const SupervisionOptions& optional = options.supervision();
   RestartDelays delays;
   const std::uint64_t restarts = optional.unlimited ? ~std::uint64_t{0} : options.restarts;
   if (!optional.unlimited) {

@@ -27,9 +27,8 @@ Departures::Departures(const TaskList& tasks)
     group_of_[relation.task] = *relation.group;
   }
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
-    static const SupervisionOptions none;
     const TaskOptions& options = tasks.options(task);
-    const SupervisionOptions& optional = options.optional ? *options.optional : none;
+    const SupervisionOptions& optional = options.supervision();
     const ExitChances chances = chances_of(options);
     const bool is_detachable = options.type == TaskType::detachable;
     Ways& ways = ways_[task];
@@ -37,9 +36,7 @@ Departures::Departures(const TaskList& tasks)
     ways.well = is_discarded_well(options);
     ways.gives_up = chances.give_up && (optional.on_give_up == GiveUp::discard ||
                                         (is_detachable && optional.on_give_up == GiveUp::by_type));
-    ways.unstopped = is_detachable && ((optional.notify && optional.start_timeout) ||
-                                       (optional.watchdog && optional.watchdog->action == WatchdogAction::restart) ||
-                                       has_finish(tasks, task));
+    ways.unstopped = is_detachable && (is_timed(options) || has_finish(tasks, task));
     const bool is_alone = group_of_[task] == groupless;
     if (chances.discard_after_failure || (is_alone && (ways.gives_up || ways.unstopped))) lose(task);
   }

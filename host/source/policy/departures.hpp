@@ -17,6 +17,8 @@ class Departures {
   // For one of the reasons that its policy, its group and what it comes after allow, each by itself: that they can come
   // together is not promised.
   bool can_be_over(std::uint32_t task) const { return ways_[task].well || ways_[task].lost; }
+  // Discarded, but for its group: since it gives up, or can't be stopped.
+  bool can_be_lost_itself(std::uint32_t task) const { return ways_[task].gives_up || ways_[task].unstopped; }
   bool can_end_well(std::uint32_t task) const { return ways_[task].well; }
   bool can_all_be_over() const noexcept { return staying_ == 0; }
   bool can_another_end_well(std::uint32_t task) const { return ending_well_ > (can_end_well(task) ? 1u : 0u); }

@@ -88,7 +88,7 @@ class TaskText {
       : explained_(explained),
         task_(task),
         options_(explained.tasks.options(task)),
-        optional_(options_.optional ? *options_.optional : no_options()),
+        optional_(options_.supervision()),
         reader_(reader),
         prospects_(reader.of(task)),
         relation_(prospects_.relation) {}
@@ -104,11 +104,6 @@ class TaskText {
   }
 
  private:
-  static const SupervisionOptions& no_options() {
-    static const SupervisionOptions none;
-    return none;
-  }
-
   void line(const std::string& words) { text_ += "  " + words + "\n"; }
   std::string names(const Affected& affected, std::string_view conjunction = "and") const {
     return names_of(explained_.tasks, affected.first, affected.count, affected.is_minimum, conjunction);

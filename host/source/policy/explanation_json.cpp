@@ -28,7 +28,7 @@ class TaskJson {
         tasks_(explained.tasks),
         task_(task),
         options_(tasks_.options(task)),
-        optional_(options_.optional ? *options_.optional : no_options()),
+        optional_(options_.supervision()),
         prospects_(prospects) {}
 
   Json take() {
@@ -54,11 +54,6 @@ class TaskJson {
   }
 
  private:
-  static const SupervisionOptions& no_options() {
-    static const SupervisionOptions none;
-    return none;
-  }
-
   Json names(const std::vector<std::uint32_t>& places) const {
     Json list = Json::array();
     for (const std::uint32_t place : places) list.push_back(tasks_.name(place));

@@ -19,32 +19,12 @@ bool has_finish(const TaskList& tasks, std::size_t task) {
 
 namespace {
 
-const SupervisionOptions& optional_of(const TaskOptions& options) {
-  static const SupervisionOptions none;
-  return options.optional ? *options.optional : none;
-}
-
-// Whether a time limit may ask it to end.
-bool is_timed(const SupervisionOptions& optional) {
-  return (optional.notify && optional.start_timeout) ||
-         (optional.watchdog && optional.watchdog->action == WatchdogAction::restart);
-}
-
 // Whether its group may be restarted because of it. (A cooldown is a restart to the others.)
 bool may_restart(const TaskOptions& options) {
-  const SupervisionOptions& optional = optional_of(options);
+  const SupervisionOptions& optional = options.supervision();
   const ExitChances chances = chances_of(options);
   return (chances.restart && (options.restarts != 0 || optional.unlimited)) ||
          (chances.give_up && optional.on_give_up == GiveUp::cooldown);
-}
-
-bool may_be_lost(const TaskList& tasks, std::uint32_t task) {
-  const TaskOptions& options = tasks.options(task);
-  const SupervisionOptions& optional = optional_of(options);
-  const bool is_detachable = options.type == TaskType::detachable;
-  if (is_detachable && (is_timed(optional) || has_finish(tasks, task))) return true;  // it may be abandoned
-  return chances_of(options).give_up &&
-         (optional.on_give_up == GiveUp::discard || (is_detachable && optional.on_give_up == GiveUp::by_type));
 }
 
 bool has_rule(const std::vector<ExitRule>& rules, ExitAction action) {
@@ -70,7 +50,7 @@ ProspectsReader::ProspectsReader(const TaskList& tasks)
     const TaskOptions& options = tasks.options(task);
     Members& members = groups_[*relation->group];
     if (may_restart(options)) members.restarting.push_back(task);
-    if (may_be_lost(tasks, task)) members.lost.push_back(task);
+    if (departures_.can_be_lost_itself(task)) members.lost.push_back(task);
     // One that is over no longer counts.
     if (options.type != TaskType::detachable && !departures_.can_be_over(task)) members.needed.push_back(task);
   }
@@ -133,7 +113,7 @@ bool ProspectsReader::may_be_asked_by_group(std::uint32_t task) const {
 
 bool ProspectsReader::may_start_again(std::uint32_t task) const {
   const TaskOptions& options = tasks_.options(task);
-  return may_restart(options) || has_rule(optional_of(options).exit_rules, ExitAction::repeat) ||
+  return may_restart(options) || has_rule(options.supervision().exit_rules, ExitAction::repeat) ||
          !restarted_by(task).empty();
 }
 
@@ -158,7 +138,7 @@ bool ProspectsReader::may_be_over(const Affected& affected) const {
 
 Prospects ProspectsReader::of(std::uint32_t task) const {
   const TaskOptions& options = tasks_.options(task);
-  const SupervisionOptions& optional = optional_of(options);
+  const SupervisionOptions& optional = options.supervision();
   Prospects prospects;
   prospects.relation = forecast_.relation_of(task);
   for (std::size_t rule = 0; rule < optional.exit_rules.size(); ++rule) {
@@ -189,7 +169,7 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   }
   if (chances.give_up) prospects.giving_up = loss(Incident::gives_up, task);
   if (chances.discard_after_failure) prospects.discarding = loss(Incident::is_discarded, task);
-  if (is_timed(optional) || may_be_asked_by_group(task) || has_finish(tasks_, task)) {
+  if (is_timed(options) || may_be_asked_by_group(task) || has_finish(tasks_, task)) {
     prospects.abandonment = loss(Incident::is_abandoned, task);
   }
   return prospects;

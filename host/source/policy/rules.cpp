@@ -30,9 +30,7 @@ bool comes_to(const std::vector<ExitRule>& rules, std::size_t rule, Outcome outc
 class PolicyCheck {
  public:
   explicit PolicyCheck(const TaskOptions& options)
-      : options_(options),
-        optional_(options.optional ? *options.optional : no_options()),
-        chances_(chances_of(options)) {}
+      : options_(options), optional_(options.supervision()), chances_(chances_of(options)) {}
 
   std::vector<PolicyProblem> run() {
     problems_ = check_policy(options_);
@@ -58,11 +56,6 @@ class PolicyCheck {
   }
 
  private:
-  static const SupervisionOptions& no_options() {
-    static const SupervisionOptions none;
-    return none;
-  }
-
   void add(std::string_view field, std::string_view other, std::string message, std::string step = {}) {
     problems_.push_back({field, other, std::move(step), std::move(message)});
   }
@@ -120,8 +113,7 @@ class PolicyCheck {
     if (optional_.unlimited && chances_.restart) return refuse_unlimited("on_give_up");
     add("on_give_up", "exit_rules",
         "no exit leads to giving up, since exit rules take those that would; remove \"on_give_up\", or give one of "
-        "them "
-        "the action \"give_up\"");
+        "them the action \"give_up\"");
   }
 
   // Rules that can never match.
@@ -232,10 +224,7 @@ ExitChances chances_of(TaskType type, const SupervisionOptions& optional) {
   return chances;
 }
 
-ExitChances chances_of(const TaskOptions& options) {
-  static const SupervisionOptions none;
-  return chances_of(options.type, options.optional ? *options.optional : none);
-}
+ExitChances chances_of(const TaskOptions& options) { return chances_of(options.type, options.supervision()); }
 
 // A charge is older than the delay and the execution after it. With a window and delays that are all the same, one that
 // is older than the window counts for nothing.
@@ -256,9 +245,14 @@ std::string vain_reset(const SupervisionOptions& optional) {
          ", or remove it";
 }
 
+bool is_timed(const TaskOptions& options) {
+  const SupervisionOptions& optional = options.supervision();
+  return (optional.notify && optional.start_timeout) ||
+         (optional.watchdog && optional.watchdog->action == WatchdogAction::restart);
+}
+
 ChargedExits charged_exits(const TaskOptions& options) {
-  static const std::vector<ExitRule> none;
-  const std::vector<ExitRule>& rules = options.optional ? options.optional->exit_rules : none;
+  const std::vector<ExitRule>& rules = options.supervision().exit_rules;
   bool restarts = false;
   bool others = false;
   for (const Outcome outcome : {Outcome::error, Outcome::panic}) {
@@ -273,13 +267,10 @@ ChargedExits charged_exits(const TaskOptions& options) {
 }
 
 bool is_discarded_well(const TaskOptions& options) {
-  if (options.optional) {
-    const std::vector<ExitRule>& rules = options.optional->exit_rules;
-    const auto rule =
-        std::find_if(rules.begin(), rules.end(), [](const ExitRule& one) { return is_for(one, Outcome::ok); });
-    if (rule != rules.end()) return rule->action == ExitAction::discard;
-  }
-  return options.type == TaskType::detachable;
+  const std::vector<ExitRule>& rules = options.supervision().exit_rules;
+  const auto rule =
+      std::find_if(rules.begin(), rules.end(), [](const ExitRule& one) { return is_for(one, Outcome::ok); });
+  return rule != rules.end() ? rule->action == ExitAction::discard : options.type == TaskType::detachable;
 }
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }

@@ -29,6 +29,8 @@ struct ExitChances {
 };
 ExitChances chances_of(TaskType type, const SupervisionOptions& optional);
 ExitChances chances_of(const TaskOptions& options);
+// Whether a time limit may ask it to end.
+bool is_timed(const TaskOptions& options);
 // Which exits are charged, if restarts are left.
 enum class ChargedExits : std::uint8_t {
   failures,       // all of them

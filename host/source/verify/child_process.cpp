@@ -21,10 +21,9 @@
 #include <system_error>
 #include <utility>
 
+#include "taskhost/core/system_failure.hpp"
 #include "verify/descriptor.hpp"
 #include "verify/keeper.hpp"
-
-#include "taskhost/core/system_failure.hpp"
 #include "verify/kit_thread.hpp"
 #include "verify/process_state.hpp"
 
@@ -189,7 +188,10 @@ std::optional<int> shortage_in_flight() noexcept {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::signal(SIGPIPE, SIG_IGN);  // as in the program, and so are these: runtimes leave a signal alone that is handled
-  for (const int number : {SIGHUP, SIGINT, SIGTERM}) ::signal(number, [](int) {});
+  struct sigaction handled {};
+  handled.sa_handler = [](int) {};
+  handled.sa_flags = SA_ONSTACK | SA_RESTART;  // the first is what Go would add
+  for (const int number : {SIGHUP, SIGINT, SIGTERM}) ::sigaction(number, &handled, nullptr);
   const int null = ::open("/dev/null", O_RDWR);
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);

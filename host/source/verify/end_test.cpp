@@ -59,7 +59,6 @@ Verdict end_of_the_process(TestContext& context) {
   Progress& progress = context.host().progress();
   context.end_plugin();
   const auto begin = std::chrono::steady_clock::now();
-  progress.call_began = begin.time_since_epoch().count();
   progress.enter(Phase::unload);
   {
     const CallMark mark(nullptr, Phase::unload);

@@ -38,6 +38,12 @@ struct TaskOptions {
   // The optional fields; null if none is given. Shared by all tasks whose policy they are part of.
   std::shared_ptr<const SupervisionOptions> optional{};
 
+  // What they say; their defaults if none is given.
+  const SupervisionOptions& supervision() const noexcept {
+    static const SupervisionOptions none;
+    return optional ? *optional : none;
+  }
+
   bool operator==(const TaskOptions& other) const noexcept {
     return type == other.type && restarts == other.restarts && stop_timeout == other.stop_timeout &&
            (optional == other.optional || (optional && other.optional && *optional == *other.optional));
