@@ -140,6 +140,11 @@ bool CoordinatedTasks::was_held_up(std::uint32_t index) const {
   return found != places_.end() && coordinator_->was_held_up(found->second);
 }
 
+void CoordinatedTasks::report(TaskReport& report) {
+  coordinator_->report(places_.at(report.task), clock_.now(), report);
+  for (std::uint32_t& task : report.waits_for) task = members_[task].index;
+}
+
 void CoordinatedTasks::operate(std::uint32_t index, Operation operation) {
   const Place task = places_.at(index);
   coordinator_->operate(task, operation, clock_.now());

@@ -34,6 +34,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   bool is_coordinated(std::uint32_t index) const { return places_.contains(index); }
   void made(std::uint32_t index, Shard& shard, TaskCell& cell);
   bool empty() const noexcept { return members_.empty(); }
+  std::size_t size() const noexcept { return members_.size(); }
   // How many tasks are over without having ended well.
   std::size_t lost() const noexcept { return lost_; }
   void begin();
@@ -53,7 +54,11 @@ class CoordinatedTasks final : public CoordinatorPort {
   bool all_ended() const noexcept { return coordinator_->idle(); }
   void operate(std::uint32_t index, Operation operation);
 
-  // For a report: the names of the tasks that waited for this one to stop, shortened if there are many; and whether
+  // For questions: adds to a report what the coordinator knows of the task, and to the counts all its tasks.
+  void report(TaskReport& report);
+  void count(TaskCounts& counts) const noexcept { coordinator_->count(counts); }
+
+  // For a line in the log: the names of the tasks that waited for this one to stop, shortened if there are many; and whether
   // this one was itself still waiting to be asked when the stop ran out of time.
   std::string held_up_by(std::uint32_t index) const;
   bool was_held_up(std::uint32_t index) const;

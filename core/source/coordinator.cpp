@@ -56,13 +56,18 @@ Coordinator::Coordinator(std::vector<CoordinatedTask> tasks, std::vector<Strateg
 }
 
 void Coordinator::begin(Nanoseconds now) {
-  for (Place task = 0; task < entries_.size(); ++task) to_look_at_.insert(task);
+  now_ = now;
+  for (Place task = 0; task < entries_.size(); ++task) {
+    entries_[task].since = now;
+    to_look_at_.insert(task);
+  }
   settle(now);
 }
 
 // --- facts -----------------------------------------------------------------------------------------------------------
 
 void Coordinator::begun(Place task, Nanoseconds now) {
+  now_ = now;
   Entry& entry = entries_[task];
   if (entry.life.state != TaskState::starting || entry.supervision.begun) return;
   machine_of(entry).begun(now);
@@ -72,6 +77,7 @@ void Coordinator::begun(Place task, Nanoseconds now) {
 }
 
 void Coordinator::started(Place task, Nanoseconds now) {
+  now_ = now;
   Entry& entry = entries_[task];
   if (!is_live(task) || !entry.supervision.begun) return;
   entry.supervision.start_over = true;
@@ -80,6 +86,7 @@ void Coordinator::started(Place task, Nanoseconds now) {
 }
 
 void Coordinator::said_ready(Place task, Nanoseconds now) {
+  now_ = now;
   Entry& entry = entries_[task];
   if (!is_live(task) || !entry.supervision.begun || entry.supervision.said_ready) return;
   entry.supervision.said_ready = true;
@@ -103,6 +110,7 @@ void Coordinator::step_ended(Place task) {
 }
 
 void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
+  now_ = now;
   Entry& entry = entries_[task];
   if (!is_live(task)) return;
   const bool can_be = entry.supervision.begun ? end.ending != Ending::refused
@@ -143,6 +151,7 @@ void Coordinator::follow(Place task, TaskMachine::Step step) {
     case TaskMachine::Step::wait:
       set_satisfied(task, false);
       set_lost(task, false);
+      entries_[task].life.is_discarded = false;
       change(task, TaskState::waiting);
       to_look_at_.insert(task);
       break;
@@ -170,6 +179,7 @@ void Coordinator::stop_host(Place task, StopReason reason, bool failure, std::st
 // --- time, operators and the host ------------------------------------------------------------------------------------
 
 void Coordinator::advance(Nanoseconds now) {
+  now_ = now;
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const Place task = deadlines_.begin()->second;
     Voice voice(*this, task, now);
@@ -179,12 +189,14 @@ void Coordinator::advance(Nanoseconds now) {
 }
 
 void Coordinator::operate(Place task, Operation operation, Nanoseconds now) {
+  now_ = now;
   if (stopping_ || closing_) return;
   follow(task, machine_of(entries_[task]).operate(operation));
   settle(now);
 }
 
 void Coordinator::begin_stop(Nanoseconds now) {
+  now_ = now;
   if (stopping_) return;
   stopping_ = true;
   for (Place task = 0; task < entries_.size(); ++task) {
@@ -201,6 +213,7 @@ void Coordinator::begin_stop(Nanoseconds now) {
 }
 
 void Coordinator::expire_stop(Nanoseconds now) {
+  now_ = now;
   begin_stop(now);
   expired_ = true;
   for (Place task = 0; task < entries_.size(); ++task) {

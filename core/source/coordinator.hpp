@@ -14,6 +14,7 @@
 
 #include "place_set.hpp"
 #include "task_machine.hpp"
+#include "taskhost/core/task_report.hpp"
 
 namespace taskhost {
 
@@ -75,6 +76,9 @@ class Coordinator {
   bool at_rest() const noexcept { return live_ == 0; }
 
   std::size_t size() const noexcept { return entries_.size(); }
+  // Adds to a report what it knows; numbers of other tasks are their places. Throws std::bad_alloc.
+  void report(Place task, Nanoseconds now, TaskReport& report);
+  void count(TaskCounts& counts) const noexcept;
   TaskState state(Place task) const noexcept { return entries_[task].life.state; }
   bool is_live(Place task) const noexcept { return taskhost::is_live(entries_[task].life.state); }
   // The tasks that have not been asked to end because the live `task` has not ended; once the stop has run out of time,
@@ -104,6 +108,8 @@ class Coordinator {
     std::uint64_t execution = 0;
     Nanoseconds armed = never;  // its entry in deadlines_
     Place discarded_for = 0;    // purpose discard: the member that gave up
+    Nanoseconds since = 0;      // when its state began
+    std::string last_message{};  // of the last execution that has ended, for reports
   };
   struct Group {
     Strategy strategy = Strategy::one_for_one;
@@ -160,6 +166,7 @@ class Coordinator {
   bool closing_ = false;   // a task wants the host to stop: nothing is started any more
   bool stopping_ = false;  // the host stops
   bool expired_ = false;   // the stop ran out of time
+  Nanoseconds now_ = 0;    // the time of the last input
 };
 
 }  // namespace taskhost

@@ -11,6 +11,7 @@ void Coordinator::news(TaskNews news, Nanoseconds now) {
   Entry& entry = entries_[news.task];
   news.execution = entry.execution;
   news.remaining = machine_of(entry).remaining(now);
+  if (note_news(entry.life, news)) entry.last_message = news.message;
   port_.tell(news);
 }
 
@@ -23,6 +24,7 @@ void Coordinator::change(Place task, TaskState next) {
   const bool will_be_live = taskhost::is_live(next);
   const bool held_up = holds(entry);
   entry.life.state = next;
+  entry.since = now_;
   live_ += static_cast<std::size_t>(will_be_live) - static_cast<std::size_t>(was_live);
   busy_ += static_cast<std::size_t>(next != TaskState::ended) - static_cast<std::size_t>(before != TaskState::ended);
   if (before == TaskState::running) set_satisfied(task, false);
@@ -243,6 +245,43 @@ void Coordinator::look_at(Place task, Nanoseconds now) {
   machine_of(entry).prepare();
   change(task, TaskState::starting);
   port_.start(task, machine_of(entry).remaining(now));
+}
+
+void Coordinator::report(Place task, Nanoseconds now, TaskReport& report) {
+  Entry& entry = entries_[task];
+  const TaskLife& life = entry.life;
+  const TaskMachine machine = machine_of(entry);
+  report.state = life.state;
+  report.since = entry.since;
+  report.ready = life.state == TaskState::running;
+  if (machine.is_to_stop()) report.purpose = life.purpose;
+  if (life.state == TaskState::delayed) report.next_start = entry.supervision.deadline;
+  report.remaining = machine.remaining(now);
+  if (life.last_outcome != no_outcome) report.last_outcome = life.last_outcome;
+  report.last_message = entry.last_message;
+  if (entry.group != no_group) report.group = entry.group;
+  report.abandoned = life.unstoppable;
+  if (life.state == TaskState::ended) {
+    if (life.is_discarded) report.over_for = life.discarded_for;
+    report.is_lost = entry.lost;
+  }
+  const bool waits = life.state == TaskState::waiting || life.state == TaskState::delayed;
+  report.waits_for_group = waits && entry.held;
+  const bool was_skipped = life.state == TaskState::ended && life.is_discarded && life.discarded_for == StopReason::skipped;
+  for (const Place other : entry.after) {
+    if (waits ? !entries_[other].satisfied : was_skipped && entries_[other].lost) report.waits_for.push_back(other);
+  }
+  if (!is_held_up(entry)) return;
+  for (const Place other : entry.dependants) {
+    if (is_live(other)) report.waits_for.push_back(other);
+  }
+}
+
+void Coordinator::count(TaskCounts& counts) const noexcept {
+  for (const Entry& entry : entries_) {
+    counts.add(entry.options.type, entry.life.state, entry.lost);
+    counts.restarts += entry.supervision.ledger.lifetime;
+  }
 }
 
 std::vector<Place> Coordinator::held_up_by(Place task, std::size_t most) const {

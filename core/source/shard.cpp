@@ -240,7 +240,7 @@ TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::st
   if (!kind.simple) cell.need_extra();
   if (!kind.plain) cell.extra->supervised = std::make_unique<SupervisedCell>(cell);
   if (coordinated) {
-    has_coordinated_ = true;
+    ++coordinated_;
   } else {
     if (unended_++ == 0) ended_.store(false, std::memory_order_relaxed);
     wake(cell);
@@ -415,7 +415,7 @@ Stage Shard::refuse_start(TaskCell& cell) {
   if (cell.kind->coordinated) {
     owner_.coordinated_ended(cell.index, {.ending = Ending::refused});
   } else {
-    cell.life.state = TaskState::ended;
+    rest(cell, TaskState::ended);
     end(cell);
   }
   return Stage::none;
@@ -535,7 +535,8 @@ void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
       cell.life.state = TaskState::waiting;
       ++counters_.restarts;
       log_gate_.hold_back_restart(outcome, cell.name(), cell.extra ? &cell.extra->message : nullptr);
-      if (cell.extra) cell.extra->message.clear();
+      cell.life.last_outcome = outcome;
+      if (cell.extra) cell.extra->keep_message(outcome);
       hot_wake(cell);
       return;
     }

@@ -5,6 +5,7 @@
 // can lose the shard in any call into task code. Only turn makes such calls; its result says whether that happened.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <deque>
@@ -18,11 +19,13 @@
 #include "cell_arena.hpp"
 #include "handler_queue.hpp"
 #include "log_gate.hpp"
+#include "questions.hpp"
 #include "spin_watch.hpp"
 #include "status_board.hpp"
 #include "task_cell.hpp"
 #include "task_machine.hpp"
 #include "taskhost/core/supervisor.hpp"
+#include "taskhost/core/task_report.hpp"
 #include "tenure.hpp"
 #include "work_ledger.hpp"
 
@@ -102,6 +105,8 @@ class Shard {
   TaskCell& add(const TaskFn& function, const TaskOptions& options, std::string_view name, std::uint32_t index,
                 bool coordinated = false);
   std::size_t size() const noexcept { return size_; }
+  // How many of them are coordinated.
+  std::size_t coordinated() const noexcept { return coordinated_; }
   // [any thread] Once the tasks are made: calls function(index, name) for each.
   template <class Function>
   void for_each_name(Function&& function) const {
@@ -144,6 +149,16 @@ class Shard {
   // Carries such a request out at once.
   void operate(std::size_t place, Operation operation);
 
+  // [any thread] Answers a question about its tasks, see Questions. Throws std::bad_alloc.
+  void ask(Questions::Question question);
+  // For such questions: what up to `most` tasks are doing, by their places among the shard's tasks from `first` on; and
+  // how many of them are doing what, without the coordinated ones, of whose supervision it knows nothing. Both return
+  // false if there is no task after these. report throws std::bad_alloc.
+  bool report(std::size_t first, std::size_t most, std::vector<TaskReport>& reports);
+  bool count(std::size_t first, std::size_t most, TaskCounts& counts) noexcept;
+  // [owner] At the very end: nothing of it changes any more.
+  void end_questions() { questions_.close(); }
+
   // [monitor] The tenure of the thread that owns the shard now.
   Tenure& tenure() const noexcept { return *tenure_; }
   // [monitor] While the owner's call is pinned: gives the shard to another thread, which calls adopt.
@@ -175,7 +190,7 @@ class Shard {
   // [any thread] Whether all its tasks have ended, not counting coordinated ones.
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
   // [any thread] Whether it has coordinated tasks. Once the tasks are made.
-  bool has_coordinated() const noexcept { return has_coordinated_; }
+  bool has_coordinated() const noexcept { return coordinated_ != 0; }
 
   // [any thread] For tasks in C++ that use Asio themselves. The shard knows from then on that it has to look there.
   boost::asio::io_context& context() noexcept {
@@ -287,6 +302,27 @@ class Shard {
   Stall* stall_of(const TaskCell& cell) noexcept;
   void abandon(TaskCell& cell);
 
+  void keep_for_reports(TaskCell& cell, const TaskNews& news) noexcept;
+  void count_stall(const TaskCell& cell) noexcept;
+  TaskReport report(TaskCell& cell);
+  void answer();
+  template <class Function>
+  bool for_some(std::size_t first, std::size_t most, Function&& function) const {
+    std::size_t place = 0;  // of the run's first cell
+    for (const Run& run : runs_) {
+      const std::size_t begin = std::max(first, place);
+      const std::size_t end = std::min(first + most, place + run.count);
+      for (std::size_t i = begin; i < end; ++i) function(run.at(i - place));
+      place += run.count;
+      if (place >= first + most) break;
+    }
+    return first + most < size_;
+  }
+  // It has no execution.
+  void rest(TaskCell& cell, TaskState state) noexcept {
+    cell.life.state = state;
+    cell.started_at = clock_.now();
+  }
   void settle(TaskCell& cell, Outcome outcome, bool was_up = true);
   void ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, bool was_up = true);
   void start_is_over(TaskCell& cell);
@@ -385,7 +421,7 @@ class Shard {
 
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};
-  bool has_coordinated_ = false;
+  std::size_t coordinated_ = 0;  // constant once the tasks are made
   bool urgent_ = false;  // in a turn: something comes before the tasks that are due
   bool stopping_ = false;
   bool expired_ = false;  // the whole stop ran out of time
@@ -397,6 +433,14 @@ class Shard {
   std::vector<StopDeadline> stop_deadlines_;                   // a heap
   std::unordered_map<const TaskCell*, Nanoseconds> asked_at_;  // plain tasks that an operator asked to end
   bool without_deadline_ = false;
+
+  Questions questions_;
+  // For reports, about tasks in which a thread was stuck: their own data may still be that thread's.
+  struct StallRecord {
+    std::uint32_t stalls = 0;
+    std::string message;  // of the execution that was abandoned
+  };
+  std::unordered_map<const TaskCell*, StallRecord> stall_records_;
 };
 
 }  // namespace taskhost

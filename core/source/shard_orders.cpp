@@ -10,6 +10,7 @@ class Shard::Voice final : public TaskVoice {
   Voice(Shard& shard, TaskCell& cell) : shard_(shard), cell_(cell) {}
 
   void tell(TaskNews&& news) override {
+    shard_.keep_for_reports(cell_, news);
     if (news.kind == EventKind::task_discarded && is_lost(news)) {
       cell_.life.is_lost = true;
       shard_.owner_.count_lost(1);
@@ -118,6 +119,7 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
   }
   if (!asked_at_.empty()) asked_at_.erase(&cell);
   cell.life.state = next.state;
+  cell.started_at = now;
   if (supervised != nullptr) arm(*supervised);
   if (next.state == TaskState::waiting) wake(cell);
   if (next.state == TaskState::ended) this->end(cell);
@@ -178,11 +180,12 @@ void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
         }
         ++unended_;
       }
-      cell.life.state = TaskState::waiting;
+      cell.life.is_discarded = false;
+      rest(cell, TaskState::waiting);
       wake(cell);
       break;
     case TaskMachine::Step::stop:
-      cell.life.state = TaskState::stopped;
+      rest(cell, TaskState::stopped);
       break;
     case TaskMachine::Step::ask:
       ask_soon(cell, cell.life.purpose);

@@ -84,7 +84,7 @@ bool Shard::tell_to_stop(TaskCell& cell, StopPurpose purpose) {
   const TaskState state = cell.life.state;
   if (!is_live(state)) {  // so it is the host that stops
     if (state == TaskState::ended || cell.kind->coordinated) return false;
-    cell.life.state = TaskState::ended;
+    rest(cell, TaskState::ended);
     end(cell);
     return false;
   }
@@ -227,6 +227,7 @@ void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
                      .leftover = goes_on});
   if (goes_on) return;
   cell.stalled = true;
+  count_stall(cell);
   if (cell.removed || cell.overdue()) {  // it is out of time, and now its drop does not return
     if (stalls_.back().tenure->abandon()) abandon(cell);
   } else if (!cell.stop_deadline_set) {
@@ -265,6 +266,7 @@ void Shard::give_up() {
       lose_for_good(cell, where, "its shard was given up");
     }
   });
+  questions_.close();
 }
 
 // To be called after its tenure was abandoned.

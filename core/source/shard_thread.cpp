@@ -122,6 +122,7 @@ void ShardThread::run(const std::shared_ptr<Tenure>& tenure) {
     }
     if (quit_) break;
   }
+  shard_.end_questions();
   if (has_quit_) has_quit_();
   done_.set_value();
 }

@@ -22,6 +22,7 @@
 #include "needed_calls.hpp"
 #include "shard_thread.hpp"
 #include "stall_monitor.hpp"
+#include "task_inquiries.hpp"
 #include "taskhost/core/policy_check.hpp"
 #include "taskhost/core/system_failure.hpp"
 
@@ -128,6 +129,7 @@ class Supervisor::Implementation final : public ShardOwner {
           if (!go.get()) return;
           pthread_setname_np(pthread_self(), "th-control");
           or_end([this] { control_.run(); });
+          inquiries_.close();
         });
       }
     } catch (...) {
@@ -215,6 +217,11 @@ class Supervisor::Implementation final : public ShardOwner {
     for (const Member& member : shards_) member.thread->shard().for_each_name(function);
   }
 
+  std::vector<TaskReport> report(std::optional<std::size_t> task, TaskInquiries::Time end) {
+    return inquiries_.report(shards(), task, end);
+  }
+  TaskCounts count(TaskInquiries::Time end) { return inquiries_.count(shards(), end); }
+
   void expire_stop() {
     timed_out_.store(true);  // even if all have ended by the time the control thread handles it
     boost::asio::post(control_, [this] { expire(true); });
@@ -282,6 +289,12 @@ class Supervisor::Implementation final : public ShardOwner {
 
   static std::string all_in_use(unsigned count, const char* what) {
     return count == 0 ? std::string(what) + " is 0" : "all " + std::to_string(count) + ' ' + what + " are in use";
+  }
+
+  std::vector<Shard*> shards() const {
+    std::vector<Shard*> shards;
+    for (const Member& member : shards_) shards.push_back(&member.thread->shard());
+    return shards;
   }
 
   void check_policies() {
@@ -490,6 +503,7 @@ class Supervisor::Implementation final : public ShardOwner {
   JobThreads shard_threads_;
   StallMonitor monitor_;
   CoordinatedTasks coordinated_;
+  TaskInquiries inquiries_{control_, coordinated_};
   std::promise<bool> go_;
   std::thread control_thread_;
   std::atomic<bool> prepared_{false};
@@ -540,6 +554,12 @@ HostResult Supervisor::wait() { return implementation_->wait(); }
 void Supervisor::operate(std::size_t task, Operation operation) { implementation_->operate(task, operation); }
 void Supervisor::for_each_name(const std::function<void(std::size_t, const char*)>& function) const {
   implementation_->for_each_name(function);
+}
+std::vector<TaskReport> Supervisor::report(std::optional<std::size_t> task, std::chrono::nanoseconds patience) const {
+  return implementation_->report(task, std::chrono::steady_clock::now() + patience);
+}
+TaskCounts Supervisor::count(std::chrono::nanoseconds patience) const {
+  return implementation_->count(std::chrono::steady_clock::now() + patience);
 }
 void Supervisor::request_stop(StopCause cause) { implementation_->request_stop(std::move(cause)); }
 void Supervisor::expire_stop() { implementation_->expire_stop(); }

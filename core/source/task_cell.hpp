@@ -59,6 +59,7 @@ struct SupervisedCell : TimerNode {  // set to supervision.deadline
 // What only few tasks need. Made on demand, and kept across restarts.
 struct TaskExtra {
   std::string message;                         // of the last fail
+  std::string last_message;                    // of the last execution that has ended, for reports
   std::shared_ptr<BlockingCall> call;          // the live run of a blocking execution
   std::unique_ptr<SupervisedCell> supervised;  // null: a plain task
   DescriptorSet descriptors;
@@ -71,6 +72,13 @@ struct TaskExtra {
   bool unheard = false;             // the shard's: its descriptors do not wake it, since a thread is stuck in the cell
   bool told_spin = false;           // the log has told that this execution is polled all the time
   std::uint32_t told_refusals = 0;  // a bit for each Refusal that the log has told of this execution
+
+  // The execution has ended; the next one has no message yet.
+  void keep_message(Outcome outcome) noexcept {
+    last_message.clear();
+    if (outcome != Outcome::ok) last_message.swap(message);
+    message.clear();
+  }
 };
 
 struct TaskCell final : Execution {
@@ -115,7 +123,7 @@ struct TaskCell final : Execution {
   TaskCell* run_next = nullptr;
   const TaskKind* const kind;
   std::uint64_t execution = 0;
-  Nanoseconds started_at = 0;
+  Nanoseconds started_at = 0;  // the execution; if none lives: since when the task is stopped, delayed or ended
   std::unique_ptr<TaskExtra> extra;
   const std::uint32_t index;
   std::atomic<std::uint32_t> slot{no_slot};

@@ -11,36 +11,9 @@
 
 #include "restart_policy.hpp"
 #include "taskhost/core/event.hpp"
-#include "taskhost/core/words.hpp"
+#include "taskhost/core/task_state.hpp"
 
 namespace taskhost {
-
-enum class TaskState : std::uint8_t { waiting, delayed, starting, running, stopping, stopped, ended };
-// In the order of SUPERVISION.md: an earlier one replaces a later one.
-enum class StopPurpose : std::uint8_t { host, operator_stop, discard, again, failure };
-
-template <>
-inline constexpr auto words_of<TaskState> = std::to_array<Word<TaskState>>({{TaskState::waiting, "waiting"},
-                                                                            {TaskState::delayed, "delayed"},
-                                                                            {TaskState::starting, "starting"},
-                                                                            {TaskState::running, "running"},
-                                                                            {TaskState::stopping, "stopping"},
-                                                                            {TaskState::stopped, "stopped"},
-                                                                            {TaskState::ended, "ended"}});
-template <>
-inline constexpr auto words_of<StopPurpose> = std::to_array<Word<StopPurpose>>({{StopPurpose::host, "host"},
-                                                                                {StopPurpose::operator_stop,
-                                                                                 "operator"},
-                                                                                {StopPurpose::discard, "discard"},
-                                                                                {StopPurpose::again, "again"},
-                                                                                {StopPurpose::failure, "failure"}});
-
-// Whether a task in this state has an execution.
-constexpr bool is_live(TaskState state) noexcept {
-  return static_cast<unsigned>(state) - static_cast<unsigned>(TaskState::starting) <= 2;
-}
-static_assert(is_live(TaskState::starting) && is_live(TaskState::stopping) && !is_live(TaskState::delayed) &&
-              !is_live(TaskState::stopped));
 
 // How an execution ended, as its shard saw it.
 enum class Ending : std::uint8_t {
@@ -86,6 +59,8 @@ class TaskVoice {
   ~TaskVoice() = default;
 };
 
+inline constexpr Outcome no_outcome{0xff};  // nothing has ended yet
+
 // A task's place in its life cycle: all that most tasks need. The owner sets the state, as the machine says.
 struct TaskLife {
   std::uint32_t charged = 0;  // restarts since the budget was reset; unused in a supervised task
@@ -94,7 +69,23 @@ struct TaskLife {
   bool to_ask : 1 = false;                  // it is to stop, and has not been asked yet
   bool unstoppable : 1 = false;             // an abandoned execution still exists
   bool is_lost : 1 = false;                 // over without having ended well; set by the owner, which counts them
+  // For reports, set by the owner, as the news tells them.
+  bool is_discarded : 1 = false;
+  StopReason discarded_for : 3 = StopReason::task_exit;
+  Outcome last_outcome = no_outcome;  // of the last execution that has ended
 };
+
+// For reports. True if this is the news of an execution's end, with its message.
+inline bool note_news(TaskLife& life, const TaskNews& news) noexcept {
+  if (news.kind == EventKind::task_discarded) {
+    life.is_discarded = true;
+    life.discarded_for = news.reason;
+  }
+  const bool ends = news.kind == EventKind::task_exited || news.kind == EventKind::task_stopped ||
+                    news.kind == EventKind::task_abandoned;
+  if (ends) life.last_outcome = news.outcome;
+  return ends;
+}
 
 // What a task with optional fields needs in addition.
 struct Supervision {

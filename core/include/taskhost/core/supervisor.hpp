@@ -12,11 +12,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/limits.hpp"
 #include "taskhost/core/task_list.hpp"
+#include "taskhost/core/task_report.hpp"
 
 namespace taskhost {
 
@@ -86,6 +88,14 @@ class Supervisor {
   void operate(std::size_t task, Operation operation);
   // [any thread] After start: the number and name of each task, in no particular order. Names live as long as this.
   void for_each_name(const std::function<void(std::size_t, const char*)>& function) const;
+
+  // [any thread but the supervisor's own and those of task code] After start, and also once everything has stopped: what
+  // one task, by its number, or all of them are doing. No shard waits for this: each answers between its calls, some
+  // hundred tasks at a time, so the reports are true at slightly different moments (`at`), each in itself. Those of a
+  // shard that has not answered within `patience` say so. Throws std::bad_alloc.
+  std::vector<TaskReport> report(std::optional<std::size_t> task, std::chrono::nanoseconds patience) const;
+  // [the same threads] How many tasks are doing what.
+  TaskCounts count(std::chrono::nanoseconds patience) const;
 
   void request_stop(StopCause cause);
   // Ends the stop now: what has not ended is dropped or abandoned, and the result is stop_timed_out.

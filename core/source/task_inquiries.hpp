@@ -1,0 +1,39 @@
+// Asks shards and the coordinator what their tasks are doing, and puts the answers together. Any thread but theirs; the
+// tasks must have been made.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include "coordinated_tasks.hpp"
+#include "questions.hpp"
+#include "shard.hpp"
+
+namespace taskhost {
+
+class TaskInquiries {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  TaskInquiries(boost::asio::io_context& control, CoordinatedTasks& coordinated)
+      : control_(control), coordinated_(coordinated) {}
+
+  // Task i is on shard i modulo their number. Both throw std::bad_alloc.
+  std::vector<TaskReport> report(const std::vector<Shard*>& shards, std::optional<std::size_t> task, Time end);
+  TaskCounts count(const std::vector<Shard*>& shards, Time end);
+
+  // [control thread] At the very end.
+  void close() { questions_.close(); }
+
+ private:
+  void ask_coordinator(Questions::Question question);
+  void add_supervision(std::vector<TaskReport>& reports, Time end);
+
+  boost::asio::io_context& control_;
+  CoordinatedTasks& coordinated_;
+  Questions questions_;
+};
+
+}  // namespace taskhost

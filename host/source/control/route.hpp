@@ -1,0 +1,60 @@
+// From a request's method and target to a call of the API: a fixed table, so that nothing else can be reached. Pure; any
+// thread; takes hostile input.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "taskhost/core/event.hpp"
+
+namespace taskhost {
+
+enum class ApiCall : std::uint8_t {
+  page,          // GET /
+  host,          // GET /v1/host
+  tasks,         // GET /v1/tasks
+  task,          // GET /v1/tasks/NAME
+  explain_task,  // GET /v1/tasks/NAME/explain
+  start_task,    // POST /v1/tasks/NAME/start
+  stop_task,     // POST /v1/tasks/NAME/stop
+  restart_task,  // POST /v1/tasks/NAME/restart
+  events,        // GET /v1/events
+  log,           // GET /v1/log
+  stop_host,     // POST /v1/stop
+  metrics,       // GET /metrics
+  livez,         // GET /livez
+  readyz,        // GET /readyz
+};
+
+struct Route {
+  ApiCall call = ApiCall::host;
+  bool changes = false;                             // needs the right to change something
+  std::string task{};                               // NAME, percent-decoded
+  std::optional<std::chrono::nanoseconds> wait{};   // ?wait=10s: answer when it is done, or after this time
+  std::optional<std::uint64_t> since{};             // events, log: ?since=SEQ, those after it
+  bool follow = false;                              // events, log: ?follow
+  std::vector<std::string> tasks{};                 // events, log: ?task=NAME, repeatable
+  std::optional<LogLevel> level{};                  // log: ?level=warning
+  std::optional<std::size_t> last{};                // events, log: ?last=N
+};
+
+// A refusal: an HTTP status, and what to do.
+struct RouteProblem {
+  unsigned status = 404;
+  std::string message{};
+  std::string_view allow{};  // 405: the methods that the target has
+};
+
+struct Routing {
+  std::optional<Route> route{};
+  RouteProblem problem{};  // if there is no route
+};
+
+// `method` as in the request line; HEAD is routed as GET.
+Routing route(std::string_view method, std::string_view target);
+
+}  // namespace taskhost

@@ -1,0 +1,42 @@
+// The host and its tasks as operators see them: what the supervisor reports, with the names that only the host knows.
+// Plain values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "taskhost/core/task_report.hpp"
+
+namespace taskhost {
+
+struct TaskStatus {
+  TaskReport report;
+  std::string id;          // UUID
+  std::string_view plugin;   // path of its library, valid as long as the host; empty: a task of the program itself
+  std::string_view factory;  // valid as long as the host
+  std::string_view group;    // valid as long as the host; empty: none
+  std::vector<std::string_view> waits_for{};  // names; valid as long as the host
+  // Of its policy, for explanations; 0: none.
+  Nanoseconds stop_timeout = 0;
+  Nanoseconds start_timeout = 0;
+  bool notifies = false;  // it says itself when it is ready
+};
+
+struct HostStatus {
+  std::string name;
+  std::string instance;       // UUID, a new one for each run
+  std::int64_t pid = 0;
+  std::string_view state;     // "created", "running", "stopping", "stopped"
+  std::int64_t since_us = 0;  // when it was started; microseconds since 1970
+  std::string manifest;       // path; empty: none
+  unsigned shards = 0;
+  std::size_t tasks = 0;
+  TaskCounts counts;
+  std::uint64_t events = 0;      // published
+  std::uint64_t events_lost = 0;
+  std::uint64_t log_lines_lost = 0;
+};
+
+}  // namespace taskhost
