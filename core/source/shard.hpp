@@ -115,6 +115,13 @@ class Shard {
     }
   }
 
+  // [any thread] Once the tasks are made: the name of the task at this place.
+  const char* name_at(std::size_t place) const {
+    const char* name = nullptr;
+    for_some(place, 1, [&](const TaskCell& cell) { name = cell.name(); });
+    return name;
+  }
+
   struct Turn {
     bool lost = false;             // the shard was taken over: don't touch it any more
     bool more = false;             // call again soon
@@ -422,7 +429,7 @@ class Shard {
   std::atomic<bool> awake_{true};
   std::atomic<bool> ended_{true};
   std::size_t coordinated_ = 0;  // constant once the tasks are made
-  bool urgent_ = false;  // in a turn: something comes before the tasks that are due
+  bool urgent_ = false;          // in a turn: something comes before the tasks that are due
   bool stopping_ = false;
   bool expired_ = false;  // the whole stop ran out of time
   Nanoseconds stop_began_ = 0;

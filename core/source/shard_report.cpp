@@ -38,7 +38,7 @@ void Shard::count_stall(const TaskCell& cell) noexcept {
 TaskReport Shard::report(TaskCell& cell) {
   const TaskLife& life = cell.life;
   const SupervisedCell* const supervised = cell.supervised();
-  TaskReport report{.task = cell.index, .name = cell.name(), .type = cell.options().type};
+  TaskReport report{.task = cell.index, .name = cell.name(), .type = cell.options().type, .options = &cell.options()};
   report.blocking = cell.kind->blocking;
   report.state_size = cell.kind->state_size;
   report.at = clock_.now();
@@ -74,7 +74,7 @@ TaskReport Shard::report(TaskCell& cell) {
       break;
     case TaskState::stopping: {
       const auto asked = asked_at_.find(&cell);
-      report.since = supervised != nullptr ? supervised->asked_at
+      report.since = supervised != nullptr      ? supervised->asked_at
                      : asked != asked_at_.end() ? asked->second
                                                 : stop_began_;
       break;

@@ -222,6 +222,10 @@ class Supervisor::Implementation final : public ShardOwner {
   }
   TaskCounts count(TaskInquiries::Time end) { return inquiries_.count(shards(), end); }
 
+  const char* name(std::size_t task) const {
+    return shards_[task % shards_.size()].thread->shard().name_at(task / shards_.size());
+  }
+
   void expire_stop() {
     timed_out_.store(true);  // even if all have ended by the time the control thread handles it
     boost::asio::post(control_, [this] { expire(true); });
@@ -560,6 +564,10 @@ std::vector<TaskReport> Supervisor::report(std::optional<std::size_t> task, std:
 }
 TaskCounts Supervisor::count(std::chrono::nanoseconds patience) const {
   return implementation_->count(std::chrono::steady_clock::now() + patience);
+}
+const char* Supervisor::name(std::size_t task) const { return implementation_->name(task); }
+boost::uuids::uuid Supervisor::id(std::size_t task) const noexcept {
+  return implementation_->task_id(static_cast<std::uint32_t>(task));
 }
 void Supervisor::request_stop(StopCause cause) { implementation_->request_stop(std::move(cause)); }
 void Supervisor::expire_stop() { implementation_->expire_stop(); }

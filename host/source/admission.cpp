@@ -66,7 +66,7 @@ class Admitter {
     const taskhost_factory* factory = factory_of(entry, *library);
     if (factory == nullptr || entry.has_taken_name) return;  // already reported
     const std::string name = entry.name.empty() ? factory->name : entry.name;
-    if (!admit_task(*factory, name, entry.config, entry.options, entry.pointer, entry.line)) return;
+    if (!admit_task(*library, *factory, name, entry.config, entry.options, entry.pointer, entry.line)) return;
     const auto problem = problem_of_config(*factory, name, entry.config);
     if (!problem) return;
     if (problem->is_of_plugin) {
@@ -168,7 +168,7 @@ class Admitter {
                                                              "); list it in \"tasks\" with one"});
           continue;
         }
-        admit_task(factory, factory.name, {}, options, library->path(), 0);
+        admit_task(*library, factory, factory.name, {}, options, library->path(), 0);
       }
     }
     if (!problem.empty()) {
@@ -177,9 +177,10 @@ class Admitter {
   }
 
   // `origin`: a JSON pointer into the manifest, or the path of an autoloaded library. It is not copied.
-  bool admit_task(const taskhost_factory& factory, const std::string& name, const std::string& config,
-                  const TaskOptions& options, const std::string& origin, std::size_t line) {
-    if (tasks_.add(name, plugin_tasks_.make(factory, &factory, config), options)) {
+  bool admit_task(const PluginLibrary& library, const taskhost_factory& factory, const std::string& name,
+                  const std::string& config, const TaskOptions& options, const std::string& origin, std::size_t line) {
+    if (const auto place = tasks_.add(name, plugin_tasks_.make(factory, &factory, config), options)) {
+      tasks_.came_from(*place, {library.path(), factory.name});
       origins_.push_back(&origin);
       return true;
     }

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/uuid/random_generator.hpp>
+#include <boost/uuid/uuid_io.hpp>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <thread>
 
+#include "events/event_json.hpp"
 #include "manifest/file.hpp"
 #include "plugin/config_check.hpp"
 #include "plugin_exit.hpp"
@@ -191,6 +194,7 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   manifest_ = manifest;
   manifest_.tasks.clear();
   manifest_.relations.clear();
+  manifest_path_ = file;
   libraries_ = std::move(admission.libraries);
   transaction.keep();
   tasks_admitted_ = tasks_.size();
@@ -253,6 +257,7 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
     if (auto problem = name_problem(name); !problem.empty()) return manifest_error(problem);
     const auto place = tasks_.size() == first ? tasks_.add(name, function, options) : tasks_.add(name);
     if (!place) return manifest_error("two tasks are named " + quoted_text(name) + "; give each a name of its own");
+    if (tasks_.size() == first + 1) tasks_.came_from(first, {.plugin = {}, .factory = factory.name});
     relation.task = static_cast<std::uint32_t>(*place);
     if (is_related) tasks_.relate(relation);
   }
@@ -362,7 +367,7 @@ void Host::look_after_signals(std::chrono::seconds after) {
 // Everything that can fail, before anything is started.
 void Host::make_supervisor() {
   SupervisorOptions options;
-  options.shards = shard_count();
+  options.shards = shard_count_ = shard_count();
   options.shutdown_timeout = manifest_.shutdown_timeout;
   options.stall_limit = manifest_.stall_limit;
   options.stall_threads = manifest_.stall_threads;
@@ -375,6 +380,8 @@ void Host::make_supervisor() {
   open_standard_streams();  // the program may have closed them meanwhile, as daemons do
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
   settle_stop_timeouts();
+  origins_ = tasks_.take_origins();
+  group_names_ = tasks_.group_names();
   supervisor_->add(tasks_.take());
   if (options_.handle_signals) {
     signals_->deliver_all();  // what came during the load: then nothing is started
@@ -394,6 +401,8 @@ void Host::settle_stop_timeouts() {
 }
 
 void Host::announce() {
+  started_us_ = now_us();
+  instance_ = boost::uuids::to_string(boost::uuids::random_generator()());
   Event started;
   started.kind = EventKind::host_started;
   started.message = "taskhost " TASKHOST_VERSION ", " + counted(supervisor_->task_count(), "task");

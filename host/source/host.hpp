@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "admission.hpp"
+#include "control/status.hpp"
 #include "crash_handler.hpp"
 #include "events/event_log.hpp"
 #include "events/log.hpp"
@@ -73,6 +74,10 @@ class Host {
   void request_stop() noexcept;
   // [any thread] A TASKHOST_RESULT_* code.
   int operate(std::string_view name, Operation operation);
+  // [any thread but the host's own] What all tasks are doing, or the one with this name: a TASKHOST_RESULT_* code.
+  // Takes a second at most.
+  int describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks);
+  HostStatus describe();
   // [any thread]
   int state() const noexcept;
   int status() const noexcept { return status_.load(std::memory_order_acquire); }
@@ -106,6 +111,7 @@ class Host {
   HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
   HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
+  TaskStatus status_of(TaskReport&& report) const;
   void settle_stop_timeouts();
   unsigned shard_count() const;
   void make_supervisor();
@@ -132,6 +138,13 @@ class Host {
   TaskRegister tasks_;  // until the supervisor takes them
   std::size_t tasks_admitted_ = 0;
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
+  std::string manifest_path_;
+  // Once it has started.
+  TaskOrigins origins_;
+  std::vector<std::string> group_names_;
+  unsigned shard_count_ = 0;
+  std::int64_t started_us_ = 0;  // microseconds since 1970
+  std::string instance_;
 
   const int request_descriptor_;  // an eventfd: readable once a stop is requested
   std::unique_ptr<Supervisor> supervisor_;

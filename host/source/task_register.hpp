@@ -2,9 +2,11 @@
 // thread. If something throws std::bad_alloc, the enclosing transaction cleans up.
 #pragma once
 
+#include <algorithm>
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory_resource>
 #include <optional>
@@ -77,6 +79,37 @@ class TaskNames {
   Names names_;
 };
 
+// Where tasks come from. Texts are valid as long as the library, or the program's factory.
+struct TaskOrigin {
+  std::string_view plugin;  // path of the library; empty: the program itself
+  std::string_view factory;
+  bool operator==(const TaskOrigin&) const = default;
+};
+
+// By task; those in a row with the same one share an entry.
+class TaskOrigins {
+ public:
+  void add(std::size_t task, const TaskOrigin& origin) {
+    if (entries_.empty() || entries_.back().origin != origin) entries_.push_back({task, origin});
+  }
+  // Forgets those of the tasks from this one on.
+  void cut(std::size_t task) {
+    while (!entries_.empty() && entries_.back().first >= task) entries_.pop_back();
+  }
+  TaskOrigin of(std::size_t task) const {
+    const auto after = std::upper_bound(entries_.begin(), entries_.end(), task,
+                                        [](std::size_t wanted, const Entry& entry) { return wanted < entry.first; });
+    return after != entries_.begin() ? std::prev(after)->origin : TaskOrigin{};
+  }
+
+ private:
+  struct Entry {
+    std::size_t first;
+    TaskOrigin origin;
+  };
+  std::vector<Entry> entries_;
+};
+
 class TaskRegister {
  public:
   TaskRegister() = default;
@@ -99,6 +132,8 @@ class TaskRegister {
   }
   // Adds another one that only differs from the last in its name.
   std::optional<std::size_t> add(std::string_view name) { return name_last(tasks_.add(name)); }
+  // To be called for tasks in order, at least for the first of those in a row with the same origin.
+  void came_from(std::size_t place, const TaskOrigin& origin) { origins_.add(place, origin); }
   void relate(const TaskList::Relation& relation) { tasks_.relations.push_back(relation); }
 
   std::optional<std::uint32_t> find_group(std::string_view name) const {
@@ -123,6 +158,7 @@ class TaskRegister {
   void for_each_options(Change&& change) {
     tasks_.for_each_options(std::forward<Change>(change));
   }
+  TaskOrigins take_origins() { return std::move(origins_); }
   // For the supervisor, which finds its tasks itself.
   TaskList take() {
     names_.clear();
@@ -163,10 +199,12 @@ class TaskRegister {
     tasks_.groups.resize(groups);
     tasks_.relations.resize(relations);
     for (; tasks_.size() > tasks; tasks_.remove_last()) names_.remove(tasks_.size() - 1);
+    origins_.cut(tasks);
   }
 
   TaskList tasks_;
   TaskNames names_{tasks_};
+  TaskOrigins origins_;
   std::map<std::string, std::uint32_t, std::less<>> groups_;  // from a name to its index in the list's groups
 };
 

@@ -103,6 +103,22 @@ extern "C" {
 #define TASKHOST_STATE_STOPPING 2
 #define TASKHOST_STATE_STOPPED 3
 
+/* States of a task; core/SUPERVISION.md says what is true in each. */
+#define TASKHOST_TASK_UNKNOWN 0 /* its shard did not answer within a second */
+#define TASKHOST_TASK_WAITING 1
+#define TASKHOST_TASK_DELAYED 2
+#define TASKHOST_TASK_STARTING 3
+#define TASKHOST_TASK_RUNNING 4
+#define TASKHOST_TASK_STOPPING 5
+#define TASKHOST_TASK_STOPPED 6
+#define TASKHOST_TASK_ENDED 7
+
+/* Facts about a task. */
+#define TASKHOST_TASK_IS_READY 1u     /* it is ready */
+#define TASKHOST_TASK_IS_STALLED 2u   /* a call into it has not returned for so long that its shard goes on without it */
+#define TASKHOST_TASK_IS_ABANDONED 4u /* an execution that could not be ended still exists */
+#define TASKHOST_TASK_IS_LOST 8u      /* it is over, and did not end well */
+
 /* Verdicts of taskhost_verify on rules of the contract (abi/CONTRACT.md). */
 #define TASKHOST_VERDICT_HOLDS 0          /* the test found nothing wrong */
 #define TASKHOST_VERDICT_BROKEN 1         /* a rule is broken */
@@ -180,6 +196,51 @@ typedef struct taskhost_event {
   const char *json;  /* the whole event as one line of JSON, without the line end */
   size_t json_size;
 } taskhost_event;
+
+/* What one task is doing. Texts are never NULL unless it says so. Durations are nanoseconds up to the moment when the
+ * task's shard reported this. */
+typedef struct taskhost_task_status {
+  uint32_t struct_size;
+  int32_t state;      /* TASKHOST_TASK_*. If UNKNOWN, only name, plugin and factory are known */
+  const char *name;
+  const char *plugin; /* path of the library; NULL: a task of the program's own */
+  const char *factory;
+  int32_t type;       /* TASKHOST_SHUTDOWN_ON_EXIT, … */
+  uint32_t facts;     /* TASKHOST_TASK_IS_* */
+  uint64_t execution; /* number of the current execution, or of the last one; 0: none has begun */
+  uint64_t state_age; /* since its state began; 0: unknown */
+  uint64_t uptime;    /* of the current execution; 0: there is none */
+  uint64_t start_in;  /* DELAYED: until it is started; else 0 */
+  uint32_t restarts;  /* its budget; TASKHOST_UNLIMITED */
+  uint32_t remaining; /* restarts left in it; TASKHOST_UNLIMITED */
+  uint32_t last_end;  /* TASKHOST_ON_*: how the last execution ended; 0: none has, or it was asked to */
+  uint32_t stalls;    /* how often a call into it stalled */
+  const char *last_message;     /* why; "" if it gave no reason */
+  const char *doing;            /* what the current execution says that it is doing; "" if nothing */
+  const char *group;            /* NULL: none */
+  const char *const *waits_for; /* names of the tasks for which it waits, to start or to be asked to end */
+  size_t waits_for_count;
+} taskhost_task_status;
+
+/* What a host is doing. */
+typedef struct taskhost_host_status {
+  uint32_t struct_size;
+  int32_t state;      /* TASKHOST_STATE_* */
+  uint64_t tasks;     /* the sum of the next eight */
+  uint64_t unknown;   /* in no known state: their shards did not answer within a second */
+  uint64_t waiting;
+  uint64_t delayed;
+  uint64_t starting;
+  uint64_t running;
+  uint64_t stopping;
+  uint64_t stopped;
+  uint64_t ended;
+  uint64_t not_ready; /* tasks that the host needs (all but detachable) and that are neither ready nor ended well */
+  uint64_t starts;    /* of executions */
+  uint64_t restarts;  /* charged ones and repeats */
+  uint64_t events_lost;
+  uint64_t log_lines_lost;
+} taskhost_host_status;
 
 /* What to verify, and how. All fields but `plugin` may be zero. */
 typedef struct taskhost_verify_options {
@@ -267,6 +328,20 @@ TASKHOST_API void taskhost_request_stop(taskhost_host *host);
 TASKHOST_API int32_t taskhost_stop_task(taskhost_host *host, const char *name);
 TASKHOST_API int32_t taskhost_start_task(taskhost_host *host, const char *name);
 TASKHOST_API int32_t taskhost_restart_task(taskhost_host *host, const char *name);
+
+/* [any-thread] Describes one task by its name, or with NULL all tasks in the order in which they were admitted: calls back
+ * once for each, on the calling thread. `status` and its texts are valid during the callback, which may call any-thread
+ * functions. No task is held up: each shard answers between its calls, so tasks are described as of slightly different
+ * moments, each truly in itself. It takes a second at most. Works from the start until destroy. Must not be called by
+ * tasks, whose shard could not answer meanwhile. UNKNOWN_TASK; WRONG_STATE before start; NO_MEMORY: then some may have been
+ * described. taskhost_error has no text for these. */
+TASKHOST_API int32_t taskhost_describe_tasks(taskhost_host *host, const char *name,
+                                             void (*callback)(void *user, const taskhost_task_status *status),
+                                             void *user);
+
+/* [any-thread] Describes the host in *status, up to the struct_size that the caller has set; the same holds as for
+ * tasks. Before start, all tasks are WAITING. WRONG_STATE in a forked child; NO_MEMORY. */
+TASKHOST_API int32_t taskhost_describe_host(taskhost_host *host, taskhost_host_status *status);
 
 /* [any-thread] TASKHOST_STATE_*. */
 TASKHOST_API int32_t taskhost_state(const taskhost_host *host);

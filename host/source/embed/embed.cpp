@@ -11,19 +11,12 @@
 #include <type_traits>
 
 #include "embed/caught_error.hpp"
-#include "host.hpp"
+#include "embed/taskhost_host.hpp"
 #include "plugin/embed_task.hpp"
 #include "plugin/inspection.hpp"
 #include "plugin_exit.hpp"
 #include "taskhost/taskhost.h"
 #include "taskhost_version.hpp"
-
-struct taskhost_host {
-  explicit taskhost_host(taskhost::HostOptions options) : host(std::move(options)) {}
-  taskhost::Host host;
-  std::string error;
-  std::string text;
-};
 
 namespace {
 

@@ -201,6 +201,7 @@ void EventLog::enqueue(AnyEvent&& event, bool has_room) {
   if (lost_ != 0) {
     queue_.push_back({EventsLost{lost_}, time_us});
     published_ += lost_;
+    lost_before_ += lost_;
     lost_ = 0;
   }
   queue_.push_back({std::move(event), time_us});

@@ -65,6 +65,16 @@ class EventLog final : public EventSink {
   void summarize(const LogSummary& summary) noexcept override;
   void log(LogLevel level, const char* task, std::string_view text) noexcept override { log_.write(level, task, text); }
 
+  // [any thread] Counted since open, and while there are subscribers.
+  struct Totals {
+    std::uint64_t published = 0;  // with those that were lost
+    std::uint64_t lost = 0;
+  };
+  Totals totals() {
+    const std::lock_guard lock(mutex_);
+    return {published_ + lost_, lost_before_ + lost_};
+  }
+
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
  private:
@@ -101,6 +111,7 @@ class EventLog final : public EventSink {
   std::condition_variable emptied_;  // for publishers, flush and close
   std::deque<Entry> queue_;
   std::uint64_t lost_ = 0;  // since the last accepted event
+  std::uint64_t lost_before_ = 0;
   // Events, including those that an events_lost stands for.
   std::uint64_t published_ = 0;
   std::atomic<std::uint64_t> handed_out_{0};

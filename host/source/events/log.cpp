@@ -295,7 +295,10 @@ struct Log::Writer {
       writing = false;
       done += count + (gap_owed ? 1 : 0);
       gap_owed = false;
-      if (told) lost -= gap;
+      if (told) {
+        lost_before += gap;
+        lost -= gap;
+      }
       lost += failed;
       if (told && lost != 0) owe_gap();  // otherwise with the next line
       emptied.notify_all();
@@ -383,6 +386,7 @@ struct Log::Writer {
   std::atomic<std::uint64_t> taken_in{0};
   std::atomic<std::uint64_t> done{0};  // lines written or dropped
   std::atomic<std::uint64_t> lost{0};  // lines dropped and not yet reported
+  std::atomic<std::uint64_t> lost_before{0};
   std::atomic<bool> gap_owed{false};
   bool writing = false;
   bool closing = false;
@@ -456,6 +460,8 @@ void Log::close() noexcept {
     // The mutex can't be locked, so nobody calls the receiver, either.
   }
 }
+
+std::uint64_t Log::lines_lost() const noexcept { return writer_->lost_before + writer_->lost; }
 
 bool Log::flush() noexcept {
   try {

@@ -36,6 +36,9 @@ class Log {
   // process has no writing thread: its lines go to stderr at once, marked with its process id.
   void write(LogLevel level, const char* task, std::string_view text) noexcept;
 
+  // Any thread. How many lines were dropped.
+  std::uint64_t lines_lost() const noexcept;
+
   // Any thread but the receiver's. After it returns the receiver is not called any more; lines are dropped. A call in
   // progress has five seconds to return.
   void close() noexcept;

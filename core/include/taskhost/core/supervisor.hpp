@@ -89,10 +89,14 @@ class Supervisor {
   // [any thread] After start: the number and name of each task, in no particular order. Names live as long as this.
   void for_each_name(const std::function<void(std::size_t, const char*)>& function) const;
 
-  // [any thread but the supervisor's own and those of task code] After start, and also once everything has stopped: what
-  // one task, by its number, or all of them are doing. No shard waits for this: each answers between its calls, some
-  // hundred tasks at a time, so the reports are true at slightly different moments (`at`), each in itself. Those of a
-  // shard that has not answered within `patience` say so. Throws std::bad_alloc.
+  // [any thread] After start: the name of a task, by its number, and the id that events give it.
+  const char* name(std::size_t task) const;
+  boost::uuids::uuid id(std::size_t task) const noexcept;
+
+  // [any thread but the supervisor's own and those of task code] After start, and also once everything has stopped:
+  // what one task, by its number, or all of them are doing. No shard waits for this: each answers between its calls,
+  // some hundred tasks at a time, so the reports are true at slightly different moments (`at`), each in itself. Those
+  // of a shard that has not answered within `patience` say so. Throws std::bad_alloc.
   std::vector<TaskReport> report(std::optional<std::size_t> task, std::chrono::nanoseconds patience) const;
   // [the same threads] How many tasks are doing what.
   TaskCounts count(std::chrono::nanoseconds patience) const;

@@ -18,38 +18,39 @@
 namespace taskhost {
 
 struct TaskReport {
-  std::uint32_t task = 0;           // its number
-  const char* name = nullptr;       // valid as long as the supervisor
-  bool is_answered = true;          // false: its shard did not answer in time, and only number and shard are known
+  std::uint32_t task = 0;      // its number
+  const char* name = nullptr;  // valid as long as the supervisor
+  bool is_answered = true;     // false: its shard did not answer in time, and only number and shard are known
   TaskType type = TaskType::detachable;
+  const TaskOptions* options = nullptr;  // valid as long as the supervisor; null: it is not answered
   bool blocking = false;
   unsigned shard = 0;
-  std::size_t state_size = 0;       // bytes of an execution's state
+  std::size_t state_size = 0;  // bytes of an execution's state
 
   TaskState state = TaskState::waiting;
-  std::optional<StopPurpose> purpose{};  // if it is to stop, also before it is asked
-  Nanoseconds at = 0;                    // when this was true
-  Nanoseconds since = 0;                 // when its state began
-  Nanoseconds next_start = 0;            // delayed: when the delay is over
-  bool waits_for_group = false;          // it must not start before its group is at rest
+  std::optional<StopPurpose> purpose{};    // if it is to stop, also before it is asked
+  Nanoseconds at = 0;                      // when this was true
+  Nanoseconds since = 0;                   // when its state began
+  Nanoseconds next_start = 0;              // delayed: when the delay is over
+  bool waits_for_group = false;            // it must not start before its group is at rest
   std::vector<std::uint32_t> waits_for{};  // waiting: those in `after` that are not satisfied; if it is to be asked to
                                            // end: those that must have ended before
   std::optional<std::uint32_t> group{};    // its place among the supervisor's groups
 
-  std::uint64_t execution = 0;   // number of the current or last one; 0: none yet
-  Nanoseconds started_at = 0;    // of the live execution
+  std::uint64_t execution = 0;  // number of the current or last one; 0: none yet
+  Nanoseconds started_at = 0;   // of the live execution
   bool ready = false;
-  bool stalled = false;          // a thread is stuck in a call of it
-  std::uint32_t stalls = 0;      // how often one of its calls lost its shard
-  std::string status{};          // what the live execution says that it is doing
+  bool stalled = false;      // a thread is stuck in a call of it
+  std::uint32_t stalls = 0;  // how often one of its calls lost its shard
+  std::string status{};      // what the live execution says that it is doing
 
-  std::uint32_t restarts = 0;               // its budget
+  std::uint32_t restarts = 0;                // its budget
   std::optional<std::uint32_t> remaining{};  // restarts left in it; absent: unlimited
-  std::optional<Outcome> last_outcome{};    // of the last execution that has ended
+  std::optional<Outcome> last_outcome{};     // of the last execution that has ended
   std::string last_message{};
-  std::optional<StopReason> over_for{};     // ended: why it was discarded; absent: it was not
-  bool is_lost = false;                     // ended without success
-  bool abandoned = false;                   // an execution that could not be ended still exists
+  std::optional<StopReason> over_for{};  // ended: why it was discarded; absent: it was not
+  bool is_lost = false;                  // ended without success
+  bool abandoned = false;                // an execution that could not be ended still exists
 };
 
 struct TaskCounts {
