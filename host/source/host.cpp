@@ -112,6 +112,7 @@ Host::~Host() {
     request_stop();
     wait();
   }
+  close_control();
   signals_ = nullptr;
   signal_look_.reset();
   if (requests_) requests_->release();
@@ -300,6 +301,10 @@ HostError Host::too_late(const char* advice) const {
 HostError Host::start() {
   if (HostError late = too_late("it can be started only once"); late.code != 0) return late;
   if (!take_signals()) return state_error("another host already handles this process's signals; only one can");
+  if (HostError error = open_control(); error.code != 0) {
+    close_control();
+    return error;
+  }
   try {
     make_supervisor();
     events_->open();
@@ -310,6 +315,7 @@ HostError Host::start() {
     if (requests_) requests_->release();
     requests_ = nullptr;
     supervisor_ = nullptr;  // the tasks are gone with it
+    close_control();
     start_failed_ = true;
     release_process(*this);
     throw;
@@ -318,6 +324,7 @@ HostError Host::start() {
   announce();
   running_.store(true, std::memory_order_release);
   supervisor_->start();
+  if (control_) start_control();
   return {};
 }
 
@@ -414,6 +421,7 @@ int Host::wait() {
   const WaitForHost waits;
   const HostResult result = supervisor_->wait();
   waited_ = true;
+  close_control();
   if (signals_) signals_->close();  // but kept, because an abandoned task may still call in
   left_behind_ = supervisor_->abandoned_threads();
   must_stay_ = left_behind_;

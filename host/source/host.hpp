@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "admission.hpp"
-#include "control/status.hpp"
+#include "control/controlled_host.hpp"
+#include "control/endpoint.hpp"
+#include "control/server.hpp"
 #include "crash_handler.hpp"
 #include "events/event_log.hpp"
 #include "events/log.hpp"
@@ -38,6 +40,10 @@ struct HostOptions {
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
   Log::Receiver log_receiver;
+  std::string name;                      // empty: the manifest's, or that of its file
+  std::optional<std::string> control{};  // path of the control socket; empty: the usual place; absent: none
+  std::string listen;                    // address and port for the API; empty: none
+  std::string listen_token_file;
 };
 
 // The error of a call: a TASKHOST_RESULT_* code and lines for the operator. 0 if there is none.
@@ -46,7 +52,7 @@ struct HostError {
   std::string text;
 };
 
-class Host {
+class Host final : private ControlledHost {
  public:
   explicit Host(HostOptions options);
   ~Host();
@@ -73,11 +79,11 @@ class Host {
   // [any thread, async-signal-safe]
   void request_stop() noexcept;
   // [any thread] A TASKHOST_RESULT_* code.
-  int operate(std::string_view name, Operation operation);
+  int operate(std::string_view name, Operation operation) override;
   // [any thread but the host's own] What all tasks are doing, or the one with this name: a TASKHOST_RESULT_* code.
   // Takes a second at most.
-  int describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks);
-  HostStatus describe();
+  int describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks) override;
+  HostStatus describe() override;
   // [any thread]
   int state() const noexcept;
   int status() const noexcept { return status_.load(std::memory_order_acquire); }
@@ -112,6 +118,12 @@ class Host {
   HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
   TaskStatus status_of(TaskReport&& report) const;
+  void stop(const std::string& who) override;
+  void tell(std::string_view line) noexcept override { log_->write(LogLevel::info, nullptr, line); }
+  HostError open_control();
+  HostError open_endpoint(const std::string& name, bool is_chosen);
+  void start_control() noexcept;
+  void close_control() noexcept;
   void settle_stop_timeouts();
   unsigned shard_count() const;
   void make_supervisor();
@@ -139,6 +151,7 @@ class Host {
   std::size_t tasks_admitted_ = 0;
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
   std::string manifest_path_;
+  std::string name_;
   // Once it has started.
   TaskOrigins origins_;
   std::vector<std::string> group_names_;
@@ -153,6 +166,8 @@ class Host {
   std::unique_ptr<Signals> signals_;
   std::optional<boost::asio::steady_timer> signal_look_;
   TaskIndex index_;
+  std::optional<ControlEndpoint> endpoint_;
+  std::unique_ptr<ControlServer> control_;  // after what it asks
   bool started_ = false;
   bool start_failed_ = false;  // its tasks are gone
   bool waited_ = false;

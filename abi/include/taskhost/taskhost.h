@@ -142,6 +142,11 @@ typedef struct taskhost_options {
   void (*log)(void *user, int32_t level, const char *line, size_t size);
   void *log_user;
   uint64_t seed; /* random seed for backoff jitter; 0: as in the manifest, or a different one each time */
+  /* For operators, from start until the host has stopped: host/README.md describes the API. */
+  const char *name;              /* the host's; NULL: the manifest's, or that of its file */
+  const char *control;           /* path of its control socket; "": the usual place; NULL: none */
+  const char *listen;            /* address and port for the API on TCP, like "127.0.0.1:8080"; NULL: none */
+  const char *listen_token_file; /* for changes over TCP; NULL: it only answers questions */
 } taskhost_options;
 
 /* What an exit means, instead of what the task's type says. */

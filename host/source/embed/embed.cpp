@@ -80,6 +80,11 @@ int32_t read_options(const taskhost_options& given, taskhost::HostOptions& optio
   if (given.log_level_plus_one != 0) options.log_level = taskhost::LogLevel{given.log_level_plus_one - 1};
   options.log_format =
       given.log_format == TASKHOST_LOG_FORMAT_JSON ? taskhost::LogFormat::json : taskhost::LogFormat::text;
+  const auto text = [](const char* given_text) { return std::string(given_text != nullptr ? given_text : ""); };
+  options.name = text(given.name);
+  if (given.control != nullptr) options.control = given.control;
+  options.listen = text(given.listen);
+  options.listen_token_file = text(given.listen_token_file);
   if (given.log != nullptr) {
     options.log_receiver = [log = given.log, user = given.log_user](taskhost::LogLevel level, std::string_view line) {
       log(user, static_cast<int32_t>(level), line.data(), line.size());

@@ -69,7 +69,7 @@ inline constexpr auto manifest_fields = [] {
   using enum ManifestObject;
   using enum ManifestField::Use;
   return std::to_array<ManifestField>({
-      {"name", plain, task},
+      {"name", plain, root, task},
       {"plugin", plain, task},
       {"task", plain, task},
       {"type", plain, autoload, task},
@@ -89,6 +89,7 @@ inline constexpr auto manifest_fields = [] {
       {"group", optional, task},
       {"$schema", plain, root},
       {"plugin_dirs", plain, root},
+      {"metrics_tasks", plain, root},
       {"shards", plain, root},
       {"shutdown_timeout", plain, root},
       {"stall_limit", plain, root},
@@ -118,6 +119,7 @@ inline constexpr auto manifest_fields = [] {
 // Names and texts of plugins and tasks are at most this long, in bytes.
 inline constexpr std::size_t max_name_bytes = 128;
 inline constexpr std::size_t max_path_bytes = 4096;
+inline constexpr std::uint32_t max_metrics_tasks = 1'000'000;
 inline constexpr std::uint32_t max_seed = 4'294'967'295;
 inline constexpr std::chrono::hours max_stall_limit{1};
 inline constexpr std::uint32_t max_stall_threads = 1024;

@@ -13,6 +13,7 @@
 #include "manifest/fields.hpp"
 #include "manifest/parser.hpp"
 #include "manifest/policy_fields.hpp"
+#include "text/host_name.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
 
@@ -77,6 +78,17 @@ class ManifestReader final : public ManifestSink {
                        const Pointer& pointer) { expect_kind(node, NodeKind::string, pointer, self.faults_); }},
         {"plugin_dirs",
          [](Self& self, const Node& node, const Pointer& pointer) { self.read_plugin_dirs(node, pointer); }},
+        {"name", [](Self& self, const Node& node, const Pointer& pointer) {
+           const auto name = read_text(node, pointer, max_name_bytes, self.faults_);
+           if (!name) return;
+           const std::string problem = host_name_problem(*name);
+           if (!problem.empty()) self.faults_.add(node.offset, pointer, problem);
+           self.manifest_.name = *name;
+         }},
+        {"metrics_tasks", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.metrics_tasks =
+               read_whole_number(node, pointer, 0, max_metrics_tasks, self.faults_).value_or(0);
+         }},
         {"shards", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.shards = read_whole_number(node, pointer, 1, max_shards, self.faults_);
          }},

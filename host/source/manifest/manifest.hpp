@@ -47,6 +47,7 @@ struct ManifestRelation {
 };
 
 struct Manifest {
+  std::string name;                      // of the host; empty: that of the file
   std::vector<std::string> plugin_dirs;  // as written, relative to the manifest
   std::optional<unsigned> shards;        // 1 to 256
   std::optional<std::chrono::nanoseconds> shutdown_timeout;
@@ -56,6 +57,7 @@ struct Manifest {
   unsigned blocking_threads = 4096;                                       // 1 to 65536
   std::size_t blocking_stack_kib = 8192;                                  // 64 to 1048576
   std::size_t poll_stack_kib = 8192;                                      // the same
+  std::size_t metrics_tasks = 1000;                                       // how many tasks have metrics of their own
   std::uint64_t seed = 0;               // random seed for jitter; 0: a different one each time
   std::optional<TaskOptions> autoload;  // the policy of libraries that no task names
   std::vector<ManifestGroup> groups;

@@ -44,6 +44,10 @@ struct Arguments {
   std::string log_level = "info";
   std::vector<std::string> plugin_dirs;
   unsigned shards = 0;
+  std::string name;
+  std::string control;  // "off", a path, or empty for the usual place
+  std::string listen;
+  std::string listen_token_file;
   bool json = false;
   bool explain = false;
 };
@@ -73,6 +77,7 @@ int status_of(int32_t result) { return result > TASKHOST_RESULT_SYSTEM ? TASKHOS
 class HostHandle {
  public:
   HostHandle(const Arguments& arguments, std::uint32_t flags) {
+    const bool is_run = (flags & TASKHOST_HANDLE_SIGNALS) != 0;
     std::vector<const char*> dirs;
     for (const std::string& dir : arguments.plugin_dirs) dirs.push_back(dir.c_str());
     taskhost_options options{};
@@ -84,6 +89,13 @@ class HostHandle {
     logs_ = arguments.log_level != "off";
     options.log_level_plus_one = number_of(log_levels, arguments.log_level) + 1;
     options.log_format = number_of(log_formats, arguments.log_format);
+    if (is_run) {
+      const auto text = [](const std::string& given) { return given.empty() ? nullptr : given.c_str(); };
+      options.name = text(arguments.name);
+      options.control = arguments.control == "off" ? nullptr : arguments.control.c_str();
+      options.listen = text(arguments.listen);
+      options.listen_token_file = text(arguments.listen_token_file);
+    }
     result_ = taskhost_create(&options, &host_);
     if (host_ == nullptr) {
       std::fprintf(stderr, "taskhost: can't create the host: %s\n", taskhost_error(nullptr));
@@ -241,6 +253,15 @@ void add_load_options(CLI::App& command, Arguments& arguments) {
 void add_run_options(CLI::App& command, Arguments& arguments) {
   add_load_options(command, arguments);
   command.add_option("--events", arguments.events, "write events to FILE (- for stdout), one JSON object per line")
+      ->type_name("FILE");
+  command.add_option("--name", arguments.name, "the host's name (default: the manifest's, or that of its file)")
+      ->type_name("NAME");
+  command.add_option("--control", arguments.control, "path of the control socket, or off (default: where ps finds it)")
+      ->type_name("PATH");
+  command.add_option("--listen", arguments.listen, "serve the API on TCP, too, like 127.0.0.1:8080 (default: no)")
+      ->type_name("ADDRESS:PORT");
+  command
+      .add_option("--listen-token-file", arguments.listen_token_file, "let those change something who send this token")
       ->type_name("FILE");
   command.add_option("--shards", arguments.shards, "number of event loops, 1 to 256 (default: one per processor)")
       ->check(CLI::Range(1, 256))
