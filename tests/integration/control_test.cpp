@@ -1,0 +1,318 @@
+// The control socket and the API on TCP, from outside.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "http_client.hpp"
+#include "scene.hpp"
+#include "support/catch.hpp"
+#include "support/sanitizers.hpp"
+
+using namespace taskhost::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// A running host with a mandatory task "feed" and a detachable one, "side".
+class ControlScene {
+ public:
+  explicit ControlScene(std::vector<std::string> options = {}, const Json& more_tasks = Json::array()) {
+    scene_.add(task("feed", "probe", "mandatory", idle_probe(), 3));
+    scene_.add(task("side", "probe", "detachable", idle_probe(), 3));
+    for (const Json& entry : more_tasks) scene_.add(entry);
+    options.insert(options.end(), {"--control", socket().string()});
+    running_ = std::make_unique<Running>(scene_.start(options));
+    running_->wait_for("task_started", "side");
+  }
+
+  fs::path socket() const { return scene_.directory() / "host.sock"; }
+  Scene& scene() { return scene_; }
+  Running& running() { return *running_; }
+  // The API's thread starts when the tasks do; until then requests wait.
+  HttpAnswer get(std::string_view target) { return ask(socket(), "GET", target); }
+  HttpAnswer post(std::string_view target) { return ask(socket(), "POST", target); }
+  Json task_now(std::string_view name) { return get("/v1/tasks/" + std::string(name)).json(); }
+  Run stop() {
+    running_->send(SIGTERM);
+    return running_->finish();
+  }
+
+ private:
+  Scene scene_;
+  std::unique_ptr<Running> running_;
+};
+
+int port_of(const std::string& log) {
+  constexpr std::string_view before = "the API is at http://127.0.0.1:";
+  const std::size_t place = log.find(before);
+  return place == std::string::npos ? 0 : std::atoi(log.c_str() + place + before.size());
+}
+
+}  // namespace
+
+TEST_CASE("a host answers what it is, and what its tasks are doing") {
+  ControlScene host;
+  const Json about = host.get("/v1/host").json();
+  CHECK(about["name"] == "manifest");
+  CHECK(about["pid"] == host.running().process().id());
+  CHECK(about["state"] == "running");
+  CHECK(about["tasks"]["total"] == 2);
+  CHECK(about["tasks"]["running"] == 2);
+  const HttpAnswer all = host.get("/v1/tasks");
+  CHECK(all.status == 200);
+  CHECK(all.head.find("Content-Type: application/json\r\n") != std::string::npos);
+  REQUIRE(all.json()["tasks"].size() == 2);
+  const Json feed = all.json()["tasks"][0];
+  CHECK(feed["name"] == "feed");
+  CHECK(feed["state"] == "running");
+  CHECK(feed["type"] == "mandatory");
+  CHECK(feed["factory"] == "probe");
+  CHECK(feed["remaining"] == 3);
+  CHECK(feed["execution"] == 1);
+  CHECK(host.task_now("side")["name"] == "side");
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a task that is not there is answered with the nearest one") {
+  ControlScene host;
+  const HttpAnswer answer = host.get("/v1/tasks/fede");
+  CHECK(answer.status == 404);
+  CHECK(answer.json()["message"] == "there is no task \"fede\"; did you mean \"feed\"?");
+  CHECK(host.post("/v1/tasks/fede/stop").status == 404);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("an operator stops, starts and restarts a task, and hears when it is done") {
+  ControlScene host;
+  HttpAnswer answer = host.post("/v1/tasks/feed/stop?wait=60s");
+  CHECK(answer.status == 200);
+  CHECK(answer.json()["done"] == true);
+  CHECK(answer.json()["ok"] == true);
+  CHECK(answer.json()["task"]["state"] == "stopped");
+  CHECK(host.get("/readyz").status == 503);
+  CHECK(host.get("/livez").status == 200);
+  answer = host.post("/v1/tasks/feed/start?wait=60s");
+  CHECK(answer.json()["task"]["state"] == "running");
+  CHECK(answer.json()["task"]["execution"] == 2);
+  answer = host.post("/v1/tasks/feed/restart?wait=60s");
+  CHECK(answer.json()["task"]["execution"] == 3);
+  CHECK(answer.json()["task"]["remaining"] == 3);  // it is charged nothing
+  const HttpAnswer at_once = host.post("/v1/tasks/feed/restart");
+  CHECK((at_once.status == 202 || at_once.status == 200));
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("waiting for a task that does not end is over when its time is") {
+  ControlScene host({}, Json::array({task("deaf", "probe_blocking", "detachable", deaf_probe(), 1)}));
+  host.running().wait_for("task_started", "deaf");
+  const HttpAnswer answer = host.post("/v1/tasks/deaf/stop?wait=50ms");
+  CHECK(answer.status == 202);
+  CHECK(answer.json()["done"] == false);
+  CHECK(answer.json()["task"]["state"] == "stopping");
+  host.running().send(SIGTERM);
+  wait_out_one_request();
+  host.running().send(SIGTERM);
+  host.running().expect_cut_short();
+  CHECK(host.running().finish().status() == 4);
+}
+
+TEST_CASE("the host is stopped by its API, which answers, and the stop names who asked") {
+  ControlScene host;
+  const HttpAnswer answer = host.post("/v1/stop");
+  CHECK(answer.status == 202);
+  const Run run = host.running().finish();
+  CHECK(run.status() == 0);
+  CHECK(run.stopping_reason() == "request");
+  CHECK(has_line(run.log(), {"user ", "process " + std::to_string(::getpid()), "stops the host"}));
+  CHECK_FALSE(fs::exists(host.socket()));
+  CHECK_FALSE(fs::exists(host.socket().string() + ".lock"));
+}
+
+TEST_CASE("metrics are in Prometheus's format") {
+  ControlScene host;
+  const HttpAnswer answer = host.get("/metrics");
+  CHECK(answer.status == 200);
+  CHECK(answer.head.find("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n") != std::string::npos);
+  CHECK(answer.body.find("taskhost_tasks{state=\"running\"} 2\n") != std::string::npos);
+  CHECK(answer.body.ends_with("\n"));
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a host is ready once the tasks that it needs are") {
+  ControlScene host;
+  CHECK(host.get("/readyz").status == 200);
+  CHECK(host.get("/readyz").json()["ready"] == true);
+  CHECK(host.post("/v1/tasks/side/stop?wait=60s").status == 200);
+  CHECK(host.get("/readyz").status == 200);  // it can do without that one
+  CHECK(host.post("/v1/tasks/feed/stop?wait=60s").status == 200);
+  const HttpAnswer answer = host.get("/readyz");
+  CHECK(answer.status == 503);
+  CHECK(answer.json()["message"] == "1 of the tasks that the host needs are not ready: \"feed\"");
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("what is no request of the API gets an answer that says what to do, and does no harm") {
+  ControlScene host;
+  CHECK(host.get("/v1/taks").status == 404);
+  CHECK(ask(host.socket(), "DELETE", "/v1/tasks").status == 405);
+  CHECK(host.get("/v1/tasks/feed/stop").status == 405);  // nothing is changed by GET
+  CHECK(host.get("/v1/tasks/..%2f..%2fetc%2fpasswd").status == 404);
+  CHECK(host.get("/v1/tasks/%00").status == 404);
+  CHECK(host.post("/v1/tasks/feed/stop?wait=soon").status == 400);
+  const std::string huge(20'000, 'x');
+  for (const std::string& bytes :
+       {std::string("nonsense\r\n\r\n"), "GET /v1/host HTTP/1.1\r\nX: " + huge + "\r\n\r\n",
+        "POST /v1/stop HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", std::string("\0\xff\r\n\r\n", 6)}) {
+    const HttpConnection connection(host.socket());
+    CHECK(connection.send(bytes));
+    const HttpAnswer answer = parse_answer(connection.read_all());
+    INFO(answer.head << answer.body);
+    CHECK((answer.status == 400 || answer.status == 413 || answer.status == 431));
+    CHECK(answer.json().contains("message"));
+  }
+  CHECK(host.get("/v1/host").status == 200);
+  CHECK(host.task_now("feed")["execution"] == 1);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("clients that send half a request, or never read, keep nobody else from being served") {
+  ControlScene host;
+  std::vector<std::unique_ptr<HttpConnection>> idle;
+  for (int i = 0; i < 200; ++i) {
+    idle.push_back(std::make_unique<HttpConnection>(host.socket()));
+    (void)idle.back()->send(i % 2 == 0 ? "GET /v1/tasks HTTP/1.1\r\n" : "GET /v1/tasks HTTP/1.1\r\n\r\n");
+  }
+  CHECK(host.get("/v1/host").status == 200);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a connection is kept for the next request") {
+  ControlScene host;
+  const HttpConnection connection(host.socket());
+  CHECK(connection.send("GET /livez HTTP/1.1\r\nHost:\r\n\r\nHEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n"));
+  CHECK(connection.send("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  const std::string all = connection.read_all();
+  std::size_t answers = 0;
+  for (std::size_t at = all.find("HTTP/1.1 200 OK"); at != std::string::npos; at = all.find("HTTP/1.1 200 OK", at + 1)) {
+    ++answers;
+  }
+  CHECK(answers == 3);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("the socket is for its owner alone") {
+  ControlScene host;
+  struct stat status {};
+  REQUIRE(::stat(host.socket().c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a path at which a live host listens is refused with its process, and one that a dead host left is taken") {
+  ControlScene host;
+  {
+    Scene other;
+    other.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+    Command command = other.command();
+    command.arguments = {"run", "--control", host.socket().string(), other.manifest_path().string()};
+    const ProcessEnd end = Process(command).wait();
+    CHECK(end.status == 2);
+    CHECK(has_line(end.err, {"process " + std::to_string(host.running().process().id()) + " listens at"}));
+  }
+  CHECK(host.get("/v1/host").status == 200);
+  host.running().expect_cut_short();
+  host.running().send(SIGKILL);
+  (void)host.running().process().wait();
+  CHECK(fs::exists(host.socket()));
+  Scene next;
+  next.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  const Run run = next.run({"--control", host.socket().string()});
+  CHECK(run.status() == 0);
+  CHECK_FALSE(has_line(run.log(), {"control socket"}));
+}
+
+TEST_CASE("a control socket that is impossible is told, and the host runs without it") {
+  for (const std::string& path : {std::string("/nowhere/at/all.sock"), "/tmp/" + std::string(200, 'x'),
+                                  std::string("/dev/null")}) {
+    Scene scene;
+    scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+    const Run run = scene.run({"--control", path});
+    CHECK(run.status() == 0);
+    CHECK(has_line(run.log(), {"warning", "there is no control socket"}));
+  }
+}
+
+TEST_CASE("on TCP a host can be looked at, but changed only with its token") {
+  Scene scene;
+  scene.add(task("feed", "probe", "mandatory", idle_probe(), 3));
+  const std::string token = "0123456789abcdef0123";
+  const fs::path file = scene.directory() / "token";
+  write_file(file.string(), token + "\n");
+  fs::permissions(file, fs::perms::owner_read);
+  Running running = scene.start({"--control", "off", "--listen", "127.0.0.1:0", "--listen-token-file", file.string()});
+  REQUIRE(running.process().wait_for_err("the API is at http://127.0.0.1:"));
+  const int port = port_of(running.process().err());
+  REQUIRE(port != 0);
+  CHECK(ask(port, "GET", "/v1/tasks").status == 200);
+  CHECK(ask(port, "POST", "/v1/stop").status == 401);
+  CHECK(ask(port, "POST", "/v1/stop", "Authorization: Bearer 0123456789abcdef0124\r\n").status == 401);
+  CHECK(ask(port, "GET", "/v1/tasks", "Host: evil.example\r\n").status == 403);
+  CHECK(ask(port, "GET", "/v1/tasks", "Origin: http://evil.example\r\n").status == 403);
+  CHECK(ask(port, "GET", "/v1/tasks", "Sec-Fetch-Site: cross-site\r\n").status == 403);
+  CHECK(ask(port, "GET", "/v1/tasks", "Host: 10.0.0.7:9000\r\n").status == 200);
+  CHECK(ask(port, "POST", "/v1/stop", "Authorization: Bearer " + token + "\r\n").status == 202);
+  CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("without a token, TCP is for looking only") {
+  Scene scene;
+  scene.add(task("feed", "probe", "mandatory", idle_probe(), 3));
+  Running running = scene.start({"--control", "off", "--listen", "127.0.0.1:0"});
+  REQUIRE(running.process().wait_for_err("the API is at http://127.0.0.1:"));
+  const int port = port_of(running.process().err());
+  const HttpAnswer answer = ask(port, "POST", "/v1/tasks/feed/stop");
+  CHECK(answer.status == 403);
+  CHECK(answer.json()["message"].get<std::string>().find("--listen-token-file") != std::string::npos);
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("wrong options for operators end the program with 2, and say what would be right") {
+  struct Row {
+    std::vector<std::string> options;
+    std::string words;
+  };
+  Scene scene;
+  scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  const fs::path open_token = scene.directory() / "open";
+  write_file(open_token.string(), "0123456789abcdef\n");
+  fs::permissions(open_token, fs::perms::owner_read | fs::perms::others_read);
+  const fs::path short_token = scene.directory() / "short";
+  write_file(short_token.string(), "secret\n");
+  fs::permissions(short_token, fs::perms::owner_read);
+  for (const Row& row : std::vector<Row>{
+           {{"--name", "a/b"}, "letters, digits"},
+           {{"--listen", "8080"}, "give an address and a port"},
+           {{"--listen", "localhost:80"}, "give an address and a port"},
+           {{"--listen", "127.0.0.1:0", "--listen-token-file", "/nowhere"}, "can't read the token file"},
+           {{"--listen", "127.0.0.1:0", "--listen-token-file", open_token.string()}, "chmod 600"},
+           {{"--listen", "127.0.0.1:0", "--listen-token-file", short_token.string()}, "16 to 256 bytes"},
+           {{"--listen", "192.0.2.1:80"}, "can't listen at 192.0.2.1:80"},
+       }) {
+    Command command = scene.command();
+    command.arguments = {"run"};
+    command.arguments.insert(command.arguments.end(), row.options.begin(), row.options.end());
+    command.arguments.push_back(scene.manifest_path().string());
+    const ProcessEnd end = Process(command).wait();
+    INFO(row.words << "\n" << end.summary());
+    CHECK(end.status == 2);
+    CHECK(has_line(end.err, {row.words}));
+  }
+}
