@@ -1,13 +1,9 @@
 #include "control/api.hpp"
 
-#include <unistd.h>
-
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "control/metrics.hpp"
 #include "control/process_figures.hpp"
-#include "control/situation.hpp"
 #include "control/status_json.hpp"
 #include "events/event_json.hpp"
 #include "taskhost/taskhost.h"
@@ -52,7 +48,14 @@ bool is_well(const ApiWait& wait, const TaskReport& report) noexcept {
 }  // namespace
 
 Api::Api(ControlledHost& host, std::string name, std::size_t metrics_tasks)
-    : host_(host), name_(std::move(name)), metrics_tasks_(metrics_tasks) {}
+    : host_(host),
+      name_(std::move(name)),
+      metrics_tasks_(metrics_tasks),
+      clock_zero_us_(now_us() - static_cast<std::int64_t>(SteadyClock::read() / 1'000)) {}
+
+std::int64_t Api::wall_us(const TaskStatus& task) const noexcept {
+  return clock_zero_us_ + static_cast<std::int64_t>(task.report.at / 1'000);
+}
 
 ApiAnswer Api::problem(unsigned status, std::string_view message, std::string_view allow) {
   std::string json = "{\"message\":";
@@ -90,13 +93,12 @@ ApiAnswer Api::answer(const Route& route, const std::string& who, std::optional<
     case ApiCall::tasks: {
       refresh();
       if (tasks_json_ == nullptr) {
-        const std::int64_t now = now_us();
         std::string json = "{\"host\":";
         append_json_string(json, name_);
         json += ",\"tasks\":[";
         for (const TaskStatus& task : tasks_) {
           if (json.back() != '[') json += ',';
-          append_task_json(json, task, now);
+          append_task_json(json, task, wall_us(task));
         }
         json += "]}\n";
         tasks_json_ = shared(std::move(json));
@@ -108,7 +110,7 @@ ApiAnswer Api::answer(const Route& route, const std::string& who, std::optional<
       const int code = host_.describe(route.task, tasks);
       if (code != TASKHOST_RESULT_OK) return of_code(code, route.task);
       std::string json;
-      append_task_json(json, tasks.front(), now_us());
+      append_task_json(json, tasks.front(), wall_us(tasks.front()));
       return {.body = shared(json + "\n")};
     }
     case ApiCall::start_task:
@@ -121,14 +123,14 @@ ApiAnswer Api::answer(const Route& route, const std::string& who, std::optional<
       return {.status = 202, .body = shared("{\"message\":\"the host stops\"}\n")};
     case ApiCall::metrics:
       refresh();
-      if (metrics_ == nullptr) metrics_ = shared(metrics_text(status_, tasks_, metrics_tasks_, process_figures()));
+      if (metrics_ == nullptr) metrics_ = shared(metrics_text(status_, tasks_, metrics_tasks_, process_figures(), clock_zero_us_));
       return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_};
     case ApiCall::livez:
       return health(false);
     case ApiCall::readyz:
       return health(true);
   }
-  return problem(404, "there is nothing here");
+  return problem(500, "a bug in taskhost: a call without an answer");
 }
 
 ApiAnswer Api::operated(const Route& route, const std::string& who, std::optional<ApiWait>& wait) {
@@ -156,7 +158,7 @@ std::optional<ApiAnswer> Api::look(const ApiWait& wait, bool is_last) {
   json += ",\"ok\":";
   json += is_well(wait, report) ? "true" : "false";
   json += ",\"task\":";
-  append_task_json(json, tasks.front(), now_us());
+  append_task_json(json, tasks.front(), wall_us(tasks.front()));
   json += "}\n";
   return ApiAnswer{.status = done ? 200u : 202u, .body = shared(std::move(json))};
 }

@@ -49,11 +49,14 @@ class Api {
   ApiAnswer unknown_task(std::string_view name);
   ApiAnswer of_code(int code, std::string_view task);
   HostStatus host_status();
+  std::int64_t wall_us(const TaskStatus& task) const noexcept;
   void refresh();
 
   ControlledHost& host_;
   const std::string name_;
   const std::size_t metrics_tasks_;
+  // The wall clock when the steady one was 0: read once, so that a moment looks the same in each answer.
+  const std::int64_t clock_zero_us_;
   Clock::time_point read_{};  // when the snapshot was taken
   bool has_read_ = false;
   std::vector<TaskStatus> tasks_;

@@ -20,8 +20,13 @@ struct ProcessFigures {  // of this process, as Prometheus's standard process_ m
 };
 
 // Tasks have series of their own up to `max_tasks`; beyond that only sums over all are given, and
-// taskhost_metrics_tasks_omitted says how many have none.
+// taskhost_metrics_tasks_omitted says how many have none. `clock_zero_us`: the wall clock when the supervisor's clock
+// was 0, in microseconds since 1970; to be read once, since the moment of a start must not change from scrape to
+// scrape.
+//
+// What is not known has no series: most of those of a task whose shard did not answer, and then also the sums of starts
+// and restarts, since a counter without the share of one shard would look like one that was reset.
 std::string metrics_text(const HostStatus& host, const std::vector<TaskStatus>& tasks, std::size_t max_tasks,
-                         const ProcessFigures& process);
+                         const ProcessFigures& process, std::int64_t clock_zero_us);
 
 }  // namespace taskhost

@@ -1,5 +1,5 @@
-// From a request's method and target to a call of the API: a fixed table, so that nothing else can be reached. Pure; any
-// thread; takes hostile input.
+// From a request's method and target to a call of the API: a fixed table, so that nothing else can be reached. Pure;
+// any thread; takes hostile input.
 #pragma once
 
 #include <chrono>
@@ -7,23 +7,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include "taskhost/core/event.hpp"
 
 namespace taskhost {
 
 enum class ApiCall : std::uint8_t {
-  page,          // GET /
   host,          // GET /v1/host
   tasks,         // GET /v1/tasks
   task,          // GET /v1/tasks/NAME
-  explain_task,  // GET /v1/tasks/NAME/explain
   start_task,    // POST /v1/tasks/NAME/start
   stop_task,     // POST /v1/tasks/NAME/stop
   restart_task,  // POST /v1/tasks/NAME/restart
-  events,        // GET /v1/events
-  log,           // GET /v1/log
   stop_host,     // POST /v1/stop
   metrics,       // GET /metrics
   livez,         // GET /livez
@@ -32,14 +25,9 @@ enum class ApiCall : std::uint8_t {
 
 struct Route {
   ApiCall call = ApiCall::host;
-  bool changes = false;                             // needs the right to change something
-  std::string task{};                               // NAME, percent-decoded
-  std::optional<std::chrono::nanoseconds> wait{};   // ?wait=10s: answer when it is done, or after this time
-  std::optional<std::uint64_t> since{};             // events, log: ?since=SEQ, those after it
-  bool follow = false;                              // events, log: ?follow
-  std::vector<std::string> tasks{};                 // events, log: ?task=NAME, repeatable
-  std::optional<LogLevel> level{};                  // log: ?level=warning
-  std::optional<std::size_t> last{};                // events, log: ?last=N
+  bool changes = false;                            // needs the right to change something
+  std::string task{};                              // NAME, percent-decoded
+  std::optional<std::chrono::nanoseconds> wait{};  // of a task: ?wait=10s, answer when it is done, or after this time
 };
 
 // A refusal: an HTTP status, and what to do.
@@ -54,7 +42,11 @@ struct Routing {
   RouteProblem problem{};  // if there is no route
 };
 
-// `method` as in the request line; HEAD is routed as GET.
+// `method` as in the request line; HEAD is routed as GET. Of a target in absolute form ("http://host/v1/host") only
+// path and query count. Each part of the path is percent-decoded by itself, so a task's name may have %2F in it, and
+// "%2E%2E" is a name like any other; in the query, "+" is a space, as forms write it. A task's name has 1 to 128 bytes
+// of UTF-8 without control characters. Statuses: 400 for what is not well-formed and for parameters, 404 for paths,
+// also with a NAME that no task can have, 405, 414.
 Routing route(std::string_view method, std::string_view target);
 
 }  // namespace taskhost

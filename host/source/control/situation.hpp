@@ -1,5 +1,5 @@
-// Says why a task is in its state and what comes next, in one sentence or two: what `taskhost explain TASK` prints. Pure;
-// any thread.
+// Says why a task is in its state and what comes next, in one sentence or two: what `taskhost explain TASK` prints.
+// Pure; any thread.
 #pragma once
 
 #include <string>
