@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <system_error>
 
@@ -78,7 +79,7 @@ HostError Host::open_control() {
   try {
     control_ = std::make_unique<ControlServer>(static_cast<ControlledHost&>(*this), std::move(options));
     if (endpoint_) (void)endpoint_->release();
-  } catch (const std::system_error& error) {
+  } catch (const boost::system::system_error& error) {
     if (listens) return wrong_option("can't listen at " + options_.listen + ": " + error.code().message());
     endpoint_.reset();
     log_->write(LogLevel::warning, nullptr, std::string("there is no control socket: ") + error.what());

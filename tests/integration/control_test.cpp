@@ -25,30 +25,35 @@ namespace {
 // A running host with a mandatory task "feed" and a detachable one, "side".
 class ControlScene {
  public:
-  explicit ControlScene(std::vector<std::string> options = {}, const Json& more_tasks = Json::array()) {
-    scene_.add(task("feed", "probe", "mandatory", idle_probe(), 3));
-    scene_.add(task("side", "probe", "detachable", idle_probe(), 3));
-    for (const Json& entry : more_tasks) scene_.add(entry);
-    options.insert(options.end(), {"--control", socket().string()});
-    running_ = std::make_unique<Running>(scene_.start(options));
-    running_->wait_for("task_started", "side");
+  explicit ControlScene(const std::vector<std::string>& options = {}, const Json& more_tasks = Json::array())
+      : running_(started(options, more_tasks)) {
+    running_.expect_operators();
+    running_.wait_for("task_started", "side");
   }
 
   fs::path socket() const { return scene_.directory() / "host.sock"; }
   Scene& scene() { return scene_; }
-  Running& running() { return *running_; }
+  Running& running() { return running_; }
   // The API's thread starts when the tasks do; until then requests wait.
   HttpAnswer get(std::string_view target) { return ask(socket(), "GET", target); }
   HttpAnswer post(std::string_view target) { return ask(socket(), "POST", target); }
   Json task_now(std::string_view name) { return get("/v1/tasks/" + std::string(name)).json(); }
   Run stop() {
-    running_->send(SIGTERM);
-    return running_->finish();
+    running_.send(SIGTERM);
+    return running_.finish();
   }
 
  private:
+  Running started(std::vector<std::string> options, const Json& more_tasks) {
+    scene_.add(task("feed", "probe", "mandatory", idle_probe(), 3));
+    scene_.add(task("side", "probe", "detachable", idle_probe(), 3));
+    for (const Json& entry : more_tasks) scene_.add(entry);
+    options.insert(options.end(), {"--control", socket().string()});
+    return scene_.start(options);
+  }
+
   Scene scene_;
-  std::unique_ptr<Running> running_;
+  Running running_;
 };
 
 void write_text(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
@@ -255,7 +260,8 @@ TEST_CASE("what is no request of the API gets an answer that says what to do, an
   CHECK(host.post("/v1/tasks/feed/stop?wait=soon").status == 400);
   const std::string huge(20'000, 'x');
   for (const std::string& bytes :
-       {std::string("nonsense\r\n\r\n"), "GET /v1/host HTTP/1.1\r\nX: " + huge + "\r\n\r\n",
+       std::vector<std::string>{
+           "nonsense\r\n\r\n", "GET /v1/host HTTP/1.1\r\nX: " + huge + "\r\n\r\n",
         "POST /v1/stop HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", std::string("\0\xff\r\n\r\n", 6)}) {
     const HttpConnection connection(host.socket());
     CHECK(connection.send(bytes));
