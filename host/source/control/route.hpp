@@ -36,11 +36,11 @@ struct Route {
   std::string task{};                              // NAME, percent-decoded
   std::optional<std::chrono::nanoseconds> wait{};  // if it changes something: ?wait=10s, answer when it is done, or
                                                    // after this time
-  std::optional<std::uint64_t> since{};  // events, log: ?since=SEQ, those after it
-  bool follow = false;                   // events, log: ?follow, ?follow=true or ?follow=false
-  std::vector<std::string> tasks{};      // events, log: ?task=NAME, repeatable
-  std::optional<LogLevel> level{};       // log: ?level=warning; never off
-  std::optional<std::size_t> last{};     // events, log: ?last=N
+  std::optional<std::uint64_t> since{};            // events, log: ?since=SEQ, those after it
+  bool follow = false;                             // events, log: ?follow, ?follow=true or ?follow=false
+  std::vector<std::string> tasks{};                // events, log: ?task=NAME, repeatable
+  std::optional<LogLevel> level{};                 // log: ?level=warning; never off
+  std::optional<std::size_t> last{};               // events, log: ?last=N
 };
 
 // A refusal: an HTTP status, and what to do.
