@@ -203,10 +203,9 @@ class ControlServer::Implementation {
   }
 
   // Closes the connection that has waited for a request the longest. False if all of them are being answered.
-  static bool make_room(Connections& connections) {
-    const auto idle =
-        std::find_if(connections.begin(), connections.end(), [](const Connection& c) { return c.is_idle; });
-    if (idle == connections.end()) return false;
+  static bool make_room(std::list<Connection>& list) {
+    const auto idle = std::find_if(list.begin(), list.end(), [](const Connection& one) { return one.is_idle; });
+    if (idle == list.end()) return false;
     idle->is_idle = false;
     idle->stream.close();
     return true;
@@ -339,6 +338,7 @@ class ControlServer::Implementation {
 
   // Browsers send requests that pages of others make them send.
   std::optional<ApiAnswer> tcp_refusal(const Request& request, bool changes) const {
+    if (!view(request.target()).starts_with('/')) return Api::problem(400, "send the path alone, such as /v1/host");
     const std::string_view host = view(request[http::field::host]);
     if (!is_own_host(host)) {
       return Api::problem(403, "this host answers to localhost and to literal addresses only");
