@@ -117,7 +117,7 @@ extern "C" {
 #define TASKHOST_TASK_IS_READY 1u     /* it is ready */
 #define TASKHOST_TASK_IS_STALLED 2u   /* a call into it has not returned for so long that its shard goes on without it */
 #define TASKHOST_TASK_IS_ABANDONED 4u /* an execution that could not be ended still exists */
-#define TASKHOST_TASK_IS_LOST 8u      /* it is over, and did not end well */
+#define TASKHOST_TASK_IS_LOST 8u      /* it is over, and not because it ended well or the host stops */
 
 /* Verdicts of taskhost_verify on rules of the contract (abi/CONTRACT.md). */
 #define TASKHOST_VERDICT_HOLDS 0          /* the test found nothing wrong */
@@ -235,9 +235,9 @@ typedef struct taskhost_host_status {
   uint64_t stopping;
   uint64_t stopped;
   uint64_t ended;
-  uint64_t not_ready; /* tasks that the host needs (all but detachable) and that are neither ready nor ended well */
+  uint64_t not_ready; /* of the tasks that the host needs (all but detachable): neither ready, nor ENDED and not LOST */
   uint64_t starts;    /* of executions */
-  uint64_t restarts;  /* charged ones and repeats */
+  uint64_t restarts;  /* after exits; operators' and those for the sake of a group are none */
   uint64_t events_lost;
   uint64_t log_lines_lost;
 } taskhost_host_status;
