@@ -42,7 +42,8 @@ int Host::describe(std::optional<std::string_view> name, std::vector<TaskStatus>
 }
 
 TaskStatus Host::status_of(TaskReport&& report) const {
-  TaskStatus status{.id = boost::uuids::to_string(supervisor_->id(report.task))};
+  TaskStatus status;
+  status.id = boost::uuids::to_string(supervisor_->id(report.task));
   const TaskOrigin origin = origins_.of(report.task);
   status.plugin = origin.plugin;
   status.factory = origin.factory;
