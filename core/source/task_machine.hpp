@@ -96,9 +96,16 @@ inline bool note_news(TaskLife& life, const TaskNews& news) noexcept {
       life.is_discarded = true;
       life.discarded_for = news.reason;
       return false;
-    default:
+    case EventKind::host_started:
+    case EventKind::task_started:
+    case EventKind::task_ready:
+    case EventKind::task_stopping:
+    case EventKind::task_stalled:
+    case EventKind::host_stopping:
+    case EventKind::host_stopped:
       return false;
   }
+  return false;
 }
 // The same when it is started again.
 inline void forget_end(TaskLife& life) noexcept { life.is_lost = life.is_discarded = false; }
