@@ -98,6 +98,7 @@ int ControlEndpoint::release() noexcept { return std::exchange(descriptor_, -1);
 
 ControlEndpoint::Failure ControlEndpoint::fail(Failure failure, std::string problem) {
   problem_ = std::move(problem);
+  if (lock_ >= 0 && failure == Failure::impossible) ::unlink(lock_path_.c_str());  // it is ours
   if (lock_ >= 0) ::close(std::exchange(lock_, -1));
   return failure;
 }
@@ -109,9 +110,9 @@ ControlEndpoint::Failure ControlEndpoint::open_in(const std::string& directory, 
   return open_at(directory + "/" + name + ".sock");
 }
 
-// The lock beside the socket decides between two that begin at the same time: the kernel frees it with the process,
-// however that ends, and a child that a task forks does not hold it. But it says nothing within one process, and
-// closing it anywhere there frees it; so it is looked at last.
+// The lock beside the socket claims the name: the kernel frees it with the process, however that ends, a child that a
+// task forks does not hold it, and whoever finds it taken wakes nobody. It says nothing within one process, where
+// closing it anywhere frees it; so then the socket is asked, too.
 ControlEndpoint::Failure ControlEndpoint::open_at(const std::string& path) {
   constexpr std::size_t pid_room = 24;  // for the name that the socket has at first
   constexpr std::size_t max_path = sizeof(sockaddr_un::sun_path) - pid_room;
@@ -120,7 +121,6 @@ ControlEndpoint::Failure ControlEndpoint::open_at(const std::string& path) {
                                          std::to_string(path.size()) + " bytes, and " + std::to_string(max_path) +
                                          " are possible: choose another one with --control");
   }
-  if (const auto listener = listener_at(path)) return fail(Failure::taken, taken(path, *listener));
   lock_path_ = path + ".lock";
   for (int tries = 0;; ++tries) {
     lock_ = ::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -143,6 +143,7 @@ ControlEndpoint::Failure ControlEndpoint::open_at(const std::string& path) {
     constexpr int enough = 100;
     if (tries == enough) return fail(Failure::impossible, quoted_path(lock_path_) + " changes all the time");
   }
+  if (const auto listener = listener_at(path)) return fail(Failure::taken, taken(path, *listener));
   return listen(path);
 }
 

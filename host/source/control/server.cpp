@@ -69,7 +69,9 @@ struct Connection {
   Stream stream;
   std::string who;  // "user 1000, process 4711,", or an address
   const bool is_tcp;
-  bool is_idle = true;  // waits for a request: may be closed for a newer one
+  // While it waits for its client, to ask or to take an answer, it may be closed for a newer one.
+  enum class Phase : std::uint8_t { asking, answering, taking };
+  Phase phase = Phase::asking;
 };
 struct Connections {
   std::list<Connection> list;
@@ -158,7 +160,7 @@ class ControlServer::Implementation {
     if (tcp_) tcp_->close(ignored);
     for (Connections* const connections : {&local_connections_, &tcp_connections_}) {
       for (Connection& connection : connections->list) {
-        if (connection.is_idle) connection.stream.close();
+        if (connection.phase == Connection::Phase::asking) connection.stream.close();
       }
     }
     closing_timer_.expires_after(closing_time);
@@ -202,13 +204,18 @@ class ControlServer::Implementation {
     }
   }
 
-  // Closes the connection that has waited for a request the longest. False if all of them are being answered.
+  // Closes the connection that has waited for a request the longest, or else for its client to take an answer. False if
+  // all of them are being answered.
   static bool make_room(std::list<Connection>& list) {
-    const auto idle = std::find_if(list.begin(), list.end(), [](const Connection& one) { return one.is_idle; });
-    if (idle == list.end()) return false;
-    idle->is_idle = false;
-    idle->stream.close();
-    return true;
+    for (const Connection::Phase phase : {Connection::Phase::asking, Connection::Phase::taking}) {
+      const auto found =
+          std::find_if(list.begin(), list.end(), [&](const Connection& one) { return one.phase == phase; });
+      if (found == list.end()) continue;
+      found->phase = Connection::Phase::answering;
+      found->stream.close();
+      return true;
+    }
+    return false;
   }
 
   template <class Socket>
@@ -243,11 +250,11 @@ class ControlServer::Implementation {
       http::request_parser<http::string_body> parser;
       parser.header_limit(max_header_bytes);
       parser.body_limit(max_body_bytes);
-      connection.is_idle = true;
+      connection.phase = Connection::Phase::asking;
       connection.stream.expires_after(time);
       Error error;
       co_await http::async_read(connection.stream, buffer, parser, into(error));
-      connection.is_idle = false;
+      connection.phase = Connection::Phase::answering;
       if (error) {
         co_await refuse(connection, error);
         co_return;
@@ -301,6 +308,7 @@ class ControlServer::Implementation {
     response.keep_alive(keep);
     response.content_length(body->size());
     if (!head_only) response.body() = {body->data(), body->size()};
+    connection.phase = Connection::Phase::taking;
     connection.stream.expires_after(answer_time);
     Error error;
     http::response_serializer<http::span_body<const char>> serializer(response);
