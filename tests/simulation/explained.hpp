@@ -48,10 +48,13 @@ struct Tried {
 
 // A random manifest, whose policies are accepted.
 Scenario make_explained(std::uint64_t seed);
-// Its explanation, as JSON. The tasks are named "t0", "t1", …
+// Its explanation, as JSON and as text. The tasks are named "t0", "t1", …
 nlohmann::json explanation_of(const Scenario& scenario);
+std::string text_of(const Scenario& scenario);
 std::vector<Tried> try_all(const Scenario& scenario);
 // The first difference; empty: none.
 std::string difference(const Scenario& scenario, const std::vector<Tried>& tried, const nlohmann::json& told);
+// Where the text does not say the same as the JSON of who is concerned; empty: nowhere.
+std::string text_difference(const std::string& text, const nlohmann::json& told);
 
 }  // namespace taskhost::simulation

@@ -195,6 +195,31 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
   return tried;
 }
 
+template <class Print>
+auto explained(const Scenario& scenario, Print print) {
+  static const TaskFn polled{std::shared_ptr<const Recipe>()};
+  static const TaskFn blocking = TaskFn::from_blocking([] {});
+  TaskList tasks;
+  for (Place task = 0; task < scenario.tasks.size(); ++task) {
+    const CoordinatedTask& one = scenario.tasks[task];
+    tasks.add("t" + std::to_string(task), scenario.characters[task].blocking ? blocking : polled, one.options);
+    if (!one.after.empty() || one.group) tasks.relations.push_back({task, one.after, one.group});
+  }
+  tasks.groups = scenario.groups;
+  std::vector<std::string> groups;
+  for (std::size_t i = 0; i < scenario.groups.size(); ++i) groups.push_back("g" + std::to_string(i));
+  return print(ExplainedTasks{.tasks = tasks, .group_names = std::move(groups)});
+}
+
+// Neighbours that are alike, but for what they relate to.
+void make_alike(Scenario& scenario, Random& random) {
+  for (Place task = 1; task < scenario.tasks.size(); ++task) {
+    if (!random.percent(50)) continue;
+    scenario.tasks[task].options = scenario.tasks[task - 1].options;
+    scenario.characters[task].blocking = scenario.characters[task - 1].blocking;
+  }
+}
+
 }  // namespace
 
 Scenario make_explained(std::uint64_t seed) {
@@ -216,24 +241,17 @@ Scenario make_explained(std::uint64_t seed) {
     if (task.options.type != TaskType::detachable && random.percent(30)) leave_when_ended_well(task.options);
     mend(task.options);
   }
+  if (random.percent(20)) make_alike(scenario, random);
   return scenario;
 }
 
 nlohmann::json explanation_of(const Scenario& scenario) {
-  static const TaskFn polled{std::shared_ptr<const Recipe>()};
-  static const TaskFn blocking = TaskFn::from_blocking([] {});
-  TaskList tasks;
-  for (Place task = 0; task < scenario.tasks.size(); ++task) {
-    const CoordinatedTask& one = scenario.tasks[task];
-    tasks.add("t" + std::to_string(task), scenario.characters[task].blocking ? blocking : polled, one.options);
-    if (!one.after.empty() || one.group) tasks.relations.push_back({task, one.after, one.group});
-  }
-  tasks.groups = scenario.groups;
-  std::vector<std::string> groups;
-  for (std::size_t i = 0; i < scenario.groups.size(); ++i) groups.push_back("g" + std::to_string(i));
-  const ExplainedTasks explained{.tasks = tasks, .group_names = std::move(groups)};
-  if (explanation_text(explained).empty()) return {};
-  return nlohmann::json::parse(explanation_json(explained));
+  return explained(scenario,
+                   [](const ExplainedTasks& tasks) { return nlohmann::json::parse(explanation_json(tasks)); });
+}
+
+std::string text_of(const Scenario& scenario) {
+  return explained(scenario, [](const ExplainedTasks& tasks) { return explanation_text(tasks); });
 }
 
 std::vector<Tried> try_all(const Scenario& scenario) {

@@ -424,30 +424,64 @@ std::string order_text(const ExplainedTasks& explained) {
   return text + "; slow readers of the log and events, and exit handlers of plugins, add up to 15s\n";
 }
 
+// Consecutive tasks of which the same is true are told once.
+class Sections {
+ public:
+  Sections(const ExplainedTasks& explained, const ProspectsReader& reader)
+      : explained_(explained), tasks_(explained.tasks), reader_(reader) {}
+
+  std::string take() {
+    for (std::uint32_t task = 0; task < tasks_.size(); ++task) {
+      if (task != 0 && is_alike(task)) continue;
+      std::string body = TaskText(explained_, task, reader_).take();
+      if (task != 0 && type_of(task) == type_of(first_) && body == body_) continue;
+      if (task != 0) finish(task);
+      first_ = task;
+      body_ = std::move(body);
+    }
+    finish(static_cast<std::uint32_t>(tasks_.size()));
+    return std::move(text_);
+  }
+
+ private:
+  TaskType type_of(std::uint32_t task) const { return tasks_.options(task).type; }
+
+  // Known at once. Others are compared by what is told of them.
+  bool is_alike(std::uint32_t task) const {
+    return reader_.is_alone(task) && reader_.is_alone(first_) && tasks_.options(task) == tasks_.options(first_) &&
+           is_blocking(tasks_, task) == is_blocking(tasks_, first_) &&
+           has_finish(tasks_, task) == has_finish(tasks_, first_);
+  }
+
+  void finish(std::uint32_t end) {
+    const std::uint32_t count = end - first_;
+    bool alone = true;
+    for (std::uint32_t task = first_; task < end; ++task) alone = alone && reader_.is_alone(task);
+    text_ += count == 1
+                 ? "task " + name_of(tasks_, first_)
+                 : std::to_string(count) + " tasks, " + name_of(tasks_, first_) + " to " + name_of(tasks_, end - 1);
+    text_ += ", " + std::string(to_string(type_of(first_))) +
+             (count == 1 ? ""
+              : alone    ? ", each alone"
+                         : ", alike") +
+             "\n" + body_;
+  }
+
+  const ExplainedTasks& explained_;
+  const TaskList& tasks_;
+  const ProspectsReader& reader_;
+  std::uint32_t first_ = 0;  // of those that are alike
+  std::string body_;         // what is told of each
+  std::string text_;
+};
+
 }  // namespace
 
 std::string explanation_text(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
   const ProspectsReader reader(tasks);
-  std::string text;
-  for (std::size_t first = 0; first < tasks.size();) {
-    const auto place = static_cast<std::uint32_t>(first);
-    const TaskList::Relation* const relation = reader.relation_of(place);
-    std::size_t end = first + 1;
-    while (relation == nullptr && end < tasks.size() &&
-           reader.relation_of(static_cast<std::uint32_t>(end)) == nullptr &&
-           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first) &&
-           has_finish(tasks, end) == has_finish(tasks, first)) {
-      ++end;
-    }
-    const std::size_t count = end - first;
-    text += count == 1 ? "task " + name_of(tasks, first)
-                       : std::to_string(count) + " tasks, " + name_of(tasks, first) + " to " + name_of(tasks, end - 1);
-    text += ", " + std::string(to_string(tasks.options(first).type)) + (count == 1 ? "" : ", each alone") + "\n";
-    text += TaskText(explained, place, reader).take();
-    first = end;
-  }
+  std::string text = Sections(explained, reader).take();
   if (reader.departures().can_all_be_over() && tasks.size() > 1) {
     text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
   }

@@ -51,6 +51,10 @@ class ProspectsReader {
   bool may_be_over(const Affected& affected) const;
   const Departures& departures() const noexcept { return departures_; }
   const TaskList::Relation* relation_of(std::uint32_t task) const noexcept { return forecast_.relation_of(task); }
+  // It relates to no other, and no other to it.
+  bool is_alone(std::uint32_t task) const {
+    return relation_of(task) == nullptr && forecast_.dependants_of(task).empty();
+  }
 
  private:
   // Of a group whose members are restarted together: places, in ascending order.

@@ -145,3 +145,23 @@ TEST_CASE(
     CHECK(has(explanation_text(explained), "when no task is left, the host stops: ") == all);
   }
 }
+
+TEST_CASE("tasks are told together only if the same follows for each, whoever comes after them") {
+  TaskList tasks;
+  add(tasks, "cache", {TaskType::detachable});
+  add(tasks, "db", {TaskType::detachable});
+  add(tasks, "web", {TaskType::mandatory});
+  tasks.relations = {{.task = 2, .after = {1}, .group = {}}};
+  const std::string lost = "  when it gives up: it is discarded";
+  const std::string apart = explain(tasks);
+  CHECK(apart.starts_with("task 'cache', detachable\n"));
+  CHECK(has(apart, lost + ", the others go on\n"));
+  CHECK(has(apart, "task 'db', detachable\n"));
+  CHECK(has(apart, lost + "; 'web' is skipped if it waits then, and since 'web' is mandatory, the host then stops"));
+  tasks.relations = {{.task = 2, .after = {0, 1}, .group = {}}};
+  const std::string together = explain(tasks);
+  CHECK(together.starts_with("2 tasks, 'cache' to 'db', detachable, alike\n"));
+  CHECK(has(together, lost + "; 'web' is skipped if it waits then, and since 'web' is mandatory, the host then stops"));
+  tasks.relations.clear();
+  CHECK(explain(tasks).starts_with("2 tasks, 'cache' to 'db', detachable, each alone\n"));
+}
