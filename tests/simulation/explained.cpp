@@ -22,6 +22,7 @@ class Check {
     if (tried_.trial == Trial::stops) return check_order(scenario_, tried_, told_);
     if (tried_.trial == Trial::is_deaf) return check_longest_stop(tried_, told_);
     if (tried_.trial == Trial::fails_among_others) return check_among_others();
+    if (tried_.trial == Trial::fails_later) return check_later_failures();
     check_failing();
   }
 
@@ -136,6 +137,27 @@ class Check {
     expect(time >= told + it_.at("restarts").get<std::uint64_t>() * length_, "it gives up earlier than told");
     if (it_.at("gives_up_after_is_minimum") == true) return;
     expect_equal(time - count * length_, told, "when it gives up");
+  }
+
+  // With a window, restarts that no longer count go on lengthening the delays.
+  void check_later_failures() {
+    const bool is_restarted = action_told(Outcome::error, message_of_failure) == "restart";
+    const bool resets =
+        it_.contains("reset_after_ms") && tried_.life * scenario_.unit >= time_of(it_.at("reset_after_ms"));
+    if (!is_restarted || resets || it_.at("restarts") == 0) return;
+    const auto gave_up = find(tried_.observed.begin(), EventKind::task_gave_up);
+    std::uint64_t count = 0;
+    for (auto one = tried_.observed.begin(); one != gave_up; ++one) {
+      if (is_told(*one, EventKind::task_restarting, tried_.task)) check_delay(one->output.delay, ++count);
+    }
+    const bool is_cut = gave_up == tried_.observed.end() && tried_.run.steps < scenario_.stop_after;
+    expect(!is_cut, "it neither gives up nor goes on");
+    const std::uint64_t needed = tried_.first + it_.at("restarts").get<std::uint64_t>() - 1;
+    const std::uint64_t most = it_.value("never_gives_up_after_restarts", ~std::uint64_t{0});
+    if (jitter() > 0) return expect(gave_up == tried_.observed.end() || count <= most, "it gives up after all");
+    if (gave_up == tried_.observed.end() && count <= needed && needed <= most) return;  // too many steps
+    expect((gave_up != tried_.observed.end()) == (needed <= most), "whether it gives up in the end");
+    if (needed <= most) expect_equal(count, needed, "restarts until it gives up");
   }
 
   At find(At from, EventKind event) const {
@@ -497,9 +519,9 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 9> words{
-      "fails when it is ready", "fails to start",   "ends well", "is late", "falls silent",
-      "fails among others",     "fails in the end", "stops",     "is deaf"};
+  constexpr std::array<const char*, 10> words{
+      "fails when it is ready", "fails to start",   "ends well",           "is late", "falls silent",
+      "fails among others",     "fails in the end", "fails at once later", "stops",   "is deaf"};
   return words[static_cast<std::size_t>(trial)];
 }
 

@@ -11,7 +11,8 @@
 namespace taskhost::simulation {
 
 // What is tried with a manifest: one of its tasks fails, ends well, is late or falls silent, deaf or not, while the
-// others live on; or it fails while the others fail, too, and take time to start and to end; or it fails while others
+// others live on; or it fails while the others fail, too, and take time to start and to end; or its first
+// executions last longer than the window, and then it fails at once; or it fails while others
 // end well for good, before or after; or all start and stop, each in a unit of time; or none of them obeys the stop.
 enum class Trial : std::uint8_t {
   fails_when_ready,
@@ -21,6 +22,7 @@ enum class Trial : std::uint8_t {
   is_silent,
   fails_among_others,
   fails_in_the_end,
+  fails_later,
   stops,
   is_deaf
 };
@@ -38,7 +40,8 @@ struct Tried {
   Trial trial = Trial::stops;
   Place task = 0;  // the one that fails
   bool deaf = false;
-  unsigned life = 1;  // in units
+  unsigned life = 1;   // in units
+  unsigned first = 0;  // executions that last longer than the window
   Run run{};
   std::vector<Observed> observed{};
   // If the task was lost and the host goes on:

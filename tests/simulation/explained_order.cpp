@@ -71,6 +71,7 @@ void check_who_is_over(const Scenario& scenario, const std::vector<Observed>& ob
   Names over;
   for (auto one = observed.begin(); one != observed.end(); ++one) {
     const Output& output = one->output;
+    if (output.kind == Output::Kind::stop_host) return;
     if (output.kind == Output::Kind::start) over.erase(name_of(output.task));
     if (output.kind != Output::Kind::tell || output.event != EventKind::task_discarded) continue;
     if (one + 1 != observed.end() && (one + 1)->output.kind == Output::Kind::stop_host) return;

@@ -175,6 +175,18 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
       it = {.life = tried.life, .outcome = Outcome::error, .message = message_of_failure};
       break;
     }
+    case Trial::fails_later: {
+      Random random(manifest.seed, 0xb7);
+      tried.first = 1 + static_cast<unsigned>(random.below(9));
+      tried.life =
+          static_cast<unsigned>(to_nanoseconds(*manifest.tasks[task].options.optional->window) / manifest.unit) + 1;
+      it = {.life = 0,
+            .first = tried.first,
+            .first_life = tried.life,
+            .outcome = Outcome::error,
+            .message = message_of_failure};
+      break;
+    }
     case Trial::stops:
       scenario = with(manifest, {.start = 1, .end = 1});
       break;
@@ -267,6 +279,7 @@ std::vector<Tried> try_all(const Scenario& scenario) {
   if (optional && optional->notify && optional->start_timeout) {
     all.push_back(try_one(scenario, Trial::is_late, task, deaf));
   }
+  if (optional && optional->window) all.push_back(try_one(scenario, Trial::fails_later, task, false));
   if (optional && optional->watchdog) all.push_back(try_one(scenario, Trial::is_silent, task, deaf));
   return all;
 }

@@ -69,7 +69,8 @@ std::string delays_words(const RestartDelays& delays, const TaskOptions& options
            " and last";
   }
   if (!delays.rest) return words;
-  const bool is_last = !options.optional->unlimited && delays.rest->restart == options.restarts;
+  const bool is_endless = options.optional->unlimited || options.optional->window;
+  const bool is_last = !is_endless && delays.rest->restart == options.restarts;
   const std::string longest = delays.saturates ? ", the longest" : "";
   if (delays.rest->restart == delays.first.size() + 1) {
     words += (words.empty() ? "" : is_last ? ", " : ", then ") + range_words(delays.rest->range);
@@ -165,7 +166,9 @@ class TaskText {
 
   std::string restart_words(const char* limited) const {
     if (optional_.unlimited) return "it is restarted, without limit";
-    return options_.restarts == 0 ? "it gives up at once" : limited + times(options_.restarts);
+    return options_.restarts == 0 ? "it gives up at once"
+                                  : limited + times(options_.restarts) +
+                                        (optional_.window ? " within any " + duration_words(*optional_.window) : "");
   }
 
   static std::string times(std::uint64_t count) {
@@ -245,15 +248,18 @@ class TaskText {
     if (words.empty()) {
       line("restarts are immediate");
     } else {
-      const bool one = options_.restarts == 1 && !optional_.unlimited;
+      const bool one = options_.restarts == 1 && !optional_.unlimited && !optional_.window;
       line((one ? "delay before the restart: " : "delays before the restarts: ") + words);
     }
     if (optional_.window) {
+      const bool grow = delays.rest && delays.rest->restart > 1;
       line("only the restarts within the last " + duration_words(*optional_.window) + " count" +
+           (grow ? ", though all lengthen the delays" : "") +
            (says_longest_counted() ? "; executions that last longer than " +
                                          duration_words(*prospects_.longest_counted) + " each never use them up"
                                    : std::string()));
     }
+    if (delays.most_restarts) line(most_restarts_words(delays));
     if (optional_.reset_after) {
       const std::string life = duration_words(*optional_.reset_after);
       line("an execution that was ready for " + life + " or longer " +
@@ -276,6 +282,16 @@ class TaskText {
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }
+  }
+
+  std::string most_restarts_words(const RestartDelays& delays) const {
+    const bool one = options_.restarts == 1;
+    return "once it was restarted more than " +
+           (*delays.most_restarts == 1 ? "once" : std::to_string(*delays.most_restarts) + " times") +
+           (optional_.reset_after ? " without a reset" : "") + ", it never gives up, since then " +
+           (one ? "a delay is" : std::to_string(options_.restarts) + " delays in a row are") +
+           " longer than the window" +
+           (delays.fitting_max ? "; a \"max\" of " + duration_words(*delays.fitting_max) + " would prevent that" : "");
   }
 
   // If reset_after is shorter, that says it all.

@@ -125,6 +125,7 @@ class TaskJson {
         entry_["gives_up_after_is_minimum"] =
             is_too_long || prospects_.may_be_later || (optional_.backoff && optional_.backoff->jitter > 0);
         entry_["gives_up_after_may_be_shorter"] = delays.used_up_after->count() != 0 && prospects_.ends_early;
+        if (delays.most_restarts) entry_["never_gives_up_after_restarts"] = *delays.most_restarts;
         if (delays.may_never) entry_["gives_up_after_or_never"] = true;
         entry_["gives_up_after_exits"] = charged_words();
         if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
