@@ -433,9 +433,17 @@ std::string order_text(const ExplainedTasks& explained) {
   }
   if (explained.shutdown_timeout) {
     const std::string limit = duration_words(*explained.shutdown_timeout);
-    text += *explained.shutdown_timeout < plan.longest_stop_time
-                ? ", but is cut short after " + limit + ", the shutdown_timeout, with status 4"
-                : ", within the shutdown_timeout of " + limit;
+    switch (longest_stop_fits(plan, *explained.shutdown_timeout)) {
+      case StopFits::no:
+        text += ", but is cut short after " + limit + ", the shutdown_timeout, with status 4";
+        break;
+      case StopFits::barely:
+        text += ", about as long as the shutdown_timeout of " + limit + ": it may be cut short, with status 4";
+        break;
+      case StopFits::yes:
+        text += ", within the shutdown_timeout of " + limit;
+        break;
+    }
   }
   return text + "; slow readers of the log and events, and exit handlers of plugins, add up to 15s\n";
 }

@@ -228,7 +228,8 @@ std::string explanation_json(const ExplainedTasks& explained) {
              {"longest_stop", std::move(longest)}};
   if (explained.shutdown_timeout) {
     whole["shutdown_timeout_ms"] = milliseconds(*explained.shutdown_timeout);
-    whole["stop_is_cut_short"] = *explained.shutdown_timeout < plan.longest_stop_time;
+    whole["stop_is_cut_short"] = *explained.shutdown_timeout <= plan.longest_stop_time;
+    whole["stop_may_be_cut_short"] = longest_stop_fits(plan, *explained.shutdown_timeout) != StopFits::yes;
   }
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

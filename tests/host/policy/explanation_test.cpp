@@ -460,7 +460,21 @@ TEST_CASE("start and stop in steps, and how long the worst stop takes") {
       "  3. 'db'\n"
       "a stop takes 30s at worst ('web' 5s, then 'api' 10s, then 'db' 15s)";
   CHECK(text.ends_with(order + "\n"));
-  CHECK(explain(tasks, 30s, {"back"}).ends_with(order + ", within the shutdown_timeout of 30s\n"));
+  CHECK(explain(tasks, 31s, {"back"}).ends_with(order + ", within the shutdown_timeout of 31s\n"));
+  CHECK(explain(tasks, 30s, {"back"})
+            .ends_with(order + ", about as long as the shutdown_timeout of 30s: it may be cut short, with status 4\n"));
+  CHECK(explain(tasks, 30'099ms, {"back"})
+            .ends_with(order +
+                       ", about as long as the shutdown_timeout of 30.099s: it may be cut short, with status 4\n"));
+  const auto cut_short = [&tasks](std::chrono::nanoseconds limit) {
+    const auto json =
+        nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"back"}, .shutdown_timeout = limit}));
+    return std::pair<bool, bool>(json["stop_is_cut_short"], json["stop_may_be_cut_short"]);
+  };
+  CHECK(cut_short(29s) == std::pair(true, true));
+  CHECK(cut_short(30s) == std::pair(true, true));
+  CHECK(cut_short(30'099ms) == std::pair(false, true));
+  CHECK(cut_short(30'100ms) == std::pair(false, false));
   CHECK(explain(tasks, 29s, {"back"})
             .ends_with(order + ", but is cut short after 29s, the shutdown_timeout, with status 4\n"));
 }
@@ -521,7 +535,7 @@ TEST_CASE("the same as JSON") {
        "strategy": "one_for_all", "restarted_with_it": ["db"], "restarted_by": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
        "stop_step": 1, "can_be_over": false}],
     "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
-    "shutdown_timeout_ms": 5000, "stop_is_cut_short": true})"));
+    "shutdown_timeout_ms": 5000, "stop_is_cut_short": true, "stop_may_be_cut_short": true})"));
 }
 
 TEST_CASE("what JSON says of a long list of delays, of a minimum, and of what is skipped") {
