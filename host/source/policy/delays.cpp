@@ -38,17 +38,17 @@ std::optional<std::uint64_t> first_of_rest(const Backoff& backoff, std::uint64_t
   return most;
 }
 
-// Whether all delays, if each is as long as it can be, are too long for the window.
-bool may_exceed_window(const SupervisionOptions& optional, std::uint64_t restarts) {
-  if (!optional.window || !optional.backoff || !(optional.backoff->jitter > 0)) return false;
-  const Backoff& backoff = *optional.backoff;
+// Whether all delays and finishes, if each is as long as it can be, are too long for the window.
+bool may_exceed_window(const SupervisionOptions& optional, std::uint64_t restarts, nanoseconds finish) {
+  const Backoff backoff = optional.backoff.value_or(Backoff{.initial = nanoseconds(0), .factor = 1});
+  if (!optional.window || !(backoff.jitter > 0 || finish.count() > 0)) return false;
   const auto window = static_cast<double>(optional.window->count());
   double sum = 0;
   for (std::uint64_t restart = 1; restart <= restarts && sum < window; ++restart) {
     const DelayRange range = range_of(backoff, restart);
     const bool is_rest = backoff.factor == 1 || range.least >= backoff.max;
     const auto count = static_cast<double>(is_rest ? restarts - restart + 1 : 1);
-    sum += count * static_cast<double>((range.most + min_execution_time).count());
+    sum += count * static_cast<double>((range.most + std::max(min_execution_time, finish)).count());
     if (is_rest) break;
   }
   return sum >= window;
@@ -89,13 +89,13 @@ void find_most_restarts(const TaskOptions& options, std::uint64_t rest, RestartD
 
 }  // namespace
 
-RestartDelays restart_delays(const TaskOptions& options) {
+RestartDelays restart_delays(const TaskOptions& options, nanoseconds finish) {
   const SupervisionOptions& optional = options.supervision();
   RestartDelays delays;
   const bool is_endless = optional.unlimited || (optional.window && options.restarts != 0);
   const std::uint64_t restarts = is_endless ? ~std::uint64_t{0} : options.restarts;  // those that may have a delay
   if (!optional.unlimited) {
-    delays.may_never = may_exceed_window(optional, options.restarts);
+    delays.may_never = may_exceed_window(optional, options.restarts, finish);
     delays.used_up_after = optional.backoff ? shortest_delays(*optional.backoff, options.restarts) : nanoseconds(0);
   }
   if (!optional.backoff || optional.backoff->initial.count() == 0 || restarts == 0) return delays;

@@ -255,9 +255,10 @@ class TaskText {
       const bool grow = delays.rest && delays.rest->restart > 1;
       line("only the restarts within the last " + duration_words(*optional_.window) + " count" +
            (grow ? ", though all lengthen the delays" : "") +
-           (says_longest_counted() ? "; executions that last longer than " +
-                                         duration_words(*prospects_.longest_counted) + " each never use them up"
-                                   : std::string()));
+           (says_longest_counted()
+                ? "; executions that last longer than " + duration_words(*prospects_.longest_counted) + " each" +
+                      (finishes() ? ", with their finish," : "") + " never use them up"
+                : std::string()));
     }
     if (delays.most_restarts) line(most_restarts_words(delays));
     if (optional_.reset_after) {
@@ -276,12 +277,22 @@ class TaskText {
            (time.count() == 0 ? std::string("at once")
                               : (delays.is_about ? "about " : "") + duration_words(time) + " after the first " +
                                     (is_well ? "end" : "failure")) +
-           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : "") +
-           (delays.may_never ? ", or never: with jitter the restarts may not fit into the window" : "") +
+           (finishes()     ? ", or later, as its finish takes time"
+            : has_jitter() ? ", or later"
+                           : "") +
+           (delays.may_never ? ", or never: with " + std::string(has_jitter() ? "jitter" : "") +
+                                   (has_jitter() && finishes() ? " and " : "") + (finishes() ? "its finish" : "") +
+                                   " the restarts may not fit into the window"
+                             : "") +
            influence_words(time));
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }
+  }
+
+  bool finishes() const { return has_finish(explained_.tasks, task_); }
+  bool has_jitter() const {
+    return optional_.backoff && optional_.backoff->initial.count() > 0 && optional_.backoff->jitter > 0;
   }
 
   std::string most_restarts_words(const RestartDelays& delays) const {
@@ -368,8 +379,7 @@ class TaskText {
   void add_stop() {
     const bool blocks = is_blocking(explained_.tasks, task_);
     const std::string time = duration_words(stop_timeout_of(options_, explained_.default_stop_timeout));
-    const char* const finish =
-        has_finish(explained_.tasks, task_) ? ", and its finish as long after an end of its own" : "";
+    const char* const finish = finishes() ? ", and its finish as long after an end of its own" : "";
     line("once asked to stop, it has " + time + " to end" + finish + "; then it is " +
          (blocks ? "abandoned, never started again, and the host ends with status 4" : "dropped"));
     if (!prospects_.abandonment) return;
@@ -504,7 +514,7 @@ class Sections {
 std::string explanation_text(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
-  const ProspectsReader reader(tasks);
+  const ProspectsReader reader(tasks, explained.default_stop_timeout);
   std::string text = Sections(explained, reader).take();
   if (reader.departures().can_all_be_over() && tasks.size() > 1) {
     text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";

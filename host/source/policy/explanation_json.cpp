@@ -122,8 +122,8 @@ class TaskJson {
       entry_["gives_up_after_ms"] = delays.used_up_after ? Json(milliseconds(*delays.used_up_after)) : Json(nullptr);
       if (delays.used_up_after) {
         const bool is_too_long = *delays.used_up_after == nanoseconds::max();
-        entry_["gives_up_after_is_minimum"] =
-            is_too_long || prospects_.may_be_later || (optional_.backoff && optional_.backoff->jitter > 0);
+        entry_["gives_up_after_is_minimum"] = is_too_long || prospects_.may_be_later || has_finish(tasks_, task_) ||
+                                              (optional_.backoff && optional_.backoff->jitter > 0);
         entry_["gives_up_after_may_be_shorter"] = delays.used_up_after->count() != 0 && prospects_.ends_early;
         if (delays.most_restarts) entry_["never_gives_up_after_restarts"] = *delays.most_restarts;
         if (delays.may_never) entry_["gives_up_after_or_never"] = true;
@@ -210,7 +210,7 @@ class TaskJson {
 std::string explanation_json(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   const OrderPlan plan = plan_order(tasks, explained.default_stop_timeout);
-  const ProspectsReader reader(tasks);
+  const ProspectsReader reader(tasks, explained.default_stop_timeout);
   Json list = Json::array();
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const Prospects prospects = reader.of(task);

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/order_plan.hpp"
 #include "policy/rules.hpp"
 
 namespace taskhost {
+
+using namespace std::chrono_literals;
 
 bool is_blocking(const TaskList& tasks, std::size_t task) {
   const auto& recipe = tasks.function(task).share();
@@ -42,8 +45,12 @@ bool any_of(const Affected& affected, Predicate predicate) {
 
 }  // namespace
 
-ProspectsReader::ProspectsReader(const TaskList& tasks)
-    : tasks_(tasks), forecast_(tasks), departures_(tasks), groups_(tasks.groups.size()) {
+ProspectsReader::ProspectsReader(const TaskList& tasks, std::chrono::nanoseconds default_stop_timeout)
+    : tasks_(tasks),
+      default_stop_timeout_(default_stop_timeout),
+      forecast_(tasks),
+      departures_(tasks),
+      groups_(tasks.groups.size()) {
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const TaskList::Relation* const relation = forecast_.relation_of(task);
     if (relation == nullptr || !relation->group) continue;
@@ -154,7 +161,8 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
       !prospects.restarted_by.empty() && tasks_.groups[*prospects.relation->group] == Strategy::rest_for_one;
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
-    prospects.delays = restart_delays(options);
+    const auto finish = has_finish(tasks_, task) ? stop_timeout_of(options, default_stop_timeout_) : 0ns;
+    prospects.delays = restart_delays(options, finish);
     prospects.charged = charged_exits(options);
     prospects.longest_counted = longest_counted_execution(options, !prospects.ends_early);
     prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;

@@ -45,7 +45,8 @@ struct Prospects {
 
 class ProspectsReader {
  public:
-  explicit ProspectsReader(const TaskList& tasks);
+  // The default is for tasks whose own stop_timeout is negative.
+  ProspectsReader(const TaskList& tasks, std::chrono::nanoseconds default_stop_timeout);
   Prospects of(std::uint32_t task) const;
   // Whether one of them may.
   bool may_be_over(const Affected& affected) const;
@@ -71,6 +72,7 @@ class ProspectsReader {
   bool may_be_asked_by_group(std::uint32_t task) const;
   bool may_start_again(std::uint32_t task) const;
   const TaskList& tasks_;
+  const std::chrono::nanoseconds default_stop_timeout_;
   Forecast forecast_;
   Departures departures_;
   std::vector<Members> groups_;

@@ -18,6 +18,12 @@ TaskOptions in_window(std::uint32_t restarts, std::chrono::nanoseconds window, B
   return options_with(TaskType::detachable, restarts, optional);
 }
 
+class Finishing final : public Recipe {
+ public:
+  Finishing() : Recipe(1, 1, false) {}
+  bool finishes() const noexcept override { return true; }
+};
+
 nlohmann::json json_of(const TaskOptions& options) {
   TaskList tasks;
   add(tasks, "pump", options);
@@ -75,4 +81,37 @@ TEST_CASE("a reset shortens the delays again, so that it may give up") {
       has(explain_one(options_with(TaskType::mandatory, 1, optional)),
           "  once it was restarted more than 3 times without a reset, it never gives up, since then a delay is longer "
           "than the window; a \"max\" of 3.999s would prevent that\n"));
+}
+
+TEST_CASE("a finish that takes its time delays giving up, and may outlast the window") {
+  const auto told = [](std::uint32_t restarts, SupervisionOptions optional) {
+    optional.on_give_up = GiveUp::discard;
+    TaskList tasks;
+    TaskOptions options = options_with(TaskType::mandatory, restarts, optional);
+    options.stop_timeout = std::chrono::nanoseconds(-1);
+    tasks.add("pump", TaskFn(std::make_shared<const Finishing>()), options);
+    const ExplainedTasks explained{.tasks = tasks, .group_names = {}, .default_stop_timeout = 400ms};
+    return std::pair(explanation_text(explained), nlohmann::json::parse(explanation_json(explained))["tasks"][0]);
+  };
+  SupervisionOptions optional;
+  CHECK(has(told(2, optional).first,
+            "  if it fails at once each time, it gives up at once, or later, as its finish "
+            "takes time\n"));
+  optional.backoff = Backoff{.initial = 100ms, .factor = 1};
+  const auto [text, json] = told(2, optional);
+  CHECK(has(text, "it gives up 200ms after the first failure, or later, as its finish takes time\n"));
+  CHECK(json["gives_up_after_is_minimum"] == true);
+  CHECK(!json.contains("gives_up_after_or_never"));
+  optional.window = 1001ms;
+  CHECK(!has(told(2, optional).first, "or never"));
+  optional.window = 600ms;
+  const auto [narrow, narrow_json] = told(2, optional);
+  CHECK(has(narrow, "executions that last longer than 200ms each, with their finish, never use them up\n"));
+  CHECK(has(narrow,
+            "it gives up 200ms after the first failure, or later, as its finish takes time, or never: with its finish "
+            "the restarts may not fit into the window\n"));
+  CHECK(narrow_json["gives_up_after_or_never"] == true);
+  optional.backoff->jitter = 0.5;
+  optional.backoff->max = 1s;
+  CHECK(has(told(2, optional).first, "or never: with jitter and its finish the restarts may not fit"));
 }
