@@ -463,7 +463,10 @@ class Check {
     const auto stopped =
         std::find_if(from, end, [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
     if (is_for_group && over.contains(stop_told.at("task"))) {
-      return expect(stop_told.value("unless_over", false), "who should stop the host is over before");
+      const Names needed = names_in(stop_told, "unless_over");
+      const bool may_go_on = !needed.empty() && std::includes(over.begin(), over.end(), needed.begin(), needed.end());
+      const bool stops = stopped != end && stopped->output.reason == StopReason::group;
+      return expect(stops != may_go_on, "whether the host stops for the group though one is over before");
     }
     if (!stop_told.is_null() && stop_told.at("reason") != "all_done") {
       return expect_equal(host_stop(from), unconditional(stop_told), "who stops the host");

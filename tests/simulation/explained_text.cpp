@@ -51,7 +51,11 @@ std::set<std::string> set_of(const Json& entry, const char* field) {
 std::pair<std::set<std::string>, bool> named_in(const Json& loss) {
   if (loss.value("on_give_up", "") == "cooldown") return {set_of(loss, "restarted_with_it"), false};
   const Json& stop = loss.at("host_stops");
-  if (!stop.is_null() && stop.at("reason") == "group") return {{stop.at("task").get<std::string>()}, true};
+  if (!stop.is_null() && stop.at("reason") == "group") {
+    std::set<std::string> names = set_of(stop, "unless_over");
+    names.insert(stop.at("task").get<std::string>());
+    return {std::move(names), true};
+  }
   if (!stop.is_null() && stop.at("reason") != "all_done") return {{}, true};
   std::set<std::string> names = set_of(loss, "discarded_with_it");
   names.merge(set_of(loss, "skipped_if_waiting"));

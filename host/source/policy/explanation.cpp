@@ -124,9 +124,9 @@ class TaskText {
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason == StopReason::group) {
       return "it is discarded, and since " + type_of(loss.at_once.host_stop->task) +
              " and in its group, the host stops, failure" +
-             (loss.may_host_go_on
-                  ? ", unless " + name_of(explained_.tasks, loss.at_once.host_stop->task) + " is over by then"
-                  : std::string());
+             (loss.unless_over.empty() ? std::string()
+                                       : ", unless " + names(loss.unless_over) +
+                                             (loss.unless_over.count == 1 ? " is over by then" : " are over by then"));
     }
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done) {
       return "the host stops, failure";
@@ -153,7 +153,15 @@ class TaskText {
     const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
     if (!stop) return words + "; the others go on";
     if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure" + unless;
-    return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
+    std::vector<std::uint32_t> needed;
+    for (const Affected* const some : {&skipped, &loss.later.skipped_in_turn}) {
+      std::copy_if(some->first.begin(), some->first.end(), std::back_inserter(needed), [this](std::uint32_t other) {
+        return explained_.tasks.options(other).type != TaskType::detachable;
+      });
+    }
+    if (needed.size() < 2) return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
+    return words + ", and since the host needs " + names_of(explained_.tasks, needed, needed.size()) +
+           ", it stops once one of these is skipped, failure";
   }
 
   std::string giving_up_words(const Loss& loss) const {

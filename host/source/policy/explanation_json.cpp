@@ -151,7 +151,9 @@ class TaskJson {
     Json entry{{"reason", to_string(stop->reason)},
                {"task", tasks_.name(stop->task)},
                {"result", stop->failure ? "failure" : "success"}};
-    if (stop->reason == StopReason::group && loss.may_host_go_on) entry["unless_over"] = true;
+    if (stop->reason == StopReason::group && !loss.unless_over.empty()) {
+      add_affected(entry, "unless_over", loss.unless_over);
+    }
     if (stop->reason == StopReason::all_done && loss.may_host_end_well) entry["unless_one_ended_well"] = true;
     return entry;
   }

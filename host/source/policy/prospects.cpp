@@ -58,8 +58,10 @@ ProspectsReader::ProspectsReader(const TaskList& tasks, std::chrono::nanoseconds
     Members& members = groups_[*relation->group];
     if (may_restart(options)) members.restarting.push_back(task);
     if (departures_.can_be_lost_itself(task)) members.lost.push_back(task);
+    if (options.type == TaskType::detachable) continue;
+    members.required.push_back(task);
     // One that is over no longer counts.
-    if (options.type != TaskType::detachable && !departures_.can_be_over(task)) members.needed.push_back(task);
+    if (!departures_.can_be_over(task)) members.needed.push_back(task);
   }
 }
 
@@ -92,6 +94,22 @@ Affected ProspectsReader::restarted_by(std::uint32_t task) const {
     if (member != task) by.first.push_back(member);
   }
   return by;
+}
+
+// Those of its group because of which the host stops when this task is discarded for giving up; none if one of them is
+// never over before.
+Affected ProspectsReader::unless_over(std::uint32_t task) const {
+  const Members* const members = members_beside(task);
+  if (members == nullptr) return {};
+  const std::vector<std::uint32_t>& needed = members->needed;
+  if (!needed.empty() && (concerns(task, needed.front()) || concerns(task, needed.back()))) return {};
+  Affected all;
+  for (const std::uint32_t member : members->required) {
+    if (!concerns(task, member)) continue;
+    ++all.count;
+    if (all.first.size() < Affected::max_first) all.first.push_back(member);
+  }
+  return all;
 }
 
 // Whether its group may ask it to end while the host runs.
@@ -135,7 +153,7 @@ Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
           .later = std::move(later),
           .may_skip_later = may_skip_later,
           .may_discard_fewer = may_discard_fewer,
-          .may_host_go_on = for_group && departures_.can_be_over(stop->task),
+          .unless_over = for_group ? unless_over(task) : Affected{},
           .may_host_end_well = departures_.can_another_end_well(task)};
 }
 

@@ -21,7 +21,7 @@ struct Loss {
   bool may_skip_later = false;  // some that are skipped then may run when it happens, and be started again
   // Some of this need not be so if other tasks were over before:
   bool may_discard_fewer = false;  // with it, for its group
-  bool may_host_go_on = false;     // the member because of which the host stops may be over
+  Affected unless_over;            // the host stops for its group, unless all of these are over; none: it does anyway
   bool may_host_end_well = false;  // if no task is left: another may have ended well
 };
 
@@ -63,12 +63,14 @@ class ProspectsReader {
     std::vector<std::uint32_t> restarting;  // they may be restarted, and the others with them
     std::vector<std::uint32_t> lost;        // they may be discarded, and the others with them
     std::vector<std::uint32_t> needed;      // the host can't do without them, and they are not over before it stops
+    std::vector<std::uint32_t> required;    // all that the host can't do without before they are over
   };
 
   Loss loss(Incident incident, std::uint32_t task) const;
   const Members* members_beside(std::uint32_t task) const;
   bool concerns(std::uint32_t member, std::uint32_t task) const;
   Affected restarted_by(std::uint32_t task) const;
+  Affected unless_over(std::uint32_t task) const;
   bool may_be_asked_by_group(std::uint32_t task) const;
   bool may_start_again(std::uint32_t task) const;
   const TaskList& tasks_;

@@ -38,7 +38,7 @@ TEST_CASE("what holds only if others still run, or if none has ended well, is to
                R"({"reason": "all_done", "task": "a", "result": "failure"})"},
            Row{options_with(TaskType::mandatory, 0, leaving), group,
                "and since 'b' is mandatory and in its group, the host stops, failure, unless 'b' is over by then\n",
-               R"({"reason": "group", "task": "b", "result": "failure", "unless_over": true})"},
+               R"({"reason": "group", "task": "b", "result": "failure", "unless_over": ["b"]})"},
            Row{{TaskType::mandatory, 1},
                group,
                "and since 'b' is mandatory and in its group, the host stops, failure\n",
@@ -164,4 +164,32 @@ TEST_CASE("tasks are told together only if the same follows for each, whoever co
   CHECK(has(together, lost + "; 'web' is skipped if it waits then, and since 'web' is mandatory, the host then stops"));
   tasks.relations.clear();
   CHECK(explain(tasks).starts_with("2 tasks, 'cache' to 'db', detachable, each alone\n"));
+}
+
+TEST_CASE("the host stops for a group unless all are over that it needs") {
+  SupervisionOptions leaving;
+  leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  const TaskOptions ends_well = options_with(TaskType::mandatory, 0, leaving);
+  const auto told = [&ends_well](const TaskOptions& core, bool in_group) {
+    TaskList tasks;
+    add(tasks, "d", {TaskType::detachable});
+    add(tasks, "setup", ends_well);
+    add(tasks, "core", core);
+    add(tasks, "other", {TaskType::mandatory});
+    if (in_group) {
+      tasks.groups = {Strategy::one_for_all};
+      tasks.relations = {{0, {}, 0}, {1, {}, 0}, {2, {}, 0}};
+    } else {
+      tasks.relations = {{1, {0}, {}}, {2, {0}, {}}};
+    }
+    return explain(tasks, {}, in_group ? std::vector<std::string>{"g"} : std::vector<std::string>{});
+  };
+  const std::string lost =
+      "  when it gives up: it is discarded, and since 'setup' is mandatory and in its group, the host stops, failure";
+  CHECK(has(told({TaskType::mandatory}, true), lost + "\n"));
+  CHECK(has(told(ends_well, true), lost + ", unless 'setup' and 'core' are over by then\n"));
+  CHECK(has(
+      told({TaskType::mandatory}, false),
+      "'setup' and 'core' are skipped if they wait then, and since the host needs 'setup' and 'core', it stops once "
+      "one of these is skipped, failure\n"));
 }
