@@ -466,6 +466,14 @@ std::string order_text(const ExplainedTasks& explained) {
   return text + "; slow readers of the log and events, and exit handlers of plugins, add up to 15s\n";
 }
 
+// Only if they are too few for all.
+std::string threads_text(const ExplainedTasks& explained) {
+  const std::size_t blocking = count_blocking(explained.tasks);
+  if (!explained.blocking_threads || blocking <= *explained.blocking_threads) return {};
+  return std::to_string(blocking) + " tasks are blocking, and blocking_threads is " +
+         std::to_string(*explained.blocking_threads) + ": while so many run, starts of the others fail\n";
+}
+
 // Consecutive tasks of which the same is true are told once.
 class Sections {
  public:
@@ -527,7 +535,7 @@ std::string explanation_text(const ExplainedTasks& explained) {
   if (reader.departures().can_all_be_over() && tasks.size() > 1) {
     text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
   }
-  return text + order_text(explained);
+  return text + threads_text(explained) + order_text(explained);
 }
 
 }  // namespace taskhost

@@ -233,6 +233,10 @@ std::string explanation_json(const ExplainedTasks& explained) {
     whole["stop_is_cut_short"] = *explained.shutdown_timeout <= plan.longest_stop_time;
     whole["stop_may_be_cut_short"] = longest_stop_fits(plan, *explained.shutdown_timeout) != StopFits::yes;
   }
+  if (explained.blocking_threads) {
+    whole["blocking_tasks"] = count_blocking(tasks);
+    whole["blocking_threads"] = *explained.blocking_threads;
+  }
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -15,6 +15,12 @@ bool is_blocking(const TaskList& tasks, std::size_t task) {
   return recipe && recipe->blocking;
 }
 
+std::size_t count_blocking(const TaskList& tasks) {
+  std::size_t count = 0;
+  for (std::size_t task = 0; task < tasks.size(); ++task) count += is_blocking(tasks, task) ? 1 : 0;
+  return count;
+}
+
 bool has_finish(const TaskList& tasks, std::size_t task) {
   const auto& recipe = tasks.function(task).share();
   return recipe && recipe->finishes();

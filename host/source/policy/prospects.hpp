@@ -82,6 +82,7 @@ class ProspectsReader {
 
 // Whether the task's executions have threads of their own, and can't be dropped.
 bool is_blocking(const TaskList& tasks, std::size_t task);
+std::size_t count_blocking(const TaskList& tasks);
 // Whether an end of its own takes time, and may get stuck.
 bool has_finish(const TaskList& tasks, std::size_t task);
 

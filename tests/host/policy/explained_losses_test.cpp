@@ -193,3 +193,19 @@ TEST_CASE("the host stops for a group unless all are over that it needs") {
       "'setup' and 'core' are skipped if they wait then, and since the host needs 'setup' and 'core', it stops once "
       "one of these is skipped, failure\n"));
 }
+
+TEST_CASE("blocking tasks that have too few threads are told") {
+  TaskList tasks;
+  add(tasks, "a", {TaskType::mandatory});
+  add(tasks, "b", {TaskType::mandatory, 2});
+  tasks.add("polled", TaskFn(std::shared_ptr<const Recipe>()), TaskOptions{TaskType::mandatory});
+  const auto text_of = [&tasks](unsigned threads) {
+    return explanation_text({.tasks = tasks, .group_names = {}, .blocking_threads = threads});
+  };
+  CHECK(has(text_of(1),
+            "2 tasks are blocking, and blocking_threads is 1: while so many run, starts of the others fail\n"));
+  CHECK(!has(text_of(2), "blocking_threads"));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}, .blocking_threads = 1}));
+  CHECK(json["blocking_tasks"] == 2);
+  CHECK(json["blocking_threads"] == 1);
+}
