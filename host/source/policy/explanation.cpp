@@ -32,20 +32,6 @@ std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& pl
   return word_list(names, conjunction);
 }
 
-// "17m 28.575s" instead of "1048.575s".
-std::string duration_words(std::chrono::nanoseconds duration) {
-  using namespace std::chrono_literals;
-  if (duration == std::chrono::nanoseconds::max()) return "more than 292 years";
-  std::string text;
-  for (const std::chrono::nanoseconds unit : {std::chrono::nanoseconds(1h), std::chrono::nanoseconds(1min)}) {
-    if (duration < unit) continue;
-    text += (text.empty() ? "" : " ") + print_duration(duration - duration % unit);
-    duration %= unit;
-  }
-  if (text.empty()) return print_duration(duration);
-  return duration.count() == 0 ? text : text + ' ' + print_duration(duration);
-}
-
 std::string range_words(const DelayRange& range) {
   const std::string least = duration_words(range.least);
   return range.least == range.most ? least : least + " to " + duration_words(range.most);
@@ -283,8 +269,8 @@ class TaskText {
       line((is_well ? "if it ends well at once each time" : "if it fails at once each time") + std::string(way) +
            ", it gives up " +
            (time.count() == 0 ? std::string("at once")
-                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first " +
-                                    (is_well ? "end" : "failure")) +
+                              : (delays.is_about && time != nanoseconds::max() ? "about " : "") + duration_words(time) +
+                                    " after the first " + (is_well ? "end" : "failure")) +
            (finishes()     ? ", or later, as its finish takes time"
             : has_jitter() ? ", or later"
                            : "") +
