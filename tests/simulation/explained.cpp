@@ -105,7 +105,8 @@ class Check {
       }
       if (is_told(one, EventKind::task_restarting, tried_.task)) {
         due = one.time + output.delay;
-        may_be_early = ends_early() || (by_group && output.restart_kind == RestartKind::repeat);
+        may_be_early = it_.value("restarted_by_ends_its_delay", false) &&
+                       (ends_early() || (by_group && output.restart_kind == RestartKind::repeat));
       }
       if (output.kind != Output::Kind::start || due == never) continue;
       expect(may_be_early || one.time >= due, "it is started before its delay has passed");

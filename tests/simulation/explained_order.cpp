@@ -95,6 +95,7 @@ void check_longest_stop(const Tried& tried, const Json& told) {
     sum += time_of(told.at("tasks").at(std::stoul(name.get<std::string>().substr(1))).at("stop_timeout_ms"));
   }
   expect_equal(last - first, sum, "sum of the longest stop");
+  expect_equal(15'000'000'000, time_of(told.at("beyond_longest_stop_ms")), "what may come on top");
 }
 
 }  // namespace taskhost::simulation

@@ -299,10 +299,10 @@ class TaskText {
            (delays.fitting_max ? "; a \"max\" of " + duration_words(*delays.fitting_max) + " would prevent that" : "");
   }
 
-  // If reset_after is shorter, that says it all.
+  // If reset_after is shorter, that says it all; but a task that says when it is ready may last without being so.
   bool says_longest_counted() const {
     return prospects_.longest_counted &&
-           (!optional_.reset_after || *optional_.reset_after > *prospects_.longest_counted);
+           (!optional_.reset_after || optional_.notify || *optional_.reset_after > *prospects_.longest_counted);
   }
 
   // What else decides when it gives up.
@@ -355,8 +355,6 @@ class TaskText {
     if (!relation_->group) return;
     const Affected& others = prospects_.restarted_with_it;
     const bool alone = others.empty();
-    const bool ends_delay = optional_.repeats() ||
-                            (prospects_.ends_early && (optional_.backoff || optional_.on_give_up == GiveUp::cooldown));
     line("it is in the group '" + explained_.group_names[*relation_->group] + "' (" +
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
@@ -367,7 +365,7 @@ class TaskText {
          (prospects_.restarted_by.empty()
               ? std::string()
               : (prospects_.delays ? "; when " : ": when ") + names(prospects_.restarted_by, "or") +
-                    " is restarted, so is it" + (ends_delay ? ", which ends a delay of its own" : "")));
+                    " is restarted, so is it" + (prospects_.ends_any_delay ? ", which ends a delay of its own" : "")));
   }
 
   void add_stop() {
@@ -449,7 +447,8 @@ std::string order_text(const ExplainedTasks& explained) {
         break;
     }
   }
-  return text + "; slow readers of the log and events, and exit handlers of plugins, add up to 15s\n";
+  return text + "; slow readers of the log and events, and exit handlers of plugins, add up to " +
+         duration_words(longest_afterwards) + "\n";
 }
 
 // Only if they are too few for all.

@@ -196,6 +196,7 @@ class TaskJson {
     entry_["strategy"] = to_string(tasks_.groups[*relation->group]);
     if (prospects_.delays) add_affected(entry_, "restarted_with_it", prospects_.restarted_with_it);
     if (!prospects_.restarted_by.empty()) add_affected(entry_, "restarted_by", prospects_.restarted_by);
+    if (prospects_.ends_any_delay) entry_["restarted_by_ends_its_delay"] = true;
   }
 
   const ExplainedTasks& explained_;
@@ -227,7 +228,8 @@ std::string explanation_json(const ExplainedTasks& explained) {
   Json whole{{"tasks", std::move(list)},
              {"stops_when_no_task_is_left", reader.departures().can_all_be_over()},
              {"longest_stop_ms", milliseconds(plan.longest_stop_time)},
-             {"longest_stop", std::move(longest)}};
+             {"longest_stop", std::move(longest)},
+             {"beyond_longest_stop_ms", milliseconds(longest_afterwards)}};
   if (explained.shutdown_timeout) {
     whole["shutdown_timeout_ms"] = milliseconds(*explained.shutdown_timeout);
     whole["stop_is_cut_short"] = *explained.shutdown_timeout <= plan.longest_stop_time;

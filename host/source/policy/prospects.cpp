@@ -183,6 +183,9 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   // While one_for_all has them wait for this one's delay, no other can fail.
   prospects.ends_early =
       !prospects.restarted_by.empty() && tasks_.groups[*prospects.relation->group] == Strategy::rest_for_one;
+  prospects.ends_any_delay =
+      !prospects.restarted_by.empty() &&
+      (optional.repeats() || (prospects.ends_early && (optional.backoff || optional.on_give_up == GiveUp::cooldown)));
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
     const auto finish = has_finish(tasks_, task) ? stop_timeout_of(options, default_stop_timeout_) : 0ns;

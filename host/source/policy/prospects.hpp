@@ -36,6 +36,7 @@ struct Prospects {
   Affected restarted_with_it;
   Affected restarted_by;           // others of its group: if one is restarted, so is it
   bool ends_early = false;         // and its delay before a restart is over then
+  bool ends_any_delay = false;     // the same of any delay: also one before a repeat, or a cooldown
   bool may_be_later = false;       // a restart may have to wait for longer than its delay, for its group or its `after`
   Affected waiting_for_ever;       // those that wait for its readiness, for which there is no limit
   std::optional<Loss> giving_up;   // if it can, and whatever on_give_up says

@@ -115,3 +115,26 @@ TEST_CASE("a finish that takes its time delays giving up, and may outlast the wi
   optional.backoff->max = 1s;
   CHECK(has(told(2, optional).first, "or never: with jitter and its finish the restarts may not fit"));
 }
+
+TEST_CASE("a task that is never ready may last for ever without giving its restarts back") {
+  SupervisionOptions optional;
+  optional.window = 3s;
+  optional.reset_after = 1s;
+  const std::string never = "; executions that last longer than 1.5s each never use them up\n";
+  CHECK(!has(explain_one(options_with(TaskType::mandatory, 2, optional)), never));
+  optional.notify = true;
+  CHECK(has(explain_one(options_with(TaskType::mandatory, 2, optional)), never));
+}
+
+TEST_CASE("JSON tells that a restart of the group ends a delay") {
+  TaskList tasks;
+  SupervisionOptions optional;
+  optional.backoff = Backoff{.initial = 1s, .factor = 1};
+  add(tasks, "a", options_with(TaskType::mandatory, 2, optional));
+  add(tasks, "b", options_with(TaskType::mandatory, 2, optional));
+  tasks.groups = {Strategy::rest_for_one};
+  tasks.relations = {{0, {}, 0}, {1, {}, 0}};
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}}))["tasks"];
+  CHECK(!json[0].contains("restarted_by_ends_its_delay"));
+  CHECK(json[1]["restarted_by_ends_its_delay"] == true);
+}

@@ -535,6 +535,7 @@ TEST_CASE("the same as JSON") {
        "strategy": "one_for_all", "restarted_with_it": ["db"], "restarted_by": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
        "stop_step": 1, "can_be_over": false}],
     "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
+    "beyond_longest_stop_ms": 15000,
     "shutdown_timeout_ms": 5000, "stop_is_cut_short": true, "stop_may_be_cut_short": true})"));
 }
 
