@@ -16,7 +16,7 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t max_names = 8;
 
-std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + std::string(tasks.name(task)) + "'"; }
+std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + printable_path(tasks.name(task)) + "'"; }
 
 // `places` are the first of `count` tasks; `least`: or of more.
 std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& places, std::size_t count,
@@ -355,7 +355,7 @@ class TaskText {
     if (!relation_->group) return;
     const Affected& others = prospects_.restarted_with_it;
     const bool alone = others.empty();
-    line("it is in the group '" + explained_.group_names[*relation_->group] + "' (" +
+    line("it is in the group '" + printable_path(explained_.group_names[*relation_->group]) + "' (" +
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
           : alone            ? ": it is restarted alone"

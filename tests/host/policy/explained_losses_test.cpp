@@ -209,3 +209,13 @@ TEST_CASE("blocking tasks that have too few threads are told") {
   CHECK(json["blocking_tasks"] == 2);
   CHECK(json["blocking_threads"] == 1);
 }
+
+TEST_CASE("names whose marks reorder or hide text are told with these marks in letters") {
+  TaskList tasks;
+  add(tasks, "evil\u202eksat\u2066\u200b\u2028", {TaskType::mandatory});
+  tasks.groups = {Strategy::one_for_one};
+  tasks.relations = {{0, {}, 0}};
+  const std::string text = explain(tasks, {}, {"g\u2069\u200f"});
+  CHECK(text.starts_with(R"(task 'evil\u202eksat\u2066\u200b\u2028', mandatory)"));
+  CHECK(has(text, R"(in the group 'g\u2069\u200f')"));
+}
