@@ -28,14 +28,6 @@ bool has_finish(const TaskList& tasks, std::size_t task) {
 
 namespace {
 
-// Whether its group may be restarted because of it. (A cooldown is a restart to the others.)
-bool may_restart(const TaskOptions& options) {
-  const SupervisionOptions& optional = options.supervision();
-  const ExitChances chances = chances_of(options);
-  return (chances.restart && (options.restarts != 0 || optional.unlimited)) ||
-         (chances.give_up && optional.on_give_up == GiveUp::cooldown);
-}
-
 bool has_rule(const std::vector<ExitRule>& rules, ExitAction action) {
   for (std::size_t rule = 0; rule < rules.size(); ++rule) {
     if (rules[rule].action == action && !is_dead(rules, rule)) return true;

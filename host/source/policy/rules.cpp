@@ -252,6 +252,13 @@ std::string vain_reset(const SupervisionOptions& optional) {
          ", or remove it";
 }
 
+bool may_restart(const TaskOptions& options) {
+  const SupervisionOptions& optional = options.supervision();
+  const ExitChances chances = chances_of(options);
+  return (chances.restart && (options.restarts != 0 || optional.unlimited)) ||
+         (chances.give_up && optional.on_give_up == GiveUp::cooldown);
+}
+
 bool is_timed(const TaskOptions& options) {
   const SupervisionOptions& optional = options.supervision();
   return (optional.notify && optional.start_timeout) ||

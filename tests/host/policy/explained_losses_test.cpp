@@ -90,6 +90,8 @@ TEST_CASE(
   staying.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
   SupervisionOptions leaving;
   leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  SupervisionOptions failing;
+  failing.exit_rules = {{.outcomes = {}, .message = {}, .action = ExitAction::fail_host}};
   const TaskOptions plain{TaskType::detachable};
   const TaskOptions stays = options_with(TaskType::detachable, 0, staying);
   const TaskOptions needed{TaskType::mandatory, 1};
@@ -117,6 +119,11 @@ TEST_CASE(
                {plain, stays},
                {member(0), member(1)},
                Strategy::one_for_one,
+               {true, false}},
+           Row{"nobody asks it to end",
+               {ends_well, options_with(TaskType::detachable, 0, failing)},
+               {member(0), member(1)},
+               Strategy::rest_for_one,
                {true, false}},
            Row{"those before it stay", {stays, plain}, {member(0), member(1)}, Strategy::rest_for_one, {false, true}},
            Row{"another is needed",
