@@ -451,6 +451,25 @@ std::string order_text(const ExplainedTasks& explained) {
          duration_words(longest_afterwards) + "\n";
 }
 
+// What follows when one after the other is over; nothing if none of them is a job, which ends well.
+std::string last_task_text(const TaskList& tasks, const Departures& departures) {
+  if (departures.can_all_be_over()) {
+    return "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
+  }
+  std::vector<std::uint32_t> staying;
+  std::size_t count = 0;
+  bool has_job = false;
+  for (std::uint32_t task = 0; task < tasks.size(); ++task) {
+    has_job = has_job || departures.can_end_well(task);
+    if (departures.can_be_over(task)) continue;
+    if (staying.size() <= max_names) staying.push_back(task);
+    ++count;
+  }
+  if (!has_job) return {};
+  return "when all others have ended well, the host goes on: " + names_of(tasks, staying, count) +
+         (count == 1 ? " is" : " are") + " never over while it runs\n";
+}
+
 // Only if they are too few for all.
 std::string threads_text(const ExplainedTasks& explained) {
   const std::size_t blocking = count_blocking(explained.tasks);
@@ -517,9 +536,7 @@ std::string explanation_text(const ExplainedTasks& explained) {
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
   const ProspectsReader reader(tasks, explained.default_stop_timeout);
   std::string text = Sections(explained, reader).take();
-  if (reader.departures().can_all_be_over() && tasks.size() > 1) {
-    text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
-  }
+  if (tasks.size() > 1) text += last_task_text(tasks, reader.departures());
   return text + threads_text(explained) + order_text(explained);
 }
 

@@ -226,3 +226,16 @@ TEST_CASE("names whose marks reorder or hide text are told with these marks in l
   CHECK(text.starts_with(R"(task 'evil\u202eksat\u2066\u200b\u2028', mandatory)"));
   CHECK(has(text, R"(in the group 'g\u2069\u200f')"));
 }
+
+TEST_CASE("that a service keeps the host running when all jobs have ended is told") {
+  TaskList tasks;
+  add(tasks, "job", {TaskType::detachable});
+  add(tasks, "web", {TaskType::mandatory});
+  CHECK(has(explain(tasks), "when all others have ended well, the host goes on: 'web' is never over while it runs\n"));
+  for (int i = 0; i < 12; ++i) add(tasks, ("w" + std::to_string(i)).c_str(), {TaskType::mandatory});
+  CHECK(has(explain(tasks), "'w5', 'w6' and 5 more are never over while it runs\n"));
+  TaskList services;
+  add(services, "web", {TaskType::mandatory});
+  add(services, "db", {TaskType::mandatory});
+  CHECK(!has(explain(services), "never over"));
+}
