@@ -29,4 +29,17 @@ std::string print_duration(std::chrono::nanoseconds duration) {
   return text.append(unit->name);
 }
 
+std::string duration_words(std::chrono::nanoseconds duration) {
+  using namespace std::chrono_literals;
+  if (duration == std::chrono::nanoseconds::max()) return "more than 292 years";
+  std::string text;
+  for (const std::chrono::nanoseconds unit : {std::chrono::nanoseconds(1h), std::chrono::nanoseconds(1min)}) {
+    if (duration < unit) continue;
+    text += (text.empty() ? "" : " ") + print_duration(duration - duration % unit);
+    duration %= unit;
+  }
+  if (text.empty()) return print_duration(duration);
+  return duration.count() == 0 ? text : text + ' ' + print_duration(duration);
+}
+
 }  // namespace taskhost

@@ -53,7 +53,14 @@ class Check {
     if (optional_.reset_after) expect_some("reset_after", *optional_.reset_after);
     if (optional_.start_timeout) expect_some("start_timeout", *optional_.start_timeout);
     if (optional_.watchdog) expect_some("watchdog", optional_.watchdog->interval, "/interval");
-    if (optional_.on_give_up == GiveUp::cooldown) expect_some("on_give_up", optional_.cooldown, "/cooldown");
+    if (optional_.on_give_up != GiveUp::cooldown) return;
+    expect_some("on_give_up", optional_.cooldown, "/cooldown");
+    if (optional_.cooldown.count() > 0 && optional_.cooldown < min_time_per_endless_restart) {
+      add("on_give_up", {},
+          "expected a cooldown of 1ms or longer, found " + print_duration(optional_.cooldown) +
+              ": a task that fails at once would keep a processor busy",
+          "/cooldown");
+    }
   }
 
   bool has_delay() const { return optional_.backoff && optional_.backoff->initial >= min_time_per_endless_restart; }
@@ -109,7 +116,8 @@ class Check {
           "a task without heartbeats lives for the watchdog's interval of " +
               print_duration(optional_.watchdog->interval) + ", and after " + print_duration(reset_after) +
               " its restarts are given back, so they could never be used up; " +
-              raise_above("reset_after", optional_.watchdog->interval) + "lower the interval");
+              raise_above("reset_after", optional_.watchdog->interval) + "lower the interval below " +
+              print_duration(reset_after));
     }
   }
 
@@ -117,59 +125,120 @@ class Check {
   // execution after it, and a moment more. All of that must fit into the window. Delays never shrink, and jitter only
   // adds to them, so the first ones are the shortest.
   void check_window() {
-    const nanoseconds delays =
-        optional_.backoff ? shortest_delays(*optional_.backoff, options_.restarts) : nanoseconds(0);
+    const nanoseconds window = *optional_.window;
+    const nanoseconds delays = delays_of(options_.restarts);
     const bool one = options_.restarts == 1;
     const std::string count = std::to_string(options_.restarts);
-    if (delays >= *optional_.window) {
+    if (delays >= window) {
       tell_window("backoff",
-                  (one ? "the first delay is " : "the first " + count + " delays add up to ") + print_duration(delays),
-                  "shorten the delays");
+                  (one ? "the first delay is " : "the first " + count + " delays add up to ") + duration_words(delays),
+                  shorter_delays());
       return;
     }
-    if (const nanoseconds time = min_time(delays, min_execution_time); time >= *optional_.window) {
-      tell_window("restarts", one ? "a restart takes longer" : count + " restarts take longer",
-                  "give fewer \"restarts\"");
+    if (const nanoseconds time = min_time(delays, least_execution()); time >= window) {
+      tell_window("restarts",
+                  has_delay()
+                      ? one ? "a restart takes longer" : count + " restarts take longer"
+                      : (one ? "a restart without a delay may take " : count + " restarts without delays may take ") +
+                            duration_words(time),
+                  {});
       return;
     }
     const std::string with_delays = delays.count() == 0 ? "" : one ? " and the delay" : " and their delays";
     const std::string so_often = (one ? "an execution" : count + " executions") + with_delays +
                                  (one && with_delays.empty() ? " takes " : " take ");
+    const nanoseconds room = (window - delays - nanoseconds(1)) / options_.restarts;
+    const auto lower = [&room](const std::string& what) {
+      const nanoseconds most = rounded_down(room);
+      return "lower " + what + (most.count() > 0 ? " to " + print_duration(most) + " or less" : std::string());
+    };
     if (restarts_silent_ones()) {
       const nanoseconds time = min_time(delays, optional_.watchdog->interval);
-      if (time >= *optional_.window) {
-        tell_window("watchdog", "if the watchdog ends each execution, " + so_often + print_duration(time),
-                    "lower the interval");
+      if (time >= window) {
+        tell_window("watchdog", "if the watchdog ends each execution, " + so_often + duration_words(time),
+                    lower("the interval"));
       }
     }
     if (restarts_late_ones()) {
       const nanoseconds time = min_time(delays, *optional_.start_timeout);
-      if (time >= *optional_.window) {
-        tell_window("start_timeout", "if the start_timeout ends each execution, " + so_often + print_duration(time),
-                    "lower \"start_timeout\"");
+      if (time >= window) {
+        tell_window("start_timeout", "if the start_timeout ends each execution, " + so_often + duration_words(time),
+                    lower("\"start_timeout\""));
       }
     }
   }
 
+  // Without delays, a task whose executions are a little longer would keep a processor busy for ever.
+  nanoseconds least_execution() const { return has_delay() ? min_execution_time : min_time_per_endless_restart; }
+
+  nanoseconds delays_of(std::uint32_t restarts) const {
+    return optional_.backoff ? shortest_delays(*optional_.backoff, restarts) : nanoseconds(0);
+  }
+
   nanoseconds min_time(nanoseconds delays, nanoseconds execution) const {
-    const nanoseconds most = (nanoseconds::max() - delays) / options_.restarts;
-    return execution > most ? nanoseconds::max() : delays + execution * options_.restarts;
+    return min_time(delays, execution, options_.restarts);
+  }
+  static nanoseconds min_time(nanoseconds delays, nanoseconds execution, std::uint32_t restarts) {
+    const nanoseconds most = (nanoseconds::max() - delays) / restarts;
+    return execution > most ? nanoseconds::max() : delays + execution * restarts;
+  }
+
+  // The one that takes the longest of those that every check accepts.
+  nanoseconds longest_execution() const {
+    nanoseconds execution = least_execution();
+    if (restarts_silent_ones()) execution = std::max(execution, optional_.watchdog->interval);
+    if (restarts_late_ones()) execution = std::max(execution, *optional_.start_timeout);
+    return execution;
   }
 
   // The time above which every check accepts the window.
-  nanoseconds longest_min_time() const {
-    nanoseconds execution = min_execution_time;
-    if (restarts_silent_ones()) execution = std::max(execution, optional_.watchdog->interval);
-    if (restarts_late_ones()) execution = std::max(execution, *optional_.start_timeout);
-    const nanoseconds delays =
-        optional_.backoff ? shortest_delays(*optional_.backoff, options_.restarts) : nanoseconds(0);
-    return min_time(delays, execution);
+  nanoseconds longest_min_time() const { return min_time(delays_of(options_.restarts), longest_execution()); }
+
+  // What nobody types, without the digits that say little.
+  static nanoseconds rounded_down(nanoseconds time) {
+    const nanoseconds unit = time >= std::chrono::seconds(1)        ? nanoseconds(std::chrono::milliseconds(1))
+                             : time >= std::chrono::milliseconds(1) ? nanoseconds(std::chrono::microseconds(1))
+                                                                    : nanoseconds(1);
+    return time - time % unit;
   }
 
-  void tell_window(std::string_view other, const std::string& what, const char* remedy) {
+  // If all delays are so short, the restarts fit into the window.
+  std::string shorter_delays() const {
+    const nanoseconds room = (*optional_.window - nanoseconds(1)) / options_.restarts;
+    const nanoseconds most = rounded_down(std::max(room - longest_execution(), nanoseconds(0)));
+    if (most < min_time_per_endless_restart) return "shorten the delays";
+    if (most > optional_.backoff->initial) return "lower \"max\" to " + print_duration(most) + " or less";
+    return "let no delay be longer than " + print_duration(most);
+  }
+
+  // With how many restarts every check accepts the window; 0: with none.
+  std::uint32_t most_restarts() const {
+    std::uint32_t least = 0;
+    std::uint32_t most = options_.restarts;  // too many
+    while (least + 1 < most) {
+      const std::uint32_t middle = least + (most - least) / 2;
+      const bool fits = min_time(delays_of(middle), longest_execution(), middle) < *optional_.window;
+      (fits ? least : most) = middle;
+    }
+    return least;
+  }
+
+  void tell_window(std::string_view other, const std::string& what, const std::string& remedy) {
+    std::vector<std::string> remedies;
+    if (longest_min_time() < max_duration) {
+      remedies.push_back("raise \"window\" above " + print_duration(longest_min_time()));
+    }
+    if (!remedy.empty()) remedies.push_back(remedy);
+    if (const std::uint32_t most = most_restarts(); most != 0) {
+      remedies.push_back("give at most " + std::to_string(most) + (most == 1 ? " restart" : " restarts"));
+    }
+    std::string all;
+    for (std::size_t i = 0; i < remedies.size(); ++i) {
+      all += (i == 0 ? "; " : i + 1 < remedies.size() ? ", " : ", or ") + remedies[i];
+    }
     add("window", other,
         what + ", so the budget could never be used up within the window of " + print_duration(*optional_.window) +
-            "; " + raise_above("window", longest_min_time()) + remedy);
+            all);
   }
 
   // Nothing, if no time that long is accepted.

@@ -280,6 +280,7 @@ HostError Host::explain(bool json, std::string& text) {
   ExplainedTasks explained{
       .tasks = tasks_.tasks(), .group_names = tasks_.group_names(), .shutdown_timeout = manifest_.shutdown_timeout};
   explained.default_stop_timeout = manifest_.default_stop_timeout;
+  explained.blocking_threads = manifest_.blocking_threads;
   text = json ? explanation_json(explained) : explanation_text(explained);
   return {};
 }

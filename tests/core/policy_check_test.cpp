@@ -48,6 +48,11 @@ TEST_CASE("a duration of nothing is refused wherever a timer would spin or a bud
       {3, {.watchdog = Watchdog{}}, "watchdog/interval" + expected + "0s"},
       {0, {.watchdog = Watchdog{}}, "watchdog/interval" + expected + "0s"},
       {3, {.on_give_up = GiveUp::cooldown}, "on_give_up/cooldown" + expected + "0s"},
+      {0,
+       {.on_give_up = GiveUp::cooldown, .cooldown = 999us},
+       "on_give_up/cooldown: expected a cooldown of 1ms or longer, found 999us: a task that fails at once would keep a "
+       "processor busy"},
+      {0, {.on_give_up = GiveUp::cooldown, .cooldown = 1ms}, ""},
       {3, {.backoff = Backoff{}}, ""},  // no delay
       {3, {.on_give_up = GiveUp::discard}, ""},
   });
@@ -100,7 +105,7 @@ TEST_CASE("a watchdog whose every restart would give the budget back is refused"
   const std::string silent =
       "reset_after: a task without heartbeats lives for the watchdog's interval of 5s, and after 5s its restarts "
       "are "
-      "given back, so they could never be used up; raise \"reset_after\" above 5s, or lower the interval";
+      "given back, so they could never be used up; raise \"reset_after\" above 5s, or lower the interval below 5s";
   const auto with = [](Watchdog watchdog, std::vector<ExitRule> rules = {}) {
     return Options{.reset_after = 5s, .watchdog = watchdog, .exit_rules = std::move(rules)};
   };
@@ -150,15 +155,27 @@ TEST_CASE("a window in which the restarts find no room is refused") {
     return Options{.window = window, .backoff = Backoff{.initial = initial, .factor = factor, .jitter = jitter}};
   };
   check({
-      {3, with(7s, 1s), "window: the first 3 delays add up to 7s" + never("7s", "7.000003s", "shorten the delays")},
+      {3, with(7s, 1s),
+       "window: the first 3 delays add up to 7s" +
+           never("7s", "7.000003s, lower \"max\" to 2.333s or less", "give at most 2 restarts")},
       {3, with(7001ms, 1s), ""},
       {3, with(7001ms, 1s, 2, 1), ""},  // jitter may add 0
       {2, with(100ms, 50ms, 1),
-       "window: the first 2 delays add up to 100ms" + never("100ms", "100.002ms", "shorten the delays")},
-      {1, with(1s, 2s), "window: the first delay is 2s" + never("1s", "2.000001s", "shorten the delays")},
-      {100, {.window = 1us}, "window: 100 restarts take longer" + never("1us", "100us", "give fewer \"restarts\"")},
-      {1, {.window = 1ns}, "window: a restart takes longer" + never("1ns", "1us", "give fewer \"restarts\"")},
-      {65'536, {.window = 1s}, ""},
+       "window: the first 2 delays add up to 100ms" +
+           never("100ms", "100.002ms, let no delay be longer than 49.998ms", "give at most 1 restart")},
+      {1, with(1s, 2s),
+       "window: the first delay is 2s" + never("1s", "2.000001s", "let no delay be longer than 999.998ms")},
+      {100,
+       {.window = 20ms},
+       "window: 100 restarts without delays may take 100ms" + never("20ms", "100ms", "give at most 19 restarts")},
+      {1,
+       {.window = 1ms},
+       "window: a restart without a delay may take 1ms, so the budget could never be used up within the window of 1ms; "
+       "raise \"window\" above 1ms"},
+      {100, {.window = 100ms + 1ns}, ""},
+      {3, with(30ms + 2us, 10ms, 1),
+       "window: 3 restarts take longer" + never("30.002ms", "30.003ms", "give at most 2 restarts")},
+      {65'536, {.window = 66s}, ""},
       {65'537, {.window = 1s}, "restarts: with a \"window\", \"restarts\" is at most 65536, found 65537"},
       {0, {.window = 1ns}, ""},
   });
@@ -170,15 +187,18 @@ TEST_CASE("a remedy is accepted once it is given, and only told if it can be") {
     return problems_of(restarts, {.window = window, .backoff = backoff, .watchdog = watchdog});
   };
   const Backoff growing{.initial = 3s, .factor = 4.0 / 3};
-  CHECK(with(2, 7s, growing).ends_with("; raise \"window\" above 7.000002s, or shorten the delays"));
+  CHECK(
+      with(2, 7s, growing)
+          .ends_with("; raise \"window\" above 7.000002s, lower \"max\" to 3.499s or less, or give at most 1 restart"));
   CHECK(with(2, 7s + 2us, growing) != "");
   CHECK(with(2, 7s + 2us + 1ns, growing) == "");
   CHECK(with(2, 7s, growing, restarting(5s)).ends_with("; raise \"window\" above 17s, or shorten the delays"));
   CHECK(with(2, 17s + 1ns, growing, restarting(5s)) == "");
   const Backoff year{.initial = 8760h, .factor = 1, .max = 8760h};
-  CHECK(with(3, 1s, year).ends_with(" within the window of 1s; shorten the delays"));
+  CHECK(with(3, 1s, year).ends_with(" within the window of 1s; let no delay be longer than 333.332ms"));
   CHECK(with(60'000, 1s, year).ends_with(" within the window of 1s; shorten the delays"));
-  CHECK(problems_of(3, {.reset_after = 1h, .watchdog = restarting(8760h)}).ends_with(" used up; lower the interval"));
+  CHECK(problems_of(3, {.reset_after = 1h, .watchdog = restarting(8760h)})
+            .ends_with(" used up; lower the interval below 1h"));
 }
 
 TEST_CASE("a window in which failures that take their time find no room is refused") {
@@ -186,16 +206,17 @@ TEST_CASE("a window in which failures that take their time find no room is refus
   check({
       {3,
        {.window = 15s, .watchdog = restarting(5s)},
-       "window: if the watchdog ends each execution, 3 executions take 15s" + never + "15s, or lower the interval"},
+       "window: if the watchdog ends each execution, 3 executions take 15s" + never +
+           "15s, lower the interval to 4.999s or less, or give at most 2 restarts"},
       {3, {.window = 15s + 1ns, .watchdog = restarting(5s)}, ""},
       {3,
        {.window = 15s, .backoff = Backoff{.initial = 1s}, .watchdog = restarting(4s)},
        "window: if the watchdog ends each execution, 3 executions and their delays take 19s" + never +
-           "19s, or lower the interval"},
+           "19s, lower the interval to 2.666s or less, or give at most 2 restarts"},
       {1,
        {.window = 15s, .notify = true, .start_timeout = 20s},
        "window: if the start_timeout ends each execution, an execution takes 20s" + never +
-           "20s, or lower \"start_timeout\""},
+           "20s, or lower \"start_timeout\" to 14.999s or less"},
       {3, {.window = 15s, .watchdog = Watchdog{.interval = 5s}}, ""},
       {3, {.window = 15s, .watchdog = restarting(5s), .exit_rules = {rule("heartbeat", ExitAction::give_up)}}, ""},
       {3,
@@ -204,9 +225,9 @@ TEST_CASE("a window in which failures that take their time find no room is refus
         .start_timeout = 5s,
         .exit_rules = {rule("not ready within 5s", ExitAction::discard)}},
        ""},
-      {65'536,
+      {10'000,
        {.window = 15s, .watchdog = restarting(std::chrono::nanoseconds::max())},
-       "window: if the watchdog ends each execution, 65536 executions take 9223372036.854775807s, so the budget could "
-       "never be used up within the window of 15s; lower the interval"},
+       "window: if the watchdog ends each execution, 10000 executions take more than 292 years, so the budget could "
+       "never be used up within the window of 15s; lower the interval to 1.499ms or less"},
   });
 }

@@ -174,6 +174,13 @@ TEST_CASE("inspect writes on stdout what a plugin exports") {
   CHECK(blocking.out.find("probe_blocking") != std::string::npos);
 }
 
+TEST_CASE("what a plugin prints while it is loaded is kept from the data of check and inspect") {
+  const std::string noisy = test_plugin_path("takes_streams").string();
+  const ProcessEnd end = run_program({"inspect", "--json", noisy});
+  CHECK(Json::accept(end.out));
+  CHECK(has_line(end.err, {"printed"}));
+}
+
 TEST_CASE("inspect tells of a plugin that asks to stay loaded") {
   const std::string staying = test_plugin_path("stale_waker").string();
   CHECK(has_line(run_program({"inspect", staying}).out, {"stays loaded", "NODELETE"}));

@@ -22,6 +22,7 @@ class Check {
     if (tried_.trial == Trial::stops) return check_order(scenario_, tried_, told_);
     if (tried_.trial == Trial::is_deaf) return check_longest_stop(tried_, told_);
     if (tried_.trial == Trial::fails_among_others) return check_among_others();
+    if (tried_.trial == Trial::fails_later) return check_later_failures();
     check_failing();
   }
 
@@ -104,7 +105,8 @@ class Check {
       }
       if (is_told(one, EventKind::task_restarting, tried_.task)) {
         due = one.time + output.delay;
-        may_be_early = ends_early() || (by_group && output.restart_kind == RestartKind::repeat);
+        may_be_early = it_.value("restarted_by_ends_its_delay", false) &&
+                       (ends_early() || (by_group && output.restart_kind == RestartKind::repeat));
       }
       if (output.kind != Output::Kind::start || due == never) continue;
       expect(may_be_early || one.time >= due, "it is started before its delay has passed");
@@ -136,6 +138,27 @@ class Check {
     expect(time >= told + it_.at("restarts").get<std::uint64_t>() * length_, "it gives up earlier than told");
     if (it_.at("gives_up_after_is_minimum") == true) return;
     expect_equal(time - count * length_, told, "when it gives up");
+  }
+
+  // With a window, restarts that no longer count go on lengthening the delays.
+  void check_later_failures() {
+    const bool is_restarted = action_told(Outcome::error, message_of_failure) == "restart";
+    const bool resets =
+        it_.contains("reset_after_ms") && tried_.life * scenario_.unit >= time_of(it_.at("reset_after_ms"));
+    if (!is_restarted || resets || it_.at("restarts") == 0) return;
+    const auto gave_up = find(tried_.observed.begin(), EventKind::task_gave_up);
+    std::uint64_t count = 0;
+    for (auto one = tried_.observed.begin(); one != gave_up; ++one) {
+      if (is_told(*one, EventKind::task_restarting, tried_.task)) check_delay(one->output.delay, ++count);
+    }
+    const bool is_cut = gave_up == tried_.observed.end() && tried_.run.steps < scenario_.stop_after;
+    expect(!is_cut, "it neither gives up nor goes on");
+    const std::uint64_t needed = tried_.first + it_.at("restarts").get<std::uint64_t>() - 1;
+    const std::uint64_t most = it_.value("never_gives_up_after_restarts", ~std::uint64_t{0});
+    if (jitter() > 0) return expect(gave_up == tried_.observed.end() || count <= most, "it gives up after all");
+    if (gave_up == tried_.observed.end() && count <= needed && needed <= most) return;  // too many steps
+    expect((gave_up != tried_.observed.end()) == (needed <= most), "whether it gives up in the end");
+    if (needed <= most) expect_equal(count, needed, "restarts until it gives up");
   }
 
   At find(At from, EventKind event) const {
@@ -441,7 +464,10 @@ class Check {
     const auto stopped =
         std::find_if(from, end, [](const Observed& one) { return one.output.kind == Output::Kind::stop_host; });
     if (is_for_group && over.contains(stop_told.at("task"))) {
-      return expect(stop_told.value("unless_over", false), "who should stop the host is over before");
+      const Names needed = names_in(stop_told, "unless_over");
+      const bool may_go_on = !needed.empty() && std::includes(over.begin(), over.end(), needed.begin(), needed.end());
+      const bool stops = stopped != end && stopped->output.reason == StopReason::group;
+      return expect(stops != may_go_on, "whether the host stops for the group though one is over before");
     }
     if (!stop_told.is_null() && stop_told.at("reason") != "all_done") {
       return expect_equal(host_stop(from), unconditional(stop_told), "who stops the host");
@@ -497,9 +523,9 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 9> words{
-      "fails when it is ready", "fails to start",   "ends well", "is late", "falls silent",
-      "fails among others",     "fails in the end", "stops",     "is deaf"};
+  constexpr std::array<const char*, 10> words{
+      "fails when it is ready", "fails to start",   "ends well",           "is late", "falls silent",
+      "fails among others",     "fails in the end", "fails at once later", "stops",   "is deaf"};
   return words[static_cast<std::size_t>(trial)];
 }
 

@@ -71,6 +71,7 @@ void check_who_is_over(const Scenario& scenario, const std::vector<Observed>& ob
   Names over;
   for (auto one = observed.begin(); one != observed.end(); ++one) {
     const Output& output = one->output;
+    if (output.kind == Output::Kind::stop_host) return;
     if (output.kind == Output::Kind::start) over.erase(name_of(output.task));
     if (output.kind != Output::Kind::tell || output.event != EventKind::task_discarded) continue;
     if (one + 1 != observed.end() && (one + 1)->output.kind == Output::Kind::stop_host) return;
@@ -94,6 +95,7 @@ void check_longest_stop(const Tried& tried, const Json& told) {
     sum += time_of(told.at("tasks").at(std::stoul(name.get<std::string>().substr(1))).at("stop_timeout_ms"));
   }
   expect_equal(last - first, sum, "sum of the longest stop");
+  expect_equal(15'000'000'000, time_of(told.at("beyond_longest_stop_ms")), "what may come on top");
 }
 
 }  // namespace taskhost::simulation

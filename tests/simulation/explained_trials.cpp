@@ -175,6 +175,18 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
       it = {.life = tried.life, .outcome = Outcome::error, .message = message_of_failure};
       break;
     }
+    case Trial::fails_later: {
+      Random random(manifest.seed, 0xb7);
+      tried.first = 1 + static_cast<unsigned>(random.below(9));
+      tried.life =
+          static_cast<unsigned>(to_nanoseconds(*manifest.tasks[task].options.optional->window) / manifest.unit) + 1;
+      it = {.life = 0,
+            .first = tried.first,
+            .first_life = tried.life,
+            .outcome = Outcome::error,
+            .message = message_of_failure};
+      break;
+    }
     case Trial::stops:
       scenario = with(manifest, {.start = 1, .end = 1});
       break;
@@ -193,6 +205,31 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
     }
   }
   return tried;
+}
+
+template <class Print>
+auto explained(const Scenario& scenario, Print print) {
+  static const TaskFn polled{std::shared_ptr<const Recipe>()};
+  static const TaskFn blocking = TaskFn::from_blocking([] {});
+  TaskList tasks;
+  for (Place task = 0; task < scenario.tasks.size(); ++task) {
+    const CoordinatedTask& one = scenario.tasks[task];
+    tasks.add("t" + std::to_string(task), scenario.characters[task].blocking ? blocking : polled, one.options);
+    if (!one.after.empty() || one.group) tasks.relations.push_back({task, one.after, one.group});
+  }
+  tasks.groups = scenario.groups;
+  std::vector<std::string> groups;
+  for (std::size_t i = 0; i < scenario.groups.size(); ++i) groups.push_back("g" + std::to_string(i));
+  return print(ExplainedTasks{.tasks = tasks, .group_names = std::move(groups)});
+}
+
+// Neighbours that are alike, but for what they relate to.
+void make_alike(Scenario& scenario, Random& random) {
+  for (Place task = 1; task < scenario.tasks.size(); ++task) {
+    if (!random.percent(50)) continue;
+    scenario.tasks[task].options = scenario.tasks[task - 1].options;
+    scenario.characters[task].blocking = scenario.characters[task - 1].blocking;
+  }
 }
 
 }  // namespace
@@ -216,24 +253,17 @@ Scenario make_explained(std::uint64_t seed) {
     if (task.options.type != TaskType::detachable && random.percent(30)) leave_when_ended_well(task.options);
     mend(task.options);
   }
+  if (random.percent(20)) make_alike(scenario, random);
   return scenario;
 }
 
 nlohmann::json explanation_of(const Scenario& scenario) {
-  static const TaskFn polled{std::shared_ptr<const Recipe>()};
-  static const TaskFn blocking = TaskFn::from_blocking([] {});
-  TaskList tasks;
-  for (Place task = 0; task < scenario.tasks.size(); ++task) {
-    const CoordinatedTask& one = scenario.tasks[task];
-    tasks.add("t" + std::to_string(task), scenario.characters[task].blocking ? blocking : polled, one.options);
-    if (!one.after.empty() || one.group) tasks.relations.push_back({task, one.after, one.group});
-  }
-  tasks.groups = scenario.groups;
-  std::vector<std::string> groups;
-  for (std::size_t i = 0; i < scenario.groups.size(); ++i) groups.push_back("g" + std::to_string(i));
-  const ExplainedTasks explained{.tasks = tasks, .group_names = std::move(groups)};
-  if (explanation_text(explained).empty()) return {};
-  return nlohmann::json::parse(explanation_json(explained));
+  return explained(scenario,
+                   [](const ExplainedTasks& tasks) { return nlohmann::json::parse(explanation_json(tasks)); });
+}
+
+std::string text_of(const Scenario& scenario) {
+  return explained(scenario, [](const ExplainedTasks& tasks) { return explanation_text(tasks); });
 }
 
 std::vector<Tried> try_all(const Scenario& scenario) {
@@ -249,6 +279,7 @@ std::vector<Tried> try_all(const Scenario& scenario) {
   if (optional && optional->notify && optional->start_timeout) {
     all.push_back(try_one(scenario, Trial::is_late, task, deaf));
   }
+  if (optional && optional->window) all.push_back(try_one(scenario, Trial::fails_later, task, false));
   if (optional && optional->watchdog) all.push_back(try_one(scenario, Trial::is_silent, task, deaf));
   return all;
 }

@@ -19,6 +19,8 @@ struct Exactly {
   bool ready = true;               // says so as soon as it has started
   bool silent = false;             // gives no heartbeat
   std::optional<unsigned> life{};  // from the start's end; absent: until it is asked to end
+  unsigned first = 0;              // so many executions, from the first,
+  unsigned first_life = 0;         // live for so long instead
   Outcome outcome = Outcome::ok;
   std::string message{};
   bool deaf = false;

@@ -203,7 +203,8 @@ void Shards::live_exactly(Place task, const Exactly& exactly, Nanoseconds now) {
   if (exactly.ready) happens(Input::Kind::says_ready, over);
   if (exactly.silent) body.silent_from = now;
   if (!exactly.life) return;
-  const Nanoseconds ended = over + units(*exactly.life);
+  const bool is_first = body.execution <= exactly.first;
+  const Nanoseconds ended = over + units(is_first ? exactly.first_life : *exactly.life);
   happens(Input::Kind::call_ended, ended, {Ending::returned, exactly.outcome, exactly.message, ended - now});
 }
 

@@ -163,16 +163,17 @@ void PolicyReader::tell_unused(const FieldReader& fields, const Backoff& backoff
   struct Row {
     Words field;
     bool is_unused;
-    const char* message;
+    std::string message;
   };
   const bool none = backoff.initial.count() == 0;
   constexpr const char* no_delay =
       "there is no delay, since \"initial\" is 0s; give it a duration, or remove this field";
-  for (const Row& row :
-       {Row{"factor", none, no_delay}, Row{"max", none, no_delay}, Row{"jitter", none, no_delay},
-        Row{"factor", !none && backoff.factor > 1 && backoff.max == backoff.initial,
-            "no delay is longer than \"max\", which is \"initial\", so \"factor\" can't make any grow; "
-            "raise \"max\", or remove \"factor\""}}) {
+  const std::string raise = "raise \"max\" above " + print_duration(backoff.initial) + ", or ";
+  const std::string no_growth =
+      "no delay is longer than \"max\", which is \"initial\", so \"factor\" can't make any grow; " +
+      (backoff.initial < max_duration ? raise : std::string()) + "remove \"factor\"";
+  for (const Row& row : {Row{"factor", none, no_delay}, Row{"max", none, no_delay}, Row{"jitter", none, no_delay},
+                         Row{"factor", !none && backoff.factor > 1 && backoff.max == backoff.initial, no_growth}}) {
     const ManifestNode* const node = row.is_unused ? fields.find(row.field) : nullptr;
     if (node != nullptr) faults_.add(node->offset, fields.pointer_to(row.field), row.message);
   }

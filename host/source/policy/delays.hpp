@@ -23,7 +23,7 @@ struct NumberedDelay {
 };
 
 struct RestartDelays {
-  std::vector<DelayRange> first;      // all up to `rest`, or as many as are listed
+  std::vector<DelayRange> first;  // with a window as if restarts had no end: all up to `rest`, or as many as are listed
   std::optional<NumberedDelay> rest;  // from this restart on all delays are the same
   std::optional<NumberedDelay> last;  // that of the last restart, if it is in neither of these
   bool saturates = false;             // `rest` is the backoff's longest delay, which others are below
@@ -31,10 +31,15 @@ struct RestartDelays {
   // duration if that is too long for one. Absent if the restarts are never used up.
   std::optional<std::chrono::nanoseconds> used_up_after;
   bool is_about = false;   // the sum is not exact
-  bool may_never = false;  // with jitter they may not fit into the window
+  bool may_never = false;  // with jitter, or a finish that takes its time, they may not fit into the window
+  // With a window, restarts that no longer count go on lengthening the delays: after more than so many, as many delays
+  // in a row as there are restarts no longer fit into it, until they are reset. Absent if they always do.
+  std::optional<std::uint64_t> most_restarts;
+  std::optional<std::chrono::nanoseconds> fitting_max;  // a longest delay with which they always would
 };
 
-RestartDelays restart_delays(const TaskOptions& options);
+// `finish`: how long that of an execution may take.
+RestartDelays restart_delays(const TaskOptions& options, std::chrono::nanoseconds finish);
 
 // The delay before a repeat.
 DelayRange repeat_delay(const Backoff& backoff);

@@ -90,13 +90,19 @@ void Departures::look_at_group(const TaskList& tasks, std::uint32_t group) {
   };
   const bool is_alone = strategy == Strategy::one_for_one;
   auto concerned = static_cast<std::size_t>(std::count_if(members.begin(), members.end(), stays));
+  const auto restarting = static_cast<std::size_t>(std::count_if(
+      members.begin(), members.end(), [&tasks](std::uint32_t task) { return may_restart(tasks.options(task)); }));
+  std::size_t restarting_before = 0;
   bool goes_with_them = false;  // those from here on may be discarded with one before
   for (std::size_t i = 0; i < members.size(); ++i) {
     const std::uint32_t task = members[i];
     Ways& ways = ways_[task];
     const bool is_one = stays(task);
     if (is_one && strategy == Strategy::rest_for_one) --concerned;
-    const bool may_be_asked = !is_alone && members.size() > 1 && (strategy == Strategy::one_for_all || i > 0);
+    const std::size_t others =
+        strategy == Strategy::one_for_all ? restarting - (may_restart(tasks.options(task)) ? 1 : 0) : restarting_before;
+    const bool may_be_asked = !is_alone && others != 0;
+    restarting_before += may_restart(tasks.options(task)) ? 1 : 0;
     const bool leaves = ways.gives_up || ways.unstopped || (may_be_asked && !ways.needed);
     const bool is_free = is_alone || concerned == (is_one && strategy == Strategy::one_for_all ? 1u : 0u);
     if (goes_with_them && !ways.needed) lose(task);

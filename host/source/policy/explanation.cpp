@@ -16,7 +16,7 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t max_names = 8;
 
-std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + std::string(tasks.name(task)) + "'"; }
+std::string name_of(const TaskList& tasks, std::size_t task) { return "'" + printable_path(tasks.name(task)) + "'"; }
 
 // `places` are the first of `count` tasks; `least`: or of more.
 std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& places, std::size_t count,
@@ -30,20 +30,6 @@ std::string names_of(const TaskList& tasks, const std::vector<std::uint32_t>& pl
     names.push_back(name_of(tasks, place));
   }
   return word_list(names, conjunction);
-}
-
-// "17m 28.575s" instead of "1048.575s".
-std::string duration_words(std::chrono::nanoseconds duration) {
-  using namespace std::chrono_literals;
-  if (duration == std::chrono::nanoseconds::max()) return "more than 292 years";
-  std::string text;
-  for (const std::chrono::nanoseconds unit : {std::chrono::nanoseconds(1h), std::chrono::nanoseconds(1min)}) {
-    if (duration < unit) continue;
-    text += (text.empty() ? "" : " ") + print_duration(duration - duration % unit);
-    duration %= unit;
-  }
-  if (text.empty()) return print_duration(duration);
-  return duration.count() == 0 ? text : text + ' ' + print_duration(duration);
 }
 
 std::string range_words(const DelayRange& range) {
@@ -69,7 +55,8 @@ std::string delays_words(const RestartDelays& delays, const TaskOptions& options
            " and last";
   }
   if (!delays.rest) return words;
-  const bool is_last = !options.optional->unlimited && delays.rest->restart == options.restarts;
+  const bool is_endless = options.optional->unlimited || options.optional->window;
+  const bool is_last = !is_endless && delays.rest->restart == options.restarts;
   const std::string longest = delays.saturates ? ", the longest" : "";
   if (delays.rest->restart == delays.first.size() + 1) {
     words += (words.empty() ? "" : is_last ? ", " : ", then ") + range_words(delays.rest->range);
@@ -123,9 +110,9 @@ class TaskText {
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason == StopReason::group) {
       return "it is discarded, and since " + type_of(loss.at_once.host_stop->task) +
              " and in its group, the host stops, failure" +
-             (loss.may_host_go_on
-                  ? ", unless " + name_of(explained_.tasks, loss.at_once.host_stop->task) + " is over by then"
-                  : std::string());
+             (loss.unless_over.empty() ? std::string()
+                                       : ", unless " + names(loss.unless_over) +
+                                             (loss.unless_over.count == 1 ? " is over by then" : " are over by then"));
     }
     if (loss.at_once.host_stop && loss.at_once.host_stop->reason != StopReason::all_done) {
       return "the host stops, failure";
@@ -152,7 +139,15 @@ class TaskText {
     const std::optional<Aftermath::HostStop>& stop = loss.later.host_stop;
     if (!stop) return words + "; the others go on";
     if (stop->reason == StopReason::all_done) return words + "; if no task is left, the host stops, failure" + unless;
-    return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
+    std::vector<std::uint32_t> needed;
+    for (const Affected* const some : {&skipped, &loss.later.skipped_in_turn}) {
+      std::copy_if(some->first.begin(), some->first.end(), std::back_inserter(needed), [this](std::uint32_t other) {
+        return explained_.tasks.options(other).type != TaskType::detachable;
+      });
+    }
+    if (needed.size() < 2) return words + ", and since " + type_of(stop->task) + ", the host then stops, failure";
+    return words + ", and since the host needs " + names_of(explained_.tasks, needed, needed.size()) +
+           ", it stops once one of these is skipped, failure";
   }
 
   std::string giving_up_words(const Loss& loss) const {
@@ -165,7 +160,9 @@ class TaskText {
 
   std::string restart_words(const char* limited) const {
     if (optional_.unlimited) return "it is restarted, without limit";
-    return options_.restarts == 0 ? "it gives up at once" : limited + times(options_.restarts);
+    return options_.restarts == 0 ? "it gives up at once"
+                                  : limited + times(options_.restarts) +
+                                        (optional_.window ? " within any " + duration_words(*optional_.window) : "");
   }
 
   static std::string times(std::uint64_t count) {
@@ -245,15 +242,19 @@ class TaskText {
     if (words.empty()) {
       line("restarts are immediate");
     } else {
-      const bool one = options_.restarts == 1 && !optional_.unlimited;
+      const bool one = options_.restarts == 1 && !optional_.unlimited && !optional_.window;
       line((one ? "delay before the restart: " : "delays before the restarts: ") + words);
     }
     if (optional_.window) {
+      const bool grow = delays.rest && delays.rest->restart > 1;
       line("only the restarts within the last " + duration_words(*optional_.window) + " count" +
-           (says_longest_counted() ? "; executions that last longer than " +
-                                         duration_words(*prospects_.longest_counted) + " each never use them up"
-                                   : std::string()));
+           (grow ? ", though all lengthen the delays" : "") +
+           (says_longest_counted()
+                ? "; executions that last longer than " + duration_words(*prospects_.longest_counted) + " each" +
+                      (finishes() ? ", with their finish," : "") + " never use them up"
+                : std::string()));
     }
+    if (delays.most_restarts) line(most_restarts_words(delays));
     if (optional_.reset_after) {
       const std::string life = duration_words(*optional_.reset_after);
       line("an execution that was ready for " + life + " or longer " +
@@ -268,20 +269,40 @@ class TaskText {
       line((is_well ? "if it ends well at once each time" : "if it fails at once each time") + std::string(way) +
            ", it gives up " +
            (time.count() == 0 ? std::string("at once")
-                              : (delays.is_about ? "about " : "") + duration_words(time) + " after the first " +
-                                    (is_well ? "end" : "failure")) +
-           (time.count() != 0 && optional_.backoff->jitter > 0 ? ", or later" : "") +
-           (delays.may_never ? ", or never: with jitter the restarts may not fit into the window" : "") +
+                              : (delays.is_about && time != nanoseconds::max() ? "about " : "") + duration_words(time) +
+                                    " after the first " + (is_well ? "end" : "failure")) +
+           (finishes()     ? ", or later, as its finish takes time"
+            : has_jitter() ? ", or later"
+                           : "") +
+           (delays.may_never ? ", or never: with " + std::string(has_jitter() ? "jitter" : "") +
+                                   (has_jitter() && finishes() ? " and " : "") + (finishes() ? "its finish" : "") +
+                                   " the restarts may not fit into the window"
+                             : "") +
            influence_words(time));
     } else {
       line(prospects_.giving_up ? "it gives up only by an exit rule" : "it never gives up");
     }
   }
 
-  // If reset_after is shorter, that says it all.
+  bool finishes() const { return has_finish(explained_.tasks, task_); }
+  bool has_jitter() const {
+    return optional_.backoff && optional_.backoff->initial.count() > 0 && optional_.backoff->jitter > 0;
+  }
+
+  std::string most_restarts_words(const RestartDelays& delays) const {
+    const bool one = options_.restarts == 1;
+    return "once it was restarted more than " +
+           (*delays.most_restarts == 1 ? "once" : std::to_string(*delays.most_restarts) + " times") +
+           (optional_.reset_after ? " without a reset" : "") + ", it never gives up, since then " +
+           (one ? "a delay is" : std::to_string(options_.restarts) + " delays in a row are") +
+           " longer than the window" +
+           (delays.fitting_max ? "; a \"max\" of " + duration_words(*delays.fitting_max) + " would prevent that" : "");
+  }
+
+  // If reset_after is shorter, that says it all; but a task that says when it is ready may last without being so.
   bool says_longest_counted() const {
     return prospects_.longest_counted &&
-           (!optional_.reset_after || *optional_.reset_after > *prospects_.longest_counted);
+           (!optional_.reset_after || optional_.notify || *optional_.reset_after > *prospects_.longest_counted);
   }
 
   // What else decides when it gives up.
@@ -334,9 +355,7 @@ class TaskText {
     if (!relation_->group) return;
     const Affected& others = prospects_.restarted_with_it;
     const bool alone = others.empty();
-    const bool ends_delay = optional_.repeats() ||
-                            (prospects_.ends_early && (optional_.backoff || optional_.on_give_up == GiveUp::cooldown));
-    line("it is in the group '" + explained_.group_names[*relation_->group] + "' (" +
+    line("it is in the group '" + printable_path(explained_.group_names[*relation_->group]) + "' (" +
          std::string(to_string(explained_.tasks.groups[*relation_->group])) + ")" +
          (!prospects_.delays ? ""
           : alone            ? ": it is restarted alone"
@@ -346,14 +365,13 @@ class TaskText {
          (prospects_.restarted_by.empty()
               ? std::string()
               : (prospects_.delays ? "; when " : ": when ") + names(prospects_.restarted_by, "or") +
-                    " is restarted, so is it" + (ends_delay ? ", which ends a delay of its own" : "")));
+                    " is restarted, so is it" + (prospects_.ends_any_delay ? ", which ends a delay of its own" : "")));
   }
 
   void add_stop() {
     const bool blocks = is_blocking(explained_.tasks, task_);
     const std::string time = duration_words(stop_timeout_of(options_, explained_.default_stop_timeout));
-    const char* const finish =
-        has_finish(explained_.tasks, task_) ? ", and its finish as long after an end of its own" : "";
+    const char* const finish = finishes() ? ", and its finish as long after an end of its own" : "";
     line("once asked to stop, it has " + time + " to end" + finish + "; then it is " +
          (blocks ? "abandoned, never started again, and the host ends with status 4" : "dropped"));
     if (!prospects_.abandonment) return;
@@ -417,41 +435,109 @@ std::string order_text(const ExplainedTasks& explained) {
   }
   if (explained.shutdown_timeout) {
     const std::string limit = duration_words(*explained.shutdown_timeout);
-    text += *explained.shutdown_timeout < plan.longest_stop_time
-                ? ", but is cut short after " + limit + ", the shutdown_timeout, with status 4"
-                : ", within the shutdown_timeout of " + limit;
+    switch (longest_stop_fits(plan, *explained.shutdown_timeout)) {
+      case StopFits::no:
+        text += ", but is cut short after " + limit + ", the shutdown_timeout, with status 4";
+        break;
+      case StopFits::barely:
+        text += ", about as long as the shutdown_timeout of " + limit + ": it may be cut short, with status 4";
+        break;
+      case StopFits::yes:
+        text += ", within the shutdown_timeout of " + limit;
+        break;
+    }
   }
-  return text + "; slow readers of the log and events, and exit handlers of plugins, add up to 15s\n";
+  return text + "; slow readers of the log and events, and exit handlers of plugins, add up to " +
+         duration_words(longest_afterwards) + "\n";
 }
+
+// What follows when one after the other is over; nothing if none of them is a job, which ends well.
+std::string last_task_text(const TaskList& tasks, const Departures& departures) {
+  if (departures.can_all_be_over()) {
+    return "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
+  }
+  std::vector<std::uint32_t> staying;
+  std::size_t count = 0;
+  bool has_job = false;
+  for (std::uint32_t task = 0; task < tasks.size(); ++task) {
+    has_job = has_job || departures.can_end_well(task);
+    if (departures.can_be_over(task)) continue;
+    if (staying.size() <= max_names) staying.push_back(task);
+    ++count;
+  }
+  if (!has_job) return {};
+  return "when all others have ended well, the host goes on: " + names_of(tasks, staying, count) +
+         (count == 1 ? " is" : " are") + " never over while it runs\n";
+}
+
+// Only if they are too few for all.
+std::string threads_text(const ExplainedTasks& explained) {
+  const std::size_t blocking = count_blocking(explained.tasks);
+  if (!explained.blocking_threads || blocking <= *explained.blocking_threads) return {};
+  return std::to_string(blocking) + " tasks are blocking, and blocking_threads is " +
+         std::to_string(*explained.blocking_threads) + ": while so many run, starts of the others fail\n";
+}
+
+// Consecutive tasks of which the same is true are told once.
+class Sections {
+ public:
+  Sections(const ExplainedTasks& explained, const ProspectsReader& reader)
+      : explained_(explained), tasks_(explained.tasks), reader_(reader) {}
+
+  std::string take() {
+    for (std::uint32_t task = 0; task < tasks_.size(); ++task) {
+      if (task != 0 && is_alike(task)) continue;
+      std::string body = TaskText(explained_, task, reader_).take();
+      if (task != 0 && type_of(task) == type_of(first_) && body == body_) continue;
+      if (task != 0) finish(task);
+      first_ = task;
+      body_ = std::move(body);
+    }
+    finish(static_cast<std::uint32_t>(tasks_.size()));
+    return std::move(text_);
+  }
+
+ private:
+  TaskType type_of(std::uint32_t task) const { return tasks_.options(task).type; }
+
+  // Known at once. Others are compared by what is told of them.
+  bool is_alike(std::uint32_t task) const {
+    return reader_.is_alone(task) && reader_.is_alone(first_) && tasks_.options(task) == tasks_.options(first_) &&
+           is_blocking(tasks_, task) == is_blocking(tasks_, first_) &&
+           has_finish(tasks_, task) == has_finish(tasks_, first_);
+  }
+
+  void finish(std::uint32_t end) {
+    const std::uint32_t count = end - first_;
+    bool alone = true;
+    for (std::uint32_t task = first_; task < end; ++task) alone = alone && reader_.is_alone(task);
+    text_ += count == 1
+                 ? "task " + name_of(tasks_, first_)
+                 : std::to_string(count) + " tasks, " + name_of(tasks_, first_) + " to " + name_of(tasks_, end - 1);
+    text_ += ", " + std::string(to_string(type_of(first_))) +
+             (count == 1 ? ""
+              : alone    ? ", each alone"
+                         : ", alike") +
+             "\n" + body_;
+  }
+
+  const ExplainedTasks& explained_;
+  const TaskList& tasks_;
+  const ProspectsReader& reader_;
+  std::uint32_t first_ = 0;  // of those that are alike
+  std::string body_;         // what is told of each
+  std::string text_;
+};
 
 }  // namespace
 
 std::string explanation_text(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   if (tasks.size() == 0) return "no tasks: the host stops at once, success\n";
-  const ProspectsReader reader(tasks);
-  std::string text;
-  for (std::size_t first = 0; first < tasks.size();) {
-    const auto place = static_cast<std::uint32_t>(first);
-    const TaskList::Relation* const relation = reader.relation_of(place);
-    std::size_t end = first + 1;
-    while (relation == nullptr && end < tasks.size() &&
-           reader.relation_of(static_cast<std::uint32_t>(end)) == nullptr &&
-           tasks.options(end) == tasks.options(first) && is_blocking(tasks, end) == is_blocking(tasks, first) &&
-           has_finish(tasks, end) == has_finish(tasks, first)) {
-      ++end;
-    }
-    const std::size_t count = end - first;
-    text += count == 1 ? "task " + name_of(tasks, first)
-                       : std::to_string(count) + " tasks, " + name_of(tasks, first) + " to " + name_of(tasks, end - 1);
-    text += ", " + std::string(to_string(tasks.options(first).type)) + (count == 1 ? "" : ", each alone") + "\n";
-    text += TaskText(explained, place, reader).take();
-    first = end;
-  }
-  if (reader.departures().can_all_be_over() && tasks.size() > 1) {
-    text += "when no task is left, the host stops: success if one of them ended well, otherwise failure\n";
-  }
-  return text + order_text(explained);
+  const ProspectsReader reader(tasks, explained.default_stop_timeout);
+  std::string text = Sections(explained, reader).take();
+  if (tasks.size() > 1) text += last_task_text(tasks, reader.departures());
+  return text + threads_text(explained) + order_text(explained);
 }
 
 }  // namespace taskhost

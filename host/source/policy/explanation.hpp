@@ -16,6 +16,7 @@ struct ExplainedTasks {
   std::vector<std::string> group_names;  // by index in the list's groups
   std::optional<std::chrono::nanoseconds> shutdown_timeout{};
   std::chrono::nanoseconds default_stop_timeout = std::chrono::seconds(10);  // for tasks whose own is negative
+  std::optional<unsigned> blocking_threads{};
 };
 
 std::string explanation_text(const ExplainedTasks& explained);

@@ -122,9 +122,10 @@ class TaskJson {
       entry_["gives_up_after_ms"] = delays.used_up_after ? Json(milliseconds(*delays.used_up_after)) : Json(nullptr);
       if (delays.used_up_after) {
         const bool is_too_long = *delays.used_up_after == nanoseconds::max();
-        entry_["gives_up_after_is_minimum"] =
-            is_too_long || prospects_.may_be_later || (optional_.backoff && optional_.backoff->jitter > 0);
+        entry_["gives_up_after_is_minimum"] = is_too_long || prospects_.may_be_later || has_finish(tasks_, task_) ||
+                                              (optional_.backoff && optional_.backoff->jitter > 0);
         entry_["gives_up_after_may_be_shorter"] = delays.used_up_after->count() != 0 && prospects_.ends_early;
+        if (delays.most_restarts) entry_["never_gives_up_after_restarts"] = *delays.most_restarts;
         if (delays.may_never) entry_["gives_up_after_or_never"] = true;
         entry_["gives_up_after_exits"] = charged_words();
         if (delays.is_about) entry_["gives_up_after_is_approximate"] = true;
@@ -150,7 +151,9 @@ class TaskJson {
     Json entry{{"reason", to_string(stop->reason)},
                {"task", tasks_.name(stop->task)},
                {"result", stop->failure ? "failure" : "success"}};
-    if (stop->reason == StopReason::group && loss.may_host_go_on) entry["unless_over"] = true;
+    if (stop->reason == StopReason::group && !loss.unless_over.empty()) {
+      add_affected(entry, "unless_over", loss.unless_over);
+    }
     if (stop->reason == StopReason::all_done && loss.may_host_end_well) entry["unless_one_ended_well"] = true;
     return entry;
   }
@@ -193,6 +196,7 @@ class TaskJson {
     entry_["strategy"] = to_string(tasks_.groups[*relation->group]);
     if (prospects_.delays) add_affected(entry_, "restarted_with_it", prospects_.restarted_with_it);
     if (!prospects_.restarted_by.empty()) add_affected(entry_, "restarted_by", prospects_.restarted_by);
+    if (prospects_.ends_any_delay) entry_["restarted_by_ends_its_delay"] = true;
   }
 
   const ExplainedTasks& explained_;
@@ -209,7 +213,7 @@ class TaskJson {
 std::string explanation_json(const ExplainedTasks& explained) {
   const TaskList& tasks = explained.tasks;
   const OrderPlan plan = plan_order(tasks, explained.default_stop_timeout);
-  const ProspectsReader reader(tasks);
+  const ProspectsReader reader(tasks, explained.default_stop_timeout);
   Json list = Json::array();
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const Prospects prospects = reader.of(task);
@@ -224,10 +228,16 @@ std::string explanation_json(const ExplainedTasks& explained) {
   Json whole{{"tasks", std::move(list)},
              {"stops_when_no_task_is_left", reader.departures().can_all_be_over()},
              {"longest_stop_ms", milliseconds(plan.longest_stop_time)},
-             {"longest_stop", std::move(longest)}};
+             {"longest_stop", std::move(longest)},
+             {"beyond_longest_stop_ms", milliseconds(longest_afterwards)}};
   if (explained.shutdown_timeout) {
     whole["shutdown_timeout_ms"] = milliseconds(*explained.shutdown_timeout);
-    whole["stop_is_cut_short"] = *explained.shutdown_timeout < plan.longest_stop_time;
+    whole["stop_is_cut_short"] = *explained.shutdown_timeout <= plan.longest_stop_time;
+    whole["stop_may_be_cut_short"] = longest_stop_fits(plan, *explained.shutdown_timeout) != StopFits::yes;
+  }
+  if (explained.blocking_threads) {
+    whole["blocking_tasks"] = count_blocking(tasks);
+    whole["blocking_threads"] = *explained.blocking_threads;
   }
   return whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

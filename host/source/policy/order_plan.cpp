@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::uint32_t nobody = std::numeric_limits<std::uint32_t>::max();
 
+// What a loaded machine may add to a stop: to all of it, and to each of its steps.
+constexpr nanoseconds least_margin = std::chrono::milliseconds(100);
+constexpr nanoseconds margin_of_step = std::chrono::milliseconds(10);
+
 nanoseconds saturating_sum(nanoseconds a, nanoseconds b) {
   return a > nanoseconds::max() - b ? nanoseconds::max() : a + b;
 }
@@ -82,6 +86,13 @@ OrderPlan plan_order(const TaskList& tasks, nanoseconds default_stop_timeout) {
   for (; last != nobody; last = waits_for[last]) plan.longest_stop.push_back(last);
   std::reverse(plan.longest_stop.begin(), plan.longest_stop.end());
   return plan;
+}
+
+StopFits longest_stop_fits(const OrderPlan& plan, nanoseconds shutdown_timeout) {
+  if (shutdown_timeout < plan.longest_stop_time) return StopFits::no;
+  const nanoseconds margin =
+      std::max(least_margin, margin_of_step * static_cast<std::int64_t>(plan.longest_stop.size()));
+  return shutdown_timeout < saturating_sum(plan.longest_stop_time, margin) ? StopFits::barely : StopFits::yes;
 }
 
 }  // namespace taskhost

@@ -24,6 +24,14 @@ struct OrderPlan {
 // The relations must have no cycles.
 OrderPlan plan_order(const TaskList& tasks, std::chrono::nanoseconds default_stop_timeout);
 
+// What readers of the log and of events, and exit handlers of plugins, may add to a stop.
+inline constexpr std::chrono::seconds longest_afterwards{15};
+
+// Whether the longest stop fits into the shutdown_timeout. `barely`: each step is a little longer than its
+// stop_timeout, so it need not.
+enum class StopFits : std::uint8_t { no, barely, yes };
+StopFits longest_stop_fits(const OrderPlan& plan, std::chrono::nanoseconds shutdown_timeout);
+
 // The task's own, or the default if that is negative.
 std::chrono::nanoseconds stop_timeout_of(const TaskOptions& options, std::chrono::nanoseconds default_stop_timeout);
 

@@ -3,13 +3,22 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/order_plan.hpp"
 #include "policy/rules.hpp"
 
 namespace taskhost {
 
+using namespace std::chrono_literals;
+
 bool is_blocking(const TaskList& tasks, std::size_t task) {
   const auto& recipe = tasks.function(task).share();
   return recipe && recipe->blocking;
+}
+
+std::size_t count_blocking(const TaskList& tasks) {
+  std::size_t count = 0;
+  for (std::size_t task = 0; task < tasks.size(); ++task) count += is_blocking(tasks, task) ? 1 : 0;
+  return count;
 }
 
 bool has_finish(const TaskList& tasks, std::size_t task) {
@@ -18,14 +27,6 @@ bool has_finish(const TaskList& tasks, std::size_t task) {
 }
 
 namespace {
-
-// Whether its group may be restarted because of it. (A cooldown is a restart to the others.)
-bool may_restart(const TaskOptions& options) {
-  const SupervisionOptions& optional = options.supervision();
-  const ExitChances chances = chances_of(options);
-  return (chances.restart && (options.restarts != 0 || optional.unlimited)) ||
-         (chances.give_up && optional.on_give_up == GiveUp::cooldown);
-}
 
 bool has_rule(const std::vector<ExitRule>& rules, ExitAction action) {
   for (std::size_t rule = 0; rule < rules.size(); ++rule) {
@@ -42,8 +43,12 @@ bool any_of(const Affected& affected, Predicate predicate) {
 
 }  // namespace
 
-ProspectsReader::ProspectsReader(const TaskList& tasks)
-    : tasks_(tasks), forecast_(tasks), departures_(tasks), groups_(tasks.groups.size()) {
+ProspectsReader::ProspectsReader(const TaskList& tasks, std::chrono::nanoseconds default_stop_timeout)
+    : tasks_(tasks),
+      default_stop_timeout_(default_stop_timeout),
+      forecast_(tasks),
+      departures_(tasks),
+      groups_(tasks.groups.size()) {
   for (std::uint32_t task = 0; task < tasks.size(); ++task) {
     const TaskList::Relation* const relation = forecast_.relation_of(task);
     if (relation == nullptr || !relation->group) continue;
@@ -51,8 +56,10 @@ ProspectsReader::ProspectsReader(const TaskList& tasks)
     Members& members = groups_[*relation->group];
     if (may_restart(options)) members.restarting.push_back(task);
     if (departures_.can_be_lost_itself(task)) members.lost.push_back(task);
+    if (options.type == TaskType::detachable) continue;
+    members.required.push_back(task);
     // One that is over no longer counts.
-    if (options.type != TaskType::detachable && !departures_.can_be_over(task)) members.needed.push_back(task);
+    if (!departures_.can_be_over(task)) members.needed.push_back(task);
   }
 }
 
@@ -85,6 +92,22 @@ Affected ProspectsReader::restarted_by(std::uint32_t task) const {
     if (member != task) by.first.push_back(member);
   }
   return by;
+}
+
+// Those of its group because of which the host stops when this task is discarded for giving up; none if one of them is
+// never over before.
+Affected ProspectsReader::unless_over(std::uint32_t task) const {
+  const Members* const members = members_beside(task);
+  if (members == nullptr) return {};
+  const std::vector<std::uint32_t>& needed = members->needed;
+  if (!needed.empty() && (concerns(task, needed.front()) || concerns(task, needed.back()))) return {};
+  Affected all;
+  for (const std::uint32_t member : members->required) {
+    if (!concerns(task, member)) continue;
+    ++all.count;
+    if (all.first.size() < Affected::max_first) all.first.push_back(member);
+  }
+  return all;
 }
 
 // Whether its group may ask it to end while the host runs.
@@ -128,7 +151,7 @@ Loss ProspectsReader::loss(Incident incident, std::uint32_t task) const {
           .later = std::move(later),
           .may_skip_later = may_skip_later,
           .may_discard_fewer = may_discard_fewer,
-          .may_host_go_on = for_group && departures_.can_be_over(stop->task),
+          .unless_over = for_group ? unless_over(task) : Affected{},
           .may_host_end_well = departures_.can_another_end_well(task)};
 }
 
@@ -152,9 +175,13 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   // While one_for_all has them wait for this one's delay, no other can fail.
   prospects.ends_early =
       !prospects.restarted_by.empty() && tasks_.groups[*prospects.relation->group] == Strategy::rest_for_one;
+  prospects.ends_any_delay =
+      !prospects.restarted_by.empty() &&
+      (optional.repeats() || (prospects.ends_early && (optional.backoff || optional.on_give_up == GiveUp::cooldown)));
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
-    prospects.delays = restart_delays(options);
+    const auto finish = has_finish(tasks_, task) ? stop_timeout_of(options, default_stop_timeout_) : 0ns;
+    prospects.delays = restart_delays(options, finish);
     prospects.charged = charged_exits(options);
     prospects.longest_counted = longest_counted_execution(options, !prospects.ends_early);
     prospects.restarted_with_it = forecast_.at_once(Incident::restarts, task).restarted;

@@ -42,7 +42,7 @@ class PolicyCheck {
       check_unused_restarts();
     } else if (optional_.unlimited && optional_.window) {
       refuse_unlimited("window");
-    } else if (const std::string why = optional_.reset_after ? vain_reset(optional_) : std::string(); !why.empty()) {
+    } else if (const std::string why = is_window_refused() ? std::string() : vain_reset_of(); !why.empty()) {
       add("reset_after", optional_.window ? "window" : "backoff", why);
     }
     check_giving_up();
@@ -59,6 +59,13 @@ class PolicyCheck {
   void add(std::string_view field, std::string_view other, std::string message, std::string step = {}) {
     problems_.push_back({field, other, std::move(step), std::move(message)});
   }
+
+  // What is to be done about it changes what could be reset.
+  bool is_window_refused() const {
+    return std::any_of(problems_.begin(), problems_.end(),
+                       [](const PolicyProblem& problem) { return problem.field == "window"; });
+  }
+  std::string vain_reset_of() const { return optional_.reset_after ? vain_reset(optional_) : std::string(); }
 
   // For a shutdown_on_exit task.
   void check_without_restarts_ever() {
@@ -243,6 +250,13 @@ std::string vain_reset(const SupervisionOptions& optional) {
          " no earlier restart counts any more, since the window is " + print_duration(*optional.window) +
          ", so nothing could be given back; lower \"reset_after\" to less than " + print_duration(room) +
          ", or remove it";
+}
+
+bool may_restart(const TaskOptions& options) {
+  const SupervisionOptions& optional = options.supervision();
+  const ExitChances chances = chances_of(options);
+  return (chances.restart && (options.restarts != 0 || optional.unlimited)) ||
+         (chances.give_up && optional.on_give_up == GiveUp::cooldown);
 }
 
 bool is_timed(const TaskOptions& options) {

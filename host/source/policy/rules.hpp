@@ -29,6 +29,8 @@ struct ExitChances {
 };
 ExitChances chances_of(TaskType type, const SupervisionOptions& optional);
 ExitChances chances_of(const TaskOptions& options);
+// Whether its group may be restarted because of it. (A cooldown is a restart to the others.)
+bool may_restart(const TaskOptions& options);
 // Whether a time limit may ask it to end.
 bool is_timed(const TaskOptions& options);
 // Which exits are charged, if restarts are left.

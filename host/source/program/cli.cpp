@@ -390,6 +390,7 @@ int run_words(int argument_count, char** arguments) {
     if (!run_command->parsed()) continue_in_watched_process(check_command->parsed() ? "check" : "inspection");
     prepare_exit();
     if (run_command->parsed()) return run(parsed);
+    keep_stdout_for_data();
     if (check_command->parsed()) return check(parsed);
     return inspect(parsed);
   } catch (const CLI::ParseError& error) {

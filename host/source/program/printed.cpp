@@ -14,8 +14,17 @@ namespace taskhost {
 namespace {
 
 int first_error = 0;
+int output = STDOUT_FILENO;
 
 }  // namespace
+
+void keep_stdout_for_data() noexcept {
+  const int own = duplicate_out_of_reach(STDOUT_FILENO);
+  if (own < 0) return;
+  std::fflush(stdout);
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  output = own;
+}
 
 // Bypasses stdio, which discards what a non-blocking descriptor does not take at once.
 void print_out(const char* format, ...) {
@@ -31,11 +40,11 @@ void print_out(const char* format, ...) {
 
   std::fflush(stdout);  // what a plugin printed goes first
   for (std::size_t written = 0; written < text.size() && first_error == 0;) {
-    const ssize_t some = ::write(STDOUT_FILENO, text.data() + written, text.size() - written);
+    const ssize_t some = ::write(output, text.data() + written, text.size() - written);
     if (some >= 0) {
       written += static_cast<std::size_t>(some);
     } else if (errno == EAGAIN) {
-      is_ready(STDOUT_FILENO, POLLOUT, -1);
+      is_ready(output, POLLOUT, -1);
     } else if (errno != EINTR) {
       first_error = errno;
     }

@@ -3,6 +3,9 @@
 
 namespace taskhost {
 
+// What else prints to stdout, as plugins may while they are loaded, prints to stderr from now on: data is for programs.
+void keep_stdout_for_data() noexcept;
+
 // Like printf, but written at once. Waits for a stdout that the other end made non-blocking.
 [[gnu::format(printf, 1, 2)]] void print_out(const char* format, ...);
 

@@ -17,6 +17,16 @@ bool is_c1(std::string_view text, std::size_t at) noexcept {
          static_cast<unsigned char>(text[at + 1]) < 0xA0U;
 }
 
+// Marks that reorder or hide what is around them: U+200B to U+200F, U+2028 to U+202E, U+2066 to U+2069; 0 for others.
+unsigned invisible_code(std::string_view character) noexcept {
+  if (character.size() != 3 || character[0] != '\xe2') return 0;
+  const unsigned code = 0x2000U | (static_cast<unsigned char>(character[1]) & 0x3fU) << 6U |
+                        (static_cast<unsigned char>(character[2]) & 0x3fU);
+  const bool is_one = (code >= 0x200bU && code <= 0x200fU) || (code >= 0x2028U && code <= 0x202eU) ||
+                      (code >= 0x2066U && code <= 0x2069U);
+  return is_one ? code : 0;
+}
+
 void append_escaped(std::string& result, std::string_view prefix, unsigned code) {
   constexpr std::string_view digits = "0123456789abcdef";
   result += prefix;
@@ -71,6 +81,8 @@ std::string printable_text(std::string_view text, std::size_t max_bytes) {
       append_escaped(result, "\\x", static_cast<unsigned char>(text[at]));
     } else if (has_control_character(character)) {
       append_escaped(result, "\\u00", static_cast<unsigned char>(character.back()));
+    } else if (const unsigned code = invisible_code(character); code != 0) {
+      append_escaped(result, "\\u20", code & 0xffU);
     } else {
       result += character;
     }

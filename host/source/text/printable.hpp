@@ -14,14 +14,14 @@ std::size_t character_size(std::string_view text, std::size_t offset) noexcept;
 // ASCII digits, regardless of the locale.
 constexpr bool is_digit(char character) noexcept { return character >= '0' && character <= '9'; }
 
-// Writes control characters as \u00XX and bytes that are not UTF-8 as \xXX; keeps at most `max_bytes` of the text,
-// with "…" where some was left out.
+// Writes control characters, and marks that reorder or hide text, as \uXXXX and bytes that are not UTF-8 as \xXX; keeps
+// at most `max_bytes` of the text, with "…" where some was left out.
 std::string printable_text(std::string_view text, std::size_t max_bytes = 60);
 
 // The same, in double quotes.
 std::string quoted_text(std::string_view text);
 
-// Paths are made printable as well, but never cut.
+// Paths, and names in data, are made printable as well, but never cut.
 std::string printable_path(std::string_view path);
 std::string quoted_path(std::string_view path);
 

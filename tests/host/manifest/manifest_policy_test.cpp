@@ -248,44 +248,51 @@ TEST_CASE("restarts without end need a delay, and are never used up") {
 }
 
 TEST_CASE("a window in which the restarts find no room is refused, with the numbers and what to do") {
-  const auto never = [](const std::string& window, const std::string& above) {
+  const auto never = [](const std::string& window, const std::string& above, const std::string& remedy) {
     return ", so the budget could never be used up within the window of " + window + "; raise \"window\" above " +
-           above + ", or shorten the delays";
+           above + ", " + remedy;
   };
   check({
       {restarted(R"("window": "5s", "backoff": {"initial": "1s", "factor": 2})"),
-       {at("/window", "the first 3 delays add up to 7s" + never("5s", "7.000003s"))}},
+       {at("/window", "the first 3 delays add up to 7s" +
+                          never("5s", "7.000003s", "lower \"max\" to 1.666s or less, or give at most 2 restarts"))}},
       {restarted(R"("window": "7s", "backoff": {"initial": "1s", "jitter": 1})"),
-       {at("/window", "the first 3 delays add up to 7s" + never("7s", "7.000003s"))}},
+       {at("/window", "the first 3 delays add up to 7s" +
+                          never("7s", "7.000003s", "lower \"max\" to 2.333s or less, or give at most 2 restarts"))}},
       {restarted(R"("window": "4s", "backoff": {"initial": "1s", "max": "2s"})"),
-       {at("/window", "the first 3 delays add up to 5s" + never("4s", "5.000003s"))}},
+       {at("/window", "the first 3 delays add up to 5s" +
+                          never("4s", "5.000003s", "lower \"max\" to 1.333s or less, or give at most 2 restarts"))}},
       {mandatory(R"("restarts": 1, "window": "1s", "backoff": {"initial": "2s"})"),
-       {at("/window", "the first delay is 2s" + never("1s", "2.000001s"))}},
+       {at("/window", "the first delay is 2s" + never("1s", "2.000001s", "or let no delay be longer than 999.998ms"))}},
       {mandatory(R"("restarts": 65536, "window": "1h", "backoff": {"initial": "1s", "factor": 1})"),
-       {at("/window", "the first 65536 delays add up to 65536s" + never("1h", "65536.065536s"))}},
+       {at("/window",
+           "the first 65536 delays add up to 18h 12m 16s" +
+               never("1h", "65536.065536s", "let no delay be longer than 54.93ms, or give at most 3599 restarts"))}},
       {mandatory(R"("restarts": 100, "window": "1us")"),
        {at("/window",
-           R"(100 restarts take longer, so the budget could never be used up within the window of 1us; raise "window" above 100us, or give fewer "restarts")")}},
+           R"(100 restarts without delays may take 100ms, so the budget could never be used up within the window of 1us; raise "window" above 100ms)")}},
       {restarted(R"("window": "15s", "watchdog": {"interval": "5s", "action": "restart"})"),
        {at("/window",
-           R"(if the watchdog ends each execution, 3 executions take 15s, so the budget could never be used up within the window of 15s; raise "window" above 15s, or lower the interval)")}},
+           R"(if the watchdog ends each execution, 3 executions take 15s, so the budget could never be used up within the window of 15s; raise "window" above 15s, lower the interval to 4.999s or less, or give at most 2 restarts)")}},
       {restarted(R"("window": "10s", "ready": "notify", "start_timeout": "5s")"),
        {at("/window",
-           R"(if the start_timeout ends each execution, 3 executions take 15s, so the budget could never be used up within the window of 10s; raise "window" above 15s, or lower "start_timeout")")}},
+           R"(if the start_timeout ends each execution, 3 executions take 15s, so the budget could never be used up within the window of 10s; raise "window" above 15s, lower "start_timeout" to 3.333s or less, or give at most 1 restart)")}},
       {R"({"defaults": {"window": "5s"}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3, "backoff": {"initial": "1s"}}]})",
-       {at("/backoff",
-           "the first 3 delays add up to 7s" + never("5s", "7.000003s") + " (taking \"defaults\" into account)")}},
+       {at("/backoff", "the first 3 delays add up to 7s" +
+                           never("5s", "7.000003s", "lower \"max\" to 1.666s or less, or give at most 2 restarts") +
+                           " (taking \"defaults\" into account)")}},
       {R"({"defaults": {"window": "5s", "backoff": {"initial": "1s"}}, "tasks": [{"plugin": "p", "type": "mandatory", "restarts": 3}]})",
-       {"m: /tasks/0 (line 1): the first 3 delays add up to 7s" + never("5s", "7.000003s") +
+       {"m: /tasks/0 (line 1): the first 3 delays add up to 7s" +
+        never("5s", "7.000003s", "lower \"max\" to 1.666s or less, or give at most 2 restarts") +
         " (taking \"defaults\" into account)"}},
   });
   CHECK(faults_of(restarted(R"("window": "7.1s", "backoff": {"initial": "1s", "factor": 2})")).empty());
-  CHECK(faults_of(mandatory(R"("restarts": 65536, "window": "1s", "backoff": {"initial": "0s"})")).empty());
+  CHECK(faults_of(mandatory(R"("restarts": 65536, "window": "66s", "backoff": {"initial": "0s"})")).empty());
 }
 
 TEST_CASE("restarts that are given back before they can be used up are refused, with what to do") {
   const std::string silent =
-      R"(a task without heartbeats lives for the watchdog's interval of 5s, and after 5s its restarts are given back, so they could never be used up; raise "reset_after" above 5s, or lower the interval)";
+      R"(a task without heartbeats lives for the watchdog's interval of 5s, and after 5s its restarts are given back, so they could never be used up; raise "reset_after" above 5s, or lower the interval below 5s)";
   const std::string watchdog = R"("watchdog": {"interval": "5s", "action": "restart"})";
   check({
       {restarted(R"("reset_after": "5s", )" + watchdog), {at("/reset_after", silent)}},

@@ -80,7 +80,7 @@ std::vector<std::string> valid_manifests() {
       top(R"("seed": 1)"),
       top(R"("seed": 4294967295)"),
       restarted(R"("window": "1m")"),
-      task(R"("type": "detachable", "restarts": 65536, "window": "66ms")"),
+      task(R"("type": "detachable", "restarts": 65536, "window": "66s")"),
       task(R"("type": "detachable", "restarts": "unlimited", "backoff": {"initial": "1ms"})"),
       task(R"("type": "mandatory", "restarts": "unlimited", "backoff": {"initial": "0.5s"}, "reset_after": "1m")"),
       restarted(R"("backoff": {"initial": "0s"})"),

@@ -184,7 +184,7 @@ TEST_CASE("what can't change any delay is refused in a backoff") {
        {at("/backoff/factor", none), at("/backoff/max", none), at("/backoff/jitter", none)}},
       {with(R"("1s", "factor": 3, "max": "1s")"),
        {at("/backoff/factor",
-           R"(no delay is longer than "max", which is "initial", so "factor" can't make any grow; raise "max", or remove "factor")")}},
+           R"(no delay is longer than "max", which is "initial", so "factor" can't make any grow; raise "max" above 1s, or remove "factor")")}},
   });
   read_good(with(R"("1s", "factor": 1, "max": "1s")"));
   read_good(with(R"("1s", "factor": 3, "max": "1.1s")"));

@@ -38,7 +38,7 @@ TEST_CASE("what holds only if others still run, or if none has ended well, is to
                R"({"reason": "all_done", "task": "a", "result": "failure"})"},
            Row{options_with(TaskType::mandatory, 0, leaving), group,
                "and since 'b' is mandatory and in its group, the host stops, failure, unless 'b' is over by then\n",
-               R"({"reason": "group", "task": "b", "result": "failure", "unless_over": true})"},
+               R"({"reason": "group", "task": "b", "result": "failure", "unless_over": ["b"]})"},
            Row{{TaskType::mandatory, 1},
                group,
                "and since 'b' is mandatory and in its group, the host stops, failure\n",
@@ -90,6 +90,8 @@ TEST_CASE(
   staying.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
   SupervisionOptions leaving;
   leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  SupervisionOptions failing;
+  failing.exit_rules = {{.outcomes = {}, .message = {}, .action = ExitAction::fail_host}};
   const TaskOptions plain{TaskType::detachable};
   const TaskOptions stays = options_with(TaskType::detachable, 0, staying);
   const TaskOptions needed{TaskType::mandatory, 1};
@@ -118,6 +120,11 @@ TEST_CASE(
                {member(0), member(1)},
                Strategy::one_for_one,
                {true, false}},
+           Row{"nobody asks it to end",
+               {ends_well, options_with(TaskType::detachable, 0, failing)},
+               {member(0), member(1)},
+               Strategy::rest_for_one,
+               {true, false}},
            Row{"those before it stay", {stays, plain}, {member(0), member(1)}, Strategy::rest_for_one, {false, true}},
            Row{"another is needed",
                {stays, plain, needed},
@@ -144,4 +151,91 @@ TEST_CASE(
     CHECK(json["stops_when_no_task_is_left"] == all);
     CHECK(has(explanation_text(explained), "when no task is left, the host stops: ") == all);
   }
+}
+
+TEST_CASE("tasks are told together only if the same follows for each, whoever comes after them") {
+  TaskList tasks;
+  add(tasks, "cache", {TaskType::detachable});
+  add(tasks, "db", {TaskType::detachable});
+  add(tasks, "web", {TaskType::mandatory});
+  tasks.relations = {{.task = 2, .after = {1}, .group = {}}};
+  const std::string lost = "  when it gives up: it is discarded";
+  const std::string apart = explain(tasks);
+  CHECK(apart.starts_with("task 'cache', detachable\n"));
+  CHECK(has(apart, lost + ", the others go on\n"));
+  CHECK(has(apart, "task 'db', detachable\n"));
+  CHECK(has(apart, lost + "; 'web' is skipped if it waits then, and since 'web' is mandatory, the host then stops"));
+  tasks.relations = {{.task = 2, .after = {0, 1}, .group = {}}};
+  const std::string together = explain(tasks);
+  CHECK(together.starts_with("2 tasks, 'cache' to 'db', detachable, alike\n"));
+  CHECK(has(together, lost + "; 'web' is skipped if it waits then, and since 'web' is mandatory, the host then stops"));
+  tasks.relations.clear();
+  CHECK(explain(tasks).starts_with("2 tasks, 'cache' to 'db', detachable, each alone\n"));
+}
+
+TEST_CASE("the host stops for a group unless all are over that it needs") {
+  SupervisionOptions leaving;
+  leaving.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard}};
+  const TaskOptions ends_well = options_with(TaskType::mandatory, 0, leaving);
+  const auto told = [&ends_well](const TaskOptions& core, bool in_group) {
+    TaskList tasks;
+    add(tasks, "d", {TaskType::detachable});
+    add(tasks, "setup", ends_well);
+    add(tasks, "core", core);
+    add(tasks, "other", {TaskType::mandatory});
+    if (in_group) {
+      tasks.groups = {Strategy::one_for_all};
+      tasks.relations = {{0, {}, 0}, {1, {}, 0}, {2, {}, 0}};
+    } else {
+      tasks.relations = {{1, {0}, {}}, {2, {0}, {}}};
+    }
+    return explain(tasks, {}, in_group ? std::vector<std::string>{"g"} : std::vector<std::string>{});
+  };
+  const std::string lost =
+      "  when it gives up: it is discarded, and since 'setup' is mandatory and in its group, the host stops, failure";
+  CHECK(has(told({TaskType::mandatory}, true), lost + "\n"));
+  CHECK(has(told(ends_well, true), lost + ", unless 'setup' and 'core' are over by then\n"));
+  CHECK(has(
+      told({TaskType::mandatory}, false),
+      "'setup' and 'core' are skipped if they wait then, and since the host needs 'setup' and 'core', it stops once "
+      "one of these is skipped, failure\n"));
+}
+
+TEST_CASE("blocking tasks that have too few threads are told") {
+  TaskList tasks;
+  add(tasks, "a", {TaskType::mandatory});
+  add(tasks, "b", {TaskType::mandatory, 2});
+  tasks.add("polled", TaskFn(std::shared_ptr<const Recipe>()), TaskOptions{TaskType::mandatory});
+  const auto text_of = [&tasks](unsigned threads) {
+    return explanation_text({.tasks = tasks, .group_names = {}, .blocking_threads = threads});
+  };
+  CHECK(has(text_of(1),
+            "2 tasks are blocking, and blocking_threads is 1: while so many run, starts of the others fail\n"));
+  CHECK(!has(text_of(2), "blocking_threads"));
+  const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}, .blocking_threads = 1}));
+  CHECK(json["blocking_tasks"] == 2);
+  CHECK(json["blocking_threads"] == 1);
+}
+
+TEST_CASE("names whose marks reorder or hide text are told with these marks in letters") {
+  TaskList tasks;
+  add(tasks, "evil\u202eksat\u2066\u200b\u2028", {TaskType::mandatory});
+  tasks.groups = {Strategy::one_for_one};
+  tasks.relations = {{0, {}, 0}};
+  const std::string text = explain(tasks, {}, {"g\u2069\u200f"});
+  CHECK(text.starts_with(R"(task 'evil\u202eksat\u2066\u200b\u2028', mandatory)"));
+  CHECK(has(text, R"(in the group 'g\u2069\u200f')"));
+}
+
+TEST_CASE("that a service keeps the host running when all jobs have ended is told") {
+  TaskList tasks;
+  add(tasks, "job", {TaskType::detachable});
+  add(tasks, "web", {TaskType::mandatory});
+  CHECK(has(explain(tasks), "when all others have ended well, the host goes on: 'web' is never over while it runs\n"));
+  for (int i = 0; i < 12; ++i) add(tasks, ("w" + std::to_string(i)).c_str(), {TaskType::mandatory});
+  CHECK(has(explain(tasks), "'w5', 'w6' and 5 more are never over while it runs\n"));
+  TaskList services;
+  add(services, "web", {TaskType::mandatory});
+  add(services, "db", {TaskType::mandatory});
+  CHECK(!has(explain(services), "never over"));
 }

@@ -89,7 +89,8 @@ TEST_CASE("every optional field in words") {
                   "  otherwise: any exit: it is restarted while restarts are left\n"
                   "  delays before the restarts: 100ms to 110ms, 200ms to 220ms, 400ms to 440ms, then 500ms each, the "
                   "longest\n"
-                  "  only the restarts within the last 1m count; executions that last longer than 9.633333333s each "
+                  "  only the restarts within the last 1m count, though all lengthen the delays; executions that last "
+                  "longer than 9.633333333s each "
                   "never use them up\n"
                   "  an execution that was ready for 5m or longer gives all restarts back and resets the delays; if "
                   "each was, they are never used up\n"
@@ -459,7 +460,21 @@ TEST_CASE("start and stop in steps, and how long the worst stop takes") {
       "  3. 'db'\n"
       "a stop takes 30s at worst ('web' 5s, then 'api' 10s, then 'db' 15s)";
   CHECK(text.ends_with(order + "\n"));
-  CHECK(explain(tasks, 30s, {"back"}).ends_with(order + ", within the shutdown_timeout of 30s\n"));
+  CHECK(explain(tasks, 31s, {"back"}).ends_with(order + ", within the shutdown_timeout of 31s\n"));
+  CHECK(explain(tasks, 30s, {"back"})
+            .ends_with(order + ", about as long as the shutdown_timeout of 30s: it may be cut short, with status 4\n"));
+  CHECK(explain(tasks, 30'099ms, {"back"})
+            .ends_with(order +
+                       ", about as long as the shutdown_timeout of 30.099s: it may be cut short, with status 4\n"));
+  const auto cut_short = [&tasks](std::chrono::nanoseconds limit) {
+    const auto json =
+        nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"back"}, .shutdown_timeout = limit}));
+    return std::pair<bool, bool>(json["stop_is_cut_short"], json["stop_may_be_cut_short"]);
+  };
+  CHECK(cut_short(29s) == std::pair(true, true));
+  CHECK(cut_short(30s) == std::pair(true, true));
+  CHECK(cut_short(30'099ms) == std::pair(false, true));
+  CHECK(cut_short(30'100ms) == std::pair(false, false));
   CHECK(explain(tasks, 29s, {"back"})
             .ends_with(order + ", but is cut short after 29s, the shutdown_timeout, with status 4\n"));
 }
@@ -520,21 +535,25 @@ TEST_CASE("the same as JSON") {
        "strategy": "one_for_all", "restarted_with_it": ["db"], "restarted_by": ["db"], "stop_timeout_ms": 10000, "start_step": 2,
        "stop_step": 1, "can_be_over": false}],
     "stops_when_no_task_is_left": false, "longest_stop_ms": 20000, "longest_stop": ["api", "db"],
-    "shutdown_timeout_ms": 5000, "stop_is_cut_short": true})"));
+    "beyond_longest_stop_ms": 15000,
+    "shutdown_timeout_ms": 5000, "stop_is_cut_short": true, "stop_may_be_cut_short": true})"));
 }
 
 TEST_CASE("what JSON says of a long list of delays, of a minimum, and of what is skipped") {
   TaskList tasks;
   SupervisionOptions optional;
   optional.backoff = Backoff{.initial = 1ms, .factor = 1.1};
+  add(tasks, "pump", options_with(TaskType::detachable, 20, optional));
   optional.window = 10s;
   add(tasks, "feed", options_with(TaskType::detachable, 20, optional));
   add(tasks, "view", {TaskType::mandatory, 0});
-  tasks.relations = {{.task = 1, .after = {0}, .group = {}}};
-  const auto task =
-      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}}))["tasks"][0];
+  tasks.relations = {{.task = 2, .after = {1}, .group = {}}};
+  const auto all =
+      nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {}, .shutdown_timeout = {}}))["tasks"];
+  const auto& task = all[1];
   CHECK(task["delays_ms"].size() == 12);
-  CHECK(task["last_delay"] == nlohmann::json::parse(R"({"restart": 20, "delay_ms": [6.115909, 6.115909]})"));
+  CHECK(!task.contains("last_delay"));
+  CHECK(all[0]["last_delay"] == nlohmann::json::parse(R"({"restart": 20, "delay_ms": [6.115909, 6.115909]})"));
   CHECK(task["gives_up_after_is_minimum"] == false);
   CHECK(task["gives_up_after_may_be_shorter"] == false);
   CHECK(task["never_gives_up_if_executions_exceed_ms"] == 497.13625);

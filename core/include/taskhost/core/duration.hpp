@@ -28,4 +28,7 @@ inline constexpr std::chrono::nanoseconds max_duration = std::chrono::hours(365 
 // The shortest exact text with a single unit: "90s", "1.5s", "2h".
 std::string print_duration(std::chrono::nanoseconds duration);
 
+// For reading only: "17m 28.575s" instead of "1048.575s".
+std::string duration_words(std::chrono::nanoseconds duration);
+
 }  // namespace taskhost
