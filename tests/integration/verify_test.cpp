@@ -229,7 +229,8 @@ TEST_CASE("the bundled plugins pass") {
 }
 
 TEST_CASE("a config may make a good plugin break a rule") {
-  const Verification deaf = verify(plugin_path("probe"), {"--time-limit", "1s", "--config", R"({"deaf": true})"});
+  const Verification deaf =
+      verify(plugin_path("probe"), {"--test", "stop before it begins", "--config", R"({"deaf": true})"});
   CHECK(deaf.status() == 1);
   CHECK(deaf.has("broken", "3.10"));
   const Verification staller =

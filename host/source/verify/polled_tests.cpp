@@ -95,16 +95,6 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
   return outcome;
 }
 
-// Polls up to this many times, with a rest between polls. Returns the last outcome.
-Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
-  Status outcome = Status::pending;
-  for (std::uint64_t i = 0; i < polls && outcome == Status::pending; ++i) {
-    if (i > 0 && context.rest(execution) == 0) break;  // nothing more happens by itself
-    outcome = context.poll(execution);
-  }
-  return outcome;
-}
-
 // What a test has seen of an execution that it treated. A failure after a jump proves nothing: a task that waits for a
 // server, or for work, with a timeout fails if the clock jumps over the answer. The test goes on with a clock that does
 // not jump.
@@ -135,76 +125,15 @@ Comparison comparison(TestContext& context, const char* rules, std::string when,
   return made;
 }
 
-struct WorstStop {
-  StopTaken worst;
-  std::uint64_t executions = 0;
-
-  void add(const StopTaken& taken) {
-    if (taken.is_undecided) return;
-    ++executions;
-    if (taken.real + taken.simulated > worst.real + worst.simulated) worst = taken;
-    worst.polls = std::max(worst.polls, taken.polls);
-  }
-  std::string words() const {
-    std::string text = counted(executions, "execution") + ", the slowest ended after " + duration_words(worst.real);
-    if (worst.simulated > milliseconds(1)) text += " (" + duration_words(worst.simulated) + " by its clock)";
-    return text + ", up to " + counted(worst.polls, "poll");
-  }
-};
-
 }  // namespace
 
-std::string more_time_words() {
-  return "; a host gives it stop_timeout, by default " + duration_words(stop_timeout) +
-         ": with a --time-limit of at least that, this can be decided";
-}
-
-Verdict deaf_verdict(const StopTaken& taken, const std::string& when) {
-  const std::string words = when + ": asked to stop, it went on: after " + counted(taken.polls, "poll") + " and " +
-                            duration_words(taken.real) + " (" + duration_words(taken.by_clock()) +
-                            " by its clock) it had not ended";
-  if (!taken.is_deaf) return unproven(words + more_time_words());
-  if (taken.by_clock() < stop_timeout) {
-    return broken("3.10", words + ", and nothing was arranged that would wake it again");
-  }
-  return broken("3.10", words + ". Check stop_requested in each poll");
-}
-
-StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
-  const nanoseconds limit = context.stop_limit();
-  StopTaken taken;
-  taken.has_ended = !context.heeds_stop();
-  if (taken.has_ended) return taken;
-  const auto begin = Clock::now();
-  const std::uint64_t simulated_begin = context.host().now();
-  execution.request_stop();
+Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
   Status outcome = Status::pending;
-  const auto judged = [&](bool has_ended) {
-    taken.has_ended = has_ended;
-    if (has_ended) return taken;
-    const bool may_have_timed_out = execution.cell().may_have_timed_out();
-    taken.is_deaf = taken.real >= stop_timeout || (taken.by_clock() >= stop_timeout && !may_have_timed_out) ||
-                    (outcome == Status::pending && !execution.cell().is_anything_arranged());
-    if (taken.is_deaf || taken.real >= limit || !may_have_timed_out) return taken;
-    taken.has_ended = taken.is_undecided = true;
-    context.host().jump_never();  // so that the next one tells
-    return taken;
-  };
-  for (;;) {
+  for (std::uint64_t i = 0; i < polls && outcome == Status::pending; ++i) {
+    if (i > 0 && context.rest(execution) == 0) break;  // nothing more happens by itself
     outcome = context.poll(execution);
-    ++taken.polls;
-    taken.real = Clock::now() - begin;
-    const auto simulated = nanoseconds(static_cast<std::int64_t>(context.host().now() - simulated_begin));
-    taken.simulated = simulated > taken.real ? simulated - taken.real : nanoseconds(0);
-    if (outcome != Status::pending) return judged(simulated <= std::max(stop_timeout, taken.real));
-    if (taken.real >= limit || simulated >= stop_timeout || !execution.cell().is_anything_arranged()) {
-      return judged(false);
-    }
-    if (execution.rest(limit - taken.real) == 0) {
-      taken.real = Clock::now() - begin;
-      return judged(false);
-    }
   }
+  return outcome;
 }
 
 Verdict polled_runs_to_its_end(TestContext& context) {
@@ -231,43 +160,6 @@ Verdict polled_runs_to_its_end(TestContext& context) {
   if (ended > 0) text += std::to_string(ended) + " ended by " + (ended == 1 ? "itself" : "themselves");
   if (asleep > 0) text += (ended > 0 ? ", " : "") + std::to_string(asleep) + " went on until dropped";
   return holds(text);
-}
-
-Verdict polled_stop_before_first(TestContext& context) {
-  const Budget budget = context.budget(30);
-  WorstStop worst;
-  for (int i = 0; i < 10 && (i < 1 || !budget.is_over()); ++i) {
-    DrivenExecution execution(context.host(), context.factory(), context.next_number());
-    if (!context.start(execution)) continue;
-    const StopTaken taken = stop_polled(context, execution);
-    if (!taken.has_ended) return deaf_verdict(taken, "stopped before its first poll");
-    worst.add(taken);
-  }
-  return holds(worst.words(), worst.executions);
-}
-
-Verdict polled_stop_at_any_time(TestContext& context) {
-  const Budget budget = context.budget(40);
-  WorstStop worst;
-  // More, if those that fail by chance have left none to stop.
-  for (int i = 0; i < (worst.executions > 0 ? 40 : 400) && (i < 1 || !budget.is_over()); ++i) {
-    const std::uint64_t polls = context.choose(1, 12);
-    const auto calls = static_cast<unsigned>(context.choose(0, 8));
-    DrivenExecution execution(context.host(), context.factory(), context.next_number());
-    if (!context.start(execution)) continue;
-    if (poll_on(context, execution, i % 4 == 0 ? 1 : polls) != Status::pending) continue;
-    // Sometimes in the middle of a poll, between two of its calls of services.
-    if (calls > 0 && calls < 5) {
-      execution.cell().stop_at_call(calls);
-      if (context.poll(execution) != Status::pending) continue;
-    }
-    const StopTaken taken = stop_polled(context, execution);
-    if (!taken.has_ended) {
-      return deaf_verdict(taken, "stopped after " + counted(execution.polls() - taken.polls, "poll"));
-    }
-    worst.add(taken);
-  }
-  return holds(worst.words(), worst.executions);
 }
 
 namespace {

@@ -328,6 +328,12 @@ bool Cell::has_timer() {
   return timer_ != TASKHOST_NEVER;
 }
 
+bool Cell::sleeps_until(std::uint64_t time) {
+  const std::lock_guard lock(mutex_);
+  return timer_ != TASKHOST_NEVER && timer_ >= time && !woken_ && watches_.empty() && offloaded_.empty() &&
+         signals_wanted_ == 0 && !waker_given_;
+}
+
 bool Cell::has_only_its_waker() {
   const std::lock_guard lock(mutex_);
   return waker_given_ && !woken_ && timer_ == TASKHOST_NEVER && watches_.empty() && offloaded_.empty() &&

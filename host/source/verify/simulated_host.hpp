@@ -62,6 +62,8 @@ class Cell : public taskhost_exec {
   // Whether anything but a stop may wake it.
   bool is_anything_arranged();
   bool has_timer();
+  // Whether nothing but its timer wakes it, and that not before `time`.
+  bool sleeps_until(std::uint64_t time);
   // Whether nothing but its waker may wake it, if something holds that.
   bool has_only_its_waker();
   // Whether there is nothing to wait for: it asked for its next poll itself, in the previous poll, and nothing else has
@@ -188,7 +190,8 @@ class SimulatedHost {
   void jump_to(std::uint64_t time, bool over_others) noexcept;
   void set_longest_grace(nanoseconds longest) noexcept { longest_grace_ = longest.count(); }
   void jump_at_once() noexcept { jumps_at_once_ = true; }
-  void jump_never() noexcept { jumps_never_ = true; }
+  bool jump_never() noexcept { return jumps_never_.exchange(true); }  // returns whether it did not before, either
+  void jump_again() noexcept { jumps_never_ = false; }
   unsigned jumps() const noexcept { return jumps_; }
 
   Cell& claim();

@@ -79,6 +79,10 @@ class TestContext {
   // False if an earlier test has shown that it ignores stops, so there is no point in waiting for its end.
   bool heeds_stop() const noexcept { return terms_.heeds_stop; }
 
+  // Whether the clock does not jump while an execution stops, since what was there to wait for took real time.
+  bool stops_in_real_time() const noexcept { return stops_in_real_time_; }
+  void stop_in_real_time() noexcept { stops_in_real_time_ = true; }
+
   // Reports what is process-wide and differs from `before`, while an execution lives.
   void judge_process_wide(const ProcessState& before);
 
@@ -119,6 +123,7 @@ class TestContext {
   std::atomic<std::uint64_t> number_{0};
   int slept_on_ = 0;
   bool is_plugin_over_ = false;
+  bool stops_in_real_time_ = false;
   bool threads_stay_ = false;  // there is no point in waiting for them again
   std::mutex mutex_;
   Tally tally_;
@@ -158,13 +163,17 @@ Verdict drop_at_every_pending_poll(TestContext& context);
 
 // polled_tests.cpp
 Verdict polled_runs_to_its_end(TestContext& context);
-Verdict polled_stop_before_first(TestContext& context);
-Verdict polled_stop_at_any_time(TestContext& context);
 Verdict spurious_wakes(TestContext& context);
 Verdict late_wakes(TestContext& context);
 Verdict double_wakes(TestContext& context);
 Verdict polled_on_other_threads(TestContext& context);
 Verdict polled_two_at_once(TestContext& context);
+// Polls up to this many times, with a rest between polls. Returns the last outcome.
+Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls);
+
+// stop_tests.cpp
+Verdict polled_stop_before_first(TestContext& context);
+Verdict polled_stop_at_any_time(TestContext& context);
 
 // blocking_tests.cpp
 Verdict blocking_runs_to_its_end(TestContext& context);
@@ -194,8 +203,9 @@ Verdict end_of_the_process(TestContext& context);
 // How long a stop took.
 struct StopTaken {
   bool has_ended = false;
-  bool is_deaf = false;       // it had stop_timeout, or sleeps for good; otherwise more time may show that it ends
-  bool is_undecided = false;  // it took long only by a clock that had jumped over what it waited for
+  bool is_deaf = false;          // it had stop_timeout, or sleeps on; otherwise more time may show that it ends
+  bool sleeps_too_long = false;  // only its timer would wake it, after stop_timeout
+  bool is_undecided = false;     // it took long only by a clock that had jumped
   nanoseconds real{};
   nanoseconds simulated{};  // what the clock has jumped besides
   std::uint64_t polls = 0;

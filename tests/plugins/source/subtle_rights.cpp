@@ -1,0 +1,78 @@
+// More tasks that break no rule: what they do takes real time, goes on elsewhere, or is right only by a rule's small
+// print. `taskhost verify` has to find nothing wrong with them.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "collection.hpp"
+
+namespace {
+
+using collection::pause_ms;
+using collection::State;
+using collection::Task;
+using Clock = std::chrono::steady_clock;
+
+char description[] = "breaks no rule";
+
+constexpr Task tasks[] = {
+    {.name = "winds_down_in_real_time",
+     .stop =
+         [](State& self) {
+           const auto now = static_cast<std::uint64_t>(Clock::now().time_since_epoch() / std::chrono::milliseconds(1));
+           if (self.due == 0) self.due = now + 200;
+           return now >= self.due ? std::int32_t{TASKHOST_OK} : self.sleep(20 * TASKHOST_MILLISECOND);
+         }},
+    {.name = "waits_for_a_child_to_end",
+     .start =
+         [](State& self) {
+           self.other = ::fork();
+           if (self.other == 0) {
+             ::execl("/bin/sh", "sh", "-c", "trap 'sleep 0.4; exit 0' TERM; while :; do sleep 0.02; done", nullptr);
+             ::_exit(1);
+           }
+           return self.other > 0 ? TASKHOST_OK : self.fail("no process");
+         },
+     .stop =
+         [](State& self) {
+           if (self.due == 0) ::kill(self.other, SIGTERM);
+           self.due = 1;
+           int status = 0;
+           if (::waitpid(self.other, &status, WNOHANG) == 0) return self.sleep(10 * TASKHOST_MILLISECOND);
+           self.other = -1;
+           return std::int32_t{TASKHOST_OK};
+         },
+     .drop =
+         [](State& self) {
+           if (self.other <= 0) return;
+           ::kill(self.other, SIGKILL);
+           ::waitpid(self.other, nullptr, 0);
+         }},
+    {.name = "finish_waits_for_a_thread",
+     .start =
+         [](State& self) {
+           self.thread = std::thread([&self] {
+             while (self.shared == 0) pause_ms(1);
+             if (self.shared == 1) pause_ms(300);
+             self.shared = 3;
+           });
+           return TASKHOST_OK;
+         },
+     .drop =
+         [](State& self) {
+           int running = 0;
+           self.shared.compare_exchange_strong(running, 2);
+           self.thread.join();
+         },
+     .finish =
+         [](State& self) {
+           int running = 0;
+           self.shared.compare_exchange_strong(running, 1);
+           return self.shared == 3 ? std::int32_t{TASKHOST_OK} : self.sleep(10 * TASKHOST_MILLISECOND);
+         }},
+};
+
+}  // namespace
+
+COLLECTION_ENTRY(tasks, description)
