@@ -249,6 +249,7 @@ constexpr std::array subtle_rights = std::to_array<Right>({
     {"winds_down_in_real_time"},
     {"waits_for_a_child_to_end"},
     {"finish_waits_for_a_thread"},
+    {"takes_servers_in_turn_of_which_one_is_down"},
 });
 
 // Keeps as many processors busy, as long as it exists.

@@ -48,27 +48,33 @@ Compared compare(TestContext& context, const Comparison& comparison) {
   bool fails_anyway = false;
   int failures = 0;
   int alone = 0;
-  Went last;
+  Went latest;
+  Went last_failed;
   const auto goes_on = [&](int number) {
     if (number < comparison.executions) return true;
     if (result.tested == 0 && number < most) return true;  // none has lived so far
     return failures > 0 && !fails_anyway && failures < certain;
   };
+  const auto leave_alone = [&](int number) {
+    ++alone;
+    fails_anyway = comparison.fails_alone(latest) || number >= most;
+  };
   for (int number = 0; goes_on(number); ++number) {
     const bool is_undecided = failures > 0 && !fails_anyway;
     if (number > 0 && (is_undecided ? budget_to_decide : budget).is_over()) break;
-    const Went went = comparison.treat(number);
-    result.tested += went.tested;
-    if (went.has_failed) {
-      last = went;
+    // In an order that is chosen at random: every other execution may fail, whoever comes to be that one.
+    const bool alone_comes_first = is_undecided && context.choose(0, 1) == 0;
+    if (alone_comes_first) leave_alone(number);
+    latest = comparison.treat(number);
+    result.tested += latest.tested;
+    if (latest.has_failed) {
+      last_failed = latest;
       ++failures;
     }
-    if (failures == 0 || fails_anyway) continue;
-    ++alone;
-    fails_anyway = comparison.fails_alone(went) || number >= most;
+    if (failures > 0 && !fails_anyway && !alone_comes_first) leave_alone(number);
   }
   if (failures == 0 || fails_anyway) return result;
-  const std::string why = last.failure.empty() ? "no text was given" : last.failure;
+  const std::string why = last_failed.failure.empty() ? "no text was given" : last_failed.failure;
   if (failures >= certain) {
     result.verdict = broken(comparison.rules, "it failed " + comparison.when + ", but not when it was left alone, " +
                                                   counted(alone, "time") + ": " + why);

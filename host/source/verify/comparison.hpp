@@ -1,6 +1,7 @@
 // Tells what a test's conditions do to a plugin from what happens to it anyway: an execution may fail by chance, after
 // a while, or because a server refuses it. So a test that sees a failure treats further executions in the same way, and
-// leaves others alone for as long, in turn, until one of the latter fails, too, or chance is ruled out.
+// leaves others alone for as long, in pairs of random order, until one of the latter fails, too, or chance is ruled
+// out.
 #pragma once
 
 #include <functional>

@@ -71,6 +71,18 @@ constexpr Task tasks[] = {
            self.shared.compare_exchange_strong(running, 1);
            return self.shared == 3 ? std::int32_t{TASKHOST_OK} : self.sleep(10 * TASKHOST_MILLISECOND);
          }},
+    {.name = "takes_servers_in_turn_of_which_one_is_down",
+     .start =
+         [](State& self) {
+           static std::atomic<std::uint64_t> next{0};
+           self.due = next++ % 2;
+           return TASKHOST_OK;
+         },
+     .poll =
+         [](State& self) {
+           return self.polls > 1 && self.due == 1 ? self.fail("refused by the second server")
+                                                  : self.sleep(TASKHOST_MILLISECOND);
+         }},
 };
 
 }  // namespace
