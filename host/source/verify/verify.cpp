@@ -30,10 +30,27 @@ constexpr const char* entry_test = "entry called again";
 constexpr const char* conduct = "conduct";
 constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 3.15, 3.16, 4.1, 4.2, 4.5-4.7, 4.10, 4.11, 5.1";
 constexpr int hangs_that_are_enough = 2;
+constexpr std::size_t max_nesting = 256;
 
 std::string with_blanks(std::string name) {
   std::replace(name.begin(), name.end(), '-', ' ');
   return name;
+}
+
+// Of valid JSON: how deep its arrays and objects are nested.
+std::size_t nesting_of(const std::string& json) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool is_in_text = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char character = json[i];
+    if (character == '"') is_in_text = !is_in_text;
+    if (is_in_text && character == '\\') ++i;
+    if (is_in_text) continue;
+    if (character == '[' || character == '{') deepest = std::max(deepest, ++depth);
+    if (character == ']' || character == '}') --depth;
+  }
+  return deepest;
 }
 
 Json to_json(const Verdict& verdict) {
@@ -296,6 +313,10 @@ void Verification::verify_factory(const FactoryFacts& factory) {
 Result Verification::run() {
   if (Result wrong = wrong_test(); wrong.code != TASKHOST_RESULT_OK) return wrong;
   if (!Json::accept(options_.config)) return {TASKHOST_RESULT_BAD_MANIFEST, "the config is not JSON"};
+  if (const std::size_t nesting = nesting_of(options_.config); nesting > max_nesting) {
+    return {TASKHOST_RESULT_BAD_MANIFEST, "the config is nested " + std::to_string(nesting) + " levels deep; at most " +
+                                              std::to_string(max_nesting) + " are possible, as in a manifest"};
+  }
   std::error_code error;
   if (std::filesystem::current_path(error).empty()) {
     return {TASKHOST_RESULT_SYSTEM, "there is no working directory for the tests, " + error.message() +
