@@ -25,11 +25,12 @@ Job checker(const char* task, const char* test, const std::filesystem::path& dir
 }
 
 // Under these conditions, prepared by a shell.
-ProcessEnd verify_under(const std::string& conditions, const std::string& options = {}) {
+ProcessEnd verify_under(const std::string& conditions, const std::string& options = {},
+                        const char* plugin = "minimal") {
   Command command;
   command.program = "/bin/sh";
   command.arguments = {"-c", conditions + " exec '" + program_path().string() + "' verify " + options + " '" +
-                                 test_plugin_path("minimal").string() + "'"};
+                                 test_plugin_path(plugin).string() + "'"};
   return Process(command).wait();
 }
 
@@ -131,6 +132,15 @@ TEST_CASE("a right plugin is not blamed for what the system refuses the kit") {
     CHECK(end.status == 5);
     CHECK(has_line(end.err, {condition.words}));
   }
+}
+
+TEST_CASE("a test that is killed from outside proves nothing against the plugin") {
+  const ProcessEnd end =
+      verify_under("ulimit -t 1;", "--task spins --test run-to-its-end --time-limit 20s", "breakers");
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(end.out.find("BROKEN") == std::string::npos);
+  CHECK(has_line(end.out, {"unproven", "run to its end", "from outside: by the limit of processor time"}));
 }
 
 TEST_CASE("a path with a word that the loader replaces is refused in every command, with what to do") {

@@ -295,8 +295,8 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
 
 TEST_CASE("a config that is nested too deeply is refused with the limit, and not taken for the plugin's fault") {
   const auto end_with = [](std::size_t levels) {
-    return verify(plugin_path("heartbeat"), {"--test", "start, then drop", "--config",
-                                             std::string(levels, '[') + R"("]]\"")" + std::string(levels, ']')});
+    return verify(test_plugin_path("minimal"), {"--test", "start, then drop", "--config",
+                                                std::string(levels, '[') + R"("]]\"")" + std::string(levels, ']')});
   };
   CHECK(end_with(256).status() == 0);
   const Verification deep = end_with(50'000);

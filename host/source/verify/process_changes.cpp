@@ -192,6 +192,32 @@ int record_system(const char* command) {
   return std::system(command);  // NOLINT
 }
 
+// A process that is killed may have been killed by others: by the system when memory is short, or by an operator. Also
+// in children, since these may kill their parent.
+void note_signal(int signal) {
+  if (signal == SIGKILL) observer->progress().sent_kill = true;
+}
+int record_kill(pid_t process, int signal) {
+  note_signal(signal);
+  return ::kill(process, signal);
+}
+int record_killpg(pid_t group, int signal) {
+  note_signal(signal);
+  return ::killpg(group, signal);
+}
+int record_raise(int signal) {
+  note_signal(signal);
+  return ::raise(signal);
+}
+int record_tgkill(pid_t process, pid_t thread, int signal) {
+  note_signal(signal);
+  return ::tgkill(process, thread, signal);
+}
+int record_pthread_kill(pthread_t thread, int signal) {
+  note_signal(signal);
+  return ::pthread_kill(thread, signal);
+}
+
 struct Recorder {
   void* real;  // what the loader has bound to the name
   void* function;
@@ -203,16 +229,29 @@ std::pair<const std::string_view, Recorder> entry(const char* name, Function* fu
 }
 
 const std::map<std::string_view, Recorder>& recorders() {
-  static const std::map<std::string_view, Recorder> all = {
-      entry("setlocale", record_setlocale), entry("umask", record_umask),
-      entry("chdir", record_chdir),         entry("fchdir", record_fchdir),
-      entry("setenv", record_setenv),       entry("unsetenv", record_unsetenv),
-      entry("putenv", record_putenv),       entry("clearenv", record_clearenv),
-      entry("setrlimit", record_setrlimit), entry("setrlimit64", record_setrlimit),
-      entry("prlimit", record_prlimit),     entry("prlimit64", record_prlimit),
-      entry("setitimer", record_setitimer), entry("alarm", record_alarm),
-      entry("sigaction", record_sigaction), entry("signal", record_signal),
-      entry("system", record_system),       entry("__sysv_signal", record_sysv_signal)};
+  static const std::map<std::string_view, Recorder> all = {entry("setlocale", record_setlocale),
+                                                           entry("umask", record_umask),
+                                                           entry("chdir", record_chdir),
+                                                           entry("fchdir", record_fchdir),
+                                                           entry("setenv", record_setenv),
+                                                           entry("unsetenv", record_unsetenv),
+                                                           entry("putenv", record_putenv),
+                                                           entry("clearenv", record_clearenv),
+                                                           entry("setrlimit", record_setrlimit),
+                                                           entry("setrlimit64", record_setrlimit),
+                                                           entry("prlimit", record_prlimit),
+                                                           entry("prlimit64", record_prlimit),
+                                                           entry("setitimer", record_setitimer),
+                                                           entry("alarm", record_alarm),
+                                                           entry("sigaction", record_sigaction),
+                                                           entry("signal", record_signal),
+                                                           entry("system", record_system),
+                                                           entry("__sysv_signal", record_sysv_signal),
+                                                           entry("kill", record_kill),
+                                                           entry("killpg", record_killpg),
+                                                           entry("raise", record_raise),
+                                                           entry("tgkill", record_tgkill),
+                                                           entry("pthread_kill", record_pthread_kill)};
   return all;
 }
 
