@@ -1,9 +1,11 @@
 // `taskhost verify` detects each plugin of the collection that breaks a rule, and passes each that breaks none.
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "scene.hpp"
@@ -327,6 +329,33 @@ TEST_CASE("a verification that is ended by a signal leaves none of the plugin's 
   process.send(signal);
   CHECK(process.wait().signal == signal);
   CHECK(eventually([&] { return count() == 0; }, std::chrono::seconds(10)));
+}
+
+TEST_CASE("a pause of verify, while a plugin waits for it to read what it writes, is not the plugin's fault") {
+  const auto has_children = [](pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/task/" + std::to_string(process) + "/children");
+    return file.get() != std::ifstream::traits_type::eof();
+  };
+  Command command;
+  command.program = program_path();
+  command.arguments = {"verify",
+                       "--test",
+                       "run-to-its-end",
+                       "--task",
+                       "writes_much_in_each_poll",
+                       test_plugin_path("subtle_rights").string()};
+  Process process(command);
+  CHECK(eventually([&] { return has_children(process.id()); }));
+  for (int pause = 0; pause < 2; ++pause) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    process.send(SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    process.send(SIGCONT);
+  }
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(end.out.find("BROKEN") == std::string::npos);
 }
 
 TEST_CASE("a process that somebody else starts meanwhile is neither ended nor put down to the plugin") {

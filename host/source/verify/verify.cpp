@@ -98,6 +98,8 @@ class Verification {
   }
   Result wrong_test() const;
 
+  // In a process of its own; again, if that stood still and something seems to be wrong.
+  ChildEnd run_test(const std::function<void(const Reporter& reporter)>& body);
   bool find_factories();
   void verify_plugin();
   void verify_factory(const FactoryFacts& factory);
@@ -172,9 +174,22 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
   return *verdict;
 }
 
+ChildEnd Verification::run_test(const std::function<void(const Reporter& reporter)>& body) {
+  constexpr int attempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    ChildEnd end = run_in_child(*progress_, options_.time_limit, body);
+    const bool is_in_order =
+        end.has_finished && std::none_of(end.messages.begin(), end.messages.end(), [](const Json& message) {
+          const std::optional<Verdict> sent = verdict_from(message);
+          return sent && (sent->judgement == Judgement::broken || sent->judgement == Judgement::unproven);
+        });
+    if (is_in_order || end.stood_still.count() == 0 || attempt == attempts) return end;
+  }
+}
+
 bool Verification::find_factories() {
   constexpr const char* rules = "1.1-1.3, 2.1-2.10";
-  const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+  const ChildEnd end = run_test([this](const Reporter& reporter) {
     tell_what_crashes_hit(*progress_);
     const LoadedPlugin plugin = load_plugin(path_, *progress_);
     if (plugin.library == nullptr) {
@@ -199,9 +214,8 @@ bool Verification::find_factories() {
 
 void Verification::verify_plugin() {
   if (wants(loading_test)) {
-    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
-      reporter.send(to_json(loading(path_, *progress_)));
-    });
+    const ChildEnd end =
+        run_test([this](const Reporter& reporter) { reporter.send(to_json(loading(path_, *progress_))); });
     if (end.has_finished && !end.output.empty()) {
       say(broken("1.5", "it writes when it is loaded: " + quoted_text(end.output)), nullptr, loading_test, "");
     } else {
@@ -209,14 +223,14 @@ void Verification::verify_plugin() {
     }
   }
   if (wants(neighbours_test)) {
-    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+    const ChildEnd end = run_test([this](const Reporter& reporter) {
       const LoadedPlugin plugin = load_plugin(path_, *progress_);
       reporter.send(to_json(plugin.library == nullptr ? refused(plugin.problem) : neighbours(plugin)));
     });
     take_verdicts(end, nullptr, neighbours_test, "1.1");
   }
   if (wants(entry_test)) {
-    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+    const ChildEnd end = run_test([this](const Reporter& reporter) {
       const LoadedPlugin plugin = load_plugin(path_, *progress_);
       progress_->enter(Phase::entry);
       const Verdict verdict = plugin.library == nullptr ? refused(plugin.problem) : entry_called_again(plugin);
@@ -229,7 +243,7 @@ void Verification::verify_plugin() {
 
 ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& test, std::size_t index,
                                         bool heeds_stop) {
-  return run_in_child(*progress_, options_.time_limit, [&](const Reporter& reporter) {
+  return run_test([&](const Reporter& reporter) {
     // Never destroyed: threads that are left behind may use it when the process ends.
     auto& host = *new SimulatedHost(*progress_, options_.config, facts.name, [&reporter](const Finding& finding) {
       reporter.send({{"type", "finding"},

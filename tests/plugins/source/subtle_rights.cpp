@@ -83,6 +83,13 @@ constexpr Task tasks[] = {
            return self.polls > 1 && self.due == 1 ? self.fail("refused by the second server")
                                                   : self.sleep(TASKHOST_MILLISECOND);
          }},
+    {.name = "writes_much_in_each_poll",
+     .poll =
+         [](State& self) {
+           static const std::string line(2000, 'x');
+           (void)!::write(STDOUT_FILENO, line.data(), line.size());
+           return self.sleep(TASKHOST_SECOND);
+         }},
 };
 
 }  // namespace
