@@ -88,13 +88,16 @@ TEST_CASE("a plugin that is named by a relative path may change the directory, a
 TEST_CASE("the end of the process is tested: destructors and exit handlers") {
   const std::vector<std::string> options = {"--task", "reads_a_file", "--test", "end of the process", "--time-limit",
                                             "6s"};
+  const std::vector<std::string> no_drop = {"--task", "has_no_drop", "--test", "end of the process"};
   const std::vector<Verification> results = verify_all({{test_plugin_path("hangs_at_end"), options},
                                                         {test_plugin_path("crashes_at_exit"), options},
-                                                        {test_plugin_path("checkers"), options}});
-  INFO(results[0].end.summary() << results[1].end.summary() << results[2].end.summary());
+                                                        {test_plugin_path("checkers"), options},
+                                                        {test_plugin_path("crashes_at_exit"), no_drop}});
+  for (const Verification& result : results) UNSCOPED_INFO(result.end.summary());
   CHECK(results[0].has("broken", "5.4", ", in its destructors and exit handlers"));
   CHECK(results[1].has("broken", "5.4", "SIGSEGV in its destructors"));
   CHECK(results[2].has("holds", "5.4"));
+  CHECK(results[3].has("broken", "5.4", "SIGSEGV in its destructors"));
 }
 
 TEST_CASE("a crash that a forgotten thread may have caused says that one was running") {

@@ -135,6 +135,8 @@ class Cell : public taskhost_exec {
   void forget_watches();
   void end_offloads();
   bool has_work_going_on();
+  bool is_work_going_on() const;
+  void wake_locked(bool by_itself);
   bool waits_for_a_descriptor();
 
   SimulatedHost* host_;

@@ -47,6 +47,22 @@ constexpr Task tasks[] = {
            self.services().wake_at(self.exec, TASKHOST_NEVER);
            return TASKHOST_PENDING;
          }},
+    {.name = "loses_timer_after_work",
+     .start =
+         [](State& self) {
+           const taskhost_work work{sizeof work, 0, 1, nullptr, [](void*) {}, nullptr};
+           return self.services().offload(self.exec, &work);
+         },
+     .poll =
+         [](State& self) {
+           taskhost_ready ready{};
+           const std::uint64_t now = taskhost_now(self.exec);
+           const bool is_done = self.services().take_ready(self.exec, &ready, 1) != 0;
+           const bool is_due = is_done || (self.due != 0 && now >= self.due);
+           if (is_due) self.due = now + TASKHOST_SECOND;
+           if (self.due != 0) self.services().wake_at(self.exec, is_due ? self.due : TASKHOST_NEVER);
+           return TASKHOST_PENDING;
+         }},
     {.name = "takes_any_poll_for_the_timer",
      .poll = [](State& self) { return self.polls > 1 ? TASKHOST_OK : self.sleep(3600 * TASKHOST_SECOND); }},
     {.name = "never_reads_beside_a_timer",
