@@ -1,6 +1,6 @@
 #include "verify/comparison.hpp"
 
-#include "text/counted.hpp"
+#include "verify/call_words.hpp"
 
 namespace taskhost::verify {
 
@@ -85,6 +85,24 @@ Compared compare(TestContext& context, const Comparison& comparison) {
                               why);
   }
   return result;
+}
+
+void EarlyEnds::judge(TestContext& context, const char* done, const std::function<Went()>& leave_alone) const {
+  constexpr std::uint64_t enough = 3;
+  if (count_ < enough) return;
+  nanoseconds soonest = nanoseconds::max();
+  for (std::uint64_t turn = 0; turn < enough; ++turn) {
+    const Went alone = leave_alone();
+    if (alone.outcome != Status::ok) return;
+    soonest = std::min(soonest, alone.clock);
+  }
+  if (soonest < std::max<nanoseconds>(10 * latest_, std::chrono::milliseconds(100))) return;
+  const std::string each(done);
+  context.host().findings().note(
+      "4.3", "early end",
+      each + " although nothing had happened, it ended well after " + duration_words(latest_) +
+          " by its clock, left alone after " + duration_words(soonest) + ": right if it counts how often it is " +
+          each + ", wrong if it takes any time for the one that its timer has caused. Look at the clock");
 }
 
 }  // namespace taskhost::verify

@@ -4,6 +4,7 @@
 // out.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -43,5 +44,21 @@ Compared compare(TestContext& context, const Comparison& comparison);
 
 // Starts a polled execution, and polls it in its turn for as many polls and for as long by its clock.
 Went left_alone(TestContext& context, std::uint64_t polls, nanoseconds clock);
+
+// Of executions that ended well when they were woken although nothing had happened: whether those that are left alone
+// take far longer. It is right to count wakes, and wrong to take any of them for the timer's: that can't be told.
+class EarlyEnds {
+ public:
+  void add(const Went& went) {
+    ++count_;
+    latest_ = std::max(latest_, went.clock);
+  }
+  // A note, if so. `done`: what was done to them: "polled".
+  void judge(TestContext& context, const char* done, const std::function<Went()>& leave_alone) const;
+
+ private:
+  std::uint64_t count_ = 0;
+  nanoseconds latest_{};
+};
 
 }  // namespace taskhost::verify

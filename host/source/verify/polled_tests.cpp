@@ -171,38 +171,6 @@ void note_lost_timer(TestContext& context) {
       "holds the waker, or if it waits for the stop; else it sleeps for good");
 }
 
-// Of executions that ended well when they were polled although nothing had happened: whether those that are left alone
-// take far longer. It is right to count polls, and wrong to take any poll for the timer's: that can't be told.
-class EarlyEnds {
- public:
-  void add(const Went& went) {
-    ++count_;
-    latest_ = std::max(latest_, went.clock);
-  }
-  void judge(TestContext& context) const {
-    constexpr std::uint64_t enough = 3;
-    if (count_ < enough) return;
-    nanoseconds soonest = nanoseconds::max();
-    for (std::uint64_t turn = 0; turn < enough; ++turn) {
-      constexpr std::uint64_t most = 100;
-      const Went alone = left_alone(context, most, nanoseconds(0));
-      if (alone.outcome != Status::ok) return;
-      soonest = std::min(soonest, alone.clock);
-    }
-    if (soonest < std::max<nanoseconds>(10 * latest_, milliseconds(100))) return;
-    context.host().findings().note(
-        "4.3", "early end",
-        "polled although nothing had happened, it ended well after " + duration_words(latest_) +
-            " by its clock, left alone after " + duration_words(soonest) +
-            ": right if it counts its polls, wrong if it takes any poll for the one that its timer has caused. "
-            "Look at the clock");
-  }
-
- private:
-  std::uint64_t count_ = 0;
-  nanoseconds latest_{};
-};
-
 }  // namespace
 
 Verdict spurious_wakes(TestContext& context) {
@@ -255,7 +223,10 @@ Verdict spurious_wakes(TestContext& context) {
   };
   Compared result = compare(context, test);
   if (result.verdict) return *result.verdict;
-  ends.judge(context);
+  ends.judge(context, "polled", [&context] {
+    constexpr std::uint64_t most = 100;
+    return left_alone(context, most, nanoseconds(0));
+  });
   if (result.tested == 0 && context.tally().pending > 0) {
     return inapplicable("something had happened before each of its polls, until it ended");
   }

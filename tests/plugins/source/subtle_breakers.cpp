@@ -115,6 +115,12 @@ constexpr Task tasks[] = {
              return std::int32_t{TASKHOST_OK};
            return ::dup(0) < 0 ? self.fail("no descriptor") : TASKHOST_OK;
          }},
+    {.name = "run_takes_any_wake_for_its_time",
+     .run =
+         [](State& self) {
+           taskhost_wait_for(self.exec, 3600 * TASKHOST_SECOND);
+           return std::int32_t{TASKHOST_OK};
+         }},
 };
 
 }  // namespace
