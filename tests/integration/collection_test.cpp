@@ -139,6 +139,7 @@ const std::vector<Row>& subtle_breakers() {
       {"loses_timer_at_once", "4.3", "spurious wakes", "took away its timer", "note"},
       {"loses_timer_after_work", "4.3", "spurious wakes", "had arranged was gone"},
       {"takes_any_poll_for_the_timer", "4.3", "spurious wakes", "left alone after 36", "note"},
+      {"child_comes_out_of_work", "3.14", "run to its end", "came out of that function"},
       {"run_takes_any_wake_for_its_time", "4.3", "spurious wakes", "left alone after 36", "note"},
       {"never_reads_beside_a_timer", "3.12", "run to its end", "a watched descriptor was ready", "note"},
       {"keeps_deadline_thread_local", "3.13", "calls on different threads", "it slept on"},

@@ -55,7 +55,7 @@ Judged call_check(TestContext& context, const std::string& config) {
       threw("of no standard type");
     }
   }
-  if (::getpid() != host.process()) end_returned_child(host.progress());
+  host.end_returned_child();
   host.progress().phase = Phase::none;
   judge_thread(host, Phase::check, thread);
   Judged judged{result == TASKHOST_OK, cell.failure()};

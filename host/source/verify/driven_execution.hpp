@@ -18,9 +18,6 @@ namespace taskhost::verify {
 // After each call: reports what it has changed in its thread.
 void judge_thread(SimulatedHost& host, Phase phase, const ThreadState& before);
 
-// In a child of the plugin's that has left the function in which it was forked: the test is not its own.
-[[noreturn]] void end_returned_child(Progress& progress);
-
 class DrivenExecution {
  public:
   // `factory` must outlive it.

@@ -245,9 +245,11 @@ void Cell::offload(const taskhost_work& work) {
       try {
         one.work.run(one.work.argument);
       } catch (...) {
+        host_->end_returned_child();
         host_->findings().broken("4.11", "work throws", "offloaded work let an exception out");
       }
     }
+    host_->end_returned_child();
     const std::lock_guard done(mutex_);  // at once: there is no moment at which nothing would wake it
     one.is_done = true;
     wake_locked(false);
@@ -262,6 +264,7 @@ void Cell::end_offloads() {
   for (Offloaded& one : offloaded_) {
     one.thread.join();
     if (!one.is_told && one.work.discard != nullptr) one.work.discard(one.work.argument);
+    host_->end_returned_child();
   }
   offloaded_.clear();
   host_->progress().phase = Phase::none;
@@ -520,6 +523,12 @@ bool SimulatedHost::owns(const void* address) const noexcept {
     const auto* const begin = reinterpret_cast<const char*>(&cell);
     return byte >= begin && byte < begin + sizeof cell;
   });
+}
+
+void SimulatedHost::end_returned_child() noexcept {
+  if (::getpid() == process_) return;
+  progress_.child_returned = true;
+  ::_exit(127);
 }
 
 void SimulatedHost::wake(taskhost_waker waker) {

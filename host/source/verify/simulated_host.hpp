@@ -200,6 +200,9 @@ class SimulatedHost {
   Cell* cell_of(const taskhost_exec* exec) noexcept;
   bool owns(const void* address) const noexcept;       // it lies in what an exec points to
   pid_t process() const noexcept { return process_; }  // that created this
+  // Does not return in a child of the plugin's that has left the function in which it was forked: the test is not its
+  // own.
+  void end_returned_child() noexcept;
   void wake(taskhost_waker waker);
 
   const std::string& config() const noexcept { return *config_; }

@@ -1,6 +1,7 @@
 // Tasks that break a rule only at their end, beside a timer, on another thread or when they are polled too early: what
 // tests/integration/collection_test.cpp expects of `taskhost verify`.
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "collection.hpp"
@@ -114,6 +115,16 @@ constexpr Task tasks[] = {
            if ((taskhost_wait_for(self.exec, TASKHOST_SECOND) & TASKHOST_WAIT_STOP) != 0)
              return std::int32_t{TASKHOST_OK};
            return ::dup(0) < 0 ? self.fail("no descriptor") : TASKHOST_OK;
+         }},
+    {.name = "child_comes_out_of_work",
+     .start =
+         [](State& self) {
+           const auto run = [](void*) {
+             const pid_t child = ::fork();
+             if (child > 0) ::waitpid(child, nullptr, 0);
+           };
+           const taskhost_work work{sizeof work, 0, 1, nullptr, run, nullptr};
+           return self.services().offload(self.exec, &work);
          }},
     {.name = "run_takes_any_wake_for_its_time",
      .run =
