@@ -35,10 +35,13 @@ class NaturalEnds {
 };
 
 // A whole life of one execution, kept short for tests that need many. False if it can't be dropped. Every ninth one
-// waits a little for what may come in real time, so that some get the answers that they wait for.
+// waits a little for what may come in real time, so that some get the answers that they wait for; and every twentieth
+// blocking one runs for up to 20 ms.
 bool live(TestContext& context, std::uint64_t number, NaturalEnds* ends = nullptr) {
   const bool to_its_end = ends != nullptr && ends->is_next(number);
   if (context.is_blocking()) {
+    const bool is_long = number % 20 == 7;
+    if (is_long && !to_its_end) return play_blocking(context, milliseconds(5 + number / 20 * 5 % 20));
     if (!to_its_end) return play_blocking(context, std::chrono::microseconds(number % 3 * 100));
     const std::uint64_t ended = context.tally().ended_alone;
     const bool is_dropped = play_blocking(context, milliseconds(20));

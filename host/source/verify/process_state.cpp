@@ -384,6 +384,22 @@ std::size_t count_descriptors() {
   return count;
 }
 
+std::size_t count_acquired() {
+  std::size_t count = 0;
+  for (const auto& [what, some] : acquired_by_process()) count += some;
+  return count;
+}
+
+std::size_t count_children() {
+  std::size_t count = 0;
+  for_each_number("/proc/self/task", [&](int id) {
+    std::ifstream file("/proc/self/task/" + std::to_string(id) + "/children");
+    for (int child = 0; file >> child;) ++count;
+  });
+  if (count == 0 && has_children()) return 1;  // not all systems list them
+  return count;
+}
+
 FileCounts count_files() {
   const char* const temporary = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): only reads
   constexpr int levels_below_working_directory = 2;

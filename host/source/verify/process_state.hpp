@@ -81,6 +81,8 @@ using FileCounts = std::array<std::size_t, file_folders.size()>;
 FileCounts count_files();
 std::size_t count_shared();  // POSIX queues; System V segments, semaphores and queues; of all processes
 std::size_t count_descriptors();
+std::size_t count_acquired();  // POSIX timers and segments of System V shared memory of this process
+std::size_t count_children();  // also those that have ended, and nobody has waited for
 
 // Whether what malloc says is the plugin's, and not a sanitizer's.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -1,8 +1,12 @@
 // Tasks that break a rule only at their end, beside a timer, on another thread or when they are polled too early: what
 // tests/integration/collection_test.cpp expects of `taskhost verify`.
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <ctime>
 
 #include "collection.hpp"
 #include "taskhost/ext/config.h"
@@ -115,6 +119,43 @@ constexpr Task tasks[] = {
            if ((taskhost_wait_for(self.exec, TASKHOST_SECOND) & TASKHOST_WAIT_STOP) != 0)
              return std::int32_t{TASKHOST_OK};
            return ::dup(0) < 0 ? self.fail("no descriptor") : TASKHOST_OK;
+         }},
+    {.name = "leaves_a_file_at_the_fifth",
+     .poll =
+         [](State& self) {
+           char name[] = "spool_XXXXXX";
+           if (self.polls == 5) ::close(::mkstemp(name));
+           return self.sleep(TASKHOST_SECOND);
+         }},
+    {.name = "leaves_a_timer_at_the_fifth",
+     .poll =
+         [](State& self) {
+           timer_t timer{};
+           sigevent event{};
+           event.sigev_notify = SIGEV_NONE;
+           if (self.polls == 5) ::timer_create(CLOCK_MONOTONIC, &event, &timer);
+           return self.sleep(TASKHOST_SECOND);
+         }},
+    {.name = "leaves_a_mapping_at_the_fifth",
+     .poll =
+         [](State& self) {
+           if (self.polls == 5) (void)::mmap(nullptr, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+           return self.sleep(TASKHOST_SECOND);
+         }},
+    {.name = "leaves_a_zombie_at_the_fifth",
+     .poll =
+         [](State& self) {
+           if (self.polls == 5 && ::fork() == 0) ::_exit(0);
+           return self.sleep(TASKHOST_SECOND);
+         }},
+    {.name = "run_leaks_after_two_milliseconds",
+     .run =
+         [](State& self) {
+           for (int turn = 0; taskhost_stop_requested(self.exec) == 0; ++turn) {
+             if (turn == 2) (void)!::dup(0);
+             collection::pause_ms(1);
+           }
+           return std::int32_t{TASKHOST_OK};
          }},
     {.name = "child_comes_out_of_work",
      .start =
