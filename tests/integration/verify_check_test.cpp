@@ -47,7 +47,7 @@ TEST_CASE("what a check changes or leaves behind is found by comparing with befo
       {"changes_directory", "5.1", "the working directory"},
       {"changes_locale", "5.1", "the locale"},
       {"is_nice", "5.1", "the priority"},
-      {"leaves_child", "3.16", "a child process"},
+      {"leaves_child", "3.16", "child process"},
       {"child_comes_back", "3.14", "came out of that function"},
       {"writes_file", "3.16", "\"check_was_here\""},
       {"writes_many_files", "3.16", "more files"},

@@ -37,14 +37,13 @@ Dropped drop_after(TestContext& context, std::uint64_t depth) {
 }
 
 // What an execution may take, and has to give back.
-enum What : std::size_t { descriptors, threads, memory, mapped, timers, children, files };
+enum What : std::size_t { descriptors, threads, memory, mapped, acquired, files };
 constexpr std::array<std::pair<const char*, const char*>, files + 1> what_words = {
     {{"descriptor", "descriptors"},
      {"thread", "threads"},
      {"byte of memory", "bytes of memory"},
      {"byte of mapped memory", "bytes of mapped memory"},
-     {"timer or the like", "timers or the like"},
-     {"child process", "child processes"},
+     {"timer, segment or child process", "timers, segments or child processes"},
      {"file", "files"}}};
 
 using Grows = std::array<bool, what_words.size()>;
@@ -62,8 +61,9 @@ class Held : public std::array<std::size_t, what_words.size()> {
     held[memory] = in_use.allocated;
     held[mapped] = in_use.mapped;
     if (which[descriptors]) held[descriptors] = count_descriptors();
-    if (which[timers]) held[timers] = count_acquired();
-    if (which[children]) held[children] = count_children();
+    if (which[acquired]) {
+      for (const auto& [what, count] : acquired_by_process()) held[acquired] += count;
+    }
     if (which[files]) {
       const FileCounts counts = count_files();
       held[files] = counts.front() + counts.back();  // others use the temporary directory, too

@@ -136,9 +136,21 @@ const std::map<int, std::string>& descriptors_of_the_host(const std::map<int, st
   return first;
 }
 
-// Beyond threads and descriptors.
-std::map<std::string, std::size_t> acquired_by_process() {
-  std::map<std::string, std::size_t> counts;
+// Also those that have ended, and nobody has waited for.
+std::size_t count_children() {
+  std::size_t count = 0;
+  for_each_number("/proc/self/task", [&](int id) {
+    std::ifstream file("/proc/self/task/" + std::to_string(id) + "/children");
+    for (int child = 0; file >> child;) ++count;
+  });
+  if (count == 0 && has_children()) return 1;  // not all systems list them
+  return count;
+}
+
+}  // namespace
+
+Acquired acquired_by_process() {
+  Acquired counts;
   std::ifstream timers("/proc/self/timers");
   for (std::string line; std::getline(timers, line);) counts["timer"] += line.starts_with("ID:") ? 1 : 0;
   // Segments of other processes are in the same list: the fifth column is the process that made it.
@@ -149,8 +161,11 @@ std::map<std::string, std::size_t> acquired_by_process() {
     columns >> key >> id >> mode >> size >> creator;
     counts["segment of System V shared memory"] += creator == std::to_string(::getpid()) ? 1 : 0;
   }
+  counts["child process"] = count_children();
   return counts;
 }
+
+namespace {
 
 constexpr const char* terminate_handler = "the terminate handler";
 constexpr const char* new_handler = "the new handler";
@@ -281,7 +296,6 @@ ProcessState ProcessState::take() {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) state.environment.emplace_back(*entry);
   std::sort(state.environment.begin(), state.environment.end());
   state.floating_point = floating_point_modes();
-  state.has_children = verify::has_children();
   state.settings = settings_of_process(status);
   state.acquired = acquired_by_process();
   descriptors_of_the_host(state.descriptors);
@@ -315,7 +329,6 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
       found.push_back({Change::Kind::acquired, what});
     }
   }
-  if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
     const auto kind = is_of_runtime(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
@@ -366,7 +379,7 @@ ProcessState settled(const ProcessState& before, int patience_ms) {
   for (int waited_ms = 0;; waited_ms += 5) {
     ProcessState now = ProcessState::take();
     const bool same = now.threads.size() <= before.threads.size() &&
-                      now.descriptors.size() <= before.descriptors.size() && now.has_children == before.has_children;
+                      now.descriptors.size() <= before.descriptors.size() && now.acquired == before.acquired;
     if (same || waited_ms >= patience_ms) return now;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -381,22 +394,6 @@ std::size_t count_threads() {
 std::size_t count_descriptors() {
   std::size_t count = 0;
   for_each_number("/proc/self/fd", [&](int) { ++count; });
-  return count;
-}
-
-std::size_t count_acquired() {
-  std::size_t count = 0;
-  for (const auto& [what, some] : acquired_by_process()) count += some;
-  return count;
-}
-
-std::size_t count_children() {
-  std::size_t count = 0;
-  for_each_number("/proc/self/task", [&](int id) {
-    std::ifstream file("/proc/self/task/" + std::to_string(id) + "/children");
-    for (int child = 0; file >> child;) ++count;
-  });
-  if (count == 0 && has_children()) return 1;  // not all systems list them
   return count;
 }
 

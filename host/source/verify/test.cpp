@@ -202,11 +202,10 @@ LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& aft
         (may_keep || brings_runtime ? kept : threads).push_back(change);
         break;
       case Change::Kind::descriptor:
-      case Change::Kind::acquired:
         (may_keep || brings_runtime ? kept : given_back).push_back(change);
         break;
-      case Change::Kind::child:
-        given_back.push_back(change);
+      case Change::Kind::acquired:
+        (may_keep ? kept : given_back).push_back(change);
         break;
       case Change::Kind::of_runtime:
         (brings_runtime ? kept : process_wide).push_back(change);
