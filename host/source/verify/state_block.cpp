@@ -96,6 +96,13 @@ void on_crash(int signal, siginfo_t* info, void* /*context*/) {
 
 }  // namespace
 
+std::size_t mapped_for_blocks() {
+  const std::lock_guard lock(places_mutex);
+  std::size_t sum = 0;
+  for (const Place& place : places) sum += place.mapping != 0 ? place.mapping_size.load() : 0;
+  return sum;
+}
+
 StateBlock::StateBlock(std::size_t size, std::size_t align, Kind kind)
     : size_(size), mapping_size_(2 * page() + round_up(std::max<std::size_t>(size + align, 1), page())) {
   const std::lock_guard lock(places_mutex);

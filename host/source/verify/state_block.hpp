@@ -41,6 +41,9 @@ class StateBlock {
   bool walled_ = false;
 };
 
+// The address space of all blocks, also of dropped ones, which keep theirs for a while.
+std::size_t mapped_for_blocks();
+
 // The texts that the host gives to one execution: copies of its own, which can't be written, nor be read after its end.
 class OwnTexts {
  public:

@@ -1,6 +1,7 @@
 // One test of `taskhost verify`: its input and its helpers. It runs in a process of its own.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -107,11 +108,16 @@ class TestContext {
     return have_gone([before] { return count_threads() <= before; });
   }
 
+  // Whether memory that has become more than `before` is given back a moment later, by a thread that all share.
+  bool memory_goes(std::size_t before) const;
+
   // Turns "holds" into "unproven", or into "does not apply", if no execution lived long enough to show anything. Adds
   // what was done to each verdict.
   Verdict conclude(Verdict verdict) const;
 
  private:
+  // How long what is about to go has time for it.
+  nanoseconds patience() const { return std::min<nanoseconds>(std::chrono::seconds(3), terms_.time_limit / 3); }
   Verdict proven(Verdict good) const;
   void count_end(DrivenExecution& execution, Status outcome);
   void count_failure(DrivenExecution& execution);

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <map>
+#include <mutex>
 
 #include "collection.hpp"
 
@@ -16,6 +18,25 @@ using collection::Task;
 using Clock = std::chrono::steady_clock;
 
 char description[] = "breaks no rule";
+
+struct Garbage {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<std::array<char, 1000>>> list;
+};
+
+// One thread for all executions.
+Garbage& start_collector() {
+  static Garbage& garbage = *new Garbage;
+  std::thread([] {
+    for (;;) {
+      pause_ms(800);
+      const std::lock_guard lock(garbage.mutex);
+      garbage.list.clear();
+      garbage.list.shrink_to_fit();
+    }
+  }).detach();
+  return garbage;
+}
 
 // One process for all executions, which ends with this one.
 int start_helper() {
@@ -110,6 +131,31 @@ constexpr Task tasks[] = {
          [](State& self) {
            static const int to_helper = start_helper();
            return to_helper >= 0 ? TASKHOST_OK : self.fail("no helper");
+         }},
+    {.name = "has_a_cache_of_a_thousand",
+     .start =
+         [](State& self) {
+           static std::mutex mutex;
+           static std::map<std::uint64_t, std::string> sessions;
+           static std::uint64_t number = 0;
+           const std::lock_guard lock(mutex);
+           sessions[++number] = std::string(100, 's');
+           if (sessions.size() > 1000) sessions.erase(sessions.begin());
+           self.due = number;
+           return TASKHOST_OK;
+         }},
+    {.name = "frees_later",
+     .start =
+         [](State& self) {
+           static Garbage& garbage = start_collector();
+           self.memory = &garbage;
+           return TASKHOST_OK;
+         },
+     .drop =
+         [](State& self) {
+           auto& garbage = *static_cast<Garbage*>(self.memory);
+           const std::lock_guard lock(garbage.mutex);
+           garbage.list.push_back(std::make_unique<std::array<char, 1000>>());
          }},
 };
 
