@@ -4,10 +4,10 @@
 // out.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "verify/test.hpp"
 
@@ -49,16 +49,12 @@ Went left_alone(TestContext& context, std::uint64_t polls, nanoseconds clock);
 // take far longer. It is right to count wakes, and wrong to take any of them for the timer's: that can't be told.
 class EarlyEnds {
  public:
-  void add(const Went& went) {
-    ++count_;
-    latest_ = std::max(latest_, went.clock);
-  }
+  void add(const Went& went) { clocks_.push_back(went.clock); }
   // A note, if so. `done`: what was done to them: "polled".
   void judge(TestContext& context, const char* done, const std::function<Went()>& leave_alone) const;
 
  private:
-  std::uint64_t count_ = 0;
-  nanoseconds latest_{};
+  std::vector<nanoseconds> clocks_;  // how long they lived
 };
 
 }  // namespace taskhost::verify

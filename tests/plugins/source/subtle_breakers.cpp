@@ -55,7 +55,7 @@ constexpr Task tasks[] = {
     {.name = "loses_timer_after_work",
      .start =
          [](State& self) {
-           const taskhost_work work{sizeof work, 0, 1, nullptr, [](void*) {}, nullptr};
+           const taskhost_work work{sizeof work, 0, 1, nullptr, [](void*) { collection::pause_ms(5); }, nullptr};
            return self.services().offload(self.exec, &work);
          },
      .poll =

@@ -57,15 +57,15 @@ constexpr Task tasks[] = {
      .stop =
          [](State& self) {
            const auto now = static_cast<std::uint64_t>(Clock::now().time_since_epoch() / std::chrono::milliseconds(1));
-           if (self.due == 0) self.due = now + 200;
-           return now >= self.due ? std::int32_t{TASKHOST_OK} : self.sleep(20 * TASKHOST_MILLISECOND);
+           if (self.due == 0) self.due = now + 100;
+           return now >= self.due ? std::int32_t{TASKHOST_OK} : self.sleep(50 * TASKHOST_MILLISECOND);
          }},
     {.name = "waits_for_a_child_to_end",
      .start =
          [](State& self) {
            self.other = ::fork();
            if (self.other == 0) {
-             ::execl("/bin/sh", "sh", "-c", "trap 'sleep 0.4; exit 0' TERM; while :; do sleep 0.02; done", nullptr);
+             ::execl("/bin/sh", "sh", "-c", "trap 'sleep 0.1; exit 0' TERM; while :; do sleep 0.02; done", nullptr);
              ::_exit(1);
            }
            return self.other > 0 ? TASKHOST_OK : self.fail("no process");
@@ -75,7 +75,7 @@ constexpr Task tasks[] = {
            if (self.due == 0) ::kill(self.other, SIGTERM);
            self.due = 1;
            int status = 0;
-           if (::waitpid(self.other, &status, WNOHANG) == 0) return self.sleep(10 * TASKHOST_MILLISECOND);
+           if (::waitpid(self.other, &status, WNOHANG) == 0) return self.sleep(50 * TASKHOST_MILLISECOND);
            self.other = -1;
            return std::int32_t{TASKHOST_OK};
          },
@@ -90,7 +90,7 @@ constexpr Task tasks[] = {
          [](State& self) {
            self.thread = std::thread([&self] {
              while (self.shared == 0) pause_ms(1);
-             if (self.shared == 1) pause_ms(300);
+             if (self.shared == 1) pause_ms(100);
              self.shared = 3;
            });
            return TASKHOST_OK;
@@ -105,7 +105,7 @@ constexpr Task tasks[] = {
          [](State& self) {
            int running = 0;
            self.shared.compare_exchange_strong(running, 1);
-           return self.shared == 3 ? std::int32_t{TASKHOST_OK} : self.sleep(10 * TASKHOST_MILLISECOND);
+           return self.shared == 3 ? std::int32_t{TASKHOST_OK} : self.sleep(50 * TASKHOST_MILLISECOND);
          }},
     {.name = "takes_servers_in_turn_of_which_one_is_down",
      .start =
