@@ -334,6 +334,8 @@ TEST_CASE("each task that breaks a rule is found, by the test that is made for i
 
 TEST_CASE("of right tasks a test says what it has seen, and no more") {
   expect_found("right_ones", rights_in_one_test());
+  expect_found("subtle_rights", {{"joins_in_drop_if_not_finished", "5.2", "start, then drop", "joins a thread", "note"},
+                                 {"joins_in_drop_if_not_finished", "3.10", "stop at any time", "ended", "holds"}});
 }
 
 TEST_CASE("right but unusual tasks pass, also beside busy loops") {

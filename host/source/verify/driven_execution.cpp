@@ -25,6 +25,9 @@ constexpr nanoseconds max_call_time = std::chrono::milliseconds(100);
 // Distinguishes a runtime that wakes up with the very first start from a start that blocks each time.
 constexpr nanoseconds max_first_start_time = std::chrono::seconds(1);
 
+// Of a drop that may join what finish would have waited for.
+constexpr nanoseconds max_drop_before_finish = std::chrono::seconds(2);
+
 // How long this thread has waited for a processor so far: a busy machine is not the plugin's fault.
 nanoseconds read_waited_for_processor() {
   const int file = ::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
@@ -177,6 +180,11 @@ void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds wai
                           words + " (tolerated, since it was the first start in the process)");
     return;
   }
+  if (phase == Phase::drop && factory_.finish != nullptr && !is_finished_ && taken < max_drop_before_finish) {
+    host_.findings().note("3.4, 5.2", "slow drop before finish",
+                          words + " (right if it joins a thread, since its finish was not done)");
+    return;
+  }
   // What it waited for may have waited for a processor, too. That does not hit most calls, nor for long.
   const bool are_most_slow = host_.count_slow_call(phase);
   if (are_most_slow || taken - waited >= 2 * max_call_time + 4 * delay_of_this_machine()) {
@@ -243,11 +251,12 @@ Status DrivenExecution::poll() {
     if (factory_.finish == nullptr) return outcome;
     ended_ = outcome;
   }
-  if (!is_finished(call(Phase::finish, [&] { return factory_.finish(state_.get(), &cell_); }))) return pending();
+  if (!has_finished(call(Phase::finish, [&] { return factory_.finish(state_.get(), &cell_); }))) return pending();
+  is_finished_ = true;
   return *std::exchange(ended_, std::nullopt);
 }
 
-bool DrivenExecution::is_finished(std::int32_t result) {
+bool DrivenExecution::has_finished(std::int32_t result) {
   if (result == TASKHOST_AGAIN) cell_.wake(true);
   if (result == TASKHOST_PENDING || result == TASKHOST_AGAIN) return false;
   if (result != TASKHOST_OK && result != TASKHOST_PANIC) {  // a panic is told already

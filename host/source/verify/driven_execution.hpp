@@ -54,7 +54,7 @@ class DrivenExecution {
   template <class Function>
   std::int32_t call(Phase phase, const Function& function);
   Status outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
-  bool is_finished(std::int32_t result);
+  bool has_finished(std::int32_t result);
   Status pending();
   void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
 
@@ -64,6 +64,7 @@ class DrivenExecution {
   StateBlock state_;
   OwnTexts texts_;
   std::optional<Status> ended_;  // how its poll ended it, while it finishes
+  bool is_finished_ = false;
   bool is_started_ = false;
   bool is_dropped_ = false;
   bool is_ended_ = false;

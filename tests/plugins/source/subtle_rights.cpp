@@ -157,6 +157,29 @@ constexpr Task tasks[] = {
            const std::lock_guard lock(garbage.mutex);
            garbage.list.push_back(std::make_unique<std::array<char, 1000>>());
          }},
+    {.name = "joins_in_drop_if_not_finished",
+     .start =
+         [](State& self) {
+           self.thread = std::thread([&self, waker = self.services().waker(self.exec), &table = self.services()] {
+             while (self.shared == 0) pause_ms(1);
+             pause_ms(150);
+             self.shared = 2;
+             table.wake(waker);
+           });
+           return TASKHOST_OK;
+         },
+     .drop =
+         [](State& self) {
+           int running = 0;
+           self.shared.compare_exchange_strong(running, 1);
+           self.thread.join();
+         },
+     .finish =
+         [](State& self) {
+           int running = 0;
+           self.shared.compare_exchange_strong(running, 1);
+           return std::int32_t{self.shared == 2 ? TASKHOST_OK : TASKHOST_PENDING};
+         }},
 };
 
 }  // namespace
