@@ -135,6 +135,7 @@ const std::vector<Row>& subtle_breakers() {
   static const std::vector<Row> rows = {
       {"keeps_text_of_config", "4.1", "start, then drop", "it read the config or the name", "broken", "none", "6s",
        R"({"message": "hello"})"},
+      {"keeps_directory", "4.1", "start, then drop", "manifest's directory"},
       {"loses_timer_with_a_waker", "4.3", "spurious wakes", "its timer was gone"},
       {"loses_timer_at_once", "4.3", "spurious wakes", "took away its timer", "note"},
       {"loses_timer_after_work", "4.3", "spurious wakes", "had arranged was gone"},

@@ -33,7 +33,7 @@ Judged call_check(TestContext& context, const std::string& config) {
   Findings& findings = host.findings();
   host.set_config(config);
   Cell& cell = host.claim();
-  OwnTexts texts(host.config(), host.task_name());
+  OwnTexts texts(host.config(), host.task_name(), host.directory());
   cell.begin_check(texts);
   host.progress().enter(Phase::check);
   std::int32_t result = TASKHOST_PANIC;

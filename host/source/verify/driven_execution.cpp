@@ -76,7 +76,7 @@ DrivenExecution::DrivenExecution(SimulatedHost& host, const taskhost_factory& fa
       factory_(factory),
       cell_(host.claim()),
       state_(factory.state_size, align_of(factory)),
-      texts_(host.config(), host.task_name()) {
+      texts_(host.config(), host.task_name(), host.directory()) {
   cell_.begin(number, factory.run != nullptr, texts_);
 }
 

@@ -97,11 +97,14 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
                     killed + ": it touched the state of an execution that had already been dropped, at byte " +
                         std::to_string(offset) + ". Does a thread or a callback still have it?");
     case Hit::text:
-      return broken("3.8", killed + ": it wrote to its config or name, or read beyond its end");
+      return broken("3.8", killed + ": it wrote to its config, name or manifest's directory, or read beyond its end");
     case Hit::dropped_text:
-      return broken("4.1", killed +
-                               ": it read the config or the name of an execution that had already been dropped; "
-                               "these texts end with it: copy what is needed for longer");
+      return broken(
+          "4.1",
+          killed +
+              ": it read the config or the name of an execution that had already been dropped, or its manifest's "
+              "directory; "
+              "these texts end with it: copy what is needed for longer");
     case Hit::unknown:
       break;
   }

@@ -10,6 +10,7 @@
 
 #include "collection.hpp"
 #include "taskhost/ext/config.h"
+#include "taskhost/ext/manifest.h"
 
 namespace {
 
@@ -29,6 +30,16 @@ constexpr Task tasks[] = {
            const auto* config = static_cast<const taskhost_config_reader*>(
                self.services().extension(self.exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION));
            return config->text(self.exec, "/message", &kept, nullptr);
+         }},
+    {.name = "keeps_directory",
+     .start =
+         [](State& self) {
+           static const char* kept;
+           if (kept != nullptr && kept[0] != '/') return self.fail("odd");
+           const auto* manifest = static_cast<const taskhost_manifest*>(
+               self.services().extension(self.exec, TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION));
+           kept = manifest->directory(self.exec);
+           return TASKHOST_OK;
          }},
     {.name = "loses_timer_with_a_waker",
      .poll =
