@@ -192,6 +192,23 @@ int record_system(const char* command) {
   return std::system(command);  // NOLINT
 }
 
+// Called for atexit, and for the destructors of variables, which it is right to have: these mostly come with the
+// variable's address.
+extern "C" int __cxa_atexit(void (*handler)(void*), void* argument,
+                            void* library);  // NOLINT(bugprone-reserved-identifier)
+int record_exit_handler(void (*handler)(void*), void* argument, void* library) {
+  const Phase phase = current_call().phase;
+  const bool is_call = phase >= Phase::start && phase <= Phase::work;
+  if (argument == nullptr && library != nullptr && is_call && !is_in_child()) {
+    observer->findings().note(
+        "5.1", "exit handler",
+        function_name(phase) +
+            std::string(" called atexit, so it changes what happens at the end of the process; a variable's "
+                        "destructor does the same, and goes with its library"));
+  }
+  return __cxa_atexit(handler, argument, library);
+}
+
 // A process that is killed may have been killed by others: by the system when memory is short, or by an operator. Also
 // in children, since these may kill their parent.
 void note_signal(int signal) {
@@ -251,7 +268,8 @@ const std::map<std::string_view, Recorder>& recorders() {
                                                            entry("killpg", record_killpg),
                                                            entry("raise", record_raise),
                                                            entry("tgkill", record_tgkill),
-                                                           entry("pthread_kill", record_pthread_kill)};
+                                                           entry("pthread_kill", record_pthread_kill),
+                                                           entry("__cxa_atexit", record_exit_handler)};
   return all;
 }
 

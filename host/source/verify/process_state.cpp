@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -22,6 +23,8 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <locale>
 #include <new>
 #include <sstream>
 #include <string_view>
@@ -173,6 +176,32 @@ constexpr const char* open_files = "the limit of open files";
 
 std::string limit_words(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
 
+std::string address_words(const void* address) { return std::to_string(reinterpret_cast<std::uintptr_t>(address)); }
+
+// Where the standard streams go, and how C++ formats what is written there and elsewhere.
+void add_streams(std::map<std::string, std::string>& settings) {
+  constexpr auto names = std::to_array<const char*>(
+      {"where standard input comes from", "where standard output goes", "where standard error goes"});
+  for (int descriptor = 0; descriptor < static_cast<int>(names.size()); ++descriptor) {
+    struct stat file {};
+    std::string words = "closed";
+    if (::fstat(descriptor, &file) == 0) {
+      words = std::to_string(file.st_dev) + ":" + std::to_string(file.st_ino) + ":" + std::to_string(file.st_rdev) +
+              ":" + std::to_string(::fcntl(descriptor, F_GETFL));
+    }
+    settings[std::string(names.at(static_cast<std::size_t>(descriptor))) + ", or the flags of that"] = words;
+  }
+  settings["the buffer of std::cin"] = address_words(std::cin.rdbuf());
+  settings["the buffer of std::cout"] = address_words(std::cout.rdbuf());
+  settings["the buffer of std::cerr"] = address_words(std::cerr.rdbuf());
+  // One that is made of facets has no name: then it is known by where it is kept.
+  const std::locale locale;
+  const void* kept = nullptr;
+  static_assert(sizeof locale == sizeof kept);
+  std::memcpy(&kept, &locale, sizeof kept);
+  settings["the C++ locale"] = locale.name() + ":" + address_words(kept);
+}
+
 // Settings of the process that a plugin has no business with.
 std::map<std::string, std::string> settings_of_process(std::map<std::string, std::string>& status) {
   std::map<std::string, std::string> settings;
@@ -235,6 +264,10 @@ std::map<std::string, std::string> settings_of_process(std::map<std::string, std
   ::prctl(PR_GET_CHILD_SUBREAPER, &adopts);
   settings["whether it adopts orphans"] = std::to_string(adopts);
   settings["whether new memory is locked"] = locks_new_memory(status["VmLck"]) ? "yes" : "no";
+  int signal_of_parent = 0;
+  ::prctl(PR_GET_PDEATHSIG, &signal_of_parent);
+  settings["the signal that it gets when its parent ends"] = std::to_string(signal_of_parent);
+  add_streams(settings);
   std::error_code error;
   settings["the root directory"] = std::filesystem::read_symlink("/proc/self/root", error).string();
   return settings;
@@ -426,6 +459,14 @@ ThreadState ThreadState::take() {
   state.policy = ::sched_getscheduler(0);
   (void)::syscall(SYS_sched_getaffinity, 0, sizeof state.affinity, state.affinity.data());
   ::prctl(PR_GET_NAME, state.name.data());
+  ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state.cancel_state);
+  ::pthread_setcancelstate(state.cancel_state, nullptr);
+  ::pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &state.cancel_type);
+  ::pthread_setcanceltype(state.cancel_type, nullptr);
+  stack_t stack{};
+  ::sigaltstack(nullptr, &stack);
+  state.signal_stack = stack.ss_sp;
+  state.timer_slack = ::prctl(PR_GET_TIMERSLACK);
   return state;
 }
 
@@ -440,6 +481,10 @@ std::string differences(const ThreadState& before, const ThreadState& after) {
       "the floating-point modes (rounding, flushing to zero, exceptions)");
   add(before.priority != after.priority, "the priority");
   add(before.policy != after.policy, "the scheduling policy");
+  add(before.cancel_state != after.cancel_state || before.cancel_type != after.cancel_type,
+      "whether it can be cancelled");
+  add(before.signal_stack != after.signal_stack, "the stack of signal handlers");
+  add(before.timer_slack != after.timer_slack, "how late its timers may come");
   add(before.affinity != after.affinity, "the processors that it may use");
   return words;
 }

@@ -58,6 +58,10 @@ struct ThreadState {
   std::uint32_t floating_point = 0;
   int priority = 0;
   int policy = 0;
+  int cancel_state = 0;
+  int cancel_type = 0;
+  void* signal_stack = nullptr;
+  int timer_slack = 0;
   std::array<unsigned long, 16> affinity{};
   std::array<char, 16> name{};
 
