@@ -271,6 +271,10 @@ constexpr std::array subtle_rights = std::to_array<Right>({
     {"has_a_helper_process"},
     {"has_a_cache_of_a_thousand"},
     {"frees_later"},
+    {"joins_in_drop_if_not_finished"},
+    {"works_in_shared_memory"},
+    {"sends_one_datagram_in_each_poll"},
+    {"collects_one_datagram_in_each_poll"},
 });
 
 // Keeps as many processors busy, as long as it exists.

@@ -42,6 +42,7 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
   bool has_worked = false;
   bool is_unread = true;
   std::optional<std::uint64_t> memory;
+  const std::uint64_t transfers = context.host().transfers();
   std::string readiness;
   Status outcome = Status::pending;
   while (!budget.is_over() && outcome == Status::pending) {
@@ -61,7 +62,7 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
     taken += execution.last_call();
     ++polls;
     if (polls % look_each != 0 || outcome != Status::pending) continue;
-    has_worked = has_worked || execution.digest() != memory;
+    has_worked = has_worked || context.host().transfers() != transfers || execution.digest() != memory;
     is_unread = is_unread && execution.cell().readiness() == readiness;
     const bool is_busy = !has_worked && (by_itself_only == 0 ? polls >= unread_polls && is_unread
                                                              : polls >= busy_polls && taken / polls < busy_poll_time);

@@ -11,8 +11,10 @@
 #include <link.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -192,6 +194,18 @@ int record_system(const char* command) {
   return std::system(command);  // NOLINT
 }
 
+// Counts calls that have sent or received something in a poll.
+template <auto function, class Type = decltype(function)>
+struct Transfer;
+template <auto function, class Result, class... Arguments>
+struct Transfer<function, Result (*)(Arguments...)> {
+  static Result call(Arguments... arguments) {
+    const Result result = function(arguments...);
+    if (result > 0 && current_call().phase == Phase::poll) observer->count_transfer();
+    return result;
+  }
+};
+
 // Called for atexit, and for the destructors of variables, which it is right to have: these mostly come with the
 // variable's address.
 extern "C" int __cxa_atexit(void (*handler)(void*), void* argument,
@@ -245,6 +259,8 @@ std::pair<const std::string_view, Recorder> entry(const char* name, Function* fu
   return {name, {::dlsym(RTLD_DEFAULT, name), reinterpret_cast<void*>(function)}};
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // what libc says of its functions is not needed here
 const std::map<std::string_view, Recorder>& recorders() {
   static const std::map<std::string_view, Recorder> all = {entry("setlocale", record_setlocale),
                                                            entry("umask", record_umask),
@@ -269,9 +285,22 @@ const std::map<std::string_view, Recorder>& recorders() {
                                                            entry("raise", record_raise),
                                                            entry("tgkill", record_tgkill),
                                                            entry("pthread_kill", record_pthread_kill),
-                                                           entry("__cxa_atexit", record_exit_handler)};
+                                                           entry("__cxa_atexit", record_exit_handler),
+                                                           entry("read", Transfer<&::read>::call),
+                                                           entry("write", Transfer<&::write>::call),
+                                                           entry("readv", Transfer<&::readv>::call),
+                                                           entry("writev", Transfer<&::writev>::call),
+                                                           entry("recv", Transfer<&::recv>::call),
+                                                           entry("send", Transfer<&::send>::call),
+                                                           entry("recvfrom", Transfer<&::recvfrom>::call),
+                                                           entry("sendto", Transfer<&::sendto>::call),
+                                                           entry("recvmsg", Transfer<&::recvmsg>::call),
+                                                           entry("sendmsg", Transfer<&::sendmsg>::call),
+                                                           entry("recvmmsg", Transfer<&::recvmmsg>::call),
+                                                           entry("sendmmsg", Transfer<&::sendmmsg>::call)};
   return all;
 }
+#pragma GCC diagnostic pop
 
 // A library in memory, as its program headers describe it.
 class Object {

@@ -230,6 +230,10 @@ class SimulatedHost {
   std::uint64_t ready_executions() const noexcept { return ready_executions_; }
   void count_ready() noexcept { ++ready_executions_; }
 
+  // Bytes that polls have sent, received, written or read leave no trace in memory: how often that was.
+  std::uint64_t transfers() const noexcept { return transfers_; }
+  void count_transfer() noexcept { ++transfers_; }
+
   // Wakes for executions that have ended.
   std::uint64_t stale_wakes() const noexcept { return stale_wakes_; }
 
@@ -259,6 +263,7 @@ class SimulatedHost {
   std::atomic<bool> brings_runtime_{false};
   std::atomic<std::uint64_t> ready_executions_{0};
   std::atomic<std::uint64_t> stale_wakes_{0};
+  std::atomic<std::uint64_t> transfers_{0};
   const int epoll_;
   const pid_t process_;
 };

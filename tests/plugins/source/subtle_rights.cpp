@@ -1,6 +1,8 @@
 // More tasks that break no rule: what they do takes real time, goes on elsewhere, or is right only by a rule's small
 // print. `taskhost verify` has to find nothing wrong with them.
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,25 @@ using collection::Task;
 using Clock = std::chrono::steady_clock;
 
 char description[] = "breaks no rule";
+
+int shared_file() {
+  const int file = ::memfd_create("cursor", MFD_CLOEXEC);
+  if (::ftruncate(file, 4096) != 0) return -1;
+  return file;
+}
+
+std::int32_t make_pair(State& self) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) return self.fail("no sockets");
+  self.fd = ends[0];
+  self.other = ends[1];
+  return TASKHOST_OK;
+}
+
+void close_pair(State& self) {
+  ::close(self.fd);
+  ::close(self.other);
+}
 
 struct Garbage {
   std::mutex mutex;
@@ -179,6 +200,54 @@ constexpr Task tasks[] = {
            int running = 0;
            self.shared.compare_exchange_strong(running, 1);
            return std::int32_t{self.shared == 2 ? TASKHOST_OK : TASKHOST_PENDING};
+         }},
+    {.name = "works_in_shared_memory",
+     .start =
+         [](State& self) {
+           const int file = shared_file();
+           self.memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+           ::close(file);
+           return self.memory != MAP_FAILED ? TASKHOST_OK : self.fail("no mapping");
+         },
+     .poll =
+         [](State& self) {
+           auto& cursor = *static_cast<volatile std::uint32_t*>(self.memory);
+           cursor = cursor + 1;
+           return std::int32_t{cursor == 30'000 ? TASKHOST_OK : TASKHOST_AGAIN};
+         },
+     .drop = [](State& self) { ::munmap(self.memory, 4096); }},
+    {.name = "sends_one_datagram_in_each_poll",
+     .start = make_pair,
+     .poll =
+         [](State& self) {
+           ::send(self.fd, "load", 4, MSG_NOSIGNAL | MSG_DONTWAIT);
+           char text[8];
+           ::recv(self.other, text, sizeof text, MSG_DONTWAIT);
+           return std::int32_t{TASKHOST_AGAIN};
+         },
+     .drop = close_pair},
+    {.name = "collects_one_datagram_in_each_poll",
+     .start =
+         [](State& self) {
+           if (make_pair(self) != TASKHOST_OK) return self.fail("no sockets");
+           self.thread = std::thread([&self] {
+             while (self.shared == 0) {
+               if (::send(self.other, "data", 4, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) std::this_thread::yield();
+             }
+           });
+           return self.services().watch(self.exec, self.fd, TASKHOST_READABLE, 0);
+         },
+     .poll =
+         [](State& self) {
+           char text[8];
+           ::recv(self.fd, text, sizeof text, MSG_DONTWAIT);
+           return std::int32_t{TASKHOST_PENDING};
+         },
+     .drop =
+         [](State& self) {
+           self.shared = 1;
+           self.thread.join();
+           close_pair(self);
          }},
 };
 
