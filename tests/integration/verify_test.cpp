@@ -307,6 +307,15 @@ TEST_CASE("a config that is nested too deeply is refused with the limit, and not
         "taskhost: the config is nested 50000 levels deep; at most 256 are possible, as in a manifest\n");
 }
 
+TEST_CASE("of a config with many keys some changes are tried, and it is told how many") {
+  Json config = Json::object();
+  for (int key = 0; key < 1000; ++key) config["key " + std::to_string(key)] = key;
+  const Verification result =
+      verify(test_plugin_path("minimal"), {"--test", "starts that fail", "--config", config.dump()});
+  CHECK(result.status() == 0);
+  CHECK(result.has("holds", "5.3", " of 9013 configs were tried"));
+}
+
 TEST_CASE("a verification that is ended by a signal leaves none of the plugin's processes behind") {
   const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
   const TemporaryDirectory directory;

@@ -160,7 +160,7 @@ Verdict check_of_configs(TestContext& context) {
   const std::string given = context.host().config();
   const ProcessState before = ProcessState::take();
   const Judged of_given = call_check(context, given);
-  const std::vector<std::string> configs = wrong_configs(context);
+  const WrongConfigs configs = wrong_configs(context);
   std::vector<std::string> accepted;
   std::uint64_t calls = 1;
   std::uint64_t refusals = 0;
@@ -169,7 +169,7 @@ Verdict check_of_configs(TestContext& context) {
   while (!budget.is_over() && growth.goes_on()) {
     std::uint64_t done = 0;
     run_apart([&] {  // it may be called on any thread, also for the first time
-      for (const std::string& config : configs) {
+      for (const std::string& config : configs.list) {
         if (budget.is_over()) break;
         ++done;
         const bool is_right = call_check(context, config).is_right;
@@ -207,7 +207,8 @@ Verdict check_of_configs(TestContext& context) {
     return unproven("check refuses the given config: " + reason_words(of_given.why) +
                     " (give it one with which it starts: --config)");
   }
-  std::string text = counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse";
+  std::string text =
+      counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse" + configs.words();
   std::uint64_t failed = 0;
   std::string example;
   for (const std::string& config : accepted) {

@@ -196,7 +196,12 @@ Verdict start_then_drop(TestContext& context);
 Verdict failing_starts(TestContext& context);
 Verdict many_executions(TestContext& context);
 Verdict left_behind(TestContext& context);
-std::vector<std::string> wrong_configs(TestContext& context);
+struct WrongConfigs {
+  std::vector<std::string> list;
+  std::size_t possible = 0;
+  std::string words() const;  // how many of how many; empty if all
+};
+WrongConfigs wrong_configs(TestContext& context);
 int patience_ms(const TestContext& context);
 ProcessState settle(TestContext& context, const ProcessState& before);
 
