@@ -275,6 +275,9 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
                                                      {"verify", good, "--task", "no such factory"},
                                                      {"verify", good, "--config", "{"},
                                                      {"verify", good, "--config", "@/no/such/file"},
+                                                     {"verify", good, "--config", "@/"},
+                                                     {"verify", good, "--config", "@/dev/zero"},
+                                                     {"verify", good, "--seed", "99999999999999999999999"},
                                                      {"verify", good, "--time-limit", "soon"},
                                                      {"verify", good, "--time-limit", "1ms"},
                                                      {"verify", good, "--seed", "0"},
@@ -284,6 +287,10 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
     INFO(usage.back() << "\n" << end.summary());
     CHECK(end.status == 2);
     CHECK_FALSE(end.err.empty());
+    if (usage.back() == "@/") CHECK(end.err == "taskhost: --config: /: can't read this file: Is a directory\n");
+    if (usage.back() == "@/dev/zero") CHECK(end.err == "taskhost: --config: /dev/zero: is longer than 64 MiB\n");
+    if (usage.size() > 2 && usage[2] == "--seed")
+      CHECK(has_line(end.err, {"--seed: must be a whole number from 1 to"}));
   }
   const TemporaryDirectory directory;
   for (const std::string& path : {directory.write("text.so", "Tyger Tyger\n").string(), std::string("/no/such/file")}) {
@@ -314,6 +321,19 @@ TEST_CASE("of a config with many keys some changes are tried, and it is told how
       verify(test_plugin_path("minimal"), {"--test", "starts that fail", "--config", config.dump()});
   CHECK(result.status() == 0);
   CHECK(result.has("holds", "5.3", " of 9013 configs were tried"));
+}
+
+TEST_CASE("verify stops testing when nobody reads its output any more") {
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", "('" + program_path().string() + "' verify '" + plugin_path("heartbeat").string() +
+                                 "'; echo status $? >&2) | head -n 1"};
+  const auto began = std::chrono::steady_clock::now();
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(has_line(end.err, {"taskhost: can't write to stdout: Broken pipe"}));
+  CHECK(has_line(end.err, {"status 5"}));
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(20));
 }
 
 TEST_CASE("a verification that is ended by a signal leaves none of the plugin's processes behind") {
