@@ -179,10 +179,12 @@ std::optional<int> shortage_in_flight() noexcept {
   ::_exit(1);
 }
 
-[[noreturn]] void be_child(const HeldSignals& held, Progress& progress, const Pipe& messages, const Pipe& output,
-                           pid_t parent, const std::string& secret, const std::function<void(const Reporter&)>& body) {
+[[noreturn]] void be_child(const HeldSignals& held, Progress& progress, Pipe& messages, Pipe& output, pid_t parent,
+                           const std::string& secret, const std::function<void(const Reporter&)>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
+  messages.read.close();  // what it writes is not for itself to read
+  output.read.close();
   ::setpgid(0, 0);  // so that the processes that the plugin starts can be killed with it
   held.release();
   const rlimit no_core{0, 0};
