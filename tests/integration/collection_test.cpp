@@ -174,6 +174,7 @@ const std::vector<Row>& intruders() {
       {"leaves_orphans", "5.3", "run to its end", "processes running, such as"},
       {"leaves_a_sibling", "5.3", "run to its end", "left 1 process running"},
       {"starts_many_daemons", "5.3", "run to its end", "more than 100 processes"},
+      {"leaves_a_chain", "5.3", "run to its end", "running, such as"},
       {"kills_its_parent", "3.8", "run to its end", "killed the process that had started it"},
       {"stops_its_parent_and_hangs", "3.4", "run to its end", "had not returned"},
       {"never_has_children", "5.1", "left behind", "SIGCHLD"},
