@@ -25,11 +25,12 @@ Job checker(const char* task, const char* test, const std::filesystem::path& dir
 }
 
 // Under these conditions, prepared by a shell.
-ProcessEnd verify_under(const std::string& conditions, const std::string& options = {}) {
+ProcessEnd verify_under(const std::string& conditions, const std::string& options = {},
+                        const char* plugin = "minimal") {
   Command command;
   command.program = "/bin/sh";
   command.arguments = {"-c", conditions + " exec '" + program_path().string() + "' verify " + options + " '" +
-                                 test_plugin_path("minimal").string() + "'"};
+                                 test_plugin_path(plugin).string() + "'"};
   return Process(command).wait();
 }
 
@@ -46,7 +47,7 @@ TEST_CASE("what a check changes or leaves behind is found by comparing with befo
       {"changes_directory", "5.1", "the working directory"},
       {"changes_locale", "5.1", "the locale"},
       {"is_nice", "5.1", "the priority"},
-      {"leaves_child", "3.16", "a child process"},
+      {"leaves_child", "3.16", "child process"},
       {"child_comes_back", "3.14", "came out of that function"},
       {"writes_file", "3.16", "\"check_was_here\""},
       {"writes_many_files", "3.16", "more files"},
@@ -87,13 +88,16 @@ TEST_CASE("a plugin that is named by a relative path may change the directory, a
 TEST_CASE("the end of the process is tested: destructors and exit handlers") {
   const std::vector<std::string> options = {"--task", "reads_a_file", "--test", "end of the process", "--time-limit",
                                             "6s"};
+  const std::vector<std::string> no_drop = {"--task", "has_no_drop", "--test", "end of the process"};
   const std::vector<Verification> results = verify_all({{test_plugin_path("hangs_at_end"), options},
                                                         {test_plugin_path("crashes_at_exit"), options},
-                                                        {test_plugin_path("checkers"), options}});
-  INFO(results[0].end.summary() << results[1].end.summary() << results[2].end.summary());
+                                                        {test_plugin_path("checkers"), options},
+                                                        {test_plugin_path("crashes_at_exit"), no_drop}});
+  for (const Verification& result : results) UNSCOPED_INFO(result.end.summary());
   CHECK(results[0].has("broken", "5.4", ", in its destructors and exit handlers"));
   CHECK(results[1].has("broken", "5.4", "SIGSEGV in its destructors"));
   CHECK(results[2].has("holds", "5.4"));
+  CHECK(results[3].has("broken", "5.4", "SIGSEGV in its destructors"));
 }
 
 TEST_CASE("a crash that a forgotten thread may have caused says that one was running") {
@@ -131,6 +135,15 @@ TEST_CASE("a right plugin is not blamed for what the system refuses the kit") {
     CHECK(end.status == 5);
     CHECK(has_line(end.err, {condition.words}));
   }
+}
+
+TEST_CASE("a test that is killed from outside proves nothing against the plugin") {
+  const ProcessEnd end =
+      verify_under("ulimit -t 1;", "--task spins --test run-to-its-end --time-limit 20s", "breakers");
+  INFO(end.summary());
+  CHECK(end.status == 1);
+  CHECK(end.out.find("BROKEN") == std::string::npos);
+  CHECK(has_line(end.out, {"unproven", "run to its end", "from outside: by the limit of processor time"}));
 }
 
 TEST_CASE("a path with a word that the loader replaces is refused in every command, with what to do") {

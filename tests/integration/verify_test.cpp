@@ -1,9 +1,11 @@
 // `taskhost verify` detects each plugin of the collection that breaks a rule, and passes each that breaks none.
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "scene.hpp"
@@ -229,7 +231,8 @@ TEST_CASE("the bundled plugins pass") {
 }
 
 TEST_CASE("a config may make a good plugin break a rule") {
-  const Verification deaf = verify(plugin_path("probe"), {"--time-limit", "1s", "--config", R"({"deaf": true})"});
+  const Verification deaf =
+      verify(plugin_path("probe"), {"--test", "stop before it begins", "--config", R"({"deaf": true})"});
   CHECK(deaf.status() == 1);
   CHECK(deaf.has("broken", "3.10"));
   const Verification staller =
@@ -272,6 +275,9 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
                                                      {"verify", good, "--task", "no such factory"},
                                                      {"verify", good, "--config", "{"},
                                                      {"verify", good, "--config", "@/no/such/file"},
+                                                     {"verify", good, "--config", "@/"},
+                                                     {"verify", good, "--config", "@/dev/zero"},
+                                                     {"verify", good, "--seed", "99999999999999999999999"},
                                                      {"verify", good, "--time-limit", "soon"},
                                                      {"verify", good, "--time-limit", "1ms"},
                                                      {"verify", good, "--seed", "0"},
@@ -281,6 +287,10 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
     INFO(usage.back() << "\n" << end.summary());
     CHECK(end.status == 2);
     CHECK_FALSE(end.err.empty());
+    if (usage.back() == "@/") CHECK(end.err == "taskhost: --config: /: can't read this file: Is a directory\n");
+    if (usage.back() == "@/dev/zero") CHECK(end.err == "taskhost: --config: /dev/zero: is longer than 64 MiB\n");
+    if (usage.size() > 2 && usage[2] == "--seed")
+      CHECK(has_line(end.err, {"--seed: must be a whole number from 1 to"}));
   }
   const TemporaryDirectory directory;
   for (const std::string& path : {directory.write("text.so", "Tyger Tyger\n").string(), std::string("/no/such/file")}) {
@@ -290,6 +300,40 @@ TEST_CASE("wrong usage is 2, and a file that is no library of this machine 3, wi
     CHECK(end.out.empty());
     CHECK(has_line(end.err, {path}));
   }
+}
+
+TEST_CASE("a config that is nested too deeply is refused with the limit, and not taken for the plugin's fault") {
+  const auto end_with = [](std::size_t levels) {
+    return verify(test_plugin_path("minimal"), {"--test", "start, then drop", "--config",
+                                                std::string(levels, '[') + R"("]]\"")" + std::string(levels, ']')});
+  };
+  CHECK(end_with(256).status() == 0);
+  const Verification deep = end_with(50'000);
+  CHECK(deep.status() == 2);
+  CHECK(deep.end.err ==
+        "taskhost: the config is nested 50000 levels deep; at most 256 are possible, as in a manifest\n");
+}
+
+TEST_CASE("of a config with many keys some changes are tried, and it is told how many") {
+  Json config = Json::object();
+  for (int key = 0; key < 1000; ++key) config["key " + std::to_string(key)] = key;
+  const Verification result =
+      verify(test_plugin_path("minimal"), {"--test", "starts that fail", "--config", config.dump()});
+  CHECK(result.status() == 0);
+  CHECK(result.has("holds", "5.3", " of 9013 configs were tried"));
+}
+
+TEST_CASE("verify stops testing when nobody reads its output any more") {
+  Command command;
+  command.program = "/bin/sh";
+  command.arguments = {"-c", "('" + program_path().string() + "' verify '" + plugin_path("heartbeat").string() +
+                                 "'; echo status $? >&2) | head -n 1"};
+  const auto began = std::chrono::steady_clock::now();
+  const ProcessEnd end = Process(command).wait();
+  INFO(end.summary());
+  CHECK(has_line(end.err, {"taskhost: can't write to stdout: Broken pipe"}));
+  CHECK(has_line(end.err, {"status 5"}));
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(20));
 }
 
 TEST_CASE("a verification that is ended by a signal leaves none of the plugin's processes behind") {
@@ -314,6 +358,33 @@ TEST_CASE("a verification that is ended by a signal leaves none of the plugin's 
   process.send(signal);
   CHECK(process.wait().signal == signal);
   CHECK(eventually([&] { return count() == 0; }, std::chrono::seconds(10)));
+}
+
+TEST_CASE("a pause of verify, while a plugin waits for it to read what it writes, is not the plugin's fault") {
+  const auto has_children = [](pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/task/" + std::to_string(process) + "/children");
+    return file.get() != std::ifstream::traits_type::eof();
+  };
+  Command command;
+  command.program = program_path();
+  command.arguments = {"verify",
+                       "--test",
+                       "run-to-its-end",
+                       "--task",
+                       "writes_much_in_each_poll",
+                       test_plugin_path("subtle_rights").string()};
+  Process process(command);
+  CHECK(eventually([&] { return has_children(process.id()); }));
+  for (int pause = 0; pause < 2; ++pause) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    process.send(SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    process.send(SIGCONT);
+  }
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.status == 0);
+  CHECK(end.out.find("BROKEN") == std::string::npos);
 }
 
 TEST_CASE("a process that somebody else starts meanwhile is neither ended nor put down to the plugin") {

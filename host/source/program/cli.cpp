@@ -322,14 +322,6 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   return name + ": " + words + "\nTry: " + name + " --help\n";
 }
 
-// Output counts as printed only once it has been written.
-int with_output_written(int status) {
-  if (print_out_error() == 0) return status;
-  std::fprintf(stderr, "taskhost: can't write to stdout: %s\n",
-               std::generic_category().message(print_out_error()).c_str());
-  return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
-}
-
 int run_words(int argument_count, char** arguments) {
   Arguments parsed;
   CLI::App app(

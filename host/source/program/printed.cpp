@@ -6,8 +6,10 @@
 #include <cstdarg>
 #include <cstdio>
 #include <string>
+#include <system_error>
 
 #include "system/own_descriptor.hpp"
+#include "taskhost/taskhost.h"
 
 namespace taskhost {
 
@@ -52,5 +54,12 @@ void print_out(const char* format, ...) {
 }
 
 int print_out_error() noexcept { return first_error; }
+
+int with_output_written(int status) {
+  if (print_out_error() == 0) return status;
+  std::fprintf(stderr, "taskhost: can't write to stdout: %s\n",
+               std::generic_category().message(print_out_error()).c_str());
+  return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
+}
 
 }  // namespace taskhost

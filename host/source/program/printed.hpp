@@ -12,4 +12,7 @@ void keep_stdout_for_data() noexcept;
 // 0, or the errno of the first write that failed; after that, nothing is printed.
 int print_out_error() noexcept;
 
+// Output counts as printed only once it has been written: the status then, with a line on stderr if it is not.
+int with_output_written(int status);
+
 }  // namespace taskhost

@@ -1,14 +1,19 @@
 #include "program/verify_command.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
+#include <cstdlib>
 #include <map>
 #include <random>
+#include <system_error>
 
 #include "program/printed.hpp"
 #include "taskhost/taskhost.h"
@@ -22,11 +27,37 @@ namespace {
 
 constexpr std::size_t judgement_count = TASKHOST_VERDICT_NOTE + 1;
 
-std::optional<std::string> read_config(const std::string& argument) {
-  if (!argument.starts_with('@')) return argument;
-  std::ifstream file(argument.substr(1));
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
+constexpr std::size_t max_config = std::size_t{64} << 20;
+
+std::string failure_words(int error) { return "can't read this file: " + std::generic_category().message(error); }
+
+// Reads JSON, or @ and a file's name. Returns what is wrong; "" if nothing is.
+std::string read_config(const std::string& argument, std::string& config) {
+  config = argument;
+  if (!argument.starts_with('@')) return {};
+  config.clear();
+  const int file = ::open(argument.c_str() + 1, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return failure_words(errno);
+  std::array<char, 65536> piece;
+  ssize_t size = 0;
+  while (config.size() <= max_config && (size = ::read(file, piece.data(), piece.size())) != 0) {
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) break;
+    config.append(piece.data(), static_cast<std::size_t>(size));
+  }
+  const int error = errno;
+  ::close(file);
+  if (size < 0) return failure_words(error);
+  return config.size() > max_config ? "is longer than 64 MiB" : "";
+}
+
+std::string seed_problem(const std::string& text) {
+  std::uint64_t seed = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, seed);
+  return error == std::errc() && rest == end && seed > 0
+             ? ""
+             : "must be a whole number from 1 to " + std::to_string(~std::uint64_t{0});
 }
 
 const char* word(std::int32_t judgement) {
@@ -107,8 +138,7 @@ void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
   command.add_option("--config", arguments.config, "the JSON config of its executions, or @ and the name of a file")
       ->type_name("JSON|@FILE");
   command.add_option("--seed", arguments.seed, "repeat the random choices of an earlier run")
-      ->check(CLI::NonNegativeNumber)
-      ->check(CLI::Range(std::uint64_t{1}, ~std::uint64_t{0}))
+      ->check(seed_problem)
       ->type_name("N");
   command
       .add_option("--time-limit", arguments.time_limit,
@@ -128,8 +158,10 @@ int verify(const VerifyArguments& arguments) {
                  time_limit.problem);
   }
   if (time_limit.value->count() == 0) return wrong("--time-limit: must be longer than 0s");
-  const std::optional<std::string> config = read_config(arguments.config);
-  if (!config) return wrong("--config: " + arguments.config.substr(1) + ": can't read this file");
+  std::string config;
+  if (const std::string problem = read_config(arguments.config, config); !problem.empty()) {
+    return wrong("--config: " + printable_path(arguments.config.substr(1)) + ": " + problem);
+  }
   const std::uint64_t seed = arguments.seed ? *arguments.seed : std::random_device()() % 1'000'000 + 1;
   std::vector<const char*> tests;
   for (const std::string& test : arguments.tests) tests.push_back(test.c_str());
@@ -138,7 +170,7 @@ int verify(const VerifyArguments& arguments) {
   options.struct_size = sizeof options;
   options.plugin = arguments.plugin.c_str();
   options.task = arguments.task ? arguments.task->c_str() : nullptr;
-  options.config = config->c_str();
+  options.config = config.c_str();
   options.tests = tests.data();
   options.test_count = static_cast<uint32_t>(tests.size());
   options.seed = seed;
@@ -147,7 +179,13 @@ int verify(const VerifyArguments& arguments) {
   Printer printer(arguments.json);
   std::array<char, 1000> error{};
   const int32_t result = taskhost_verify(
-      &options, [](void* user, const taskhost_verdict* verdict) { static_cast<Printer*>(user)->print(*verdict); },
+      &options,
+      [](void* user, const taskhost_verdict* verdict) {
+        static_cast<Printer*>(user)->print(*verdict);
+        // Nobody reads on. Between the tests there is nothing to clean up.
+        if (print_out_error() != 0)
+          std::exit(with_output_written(TASKHOST_RESULT_OK));  // NOLINT(concurrency-mt-unsafe)
+      },
       &printer, error.data(), error.size());
   if (result > TASKHOST_RESULT_TASK_FAILED) {
     std::fprintf(stderr, "taskhost: %s\n", error.data());

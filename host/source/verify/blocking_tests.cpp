@@ -72,6 +72,7 @@ struct Play {
   bool may_have_timed_out = false;  // see Cell
   Status outcome = Status::error;
   nanoseconds stop_taken{};
+  nanoseconds clock{};  // how long it took, by its own clock
   std::string failure;
 };
 
@@ -80,6 +81,7 @@ template <class Meanwhile>
 Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile) {
   Play result;
   auto execution = std::make_shared<DrivenExecution>(context.host(), context.factory(), context.next_number());
+  const std::uint64_t began = context.host().now();
   result.is_started = context.start(*execution);
   if (!result.is_started) return result;
   if (run_for < nanoseconds(0)) execution->request_stop();
@@ -95,6 +97,7 @@ Play play(TestContext& context, nanoseconds run_for, const Meanwhile& meanwhile)
   if (!outcome) return result;  // the thread keeps the execution
   result.has_ended = true;
   result.outcome = *outcome;
+  result.clock = nanoseconds(static_cast<std::int64_t>(context.host().now() - began));
   result.failure = execution->failure();
   result.may_have_timed_out = execution->cell().may_have_timed_out();
   result.has_lived = context.count_run(*execution, *outcome, result.ended_by_itself);
@@ -188,22 +191,27 @@ Verdict blocking_spurious_wakes(TestContext& context) {
   test.when = "when it was woken although nothing had happened";
   test.executions = 5;
   bool is_deaf = false;
+  EarlyEnds ends;
   test.treat = [&](int) {
     Went went;
     const Play result = play(context, nanoseconds(0), [&went](DrivenExecution& execution, Running& running) {
-      for (int turn = 0; turn < 100; ++turn) {
-        const bool has_looked = execution.cell().has_looked();
+      constexpr auto moment = std::chrono::microseconds(100);
+      for (int turn = 0; turn < 200 && !execution.cell().has_looked() && !running.has_ended(); ++turn) {
+        running.wait(moment);
+      }
+      for (int turn = 0; turn < 100 && !running.has_ended(); ++turn) {
+        if (execution.cell().has_looked()) went.tested += 2;
         execution.cell().wake(false);
         execution.cell().wake(false);
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-        if (running.has_ended()) break;
-        if (has_looked) went.tested += 2;
+        std::this_thread::sleep_for(moment);
       }
     });
     if (!result.is_started) return Went{};
     is_deaf = is_deaf || !result.has_ended;
     went.has_failed = result.has_ended && result.ended_by_itself && has_failed(result.outcome);
     went.failure = result.failure;
+    went.clock = result.clock;
+    if (result.ended_by_itself && result.outcome == Status::ok) ends.add(went);
     if (went.has_failed && result.may_have_timed_out) {
       went.has_failed = false;
       context.host().jump_never();
@@ -216,6 +224,13 @@ Verdict blocking_spurious_wakes(TestContext& context) {
   };
   const Compared result = compare(context, test);
   if (is_deaf) return deaf_elsewhere();
+  ends.judge(context, "woken", [&context] {
+    const Play calm = play(context, milliseconds(20));
+    Went went;
+    went.outcome = calm.ended_by_itself ? calm.outcome : Status::pending;
+    went.clock = calm.clock;
+    return went;
+  });
   if (result.tested == 0 && context.tally().lived > 0) {
     return inapplicable("run had ended, or had not waited once, when it was woken");
   }

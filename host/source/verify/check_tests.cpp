@@ -33,7 +33,7 @@ Judged call_check(TestContext& context, const std::string& config) {
   Findings& findings = host.findings();
   host.set_config(config);
   Cell& cell = host.claim();
-  OwnTexts texts(host.config(), host.task_name());
+  OwnTexts texts(host.config(), host.task_name(), host.directory());
   cell.begin_check(texts);
   host.progress().enter(Phase::check);
   std::int32_t result = TASKHOST_PANIC;
@@ -55,7 +55,7 @@ Judged call_check(TestContext& context, const std::string& config) {
       threw("of no standard type");
     }
   }
-  if (::getpid() != host.process()) end_returned_child(host.progress());
+  host.end_returned_child();
   host.progress().phase = Phase::none;
   judge_thread(host, Phase::check, thread);
   Judged judged{result == TASKHOST_OK, cell.failure()};
@@ -160,7 +160,7 @@ Verdict check_of_configs(TestContext& context) {
   const std::string given = context.host().config();
   const ProcessState before = ProcessState::take();
   const Judged of_given = call_check(context, given);
-  const std::vector<std::string> configs = wrong_configs(context);
+  const WrongConfigs configs = wrong_configs(context);
   std::vector<std::string> accepted;
   std::uint64_t calls = 1;
   std::uint64_t refusals = 0;
@@ -169,7 +169,7 @@ Verdict check_of_configs(TestContext& context) {
   while (!budget.is_over() && growth.goes_on()) {
     std::uint64_t done = 0;
     run_apart([&] {  // it may be called on any thread, also for the first time
-      for (const std::string& config : configs) {
+      for (const std::string& config : configs.list) {
         if (budget.is_over()) break;
         ++done;
         const bool is_right = call_check(context, config).is_right;
@@ -207,7 +207,8 @@ Verdict check_of_configs(TestContext& context) {
     return unproven("check refuses the given config: " + reason_words(of_given.why) +
                     " (give it one with which it starts: --config)");
   }
-  std::string text = counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse";
+  std::string text =
+      counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse" + configs.words();
   std::uint64_t failed = 0;
   std::string example;
   for (const std::string& config : accepted) {

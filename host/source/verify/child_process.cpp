@@ -179,10 +179,12 @@ std::optional<int> shortage_in_flight() noexcept {
   ::_exit(1);
 }
 
-[[noreturn]] void be_child(const HeldSignals& held, Progress& progress, const Pipe& messages, const Pipe& output,
-                           pid_t parent, const std::string& secret, const std::function<void(const Reporter&)>& body) {
+[[noreturn]] void be_child(const HeldSignals& held, Progress& progress, Pipe& messages, Pipe& output, pid_t parent,
+                           const std::string& secret, const std::function<void(const Reporter&)>& body) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
+  messages.read.close();  // what it writes is not for itself to read
+  output.read.close();
   ::setpgid(0, 0);  // so that the processes that the plugin starts can be killed with it
   held.release();
   const rlimit no_core{0, 0};
@@ -227,6 +229,8 @@ std::optional<int> shortage_in_flight() noexcept {
 // A test that is only slow, on a busy machine, has some more time than one that is stuck in a call.
 constexpr int patience = 3;
 constexpr std::chrono::nanoseconds least_patience = std::chrono::seconds(2);
+// A look at the child that comes so late is no accident of scheduling, but a pause.
+constexpr std::chrono::milliseconds much_too_late(100);
 
 // Returns whether the child has said that it has finished.
 bool read_messages(const std::string& text, const std::string& secret, ChildEnd& end) {
@@ -301,11 +305,16 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
   ChildEnd end;
   std::string text;
   std::size_t written = 0;
+  constexpr std::chrono::milliseconds look_each(5);
+  auto looked = started;
   while (true) {
     // The child's own children may keep the pipes open, which must not hold us up.
     std::array<pollfd, 3> polled{
         {{messages.read.get(), POLLIN, 0}, {output.read.get(), POLLIN, 0}, {keeper.descriptor(), POLLIN, 0}}};
-    ::poll(polled.data(), polled.size(), 5);
+    ::poll(polled.data(), polled.size(), static_cast<int>(look_each.count()));
+    const auto now = Clock::now();
+    if (now - looked > look_each + much_too_late) end.stood_still += now - looked;
+    looked = now;
     const bool has_ended = polled[2].revents != 0;
     const bool messages_go_on = take(messages.read, text) && text.size() < message_size_limit;
     if (!messages_go_on) messages.read.close();
@@ -314,7 +323,6 @@ ChildEnd run_in_child(Progress& progress, std::chrono::nanoseconds limit,
     written += end.output.size() - kept;
     keep_the_end(end.output);
     if (has_ended) break;
-    const auto now = Clock::now();
     end.wrote_too_much = written > max_output;
     end.time_in_call = time_in_call(progress);
     end.was_stuck = is_stuck(progress, limit);

@@ -47,6 +47,9 @@ struct ChildEnd {
   bool had_too_many_processes = false;    // and was killed for it
   std::vector<std::string> left_running;  // names of processes that it left, if it ended by itself; they are killed
   std::chrono::nanoseconds lifetime{};
+  // How long the caller was late in looking at the child: both may have stood still, or the child may have waited for
+  // the caller, which reads what it writes.
+  std::chrono::nanoseconds stood_still{};
 };
 
 // Runs `body` in a child, which ends with _exit when it returns or throws: what it throws is a failure of the kit's

@@ -1,6 +1,8 @@
 #include "verify/comparison.hpp"
 
-#include "text/counted.hpp"
+#include <algorithm>
+
+#include "verify/call_words.hpp"
 
 namespace taskhost::verify {
 
@@ -48,27 +50,33 @@ Compared compare(TestContext& context, const Comparison& comparison) {
   bool fails_anyway = false;
   int failures = 0;
   int alone = 0;
-  Went last;
+  Went latest;
+  Went last_failed;
   const auto goes_on = [&](int number) {
     if (number < comparison.executions) return true;
     if (result.tested == 0 && number < most) return true;  // none has lived so far
     return failures > 0 && !fails_anyway && failures < certain;
   };
+  const auto leave_alone = [&](int number) {
+    ++alone;
+    fails_anyway = comparison.fails_alone(latest) || number >= most;
+  };
   for (int number = 0; goes_on(number); ++number) {
     const bool is_undecided = failures > 0 && !fails_anyway;
     if (number > 0 && (is_undecided ? budget_to_decide : budget).is_over()) break;
-    const Went went = comparison.treat(number);
-    result.tested += went.tested;
-    if (went.has_failed) {
-      last = went;
+    // In an order that is chosen at random: every other execution may fail, whoever comes to be that one.
+    const bool alone_comes_first = is_undecided && context.choose(0, 1) == 0;
+    if (alone_comes_first) leave_alone(number);
+    latest = comparison.treat(number);
+    result.tested += latest.tested;
+    if (latest.has_failed) {
+      last_failed = latest;
       ++failures;
     }
-    if (failures == 0 || fails_anyway) continue;
-    ++alone;
-    fails_anyway = comparison.fails_alone(went) || number >= most;
+    if (failures > 0 && !fails_anyway && !alone_comes_first) leave_alone(number);
   }
   if (failures == 0 || fails_anyway) return result;
-  const std::string why = last.failure.empty() ? "no text was given" : last.failure;
+  const std::string why = last_failed.failure.empty() ? "no text was given" : last_failed.failure;
   if (failures >= certain) {
     result.verdict = broken(comparison.rules, "it failed " + comparison.when + ", but not when it was left alone, " +
                                                   counted(alone, "time") + ": " + why);
@@ -79,6 +87,33 @@ Compared compare(TestContext& context, const Comparison& comparison) {
                               why);
   }
   return result;
+}
+
+void EarlyEnds::judge(TestContext& context, const char* done, const std::function<Went()>& leave_alone) const {
+  constexpr std::size_t enough = 3;
+  if (clocks_.size() < enough) return;
+  nanoseconds soonest = nanoseconds::max();
+  for (std::size_t turn = 0; turn < enough; ++turn) {
+    const Went alone = leave_alone();
+    if (alone.outcome != Status::ok) return;
+    soonest = std::min(soonest, alone.clock);
+  }
+  if (soonest < std::chrono::milliseconds(100)) return;
+  // On a busy machine a time may come before a wake.
+  nanoseconds latest{};
+  std::size_t early = 0;
+  for (const nanoseconds clock : clocks_) {
+    if (10 * clock > soonest) continue;
+    ++early;
+    latest = std::max(latest, clock);
+  }
+  if (early < enough) return;
+  const std::string each(done);
+  context.host().findings().note(
+      "4.3", "early end",
+      each + " although nothing had happened, it ended well after " + duration_words(latest) +
+          " by its clock, left alone after " + duration_words(soonest) + ": right if it counts how often it is " +
+          each + ", wrong if it takes any time for the one that its timer has caused. Look at the clock");
 }
 
 }  // namespace taskhost::verify

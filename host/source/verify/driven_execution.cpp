@@ -25,6 +25,9 @@ constexpr nanoseconds max_call_time = std::chrono::milliseconds(100);
 // Distinguishes a runtime that wakes up with the very first start from a start that blocks each time.
 constexpr nanoseconds max_first_start_time = std::chrono::seconds(1);
 
+// Of a drop that may join what finish would have waited for.
+constexpr nanoseconds max_drop_before_finish = std::chrono::seconds(2);
+
 // How long this thread has waited for a processor so far: a busy machine is not the plugin's fault.
 nanoseconds read_waited_for_processor() {
   const int file = ::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
@@ -68,17 +71,12 @@ std::size_t align_of(const taskhost_factory& factory) {
 
 }  // namespace
 
-void end_returned_child(Progress& progress) {
-  progress.child_returned = true;
-  ::_exit(127);
-}
-
 DrivenExecution::DrivenExecution(SimulatedHost& host, const taskhost_factory& factory, std::uint64_t number)
     : host_(host),
       factory_(factory),
       cell_(host.claim()),
       state_(factory.state_size, align_of(factory)),
-      texts_(host.config(), host.task_name()) {
+      texts_(host.config(), host.task_name(), host.directory()) {
   cell_.begin(number, factory.run != nullptr, texts_);
 }
 
@@ -133,7 +131,7 @@ std::int32_t DrivenExecution::call(Phase phase, const Function& function) {
       result = threw("of no standard type");
     }
   }
-  if (::getpid() != host_.process()) end_returned_child(progress);
+  host_.end_returned_child();
   last_call_ = Clock::now() - begin;
   host_.count_call(phase);
   if (looks_at_thread) judge_thread(host_, phase, thread);
@@ -180,6 +178,11 @@ void DrivenExecution::judge_time(Phase phase, nanoseconds taken, nanoseconds wai
   if (phase == Phase::start && cell_.number() == 1 && taken < max_first_start_time) {
     host_.findings().note("3.4", "slow first start",
                           words + " (tolerated, since it was the first start in the process)");
+    return;
+  }
+  if (phase == Phase::drop && factory_.finish != nullptr && !is_finished_ && taken < max_drop_before_finish) {
+    host_.findings().note("3.4, 5.2", "slow drop before finish",
+                          words + " (right if it joins a thread, since its finish was not done)");
     return;
   }
   // What it waited for may have waited for a processor, too. That does not hit most calls, nor for long.
@@ -248,11 +251,12 @@ Status DrivenExecution::poll() {
     if (factory_.finish == nullptr) return outcome;
     ended_ = outcome;
   }
-  if (!is_finished(call(Phase::finish, [&] { return factory_.finish(state_.get(), &cell_); }))) return pending();
+  if (!has_finished(call(Phase::finish, [&] { return factory_.finish(state_.get(), &cell_); }))) return pending();
+  is_finished_ = true;
   return *std::exchange(ended_, std::nullopt);
 }
 
-bool DrivenExecution::is_finished(std::int32_t result) {
+bool DrivenExecution::has_finished(std::int32_t result) {
   if (result == TASKHOST_AGAIN) cell_.wake(true);
   if (result == TASKHOST_PENDING || result == TASKHOST_AGAIN) return false;
   if (result != TASKHOST_OK && result != TASKHOST_PANIC) {  // a panic is told already

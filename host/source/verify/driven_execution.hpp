@@ -18,9 +18,6 @@ namespace taskhost::verify {
 // After each call: reports what it has changed in its thread.
 void judge_thread(SimulatedHost& host, Phase phase, const ThreadState& before);
 
-// In a child of the plugin's that has left the function in which it was forked: the test is not its own.
-[[noreturn]] void end_returned_child(Progress& progress);
-
 class DrivenExecution {
  public:
   // `factory` must outlive it.
@@ -57,7 +54,7 @@ class DrivenExecution {
   template <class Function>
   std::int32_t call(Phase phase, const Function& function);
   Status outcome_of(std::int32_t result, const char* function, const char* rule, bool may_be_pending);
-  bool is_finished(std::int32_t result);
+  bool has_finished(std::int32_t result);
   Status pending();
   void judge_time(Phase phase, nanoseconds taken, nanoseconds waited_for_processor);
 
@@ -67,6 +64,7 @@ class DrivenExecution {
   StateBlock state_;
   OwnTexts texts_;
   std::optional<Status> ended_;  // how its poll ended it, while it finishes
+  bool is_finished_ = false;
   bool is_started_ = false;
   bool is_dropped_ = false;
   bool is_ended_ = false;

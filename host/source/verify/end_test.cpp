@@ -24,8 +24,10 @@ std::vector<Function> ends_of_library(const taskhost_factory& factory) {
   std::vector<Function> ends;
   Dl_info info{};
   link_map* map = nullptr;
-  if (::dladdr1(reinterpret_cast<void*>(factory.drop), &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 ||
-      map == nullptr) {
+  // Each factory has one of these two.
+  void* const code =
+      factory.poll != nullptr ? reinterpret_cast<void*>(factory.poll) : reinterpret_cast<void*>(factory.run);
+  if (::dladdr1(code, &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 || map == nullptr) {
     return ends;
   }
   const auto address = [map](ElfW(Addr) offset) { return map->l_addr + offset; };

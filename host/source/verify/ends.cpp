@@ -1,5 +1,7 @@
 #include "verify/ends.hpp"
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <csignal>
 #include <stdexcept>
@@ -10,6 +12,7 @@
 #include "text/printable.hpp"
 #include "verify/call_words.hpp"
 #include "verify/keeper.hpp"
+#include "verify/process_changes.hpp"
 #include "verify/process_state.hpp"
 
 namespace taskhost::verify {
@@ -65,6 +68,19 @@ std::string output_words(const ChildEnd& end) {
 
 bool has(const ChildEnd& end, const char* words) { return end.output.find(words) != std::string::npos; }
 
+// By SIGKILL that it has not sent itself, or SIGXCPU of a limit that was there before it: by others. Empty if it was
+// not.
+std::string killed_from_outside(const ChildEnd& end, const Progress& progress) {
+  rlimit processor_time{};
+  const bool is_limited = ::getrlimit(RLIMIT_CPU, &processor_time) == 0 && processor_time.rlim_cur != RLIM_INFINITY;
+  const std::string limit =
+      "by the limit of processor time: ulimit -t is " + std::to_string(processor_time.rlim_cur) + " here; raise it";
+  const int signal = end.signal.value_or(SIGKILL);
+  if (signal == SIGXCPU) return is_limited ? limit : "";
+  if (signal != SIGKILL || progress.sent_kill || !process_changes_are_recorded) return {};
+  return is_limited ? limit : "by an operator, or by the system because memory was short";
+}
+
 Verdict crash(const ChildEnd& end, const Progress& progress) {
   const std::string place = place_words(progress);
   const std::int64_t offset = progress.hit_offset;
@@ -81,11 +97,14 @@ Verdict crash(const ChildEnd& end, const Progress& progress) {
                     killed + ": it touched the state of an execution that had already been dropped, at byte " +
                         std::to_string(offset) + ". Does a thread or a callback still have it?");
     case Hit::text:
-      return broken("3.8", killed + ": it wrote to its config or name, or read beyond its end");
+      return broken("3.8", killed + ": it wrote to its config, name or manifest's directory, or read beyond its end");
     case Hit::dropped_text:
-      return broken("4.1", killed +
-                               ": it read the config or the name of an execution that had already been dropped; "
-                               "these texts end with it: copy what is needed for longer");
+      return broken(
+          "4.1",
+          killed +
+              ": it read the config or the name of an execution that had already been dropped, or its manifest's "
+              "directory; "
+              "these texts end with it: copy what is needed for longer");
     case Hit::unknown:
       break;
   }
@@ -153,6 +172,12 @@ Verdict death(const ChildEnd& end, const Progress& progress) {
                     " MiB to stdout and stderr, so the test was ended, " + place_words(progress));
   }
   if (end.was_late) return late(end, progress);
+  if (!end.status) {
+    const std::string by_others = killed_from_outside(end, progress);
+    const std::string what =
+        end.signal ? "the test was killed, " : "the process that had started the test was killed, ";
+    if (!by_others.empty()) return unproven(what + place_words(progress) + ", from outside: " + by_others);
+  }
   if (end.signal) return crash(end, progress);
   if (progress.phase == Phase::unload) {
     Verdict verdict;

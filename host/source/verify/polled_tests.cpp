@@ -42,6 +42,7 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
   bool has_worked = false;
   bool is_unread = true;
   std::optional<std::uint64_t> memory;
+  const std::uint64_t transfers = context.host().transfers();
   std::string readiness;
   Status outcome = Status::pending;
   while (!budget.is_over() && outcome == Status::pending) {
@@ -61,7 +62,7 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
     taken += execution.last_call();
     ++polls;
     if (polls % look_each != 0 || outcome != Status::pending) continue;
-    has_worked = has_worked || execution.digest() != memory;
+    has_worked = has_worked || context.host().transfers() != transfers || execution.digest() != memory;
     is_unread = is_unread && execution.cell().readiness() == readiness;
     const bool is_busy = !has_worked && (by_itself_only == 0 ? polls >= unread_polls && is_unread
                                                              : polls >= busy_polls && taken / polls < busy_poll_time);
@@ -91,16 +92,6 @@ Status follow_busy_polls(TestContext& context, DrivenExecution& execution, const
             : much + std::to_string(by_itself_only) +
                   " were asked for by the one before, without an end: right for work in slices, and a processor kept "
                   "busy by anything else");
-  }
-  return outcome;
-}
-
-// Polls up to this many times, with a rest between polls. Returns the last outcome.
-Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
-  Status outcome = Status::pending;
-  for (std::uint64_t i = 0; i < polls && outcome == Status::pending; ++i) {
-    if (i > 0 && context.rest(execution) == 0) break;  // nothing more happens by itself
-    outcome = context.poll(execution);
   }
   return outcome;
 }
@@ -135,76 +126,15 @@ Comparison comparison(TestContext& context, const char* rules, std::string when,
   return made;
 }
 
-struct WorstStop {
-  StopTaken worst;
-  std::uint64_t executions = 0;
-
-  void add(const StopTaken& taken) {
-    if (taken.is_undecided) return;
-    ++executions;
-    if (taken.real + taken.simulated > worst.real + worst.simulated) worst = taken;
-    worst.polls = std::max(worst.polls, taken.polls);
-  }
-  std::string words() const {
-    std::string text = counted(executions, "execution") + ", the slowest ended after " + duration_words(worst.real);
-    if (worst.simulated > milliseconds(1)) text += " (" + duration_words(worst.simulated) + " by its clock)";
-    return text + ", up to " + counted(worst.polls, "poll");
-  }
-};
-
 }  // namespace
 
-std::string more_time_words() {
-  return "; a host gives it stop_timeout, by default " + duration_words(stop_timeout) +
-         ": with a --time-limit of at least that, this can be decided";
-}
-
-Verdict deaf_verdict(const StopTaken& taken, const std::string& when) {
-  const std::string words = when + ": asked to stop, it went on: after " + counted(taken.polls, "poll") + " and " +
-                            duration_words(taken.real) + " (" + duration_words(taken.by_clock()) +
-                            " by its clock) it had not ended";
-  if (!taken.is_deaf) return unproven(words + more_time_words());
-  if (taken.by_clock() < stop_timeout) {
-    return broken("3.10", words + ", and nothing was arranged that would wake it again");
-  }
-  return broken("3.10", words + ". Check stop_requested in each poll");
-}
-
-StopTaken stop_polled(TestContext& context, DrivenExecution& execution) {
-  const nanoseconds limit = context.stop_limit();
-  StopTaken taken;
-  taken.has_ended = !context.heeds_stop();
-  if (taken.has_ended) return taken;
-  const auto begin = Clock::now();
-  const std::uint64_t simulated_begin = context.host().now();
-  execution.request_stop();
+Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls) {
   Status outcome = Status::pending;
-  const auto judged = [&](bool has_ended) {
-    taken.has_ended = has_ended;
-    if (has_ended) return taken;
-    const bool may_have_timed_out = execution.cell().may_have_timed_out();
-    taken.is_deaf = taken.real >= stop_timeout || (taken.by_clock() >= stop_timeout && !may_have_timed_out) ||
-                    (outcome == Status::pending && !execution.cell().is_anything_arranged());
-    if (taken.is_deaf || taken.real >= limit || !may_have_timed_out) return taken;
-    taken.has_ended = taken.is_undecided = true;
-    context.host().jump_never();  // so that the next one tells
-    return taken;
-  };
-  for (;;) {
+  for (std::uint64_t i = 0; i < polls && outcome == Status::pending; ++i) {
+    if (i > 0 && context.rest(execution) == 0) break;  // nothing more happens by itself
     outcome = context.poll(execution);
-    ++taken.polls;
-    taken.real = Clock::now() - begin;
-    const auto simulated = nanoseconds(static_cast<std::int64_t>(context.host().now() - simulated_begin));
-    taken.simulated = simulated > taken.real ? simulated - taken.real : nanoseconds(0);
-    if (outcome != Status::pending) return judged(simulated <= std::max(stop_timeout, taken.real));
-    if (taken.real >= limit || simulated >= stop_timeout || !execution.cell().is_anything_arranged()) {
-      return judged(false);
-    }
-    if (execution.rest(limit - taken.real) == 0) {
-      taken.real = Clock::now() - begin;
-      return judged(false);
-    }
   }
+  return outcome;
 }
 
 Verdict polled_runs_to_its_end(TestContext& context) {
@@ -233,43 +163,6 @@ Verdict polled_runs_to_its_end(TestContext& context) {
   return holds(text);
 }
 
-Verdict polled_stop_before_first(TestContext& context) {
-  const Budget budget = context.budget(30);
-  WorstStop worst;
-  for (int i = 0; i < 10 && (i < 1 || !budget.is_over()); ++i) {
-    DrivenExecution execution(context.host(), context.factory(), context.next_number());
-    if (!context.start(execution)) continue;
-    const StopTaken taken = stop_polled(context, execution);
-    if (!taken.has_ended) return deaf_verdict(taken, "stopped before its first poll");
-    worst.add(taken);
-  }
-  return holds(worst.words(), worst.executions);
-}
-
-Verdict polled_stop_at_any_time(TestContext& context) {
-  const Budget budget = context.budget(40);
-  WorstStop worst;
-  // More, if those that fail by chance have left none to stop.
-  for (int i = 0; i < (worst.executions > 0 ? 40 : 400) && (i < 1 || !budget.is_over()); ++i) {
-    const std::uint64_t polls = context.choose(1, 12);
-    const auto calls = static_cast<unsigned>(context.choose(0, 8));
-    DrivenExecution execution(context.host(), context.factory(), context.next_number());
-    if (!context.start(execution)) continue;
-    if (poll_on(context, execution, i % 4 == 0 ? 1 : polls) != Status::pending) continue;
-    // Sometimes in the middle of a poll, between two of its calls of services.
-    if (calls > 0 && calls < 5) {
-      execution.cell().stop_at_call(calls);
-      if (context.poll(execution) != Status::pending) continue;
-    }
-    const StopTaken taken = stop_polled(context, execution);
-    if (!taken.has_ended) {
-      return deaf_verdict(taken, "stopped after " + counted(execution.polls() - taken.polls, "poll"));
-    }
-    worst.add(taken);
-  }
-  return holds(worst.words(), worst.executions);
-}
-
 namespace {
 
 void note_lost_timer(TestContext& context) {
@@ -278,38 +171,6 @@ void note_lost_timer(TestContext& context) {
       "a poll took away its timer before that was due, and left nothing but its waker to wake it: right if something "
       "holds the waker, or if it waits for the stop; else it sleeps for good");
 }
-
-// Of executions that ended well when they were polled although nothing had happened: whether those that are left alone
-// take far longer. It is right to count polls, and wrong to take any poll for the timer's: that can't be told.
-class EarlyEnds {
- public:
-  void add(const Went& went) {
-    ++count_;
-    latest_ = std::max(latest_, went.clock);
-  }
-  void judge(TestContext& context) const {
-    constexpr std::uint64_t enough = 3;
-    if (count_ < enough) return;
-    nanoseconds soonest = nanoseconds::max();
-    for (std::uint64_t turn = 0; turn < enough; ++turn) {
-      constexpr std::uint64_t most = 100;
-      const Went alone = left_alone(context, most, nanoseconds(0));
-      if (alone.outcome != Status::ok) return;
-      soonest = std::min(soonest, alone.clock);
-    }
-    if (soonest < std::max<nanoseconds>(10 * latest_, milliseconds(100))) return;
-    context.host().findings().note(
-        "4.3", "early end",
-        "polled although nothing had happened, it ended well after " + duration_words(latest_) +
-            " by its clock, left alone after " + duration_words(soonest) +
-            ": right if it counts its polls, wrong if it takes any poll for the one that its timer has caused. "
-            "Look at the clock");
-  }
-
- private:
-  std::uint64_t count_ = 0;
-  nanoseconds latest_{};
-};
 
 }  // namespace
 
@@ -363,7 +224,10 @@ Verdict spurious_wakes(TestContext& context) {
   };
   Compared result = compare(context, test);
   if (result.verdict) return *result.verdict;
-  ends.judge(context);
+  ends.judge(context, "polled", [&context] {
+    constexpr std::uint64_t most = 100;
+    return left_alone(context, most, nanoseconds(0));
+  });
   if (result.tested == 0 && context.tally().pending > 0) {
     return inapplicable("something had happened before each of its polls, until it ended");
   }

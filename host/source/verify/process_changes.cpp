@@ -11,8 +11,10 @@
 #include <link.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -192,6 +194,61 @@ int record_system(const char* command) {
   return std::system(command);  // NOLINT
 }
 
+// Counts calls that have sent or received something in a poll.
+template <auto function, class Type = decltype(function)>
+struct Transfer;
+template <auto function, class Result, class... Arguments>
+struct Transfer<function, Result (*)(Arguments...)> {
+  static Result call(Arguments... arguments) {
+    const Result result = function(arguments...);
+    if (result > 0 && current_call().phase == Phase::poll) observer->count_transfer();
+    return result;
+  }
+};
+
+// Called for atexit, and for the destructors of variables, which it is right to have: these mostly come with the
+// variable's address.
+extern "C" int __cxa_atexit(void (*handler)(void*), void* argument,
+                            void* library);  // NOLINT(bugprone-reserved-identifier)
+int record_exit_handler(void (*handler)(void*), void* argument, void* library) {
+  const Phase phase = current_call().phase;
+  const bool is_call = phase >= Phase::start && phase <= Phase::work;
+  if (argument == nullptr && library != nullptr && is_call && !is_in_child()) {
+    observer->findings().note(
+        "5.1", "exit handler",
+        function_name(phase) +
+            std::string(" called atexit, so it changes what happens at the end of the process; a variable's "
+                        "destructor does the same, and goes with its library"));
+  }
+  return __cxa_atexit(handler, argument, library);
+}
+
+// A process that is killed may have been killed by others: by the system when memory is short, or by an operator. Also
+// in children, since these may kill their parent.
+void note_signal(int signal) {
+  if (signal == SIGKILL) observer->progress().sent_kill = true;
+}
+int record_kill(pid_t process, int signal) {
+  note_signal(signal);
+  return ::kill(process, signal);
+}
+int record_killpg(pid_t group, int signal) {
+  note_signal(signal);
+  return ::killpg(group, signal);
+}
+int record_raise(int signal) {
+  note_signal(signal);
+  return ::raise(signal);
+}
+int record_tgkill(pid_t process, pid_t thread, int signal) {
+  note_signal(signal);
+  return ::tgkill(process, thread, signal);
+}
+int record_pthread_kill(pthread_t thread, int signal) {
+  note_signal(signal);
+  return ::pthread_kill(thread, signal);
+}
+
 struct Recorder {
   void* real;  // what the loader has bound to the name
   void* function;
@@ -202,19 +259,48 @@ std::pair<const std::string_view, Recorder> entry(const char* name, Function* fu
   return {name, {::dlsym(RTLD_DEFAULT, name), reinterpret_cast<void*>(function)}};
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // what libc says of its functions is not needed here
 const std::map<std::string_view, Recorder>& recorders() {
-  static const std::map<std::string_view, Recorder> all = {
-      entry("setlocale", record_setlocale), entry("umask", record_umask),
-      entry("chdir", record_chdir),         entry("fchdir", record_fchdir),
-      entry("setenv", record_setenv),       entry("unsetenv", record_unsetenv),
-      entry("putenv", record_putenv),       entry("clearenv", record_clearenv),
-      entry("setrlimit", record_setrlimit), entry("setrlimit64", record_setrlimit),
-      entry("prlimit", record_prlimit),     entry("prlimit64", record_prlimit),
-      entry("setitimer", record_setitimer), entry("alarm", record_alarm),
-      entry("sigaction", record_sigaction), entry("signal", record_signal),
-      entry("system", record_system),       entry("__sysv_signal", record_sysv_signal)};
+  static const std::map<std::string_view, Recorder> all = {entry("setlocale", record_setlocale),
+                                                           entry("umask", record_umask),
+                                                           entry("chdir", record_chdir),
+                                                           entry("fchdir", record_fchdir),
+                                                           entry("setenv", record_setenv),
+                                                           entry("unsetenv", record_unsetenv),
+                                                           entry("putenv", record_putenv),
+                                                           entry("clearenv", record_clearenv),
+                                                           entry("setrlimit", record_setrlimit),
+                                                           entry("setrlimit64", record_setrlimit),
+                                                           entry("prlimit", record_prlimit),
+                                                           entry("prlimit64", record_prlimit),
+                                                           entry("setitimer", record_setitimer),
+                                                           entry("alarm", record_alarm),
+                                                           entry("sigaction", record_sigaction),
+                                                           entry("signal", record_signal),
+                                                           entry("system", record_system),
+                                                           entry("__sysv_signal", record_sysv_signal),
+                                                           entry("kill", record_kill),
+                                                           entry("killpg", record_killpg),
+                                                           entry("raise", record_raise),
+                                                           entry("tgkill", record_tgkill),
+                                                           entry("pthread_kill", record_pthread_kill),
+                                                           entry("__cxa_atexit", record_exit_handler),
+                                                           entry("read", Transfer<&::read>::call),
+                                                           entry("write", Transfer<&::write>::call),
+                                                           entry("readv", Transfer<&::readv>::call),
+                                                           entry("writev", Transfer<&::writev>::call),
+                                                           entry("recv", Transfer<&::recv>::call),
+                                                           entry("send", Transfer<&::send>::call),
+                                                           entry("recvfrom", Transfer<&::recvfrom>::call),
+                                                           entry("sendto", Transfer<&::sendto>::call),
+                                                           entry("recvmsg", Transfer<&::recvmsg>::call),
+                                                           entry("sendmsg", Transfer<&::sendmsg>::call),
+                                                           entry("recvmmsg", Transfer<&::recvmmsg>::call),
+                                                           entry("sendmmsg", Transfer<&::sendmmsg>::call)};
   return all;
 }
+#pragma GCC diagnostic pop
 
 // A library in memory, as its program headers describe it.
 class Object {

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -22,6 +23,8 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <locale>
 #include <new>
 #include <sstream>
 #include <string_view>
@@ -136,9 +139,21 @@ const std::map<int, std::string>& descriptors_of_the_host(const std::map<int, st
   return first;
 }
 
-// Beyond threads and descriptors.
-std::map<std::string, std::size_t> acquired_by_process() {
-  std::map<std::string, std::size_t> counts;
+// Also those that have ended, and nobody has waited for.
+std::size_t count_children() {
+  std::size_t count = 0;
+  for_each_number("/proc/self/task", [&](int id) {
+    std::ifstream file("/proc/self/task/" + std::to_string(id) + "/children");
+    for (int child = 0; file >> child;) ++count;
+  });
+  if (count == 0 && has_children()) return 1;  // not all systems list them
+  return count;
+}
+
+}  // namespace
+
+Acquired acquired_by_process() {
+  Acquired counts;
   std::ifstream timers("/proc/self/timers");
   for (std::string line; std::getline(timers, line);) counts["timer"] += line.starts_with("ID:") ? 1 : 0;
   // Segments of other processes are in the same list: the fifth column is the process that made it.
@@ -149,14 +164,43 @@ std::map<std::string, std::size_t> acquired_by_process() {
     columns >> key >> id >> mode >> size >> creator;
     counts["segment of System V shared memory"] += creator == std::to_string(::getpid()) ? 1 : 0;
   }
+  counts["child process"] = count_children();
   return counts;
 }
+
+namespace {
 
 constexpr const char* terminate_handler = "the terminate handler";
 constexpr const char* new_handler = "the new handler";
 constexpr const char* open_files = "the limit of open files";
 
 std::string limit_words(rlim_t value) { return value == RLIM_INFINITY ? "unlimited" : std::to_string(value); }
+
+std::string address_words(const void* address) { return std::to_string(reinterpret_cast<std::uintptr_t>(address)); }
+
+// Where the standard streams go, and how C++ formats what is written there and elsewhere.
+void add_streams(std::map<std::string, std::string>& settings) {
+  constexpr auto names = std::to_array<const char*>(
+      {"where standard input comes from", "where standard output goes", "where standard error goes"});
+  for (int descriptor = 0; descriptor < static_cast<int>(names.size()); ++descriptor) {
+    struct stat file {};
+    std::string words = "closed";
+    if (::fstat(descriptor, &file) == 0) {
+      words = std::to_string(file.st_dev) + ":" + std::to_string(file.st_ino) + ":" + std::to_string(file.st_rdev) +
+              ":" + std::to_string(::fcntl(descriptor, F_GETFL));
+    }
+    settings[std::string(names.at(static_cast<std::size_t>(descriptor))) + ", or the flags of that"] = words;
+  }
+  settings["the buffer of std::cin"] = address_words(std::cin.rdbuf());
+  settings["the buffer of std::cout"] = address_words(std::cout.rdbuf());
+  settings["the buffer of std::cerr"] = address_words(std::cerr.rdbuf());
+  // One that is made of facets has no name: then it is known by where it is kept.
+  const std::locale locale;
+  const void* kept = nullptr;
+  static_assert(sizeof locale == sizeof kept);
+  std::memcpy(&kept, &locale, sizeof kept);
+  settings["the C++ locale"] = locale.name() + ":" + address_words(kept);
+}
 
 // Settings of the process that a plugin has no business with.
 std::map<std::string, std::string> settings_of_process(std::map<std::string, std::string>& status) {
@@ -220,6 +264,10 @@ std::map<std::string, std::string> settings_of_process(std::map<std::string, std
   ::prctl(PR_GET_CHILD_SUBREAPER, &adopts);
   settings["whether it adopts orphans"] = std::to_string(adopts);
   settings["whether new memory is locked"] = locks_new_memory(status["VmLck"]) ? "yes" : "no";
+  int signal_of_parent = 0;
+  ::prctl(PR_GET_PDEATHSIG, &signal_of_parent);
+  settings["the signal that it gets when its parent ends"] = std::to_string(signal_of_parent);
+  add_streams(settings);
   std::error_code error;
   settings["the root directory"] = std::filesystem::read_symlink("/proc/self/root", error).string();
   return settings;
@@ -281,7 +329,6 @@ ProcessState ProcessState::take() {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) state.environment.emplace_back(*entry);
   std::sort(state.environment.begin(), state.environment.end());
   state.floating_point = floating_point_modes();
-  state.has_children = verify::has_children();
   state.settings = settings_of_process(status);
   state.acquired = acquired_by_process();
   descriptors_of_the_host(state.descriptors);
@@ -315,7 +362,6 @@ std::vector<Change> changes(const ProcessState& before, const ProcessState& afte
       found.push_back({Change::Kind::acquired, what});
     }
   }
-  if (after.has_children && !before.has_children) found.push_back({Change::Kind::child, "a child process"});
   for (std::size_t number = 1; number < before.handlers.size(); ++number) {
     const int signal = static_cast<int>(number);
     const auto kind = is_of_runtime(signal) ? Change::Kind::of_runtime : Change::Kind::signal;
@@ -366,7 +412,7 @@ ProcessState settled(const ProcessState& before, int patience_ms) {
   for (int waited_ms = 0;; waited_ms += 5) {
     ProcessState now = ProcessState::take();
     const bool same = now.threads.size() <= before.threads.size() &&
-                      now.descriptors.size() <= before.descriptors.size() && now.has_children == before.has_children;
+                      now.descriptors.size() <= before.descriptors.size() && now.acquired == before.acquired;
     if (same || waited_ms >= patience_ms) return now;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -413,6 +459,14 @@ ThreadState ThreadState::take() {
   state.policy = ::sched_getscheduler(0);
   (void)::syscall(SYS_sched_getaffinity, 0, sizeof state.affinity, state.affinity.data());
   ::prctl(PR_GET_NAME, state.name.data());
+  ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state.cancel_state);
+  ::pthread_setcancelstate(state.cancel_state, nullptr);
+  ::pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &state.cancel_type);
+  ::pthread_setcanceltype(state.cancel_type, nullptr);
+  stack_t stack{};
+  ::sigaltstack(nullptr, &stack);
+  state.signal_stack = stack.ss_sp;
+  state.timer_slack = ::prctl(PR_GET_TIMERSLACK);
   return state;
 }
 
@@ -427,6 +481,10 @@ std::string differences(const ThreadState& before, const ThreadState& after) {
       "the floating-point modes (rounding, flushing to zero, exceptions)");
   add(before.priority != after.priority, "the priority");
   add(before.policy != after.policy, "the scheduling policy");
+  add(before.cancel_state != after.cancel_state || before.cancel_type != after.cancel_type,
+      "whether it can be cancelled");
+  add(before.signal_stack != after.signal_stack, "the stack of signal handlers");
+  add(before.timer_slack != after.timer_slack, "how late its timers may come");
   add(before.affinity != after.affinity, "the processors that it may use");
   return words;
 }

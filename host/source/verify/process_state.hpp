@@ -20,6 +20,11 @@ struct Handler {
   friend bool operator==(const Handler&, const Handler&) = default;
 };
 
+// What a process may take and give back, beyond threads and descriptors: how many of each. POSIX timers, segments of
+// System V shared memory, and child processes, also those that have ended and nobody has waited for.
+using Acquired = std::map<std::string, std::size_t>;
+Acquired acquired_by_process();
+
 struct ProcessState {
   std::map<int, std::string> threads;      // names by id
   std::map<int, std::string> descriptors;  // targets by number
@@ -29,17 +34,16 @@ struct ProcessState {
   std::string umask;
   std::string working_directory;
   std::vector<std::string> environment;
-  std::uint32_t floating_point = 0;  // rounding and flush-to-zero modes
-  bool has_children = false;
+  std::uint32_t floating_point = 0;             // rounding and flush-to-zero modes
   std::map<std::string, std::string> settings;  // interval timers, limits and the like, each with its value
-  std::map<std::string, std::size_t> acquired;  // what else it may take and give back: how many of each
+  Acquired acquired;
 
   static ProcessState take();
 };
 
 struct Change {
   // of_runtime: handlers of faults and the like, which a runtime may change if it stays for good
-  enum class Kind { thread, descriptor, acquired, child, of_runtime, signal, other };
+  enum class Kind { thread, descriptor, acquired, of_runtime, signal, other };
   Kind kind = Kind::other;
   std::string words;  // "descriptor (socket)", "the handler of SIGTERM"
 };
@@ -54,6 +58,10 @@ struct ThreadState {
   std::uint32_t floating_point = 0;
   int priority = 0;
   int policy = 0;
+  int cancel_state = 0;
+  int cancel_type = 0;
+  void* signal_stack = nullptr;
+  int timer_slack = 0;
   std::array<unsigned long, 16> affinity{};
   std::array<char, 16> name{};
 

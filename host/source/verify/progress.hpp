@@ -53,6 +53,7 @@ struct Progress {
   std::atomic<bool> stop_requested{false};
   std::atomic<std::int64_t> stop_began{0};  // by the steady clock: when that was; 0 if it was not
   std::atomic<bool> exit_called{false};
+  std::atomic<bool> sent_kill{false};   // it has sent a SIGKILL, perhaps to itself
   std::atomic<std::int64_t> alive{0};   // executions that were started and not dropped
   std::atomic<bool> is_refused{false};  // the kit itself could not go on: `refusal`, an errno, or 0 for none
   std::atomic<int> refusal{0};

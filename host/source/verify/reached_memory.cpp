@@ -61,23 +61,26 @@ struct Variables {
   }
 };
 
-// Where malloc and mmap have their memory: what can be written and belongs to no file. Not the main thread's stack.
-std::vector<Range> anonymous_memory() {
+// Where malloc and mmap have their memory: what can be written and belongs to no file, or is shared. Not the main
+// thread's stack.
+std::vector<Range> heap_memory() {
   std::vector<Range> ranges;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     char* rest = nullptr;
     const std::uintptr_t begin = std::strtoull(line.c_str(), &rest, 16);
     const std::uintptr_t end = std::strtoull(rest + 1, &rest, 16);
-    const bool is_heap = line.find('/') == std::string::npos && line.find("[stack") == std::string::npos;
-    if (is_heap && std::string_view(rest).substr(0, 3) == " rw") ranges.push_back({begin, end});
+    const std::string_view access(rest, 5);
+    const bool is_heap = (line.find('/') == std::string::npos || access == " rw-s" || access == " rwxs") &&
+                         line.find("[stack") == std::string::npos;
+    if (is_heap && access.starts_with(" rw")) ranges.push_back({begin, end});
   }
   return ranges;
 }
 
 class Reach {
  public:
-  Reach(const void* code, const SimulatedHost& host) : host_(host), variables_(code), heap_(anonymous_memory()) {}
+  Reach(const void* code, const SimulatedHost& host) : host_(host), variables_(code), heap_(heap_memory()) {}
 
   std::optional<std::uint64_t> digest(std::uintptr_t state, std::size_t size) {
     read(state, size);

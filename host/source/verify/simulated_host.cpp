@@ -146,6 +146,10 @@ taskhost_waker Cell::waker() const noexcept { return waker_mark | (generation_ &
 
 void Cell::wake(bool by_itself) {
   const std::lock_guard lock(mutex_);
+  wake_locked(by_itself);
+}
+
+void Cell::wake_locked(bool by_itself) {
   woken_by_others_ = woken_by_others_ || !by_itself;
   if (woken_) return;
   woken_ = true;
@@ -241,14 +245,14 @@ void Cell::offload(const taskhost_work& work) {
       try {
         one.work.run(one.work.argument);
       } catch (...) {
+        host_->end_returned_child();
         host_->findings().broken("4.11", "work throws", "offloaded work let an exception out");
       }
     }
-    {
-      const std::lock_guard done(mutex_);
-      one.is_done = true;
-    }
-    wake(false);
+    host_->end_returned_child();
+    const std::lock_guard done(mutex_);  // at once: there is no moment at which nothing would wake it
+    one.is_done = true;
+    wake_locked(false);
   });
 }
 
@@ -260,6 +264,7 @@ void Cell::end_offloads() {
   for (Offloaded& one : offloaded_) {
     one.thread.join();
     if (!one.is_told && one.work.discard != nullptr) one.work.discard(one.work.argument);
+    host_->end_returned_child();
   }
   offloaded_.clear();
   host_->progress().phase = Phase::none;
@@ -267,6 +272,11 @@ void Cell::end_offloads() {
 
 bool Cell::has_work_going_on() {
   const std::lock_guard lock(mutex_);
+  return is_work_going_on();
+}
+
+// With the mutex held. Work that is done has woken the execution, and wakes it no more.
+bool Cell::is_work_going_on() const {
   return std::any_of(offloaded_.begin(), offloaded_.end(), [](const Offloaded& one) { return !one.is_done; });
 }
 
@@ -319,7 +329,7 @@ std::uint32_t Cell::take_signals() {
 
 bool Cell::is_anything_arranged() {
   const std::lock_guard lock(mutex_);
-  return woken_ || timer_ != TASKHOST_NEVER || !watches_.empty() || !offloaded_.empty() || signals_wanted_ != 0 ||
+  return woken_ || timer_ != TASKHOST_NEVER || !watches_.empty() || is_work_going_on() || signals_wanted_ != 0 ||
          waker_given_;
 }
 
@@ -328,9 +338,15 @@ bool Cell::has_timer() {
   return timer_ != TASKHOST_NEVER;
 }
 
+bool Cell::sleeps_until(std::uint64_t time) {
+  const std::lock_guard lock(mutex_);
+  return timer_ != TASKHOST_NEVER && timer_ >= time && !woken_ && watches_.empty() && !is_work_going_on() &&
+         signals_wanted_ == 0 && !waker_given_;
+}
+
 bool Cell::has_only_its_waker() {
   const std::lock_guard lock(mutex_);
-  return waker_given_ && !woken_ && timer_ == TASKHOST_NEVER && watches_.empty() && offloaded_.empty() &&
+  return waker_given_ && !woken_ && timer_ == TASKHOST_NEVER && watches_.empty() && !is_work_going_on() &&
          signals_wanted_ == 0;
 }
 
@@ -507,6 +523,12 @@ bool SimulatedHost::owns(const void* address) const noexcept {
     const auto* const begin = reinterpret_cast<const char*>(&cell);
     return byte >= begin && byte < begin + sizeof cell;
   });
+}
+
+void SimulatedHost::end_returned_child() noexcept {
+  if (::getpid() == process_) return;
+  progress_.child_returned = true;
+  ::_exit(127);
 }
 
 void SimulatedHost::wake(taskhost_waker waker) {

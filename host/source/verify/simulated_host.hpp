@@ -62,6 +62,8 @@ class Cell : public taskhost_exec {
   // Whether anything but a stop may wake it.
   bool is_anything_arranged();
   bool has_timer();
+  // Whether nothing but its timer wakes it, and that not before `time`.
+  bool sleeps_until(std::uint64_t time);
   // Whether nothing but its waker may wake it, if something holds that.
   bool has_only_its_waker();
   // Whether there is nothing to wait for: it asked for its next poll itself, in the previous poll, and nothing else has
@@ -133,6 +135,8 @@ class Cell : public taskhost_exec {
   void forget_watches();
   void end_offloads();
   bool has_work_going_on();
+  bool is_work_going_on() const;
+  void wake_locked(bool by_itself);
   bool waits_for_a_descriptor();
 
   SimulatedHost* host_;
@@ -188,13 +192,17 @@ class SimulatedHost {
   void jump_to(std::uint64_t time, bool over_others) noexcept;
   void set_longest_grace(nanoseconds longest) noexcept { longest_grace_ = longest.count(); }
   void jump_at_once() noexcept { jumps_at_once_ = true; }
-  void jump_never() noexcept { jumps_never_ = true; }
+  bool jump_never() noexcept { return jumps_never_.exchange(true); }  // returns whether it did not before, either
+  void jump_again() noexcept { jumps_never_ = false; }
   unsigned jumps() const noexcept { return jumps_; }
 
   Cell& claim();
   Cell* cell_of(const taskhost_exec* exec) noexcept;
   bool owns(const void* address) const noexcept;       // it lies in what an exec points to
   pid_t process() const noexcept { return process_; }  // that created this
+  // Does not return in a child of the plugin's that has left the function in which it was forked: the test is not its
+  // own.
+  void end_returned_child() noexcept;
   void wake(taskhost_waker waker);
 
   const std::string& config() const noexcept { return *config_; }
@@ -221,6 +229,10 @@ class SimulatedHost {
   // Executions that have said that they are ready.
   std::uint64_t ready_executions() const noexcept { return ready_executions_; }
   void count_ready() noexcept { ++ready_executions_; }
+
+  // Bytes that polls have sent, received, written or read leave no trace in memory: how often that was.
+  std::uint64_t transfers() const noexcept { return transfers_; }
+  void count_transfer() noexcept { ++transfers_; }
 
   // Wakes for executions that have ended.
   std::uint64_t stale_wakes() const noexcept { return stale_wakes_; }
@@ -251,6 +263,7 @@ class SimulatedHost {
   std::atomic<bool> brings_runtime_{false};
   std::atomic<std::uint64_t> ready_executions_{0};
   std::atomic<std::uint64_t> stale_wakes_{0};
+  std::atomic<std::uint64_t> transfers_{0};
   const int epoll_;
   const pid_t process_;
 };

@@ -158,8 +158,8 @@ const taskhost_manifest manifest_table = {
     sizeof(taskhost_manifest),
     TASKHOST_MANIFEST_REVISION,
     [](const taskhost_exec* exec) -> const char* {
-      any_thread(exec, "directory of " TASKHOST_EXTENSION_MANIFEST, InCheck::yes);
-      return SimulatedHost::current()->directory().c_str();
+      const Cell* const cell = any_thread(exec, "directory of " TASKHOST_EXTENSION_MANIFEST, InCheck::yes);
+      return cell != nullptr ? cell->texts().directory() : SimulatedHost::current()->directory().c_str();
     },
 };
 

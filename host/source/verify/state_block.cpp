@@ -96,6 +96,13 @@ void on_crash(int signal, siginfo_t* info, void* /*context*/) {
 
 }  // namespace
 
+std::size_t mapped_for_blocks() {
+  const std::lock_guard lock(places_mutex);
+  std::size_t sum = 0;
+  for (const Place& place : places) sum += place.mapping != 0 ? place.mapping_size.load() : 0;
+  return sum;
+}
+
 StateBlock::StateBlock(std::size_t size, std::size_t align, Kind kind)
     : size_(size), mapping_size_(2 * page() + round_up(std::max<std::size_t>(size + align, 1), page())) {
   const std::lock_guard lock(places_mutex);
@@ -150,10 +157,13 @@ void StateBlock::make_writable() noexcept {
   ::mprotect(mapping_ + page(), mapping_size_ - 2 * page(), PROT_READ | PROT_WRITE);
 }
 
-OwnTexts::OwnTexts(const std::string& config, const std::string& task_name)
-    : config_size_(config.size()), block_(2 * config.size() + task_name.size() + 2, 1, StateBlock::Kind::texts) {
+OwnTexts::OwnTexts(const std::string& config, const std::string& task_name, const std::string& directory)
+    : config_size_(config.size()),
+      block_(2 * config.size() + task_name.size() + directory.size() + 3, 1, StateBlock::Kind::texts),
+      directory_(begin() + 2 * config.size() + task_name.size() + 2) {
   std::copy_n(config.c_str(), config.size() + 1, begin() + config.size());
   std::copy_n(task_name.c_str(), task_name.size() + 1, begin() + 2 * config.size() + 1);
+  std::copy_n(directory.c_str(), directory.size() + 1, begin() + 2 * config.size() + task_name.size() + 2);
   block_.make_read_only();
 }
 

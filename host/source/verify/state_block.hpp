@@ -41,12 +41,16 @@ class StateBlock {
   bool walled_ = false;
 };
 
+// The address space of all blocks, also of dropped ones, which keep theirs for a while.
+std::size_t mapped_for_blocks();
+
 // The texts that the host gives to one execution: copies of its own, which can't be written, nor be read after its end.
 class OwnTexts {
  public:
-  OwnTexts(const std::string& config, const std::string& task_name);
+  OwnTexts(const std::string& config, const std::string& task_name, const std::string& directory);
   const char* config() const noexcept { return begin() + config_size_; }
   const char* task_name() const noexcept { return config() + config_size_ + 1; }
+  const char* directory() const noexcept { return directory_; }
   // A copy of a text of the config; the same one for the same address. In calls of the execution only.
   const char* own(std::string_view text);
   void wall() noexcept { block_.wall(); }
@@ -57,7 +61,8 @@ class OwnTexts {
   std::size_t config_size_;
   std::size_t used_ = 0;
   std::map<const char*, const char*> copies_;
-  StateBlock block_;  // copies of the config's texts, which together are shorter than that; the config; the name
+  StateBlock block_;  // copies of the config's texts, together shorter than that; the config; the name; the directory
+  const char* directory_;
 };
 
 // Makes crash signals record on whose thread they came and what they hit, and then take their usual course.

@@ -138,14 +138,26 @@ void TestContext::judge_process_wide(const ProcessState& before) {
 bool TestContext::have_gone(const std::function<bool()>& are_gone) {
   if (are_gone()) return true;
   if (threads_stay_ || brings_runtime()) return false;
-  const Budget patience(std::min<nanoseconds>(std::chrono::seconds(3), terms_.time_limit / 3));
-  while (!patience.is_over() && !are_gone()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  const Budget time(patience());
+  while (!time.is_over() && !are_gone()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   threads_stay_ = !are_gone();
   if (threads_stay_) return false;
   host_.findings().note("5.2", "threads outlive",
                         "threads outlived the drop of their execution for a while, and then ended by themselves: right "
                         "if they own all that they use");
   return true;
+}
+
+bool TestContext::memory_goes(std::size_t before) const {
+  const std::size_t now = memory_in_use().allocated;
+  constexpr std::size_t little = 2048;
+  if (now < before + little) return false;  // what has grown is of another kind
+  const std::size_t much = before + (now - before) / 2;
+  for (const Budget time(patience()); !time.is_over();) {
+    if (memory_in_use().allocated <= much) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
 }
 
 Verdict TestContext::proven(Verdict good) const {
@@ -202,11 +214,10 @@ LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& aft
         (may_keep || brings_runtime ? kept : threads).push_back(change);
         break;
       case Change::Kind::descriptor:
-      case Change::Kind::acquired:
         (may_keep || brings_runtime ? kept : given_back).push_back(change);
         break;
-      case Change::Kind::child:
-        given_back.push_back(change);
+      case Change::Kind::acquired:
+        (may_keep ? kept : given_back).push_back(change);
         break;
       case Change::Kind::of_runtime:
         (brings_runtime ? kept : process_wide).push_back(change);

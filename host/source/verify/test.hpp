@@ -1,6 +1,7 @@
 // One test of `taskhost verify`: its input and its helpers. It runs in a process of its own.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -79,6 +80,10 @@ class TestContext {
   // False if an earlier test has shown that it ignores stops, so there is no point in waiting for its end.
   bool heeds_stop() const noexcept { return terms_.heeds_stop; }
 
+  // Whether the clock does not jump while an execution stops, since what was there to wait for took real time.
+  bool stops_in_real_time() const noexcept { return stops_in_real_time_; }
+  void stop_in_real_time() noexcept { stops_in_real_time_ = true; }
+
   // Reports what is process-wide and differs from `before`, while an execution lives.
   void judge_process_wide(const ProcessState& before);
 
@@ -103,11 +108,16 @@ class TestContext {
     return have_gone([before] { return count_threads() <= before; });
   }
 
+  // Whether memory that has become more than `before` is given back a moment later, by a thread that all share.
+  bool memory_goes(std::size_t before) const;
+
   // Turns "holds" into "unproven", or into "does not apply", if no execution lived long enough to show anything. Adds
   // what was done to each verdict.
   Verdict conclude(Verdict verdict) const;
 
  private:
+  // How long what is about to go has time for it.
+  nanoseconds patience() const { return std::min<nanoseconds>(std::chrono::seconds(3), terms_.time_limit / 3); }
   Verdict proven(Verdict good) const;
   void count_end(DrivenExecution& execution, Status outcome);
   void count_failure(DrivenExecution& execution);
@@ -119,6 +129,7 @@ class TestContext {
   std::atomic<std::uint64_t> number_{0};
   int slept_on_ = 0;
   bool is_plugin_over_ = false;
+  bool stops_in_real_time_ = false;
   bool threads_stay_ = false;  // there is no point in waiting for them again
   std::mutex mutex_;
   Tally tally_;
@@ -158,13 +169,17 @@ Verdict drop_at_every_pending_poll(TestContext& context);
 
 // polled_tests.cpp
 Verdict polled_runs_to_its_end(TestContext& context);
-Verdict polled_stop_before_first(TestContext& context);
-Verdict polled_stop_at_any_time(TestContext& context);
 Verdict spurious_wakes(TestContext& context);
 Verdict late_wakes(TestContext& context);
 Verdict double_wakes(TestContext& context);
 Verdict polled_on_other_threads(TestContext& context);
 Verdict polled_two_at_once(TestContext& context);
+// Polls up to this many times, with a rest between polls. Returns the last outcome.
+Status poll_on(TestContext& context, DrivenExecution& execution, std::uint64_t polls);
+
+// stop_tests.cpp
+Verdict polled_stop_before_first(TestContext& context);
+Verdict polled_stop_at_any_time(TestContext& context);
 
 // blocking_tests.cpp
 Verdict blocking_runs_to_its_end(TestContext& context);
@@ -181,7 +196,12 @@ Verdict start_then_drop(TestContext& context);
 Verdict failing_starts(TestContext& context);
 Verdict many_executions(TestContext& context);
 Verdict left_behind(TestContext& context);
-std::vector<std::string> wrong_configs(TestContext& context);
+struct WrongConfigs {
+  std::vector<std::string> list;
+  std::size_t possible = 0;
+  std::string words() const;  // how many of how many; empty if all
+};
+WrongConfigs wrong_configs(TestContext& context);
 int patience_ms(const TestContext& context);
 ProcessState settle(TestContext& context, const ProcessState& before);
 
@@ -194,8 +214,9 @@ Verdict end_of_the_process(TestContext& context);
 // How long a stop took.
 struct StopTaken {
   bool has_ended = false;
-  bool is_deaf = false;       // it had stop_timeout, or sleeps for good; otherwise more time may show that it ends
-  bool is_undecided = false;  // it took long only by a clock that had jumped over what it waited for
+  bool is_deaf = false;          // it had stop_timeout, or sleeps on; otherwise more time may show that it ends
+  bool sleeps_too_long = false;  // only its timer would wake it, after stop_timeout
+  bool is_undecided = false;     // it took long only by a clock that had jumped
   nanoseconds real{};
   nanoseconds simulated{};  // what the clock has jumped besides
   std::uint64_t polls = 0;

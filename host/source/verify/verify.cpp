@@ -30,10 +30,29 @@ constexpr const char* entry_test = "entry called again";
 constexpr const char* conduct = "conduct";
 constexpr const char* conduct_rules = "2.5, 3.1-3.4, 3.6-3.8, 3.12, 3.15, 3.16, 4.1, 4.2, 4.5-4.7, 4.10, 4.11, 5.1";
 constexpr int hangs_that_are_enough = 2;
+constexpr std::size_t max_nesting = 256;
 
-std::string with_blanks(std::string name) {
+// "start, then drop" is also start-then-drop.
+std::string plain_name(std::string name) {
   std::replace(name.begin(), name.end(), '-', ' ');
+  std::erase(name, ',');
   return name;
+}
+
+// Of valid JSON: how deep its arrays and objects are nested.
+std::size_t nesting_of(const std::string& json) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool is_in_text = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char character = json[i];
+    if (character == '"') is_in_text = !is_in_text;
+    if (is_in_text && character == '\\') ++i;
+    if (is_in_text) continue;
+    if (character == '[' || character == '{') deepest = std::max(deepest, ++depth);
+    if (character == ']' || character == '}') --depth;
+  }
+  return deepest;
 }
 
 Json to_json(const Verdict& verdict) {
@@ -76,11 +95,14 @@ class Verification {
 
  private:
   bool wants(const std::string& test) const {
-    return options_.tests.empty() || std::any_of(options_.tests.begin(), options_.tests.end(),
-                                                 [&](const auto& name) { return with_blanks(name) == test; });
+    return options_.tests.empty() || std::any_of(options_.tests.begin(), options_.tests.end(), [&](const auto& name) {
+             return plain_name(name) == plain_name(test);
+           });
   }
   Result wrong_test() const;
 
+  // In a process of its own; again, if that stood still and something seems to be wrong.
+  ChildEnd run_test(const std::function<void(const Reporter& reporter)>& body);
   bool find_factories();
   void verify_plugin();
   void verify_factory(const FactoryFacts& factory);
@@ -104,7 +126,8 @@ Result Verification::wrong_test() const {
   for (const Test& test : factory_tests()) known.emplace_back(test.name);
   const std::vector<std::string_view> words(known.begin(), known.end());
   for (const std::string& name : options_.tests) {
-    if (std::find(known.begin(), known.end(), with_blanks(name)) == known.end()) {
+    if (std::none_of(known.begin(), known.end(),
+                     [&](const auto& one) { return plain_name(one) == plain_name(name); })) {
       return {TASKHOST_RESULT_BAD_MANIFEST,
               "there is no test " + quoted_text(name) + "; choose from " + quoted_list(words, "and")};
     }
@@ -155,9 +178,22 @@ Verdict Verification::take_verdicts(const ChildEnd& end, const FactoryFacts* fac
   return *verdict;
 }
 
+ChildEnd Verification::run_test(const std::function<void(const Reporter& reporter)>& body) {
+  constexpr int attempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    ChildEnd end = run_in_child(*progress_, options_.time_limit, body);
+    const bool is_in_order =
+        end.has_finished && std::none_of(end.messages.begin(), end.messages.end(), [](const Json& message) {
+          const std::optional<Verdict> sent = verdict_from(message);
+          return sent && (sent->judgement == Judgement::broken || sent->judgement == Judgement::unproven);
+        });
+    if (is_in_order || end.stood_still.count() == 0 || attempt == attempts) return end;
+  }
+}
+
 bool Verification::find_factories() {
   constexpr const char* rules = "1.1-1.3, 2.1-2.10";
-  const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+  const ChildEnd end = run_test([this](const Reporter& reporter) {
     tell_what_crashes_hit(*progress_);
     const LoadedPlugin plugin = load_plugin(path_, *progress_);
     if (plugin.library == nullptr) {
@@ -182,9 +218,8 @@ bool Verification::find_factories() {
 
 void Verification::verify_plugin() {
   if (wants(loading_test)) {
-    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
-      reporter.send(to_json(loading(path_, *progress_)));
-    });
+    const ChildEnd end =
+        run_test([this](const Reporter& reporter) { reporter.send(to_json(loading(path_, *progress_))); });
     if (end.has_finished && !end.output.empty()) {
       say(broken("1.5", "it writes when it is loaded: " + quoted_text(end.output)), nullptr, loading_test, "");
     } else {
@@ -192,14 +227,14 @@ void Verification::verify_plugin() {
     }
   }
   if (wants(neighbours_test)) {
-    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+    const ChildEnd end = run_test([this](const Reporter& reporter) {
       const LoadedPlugin plugin = load_plugin(path_, *progress_);
       reporter.send(to_json(plugin.library == nullptr ? refused(plugin.problem) : neighbours(plugin)));
     });
     take_verdicts(end, nullptr, neighbours_test, "1.1");
   }
   if (wants(entry_test)) {
-    const ChildEnd end = run_in_child(*progress_, options_.time_limit, [this](const Reporter& reporter) {
+    const ChildEnd end = run_test([this](const Reporter& reporter) {
       const LoadedPlugin plugin = load_plugin(path_, *progress_);
       progress_->enter(Phase::entry);
       const Verdict verdict = plugin.library == nullptr ? refused(plugin.problem) : entry_called_again(plugin);
@@ -212,7 +247,7 @@ void Verification::verify_plugin() {
 
 ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& test, std::size_t index,
                                         bool heeds_stop) {
-  return run_in_child(*progress_, options_.time_limit, [&](const Reporter& reporter) {
+  return run_test([&](const Reporter& reporter) {
     // Never destroyed: threads that are left behind may use it when the process ends.
     auto& host = *new SimulatedHost(*progress_, options_.config, facts.name, [&reporter](const Finding& finding) {
       reporter.send({{"type", "finding"},
@@ -296,6 +331,10 @@ void Verification::verify_factory(const FactoryFacts& factory) {
 Result Verification::run() {
   if (Result wrong = wrong_test(); wrong.code != TASKHOST_RESULT_OK) return wrong;
   if (!Json::accept(options_.config)) return {TASKHOST_RESULT_BAD_MANIFEST, "the config is not JSON"};
+  if (const std::size_t nesting = nesting_of(options_.config); nesting > max_nesting) {
+    return {TASKHOST_RESULT_BAD_MANIFEST, "the config is nested " + std::to_string(nesting) + " levels deep; at most " +
+                                              std::to_string(max_nesting) + " are possible, as in a manifest"};
+  }
   std::error_code error;
   if (std::filesystem::current_path(error).empty()) {
     return {TASKHOST_RESULT_SYSTEM, "there is no working directory for the tests, " + error.message() +

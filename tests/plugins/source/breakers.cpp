@@ -200,6 +200,7 @@ constexpr Task tasks[] = {
     {.name = "halts", .poll = [](State& self) { return std::raise(SIGSTOP) == 0 ? self.sleep(TASKHOST_SECOND) : 0; }},
     {.name = "deaf_after_three",
      .stop = [](State& self) { return self.polls <= 3 ? TASKHOST_OK : self.sleep(TASKHOST_SECOND); }},
+    {.name = "sleeps_when_stopped", .stop = [](State& self) { return self.sleep(60 * TASKHOST_SECOND); }},
     {.name = "fails_if_late",
      .poll =
          [](State& self) {

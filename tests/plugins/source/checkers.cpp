@@ -66,6 +66,7 @@ constexpr Task tasks[] = {
                                (void)!::read(file, text, sizeof text);
                                ::close(file);
                              }>},
+    {.name = "has_no_drop", .drop = nullptr},
     // The thread goes on after the drop, which frees what it reads.
     {.name = "forgets_a_thread",
      .start =

@@ -105,7 +105,7 @@ const taskhost_factory* factories(char* description, std::index_sequence<index..
       factory.state_size = sizeof(State) + task.more_state;
       factory.state_align = task.align;
       factory.start = These::start;
-      factory.drop = These::drop;
+      if constexpr (task.drop != nullptr) factory.drop = These::drop;
       if constexpr (task.run != nullptr) {
         factory.run = These::run;
       } else {

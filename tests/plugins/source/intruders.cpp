@@ -110,6 +110,20 @@ constexpr Task tasks[] = {
            while (is_left(200)) leave_a_process(true);
            return TASKHOST_OK;
          }},
+    {.name = "leaves_a_chain",
+     .start =
+         [](State& self) {
+           if (self.number() > 1) return TASKHOST_OK;
+           const pid_t first = ::fork();
+           if (first > 0) ::waitpid(first, nullptr, 0);
+           if (first != 0) return TASKHOST_OK;
+           ::setsid();
+           const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+           while (std::chrono::steady_clock::now() < end) {
+             if (::fork() != 0) ::_exit(0);
+           }
+           ::_exit(0);
+         }},
     {.name = "kills_its_parent", .start = [](State&) { return ::kill(::getppid(), SIGKILL); }},
     {.name = "stops_its_parent_and_hangs",
      .start = [](State&) -> std::int32_t {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -12,6 +13,8 @@
 #include <clocale>
 #include <csignal>
 #include <exception>
+#include <fstream>
+#include <iostream>
 #include <locale>
 
 #include "collection.hpp"
@@ -27,6 +30,10 @@ void wait_for_stop(State& self) {
   while ((self.services().wait(self.exec, TASKHOST_NEVER) & TASKHOST_WAIT_STOP) == 0) {
   }
 }
+
+struct Comma : std::numpunct<char> {
+  char do_decimal_point() const override { return ','; }
+};
 
 constexpr Task tasks[] = {
     // The process
@@ -155,8 +162,75 @@ constexpr Task tasks[] = {
            self.thread = std::thread([] { ::umask(::umask(0)); });
            return TASKHOST_OK;
          }},
+    {.name = "has_a_cpp_locale",
+     .start =
+         [](State&) {
+           std::locale::global(std::locale(std::locale::classic(), new Comma));
+           return TASKHOST_OK;
+         }},
+    {.name = "redirects_stderr",
+     .start =
+         [](State& self) {
+           self.fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+           const int file = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+           ::dup2(file, STDERR_FILENO);
+           ::close(file);
+           return TASKHOST_OK;
+         },
+     .drop =
+         [](State& self) {
+           ::dup2(self.fd, STDERR_FILENO);
+           ::close(self.fd);
+         }},
+    {.name = "makes_stdout_nonblocking",
+     .start =
+         [](State&) {
+           ::fcntl(STDOUT_FILENO, F_SETFL, ::fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+           return TASKHOST_OK;
+         }},
+    {.name = "writes_cout_elsewhere",
+     .start =
+         [](State&) {
+           static std::ofstream file("/dev/null");
+           std::cout.rdbuf(file.rdbuf());
+           return TASKHOST_OK;
+         }},
+    {.name = "ends_with_its_parent",
+     .start =
+         [](State&) {
+           ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+           return TASKHOST_OK;
+         }},
+    {.name = "calls_atexit",
+     .start =
+         [](State&) {
+           static const int once = std::atexit([] {});
+           return once == 0 ? TASKHOST_OK : TASKHOST_ERROR;
+         }},
 
     // The thread that a call came on
+    {.name = "cannot_be_cancelled",
+     .poll =
+         [](State& self) {
+           ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+           return self.sleep(TASKHOST_SECOND);
+         }},
+    {.name = "has_a_signal_stack",
+     .poll =
+         [](State& self) {
+           static std::array<char, 65536> memory;
+           stack_t stack{};
+           stack.ss_sp = memory.data();
+           stack.ss_size = memory.size();
+           ::sigaltstack(&stack, nullptr);
+           return self.sleep(TASKHOST_SECOND);
+         }},
+    {.name = "has_late_timers",
+     .poll =
+         [](State& self) {
+           ::prctl(PR_SET_TIMERSLACK, 1'000'000UL);
+           return self.sleep(TASKHOST_SECOND);
+         }},
     {.name = "is_nice",
      .start =
          [](State&) {
