@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "operate/commands.hpp"
+#include "operate/selection.hpp"
 #include "operate/task_words.hpp"
 
 namespace taskhost {
@@ -150,9 +151,11 @@ class Changes {
     const auto failed = std::count_if(changes_.begin(), changes_.end(), is_bad);
     if (failed == 0) return 0;
     const Change& first = *std::find_if(changes_.begin(), changes_.end(), is_bad);
+    const std::string host =
+        arguments_.host.empty() ? std::string() : "--host " + shell_argument(arguments_.host) + ' ';
     throw Refusal(operate_failed, std::to_string(failed) + " of " + std::to_string(changes_.size()) + " did not " +
                                       verb_ + (first.is_done ? "" : " in time (--timeout)") +
-                                      "; more: taskhost explain " + terminal_text(first.name));
+                                      "; more: taskhost explain " + host + shell_argument(first.name));
   }
 
   RunningHost& host_;

@@ -78,16 +78,18 @@ void print_facts(const Json& task, const Output& output) {
 std::vector<Json> selected_tasks(RunningHost& host, const std::vector<std::string>& given) {
   std::vector<Json> selected;
   const bool has_pattern = std::any_of(given.begin(), given.end(), has_wildcard);
-  if (!given.empty() && !has_pattern && given.size() <= most_single_calls) {
-    for (std::size_t at = 0; at < given.size(); ++at) {
-      if (std::find(given.begin(), given.begin() + static_cast<std::ptrdiff_t>(at), given[at]) !=
-          given.begin() + static_cast<std::ptrdiff_t>(at)) {
-        continue;
-      }
-      selected.push_back(host.get("/v1/tasks/" + percent_encoded(given[at])));
-    }
-    return selected;
+  bool is_complete = !given.empty() && !has_pattern && given.size() <= most_single_calls;
+  for (std::size_t at = 0; at < given.size() && is_complete; ++at) {
+    const auto place = given.begin() + static_cast<std::ptrdiff_t>(at);
+    if (std::find(given.begin(), place, *place) != place) continue;
+    RunningHost::Call task = host.call("GET", "/v1/tasks/" + percent_encoded(*place));
+    if (task.status != 200 && task.status != 404) throw host.refusal_of(task);
+    is_complete = task.status == 200;
+    selected.push_back(std::move(task.json));
   }
+  if (is_complete) return selected;
+
+  selected.clear();
   Json tasks = host.tasks();
   std::vector<std::string> names;
   for (const Json& task : tasks) names.push_back(text_field(task, "name"));

@@ -53,6 +53,7 @@ Output output_to(void (*print)(std::string_view)) {
 
 std::optional<int> call(const CLI::App& app, const std::string& verb, const OperateArguments& arguments,
                         const Output& output) {
+  (void)time_limit(arguments, {});  // wrong usage is told before anything is looked for
   if (verb == "ps") return list_hosts(arguments, output);
   if (verb == "status") return show_tasks(arguments, output);
   if (verb == "explain") return explain_tasks(arguments, output);

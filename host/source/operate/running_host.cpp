@@ -161,7 +161,7 @@ void RunningHost::refuse() const {
 
 std::string RunningHost::version_words() const {
   const std::string own = std::string(product) + taskhost_version();
-  if (server_.empty() || server_ == own) return {};
+  if (!server_.starts_with(product) || server_ == own) return {};
   return " (the host is " + terminal_text(server_, 60) + ", and this program " + own + ": use the host's)";
 }
 
@@ -190,7 +190,8 @@ Refusal RunningHost::refusal_of(const Call& call) const {
   const std::string words =
       message.empty() ? "it answers with status " + std::to_string(call.status) : terminal_text(message);
   if (call.status == 403) return {operate_failed, "host \"" + terminal_text(place_.name, 100) + "\" refuses: " + words};
-  return {call.status == 404 ? operate_no_such : operate_failed,
+  const bool is_known_call = version_words().empty();
+  return {call.status == 404 && is_known_call ? operate_no_such : operate_failed,
           "host \"" + terminal_text(place_.name, 100) + "\": " + words + version_words()};
 }
 
