@@ -3,11 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <system_error>
 
 #include "control/place.hpp"
 #include "host.hpp"
+#include "taskhost/core/system_failure.hpp"
 #include "taskhost/taskhost.h"
 #include "text/host_name.hpp"
 #include "text/printable.hpp"
@@ -78,7 +80,8 @@ HostError Host::open_control() {
   try {
     control_ = std::make_unique<ControlServer>(static_cast<ControlledHost&>(*this), std::move(options));
     if (endpoint_) (void)endpoint_->release();
-  } catch (const std::system_error& error) {
+  } catch (const boost::system::system_error& error) {
+    if (listens && is_refusal(error.code().value())) throw system_failure(error.code().value(), "socket");
     if (listens) return wrong_option("can't listen at " + options_.listen + ": " + error.code().message());
     endpoint_.reset();
     log_->write(LogLevel::warning, nullptr, std::string("there is no control socket: ") + error.what());
@@ -96,7 +99,7 @@ HostError Host::open_endpoint(const std::string& name, bool is_chosen) {
   Failure failure = open(name);
   if (failure == Failure::taken && at_usual_place && !is_chosen) {
     // Nobody has asked for this name, so it is no reason not to run.
-    log_->write(LogLevel::info, nullptr,
+    log_->write(LogLevel::debug, nullptr,
                 endpoint_->problem() + ": this host is named " + name + "-" + std::to_string(::getpid()) +
                     "; --name gives it another name");
     name_ = name + "-" + std::to_string(::getpid());
@@ -120,8 +123,9 @@ void Host::start_control() noexcept {
       log_->write(LogLevel::info, nullptr, "the API is at http://" + control_->tcp_address());
     }
   } catch (const std::exception& error) {
-    log_->write(LogLevel::warning, nullptr, std::string("there is no control socket: ") + error.what());
     close_control();
+    log_->write(LogLevel::warning, nullptr, "nobody answers at the control socket:");
+    log_->write(LogLevel::warning, nullptr, error.what());
   }
 }
 

@@ -1,10 +1,12 @@
 // The control socket and the API on TCP, from outside.
-#include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,31 +25,38 @@ namespace {
 // A running host with a mandatory task "feed" and a detachable one, "side".
 class ControlScene {
  public:
-  explicit ControlScene(std::vector<std::string> options = {}, const Json& more_tasks = Json::array()) {
-    scene_.add(task("feed", "probe", "mandatory", idle_probe(), 3));
-    scene_.add(task("side", "probe", "detachable", idle_probe(), 3));
-    for (const Json& entry : more_tasks) scene_.add(entry);
-    options.insert(options.end(), {"--control", socket().string()});
-    running_ = std::make_unique<Running>(scene_.start(options));
-    running_->wait_for("task_started", "side");
+  explicit ControlScene(const std::vector<std::string>& options = {}, const Json& more_tasks = Json::array())
+      : running_(started(options, more_tasks)) {
+    running_.expect_operators();
+    running_.wait_for("task_started", "side");
   }
 
   fs::path socket() const { return scene_.directory() / "host.sock"; }
   Scene& scene() { return scene_; }
-  Running& running() { return *running_; }
+  Running& running() { return running_; }
   // The API's thread starts when the tasks do; until then requests wait.
   HttpAnswer get(std::string_view target) { return ask(socket(), "GET", target); }
   HttpAnswer post(std::string_view target) { return ask(socket(), "POST", target); }
   Json task_now(std::string_view name) { return get("/v1/tasks/" + std::string(name)).json(); }
   Run stop() {
-    running_->send(SIGTERM);
-    return running_->finish();
+    running_.send(SIGTERM);
+    return running_.finish();
   }
 
  private:
+  Running started(std::vector<std::string> options, const Json& more_tasks) {
+    scene_.add(task("feed", "probe", "mandatory", idle_probe(), 3));
+    scene_.add(task("side", "probe", "detachable", idle_probe(), 3));
+    for (const Json& entry : more_tasks) scene_.add(entry);
+    options.insert(options.end(), {"--control", socket().string()});
+    return scene_.start(options);
+  }
+
   Scene scene_;
-  std::unique_ptr<Running> running_;
+  Running running_;
 };
+
+void write_text(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
 
 int port_of(const std::string& log) {
   constexpr std::string_view before = "the API is at http://127.0.0.1:";
@@ -55,7 +64,90 @@ int port_of(const std::string& log) {
   return place == std::string::npos ? 0 : std::atoi(log.c_str() + place + before.size());
 }
 
+// The answers must be what host/openapi.json says, no less and no more. Of its words, only those that it uses.
+class ApiDescription {
+ public:
+  ApiDescription() : document_(Json::parse(text_of(TASKHOST_TEST_OPENAPI))) {}
+
+  const Json& paths() const { return document_["paths"]; }
+  // Empty if the answer is described.
+  std::string difference(const std::string& path, const std::string& method, const HttpAnswer& answer) const {
+    const Json& responses = document_["paths"].at(path).at(method).at("responses");
+    const std::string status = std::to_string(answer.status);
+    if (!responses.contains(status)) return path + " is not described to answer " + status;
+    const Json& content = responses[status]["content"];
+    if (!content.contains("application/json")) return {};
+    return difference(content["application/json"]["schema"], answer.json(), path);
+  }
+
+ private:
+  const Json& resolved(const Json& schema) const {
+    if (!schema.contains("$ref")) return schema;
+    return document_.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1)));
+  }
+  static std::string type_of(const Json& value) {
+    if (value.is_null()) return "null";
+    if (value.is_boolean()) return "boolean";
+    if (value.is_number_integer()) return "integer";
+    return value.is_string() ? "string" : value.is_array() ? "array" : "object";
+  }
+  std::string difference(const Json& given, const Json& value, const std::string& where) const {
+    const Json& schema = resolved(given);
+    const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
+    if (std::find(types.begin(), types.end(), type_of(value)) == types.end()) return where + " is " + value.dump();
+    if (schema.contains("enum")) {
+      const Json& words = schema["enum"];
+      if (std::find(words.begin(), words.end(), value) == words.end()) return where + " is " + value.dump();
+    }
+    if (value.is_array()) {
+      for (const Json& item : value) {
+        if (std::string found = difference(schema["items"], item, where + "[]"); !found.empty()) return found;
+      }
+    }
+    if (!value.is_object()) return {};
+    for (const Json& name : schema["required"]) {
+      if (!value.contains(name.get<std::string>())) return where + " lacks " + name.get<std::string>();
+    }
+    for (const auto& [key, field] : value.items()) {
+      if (!schema["properties"].contains(key)) return where + " has " + key + ", which is not described";
+      if (std::string found = difference(schema["properties"][key], field, where + "." + key); !found.empty()) {
+        return found;
+      }
+    }
+    return {};
+  }
+
+  const Json document_;
+};
+
 }  // namespace
+
+TEST_CASE("each call answers what host/openapi.json says") {
+  const Json waiting = {{"name", "late"}, {"plugin", "probe"}, {"type", "detachable"}, {"after", {"failing"}}};
+  Json failing = task("failing", "probe", "detachable", probe_that_ends("error"), 3);
+  failing["backoff"] = {{"initial", "1h"}};
+  ControlScene host({}, Json::array({failing, waiting}));
+  host.running().wait_for("task_restarting", "failing");
+  const ApiDescription description;
+  CHECK(host.post("/v1/tasks/side/stop?wait=60s").status == 200);
+  std::size_t calls = 0;
+  for (const auto& [path, methods] : description.paths().items()) {
+    for (const auto& [method, call] : methods.items()) {
+      if (path == "/v1/stop") continue;  // the last one
+      for (const char* name : {"feed", "side", "failing", "late", "nobody"}) {
+        std::string target = path;
+        if (const std::size_t at = target.find("{name}"); at != std::string::npos) target.replace(at, 6, name);
+        const HttpAnswer answer = method == "get" ? host.get(target) : host.post(target);
+        INFO(target << ' ' << answer.status << ' ' << answer.body);
+        CHECK(description.difference(path, method, answer) == "");
+        ++calls;
+      }
+    }
+  }
+  CHECK(calls == 9 * 5);
+  CHECK(description.difference("/v1/stop", "post", host.post("/v1/stop")) == "");
+  CHECK(host.running().finish().status() == 0);
+}
 
 TEST_CASE("a host answers what it is, and what its tasks are doing") {
   ControlScene host;
@@ -168,7 +260,8 @@ TEST_CASE("what is no request of the API gets an answer that says what to do, an
   CHECK(host.post("/v1/tasks/feed/stop?wait=soon").status == 400);
   const std::string huge(20'000, 'x');
   for (const std::string& bytes :
-       {std::string("nonsense\r\n\r\n"), "GET /v1/host HTTP/1.1\r\nX: " + huge + "\r\n\r\n",
+       std::vector<std::string>{
+           "nonsense\r\n\r\n", "GET /v1/host HTTP/1.1\r\nX: " + huge + "\r\n\r\n",
         "POST /v1/stop HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", std::string("\0\xff\r\n\r\n", 6)}) {
     const HttpConnection connection(host.socket());
     CHECK(connection.send(bytes));
@@ -200,7 +293,8 @@ TEST_CASE("a connection is kept for the next request") {
   CHECK(connection.send("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
   const std::string all = connection.read_all();
   std::size_t answers = 0;
-  for (std::size_t at = all.find("HTTP/1.1 200 OK"); at != std::string::npos; at = all.find("HTTP/1.1 200 OK", at + 1)) {
+  for (std::size_t at = all.find("HTTP/1.1 200 OK"); at != std::string::npos;
+       at = all.find("HTTP/1.1 200 OK", at + 1)) {
     ++answers;
   }
   CHECK(answers == 3);
@@ -239,8 +333,8 @@ TEST_CASE("a path at which a live host listens is refused with its process, and 
 }
 
 TEST_CASE("a control socket that is impossible is told, and the host runs without it") {
-  for (const std::string& path : {std::string("/nowhere/at/all.sock"), "/tmp/" + std::string(200, 'x'),
-                                  std::string("/dev/null")}) {
+  for (const std::string& path :
+       {std::string("/nowhere/at/all.sock"), "/tmp/" + std::string(200, 'x'), std::string("/dev/null")}) {
     Scene scene;
     scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
     const Run run = scene.run({"--control", path});
@@ -254,7 +348,7 @@ TEST_CASE("on TCP a host can be looked at, but changed only with its token") {
   scene.add(task("feed", "probe", "mandatory", idle_probe(), 3));
   const std::string token = "0123456789abcdef0123";
   const fs::path file = scene.directory() / "token";
-  write_file(file.string(), token + "\n");
+  write_text(file, token + "\n");
   fs::permissions(file, fs::perms::owner_read);
   Running running = scene.start({"--control", "off", "--listen", "127.0.0.1:0", "--listen-token-file", file.string()});
   REQUIRE(running.process().wait_for_err("the API is at http://127.0.0.1:"));
@@ -292,10 +386,10 @@ TEST_CASE("wrong options for operators end the program with 2, and say what woul
   Scene scene;
   scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
   const fs::path open_token = scene.directory() / "open";
-  write_file(open_token.string(), "0123456789abcdef\n");
+  write_text(open_token, "0123456789abcdef\n");
   fs::permissions(open_token, fs::perms::owner_read | fs::perms::others_read);
   const fs::path short_token = scene.directory() / "short";
-  write_file(short_token.string(), "secret\n");
+  write_text(short_token, "secret\n");
   fs::permissions(short_token, fs::perms::owner_read);
   for (const Row& row : std::vector<Row>{
            {{"--name", "a/b"}, "letters, digits"},

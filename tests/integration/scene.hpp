@@ -79,6 +79,7 @@ class Running {
   Process& process() { return process_; }
   EventFile& events() { return events_; }
   void send(int signal) { process_.send(signal); }
+  void expect_operators() { facts_.operated = true; }
   void expect_wild_clock() { facts_.wild_clock = true; }
   void expect_cut_short() { facts_.cut_short = true; }  // it will end abruptly: its last events may be missing
 

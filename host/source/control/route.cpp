@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "text/duration.hpp"
 #include "text/nearest_word.hpp"
@@ -136,8 +137,9 @@ std::string advice(std::string_view path) {
   if (nearest.empty()) {
     return "; begin with GET /v1/host or GET /v1/tasks";
   }
-  if (const std::size_t at = nearest.find("NAME"); at != std::string::npos && !task.empty())
+  if (const std::size_t at = nearest.find("NAME"); at != std::string::npos && !task.empty()) {
     nearest.replace(at, 4, task);
+  }
   return "; did you mean " + quoted_text(nearest) + "?";
 }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -24,8 +23,8 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <list>
+#include <new>
 #include <optional>
-#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -55,6 +54,7 @@ constexpr auto first_request_time = 10s;     // for a whole request
 constexpr auto next_request_time = 60s;      // the same, and the time before it
 constexpr auto answer_time = 30s;            // for a reader to take a whole answer
 constexpr auto closing_time = 300ms;         // for answers under way at the end
+constexpr auto accept_pause = 100ms;         // when the system refuses one
 constexpr auto look_interval = 20ms;         // at a task whose operator waits for it
 constexpr auto longest_wait = 24h;
 
@@ -63,14 +63,18 @@ auto into(Error& error) { return asio::redirect_error(asio::use_awaitable, error
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
 struct Connection {
-  explicit Connection(Protocol::socket socket) : stream(std::move(socket)) {}
+  Connection(Protocol::socket socket, std::string address)
+      : stream(std::move(socket)), who(std::move(address)), is_tcp(!who.empty()) {}
 
   Stream stream;
-  std::string who;  // "user 1000, process 4711", or an address
-  bool is_tcp = false;
+  std::string who;  // "user 1000, process 4711,", or an address
+  const bool is_tcp;
   bool is_idle = true;  // waits for a request: may be closed for a newer one
 };
-using Connections = std::list<Connection>;
+struct Connections {
+  std::list<Connection> list;
+  bool is_accepting = false;
+};
 
 }  // namespace
 
@@ -78,10 +82,10 @@ class ControlServer::Implementation {
  public:
   Implementation(ControlledHost& host, ControlServerOptions options)
       : options_(std::move(options)), host_(host), api_(host, options_.name, options_.metrics_tasks) {
-    if (options_.control_descriptor >= 0) {
+    if (options_.listen) listen_on_tcp();
+    if (options_.control_descriptor >= 0) {  // last: if something fails, it remains the caller's
       local_.emplace(context_, asio::local::stream_protocol(), options_.control_descriptor);
     }
-    if (options_.listen) listen_on_tcp();
   }
 
   ~Implementation() {
@@ -92,10 +96,7 @@ class ControlServer::Implementation {
   }
 
   void start() {
-    if (local_) {
-      asio::co_spawn(context_, accept(*local_, local_connections_, false), asio::detached);
-    }
-    if (tcp_) asio::co_spawn(context_, accept(*tcp_, tcp_connections_, true), asio::detached);
+    accept_again();
     thread_ = new_thread([this] {
       ::pthread_setname_np(::pthread_self(), "th-api");
       run();
@@ -123,10 +124,31 @@ class ControlServer::Implementation {
       try {
         context_.run();
         return;
+      } catch (const std::bad_alloc&) {
+        host_.tell("a request to the API was not answered: no memory is left");
       } catch (const std::exception& error) {
-        host_.tell(std::string("a connection to the control socket failed: ") + error.what());
+        host_.tell(error.what());
+      }
+      try {
+        accept_again();
+      } catch (const std::exception&) {
+        std::this_thread::sleep_for(accept_pause);  // there is no memory even for that
       }
     }
+  }
+
+  void accept_again() {
+    if (local_) accept_again(*local_, local_connections_);
+    if (tcp_) accept_again(*tcp_, tcp_connections_);
+  }
+  template <class Acceptor>
+  void accept_again(Acceptor& acceptor, Connections& connections) {
+    if (connections.is_accepting) return;
+    asio::co_spawn(context_, accept(acceptor, connections), [&connections](const std::exception_ptr& failure) {
+      connections.is_accepting = false;
+      if (failure) std::rethrow_exception(failure);
+    });
+    connections.is_accepting = true;
   }
 
   void close() {
@@ -135,7 +157,7 @@ class ControlServer::Implementation {
     if (local_) local_->close(ignored);
     if (tcp_) tcp_->close(ignored);
     for (Connections* const connections : {&local_connections_, &tcp_connections_}) {
-      for (Connection& connection : *connections) {
+      for (Connection& connection : connections->list) {
         if (connection.is_idle) connection.stream.close();
       }
     }
@@ -144,40 +166,46 @@ class ControlServer::Implementation {
     stop_if_closed();
   }
   void stop_if_closed() {
-    if (is_closing_ && local_connections_.empty() && tcp_connections_.empty()) context_.stop();
+    if (is_closing_ && local_connections_.list.empty() && tcp_connections_.list.empty()) context_.stop();
   }
 
   template <class Acceptor>
-  asio::awaitable<void> accept(Acceptor& acceptor, Connections& connections, bool is_tcp) {
+  asio::awaitable<void> accept(Acceptor& acceptor, Connections& connections) {
     asio::steady_timer pause(context_);
-    while (acceptor.is_open()) {
+    while (!is_closing_) {
       Error error;
       auto socket = co_await acceptor.async_accept(into(error));
       if (is_closing_) co_return;
-      if (error) {  // no descriptor, or the client is gone
-        pause.expires_after(100ms);
-        co_await pause.async_wait(into(error));
+      if (!error) {
+        std::string who = peer_address(socket);
+        admit(Protocol::socket(std::move(socket)), std::move(who), connections);
         continue;
       }
-      if (connections.size() >= max_connections && !make_room(connections)) continue;
-      std::string who = is_tcp ? peer_address(socket) : std::string();
-      connections.emplace_back(Protocol::socket(std::move(socket)));
-      const auto place = std::prev(connections.end());
-      place->is_tcp = is_tcp;
-      place->who = std::move(who);
+      pause.expires_after(accept_pause);  // no descriptor is left, or the client is gone
+      co_await pause.async_wait(into(error));
+    }
+  }
+
+  void admit(Protocol::socket socket, std::string who, Connections& connections) {
+    if (connections.list.size() >= max_connections && !make_room(connections.list)) return;
+    connections.list.emplace_back(std::move(socket), std::move(who));
+    const auto place = std::prev(connections.list.end());
+    try {
       asio::co_spawn(context_, serve(*place), [this, &connections, place](const std::exception_ptr& failure) {
-        connections.erase(place);
+        connections.list.erase(place);
         stop_if_closed();
         if (failure) std::rethrow_exception(failure);
       });
+    } catch (...) {
+      connections.list.erase(place);
+      throw;
     }
   }
 
   // Closes the connection that has waited for a request the longest. False if all of them are being answered.
-  static bool make_room(Connections& connections) {
-    const auto idle =
-        std::find_if(connections.begin(), connections.end(), [](const Connection& c) { return c.is_idle; });
-    if (idle == connections.end()) return false;
+  static bool make_room(std::list<Connection>& list) {
+    const auto idle = std::find_if(list.begin(), list.end(), [](const Connection& one) { return one.is_idle; });
+    if (idle == list.end()) return false;
     idle->is_idle = false;
     idle->stream.close();
     return true;
@@ -310,6 +338,7 @@ class ControlServer::Implementation {
 
   // Browsers send requests that pages of others make them send.
   std::optional<ApiAnswer> tcp_refusal(const Request& request, bool changes) const {
+    if (!view(request.target()).starts_with('/')) return Api::problem(400, "send the path alone, such as /v1/host");
     const std::string_view host = view(request[http::field::host]);
     if (!is_own_host(host)) {
       return Api::problem(403, "this host answers to localhost and to literal addresses only");

@@ -13,7 +13,7 @@ namespace taskhost {
 
 struct ControlServerOptions {
   std::string name;             // the host's
-  int control_descriptor = -1;  // the listening control socket, owned from now on; -1: none
+  int control_descriptor = -1;  // the listening control socket; -1: none
   std::optional<TcpAddress> listen{};
   std::string token{};  // for changes over TCP; empty: it is read-only
   std::size_t metrics_tasks = 1000;
@@ -22,8 +22,7 @@ struct ControlServerOptions {
 // [owner]
 class ControlServer {
  public:
-  // Listens, but answers nobody before start. Throws std::system_error; std::runtime_error for an address that is
-  // taken.
+  // Listens, but answers nobody before start. Takes the control socket, unless it throws: boost::system::system_error.
   ControlServer(ControlledHost& host, ControlServerOptions options);
   // Closes all connections. Answers under way have a moment, and a snapshot that waits for a stuck shard a second.
   ~ControlServer();

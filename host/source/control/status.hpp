@@ -13,7 +13,7 @@ namespace taskhost {
 
 struct TaskStatus {
   TaskReport report;
-  std::string id;          // UUID
+  std::string id;            // UUID
   std::string_view plugin;   // path of its library, valid as long as the host; empty: a task of the program itself
   std::string_view factory;  // valid as long as the host
   std::string_view group;    // valid as long as the host; empty: none
@@ -26,7 +26,7 @@ struct TaskStatus {
 
 struct HostStatus {
   std::string name;
-  std::string instance;       // UUID, a new one for each run
+  std::string instance;  // UUID, a new one for each run
   std::int64_t pid = 0;
   std::string_view state;     // "created", "running", "stopping", "stopped"
   std::int64_t since_us = 0;  // when it was started; microseconds since 1970
@@ -34,7 +34,7 @@ struct HostStatus {
   unsigned shards = 0;
   std::size_t tasks = 0;
   TaskCounts counts;
-  std::uint64_t events = 0;      // published
+  std::uint64_t events = 0;  // published
   std::uint64_t events_lost = 0;
   std::uint64_t log_lines_lost = 0;
 };

@@ -46,6 +46,7 @@ class Description {
     status_.name = report.name;
     status_.plugin = text_or_null(task.plugin);
     status_.factory = task.factory.data();
+    status_.last_message = status_.doing = "";
     if (!report.is_answered) return;
     status_.state = static_cast<int32_t>(report.state) + 1;
     status_.type = static_cast<int32_t>(report.type) + 1;
@@ -70,7 +71,7 @@ class Description {
 
  private:
   std::vector<const char*> waits_for_;
-  taskhost_task_status status_{.last_message = "", .doing = ""};
+  taskhost_task_status status_{};
 };
 
 template <class Body>

