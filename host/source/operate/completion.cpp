@@ -82,36 +82,44 @@ std::string option_names(const Verb& verb) {
 }
 
 constexpr std::string_view bash_script = R"sh(# Completion of taskhost for bash: source <(taskhost completion bash)
-_taskhost_offer() { # KIND-OR-WORDS
+_taskhost_offer() { # tasks, hosts, files, or words
   local name names=()
   case $1 in
-    files) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
+    files) ;;
     tasks | hosts) mapfile -t names < <("$program" complete "$1" "${host[@]}" 2>/dev/null) ;;
     *) read -ra names <<<"$1" ;;
   esac
   for name in "${names[@]}"; do
-    [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+    [[ $name != "$cur"* ]] || COMPREPLY+=("$(printf %q "$name")")
   done
-  [ "$1" != hosts ] || COMPREPLY+=($(compgen -f -- "$cur"))
+  [[ $1 != files && ($1 != hosts || $cur != */*) ]] || _taskhost_offer_files
+}
+_taskhost_offer_files() {
+  local files=()
+  mapfile -t files < <(compgen -f -- "$cur")
+  COMPREPLY+=("${files[@]}")
+  compopt -o filenames 2>/dev/null
 }
 _taskhost() {
-  local program = ${COMP_WORDS[0]} verb = ${COMP_WORDS[1] - } host = () i local line =
-  ${COMP_LINE : 0 : COMP_POINT} local cur = ${line## * [[:space:]]} previous = ${COMP_WORDS[COMP_CWORD - 1]} COMPREPLY =
-      () for ((i = 2; i < COMP_CWORD - 1; i++));
-  do ["${COMP_WORDS[i]}" = --host]&& host = (--host "${COMP_WORDS[i + 1]}")done if["$COMP_CWORD" - eq 1]; then
+  local program=${COMP_WORDS[0]} verb=${COMP_WORDS[1]-} line=${COMP_LINE:0:COMP_POINT} host=() i
+  local cur=${line##*[[:space:]]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  COMPREPLY=()
+  for ((i = 2; i < COMP_CWORD - 1; i++)); do
+    [[ ${COMP_WORDS[i]} != --host ]] || host=(--host "${COMP_WORDS[i + 1]}")
+  done
+  if [[ $COMP_CWORD -eq 1 ]]; then
     _taskhost_offer '@VERBS@ --help --version'
-    COMPREPLY+=($(compgen -f -- "$cur"))
-    compopt -o filenames
+    _taskhost_offer_files
     return
   fi
   case "$verb $previous" in
 @VALUES@  esac
   case $verb in
-@CASES@    *) _taskhost_offer files ;
-  ;
+@CASES@    *) _taskhost_offer files ;;
   esac
-#What a colon ends is a word of its own for readline.
-      local colon = ${cur % "${cur##*:}"} COMPREPLY = ("${COMPREPLY[@]#" $colon "}")
+  # For readline, a colon ends a word.
+  local colon=${cur%"${cur##*:}"}
+  COMPREPLY=("${COMPREPLY[@]#"$colon"}")
 }
 complete -F _taskhost taskhost
 )sh";
@@ -135,38 +143,35 @@ std::string bash_completion(const std::vector<Verb>& verbs) {
 }
 
 constexpr std::string_view zsh_script = R"sh(#compdef taskhost
-# Completion of taskhost for zsh: source <(taskhost completion zsh), or a file _taskhost in $fpath.
-_taskhost_offer() { # KIND-OR-WORDS
+# Completion of taskhost for zsh: source <(taskhost completion zsh), or a file _taskhost in a directory of $fpath.
+_taskhost_offer() { # tasks, hosts, files, or words
   local -a names host
   local at=${words[(I)--host]}
-  (( at && at + 1 < CURRENT )) && host=(--host ${(Q)words[at + 1]})
+  if (( at != 0 && at + 1 < CURRENT )); then host=(--host "${(Q)words[at + 1]}"); fi
   case $1 in
-    files) _files; return ;;
-    tasks | hosts) names=(${(f)"$(_call_program names ${words[1]} complete $1 ${
-  (q) host} 2>/dev/null)"}) ;;
-    *) names=(${=1}) ;
-;
-esac compadd - a names [[$1 != hosts]] || _files
+    files) ;;
+    tasks | hosts) names=("${(@f)$("${words[1]}" complete "$1" "${host[@]}" 2>/dev/null)}") ;;
+    *) names=(${=1}) ;;
+  esac
+  compadd -- "${(@)names:#}"
+  if [[ $1 == files || ( $1 == hosts && $PREFIX == */* ) ]]; then _files; fi
 }
 _taskhost() {
-  local - a verbs options if ((CURRENT == 2)); then
+  local -a verbs options
+  if (( CURRENT == 2 )); then
     verbs=(
 @VERBS@    )
     _describe command verbs
     _files
     return
   fi
-  case "$words[2] $words[CURRENT-1]" in
+  case "${words[2]} ${words[CURRENT - 1]}" in
 @VALUES@  esac
-  case $words[2] in
-@CASES@    *) _files ;
-  ;
+  case ${words[2]} in
+@CASES@    *) _files ;;
   esac
 }
-if
-  [[$zsh_eval_context [-1] == loadautofunc]];
-then _taskhost "$@";
-else compdef _taskhost taskhost; fi
+if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then _taskhost "$@"; else compdef _taskhost taskhost; fi
 )sh";
 
 std::string zsh_completion(const std::vector<Verb>& verbs) {
@@ -183,7 +188,7 @@ std::string zsh_completion(const std::vector<Verb>& verbs) {
                 (option.values.empty() ? "return" : "_taskhost_offer " + shell_quoted(option.values) + "; return") +
                 " ;;\n";
     }
-    cases += "    " + verb.name + ") if [[ $words[CURRENT] == -* ]]; then options=(" + options +
+    cases += "    " + verb.name + ") if [[ ${words[CURRENT]} == -* ]]; then options=(" + options +
              "); _describe -o option options; else " +
              (verb.takes.empty() ? ":" : "_taskhost_offer " + shell_quoted(verb.takes)) + "; fi ;;\n";
   }

@@ -92,7 +92,7 @@ std::string some_of(std::span<const std::string> names, std::size_t most) {
 }
 
 std::string shell_argument(std::string_view name) {
-  constexpr std::string_view plain = "_-.,:/@+%=";
+  static constexpr std::string_view plain = "_-.,:/@+%=";
   const bool is_plain = std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || plain.find(c) != std::string_view::npos;
   });
