@@ -173,7 +173,8 @@ TEST_CASE("output that can't be written is status 1, and what was wanted is done
 
 TEST_CASE("what tasks say can't control the terminal") {
   OperatedHost host(
-      Json::array({task("flaky", "flaky", "detachable", {{"run_for", "1ms"}, {"message", "\033[2Jgone\u202e"}}, 0)}));
+      Json::array({task("idle", "probe", "mandatory", idle_probe(), 0),
+                   task("flaky", "flaky", "detachable", {{"run_for", "1ms"}, {"message", "\033[2Jgone\u202e"}}, 0)}));
   host.running().wait_for("task_discarded", "flaky");
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
            {"status"}, {"status", "--json"}, {"explain", "flaky"}, {"start", "flaky"}}) {

@@ -13,7 +13,7 @@ using namespace taskhost::test;
 namespace {
 
 Json failing(const char* name, unsigned restarts = 0) {
-  return task(name, "probe", "detachable", probe_that_ends("error", "1ms"), restarts);
+  return task(name, "probe", "detachable", probe_that_ends("error"), restarts);
 }
 Json idle(const char* name, unsigned restarts = 3) { return task(name, "probe", "mandatory", idle_probe(), restarts); }
 
@@ -53,8 +53,8 @@ TEST_CASE("ps lists hosts that run, and leaves out what others have left behind,
   CHECK(has_line(table.out, {name, std::to_string(running.process().id()), "running", "1 of 1"}));
   CHECK(lines_with(table.out, {name}).size() == 1);
   bool is_listed = false;
-  const ProcessEnd listed = ask({"ps", "--json"});
-  for (const Json& host : Json::parse(listed.out)["hosts"]) {
+  const Json listed = Json::parse(ask({"ps", "--json"}).out);
+  for (const Json& host : listed["hosts"]) {
     if (host["name"] != name) continue;
     is_listed = true;
     CHECK(host["pid"] == running.process().id());

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,15 +25,14 @@ inline Command operating(const std::vector<std::string>& arguments, const std::f
 // Has a socket of its own, so that hosts of other tests are not seen.
 class OperatedHost {
  public:
-  explicit OperatedHost(const Json& tasks) {
-    for (const Json& entry : tasks) scene_.add(entry);
-    running_ = std::make_unique<Running>(scene_.start({"--control", socket().string()}));
-    running_->wait_for("host_started");
+  explicit OperatedHost(const Json& tasks) : running_(started(tasks)) {
+    running_.expect_operators();
+    running_.wait_for("host_started");
   }
 
   std::filesystem::path socket() const { return scene_.directory() / "demo.sock"; }
   const std::filesystem::path& directory() const { return scene_.directory().path(); }
-  Running& running() { return *running_; }
+  Running& running() { return running_; }
 
   Command command(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin() + 1, {"--host", socket().string()});
@@ -50,13 +48,18 @@ class OperatedHost {
     return json;
   }
   Run stop() {
-    running_->send(SIGTERM);
-    return running_->finish();
+    running_.send(SIGTERM);
+    return running_.finish();
   }
 
  private:
+  Running started(const Json& tasks) {
+    for (const Json& entry : tasks) scene_.add(entry);
+    return scene_.start({"--control", socket().string()});
+  }
+
   Scene scene_;
-  std::unique_ptr<Running> running_;
+  Running running_;
 };
 
 }  // namespace taskhost::test
