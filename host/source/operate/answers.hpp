@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;  // printed as the host wrote it
 
 // An exit status of these commands, and what its reader is to do.
 struct Refusal : std::runtime_error {
-  Refusal(int status, const std::string& words) : std::runtime_error(words), status(status) {}
+  Refusal(int exit_status, const std::string& words) : std::runtime_error(words), status(exit_status) {}
   int status;
 };
 inline constexpr int operate_failed = 1;
