@@ -64,9 +64,7 @@ class Changes {
     RunningHost::Call answer = host_.call("POST", "/v1/tasks/" + percent_encoded(change.name) + '/' + verb_);
     if (!answer.is_good()) throw host_.refusal_of(answer);
     change.task = field(answer.json, "task");
-    change.is_done = flag_field(answer.json, "done");
-    change.is_well = flag_field(answer.json, "ok");
-    if (change.is_done) {
+    if (look_at(change)) {
       conclude(change);
     } else if (arguments_.no_wait) {
       change.is_well = true;
@@ -77,7 +75,7 @@ class Changes {
   // Whether what the operator wants has come true, or can't any more. The host judges in the same way.
   bool look_at(Change& change) const {
     const bool is_over = text_field(change.task, "state") == "ended";
-    const bool is_ready = flag_field(change.task, "ready");
+    const bool is_ready = flag_field(change.task, "ready") && field(change.task, "purpose").is_null();
     if (verb_ == "stop") {
       change.is_well = is_over || text_field(change.task, "state") == "stopped";
     } else {
