@@ -140,9 +140,15 @@ bool CoordinatedTasks::was_held_up(std::uint32_t index) const {
   return found != places_.end() && coordinator_->was_held_up(found->second);
 }
 
-void CoordinatedTasks::report(TaskReport& report) {
-  coordinator_->report(places_.at(report.task), clock_.now(), report);
-  for (std::uint32_t& task : report.waits_for) task = members_[task].index;
+std::vector<TaskReport> CoordinatedTasks::report(std::optional<std::size_t> task) {
+  const Place first = task ? places_.at(static_cast<std::uint32_t>(*task)) : 0;
+  std::vector<TaskReport> reports(task ? 1 : members_.size());
+  for (Place i = 0; i < reports.size(); ++i) {
+    reports[i].task = members_[first + i].index;
+    coordinator_->report(first + i, clock_.now(), reports[i]);
+    for (std::uint32_t& other : reports[i].waits_for) other = members_[other].index;
+  }
+  return reports;
 }
 
 void CoordinatedTasks::operate(std::uint32_t index, Operation operation) {

@@ -54,12 +54,13 @@ class CoordinatedTasks final : public CoordinatorPort {
   bool all_ended() const noexcept { return coordinator_->idle(); }
   void operate(std::uint32_t index, Operation operation);
 
-  // For questions: adds to a report what the coordinator knows of the task, and to the counts all its tasks.
-  void report(TaskReport& report);
+  // For questions: what the coordinator knows of all its tasks, or of one; and how many of them are doing what. report
+  // throws std::bad_alloc.
+  std::vector<TaskReport> report(std::optional<std::size_t> task);
   void count(TaskCounts& counts) const noexcept { coordinator_->count(counts); }
 
-  // For a line in the log: the names of the tasks that waited for this one to stop, shortened if there are many; and whether
-  // this one was itself still waiting to be asked when the stop ran out of time.
+  // For a line in the log: the names of the tasks that waited for this one to stop, shortened if there are many; and
+  // whether this one was itself still waiting to be asked when the stop ran out of time.
   std::string held_up_by(std::uint32_t index) const;
   bool was_held_up(std::uint32_t index) const;
 

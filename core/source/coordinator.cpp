@@ -71,6 +71,7 @@ void Coordinator::begun(Place task, Nanoseconds now) {
   Entry& entry = entries_[task];
   if (entry.life.state != TaskState::starting || entry.supervision.begun) return;
   machine_of(entry).begun(now);
+  entry.begun_at = now;
   arm(task);
   if (entry.life.to_ask) free_to_ask_.insert(task);
   settle(now);
@@ -125,8 +126,10 @@ void Coordinator::ended(Place task, const End& end, Nanoseconds now) {
     const bool asked = entry.life.state == TaskState::stopping || of_group;
     const double random = chance(seed_, task, entry.supervision.ledger.lifetime);
     Voice voice(*this, task, now);
-    follow(task, machine_of(entry).end(end, !asked && end.ending == Ending::returned, phase(), now, random, voice),
-           now);
+    const TaskMachine::Next next =
+        machine_of(entry).end(end, !asked && end.ending == Ending::returned, phase(), now, random, voice);
+    if (next.restarts) ++restarts_;
+    follow(task, next, now);
   }
   settle(now);
 }
@@ -151,7 +154,7 @@ void Coordinator::follow(Place task, TaskMachine::Step step) {
     case TaskMachine::Step::wait:
       set_satisfied(task, false);
       set_lost(task, false);
-      entries_[task].life.is_discarded = false;
+      forget_end(entries_[task].life);
       change(task, TaskState::waiting);
       to_look_at_.insert(task);
       break;

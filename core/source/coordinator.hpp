@@ -76,7 +76,7 @@ class Coordinator {
   bool at_rest() const noexcept { return live_ == 0; }
 
   std::size_t size() const noexcept { return entries_.size(); }
-  // Adds to a report what it knows; numbers of other tasks are their places. Throws std::bad_alloc.
+  // Adds to an empty report what it knows; numbers of other tasks are their places. Throws std::bad_alloc.
   void report(Place task, Nanoseconds now, TaskReport& report);
   void count(TaskCounts& counts) const noexcept;
   TaskState state(Place task) const noexcept { return entries_[task].life.state; }
@@ -106,9 +106,10 @@ class Coordinator {
     std::uint32_t unsatisfied = 0;  // how many of `after` are not satisfied
     std::uint32_t lost_after = 0;   // how many of `after` are lost
     std::uint64_t execution = 0;
-    Nanoseconds armed = never;  // its entry in deadlines_
-    Place discarded_for = 0;    // purpose discard: the member that gave up
-    Nanoseconds since = 0;      // when its state began
+    Nanoseconds armed = never;   // its entry in deadlines_
+    Place discarded_for = 0;     // purpose discard: the member that gave up
+    Nanoseconds since = 0;       // when its state began
+    Nanoseconds begun_at = 0;    // when its execution began
     std::string last_message{};  // of the last execution that has ended, for reports
   };
   struct Group {
@@ -130,6 +131,7 @@ class Coordinator {
     return closing_ ? HostPhase::closing : HostPhase::running;
   }
 
+  bool is_blocked_by(const Entry& entry, Place dependant) const noexcept;
   void change(Place task, TaskState next);
   void set_held(Place task, bool held);
   void arm(Place task);
@@ -167,6 +169,7 @@ class Coordinator {
   bool stopping_ = false;  // the host stops
   bool expired_ = false;   // the stop ran out of time
   Nanoseconds now_ = 0;    // the time of the last input
+  std::uint64_t restarts_ = 0;
 };
 
 }  // namespace taskhost

@@ -96,6 +96,14 @@ void Coordinator::finish(Place task, bool well) {
 
 // --- who stops -------------------------------------------------------------------------------------------------------
 
+// Whether one that is to be asked to end has to wait until this one has ended, which comes after it.
+bool Coordinator::is_blocked_by(const Entry& entry, Place dependant) const noexcept {
+  const StopPurpose purpose = entry.life.purpose;
+  const bool for_group = entry.leaving && (purpose == StopPurpose::again || purpose == StopPurpose::discard);
+  if (!is_live(dependant) || !(stopping_ || for_group)) return false;
+  return stopping_ || (entries_[dependant].leaving && entries_[dependant].group == entry.group);
+}
+
 // The caller has to count its blockers afterwards.
 void Coordinator::want_stop(Place task, StopPurpose purpose) {
   machine_of(entries_[task]).want_stop(purpose);
@@ -106,14 +114,8 @@ void Coordinator::count_blockers(Place task) {
   Entry& entry = entries_[task];
   if (!entry.life.to_ask) return;
   entry.blockers = 0;
-  const StopPurpose purpose = entry.life.purpose;
-  const bool for_group = entry.leaving && (purpose == StopPurpose::again || purpose == StopPurpose::discard);
-  if (stopping_ || for_group) {
-    for (const Place other : entry.dependants) {
-      const Entry& dependant = entries_[other];
-      const bool counts = stopping_ || (dependant.leaving && dependant.group == entry.group);
-      if (counts && is_live(other)) ++entry.blockers;
-    }
+  for (const Place other : entry.dependants) {
+    if (is_blocked_by(entry, other)) ++entry.blockers;
   }
   if (entry.blockers == 0) free_to_ask_.insert(task);
 }
@@ -251,8 +253,12 @@ void Coordinator::report(Place task, Nanoseconds now, TaskReport& report) {
   Entry& entry = entries_[task];
   const TaskLife& life = entry.life;
   const TaskMachine machine = machine_of(entry);
+  const bool has_execution = taskhost::is_live(life.state) && entry.supervision.begun;
   report.state = life.state;
+  report.at = now;
   report.since = entry.since;
+  report.execution = entry.execution - (taskhost::is_live(life.state) && !has_execution ? 1 : 0);
+  if (has_execution) report.started_at = entry.begun_at;
   report.ready = life.state == TaskState::running;
   if (machine.is_to_stop()) report.purpose = life.purpose;
   if (life.state == TaskState::delayed) report.next_start = entry.supervision.deadline;
@@ -263,25 +269,26 @@ void Coordinator::report(Place task, Nanoseconds now, TaskReport& report) {
   report.abandoned = life.unstoppable;
   if (life.state == TaskState::ended) {
     if (life.is_discarded) report.over_for = life.discarded_for;
-    report.is_lost = entry.lost;
+    report.is_lost = life.is_lost;
   }
   const bool waits = life.state == TaskState::waiting || life.state == TaskState::delayed;
   report.waits_for_group = waits && entry.held;
-  const bool was_skipped = life.state == TaskState::ended && life.is_discarded && life.discarded_for == StopReason::skipped;
+  const bool was_skipped =
+      life.state == TaskState::ended && life.is_discarded && life.discarded_for == StopReason::skipped;
   for (const Place other : entry.after) {
     if (waits ? !entries_[other].satisfied : was_skipped && entries_[other].lost) report.waits_for.push_back(other);
   }
   if (!is_held_up(entry)) return;
   for (const Place other : entry.dependants) {
-    if (is_live(other)) report.waits_for.push_back(other);
+    if (is_blocked_by(entry, other)) report.waits_for.push_back(other);
   }
 }
 
 void Coordinator::count(TaskCounts& counts) const noexcept {
   for (const Entry& entry : entries_) {
-    counts.add(entry.options.type, entry.life.state, entry.lost);
-    counts.restarts += entry.supervision.ledger.lifetime;
+    counts.add(entry.options.type, entry.life.state, entry.life.is_lost);
   }
+  counts.restarts += restarts_;
 }
 
 std::vector<Place> Coordinator::held_up_by(Place task, std::size_t most) const {

@@ -11,10 +11,7 @@ class Shard::Voice final : public TaskVoice {
 
   void tell(TaskNews&& news) override {
     shard_.keep_for_reports(cell_, news);
-    if (news.kind == EventKind::task_discarded && is_lost(news)) {
-      cell_.life.is_lost = true;
-      shard_.owner_.count_lost(1);
-    }
+    if (news.kind == EventKind::task_discarded && is_lost(news)) shard_.owner_.count_lost(1);
     const bool for_log = shard_.log_gate_.admit(news, cell_.name(), shard_.host_stopping());
     if (for_log || shard_.complete_events_) shard_.publish_event(cell_, std::move(news), for_log);
   }
@@ -180,7 +177,7 @@ void Shard::follow(TaskCell& cell, TaskMachine::Step step) {
         }
         ++unended_;
       }
-      cell.life.is_discarded = false;
+      forget_end(cell.life);
       rest(cell, TaskState::waiting);
       wake(cell);
       break;
@@ -224,10 +221,7 @@ void Shard::operate(std::size_t place, Operation operation) {
     if (place < run.count) {
       TaskCell& cell = run.at(place);
       const TaskMachine::Step step = cell.machine().operate(operation);
-      if (cell.life.is_lost && step == TaskMachine::Step::wait) {
-        cell.life.is_lost = false;
-        owner_.count_lost(-1);
-      }
+      if (cell.life.is_lost && step == TaskMachine::Step::wait) owner_.count_lost(-1);
       follow(cell, step);
       return;
     }

@@ -51,15 +51,14 @@ TaskReport Shard::report(TaskCell& cell) {
     report.stalled = cell.stalled;
     report.status = owner_.statuses().get(cell.index, cell.execution);
   }
-  // While a thread is stuck in a simple task, it may be about to make `extra`.
-  const bool has_extra = !(cell.stalled && cell.kind->simple) && cell.extra;
-  if (life.unstoppable) {
-    if (record != stall_records_.end()) report.last_message = record->second.message;
-  } else if (has_extra && !cell.kind->coordinated) {
-    report.last_message = cell.extra->last_message;
-  }
   if (cell.kind->coordinated) return report;  // the coordinator knows the rest
 
+  if (life.unstoppable) {
+    if (record != stall_records_.end()) report.last_message = record->second.message;
+  } else if (!(cell.stalled && cell.kind->simple) && cell.extra) {
+    // Not while a thread is stuck in a simple task: it may be about to make `extra`.
+    report.last_message = cell.extra->last_message;
+  }
   report.state = life.state;
   if (cell.machine().is_to_stop()) report.purpose = life.purpose;
   switch (life.state) {

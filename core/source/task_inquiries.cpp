@@ -3,8 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <memory>
 #include <new>
-
-#include "inquiry.hpp"
+#include <utility>
 
 namespace taskhost {
 
@@ -14,11 +13,10 @@ namespace {
 constexpr std::size_t reports_a_turn = 500;
 constexpr std::size_t counts_a_turn = 10'000;
 
-// Asks each of these shards for an answer in parts: part(shard, first, answer) adds what the tasks from `first` on add to
-// it, and returns whether there are more.
+// Asks each of these shards for an answer in parts: part(shard, first, answer) adds what the tasks from `first` on add
+// to it, and returns whether there are more.
 template <class Answer, class Part>
-std::vector<std::optional<Answer>> ask_all(const std::vector<Shard*>& shards, std::size_t a_turn, Part part,
-                                           TaskInquiries::Time end) {
+std::shared_ptr<Inquiry<Answer>> ask_all(const std::vector<Shard*>& shards, std::size_t a_turn, Part part) {
   const auto inquiry = std::make_shared<Inquiry<Answer>>(shards.size());  // shared: see Inquiry
   for (std::size_t i = 0; i < shards.size(); ++i) {
     shards[i]->ask([inquiry, i, shard = shards[i], part, a_turn, first = std::size_t{0}, answer = Answer()]() mutable {
@@ -33,7 +31,26 @@ std::vector<std::optional<Answer>> ask_all(const std::vector<Shard*>& shards, st
       return false;
     });
   }
-  return inquiry->wait_until(end);
+  return inquiry;
+}
+
+// What the coordinator knows of a task, with what only its shard does.
+TaskReport together(TaskReport supervision, TaskReport report) {
+  supervision.name = report.name;
+  supervision.is_answered = report.is_answered;
+  supervision.type = report.type;
+  supervision.options = report.options;
+  supervision.blocking = report.blocking;
+  supervision.shard = report.shard;
+  supervision.state_size = report.state_size;
+  supervision.stalls = report.stalls;
+  supervision.restarts = report.restarts;
+  // They answer at slightly different moments.
+  if (supervision.started_at != 0 && supervision.execution == report.execution) {
+    supervision.stalled = report.stalled;
+    supervision.status = std::move(report.status);
+  }
+  return supervision;
 }
 
 }  // namespace
@@ -47,7 +64,8 @@ std::vector<TaskReport> TaskInquiries::report(const std::vector<Shard*>& shards,
     const bool more = shard.report(first_place + first, task ? 1 : reports_a_turn, reports);
     return more && !task;
   };
-  const auto answers = ask_all<std::vector<TaskReport>>(asked, reports_a_turn, part, end);
+  const auto supervision = ask_about_supervision(task);  // both at once, since the shards may use up all the time
+  const auto answers = ask_all<std::vector<TaskReport>>(asked, reports_a_turn, part)->wait_until(end);
   const auto number_of = [&](std::size_t i) { return static_cast<unsigned>(task ? *task % shards.size() : i); };
 
   std::size_t count = 0;
@@ -68,38 +86,49 @@ std::vector<TaskReport> TaskInquiries::report(const std::vector<Shard*>& shards,
       put({.task = static_cast<std::uint32_t>(number), .name = name, .is_answered = false}, number_of(i));
     });
   }
-  if (!coordinated_.empty()) add_supervision(reports, end);
+  if (supervision == nullptr) return reports;
+  auto known = std::move(supervision->wait_until(end)[0]);
+  for (TaskReport& report : reports) {
+    if (!known && coordinated_.is_coordinated(report.task)) report.is_answered = false;
+  }
+  for (TaskReport& one : known ? *known : std::vector<TaskReport>()) {
+    TaskReport& report = reports[task ? 0 : one.task];
+    report = together(std::move(one), std::move(report));
+  }
   return reports;
 }
 
-void TaskInquiries::add_supervision(std::vector<TaskReport>& reports, Time end) {
-  std::vector<TaskReport> coordinated;
-  for (const TaskReport& report : reports) {
-    if (coordinated_.is_coordinated(report.task)) coordinated.push_back(report);
-  }
-  if (coordinated.empty()) return;
-  const auto inquiry = std::make_shared<Inquiry<std::vector<TaskReport>>>(1);  // shared: see Inquiry
-  ask_coordinator([this, inquiry, answer = coordinated]() mutable {
+// Null: there is nothing to ask.
+std::shared_ptr<Inquiry<std::vector<TaskReport>>> TaskInquiries::ask_about_supervision(
+    std::optional<std::size_t> task) {
+  const bool concerned = task ? coordinated_.is_coordinated(static_cast<std::uint32_t>(*task)) : !coordinated_.empty();
+  if (!concerned) return nullptr;
+  auto inquiry = std::make_shared<Inquiry<std::vector<TaskReport>>>(1);  // shared: see Inquiry
+  ask_coordinator([this, inquiry, task] {
     try {
-      for (TaskReport& report : answer) coordinated_.report(report);
-      inquiry->answer(0, std::move(answer));
+      inquiry->answer(0, coordinated_.report(task));
     } catch (const std::bad_alloc&) {
       // It counts as unanswered.
     }
     return false;
   });
-  const auto answers = inquiry->wait_until(end);
-  for (TaskReport report : answers[0] ? *answers[0] : coordinated) {
-    if (!answers[0]) report.is_answered = false;
-    reports[reports.size() == 1 ? 0 : report.task] = std::move(report);
-  }
+  return inquiry;
 }
 
 TaskCounts TaskInquiries::count(const std::vector<Shard*>& shards, Time end) {
   const auto part = [](Shard& shard, std::size_t first, TaskCounts& counts) {
     return shard.count(first, counts_a_turn, counts);
   };
-  const auto answers = ask_all<TaskCounts>(shards, counts_a_turn, part, end);
+  const auto supervision = std::make_shared<Inquiry<TaskCounts>>(1);  // shared: see Inquiry
+  if (!coordinated_.empty()) {
+    ask_coordinator([this, supervision] {
+      TaskCounts answer;
+      coordinated_.count(answer);
+      supervision->answer(0, answer);
+      return false;
+    });
+  }
+  const auto answers = ask_all<TaskCounts>(shards, counts_a_turn, part)->wait_until(end);
   TaskCounts counts;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     if (answers[i]) {
@@ -109,14 +138,7 @@ TaskCounts TaskInquiries::count(const std::vector<Shard*>& shards, Time end) {
     }
   }
   if (coordinated_.empty()) return counts;
-  const auto inquiry = std::make_shared<Inquiry<TaskCounts>>(1);  // shared: see Inquiry
-  ask_coordinator([this, inquiry] {
-    TaskCounts answer;
-    coordinated_.count(answer);
-    inquiry->answer(0, answer);
-    return false;
-  });
-  const auto answer = inquiry->wait_until(end)[0];
+  const auto answer = supervision->wait_until(end)[0];
   if (answer) {
     counts += *answer;
   } else {

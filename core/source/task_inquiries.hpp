@@ -4,10 +4,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "coordinated_tasks.hpp"
+#include "inquiry.hpp"
 #include "questions.hpp"
 #include "shard.hpp"
 
@@ -29,7 +31,7 @@ class TaskInquiries {
 
  private:
   void ask_coordinator(Questions::Question question);
-  void add_supervision(std::vector<TaskReport>& reports, Time end);
+  std::shared_ptr<Inquiry<std::vector<TaskReport>>> ask_about_supervision(std::optional<std::size_t> task);
 
   boost::asio::io_context& control_;
   CoordinatedTasks& coordinated_;

@@ -68,24 +68,47 @@ struct TaskLife {
   StopPurpose purpose = StopPurpose::host;  // while it is to stop
   bool to_ask : 1 = false;                  // it is to stop, and has not been asked yet
   bool unstoppable : 1 = false;             // an abandoned execution still exists
-  bool is_lost : 1 = false;                 // over without having ended well; set by the owner, which counts them
-  // For reports, set by the owner, as the news tells them.
+  // Set by note_news.
+  bool is_lost : 1 = false;  // if it is over: not because it ended well, or because the host stops
   bool is_discarded : 1 = false;
   StopReason discarded_for : 3 = StopReason::task_exit;
   Outcome last_outcome = no_outcome;  // of the last execution that has ended
 };
 
-// For reports. True if this is the news of an execution's end, with its message.
+// To be called by the owner with each of the task's news. True if this is an execution's end, with its message.
 inline bool note_news(TaskLife& life, const TaskNews& news) noexcept {
-  if (news.kind == EventKind::task_discarded) {
-    life.is_discarded = true;
-    life.discarded_for = news.reason;
+  switch (news.kind) {
+    case EventKind::task_exited:
+    case EventKind::task_stopped:
+    case EventKind::task_abandoned:
+      life.last_outcome = news.outcome;
+      life.is_lost = news.kind == EventKind::task_abandoned ||
+                     (news.kind == EventKind::task_exited && news.outcome != Outcome::ok);
+      return true;
+    case EventKind::task_gave_up:
+      life.is_lost = true;
+      return false;
+    case EventKind::task_restarting:
+      life.is_lost = false;
+      return false;
+    case EventKind::task_discarded:
+      life.is_lost = is_lost(news);
+      life.is_discarded = true;
+      life.discarded_for = news.reason;
+      return false;
+    case EventKind::host_started:
+    case EventKind::task_started:
+    case EventKind::task_ready:
+    case EventKind::task_stopping:
+    case EventKind::task_stalled:
+    case EventKind::host_stopping:
+    case EventKind::host_stopped:
+      return false;
   }
-  const bool ends = news.kind == EventKind::task_exited || news.kind == EventKind::task_stopped ||
-                    news.kind == EventKind::task_abandoned;
-  if (ends) life.last_outcome = news.outcome;
-  return ends;
+  return false;
 }
+// The same when it is started again.
+inline void forget_end(TaskLife& life) noexcept { life.is_lost = life.is_discarded = false; }
 
 // What a task with optional fields needs in addition.
 struct Supervision {

@@ -148,7 +148,7 @@ class Host final : private ControlledHost {
   bool loaded_ = false;
   Manifest manifest_;   // without its tasks once they are admitted
   TaskRegister tasks_;  // until the supervisor takes them
-  std::size_t tasks_admitted_ = 0;
+  std::atomic<std::size_t> tasks_admitted_{0};
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
   std::string manifest_path_;
   std::string name_;

@@ -1,8 +1,10 @@
 // The control socket and the API on TCP, from outside.
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -259,10 +261,9 @@ TEST_CASE("what is no request of the API gets an answer that says what to do, an
   CHECK(host.get("/v1/tasks/%00").status == 404);
   CHECK(host.post("/v1/tasks/feed/stop?wait=soon").status == 400);
   const std::string huge(20'000, 'x');
-  for (const std::string& bytes :
-       std::vector<std::string>{
+  for (const std::string& bytes : std::vector<std::string>{
            "nonsense\r\n\r\n", "GET /v1/host HTTP/1.1\r\nX: " + huge + "\r\n\r\n",
-        "POST /v1/stop HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", std::string("\0\xff\r\n\r\n", 6)}) {
+           "POST /v1/stop HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", std::string("\0\xff\r\n\r\n", 6)}) {
     const HttpConnection connection(host.socket());
     CHECK(connection.send(bytes));
     const HttpAnswer answer = parse_answer(connection.read_all());
@@ -409,4 +410,96 @@ TEST_CASE("wrong options for operators end the program with 2, and say what woul
     CHECK(end.status == 2);
     CHECK(has_line(end.err, {row.words}));
   }
+}
+
+TEST_CASE("while the host stops it answers, and takes no more orders") {
+  ControlScene host({}, Json::array({task("deaf", "probe_blocking", "detachable", deaf_probe(), 1)}));
+  host.running().wait_for("task_started", "deaf");
+  host.running().send(SIGTERM);
+  host.running().wait_for("host_stopping");
+  CHECK(host.get("/v1/host").json()["state"] == "stopping");
+  CHECK(host.task_now("deaf")["state"] == "stopping");
+  CHECK(host.task_now("deaf")["purpose"] == "host");
+  CHECK(host.get("/readyz").status == 503);
+  CHECK(host.get("/livez").status == 200);
+  const HttpAnswer answer = host.post("/v1/tasks/deaf/restart?wait=60s");
+  CHECK(answer.status == 409);
+  CHECK(answer.json()["message"] == "the host is stopping: nothing can be changed any more");
+  CHECK(host.post("/v1/stop").status == 202);  // no effect, and no second request either
+  wait_out_one_request();
+  host.running().send(SIGTERM);
+  host.running().expect_cut_short();
+  CHECK(host.running().finish().status() == 4);
+}
+
+TEST_CASE("an operator who waits hears of it when the host stops meanwhile") {
+  ControlScene host({}, Json::array({task("deaf", "probe_blocking", "detachable", deaf_probe(), 1)}));
+  host.running().wait_for("task_started", "deaf");
+  const HttpConnection waits(host.socket());
+  CHECK(waits.send("POST /v1/tasks/feed/stop?wait=1h HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  CHECK(parse_answer(waits.read_all()).json()["ok"] == true);
+  const HttpConnection in_vain(host.socket());
+  CHECK(in_vain.send("POST /v1/tasks/deaf/stop?wait=1h HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  host.running().wait_for("task_stopping", "deaf");
+  host.running().send(SIGTERM);
+  wait_out_one_request();
+  host.running().send(SIGTERM);
+  host.running().expect_cut_short();
+  CHECK(host.running().finish().status() == 4);
+  (void)in_vain.read_all();  // it ends
+}
+
+TEST_CASE("a host that was paused answers what it was asked meanwhile") {
+  ControlScene host;
+  host.running().send(SIGSTOP);
+  const HttpConnection connection(host.socket());
+  CHECK(connection.send("GET /v1/host HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  host.running().send(SIGCONT);
+  CHECK(parse_answer(connection.read_all()).status == 200);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("other users are turned away, even if they can reach the socket") {
+  if (::getuid() != 0) {
+    WARN("skipped: only root can be another user");
+    return;
+  }
+  ControlScene host;
+  fs::permissions(host.socket(), fs::perms::all);
+  fs::permissions(host.socket().parent_path(), fs::perms::all);
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe(ends.data()) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool is_stranger = ::setresuid(65'534, 65'534, 65'534) == 0;
+    const HttpAnswer answer = is_stranger ? ask(host.socket(), "POST", "/v1/stop") : HttpAnswer();
+    const std::string words = std::to_string(answer.status) + answer.body;
+    (void)!::write(ends[1], words.data(), words.size());
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  std::string words(4096, '\0');
+  const ssize_t size = ::read(ends[0], words.data(), words.size());
+  ::close(ends[0]);
+  (void)::waitpid(child, nullptr, 0);
+  words.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  CHECK(words.starts_with("403"));
+  CHECK(words.find("this host belongs to user 0, and you are user 65534") != std::string::npos);
+  CHECK(host.get("/v1/host").json()["state"] == "running");
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a directory for sockets that others may write to is not used") {
+  const TemporaryDirectory runtime;
+  const fs::path directory = runtime.path() / "taskhost";
+  fs::create_directory(directory);
+  fs::permissions(directory, fs::perms::all);
+  Scene scene;
+  scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  Command command = scene.command();
+  command.environment = {"XDG_RUNTIME_DIR=" + runtime.path().string()};
+  if (!run_as_stranger(command)) return;
+  for (const fs::path& path : {runtime.path(), scene.directory().path()}) fs::permissions(path, fs::perms::all);
+  const ProcessEnd end = Process(command).wait();
+  CHECK(has_line(end.err, {"there is no control socket", "belongs to user 0"}));
 }

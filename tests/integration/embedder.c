@@ -170,5 +170,6 @@ int main(int count, char** arguments) {
   play(end_scenarios, arguments[1]);
   play(signal_scenarios, arguments[1]);
   play(supervision_scenarios, arguments[1]);
+  play(status_scenarios, arguments[1]);
   REQUIRE(!"no such scenario");
 }

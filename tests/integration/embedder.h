@@ -59,6 +59,7 @@ typedef struct scenario {
 extern const scenario run_scenarios[];   /* ends with {NULL, NULL} */
 extern const scenario fault_scenarios[]; /* so does this */
 extern const scenario supervision_scenarios[];
+extern const scenario status_scenarios[];
 extern const scenario end_scenarios[];
 extern const scenario signal_scenarios[];
 

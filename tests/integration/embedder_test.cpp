@@ -129,6 +129,17 @@ TEST_CASE("a C program gives its tasks the optional fields of a policy") {
        {.special = {{"slow", {.restarts = 1, .notify = true, .may_fail_to_stop = true}},
                     {"silent", {.may_fail_to_stop = true, .on_give_up = "cooldown"}}}});
 }
+TEST_CASE("a C program learns what its host and tasks are doing, from before the start to after the end") {
+  const RunFacts facts{.special = {{"failed", {.restarts = 2, .notify = true}},
+                                   {"delayed", {.restarts = {}}},
+                                   {"member", {.after = {"talker"}, .in_group = true}},
+                                   {"skipped", {.after = {"failed"}}},
+                                   {"waits", {.notify = true}}},
+                       .operated = true};
+  play("descriptions of tasks", 1, facts);
+  play("descriptions of a plugin", 1, {.operated = true});
+  play("descriptions in a child", 1);
+}
 TEST_CASE("a host whose start has failed does not start without its tasks at a second try") {
   if (sanitized) return;  // they need the address space that is limited here
   play("a failed start", 0);

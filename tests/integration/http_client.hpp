@@ -1,5 +1,5 @@
-// A client of the control socket that sends just the bytes it is given. Every wait has a limit; what goes wrong fails the
-// test.
+// A client of the control socket that sends just the bytes it is given. Every wait has a limit; what goes wrong fails
+// the test.
 #pragma once
 
 #include <filesystem>

@@ -115,9 +115,9 @@ extern "C" {
 
 /* Facts about a task. */
 #define TASKHOST_TASK_IS_READY 1u     /* it is ready */
-#define TASKHOST_TASK_IS_STALLED 2u   /* a call into it has not returned for so long that its shard goes on without it */
+#define TASKHOST_TASK_IS_STALLED 2u   /* a call into it has not returned, and its shard goes on without it */
 #define TASKHOST_TASK_IS_ABANDONED 4u /* an execution that could not be ended still exists */
-#define TASKHOST_TASK_IS_LOST 8u      /* it is over, and did not end well */
+#define TASKHOST_TASK_IS_LOST 8u      /* it is over, and not because it ended well or the host stops */
 
 /* Verdicts of taskhost_verify on rules of the contract (abi/CONTRACT.md). */
 #define TASKHOST_VERDICT_HOLDS 0          /* the test found nothing wrong */
@@ -240,9 +240,9 @@ typedef struct taskhost_host_status {
   uint64_t stopping;
   uint64_t stopped;
   uint64_t ended;
-  uint64_t not_ready; /* tasks that the host needs (all but detachable) and that are neither ready nor ended well */
+  uint64_t not_ready; /* of the tasks that the host needs (all but detachable): neither ready, nor ENDED and not LOST */
   uint64_t starts;    /* of executions */
-  uint64_t restarts;  /* charged ones and repeats */
+  uint64_t restarts;  /* after exits; operators' and those for the sake of a group are none */
   uint64_t events_lost;
   uint64_t log_lines_lost;
 } taskhost_host_status;
@@ -334,18 +334,18 @@ TASKHOST_API int32_t taskhost_stop_task(taskhost_host *host, const char *name);
 TASKHOST_API int32_t taskhost_start_task(taskhost_host *host, const char *name);
 TASKHOST_API int32_t taskhost_restart_task(taskhost_host *host, const char *name);
 
-/* [any-thread] Describes one task by its name, or with NULL all tasks in the order in which they were admitted: calls back
- * once for each, on the calling thread. `status` and its texts are valid during the callback, which may call any-thread
- * functions. No task is held up: each shard answers between its calls, so tasks are described as of slightly different
- * moments, each truly in itself. It takes a second at most. Works from the start until destroy. Must not be called by
- * tasks, whose shard could not answer meanwhile. UNKNOWN_TASK; WRONG_STATE before start; NO_MEMORY: then some may have been
- * described. taskhost_error has no text for these. */
+/* [any-thread] Describes one task by its name, or with NULL all tasks in the order in which they were admitted: calls
+ * back once for each, on the calling thread. `status` and its texts are valid during the callback, which may call
+ * any-thread functions. No task is held up: each shard answers between its calls, so tasks are described as of slightly
+ * different moments, each truly in itself. It takes a second at most. Works from the start until destroy. Must not be
+ * called by tasks, whose shard could not answer meanwhile. UNKNOWN_TASK; BAD_MANIFEST: no callback; WRONG_STATE before
+ * start; NO_MEMORY: then some may have been described. taskhost_error has no text for these. */
 TASKHOST_API int32_t taskhost_describe_tasks(taskhost_host *host, const char *name,
                                              void (*callback)(void *user, const taskhost_task_status *status),
                                              void *user);
 
 /* [any-thread] Describes the host in *status, up to the struct_size that the caller has set; the same holds as for
- * tasks. Before start, all tasks are WAITING. WRONG_STATE in a forked child; NO_MEMORY. */
+ * tasks. Before start, all tasks are WAITING, and not_ready is 0. WRONG_STATE in a forked child; NO_MEMORY. */
 TASKHOST_API int32_t taskhost_describe_host(taskhost_host *host, taskhost_host_status *status);
 
 /* [any-thread] TASKHOST_STATE_*. */

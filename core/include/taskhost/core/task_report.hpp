@@ -28,16 +28,17 @@ struct TaskReport {
   std::size_t state_size = 0;  // bytes of an execution's state
 
   TaskState state = TaskState::waiting;
-  std::optional<StopPurpose> purpose{};    // if it is to stop, also before it is asked
-  Nanoseconds at = 0;                      // when this was true
-  Nanoseconds since = 0;                   // when its state began
-  Nanoseconds next_start = 0;              // delayed: when the delay is over
-  bool waits_for_group = false;            // it must not start before its group is at rest
-  std::vector<std::uint32_t> waits_for{};  // waiting: those in `after` that are not satisfied; if it is to be asked to
-                                           // end: those that must have ended before
-  std::optional<std::uint32_t> group{};    // its place among the supervisor's groups
+  std::optional<StopPurpose> purpose{};  // if it is to stop, also before it is asked
+  Nanoseconds at = 0;                    // when this was true
+  Nanoseconds since = 0;                 // when its state began
+  Nanoseconds next_start = 0;            // delayed: when the delay is over
+  bool waits_for_group = false;          // it must not start before its group is at rest
+  // waiting, delayed: those in `after` that are not satisfied; skipped: those that are over; if it is to be asked to
+  // end: those that must have ended before.
+  std::vector<std::uint32_t> waits_for{};
+  std::optional<std::uint32_t> group{};  // its place among the supervisor's groups
 
-  std::uint64_t execution = 0;  // number of the current or last one; 0: none yet
+  std::uint64_t execution = 0;  // number of the current or last one; 0: none has begun
   Nanoseconds started_at = 0;   // of the live execution
   bool ready = false;
   bool stalled = false;      // a thread is stuck in a call of it
@@ -49,17 +50,17 @@ struct TaskReport {
   std::optional<Outcome> last_outcome{};     // of the last execution that has ended
   std::string last_message{};
   std::optional<StopReason> over_for{};  // ended: why it was discarded; absent: it was not
-  bool is_lost = false;                  // ended without success
+  bool is_lost = false;                  // ended, and not because it ended well or the host stops
   bool abandoned = false;                // an execution that could not be ended still exists
 };
 
 struct TaskCounts {
   std::array<std::size_t, words_of<TaskState>.size()> by_state{};
   std::size_t ready = 0;
-  std::size_t needed_unready = 0;  // tasks that are not detachable, and neither ready nor over with success
+  std::size_t needed_unready = 0;  // tasks that are not detachable and not ready, without those over and not lost
   std::size_t unanswered = 0;      // of shards that did not answer in time; not counted elsewhere
   std::uint64_t starts = 0;
-  std::uint64_t restarts = 0;
+  std::uint64_t restarts = 0;  // after exits; operators' and those for the sake of a group are none
 
   void add(TaskType type, TaskState state, bool is_lost) noexcept {
     ++by_state[static_cast<std::size_t>(state)];
