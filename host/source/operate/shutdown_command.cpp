@@ -101,8 +101,7 @@ class Shutdown {
     const std::string process = host_.process() > 0 ? ", process " + std::to_string(host_.process()) + "," : "";
     throw Refusal(
         operate_failed,
-        "host \"" + terminal_text(host_.name(), 100) + '"' + process + " has not ended after " +
-            limit_text(limit_) +
+        "host \"" + terminal_text(host_.name(), 100) + '"' + process + " has not ended after " + limit_text(limit_) +
             (is_host_gone ? "; its control socket is closed" : who_is_left({host_.name(), host_.path()})) +
             ": wait longer with --timeout" +
             (host_.process() > 0 ? ", or end it at once, which leaves tasks no time: kill -TERM " +

@@ -192,8 +192,8 @@ int run(const Arguments& arguments) {
   if (events != nullptr) events->subscribe(host.get());
   handle_what_is_ignored();
   result = taskhost_run(host.get());
-  const bool has_run = result == TASKHOST_RESULT_OK || result == TASKHOST_RESULT_TASK_FAILED ||
-                       result == TASKHOST_RESULT_STOP_TIMEOUT;
+  const bool has_run =
+      result == TASKHOST_RESULT_OK || result == TASKHOST_RESULT_TASK_FAILED || result == TASKHOST_RESULT_STOP_TIMEOUT;
   if (!has_run) {
     host.report(result);
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
