@@ -206,20 +206,20 @@ typedef struct taskhost_event {
  * task's shard reported this. */
 typedef struct taskhost_task_status {
   uint32_t struct_size;
-  int32_t state;      /* TASKHOST_TASK_*. If UNKNOWN, only name, plugin and factory are known */
+  int32_t state; /* TASKHOST_TASK_*. If UNKNOWN, only name, plugin and factory are known */
   const char *name;
   const char *plugin; /* path of the library; NULL: a task of the program's own */
   const char *factory;
-  int32_t type;       /* TASKHOST_SHUTDOWN_ON_EXIT, … */
-  uint32_t facts;     /* TASKHOST_TASK_IS_* */
-  uint64_t execution; /* number of the current execution, or of the last one; 0: none has begun */
-  uint64_t state_age; /* since its state began; 0: unknown */
-  uint64_t uptime;    /* of the current execution; 0: there is none */
-  uint64_t start_in;  /* DELAYED: until it is started; else 0 */
-  uint32_t restarts;  /* its budget; TASKHOST_UNLIMITED */
-  uint32_t remaining; /* restarts left in it; TASKHOST_UNLIMITED */
-  uint32_t last_end;  /* TASKHOST_ON_*: how the last execution ended; 0: none has, or it was asked to */
-  uint32_t stalls;    /* how often a call into it stalled */
+  int32_t type;                 /* TASKHOST_SHUTDOWN_ON_EXIT, … */
+  uint32_t facts;               /* TASKHOST_TASK_IS_* */
+  uint64_t execution;           /* number of the current execution, or of the last one; 0: none has begun */
+  uint64_t state_age;           /* since its state began; 0: unknown */
+  uint64_t uptime;              /* of the current execution; 0: there is none */
+  uint64_t start_in;            /* DELAYED: until it is started; else 0 */
+  uint32_t restarts;            /* its budget; TASKHOST_UNLIMITED */
+  uint32_t remaining;           /* restarts left in it; TASKHOST_UNLIMITED */
+  uint32_t last_end;            /* TASKHOST_ON_*: how the last execution ended; 0: none has, or it was asked to */
+  uint32_t stalls;              /* how often a call into it stalled */
   const char *last_message;     /* why; "" if it gave no reason */
   const char *doing;            /* what the current execution says that it is doing; "" if nothing */
   const char *group;            /* NULL: none */
@@ -230,9 +230,9 @@ typedef struct taskhost_task_status {
 /* What a host is doing. */
 typedef struct taskhost_host_status {
   uint32_t struct_size;
-  int32_t state;      /* TASKHOST_STATE_* */
-  uint64_t tasks;     /* the sum of the next eight */
-  uint64_t unknown;   /* in no known state: their shards did not answer within a second */
+  int32_t state;    /* TASKHOST_STATE_* */
+  uint64_t tasks;   /* the sum of the next eight */
+  uint64_t unknown; /* in no known state: their shards did not answer within a second */
   uint64_t waiting;
   uint64_t delayed;
   uint64_t starting;

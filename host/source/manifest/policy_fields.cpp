@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "policy/rules.hpp"
+#include "taskhost/core/duration.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {

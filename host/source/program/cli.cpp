@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "operate/operate_command.hpp"
 #include "program/event_file.hpp"
 #include "program/init_process.hpp"
 #include "program/new_command.hpp"
@@ -192,8 +192,8 @@ int run(const Arguments& arguments) {
   if (events != nullptr) events->subscribe(host.get());
   handle_what_is_ignored();
   result = taskhost_run(host.get());
-  const bool has_run = result == TASKHOST_RESULT_OK || result == TASKHOST_RESULT_TASK_FAILED ||
-                       result == TASKHOST_RESULT_STOP_TIMEOUT;
+  const bool has_run =
+      result == TASKHOST_RESULT_OK || result == TASKHOST_RESULT_TASK_FAILED || result == TASKHOST_RESULT_STOP_TIMEOUT;
   if (!has_run) {
     host.report(result);
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, "nothing was started");
@@ -275,12 +275,20 @@ constexpr const char* footer =
     "3 a plugin could not be loaded; 4 a task did not stop in time; 5 the system refused what the host needs.\n"
     "A second SIGINT or SIGTERM ends it at once with 4.";
 
-constexpr std::array<std::string_view, 5> verbs = {"run", "check", "inspect", "new", "verify"};
+// Of the commands; `hidden` ones as well.
+std::vector<std::string> verbs_of(const CLI::App& app, bool hidden) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App* /*any*/) { return true; })) {
+    if (hidden || !command->get_group().empty()) verbs.push_back(command->get_name());
+  }
+  return verbs;
+}
 
 // `taskhost MANIFEST` means `taskhost run MANIFEST`: a first word that is neither a verb nor an option is a manifest.
 // Options may precede it, so look for the first word that does not belong to an option.
-std::vector<std::string> with_verb(int argument_count, char** arguments) {
+std::vector<std::string> with_verb(const CLI::App& app, int argument_count, char** arguments) {
   std::vector<std::string> words(arguments + 1, arguments + argument_count);
+  const std::vector<std::string> verbs = verbs_of(app, true);
   static const std::vector<std::string> own_options = {"--help", "-h", "--version"};
   const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
   const bool asks =
@@ -290,11 +298,15 @@ std::vector<std::string> with_verb(int argument_count, char** arguments) {
 }
 
 // Empty if the first word may be what was meant.
-std::string verb_that_was_meant(const char* word) {
+std::string verb_that_was_meant(const CLI::App& app, const char* word) {
   struct stat status {};
   const bool is_plain = std::string_view(word).find_first_of("-./") == std::string_view::npos;
-  const bool is_verb = std::find(verbs.begin(), verbs.end(), word) != verbs.end();
-  return is_plain && !is_verb && ::stat(word, &status) != 0 ? std::string(nearest_word(word, verbs)) : std::string();
+  const std::vector<std::string> all = verbs_of(app, true);
+  const bool is_verb = std::find(all.begin(), all.end(), word) != all.end();
+  if (!is_plain || is_verb || ::stat(word, &status) == 0) return {};
+  const std::vector<std::string> shown = verbs_of(app, false);
+  const std::vector<std::string_view> verbs(shown.begin(), shown.end());
+  return std::string(nearest_word(word, verbs));
 }
 
 // What is wrong with the arguments, and how to fix it.
@@ -322,7 +334,8 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   return name + ": " + words + "\nTry: " + name + " --help\n";
 }
 
-int run_words(int argument_count, char** arguments) {
+// `status_of_failure`: that of output which can't be written.
+int run_words(int argument_count, char** arguments, int& status_of_failure) {
   Arguments parsed;
   CLI::App app(
       "taskhost: loads task plugins and supervises them.\n\n  taskhost MANIFEST    the same as: taskhost run "
@@ -362,20 +375,28 @@ int run_words(int argument_count, char** arguments) {
       "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the system refused "
       "what it needs.");
   for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
+  OperateArguments to_operate;
+  add_operate_commands(app, to_operate);
 
   try {
-    std::vector<std::string> words = with_verb(argument_count, arguments);
+    std::vector<std::string> words = with_verb(app, argument_count, arguments);
     if (words.empty()) {
       std::fputs("taskhost: no manifest given. Try: taskhost MANIFEST, or taskhost --help\n", stderr);
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
-    if (const std::string verb = verb_that_was_meant(arguments[1]); !verb.empty()) {
+    if (const std::string verb = verb_that_was_meant(app, arguments[1]); !verb.empty()) {
       std::fprintf(stderr, "taskhost: there is no manifest \"%s\"; did you mean \"taskhost %s\"?\n",
                    printable_text(arguments[1]).c_str(), verb.c_str());
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
     std::reverse(words.begin(), words.end());  // the order that CLI11 expects in a vector
     app.parse(words);
+    if (const std::optional<int> status = operate(app, to_operate, [](std::string_view text) {
+          print_out("%.*s", static_cast<int>(text.size()), text.data());
+        })) {
+      status_of_failure = TASKHOST_RESULT_TASK_FAILED;
+      return *status;
+    }
     write_last_words_as_json(parsed.log_format == "json");
     if (new_command->parsed()) return write_starter(new_task);
     if (verify_command->parsed()) return verify(to_verify);  // loads plugins only in child processes
@@ -415,7 +436,9 @@ int run_command_line(int argument_count, char** arguments) {
   keep_stderr();
   ignore_failed_writes();
   // Plugins may have destructors and exit handlers that take long.
-  const int status = with_output_written(run_words(argument_count, arguments));
+  int status_of_failure = TASKHOST_RESULT_SYSTEM;
+  const int result = run_words(argument_count, arguments, status_of_failure);
+  const int status = with_output_written(result, status_of_failure);
   tell_watcher(status);
   exit_in_time(status);
 }

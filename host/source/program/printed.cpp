@@ -55,11 +55,11 @@ void print_out(const char* format, ...) {
 
 int print_out_error() noexcept { return first_error; }
 
-int with_output_written(int status) {
+int with_output_written(int status, int status_of_failure) {
   if (print_out_error() == 0) return status;
   std::fprintf(stderr, "taskhost: can't write to stdout: %s\n",
                std::generic_category().message(print_out_error()).c_str());
-  return status != TASKHOST_RESULT_OK ? status : TASKHOST_RESULT_SYSTEM;
+  return status != TASKHOST_RESULT_OK ? status : status_of_failure;
 }
 
 }  // namespace taskhost

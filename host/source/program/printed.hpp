@@ -13,6 +13,7 @@ void keep_stdout_for_data() noexcept;
 int print_out_error() noexcept;
 
 // Output counts as printed only once it has been written: the status then, with a line on stderr if it is not.
-int with_output_written(int status);
+// `status_of_failure`: for a command that has done its work otherwise.
+int with_output_written(int status, int status_of_failure);
 
 }  // namespace taskhost

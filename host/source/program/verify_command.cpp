@@ -183,8 +183,10 @@ int verify(const VerifyArguments& arguments) {
       [](void* user, const taskhost_verdict* verdict) {
         static_cast<Printer*>(user)->print(*verdict);
         // Nobody reads on. Between the tests there is nothing to clean up.
-        if (print_out_error() != 0)
-          std::exit(with_output_written(TASKHOST_RESULT_OK));  // NOLINT(concurrency-mt-unsafe)
+        if (print_out_error() != 0) {
+          // NOLINTNEXTLINE(concurrency-mt-unsafe)
+          std::exit(with_output_written(TASKHOST_RESULT_OK, TASKHOST_RESULT_SYSTEM));
+        }
       },
       &printer, error.data(), error.size());
   if (result > TASKHOST_RESULT_TASK_FAILED) {

@@ -41,14 +41,13 @@ TEST_CASE("each path leads to its call") {
     bool changes = false;
     std::string_view task{};
   };
-  for (const Row& row :
-       {Row{"GET", "/v1/host", ApiCall::host}, Row{"GET", "/v1/tasks", ApiCall::tasks},
-        Row{"GET", "/v1/tasks/feed", ApiCall::task, false, "feed"},
-        Row{"POST", "/v1/tasks/feed/start", ApiCall::start_task, true, "feed"},
-        Row{"POST", "/v1/tasks/feed/stop", ApiCall::stop_task, true, "feed"},
-        Row{"POST", "/v1/tasks/feed/restart", ApiCall::restart_task, true, "feed"},
-        Row{"POST", "/v1/stop", ApiCall::stop_host, true}, Row{"GET", "/metrics", ApiCall::metrics},
-        Row{"GET", "/livez", ApiCall::livez}, Row{"GET", "/readyz", ApiCall::readyz}}) {
+  for (const Row& row : {Row{"GET", "/v1/host", ApiCall::host}, Row{"GET", "/v1/tasks", ApiCall::tasks},
+                         Row{"GET", "/v1/tasks/feed", ApiCall::task, false, "feed"},
+                         Row{"POST", "/v1/tasks/feed/start", ApiCall::start_task, true, "feed"},
+                         Row{"POST", "/v1/tasks/feed/stop", ApiCall::stop_task, true, "feed"},
+                         Row{"POST", "/v1/tasks/feed/restart", ApiCall::restart_task, true, "feed"},
+                         Row{"POST", "/v1/stop", ApiCall::stop_host, true}, Row{"GET", "/metrics", ApiCall::metrics},
+                         Row{"GET", "/livez", ApiCall::livez}, Row{"GET", "/readyz", ApiCall::readyz}}) {
     const Route found = routed(row.method, row.target);
     CHECK(found.call == row.call);
     CHECK(found.changes == row.changes);
@@ -160,8 +159,7 @@ TEST_CASE("an unknown parameter is refused with the nearest one, or all") {
   CHECK(problem("POST", "/v1/tasks/feed/stop?wiat=3s") == "400 no such parameter: \"wiat\"; did you mean \"wait\"?");
   CHECK(problem("GET", "/v1/host?pretty") == "400 no such parameter: \"pretty\"; /v1/host has none");
   CHECK(problem("GET", "/v1/tasks/feed?wait=1s") == "400 no such parameter: \"wait\"; /v1/tasks/NAME has none");
-  CHECK(problem("POST", "/v1/tasks/feed/stop?=3") ==
-        "400 no such parameter: \"\"; /v1/tasks/NAME/stop has \"wait\"");
+  CHECK(problem("POST", "/v1/tasks/feed/stop?=3") == "400 no such parameter: \"\"; /v1/tasks/NAME/stop has \"wait\"");
 }
 
 TEST_CASE("a wrong value is refused with a right one") {

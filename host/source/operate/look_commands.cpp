@@ -1,0 +1,154 @@
+// The commands that only look.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "operate/commands.hpp"
+#include "operate/selection.hpp"
+#include "operate/task_words.hpp"
+
+namespace taskhost {
+
+namespace {
+
+constexpr std::size_t most_single_calls = 16;  // for more names, all tasks are asked for at once
+
+std::int64_t now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+Json silent_host(const HostPlace& place, const ControlClient& client, const char* state) {
+  Json host{{"name", place.name}, {"pid", nullptr}, {"state", state}};
+  if (client.peer_process() > 0) host["pid"] = static_cast<std::uint64_t>(client.peer_process());
+  return host;
+}
+
+// All of them are asked first, so that those that do not answer take their time together. Hosts that are gone, or go
+// meanwhile, are left out.
+Json listed_hosts() {
+  struct Asked {
+    HostPlace place;
+    ControlClient client;
+  };
+  std::vector<Asked> all;
+  for (HostPlace& place : control_sockets(own_control_directories())) {
+    ControlClient client(place.path, std::chrono::milliseconds(100));
+    client.send("GET", "/v1/host");
+    all.push_back({std::move(place), std::move(client)});
+  }
+  Json hosts = Json::array();
+  const auto end = std::chrono::steady_clock::now() + RunningHost::patience;
+  for (Asked& asked : all) {
+    using Trouble = ControlClient::Trouble;
+    const auto left =
+        std::max<std::chrono::nanoseconds>(end - std::chrono::steady_clock::now(), std::chrono::milliseconds(50));
+    Json host;
+    if (const auto answer = asked.client.receive(left)) host = Json::parse(answer->body, nullptr, false);
+    const Trouble trouble = asked.client.trouble();
+    if (trouble == Trouble::absent || trouble == Trouble::unanswered || trouble == Trouble::gone) continue;
+    if (trouble == Trouble::forbidden) {
+      host = silent_host(asked.place, asked.client, "not yours");
+    } else if (trouble == Trouble::slow) {
+      host = silent_host(asked.place, asked.client, "does not answer");
+    } else if (trouble != Trouble::none || !host.is_object() || text_field(host, "name").empty()) {
+      host = silent_host(asked.place, asked.client, "not understood");
+    }
+    host["socket"] = asked.place.path;
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
+void print_facts(const Json& task, const Output& output) {
+  const auto facts = facts_of(task);
+  std::size_t widest = 0;
+  for (const auto& fact : facts) widest = std::max(widest, fact.first.size());
+  std::string text =
+      terminal_text(text_field(task, "name")) + ": " + terminal_text(text_field(task, "situation"), 4000) + "\n\n";
+  for (const auto& [label, value] : facts) {
+    text += "  " + label + std::string(widest - label.size() + 2, ' ') + terminal_text(value, 4000) + '\n';
+  }
+  output.print(text);
+}
+
+}  // namespace
+
+std::vector<Json> selected_tasks(RunningHost& host, const std::vector<std::string>& given) {
+  std::vector<Json> selected;
+  const bool has_pattern = std::any_of(given.begin(), given.end(), has_wildcard);
+  bool is_complete = !given.empty() && !has_pattern && given.size() <= most_single_calls;
+  for (std::size_t at = 0; at < given.size() && is_complete; ++at) {
+    const auto place = given.begin() + static_cast<std::ptrdiff_t>(at);
+    if (std::find(given.begin(), place, *place) != place) continue;
+    RunningHost::Call task = host.call("GET", "/v1/tasks/" + percent_encoded(*place));
+    if (task.status != 200 && task.status != 404) throw host.refusal_of(task);
+    is_complete = task.status == 200;
+    selected.push_back(std::move(task.json));
+  }
+  if (is_complete) return selected;
+
+  selected.clear();
+  Json tasks = host.tasks();
+  std::vector<std::string> names;
+  for (const Json& task : tasks) names.push_back(text_field(task, "name"));
+  const Selection selection = select_names(given, names);
+  if (!selection.problem.empty()) {
+    throw Refusal(operate_no_such, "host \"" + terminal_text(host.name(), 100) + "\": " + selection.problem);
+  }
+  for (const std::size_t at : selection.chosen) selected.push_back(std::move(tasks[at]));
+  return selected;
+}
+
+int list_hosts(const OperateArguments& arguments, const Output& output) {
+  Json hosts = listed_hosts();
+  if (arguments.json) {
+    output.print(json_text(Json{{"hosts", std::move(hosts)}}));
+    return 0;
+  }
+  if (hosts.empty()) {
+    std::fputs("taskhost: no host of yours is running; start one: taskhost MANIFEST\n", stderr);
+    return 0;
+  }
+  std::vector<std::vector<Cell>> rows;
+  for (const Json& host : hosts) rows.push_back(host_row(host, now_ms()));
+  output.print(table_text(host_columns(), rows, output.style));
+  return 0;
+}
+
+int show_tasks(const OperateArguments& arguments, const Output& output) {
+  RunningHost host(find_host(arguments.host));
+  Json own = host.get("/v1/host");
+  std::vector<Json> tasks = selected_tasks(host, arguments.tasks);
+  if (arguments.json) {
+    output.print(json_text(Json{{"host", std::move(own)}, {"tasks", std::move(tasks)}}));
+    return 0;
+  }
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const Json& left, const Json& right) { return health_of(left) < health_of(right); });
+  std::string text = terminal_text(host_line(own, now_ms())) + "\n";
+  if (!tasks.empty()) {
+    std::vector<std::vector<Cell>> rows;
+    for (const Json& task : tasks) rows.push_back(task_row(task));
+    text += '\n' + table_text(task_columns(), rows, output.style);
+  }
+  output.print(text);
+  return 0;
+}
+
+int explain_tasks(const OperateArguments& arguments, const Output& output) {
+  RunningHost host(find_host(arguments.host));
+  std::vector<Json> tasks = selected_tasks(host, arguments.tasks);
+  if (arguments.json) {
+    output.print(json_text(Json{{"host", host.name()}, {"tasks", std::move(tasks)}}));
+    return 0;
+  }
+  for (std::size_t at = 0; at < tasks.size(); ++at) {
+    if (at != 0) output.print("\n");
+    print_facts(tasks[at], output);
+  }
+  return 0;
+}
+
+}  // namespace taskhost
