@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "text/printable.hpp"
-
 namespace taskhost {
 
 namespace {
@@ -16,17 +14,6 @@ struct Range {
   std::uint32_t first, last;
 };
 
-// Not seen, or seen elsewhere than where they stand.
-constexpr std::array<Range, 10> misleading = {{{0x00AD, 0x00AD},
-                                               {0x034F, 0x034F},
-                                               {0x061C, 0x061C},
-                                               {0x115F, 0x1160},
-                                               {0x180E, 0x180E},
-                                               {0x200B, 0x200F},
-                                               {0x2028, 0x202E},
-                                               {0x2060, 0x206F},
-                                               {0xFEFF, 0xFEFF},
-                                               {0xE0000, 0xE0FFF}}};
 // Combining marks, coarsely.
 constexpr std::array<Range, 7> without_width = {{{0x0300, 0x036F},
                                                  {0x0483, 0x0489},
@@ -118,25 +105,6 @@ void append_line(std::string& text, std::span<const Cell> cells, std::span<const
 }
 
 }  // namespace
-
-std::string terminal_text(std::string_view text, std::size_t max_bytes) {
-  const std::string printable = printable_text(text, max_bytes);
-  std::string result;
-  for (std::string_view rest = printable; !rest.empty();) {
-    const std::string_view character = first_character(rest);
-    const std::uint32_t code = code_of(character);
-    if (is_in(code, misleading)) {
-      constexpr std::string_view digits = "0123456789abcdef";
-      std::string hex;
-      for (std::uint32_t left = code; left != 0; left >>= 4U) hex.insert(hex.begin(), digits[left & 0xFU]);
-      result += "\\u{" + hex + '}';
-    } else {
-      result += character;
-    }
-    rest.remove_prefix(character.size());
-  }
-  return result;
-}
 
 std::size_t columns_of(std::string_view text) {
   std::size_t columns = 0;

@@ -8,11 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "text/printable.hpp"
+
 namespace taskhost {
 
-// One line without anything that controls a terminal or reorders what is read: printable_text, and \u{XXXX} for
-// characters that change the direction of text, break lines, or cannot be seen.
-std::string terminal_text(std::string_view text, std::size_t max_bytes = 1000);
+// One line without anything that controls a terminal or reorders what is read.
+inline std::string terminal_text(std::string_view text, std::size_t max_bytes = 1000) {
+  return printable_text(text, max_bytes);
+}
 
 // How many columns of a terminal the text takes. It is valid UTF-8 without control characters.
 std::size_t columns_of(std::string_view text);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 #include <vector>
 
 namespace taskhost {
@@ -17,13 +19,28 @@ bool is_c1(std::string_view text, std::size_t at) noexcept {
          static_cast<unsigned char>(text[at + 1]) < 0xA0U;
 }
 
-// Marks that reorder or hide what is around them: U+200B to U+200F, U+2028 to U+202E, U+2066 to U+2069; 0 for others.
-unsigned invisible_code(std::string_view character) noexcept {
-  if (character.size() != 3 || character[0] != '\xe2') return 0;
-  const unsigned code = 0x2000U | (static_cast<unsigned char>(character[1]) & 0x3fU) << 6U |
-                        (static_cast<unsigned char>(character[2]) & 0x3fU);
-  const bool is_one = (code >= 0x200bU && code <= 0x200fU) || (code >= 0x2028U && code <= 0x202eU) ||
-                      (code >= 0x2066U && code <= 0x2069U);
+struct CodeRange {
+  std::uint32_t first, last;
+};
+// Characters that reorder or hide what is around them, or can't be seen themselves.
+constexpr std::array<CodeRange, 10> misleading = {{{0x00AD, 0x00AD},
+                                                   {0x034F, 0x034F},
+                                                   {0x061C, 0x061C},
+                                                   {0x115F, 0x1160},
+                                                   {0x180E, 0x180E},
+                                                   {0x200B, 0x200F},
+                                                   {0x2028, 0x202E},
+                                                   {0x2060, 0x206F},
+                                                   {0xFEFF, 0xFEFF},
+                                                   {0xE0000, 0xE0FFF}}};
+
+// Of a misleading character of two bytes or more; 0 for others.
+std::uint32_t misleading_code(std::string_view character) noexcept {
+  if (character.size() < 2) return 0;
+  std::uint32_t code = static_cast<unsigned char>(character[0]) & (0x7fU >> character.size());
+  for (const char byte : character.substr(1)) code = code << 6U | (static_cast<unsigned char>(byte) & 0x3fU);
+  const bool is_one = std::any_of(misleading.begin(), misleading.end(),
+                                  [code](const CodeRange& range) { return code >= range.first && code <= range.last; });
   return is_one ? code : 0;
 }
 
@@ -32,6 +49,17 @@ void append_escaped(std::string& result, std::string_view prefix, unsigned code)
   result += prefix;
   result += digits[code >> 4U];
   result += digits[code & 0xFU];
+}
+
+// "\u202e"; with braces if it needs more than four digits.
+void append_code(std::string& result, std::uint32_t code) {
+  std::array<char, 8> hex{};
+  const auto end = std::to_chars(hex.data(), hex.data() + hex.size(), code, 16).ptr;
+  const auto size = static_cast<std::size_t>(end - hex.data());
+  result += size > 4 ? "\\u{" : "\\u";
+  if (size < 4) result.append(4 - size, '0');
+  result.append(hex.data(), size);
+  if (size > 4) result += '}';
 }
 
 }  // namespace
@@ -81,8 +109,8 @@ std::string printable_text(std::string_view text, std::size_t max_bytes) {
       append_escaped(result, "\\x", static_cast<unsigned char>(text[at]));
     } else if (has_control_character(character)) {
       append_escaped(result, "\\u00", static_cast<unsigned char>(character.back()));
-    } else if (const unsigned code = invisible_code(character); code != 0) {
-      append_escaped(result, "\\u20", code & 0xffU);
+    } else if (const std::uint32_t code = misleading_code(character); code != 0) {
+      append_code(result, code);
     } else {
       result += character;
     }

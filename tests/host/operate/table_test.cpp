@@ -51,8 +51,8 @@ TEST_CASE("colours surround what is shown, and nothing else") {
 TEST_CASE("foreign text can't control the terminal, nor reorder or hide what is read") {
   CHECK(terminal_text("a\033[2Jb\n") == "a\\u001b[2Jb\\u000a");
   CHECK(terminal_text("\xc2\x9b") == "\\u009b");
-  CHECK(terminal_text("user\u202etxt.exe") == "user\\u{202e}txt.exe");
-  CHECK(terminal_text("a\u200bb\ufeff") == "a\\u{200b}b\\u{feff}");
+  CHECK(terminal_text("user\u202etxt.exe") == "user\\u202etxt.exe");
+  CHECK(terminal_text("a\u200bb\ufeff") == "a\\u200bb\\ufeff");
   CHECK(terminal_text("\xff") == "\\xff");
   CHECK(terminal_text("Grüße, 日本") == "Grüße, 日本");
   CHECK(table_text(std::vector<Column>{{"X"}}, std::vector<std::vector<Cell>>{{{"\033]0;x\a"}}}, {}) ==
