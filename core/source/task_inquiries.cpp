@@ -17,7 +17,7 @@ constexpr std::size_t counts_a_turn = 10'000;
 // to it, and returns whether there are more.
 template <class Answer, class Part>
 std::shared_ptr<Inquiry<Answer>> ask_all(const std::vector<Shard*>& shards, std::size_t a_turn, Part part) {
-  const auto inquiry = std::make_shared<Inquiry<Answer>>(shards.size());  // shared: see Inquiry
+  auto inquiry = std::make_shared<Inquiry<Answer>>(shards.size());  // shared: see Inquiry
   for (std::size_t i = 0; i < shards.size(); ++i) {
     shards[i]->ask([inquiry, i, shard = shards[i], part, a_turn, first = std::size_t{0}, answer = Answer()]() mutable {
       try {

@@ -123,8 +123,9 @@ ApiAnswer Api::answer(const Route& route, const std::string& who, std::optional<
       return {.status = 202, .body = shared("{\"message\":\"the host stops\"}\n")};
     case ApiCall::metrics:
       refresh();
-      if (metrics_ == nullptr)
+      if (metrics_ == nullptr) {
         metrics_ = shared(metrics_text(status_, tasks_, metrics_tasks_, process_figures(), clock_zero_us_));
+      }
       return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_};
     case ApiCall::livez:
       return health(false);

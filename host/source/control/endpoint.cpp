@@ -26,8 +26,9 @@ std::string directory_problem(const std::string& directory) {
     return "can't create " + quoted_path(directory) + ": " + words_of_error(errno);
   }
   struct stat status {};
-  if (::lstat(directory.c_str(), &status) != 0)
+  if (::lstat(directory.c_str(), &status) != 0) {
     return "can't look at " + quoted_path(directory) + ": " + words_of_error(errno);
+  }
   if (!S_ISDIR(status.st_mode)) return quoted_path(directory) + " is not a directory: remove it";
   if (status.st_uid != ::geteuid()) {
     return quoted_path(directory) + " belongs to user " + std::to_string(status.st_uid) + ": remove it";
@@ -124,8 +125,9 @@ ControlEndpoint::Failure ControlEndpoint::open_at(const std::string& path) {
   lock_path_ = path + ".lock";
   for (int tries = 0;; ++tries) {
     lock_ = ::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock_ < 0)
+    if (lock_ < 0) {
       return fail(Failure::impossible, "can't create " + quoted_path(lock_path_) + ": " + words_of_error(errno));
+    }
     struct flock lock = whole_file();
     if (::fcntl(lock_, F_SETLK, &lock) != 0) {
       if (errno != EACCES && errno != EAGAIN) {

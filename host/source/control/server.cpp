@@ -302,8 +302,9 @@ class ControlServer::Implementation {
     response.set(http::field::content_type, beast::string_view(answer.type.data(), answer.type.size()));
     response.set(http::field::cache_control, "no-store");
     response.set("X-Content-Type-Options", "nosniff");
-    if (!answer.allow.empty())
+    if (!answer.allow.empty()) {
       response.set(http::field::allow, beast::string_view(answer.allow.data(), answer.allow.size()));
+    }
     if (answer.status == 401) response.set(http::field::www_authenticate, "Bearer");
     response.keep_alive(keep);
     response.content_length(body->size());

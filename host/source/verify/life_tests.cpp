@@ -321,8 +321,9 @@ Verdict many_executions(TestContext& context) {
     });
     if (is_stuck) return stuck();
     Sample now = Sample::take();
+    threads_linger =
+        threads_linger || now.threads > threads + 16;  // also if they go now: they have memory of their own
     if (now.threads >= threads + far_too_many && context.threads_have_gone(threads)) now = Sample::take();
-    threads_linger = threads_linger || now.threads > threads + 16;
     if (i % twentieth == 0) all.push_back(now);
     if (context.brings_runtime()) continue;
     const std::string span = " more after " + std::to_string(i) + " executions";

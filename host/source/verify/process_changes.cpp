@@ -208,8 +208,8 @@ struct Transfer<function, Result (*)(Arguments...)> {
 
 // Called for atexit, and for the destructors of variables, which it is right to have: these mostly come with the
 // variable's address.
-extern "C" int __cxa_atexit(void (*handler)(void*), void* argument,
-                            void* library);  // NOLINT(bugprone-reserved-identifier)
+// NOLINTNEXTLINE(bugprone-reserved-identifier, readability-identifier-naming): the C++ ABI's
+extern "C" int __cxa_atexit(void (*handler)(void*), void* argument, void* library);
 int record_exit_handler(void (*handler)(void*), void* argument, void* library) {
   const Phase phase = current_call().phase;
   const bool is_call = phase >= Phase::start && phase <= Phase::work;

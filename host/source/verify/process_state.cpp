@@ -198,7 +198,7 @@ void add_streams(std::map<std::string, std::string>& settings) {
   const std::locale locale;
   const void* kept = nullptr;
   static_assert(sizeof locale == sizeof kept);
-  std::memcpy(&kept, &locale, sizeof kept);
+  std::memcpy(&kept, &locale, sizeof kept);  // NOLINT(bugprone-undefined-memory-manipulation): only read
   settings["the C++ locale"] = locale.name() + ":" + address_words(kept);
 }
 

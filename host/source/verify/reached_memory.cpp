@@ -73,7 +73,13 @@ std::vector<Range> heap_memory() {
     const std::string_view access(rest, 5);
     const bool is_heap = (line.find('/') == std::string::npos || access == " rw-s" || access == " rwxs") &&
                          line.find("[stack") == std::string::npos;
-    if (is_heap && access.starts_with(" rw")) ranges.push_back({begin, end});
+    if (!is_heap || !access.starts_with(" rw")) continue;
+    // A block may lie across two mappings: what grows after a fork is not always joined to what was there.
+    if (!ranges.empty() && ranges.back().end == begin) {
+      ranges.back().end = end;
+    } else {
+      ranges.push_back({begin, end});
+    }
   }
   return ranges;
 }
