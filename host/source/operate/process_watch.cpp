@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstdint>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 
@@ -30,7 +29,8 @@ constexpr unsigned long get_info = _IOWR(0xFF, 11, PidfdInfo);
 // Of one that its parent has not waited for yet; nothing for others.
 std::optional<int> status_of_zombie(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  const std::string text(std::istreambuf_iterator<char>(file), {});
+  std::string text;
+  std::getline(file, text, '\0');  // which, unlike an iterator, takes it calmly if the process is gone meanwhile
   const std::size_t name_end = text.rfind(')');  // the name may have anything in it
   if (name_end == std::string::npos) return std::nullopt;
   std::istringstream fields(text.substr(name_end + 1));

@@ -105,7 +105,8 @@ const taskhost_factory* factories(char* description, std::index_sequence<index..
       factory.state_size = sizeof(State) + task.more_state;
       factory.state_align = task.align;
       factory.start = These::start;
-      if constexpr (task.drop != nullptr) factory.drop = These::drop;
+      auto* const its_drop = task.drop;  // not `if constexpr`, for which a sanitizer makes it no constant
+      if (its_drop != nullptr) factory.drop = These::drop;
       if constexpr (task.run != nullptr) {
         factory.run = These::run;
       } else {
