@@ -79,7 +79,7 @@ class Growth {
   Growth(TestContext& context, std::uint64_t depth, Status outcome)
       : context_(context), depth_(depth), outcome_(outcome) {
     grows_.fill(true);
-    grows_[memory] = memory_can_be_judged;
+    grows_[memory] = grows_[mapped] = memory_can_be_judged;
     first_ = last_ = Held::take(grows_);
   }
   void look(std::size_t rounds, const Budget& budget) {
