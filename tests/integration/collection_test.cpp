@@ -299,13 +299,13 @@ Job job_of(const char* library, const std::string& task, const TemporaryDirector
 }
 
 // Under a sanitizer memory is not counted, nor locked, the bounds of a large block are not known, the end of a thread
-// is a fault of its own, and memory is short.
+// is a fault of its own, memory is short, and a fork takes long.
 bool is_beyond_sanitizers(std::string_view task) {
   return task.find("leaks_16_bytes") == 0 || task == "leaks_rarely" || task == "leaks_mappings" ||
          task == "failed_start_leaks" || task == "leaks_on_stop" || task.find("leaks_when") == 0 ||
          task == "only_a_stop_frees" || task == "leaks_at_the_twentieth" || task == "run_ends_its_thread" ||
          task == "uses_much_memory" || task == "locks_new_memory" || task == "works_in_a_large_block" ||
-         task == "leaves_a_mapping_at_the_fifth";
+         task == "leaves_a_mapping_at_the_fifth" || task == "has_a_child" || task == "prepares_a_child";
 }
 
 void expect_found(const char* library, std::vector<Row> rows) {
