@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -294,8 +295,12 @@ class BusyLoops {
   std::vector<std::unique_ptr<Process>> loops_;  // killed by their destructors
 };
 
+// Each has a directory of its own: files that another one makes meanwhile would be taken for its own.
 Job job_of(const char* library, const std::string& task, const TemporaryDirectory& directory, const char* time_limit) {
-  return {test_plugin_path(library), {"--task", task, "--seed", "7", "--time-limit", time_limit}, directory.path()};
+  static int number = 0;
+  const std::filesystem::path own = directory.path() / std::to_string(++number);
+  std::filesystem::create_directories(own);
+  return {test_plugin_path(library), {"--task", task, "--seed", "7", "--time-limit", time_limit}, own};
 }
 
 // Under a sanitizer memory is not counted, nor locked, the bounds of a large block are not known, the end of a thread
