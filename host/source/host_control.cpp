@@ -111,7 +111,9 @@ HostError Host::open_endpoint(const std::string& name, bool is_chosen) {
   if (failure == Failure::taken) {
     return wrong_option(problem + ": stop it, or give this host another name with --name or \"name\"");
   }
-  log_->write(LogLevel::warning, nullptr, "there is no control socket: " + problem);
+  log_->write(LogLevel::warning, nullptr,
+              "there is no control socket: " + problem +
+                  (at_usual_place ? " (--control PATH makes it elsewhere, off none)" : ""));
   return {};
 }
 

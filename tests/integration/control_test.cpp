@@ -60,6 +60,15 @@ class ControlScene {
 
 void write_text(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
 
+std::vector<pid_t> children_of(pid_t process) {
+  std::vector<pid_t> children;
+  for (const auto& thread : fs::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    std::ifstream file(thread.path() / "children");
+    for (pid_t child = 0; file >> child;) children.push_back(child);
+  }
+  return children;
+}
+
 int port_of(const std::string& log) {
   constexpr std::string_view before = "the API is at http://127.0.0.1:";
   const std::size_t place = log.find(before);
@@ -434,21 +443,64 @@ TEST_CASE("while the host stops it answers, and takes no more orders") {
   CHECK(host.running().finish().status() == 4);
 }
 
-TEST_CASE("an operator who waits hears of it when the host stops meanwhile") {
-  ControlScene host({}, Json::array({task("deaf", "probe_blocking", "detachable", deaf_probe(), 1)}));
-  host.running().wait_for("task_started", "deaf");
+TEST_CASE("an operator who waits hears that it came to nothing when the host stops meanwhile") {
+  Json unready = task("unready", "probe", "detachable", idle_probe(), 1);
+  unready["ready"] = "notify";  // which it never says
+  ControlScene host({}, Json::array({unready}));
+  host.running().wait_for("task_started", "unready");
   const HttpConnection waits(host.socket());
-  CHECK(waits.send("POST /v1/tasks/feed/stop?wait=1h HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-  CHECK(parse_answer(waits.read_all()).json()["ok"] == true);
-  const HttpConnection in_vain(host.socket());
-  CHECK(in_vain.send("POST /v1/tasks/deaf/stop?wait=1h HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-  host.running().wait_for("task_stopping", "deaf");
+  CHECK(waits.send("POST /v1/tasks/unready/restart?wait=1h HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+  host.running().wait_for("task_started", "unready", 2);
   host.running().send(SIGTERM);
-  wait_out_one_request();
-  host.running().send(SIGTERM);
-  host.running().expect_cut_short();
-  CHECK(host.running().finish().status() == 4);
-  (void)in_vain.read_all();  // it ends
+  const HttpAnswer answer = parse_answer(waits.read_all());
+  CHECK(answer.status == 200);
+  CHECK(answer.json()["done"] == true);
+  CHECK(answer.json()["ok"] == false);
+  CHECK(answer.json()["task"]["state"] == "ended");
+  CHECK(host.running().finish().status() == 0);
+}
+
+TEST_CASE("operators who wait, and those who hung up, keep nobody else from being served") {
+  Json unready = task("unready", "probe", "detachable", idle_probe(), 1);
+  unready["ready"] = "notify";
+  ControlScene host({}, Json::array({unready}));
+  host.running().wait_for("task_started", "unready");
+  std::vector<std::unique_ptr<HttpConnection>> waiting;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 100; ++i) {
+      waiting.push_back(std::make_unique<HttpConnection>(host.socket()));
+      (void)waiting.back()->send("POST /v1/tasks/unready/start?wait=24h HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    CHECK(host.get("/livez").status == 200);
+    waiting.clear();
+    CHECK(host.get("/livez").status == 200);
+  }
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a socket that only a child of a dead host still holds is replaced") {
+  Scene scene;
+  scene.manifest["name"] = "chosen";
+  const fs::path socket = scene.directory() / "host.sock";
+  Json parent = task("parent", "probe", "detachable");
+  parent["plugin"] = test_plugin_path("right_ones").string();
+  parent["task"] = "has_a_child";
+  parent.erase("config");
+  scene.add(parent);
+  Running running = scene.start({"--control", socket.string()});
+  running.wait_for("task_started", "parent");
+  CHECK(ask(socket, "GET", "/v1/host").json()["name"] == "chosen");
+  const std::vector<pid_t> children = children_of(running.process().id());
+  CHECK(children.size() == 1);
+  running.expect_cut_short();
+  running.send(SIGKILL);
+  (void)running.process().wait();
+  Scene next;
+  next.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
+  const Run run = next.run({"--control", socket.string()});
+  CHECK(run.status() == 0);
+  CHECK_FALSE(has_line(run.log(), {"control socket"}));
+  for (const pid_t child : children) ::kill(child, SIGKILL);
 }
 
 TEST_CASE("a host that was paused answers what it was asked meanwhile") {

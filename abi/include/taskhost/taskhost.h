@@ -317,7 +317,9 @@ TASKHOST_API int32_t taskhost_on_event(taskhost_host *host, void (*callback)(voi
 
 /* [owner] start returns at once, and the host's own threads do the work; wait returns when everything has stopped; run
  * does both. wait and run return OK, TASK_FAILED or STOP_TIMEOUT; or WRONG_STATE. start and run return SYSTEM if the
- * system refuses what the tasks need; then nothing was started, and every later call but destroy is WRONG_STATE. */
+ * system refuses what the tasks need; then nothing was started, and every later call but destroy is WRONG_STATE; and
+ * BAD_MANIFEST, having started nothing, if the host's name is taken, or if where it should listen, or its token file,
+ * is wrong. */
 TASKHOST_API int32_t taskhost_start(taskhost_host *host);
 TASKHOST_API int32_t taskhost_wait(taskhost_host *host);
 TASKHOST_API int32_t taskhost_run(taskhost_host *host);

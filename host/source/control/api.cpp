@@ -28,13 +28,14 @@ Operation operation_of(ApiCall call) noexcept {
 // Whether what the operator wants has come true, or can't any more.
 bool is_done(const ApiWait& wait, const TaskReport& report) noexcept {
   if (report.state == TaskState::ended) return true;
+  const bool is_ready = report.ready && !report.purpose;  // and is not about to be stopped
   switch (wait.call) {
     case ApiCall::stop_task:
       return report.state == TaskState::stopped;
     case ApiCall::restart_task:
-      return report.ready && report.execution > wait.execution;
+      return is_ready && report.execution > wait.execution;
     default:
-      return report.ready;
+      return is_ready;
   }
 }
 
@@ -42,7 +43,7 @@ bool is_done(const ApiWait& wait, const TaskReport& report) noexcept {
 bool is_well(const ApiWait& wait, const TaskReport& report) noexcept {
   if (!is_done(wait, report)) return false;
   if (report.state != TaskState::ended) return true;
-  return wait.call == ApiCall::stop_task || !report.is_lost;
+  return wait.call == ApiCall::stop_task || report.last_outcome == Outcome::ok;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -59,7 +60,8 @@ sockaddr_un address_of(const std::string& path) {
   return address;
 }
 
-// Who listens there: a process, 0 for one in another namespace; nothing if nobody does.
+// Who listens there: a process, 0 for one in another namespace; nothing if nobody does, or only a child that a host had
+// forked before it died.
 std::optional<pid_t> listener_at(const std::string& path) {
   const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return std::nullopt;
@@ -69,6 +71,7 @@ std::optional<pid_t> listener_at(const std::string& path) {
     ucred peer{};
     socklen_t size = sizeof peer;
     listener = ::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+    if (*listener > 0 && ::kill(*listener, 0) != 0 && errno == ESRCH) listener = std::nullopt;
   } else if (errno == EAGAIN) {
     listener = 0;  // more than it can take wait there
   }

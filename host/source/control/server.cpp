@@ -1,5 +1,6 @@
 #include "control/server.hpp"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,8 +70,8 @@ struct Connection {
   Stream stream;
   std::string who;  // "user 1000, process 4711,", or an address
   const bool is_tcp;
-  // While it waits for its client, to ask or to take an answer, it may be closed for a newer one.
-  enum class Phase : std::uint8_t { asking, answering, taking };
+  // It may be closed for a newer one, unless it is being answered.
+  enum class Phase : std::uint8_t { asking, answering, waiting, taking };
   Phase phase = Phase::asking;
 };
 struct Connections {
@@ -204,10 +205,11 @@ class ControlServer::Implementation {
     }
   }
 
-  // Closes the connection that has waited for a request the longest, or else for its client to take an answer. False if
-  // all of them are being answered.
+  // Closes the oldest connection that waits for a request, or else for its client to take an answer, or else for a
+  // task. False if all of them are being answered.
   static bool make_room(std::list<Connection>& list) {
-    for (const Connection::Phase phase : {Connection::Phase::asking, Connection::Phase::taking}) {
+    for (const Connection::Phase phase :
+         {Connection::Phase::asking, Connection::Phase::taking, Connection::Phase::waiting}) {
       const auto found =
           std::find_if(list.begin(), list.end(), [&](const Connection& one) { return one.phase == phase; });
       if (found == list.end()) continue;
@@ -289,6 +291,13 @@ class ControlServer::Implementation {
     if (co_await write(connection, answer, 11, false, false)) shut_down(connection);
   }
 
+  // Whether the client has hung up, or the connection was closed for a newer one.
+  static bool is_gone(Connection& connection) {
+    if (!connection.stream.socket().is_open()) return true;
+    pollfd looked{.fd = connection.stream.socket().native_handle(), .events = POLLRDHUP, .revents = 0};
+    return ::poll(&looked, 1, 0) > 0;
+  }
+
   static void shut_down(Connection& connection) {
     Error ignored;
     connection.stream.socket().shutdown(Protocol::socket::shutdown_send, ignored);
@@ -336,8 +345,9 @@ class ControlServer::Implementation {
     const auto limit = std::min<std::chrono::nanoseconds>(*routing.route->wait, longest_wait);
     const auto end = std::chrono::steady_clock::now() + limit;
     asio::steady_timer timer(context_);
+    connection.phase = Connection::Phase::waiting;
     while (true) {
-      const bool is_last = std::chrono::steady_clock::now() >= end || is_closing_;
+      const bool is_last = std::chrono::steady_clock::now() >= end || is_closing_ || is_gone(connection);
       if (std::optional<ApiAnswer> done = api_.look(*wait, is_last)) co_return std::move(*done);
       timer.expires_after(look_interval);
       Error ignored;

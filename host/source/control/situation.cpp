@@ -9,6 +9,7 @@
 #include "taskhost/core/duration.hpp"
 #include "text/counted.hpp"
 #include "text/printable.hpp"
+#include "text/shell_word.hpp"
 
 namespace taskhost {
 
@@ -49,25 +50,6 @@ std::string exact_words(Nanoseconds duration) {
   return print_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(duration)));
 }
 
-// For a shell; a name has no control characters.
-std::string shell_word(std::string_view name) {
-  const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) ||
-           std::string_view("_-.,:/@+%=").find(c) != std::string_view::npos;
-  };
-  const std::string prefix = name.starts_with('-') ? "-- " : "";
-  if (std::all_of(name.begin(), name.end(), is_plain)) return prefix + std::string(name);
-  std::string quoted = prefix + '\'';
-  for (const char c : printable_path(name)) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + '\'';
-}
-
 // What one sentence is made of. All functions return parts of it.
 class Situation {
  public:
@@ -76,8 +58,8 @@ class Situation {
   std::string words() const {
     if (!report_.is_answered) {
       return "unknown: shard " + std::to_string(report_.shard) +
-             " did not answer in time; a task may be holding it up: ask again, and look for task_stalled in "
-             "taskhost events";
+             " did not answer in time; a task may be holding it up: ask again, and look in the log for a call "
+             "that stalls";
     }
     switch (report_.state) {
       case TaskState::waiting:

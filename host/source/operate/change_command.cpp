@@ -8,6 +8,7 @@
 #include "operate/commands.hpp"
 #include "operate/selection.hpp"
 #include "operate/task_words.hpp"
+#include "text/shell_word.hpp"
 
 namespace taskhost {
 
@@ -80,7 +81,7 @@ class Changes {
       change.is_well = is_over || text_field(change.task, "state") == "stopped";
     } else {
       const bool is_new = verb_ == "start" || number_field(change.task, "execution").value_or(0) > change.execution;
-      change.is_well = (is_ready && is_new) || (is_over && health_of(change.task) == Health::well);
+      change.is_well = (is_ready && is_new) || (is_over && text_field(change.task, "last_outcome") == "ok");
     }
     change.is_done = change.is_well || is_over;
     return change.is_done;
@@ -149,11 +150,10 @@ class Changes {
     const auto failed = std::count_if(changes_.begin(), changes_.end(), is_bad);
     if (failed == 0) return 0;
     const Change& first = *std::find_if(changes_.begin(), changes_.end(), is_bad);
-    const std::string host =
-        arguments_.host.empty() ? std::string() : "--host " + shell_argument(arguments_.host) + ' ';
+    const std::string host = arguments_.host.empty() ? std::string() : "--host " + shell_word(arguments_.host) + ' ';
     throw Refusal(operate_failed, std::to_string(failed) + " of " + std::to_string(changes_.size()) + " did not " +
                                       verb_ + (first.is_done ? "" : " in time (--timeout)") +
-                                      "; more: taskhost explain " + host + shell_argument(first.name));
+                                      "; more: taskhost explain " + host + shell_word(first.name));
   }
 
   RunningHost& host_;

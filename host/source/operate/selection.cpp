@@ -91,16 +91,4 @@ std::string some_of(std::span<const std::string> names, std::size_t most) {
   return word_list(words, "and");
 }
 
-std::string shell_argument(std::string_view name) {
-  static constexpr std::string_view plain = "_-.,:/@+%=";
-  const bool is_plain = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || plain.find(c) != std::string_view::npos;
-  });
-  std::string argument = name.starts_with('-') ? "-- " : "";
-  if (is_plain && !name.empty()) return argument.append(name);
-  argument += '\'';
-  for (const char c : terminal_text(name)) argument += c == '\'' ? "'\\''" : std::string(1, c);
-  return argument + '\'';
-}
-
 }  // namespace taskhost

@@ -28,7 +28,4 @@ std::string no_such(std::string_view kind, std::string_view given, std::span<con
 // "\"a\", \"b\" and 3 more"
 std::string some_of(std::span<const std::string> names, std::size_t most);
 
-// The name as an argument in a shell: "feed", "'a b'", "-- -x".
-std::string shell_argument(std::string_view name);
-
 }  // namespace taskhost

@@ -320,14 +320,13 @@ TEST_CASE("a task that is over says why, and whether it can be started") {
 }
 
 TEST_CASE("a task whose shard does not answer says so, and nothing else") {
-  check(
-      {{with(task_in(TaskState::running),
-             [](TaskStatus& task) {
-               task.report.is_answered = false;
-               task.report.shard = 3;
-             }),
-        "unknown: shard 3 did not answer in time; a task may be holding it up: ask again, and look for task_stalled in "
-        "taskhost events"}});
+  check({{with(task_in(TaskState::running),
+               [](TaskStatus& task) {
+                 task.report.is_answered = false;
+                 task.report.shard = 3;
+               }),
+          "unknown: shard 3 did not answer in time; a task may be holding it up: ask again, and look in the log for a "
+          "call that stalls"}});
 }
 
 TEST_CASE("spans of time are rounded for people") {

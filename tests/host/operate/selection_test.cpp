@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "text/shell_word.hpp"
 
 using namespace taskhost;
 
@@ -60,8 +61,8 @@ TEST_CASE("a name that is not there is told with the nearest one, or with those 
 }
 
 TEST_CASE("a name in a hint is what a shell takes for it") {
-  CHECK(shell_argument("feed-2") == "feed-2");
-  CHECK(shell_argument("-x") == "-- -x");
-  CHECK(shell_argument("it's one") == "'it'\\''s one'");
-  CHECK(shell_argument("$(reboot)") == "'$(reboot)'");
+  CHECK(shell_word("feed-2") == "feed-2");
+  CHECK(shell_word("-x") == "-- -x");
+  CHECK(shell_word("it's one") == "'it'\\''s one'");
+  CHECK(shell_word("$(reboot)") == "'$(reboot)'");
 }
