@@ -67,7 +67,8 @@ leak_option() { # LeakSanitizer needs ptrace, which some containers refuse.
   c++ -fsanitize=address "$logs/probe.cpp" -o "$logs/probe" && "$logs/probe" 2>/dev/null || echo :detect_leaks=0
 }
 
-# check_sanitizer PRESET TEXT ROOM...: the tests of these rooms, except those that check only the program's messages.
+# check_sanitizer PRESET TEXT ROOM...: the tests of these rooms, except those that check only the program's messages,
+# and the collection of wrong plugins.
 check_sanitizer() {
   local prefix=() preset=$1 text=$2 build_only=()
   shift 2
@@ -81,7 +82,7 @@ check_sanitizer() {
     export ASAN_OPTIONS UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
   fi
   step "test-$preset" "Tests with $text" "${prefix[@]}" ctest --test-dir "build/$preset" --output-on-failure \
-    --no-tests=error --parallel "$jobs" --label-regex "^($(IFS='|'; echo "$*"))\$" --label-exclude '^words$'
+    --no-tests=error --parallel "$jobs" --label-regex "^($(IFS='|'; echo "$*"))\$" --label-exclude '^(words|collection)$'
 }
 check_asan-ubsan() {
   check_sanitizer asan-ubsan "the address and undefined behaviour sanitizers" support plugins core host simulation \

@@ -90,6 +90,7 @@ void CoordinatedTasks::after_input() {
       after_input();
     });
   }
+  if (owner_.active) owner_.active();
   if (ends) owner_.changed();
 }
 
@@ -146,6 +147,7 @@ std::vector<TaskReport> CoordinatedTasks::report(std::optional<std::size_t> task
   for (Place i = 0; i < reports.size(); ++i) {
     reports[i].task = members_[first + i].index;
     coordinator_->report(first + i, clock_.now(), reports[i]);
+    for (std::uint32_t& other : reports[i].after) other = members_[other].index;
     for (std::uint32_t& other : reports[i].waits_for) other = members_[other].index;
   }
   return reports;
@@ -177,7 +179,7 @@ void CoordinatedTasks::tell(const TaskNews& news) {
   Member& member = members_[news.task];
   if (news.kind == EventKind::task_discarded && is_lost(news) && !std::exchange(member.is_lost, true)) ++lost_;
   const bool for_log = log_gate_.admit(news, member.cell->name(), coordinator_->host_stops());
-  if (!for_log && !complete_events_) return;
+  if (!for_log && !complete_events_.load(std::memory_order_relaxed)) return;
   Event event = event_of(TaskNews(news), *member.cell, owner_.id_of(member.index), for_log);
   if (news.because) {
     const std::string other = "task '" + std::string(members_[*news.because].cell->name()) + "'";

@@ -2,6 +2,7 @@
 // the sink, and drives its timers. On the control thread, unless a function says otherwise.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -22,6 +23,7 @@ class CoordinatedTasks final : public CoordinatorPort {
     std::function<void(StopCause)> stop_host;
     std::function<boost::uuids::uuid(std::uint32_t)> id_of;
     std::function<void()> changed;  // to check whether everything has ended
+    std::function<void()> active;   // after each input; may be empty
   };
 
   CoordinatedTasks(boost::asio::io_context& control, EventSink& sink, const Clock& clock, bool complete_events,
@@ -38,6 +40,9 @@ class CoordinatedTasks final : public CoordinatorPort {
   // How many tasks are over without having ended well.
   std::size_t lost() const noexcept { return lost_; }
   void begin();
+
+  // [any thread] As of a shard.
+  void set_complete_events(bool complete) noexcept { complete_events_.store(complete, std::memory_order_relaxed); }
 
   // [any thread] Facts; they are processed in order.
   void begun(std::uint32_t index);
@@ -85,7 +90,7 @@ class CoordinatedTasks final : public CoordinatorPort {
   boost::asio::io_context& control_;
   EventSink& sink_;
   const Clock& clock_;
-  const bool complete_events_;
+  std::atomic<bool> complete_events_;
   const Owner owner_;
   boost::asio::steady_timer timer_;
   Nanoseconds armed_ = never;

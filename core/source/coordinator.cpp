@@ -13,6 +13,8 @@ class Coordinator::Voice final : public TaskVoice {
 
   void tell(TaskNews&& news) override {
     news.task = task_;
+    if (news.kind == EventKind::task_exited) ++coordinator_.exits_[static_cast<std::size_t>(news.outcome)];
+    if (news.kind == EventKind::task_gave_up) ++coordinator_.gave_up_;
     if (news.kind == EventKind::task_discarded && news.reason == StopReason::group) {
       news.because = coordinator_.entries_[task_].discarded_for;
     }
@@ -142,6 +144,7 @@ void Coordinator::follow(Place task, const TaskMachine::Next& next, Nanoseconds 
   }
   arm(task);
   change(task, next.state);
+  if (waits_for_time(entries_[task])) set_satisfied(task, true);
   if (next.with_group) hold_group(task);
   if (next.state != TaskState::stopped) to_look_at_.insert(task);
 }

@@ -122,8 +122,12 @@ class Coordinator {
   class Voice;
 
   static bool is_held_up(const Entry& entry) noexcept { return entry.life.to_ask && entry.blockers != 0; }
+  static bool waits_for_time(const Entry& entry) noexcept {
+    return entry.life.state == TaskState::delayed && entry.supervision.until_due;
+  }
   static bool holds(const Entry& entry) noexcept {
-    return entry.held && (taskhost::is_live(entry.life.state) || entry.life.state == TaskState::delayed);
+    const bool is_delayed = entry.life.state == TaskState::delayed && !entry.supervision.until_due;
+    return entry.held && (taskhost::is_live(entry.life.state) || is_delayed);
   }
   static TaskMachine machine_of(Entry& entry) noexcept { return {entry.options, entry.life, &entry.supervision}; }
   HostPhase phase() const noexcept {
@@ -170,6 +174,8 @@ class Coordinator {
   bool expired_ = false;   // the stop ran out of time
   Nanoseconds now_ = 0;    // the time of the last input
   std::uint64_t restarts_ = 0;
+  ByOutcome exits_{};
+  std::uint64_t gave_up_ = 0;
 };
 
 }  // namespace taskhost

@@ -27,7 +27,7 @@ void Coordinator::change(Place task, TaskState next) {
   entry.since = now_;
   live_ += static_cast<std::size_t>(will_be_live) - static_cast<std::size_t>(was_live);
   busy_ += static_cast<std::size_t>(next != TaskState::ended) - static_cast<std::size_t>(before != TaskState::ended);
-  if (before == TaskState::running) set_satisfied(task, false);
+  if (before == TaskState::running || before == TaskState::delayed) set_satisfied(task, false);
   if (was_live && !will_be_live) {
     const bool was_leaving = entry.leaving;
     entry.leaving = false;
@@ -146,7 +146,7 @@ void Coordinator::hold_group(Place task) {
   for (const Place other : others) {
     Entry& entry = entries_[other];
     set_held(other, true);  // even one that is over: an operator may start it
-    if (entry.life.state == TaskState::delayed) {
+    if (entry.life.state == TaskState::delayed && !waits_for_time(entry)) {
       entry.supervision.deadline = never;
       arm(other);
       change(other, TaskState::waiting);
@@ -261,11 +261,13 @@ void Coordinator::report(Place task, Nanoseconds now, TaskReport& report) {
   if (has_execution) report.started_at = entry.begun_at;
   report.ready = life.state == TaskState::running;
   if (machine.is_to_stop()) report.purpose = life.purpose;
-  if (life.state == TaskState::delayed) report.next_start = entry.supervision.deadline;
+  if (life.state == TaskState::delayed) report.next_start = machine.next_start(now);
+  report.waits_for_time = machine.waits_for_time();
   report.remaining = machine.remaining(now);
   if (life.last_outcome != no_outcome) report.last_outcome = life.last_outcome;
   report.last_message = entry.last_message;
   if (entry.group != no_group) report.group = entry.group;
+  report.after = entry.after;
   report.abandoned = life.unstoppable;
   if (life.state == TaskState::ended) {
     if (life.is_discarded) report.over_for = life.discarded_for;
@@ -286,9 +288,11 @@ void Coordinator::report(Place task, Nanoseconds now, TaskReport& report) {
 
 void Coordinator::count(TaskCounts& counts) const noexcept {
   for (const Entry& entry : entries_) {
-    counts.add(entry.options.type, entry.life.state, entry.life.is_lost);
+    counts.add(entry.options.type, entry.life.state, entry.life.is_lost, waits_for_time(entry));
   }
   counts.restarts += restarts_;
+  for (std::size_t i = 0; i < exits_.size(); ++i) counts.exits[i] += exits_[i];
+  counts.gave_up += gave_up_;
 }
 
 std::vector<Place> Coordinator::held_up_by(Place task, std::size_t most) const {

@@ -166,6 +166,19 @@ void Execution::fail(std::string_view text) noexcept {
   }
 }
 
+void Execution::crashed(std::string_view text) noexcept {
+  fail(text);
+  TaskExtra* const extra = cell_of(*this).extra.get();
+  if (extra != nullptr) extra->has_crashed = true;
+}
+
+void Execution::started() noexcept {
+  TaskCell& cell = cell_of(*this);
+  if (!cell.kind->starts_later) return;
+  cell.extra->has_started = true;
+  cell.ready_asked.store(true, std::memory_order_release);
+}
+
 Waker Execution::waker() noexcept {
   TaskCell& cell = cell_of(*this);
   const CallFrame* frame = frame_of(*this);
@@ -312,6 +325,7 @@ Refusal Execution::offload(const Work& work) noexcept {
 
 void Execution::ready() noexcept {
   TaskCell& cell = cell_of(*this);
+  if (cell.kind->starts_later) cell.extra->is_ready = true;  // by its own step alone
   if (cell.ready_asked.exchange(true, std::memory_order_acq_rel)) return;
   const CallFrame* frame = frame_of(*this);
   // After a polled call the shard checks the flag; from elsewhere, a wake has to make it check.

@@ -1,5 +1,5 @@
 // A question to several owners, for whose answers somebody waits, but not for ever. An answer that comes too late is
-// thrown away. Shared by the asker and those who have not answered yet: either may outlive the other.
+// thrown away. Shared by the asker and those who are answering: either may be the last to use it.
 #pragma once
 
 #include <chrono>
@@ -24,6 +24,12 @@ class Inquiry {
     condition_.notify_one();
   }
 
+  // [asker] One of the owners can't be asked.
+  void leave_out() {
+    const std::lock_guard lock(mutex_);
+    ++answered_;
+  }
+
   // [asker] Once. Absent: this owner has not answered by then.
   std::vector<std::optional<Answer>> wait_until(std::chrono::steady_clock::time_point end) {
     std::unique_lock lock(mutex_);
@@ -37,7 +43,7 @@ class Inquiry {
   std::mutex mutex_;
   std::condition_variable condition_;
   std::vector<std::optional<Answer>> answers_;
-  std::size_t answered_ = 0;
+  std::size_t answered_ = 0;  // or left out
 };
 
 }  // namespace taskhost

@@ -87,6 +87,10 @@ class LogGate {
     if (failed && message != nullptr && !message->empty()) count_cause(*message);
   }
 
+  // How often hold_back_restart was called, for exits that were ok, and for others.
+  std::uint64_t all_good_restarts() const noexcept { return good_restarts_; }
+  std::uint64_t all_bad_restarts() const noexcept { return bad_restarts_; }
+
   // Whether a summary is due.
   bool refill(Nanoseconds now) noexcept {
     if (tokens_ < burst) {
@@ -110,16 +114,18 @@ class LogGate {
   LogSummary take(Nanoseconds now) noexcept {
     LogSummary summary = std::exchange(held_, LogSummary{});
     const bool with_routine = shown_ <= LogLevel::info;
-    const std::uint64_t good = with_routine ? good_restarts_ : 0;
+    const std::uint64_t all_good = good_restarts_ - std::exchange(told_good_restarts_, good_restarts_);
+    const std::uint64_t good = with_routine ? all_good : 0;
+    const std::uint64_t bad = bad_restarts_ - std::exchange(told_bad_restarts_, bad_restarts_);
     if (with_routine) {
       summary.starts += starts_;
-      summary.restarts += good + bad_restarts_;
+      summary.restarts += good + bad;
     }
-    summary.exits += good + bad_restarts_;
-    summary.failures += bad_restarts_;
-    summary.level = std::max(summary.level, bad_restarts_ != 0 ? LogLevel::warning : LogLevel::info);
+    summary.exits += good + bad;
+    summary.failures += bad;
+    summary.level = std::max(summary.level, bad != 0 ? LogLevel::warning : LogLevel::info);
     summary.milliseconds = summary_due_ == never ? 0 : (now - held_since_) / 1'000'000;
-    starts_ = good_restarts_ = bad_restarts_ = 0;
+    starts_ = 0;
     passing_ = shown_;
     summary_due_ = never;
     // During a storm no tokens are earned: its next lines are held back at once, for the next summary.
@@ -148,8 +154,10 @@ class LogGate {
   Nanoseconds summary_due_ = never;
   Nanoseconds held_since_ = 0;
   std::uint64_t starts_ = 0;
-  std::uint64_t good_restarts_ = 0;
+  std::uint64_t good_restarts_ = 0;  // all of them
   std::uint64_t bad_restarts_ = 0;
+  std::uint64_t told_good_restarts_ = 0;  // in summaries
+  std::uint64_t told_bad_restarts_ = 0;
   LogSummary held_;
 };
 

@@ -53,6 +53,12 @@ class Check {
     if (optional_.reset_after) expect_some("reset_after", *optional_.reset_after);
     if (optional_.start_timeout) expect_some("start_timeout", *optional_.start_timeout);
     if (optional_.watchdog) expect_some("watchdog", optional_.watchdog->interval, "/interval");
+    if (optional_.repeat && !optional_.repeat->schedule && optional_.repeat->every < min_time_per_endless_restart) {
+      add("repeat", {},
+          "expected a time of 1ms or longer, found " + print_duration(optional_.repeat->every) +
+              ": a task that ends at once would keep a processor busy",
+          "/every");
+    }
     if (optional_.on_give_up != GiveUp::cooldown) return;
     expect_some("on_give_up", optional_.cooldown, "/cooldown");
     if (optional_.cooldown.count() > 0 && optional_.cooldown < min_time_per_endless_restart) {
@@ -80,7 +86,7 @@ class Check {
   }
 
   void check_repeats(bool restarted) {
-    if (restarted && has_delay()) return;
+    if (optional_.repeat || (restarted && has_delay())) return;
     const std::string message =
         restarted ? "\"repeat\" needs a \"backoff\" whose \"initial\" is 1ms or longer, such as {\"initial\": "
                     "\"1s\"}: otherwise a task that ends at once would keep a processor busy"

@@ -60,9 +60,9 @@ bool ExitRule::matches(Outcome outcome, std::string_view its_message) const noex
   return outcome_fits && its_message.find(message) != std::string_view::npos;
 }
 
-bool SupervisionOptions::repeats() const noexcept {
-  return std::any_of(exit_rules.begin(), exit_rules.end(),
-                     [](const ExitRule& rule) { return rule.action == ExitAction::repeat; });
+bool SupervisionOptions::repeats_after_delay() const noexcept {
+  return !repeat && std::any_of(exit_rules.begin(), exit_rules.end(),
+                                [](const ExitRule& rule) { return rule.action == ExitAction::repeat; });
 }
 
 void RestartLedger::give_back() noexcept {
@@ -80,7 +80,9 @@ ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::stri
   const SupervisionOptions& optional = options.supervision();
   const auto rule = std::find_if(optional.exit_rules.begin(), optional.exit_rules.end(),
                                  [&](const ExitRule& candidate) { return candidate.matches(outcome, message); });
-  return rule != optional.exit_rules.end() ? rule->action : action_by_type(options.type, outcome);
+  if (rule != optional.exit_rules.end()) return rule->action;
+  if (optional.repeat && outcome == Outcome::ok) return ExitAction::repeat;
+  return action_by_type(options.type, outcome);
 }
 
 std::string lateness_message(std::chrono::nanoseconds start_timeout) {

@@ -28,7 +28,7 @@ struct RestartLedger {
 struct Consequence {
   enum class Kind : std::uint8_t { restart, repeat, discard, stop_host_success, stop_host_failure, give_up };
   Kind kind = Kind::discard;
-  Nanoseconds delay = 0;  // of a restart or repeat
+  Nanoseconds delay = 0;  // of a restart or repeat; of the latter only if the task has no times of its own
 };
 
 // To be called first: resets the ledger if the execution lived long enough.
@@ -38,7 +38,7 @@ void give_back_after(const TaskOptions& options, RestartLedger& ledger, Nanoseco
 Consequence judge_exit(const TaskOptions& options, RestartLedger& ledger, Outcome outcome, std::string_view message,
                        Nanoseconds now, double random);
 
-// The action of the first exit rule that matches, or else that of the type.
+// The action of the first exit rule that matches, or else that of `repeat` or the type.
 ExitAction action_on_exit(const TaskOptions& options, Outcome outcome, std::string_view message) noexcept;
 
 // The failure messages of an execution that was not ready in time, or gave no heartbeat.

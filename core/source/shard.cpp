@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <utility>
 
 namespace taskhost {
 
@@ -16,7 +17,7 @@ constexpr unsigned calls_a_clock_reading = 64;
 constexpr Nanoseconds max_turn_time = 200'000;
 constexpr Nanoseconds short_of_memory = 10'000'000;  // delay before retrying what there was no memory for
 
-Outcome outcome_of(Status status) noexcept {
+Outcome outcome_of(TaskCell& cell, Status status) noexcept {
   switch (status) {
     case Status::ok:
       return Outcome::ok;
@@ -25,9 +26,9 @@ Outcome outcome_of(Status status) noexcept {
     case Status::error:
     case Status::again:
     case Status::pending:  // from a start or a blocking function: not a valid end
-      return Outcome::error;
+      break;
   }
-  return Outcome::error;
+  return cell.extra && std::exchange(cell.extra->has_crashed, false) ? Outcome::crashed : Outcome::error;
 }
 
 constexpr std::size_t rounded_up(std::size_t size, std::size_t align) noexcept {
@@ -129,11 +130,12 @@ TaskKind::TaskKind(Shard& its_shard, const TaskFn& its_function, const TaskOptio
       blocking(its_function.recipe().blocking),
       coordinated(is_coordinated),
       plain(!is_coordinated && its_options.optional == nullptr),
-      simple(plain && !blocking && functions.finish == nullptr),
+      simple(plain && !blocking && functions.finish == nullptr && !its_function.recipe().starts_later()),
       timed_start(is_coordinated || (!plain && its_options.optional->start_timeout)),
       timed_life(is_coordinated || (!plain && (its_options.optional->reset_after || its_options.optional->watchdog))),
       restarts_after_ok(plain && its_options.type == TaskType::mandatory ? its_options.restarts : 0),
       restarts_after_failure(plain && its_options.type != TaskType::shutdown_on_exit ? its_options.restarts : 0),
+      starts_later(its_function.recipe().starts_later()),
       recipe(its_function.recipe()),
       function(its_function) {}
 
@@ -236,6 +238,7 @@ TaskCell& Shard::add(const TaskFn& function, const TaskOptions& options, std::st
   auto* const text = reinterpret_cast<char*>(block + kind.state_offset + kind.state_size);
   name.copy(text, name.size());
   text[name.size()] = '\0';
+  cell.execution = owner_.executions_before();
   ++size_;
   if (!kind.simple) cell.need_extra();
   if (!kind.plain) cell.extra->supervised = std::make_unique<SupervisedCell>(cell);
@@ -348,6 +351,7 @@ Shard::Turn Shard::turn() {
       reading += std::min(reading, calls_a_clock_reading);
       now_ = clock_.now();
       set_relative_timers();
+      acted_.store(true, std::memory_order_relaxed);  // here, too: one slow call may be all of a turn
       if (now_ >= turn_end || calls >= calls_a_turn) break;
     }
   }
@@ -358,6 +362,8 @@ Shard::Turn Shard::turn() {
   // Every task that was due when the round began has had its turn once none is due, or after as many calls as there are
   // tasks.
   round_calls_ += calls;
+  ++counters_.turns;
+  if (calls != 1) acted_.store(true, std::memory_order_relaxed);
   if (queue_head_ == nullptr || round_calls_ >= size_) {
     judged_until_ = round_began_;
     round_calls_ = 0;
@@ -388,9 +394,10 @@ Shard::Next Shard::hot_next(TaskCell& cell) {
 // A restart to which nobody listens touches only the task's block, its kind and the shard.
 Stage Shard::hot_prepare(TaskCell& cell) {
   ++cell.execution;
-  cell.started_at = complete_events_ ? clock_.now() : now_;  // for events' uptimes, without the turn's earlier calls
+  const bool all = publishes_all();
+  cell.started_at = all ? clock_.now() : now_;  // for events' uptimes, without the turn's earlier calls
   if (stopping_ || host_stopping()) return refuse_start(cell);
-  if (only_counts(LogLevel::info)) {
+  if (!all && !log_gate_.passes(LogLevel::info)) {
     log_gate_.hold_back_start();
   } else if (!publish(cell, EventKind::task_started)) {
     return refuse_start(cell);
@@ -461,7 +468,7 @@ Shard::Next Shard::hot_after(TaskCell& cell, const CallFrame& frame, Next made) 
         return {};
       }
       forget_requests(cell);  // those made by drop itself
-      hot_settle(cell, outcome_of(made.status));
+      hot_settle(cell, outcome_of(cell, made.status));
       return {};
     case Stage::handler:
     case Stage::none:
@@ -474,12 +481,12 @@ Shard::Next Shard::after(TaskCell& cell, const CallFrame& frame, Next made) { re
 Shard::Next Shard::after_start(TaskCell& cell, const CallFrame& frame, Status status) {
   if (status != Status::ok) {
     forget_requests(cell);
-    settle(cell, outcome_of(status), false);
+    settle(cell, outcome_of(cell, status), false);
     return {};
   }
   apply(cell, frame);
   if (cell.kind->functions.finish != nullptr) cell.asked = true;
-  if (!cell.kind->plain) start_is_over(cell);
+  start_has_returned(cell);
   if (!cell.kind->blocking) return {Stage::poll};
   if (cell.ready_asked.load(std::memory_order_relaxed)) check_ready(cell);
   return launch(cell);
@@ -527,13 +534,13 @@ void Shard::after_drop(TaskCell& cell) {
 void Shard::hot_settle(TaskCell& cell, Outcome outcome) {
   // If the host begins to stop now, the next start notices it.
   if (only_counts(outcome == Outcome::ok ? LogLevel::info : LogLevel::warning) &&
-      cell.life.state == TaskState::running) {
+      cell.life.state == TaskState::running &&
+      outcome <= Outcome::error) {  // the gate does not tell panics from errors
     const TaskKind& kind = *cell.kind;
     if (cell.life.charged < (outcome == Outcome::ok ? kind.restarts_after_ok : kind.restarts_after_failure))
         [[likely]] {
       ++cell.life.charged;
       cell.life.state = TaskState::waiting;
-      ++counters_.restarts;
       log_gate_.hold_back_restart(outcome, cell.name(), cell.extra ? &cell.extra->message : nullptr);
       cell.life.last_outcome = outcome;
       if (cell.extra) cell.extra->keep_message(outcome);

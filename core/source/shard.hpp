@@ -56,6 +56,7 @@ class ShardOwner {
   virtual bool shard_revived() noexcept = 0;
   // For backoff jitter.
   virtual std::uint64_t seed() const noexcept = 0;
+  virtual std::uint64_t executions_before() const noexcept { return 0; }
   // [any thread] What its executions say that they are doing.
   StatusBoard& statuses() noexcept { return statuses_; }
   // [any thread] Whose offloaded work is running.
@@ -89,9 +90,12 @@ class ShardOwner {
 struct ShardCounters {
   std::uint64_t starts = 0;
   std::uint64_t polls = 0;
-  std::uint64_t restarts = 0;
-  std::uint64_t last_exits = 0;  // not followed by a restart
-  std::uint64_t exits() const noexcept { return restarts + last_exits; }
+  std::uint64_t told_restarts = 0;  // and further ones, while it is enough to count, are known to the log's gate
+  ByOutcome told_exits{};
+  std::uint64_t gave_up = 0;
+  std::uint64_t stalls = 0;
+  std::uint64_t turns = 0;
+  std::uint64_t sleeps = 0;
 };
 
 class Shard {
@@ -121,6 +125,9 @@ class Shard {
     for_some(place, 1, [&](const TaskCell& cell) { name = cell.name(); });
     return name;
   }
+
+  // [any thread] Whether all events are published from now on, or only what the log shows.
+  void set_complete_events(bool complete) noexcept { complete_events_.store(complete, std::memory_order_relaxed); }
 
   struct Turn {
     bool lost = false;             // the shard was taken over: don't touch it any more
@@ -157,7 +164,8 @@ class Shard {
   void operate(std::size_t place, Operation operation);
 
   // [any thread] Answers a question about its tasks, see Questions. Throws std::bad_alloc.
-  void ask(Questions::Question question);
+  std::optional<std::uint64_t> ask(Questions::Question question);
+  void give_up_asking(std::uint64_t number) { questions_.give_up(number); }
   // For such questions: what up to `most` tasks are doing, by their places among the shard's tasks from `first` on; and
   // how many of them are doing what, without the coordinated ones, of whose supervision it knows nothing. Both return
   // false if there is no task after these. report throws std::bad_alloc.
@@ -184,7 +192,10 @@ class Shard {
 
   // [owner] Before and after its thread sleeps. awake [monitor] says whether it may be running task code. See
   // StallMonitor.
-  void doze() noexcept { awake_.store(false, std::memory_order_relaxed); }
+  void doze() noexcept {
+    ++counters_.sleeps;
+    awake_.store(false, std::memory_order_release);
+  }
   void rouse() noexcept {
     if (awake_.load(std::memory_order_relaxed)) return;
     awake_.store(true, std::memory_order_relaxed);
@@ -192,7 +203,11 @@ class Shard {
     if (!light_fence_is_enough) heavy_fence();
     owner_.shard_awake();
   }
-  bool awake() const noexcept { return awake_.load(std::memory_order_relaxed); }
+  bool awake() const noexcept { return awake_.load(std::memory_order_acquire); }
+  // [monitor] Whether it has done more than answer questions: tasks may be in other states. take_acted: since its last
+  // call.
+  bool acted() const noexcept { return acted_.load(std::memory_order_relaxed); }
+  bool take_acted() noexcept { return acted() && acted_.exchange(false, std::memory_order_relaxed); }
 
   // [any thread] Whether all its tasks have ended, not counting coordinated ones.
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
@@ -211,6 +226,15 @@ class Shard {
   EventSink& sink() noexcept { return sink_; }
   ShardOwner& owner() noexcept { return owner_; }
   const ShardCounters& counters() const noexcept { return counters_; }
+  std::uint64_t restarts() const noexcept {
+    return counters_.told_restarts + log_gate_.all_good_restarts() + log_gate_.all_bad_restarts();
+  }
+  ByOutcome exits() const noexcept {
+    ByOutcome exits = counters_.told_exits;
+    exits[static_cast<std::size_t>(Outcome::ok)] += log_gate_.all_good_restarts();
+    exits[static_cast<std::size_t>(Outcome::error)] += log_gate_.all_bad_restarts();
+    return exits;
+  }
 
  private:
   class Voice;
@@ -329,9 +353,11 @@ class Shard {
   void rest(TaskCell& cell, TaskState state) noexcept {
     cell.life.state = state;
     cell.started_at = clock_.now();
+    acted_.store(true, std::memory_order_relaxed);
   }
   void settle(TaskCell& cell, Outcome outcome, bool was_up = true);
   void ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_view message, bool was_up = true);
+  void start_has_returned(TaskCell& cell);
   void start_is_over(TaskCell& cell);
   void become_ready(TaskCell& cell, Nanoseconds now);
   void arm(SupervisedCell& supervised);
@@ -365,16 +391,17 @@ class Shard {
   void set_stop_deadline(TaskCell& cell, Nanoseconds time, bool armed_anew = false);
   bool host_stopping() const noexcept { return host_stopping_.load(std::memory_order_relaxed); }
 
+  bool publishes_all() const noexcept { return complete_events_.load(std::memory_order_relaxed); }
   // False if this is a task_started and host_stopping came before it.
   bool publish(TaskCell& cell, EventKind kind) {
     TaskNews news{.kind = kind};
     const bool for_log = log_gate_.admit_again(news, cell.name(), host_stopping());
-    if (!for_log && !complete_events_) return kind != EventKind::task_started || !host_stopping();
+    if (!for_log && !publishes_all()) return kind != EventKind::task_started || !host_stopping();
     return publish_event(cell, std::move(news), for_log);
   }
   // Whether it is enough to count what happens: nobody listens to events, and the log is in a storm or does not show
   // this level.
-  bool only_counts(LogLevel level) const noexcept { return !complete_events_ && !log_gate_.passes(level); }
+  bool only_counts(LogLevel level) const noexcept { return !publishes_all() && !log_gate_.passes(level); }
   bool publish_event(TaskCell& cell, TaskNews&& news, bool for_log);
   void update_log(bool now);
 
@@ -382,7 +409,7 @@ class Shard {
   const std::atomic<bool>& host_stopping_;
   EventSink& sink_;
   const Clock& clock_;
-  const bool complete_events_;
+  std::atomic<bool> complete_events_;
   WakePort& port_;
   ShardSet set_{port_.descriptor()};
   std::deque<TaskKind> kinds_;
@@ -427,6 +454,7 @@ class Shard {
   std::atomic<bool> uses_asio_{false};
 
   std::atomic<bool> awake_{true};
+  std::atomic<bool> acted_{false};
   std::atomic<bool> ended_{true};
   std::size_t coordinated_ = 0;  // constant once the tasks are made
   bool urgent_ = false;          // in a turn: something comes before the tasks that are due

@@ -1,5 +1,7 @@
 // What a shard supervises: its own tasks by their machines, and those of the coordinator by its orders. And what
 // operators want.
+#include <utility>
+
 #include "shard.hpp"
 
 namespace taskhost {
@@ -11,9 +13,11 @@ class Shard::Voice final : public TaskVoice {
 
   void tell(TaskNews&& news) override {
     shard_.keep_for_reports(cell_, news);
+    if (news.kind == EventKind::task_exited) ++shard_.counters_.told_exits[static_cast<std::size_t>(news.outcome)];
+    if (news.kind == EventKind::task_gave_up) ++shard_.counters_.gave_up;
     if (news.kind == EventKind::task_discarded && is_lost(news)) shard_.owner_.count_lost(1);
     const bool for_log = shard_.log_gate_.admit(news, cell_.name(), shard_.host_stopping());
-    if (for_log || shard_.complete_events_) shard_.publish_event(cell_, std::move(news), for_log);
+    if (for_log || shard_.publishes_all()) shard_.publish_event(cell_, std::move(news), for_log);
   }
   void stop_host(StopReason reason, bool failure, std::string_view message) override {
     shard_.owner_.stop_wanted({reason, failure, cell_.name(), std::string(message)});
@@ -38,7 +42,7 @@ Stage Shard::prepare_supervised(TaskCell& cell) {
   supervised.ready_at = supervised.asked_at = 0;
   supervised.heartbeat.store(0, std::memory_order_relaxed);
   ++cell.execution;
-  cell.started_at = complete_events_ || cell.kind->timed_start ? clock_.now() : now_;
+  cell.started_at = publishes_all() || cell.kind->timed_start ? clock_.now() : now_;
   if (stopping_ || host_stopping() || !publish(cell, EventKind::task_started)) return refuse_start(cell);
   if (coordinated) {
     owner_.coordinated_begun(cell.index);
@@ -49,6 +53,15 @@ Stage Shard::prepare_supervised(TaskCell& cell) {
     arm(supervised);
   }
   return make_fresh(cell, coordinated ? TaskState::running : TaskState::starting);
+}
+
+void Shard::start_has_returned(TaskCell& cell) {
+  if (cell.kind->starts_later) {
+    TaskExtra& extra = cell.need_extra();
+    extra.has_started = extra.is_start_over = extra.is_ready = false;
+  } else if (!cell.kind->plain) {
+    start_is_over(cell);
+  }
 }
 
 void Shard::start_is_over(TaskCell& cell) {
@@ -65,6 +78,14 @@ void Shard::start_is_over(TaskCell& cell) {
 }
 
 void Shard::check_ready(TaskCell& cell) {
+  if (cell.kind->starts_later) {
+    TaskExtra& extra = *cell.extra;
+    if (extra.has_started && !std::exchange(extra.is_start_over, true) && !cell.kind->plain) start_is_over(cell);
+    if (!extra.is_ready) {
+      cell.ready_asked.store(false, std::memory_order_relaxed);  // until it is ready, too
+      return;
+    }
+  }
   cell.said_ready = true;
   SupervisedCell* const supervised = cell.supervised();
   const Nanoseconds now = clock_.now();
@@ -109,11 +130,7 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
       supervised != nullptr ? chance(owner_.seed(), cell.index, supervised->supervision.ledger.lifetime) : 0;
   Voice voice(*this, cell);
   const TaskMachine::Next next = cell.machine().end(end, is_exit, phase(), now, random, voice);
-  if (next.restarts) {
-    ++counters_.restarts;
-  } else if (is_exit) {
-    ++counters_.last_exits;
-  }
+  if (next.restarts) ++counters_.told_restarts;
   if (!asked_at_.empty()) asked_at_.erase(&cell);
   cell.life.state = next.state;
   cell.started_at = now;

@@ -3,8 +3,8 @@
 
 namespace taskhost {
 
-void Shard::ask(Questions::Question question) {
-  questions_.ask(std::move(question), [this] { post([this] { answer(); }); });
+std::optional<std::uint64_t> Shard::ask(Questions::Question question) {
+  return questions_.ask(std::move(question), [this] { post([this] { answer(); }); });
 }
 
 // Each turn answers a part, so that questions about many tasks don't hold up those that are due.
@@ -28,6 +28,7 @@ void Shard::keep_for_reports(TaskCell& cell, const TaskNews& news) noexcept {
 }
 
 void Shard::count_stall(const TaskCell& cell) noexcept {
+  ++counters_.stalls;
   try {
     ++stall_records_[&cell].stalls;
   } catch (const std::bad_alloc&) {
@@ -79,7 +80,8 @@ TaskReport Shard::report(TaskCell& cell) {
       break;
     }
     case TaskState::delayed:
-      report.next_start = supervised->supervision.deadline;
+      report.next_start = cell.machine().next_start(report.at);
+      report.waits_for_time = cell.machine().waits_for_time();
       report.since = cell.started_at;
       break;
     case TaskState::stopped:
@@ -104,10 +106,18 @@ bool Shard::report(std::size_t first, std::size_t most, std::vector<TaskReport>&
 bool Shard::count(std::size_t first, std::size_t most, TaskCounts& counts) noexcept {
   if (first == 0) {
     counts.starts = counters_.starts;
-    counts.restarts = counters_.restarts;
+    counts.restarts = restarts();
+    counts.exits = exits();
+    counts.gave_up = counters_.gave_up;
+    counts.stalls = counters_.stalls;
+    counts.turns = counters_.turns;
+    counts.sleeps = counters_.sleeps;
   }
-  return for_some(first, most, [&](const TaskCell& cell) {
-    if (!cell.kind->coordinated) counts.add(cell.options().type, cell.life.state, cell.life.is_lost);
+  return for_some(first, most, [&](TaskCell& cell) {
+    if (cell.stalled && is_live(cell.life.state)) ++counts.stalled;
+    if (cell.kind->coordinated) return;
+    const bool waits = cell.life.state == TaskState::delayed && cell.machine().waits_for_time();
+    counts.add(cell.options().type, cell.life.state, cell.life.is_lost, waits);
   });
 }
 

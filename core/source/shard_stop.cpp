@@ -215,6 +215,7 @@ std::shared_ptr<Tenure> Shard::replace_tenure(std::shared_ptr<Tenure> tenure) no
 
 void Shard::adopt(std::shared_ptr<Tenure> lost, Nanoseconds blocked_for) {
   now_ = clock_.now();
+  acted_.store(true, std::memory_order_relaxed);
   TaskCell& cell = *lost->pinned();
   const bool of_leftover = lost->frame.requests.stage == Stage::handler;
   const std::uint64_t execution = of_leftover ? leftover_of_ : cell.execution;

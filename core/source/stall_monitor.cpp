@@ -42,7 +42,8 @@ StallMonitor::StallMonitor(boost::asio::io_context& control, ShardOwner& owner, 
 
 StallMonitor::~StallMonitor() = default;
 
-void StallMonitor::listen() {
+void StallMonitor::listen(std::function<void()> active) {
+  active_ = std::move(active);
   armed_.store(true);
   set_timer(limit_ / looks_per_limit);
   wait();
@@ -107,6 +108,9 @@ void StallMonitor::look() {
     if (ended_) return;
   }
   tell_untold(now);
+  bool acted = stop_.begun();
+  for (Member& member : members_) acted = member.thread->shard().take_acted() || acted;
+  if (acted && active_) active_();
 
   std::chrono::nanoseconds interval = limit_ / looks_per_limit;
   for (const Member& member : members_) {
@@ -116,8 +120,10 @@ void StallMonitor::look() {
   interval = std::max(interval, min_interval);
   const auto busy = [this] {
     return stop_.begun() || !untold_.empty() || log_gate_.holds_back() ||
-           std::any_of(members_.begin(), members_.end(),
-                       [this](const Member& member) { return member.thread->shard().awake() && can_be_stuck(member); });
+           std::any_of(members_.begin(), members_.end(), [this](const Member& member) {
+             const Shard& shard = member.thread->shard();
+             return (shard.awake() && can_be_stuck(member)) || shard.acted();
+           });
   };
   if (!busy()) {
     time_.next_look_in(std::nullopt);
@@ -241,7 +247,7 @@ bool StallMonitor::tell(Event event, const Tenure& stuck, std::chrono::nanosecon
   const bool is_first = named_.insert(stuck.pinned()->index).second;
   event.for_log = is_first ? log_gate_.admit(event, event.task, stop_.begun())
                            : log_gate_.admit_again(event, event.task, stop_.begun());
-  if (!event.for_log && !complete_events_) return false;
+  if (!event.for_log && !complete_events_.load(std::memory_order_relaxed)) return false;
   const bool for_log = event.for_log;
   event.stalled_ms = static_cast<std::uint64_t>(blocked_for / 1ms);
   event.message = "its " + std::string(to_string(stuck.frame.requests.stage)) + " has blocked its thread for " +

@@ -34,7 +34,11 @@ class StallMonitor {
 
   // Before listen.
   void watch(ShardThread& thread) { members_.push_back({&thread, StallWatch(limit_)}); }
-  void listen();
+  // `active` is called when shards have done something, and when the stop begins.
+  void listen(std::function<void()> active);
+
+  // [any thread] As of a shard.
+  void set_complete_events(bool complete) noexcept { complete_events_.store(complete, std::memory_order_relaxed); }
 
   // [any shard's thread]
   void shard_awake() noexcept {
@@ -97,12 +101,13 @@ class StallMonitor {
   WatchTime time_;
   StopWatch stop_;
   std::function<bool(ShardThread&)> give_up_;
+  std::function<void()> active_;
   bool ended_ = false;
 
   bool quitting_ = false;
 
   // Each task's first stall is always in the log; storms of further ones are summed up.
-  const bool complete_events_;
+  std::atomic<bool> complete_events_;
   std::unordered_set<std::uint32_t> named_;  // tasks that have stalled
   LogGate log_gate_{sink_.log_level()};
 };

@@ -21,6 +21,7 @@
 #include "coordinated_tasks.hpp"
 #include "needed_calls.hpp"
 #include "shard_thread.hpp"
+#include "share_sampler.hpp"
 #include "stall_monitor.hpp"
 #include "task_inquiries.hpp"
 #include "taskhost/core/policy_check.hpp"
@@ -60,7 +61,8 @@ class Supervisor::Implementation final : public ShardOwner {
         coordinated_(control_, sink, clock, options.complete_events,
                      {.stop_host = [this](StopCause cause) { request_stop(std::move(cause)); },
                       .id_of = [this](std::uint32_t index) { return task_id(index); },
-                      .changed = [this] { all_ended(); }}) {
+                      .changed = [this] { all_ended(); },
+                      .active = options.active}) {
     require_needed_calls();
     works()->set_sink(&sink);
     const boost::uuids::uuid seed = boost::uuids::random_generator()();
@@ -70,6 +72,7 @@ class Supervisor::Implementation final : public ShardOwner {
       shards_.push_back({std::make_unique<ShardThread>(*this, sink, clock, options.complete_events, number,
                                                        [this] { end_without_memory(); })});
       monitor_.watch(*shards_.back().thread);
+      shares_.watch(shards_.back().thread->shard());
     }
   }
 
@@ -84,6 +87,12 @@ class Supervisor::Implementation final : public ShardOwner {
     } catch (const std::bad_alloc&) {
       end_without_memory();
     }
+  }
+
+  void set_complete_events(bool complete) noexcept {
+    for (const Member& member : shards_) member.thread->shard().set_complete_events(complete);
+    monitor_.set_complete_events(complete);
+    coordinated_.set_complete_events(complete);
   }
 
   std::size_t add(const Task& task) { return tasks_.add(task.name, task.function, task.options); }
@@ -156,7 +165,7 @@ class Supervisor::Implementation final : public ShardOwner {
     } else {
       boost::asio::post(control_, [this] { coordinated_.begin(); });
     }
-    monitor_.listen();
+    monitor_.listen(options_.active);
   }
 
   void start() {
@@ -217,9 +226,15 @@ class Supervisor::Implementation final : public ShardOwner {
     for (const Member& member : shards_) member.thread->shard().for_each_name(function);
   }
 
-  std::vector<TaskReport> report(std::optional<std::size_t> task, TaskInquiries::Time end) {
-    return inquiries_.report(shards(), task, end);
+  std::vector<TaskReport> report(std::optional<std::size_t> task, TaskInquiries::Time end, bool with_shares) {
+    std::vector<TaskReport> reports = inquiries_.report(shards(), task, end);
+    if (with_shares) shares_.want();
+    for (TaskReport& report : reports) {
+      if (!report.blocking && report.is_answered) report.share = shares_.share(report.task);
+    }
+    return reports;
   }
+  std::vector<ShardSamples> shard_samples() const { return shares_.shards(); }
   TaskCounts count(TaskInquiries::Time end) { return inquiries_.count(shards(), end); }
 
   const char* name(std::size_t task) const {
@@ -251,6 +266,7 @@ class Supervisor::Implementation final : public ShardOwner {
     shard_ended();
     return false;
   }
+  std::uint64_t executions_before() const noexcept override { return options_.executions_before; }
   std::uint64_t seed() const noexcept override { return options_.seed != 0 ? options_.seed : id_high_; }
   void shard_awake() noexcept override { monitor_.shard_awake(); }
   boost::uuids::uuid task_id(std::uint32_t index) const noexcept override {
@@ -350,13 +366,8 @@ class Supervisor::Implementation final : public ShardOwner {
     const Nanoseconds began = clock_.now();
     for (const Member& member : shards_) member.thread->begin_stop(began);
     coordinated_.begin_stop();
-    if (expire_at_once_) {
-      expire(true);
-      return;
-    }
-    if (options_.shutdown_timeout) {
-      limit_stop(false);
-    }
+    if (expire_at_once_) return expire(true);
+    if (options_.shutdown_timeout) limit_stop(false);
   }
 
   void limit_stop(bool anew) {
@@ -411,6 +422,7 @@ class Supervisor::Implementation final : public ShardOwner {
     finished_ = true;
     result_ = result();
     monitor_.end();
+    shares_.close();
     tell_works_left();
     Event event;
     event.kind = EventKind::host_stopped;
@@ -475,18 +487,17 @@ class Supervisor::Implementation final : public ShardOwner {
     return true;
   }
 
-  // Logs a line for each execution that did not stop in time. One that had to wait for others, and was dropped as soon
-  // as it was asked, gets none: it is named in the line of those.
+  // A line for each execution that did not stop in time, but for one that waited for others, and was dropped at once.
   void report(const Straggler& straggler) {
     if (straggler.where.empty() && coordinated_.was_held_up(straggler.index)) return;
     std::string text = "did not stop: execution " + std::to_string(straggler.execution) +
                        (straggler.was_asked ? ", asked " : ", ended ") +
-                       std::to_string(straggler.for_time / 1'000'000) + " ms ago";
+                       std::to_string(straggler.for_time / 1'000'000) + "ms ago";
     text += straggler.where.empty() ? ", between two polls" : ", in its " + straggler.where;
     const std::string held_up = coordinated_.held_up_by(straggler.index);
     if (!held_up.empty()) text += "; " + held_up + " waited for it";
     text += statuses().words(straggler.index, straggler.execution);
-    if (straggler.is_abandoned) text += "; it is abandoned";
+    if (straggler.is_abandoned) text += std::string("; ") + options_.abandonment;
     sink_.log(LogLevel::error, straggler.name.c_str(), text);
   }
 
@@ -508,6 +519,7 @@ class Supervisor::Implementation final : public ShardOwner {
   StallMonitor monitor_;
   CoordinatedTasks coordinated_;
   TaskInquiries inquiries_{control_, coordinated_};
+  ShareSampler shares_{control_};
   std::promise<bool> go_;
   std::thread control_thread_;
   std::atomic<bool> prepared_{false};
@@ -559,13 +571,16 @@ void Supervisor::operate(std::size_t task, Operation operation) { implementation
 void Supervisor::for_each_name(const std::function<void(std::size_t, const char*)>& function) const {
   implementation_->for_each_name(function);
 }
-std::vector<TaskReport> Supervisor::report(std::optional<std::size_t> task, std::chrono::nanoseconds patience) const {
-  return implementation_->report(task, std::chrono::steady_clock::now() + patience);
+std::vector<TaskReport> Supervisor::report(std::optional<std::size_t> task, std::chrono::nanoseconds patience,
+                                           bool with_shares) const {
+  return implementation_->report(task, std::chrono::steady_clock::now() + patience, with_shares);
 }
+std::vector<ShardSamples> Supervisor::shard_samples() const { return implementation_->shard_samples(); }
 TaskCounts Supervisor::count(std::chrono::nanoseconds patience) const {
   return implementation_->count(std::chrono::steady_clock::now() + patience);
 }
 const char* Supervisor::name(std::size_t task) const { return implementation_->name(task); }
+void Supervisor::set_complete_events(bool complete) noexcept { implementation_->set_complete_events(complete); }
 boost::uuids::uuid Supervisor::id(std::size_t task) const noexcept {
   return implementation_->task_id(static_cast<std::uint32_t>(task));
 }

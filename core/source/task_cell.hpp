@@ -38,6 +38,7 @@ struct TaskKind {
   const bool timed_life;                  // some time counts from its readiness
   const std::uint32_t restarts_after_ok;  // for the hot path; 0 if the task is not plain or its type does not restart
   const std::uint32_t restarts_after_failure;
+  const bool starts_later;
   const Recipe& recipe;
   const TaskFn function;  // keeps the recipe alive
 };
@@ -69,6 +70,11 @@ struct TaskExtra {
   Nanoseconds step_ended_at = 0;             // of the last execution that had to finish
   bool overdue = false;                      // its end ran out of time: if its drop does not return, it is abandoned
   Nanoseconds told_refusal_at = 0;
+  bool has_crashed = false;  // what fails now has crashed, in another process
+  // Of a recipe that starts later:
+  bool has_started = false;         // it says that its start is over
+  bool is_start_over = false;       // which has been noticed
+  bool is_ready = false;            // it says that it is ready
   bool unheard = false;             // the shard's: its descriptors do not wake it, since a thread is stuck in the cell
   bool told_spin = false;           // the log has told that this execution is polled all the time
   std::uint32_t told_refusals = 0;  // a bit for each Refusal that the log has told of this execution

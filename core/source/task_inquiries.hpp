@@ -22,7 +22,8 @@ class TaskInquiries {
   TaskInquiries(boost::asio::io_context& control, CoordinatedTasks& coordinated)
       : control_(control), coordinated_(coordinated) {}
 
-  // Task i is on shard i modulo their number. Both throw std::bad_alloc.
+  // Task i is on shard i modulo their number. Both throw std::bad_alloc. Whoever let a former asker wait in vain, and
+  // has not looked since, is not waited for.
   std::vector<TaskReport> report(const std::vector<Shard*>& shards, std::optional<std::size_t> task, Time end);
   TaskCounts count(const std::vector<Shard*>& shards, Time end);
 
@@ -30,8 +31,15 @@ class TaskInquiries {
   void close() { questions_.close(); }
 
  private:
-  void ask_coordinator(Questions::Question question);
-  std::shared_ptr<Inquiry<std::vector<TaskReport>>> ask_about_supervision(std::optional<std::size_t> task);
+  template <class Answer>
+  struct AskedCoordinator {
+    std::shared_ptr<Inquiry<Answer>> inquiry;  // shared: see Inquiry
+    std::optional<std::uint64_t> number;       // absent: it was not asked
+  };
+  template <class Answer, class Answering>
+  AskedCoordinator<Answer> ask_coordinator(Answering answering);
+  template <class Answer>
+  std::optional<Answer> answer_of_coordinator(const AskedCoordinator<Answer>& asked, Time end);
 
   boost::asio::io_context& control_;
   CoordinatedTasks& coordinated_;

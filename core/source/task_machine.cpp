@@ -31,6 +31,7 @@ void TaskMachine::prepare() noexcept {
 void TaskMachine::begun(Nanoseconds now) noexcept {
   if (supervision_ == nullptr) return;
   supervision_->begun = true;
+  if (optional().repeat) supervision_->covered = cover(*optional().repeat, supervision_->covered, now);
   if (optional().start_timeout && !life_.to_ask) {
     supervision_->deadline = later(now, to_nanoseconds(*optional().start_timeout));
   }
@@ -123,6 +124,7 @@ TaskMachine::Next TaskMachine::exit(const End& end, HostPhase host, Nanoseconds 
     case Consequence::Kind::restart:
       return restart(consequence.delay, RestartKind::charged, host, now, voice);
     case Consequence::Kind::repeat:
+      if (optional().repeat) return repeat(host, now, voice);
       return restart(consequence.delay, RestartKind::repeat, host, now, voice);
     case Consequence::Kind::discard:
       voice.tell(
@@ -156,7 +158,26 @@ TaskMachine::Next TaskMachine::restart(Nanoseconds delay, RestartKind restart_ki
   const bool with_group = restart_kind != RestartKind::repeat;
   if (delay == 0) return {.state = TaskState::waiting, .restarts = true, .with_group = with_group};
   supervision_->deadline = later(now, delay);
+  supervision_->until_due = false;
   return {.state = TaskState::delayed, .restarts = true, .with_group = with_group};
+}
+
+TaskMachine::Next TaskMachine::repeat(HostPhase host, Nanoseconds now, TaskVoice& voice) {
+  const Nanoseconds left = time_until_due(*optional().repeat, supervision_->covered, now);
+  const Next next = restart(left, RestartKind::repeat, host, now, voice);
+  if (next.state == TaskState::delayed) wait_until_due(left, now);
+  return next;
+}
+
+void TaskMachine::wait_until_due(Nanoseconds left, Nanoseconds now) noexcept {
+  supervision_->until_due = true;
+  supervision_->deadline = later(now, optional().repeat->schedule ? std::min(left, schedule_look) : left);
+}
+
+Nanoseconds TaskMachine::next_start(Nanoseconds now) const noexcept {
+  if (!waits_for_time()) return supervision_->deadline;
+  Nanoseconds covered = supervision_->covered;
+  return later(now, time_until_due(*optional().repeat, covered, now));
 }
 
 TaskMachine::Next TaskMachine::give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice) {
@@ -184,6 +205,12 @@ TaskMachine::Next TaskMachine::give_up(const End& end, HostPhase host, Nanosecon
 TaskMachine::Step TaskMachine::due(Nanoseconds now, Nanoseconds heartbeat, TaskVoice& voice) {
   const Nanoseconds deadline = std::exchange(supervision_->deadline, never);
   const bool stood_still = now > later(deadline, standstill);
+  if (waits_for_time()) {
+    const Nanoseconds left = time_until_due(*optional().repeat, supervision_->covered, now);
+    if (left == 0) return Step::wait;
+    wait_until_due(left, now);
+    return Step::nothing;
+  }
   if (life_.state == TaskState::delayed) return Step::wait;
   if (life_.state == TaskState::running) return watch(stood_still, now, heartbeat, voice);
   if (life_.state != TaskState::starting) return Step::nothing;

@@ -115,11 +115,13 @@ struct Supervision {
   RestartLedger ledger;
   Nanoseconds deadline = never;  // of a delay, start_timeout or the watchdog; the owner has a timer for it
   Nanoseconds sign = 0;          // the last sign of life: readiness, or a heartbeat
+  Nanoseconds covered = never;   // with `repeat`: see repetition.hpp
   bool begun = false;            // this execution has begun
   bool start_over = false;       // its start has succeeded
   bool said_ready = false;
   bool warned = false;      // a missing heartbeat has been reported
   bool armed_anew = false;  // the timer was rearmed after a standstill
+  bool until_due = false;   // its last delay is the wait until its repeat is due
   std::string failure;      // purpose failure: the message of the exit to come
 };
 
@@ -150,6 +152,12 @@ class TaskMachine {
       : options_(options), life_(life), supervision_(supervision) {}
 
   bool is_to_stop() const noexcept { return life_.state == TaskState::stopping || life_.to_ask; }
+  // Whether all that it waits for is that its repeat is due.
+  bool waits_for_time() const noexcept {
+    return life_.state == TaskState::delayed && supervision_ != nullptr && supervision_->until_due;
+  }
+  // Of one that is delayed: when that is over, as of now.
+  Nanoseconds next_start(Nanoseconds now) const noexcept;
   std::optional<std::uint32_t> remaining(Nanoseconds now) const noexcept;
 
   // Before a fresh execution is made, and when it has begun.
@@ -174,6 +182,8 @@ class TaskMachine {
   Next exit(const End& end, HostPhase host, Nanoseconds now, double random, TaskVoice& voice);
   Consequence judge(const End& end, Nanoseconds now, double random);
   Next restart(Nanoseconds delay, RestartKind restart_kind, HostPhase host, Nanoseconds now, TaskVoice& voice);
+  Next repeat(HostPhase host, Nanoseconds now, TaskVoice& voice);
+  void wait_until_due(Nanoseconds left, Nanoseconds now) noexcept;
   Next give_up(const End& end, HostPhase host, Nanoseconds now, TaskVoice& voice);
   Next could_not_stop(const End& end, HostPhase host, TaskVoice& voice);
   void arm_anew(std::chrono::nanoseconds duration, Nanoseconds now) noexcept;

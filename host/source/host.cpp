@@ -34,23 +34,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// As tasks get it: without a slash at the end.
-std::string absolute_directory(const fs::path& directory) {
-  std::error_code error;
-  const fs::path whole = (fs::current_path(error) / directory).lexically_normal();
-  return whole.has_filename() || !whole.has_parent_path() ? whole.string() : whole.parent_path().string();
-}
-
-std::string lines_of(const std::vector<Fault>& faults) {
-  constexpr std::size_t limit = 200;  // the rest is cut: fixing these usually fixes it
-  std::string lines;
-  for (std::size_t i = 0; i < std::min(limit, faults.size()); ++i) {
-    lines += (lines.empty() ? "" : "\n") + faults[i].text();
-  }
-  if (faults.size() > limit) lines += "\nand " + std::to_string(faults.size() - limit) + " more faults";
-  return lines;
-}
-
 HostError manifest_error(const std::string& text) { return {TASKHOST_RESULT_BAD_MANIFEST, text}; }
 HostError state_error(const std::string& text) { return {TASKHOST_RESULT_WRONG_STATE, text}; }
 
@@ -74,11 +57,7 @@ std::string name_problem(std::string_view name) {
   if (name.empty() || name.size() > 128) return "a task's name must have 1 to 128 bytes";
   const auto is_plain = [](char byte) { return byte >= ' ' && byte < '\x7f'; };
   if (std::all_of(name.begin(), name.end(), is_plain)) return {};
-  for (std::size_t i = 0; i < name.size();) {
-    const std::size_t size = character_size(name, i);
-    if (size == 0) return "the name " + quoted_text(name) + " is not UTF-8";
-    i += size;
-  }
+  if (!is_utf8(name)) return "the name " + quoted_text(name) + " is not UTF-8";
   return has_control_character(name) ? "the name " + quoted_text(name) + " has control characters" : std::string();
 }
 
@@ -92,19 +71,24 @@ std::string task_problem(std::string_view name, std::string_view config, const T
   return !problem.empty() ? "task " + quoted_text(name) + ": " + problem : std::string();
 }
 
+// Only those who can be asked keep anything.
+bool keeps(const HostOptions& options) { return options.control || !options.listen.empty(); }
+
 }  // namespace
 
 Host::Host(HostOptions options)
     : options_(std::move(options)),
-      log_(std::make_unique<Log>(options_.log_level, options_.log_format, options_.log_receiver)),
+      log_(std::make_unique<Log>(options_.log_level, options_.log_format, options_.log_receiver,
+                                 keeps(options_) ? &kept_log_.emplace(Manifest{}.keep_log_lines) : nullptr)),
       events_(std::make_unique<EventLog>(*log_)),
       request_descriptor_(new_eventfd()) {
   environment_.directory = absolute_directory({});
   keep_stderr();
   guard_against_exit();
   WakePort::on_lost_descriptor(end_without_descriptors);
-  if (options_.name_crashes) crashes_.emplace();
+  if (options_.name_crashes) crashes_.emplace(flush_process_in_handler);
   add_to_last_flush(*this);
+  open_notify_socket();
 }
 
 Host::~Host() {
@@ -113,8 +97,11 @@ Host::~Host() {
     wait();
   }
   close_control();
+  if (!started_) end_notifier(TASKHOST_RESULT_WRONG_STATE);
+  notifier_ = nullptr;
   signals_ = nullptr;
   signal_look_.reset();
+  terminal_look_.reset();
   if (requests_) requests_->release();
   requests_ = nullptr;
   supervisor_ = nullptr;
@@ -126,18 +113,23 @@ Host::~Host() {
 HostError Host::load_file(const std::string& path) {
   const ManifestFile file = read_manifest_file(path);
   if (!file.problem.empty()) return manifest_error(printable_path(file.name) + ": " + file.problem);
-  return read_and_load(file.text, file.name, file.directory);
+  return read_and_load(file);
 }
 
 HostError Host::load_text(std::string_view text, const std::string& directory) {
-  return read_and_load(text, "manifest", directory);
+  ManifestFile file;
+  file.name = "manifest";
+  file.directory = directory;
+  file.text = text;
+  return read_and_load(file);
 }
 
-HostError Host::read_and_load(std::string_view text, const std::string& file, const fs::path& directory) {
-  ManifestReading reading = read_manifest(text, file);
+HostError Host::read_and_load(const ManifestFile& file) {
+  ManifestReading reading = read_manifest(file, SystemSurroundings());
+  for (const Fault& warning : reading.warnings) log_->write(LogLevel::warning, nullptr, warning.text());
   if (!reading.readable) return manifest_error(lines_of(reading.faults));  // half a manifest would give wrong places
   // Load what could be read even if there are faults, so that the operator sees those of the plugins in the same run.
-  return load(reading.manifest, file, directory, std::move(reading.faults));
+  return load(reading.manifest, std::move(reading.faults));
 }
 
 HostError Host::load_directory(const std::string& path) {
@@ -147,9 +139,9 @@ HostError Host::load_directory(const std::string& path) {
     return manifest_error(printable_path(path) + ": " + why);
   }
   Manifest manifest;
-  manifest.plugin_dirs = {"."};
+  manifest.parts.front() = {.name = path, .directory = path, .plugin_dirs = {"."}, .included_by = 0};
   manifest.autoload = TaskOptions{.type = TaskType::detachable, .restarts = 3};
-  HostError result = load(manifest, path, path, {});
+  HostError result = load(manifest, {});
   if (result.code == 0 && libraries_.empty()) {
     loaded_ = false;
     return manifest_error(printable_path(path) +
@@ -158,31 +150,23 @@ HostError Host::load_directory(const std::string& path) {
   return result;
 }
 
-HostError Host::load(const Manifest& manifest, const std::string& file, const fs::path& directory,
-                     std::vector<Fault> faults) {
+HostError Host::load(const Manifest& manifest, std::vector<Fault> faults) {
   if (HostError late = too_late("load a manifest before it does"); late.code != 0) return late;
   if (loaded_) return state_error("a manifest is already loaded; a host takes only one");
   std::error_code no_directory;
-  if ((void)fs::current_path(no_directory); no_directory && directory.is_relative()) {
+  if ((void)fs::current_path(no_directory); no_directory && manifest.parts.front().directory.is_relative()) {
     return manifest_error("can't determine the working directory: " + no_directory.message());
   }
-  environment_.directory = absolute_directory(directory);
-  // Resolve all paths before anything is loaded, as a library may change the working directory.
-  PluginSearch search;
-  search.manifest_directory = environment_.directory;
-  search.installed_directory = installed_plugin_directory();
-  for (const std::string& extra : options_.plugin_directories) {
-    search.plugin_directories.emplace_back(absolute_directory(extra));
-  }
-  for (const std::string& own : manifest.plugin_dirs) {
-    search.plugin_directories.emplace_back(absolute_directory(search.manifest_directory / own));
-  }
-  if (manifest.plugin_dirs.empty()) search.plugin_directories.push_back(search.manifest_directory);
+  const std::vector<PluginSearch> searches = plugin_searches(manifest, options_.plugin_directories);
+  environment_.directory = searches.front().manifest_directory.string();
+  workers_.poll_stack = manifest.poll_stack_kib * 1024;
+  workers_.blocking_stack = manifest.blocking_stack_kib * 1024;
   (void)take_signals();  // so that signals work during a slow load; if the host can't have them, its start reports that
+  const std::vector<const PluginEnvironment*> environments = environments_of(searches);
   TaskRegister::Transaction transaction(tasks_);
   Admission admission = [&] {
     const SlowPluginCode slow([this](const std::string& words) { tell_slow_code(words); });
-    return admit(manifest, file, search, tasks_, environment_);
+    return admit(manifest, searches, tasks_, environments, workers_);
   }();
   for (const Note& note : admission.notes) log_->write(note.level, nullptr, note.text);
   faults.insert(faults.end(), admission.manifest_faults.begin(), admission.manifest_faults.end());
@@ -195,11 +179,24 @@ HostError Host::load(const Manifest& manifest, const std::string& file, const fs
   manifest_ = manifest;
   manifest_.tasks.clear();
   manifest_.relations.clear();
-  manifest_path_ = file;
+  manifest_path_ = manifest.parts.front().name;
   libraries_ = std::move(admission.libraries);
+  kept_ = std::move(admission.kept);
   transaction.keep();
   tasks_admitted_ = tasks_.size();
   return {};
+}
+
+// One for each directory; that of the main part is the program's own, too.
+std::vector<const PluginEnvironment*> Host::environments_of(const std::vector<PluginSearch>& searches) {
+  std::vector<const PluginEnvironment*> environments;
+  for (const PluginSearch& search : searches) {
+    const std::string directory = search.manifest_directory.string();
+    const bool is_main = directory == environment_.directory;
+    environments.push_back(is_main ? &environment_ : &included_environments_[directory]);
+    if (!is_main) included_environments_[directory] = {.signals = environment_.signals, .directory = directory};
+  }
+  return environments;
 }
 
 // Turns names into places; creates a new group.
@@ -240,7 +237,7 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
   if (auto problem = task_problem(first_name, config, options); !problem.empty()) return manifest_error(problem);
   const std::string first_task(first_name);
   const auto log = [&](LogLevel level, std::string_view text) { log_->write(level, first_task.c_str(), text); };
-  if (const auto problem = config_problem(read, first_task, config, environment_, log)) {
+  if (const auto problem = config_problem(read, first_task, {config}, environment_, log)) {
     return manifest_error("the config of task " + quoted_text(first_name) +
                           (problem->pointer.empty() ? "" : " at " + problem->pointer) + ": " + problem->text);
   }
@@ -251,7 +248,7 @@ HostError Host::add(std::span<const char* const> names, const taskhost_factory& 
   if (HostError error = relate(first_name, own, relation); error.code != 0) return error;
   const bool is_related = !relation.after.empty() || relation.group;
   const std::size_t first = tasks_.size();
-  const TaskFn function = own_tasks_.make(read, &factory, config);
+  const TaskFn function = own_tasks_.make(read, &factory, {config}, environment_);
   if (names.size() > 1) tasks_.reserve(first + names.size());
   for (const char* given : names) {
     const std::string_view name = name_of(given);
@@ -281,6 +278,7 @@ HostError Host::explain(bool json, std::string& text) {
       .tasks = tasks_.tasks(), .group_names = tasks_.group_names(), .shutdown_timeout = manifest_.shutdown_timeout};
   explained.default_stop_timeout = manifest_.default_stop_timeout;
   explained.blocking_threads = manifest_.blocking_threads;
+  explained.now = SteadyClock::read();
   text = json ? explanation_json(explained) : explanation_text(explained);
   return {};
 }
@@ -311,8 +309,10 @@ HostError Host::start() {
     events_->open();
   } catch (...) {
     // In this order, since they live on the supervisor's loop.
+    notifier_ = nullptr;
     signals_ = nullptr;
     signal_look_.reset();
+    terminal_look_.reset();
     if (requests_) requests_->release();
     requests_ = nullptr;
     supervisor_ = nullptr;  // the tasks are gone with it
@@ -325,6 +325,7 @@ HostError Host::start() {
   announce();
   running_.store(true, std::memory_order_release);
   supervisor_->start();
+  if (notifier_) notifier_->begin();
   if (control_) start_control();
   return {};
 }
@@ -342,6 +343,7 @@ bool Host::take_signals() {
     throw;
   }
   environment_.signals = signals_.get();
+  for (auto& [directory, environment] : included_environments_) environment.signals = signals_.get();
   return true;
 }
 
@@ -372,6 +374,15 @@ void Host::look_after_signals(std::chrono::seconds after) {
   });
 }
 
+// A shell that exits may send SIGHUP to its jobs while they still have the terminal.
+void Host::look_after_terminal() {
+  terminal_look_.emplace(supervisor_->control(), first_look);
+  terminal_look_->async_wait([this](const boost::system::error_code& error) {
+    if (error || !SignalHandler::has_lost_terminal()) return;
+    supervisor_->request_stop({StopReason::signal, false, {}, "SIGHUP: its terminal was closed"});
+  });
+}
+
 // Everything that can fail, before anything is started.
 void Host::make_supervisor() {
   SupervisorOptions options;
@@ -385,9 +396,11 @@ void Host::make_supervisor() {
   options.seed = options_.seed != 0 ? options_.seed : manifest_.seed;
   options.complete_events = events_->has_subscribers();
   options.no_memory = [this] { end_without_memory(*this); };
+  if (notify_socket_) options.active = [this] { notifier_->poke(events_->stopping()); };
   open_standard_streams();  // the program may have closed them meanwhile, as daemons do
   supervisor_ = std::make_unique<Supervisor>(options, *events_, clock_);
   settle_stop_timeouts();
+  if (notify_socket_) make_notifier();
   origins_ = tasks_.take_origins();
   group_names_ = tasks_.group_names();
   supervisor_->add(tasks_.take());
@@ -410,6 +423,7 @@ void Host::settle_stop_timeouts() {
 
 void Host::announce() {
   started_us_ = now_us();
+  started_at_ = clock_.now();
   instance_ = boost::uuids::to_string(boost::uuids::random_generator()());
   Event started;
   started.kind = EventKind::host_started;
@@ -422,12 +436,13 @@ int Host::wait() {
   const WaitForHost waits;
   const HostResult result = supervisor_->wait();
   waited_ = true;
-  close_control();
   if (signals_) signals_->close();  // but kept, because an abandoned task may still call in
   left_behind_ = supervisor_->abandoned_threads();
   must_stay_ = left_behind_;
   if (!events_->close()) must_stay_ = true;
+  close_control();  // those who follow get the end, too
   log_->finish();
+  end_notifier(static_cast<int>(result));
   release_process(*this);  // until then, an exit() of a plugin's thread is reported, and not taken for the end
   const int status = static_cast<int>(result);
   status_.store(status, std::memory_order_release);
@@ -481,7 +496,20 @@ void Host::on_signal(Signals::Fate fate, SignalHandler::Arrival arrival) {
       log_->write(LogLevel::info, nullptr, name + aside + " is ignored: no task wants it any more");
       return;
     case Signals::Fate::stop:
-      supervisor_->request_stop({StopReason::signal, false, {}, "signal " + name + sender});
+      supervisor_->request_stop({StopReason::signal,
+                                 false,
+                                 {},
+                                 arrival.hangup ? "SIGHUP: its terminal was closed" : "signal " + name + sender});
+      return;
+    case Signals::Fate::reload:
+      if (events_->stopping()) {
+        log_->write(LogLevel::info, nullptr, name + aside + " is ignored: the host is stopping");
+        return;
+      }
+      log_->write(LogLevel::warning, nullptr,
+                  name + aside + " is kept for reloading, which this version can't do: restart the host to take a " +
+                      "changed manifest, or stop it with SIGTERM");
+      look_after_terminal();
       return;
     case Signals::Fate::stop_at_once:
       log_->write(LogLevel::error, nullptr, "a second signal, " + name + sender + ": stopping at once");

@@ -9,6 +9,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,12 +20,14 @@
 #include "control/controlled_host.hpp"
 #include "control/endpoint.hpp"
 #include "control/server.hpp"
-#include "crash_handler.hpp"
+#include "control/service_notifier.hpp"
 #include "events/event_log.hpp"
+#include "events/history.hpp"
 #include "events/log.hpp"
 #include "plugin/embed_task.hpp"
 #include "plugin/factory_rules.hpp"
 #include "signals/delivery.hpp"
+#include "system/crash_handler.hpp"
 #include "task_index.hpp"
 #include "task_register.hpp"
 #include "taskhost/core/supervisor.hpp"
@@ -34,8 +37,9 @@ namespace taskhost {
 struct HostOptions {
   bool handle_signals = false;
   bool name_crashes = false;
-  unsigned shards = 0;     // 0: the manifest's, or one for each processor
-  std::uint64_t seed = 0;  // random seed for jitter; 0: the manifest's, or a different one each time
+  bool notify_service_manager = false;  // as NOTIFY_SOCKET says
+  unsigned shards = 0;                  // 0: the manifest's, or one for each processor
+  std::uint64_t seed = 0;               // random seed for jitter; 0: the manifest's, or a different one each time
   std::vector<std::string> plugin_directories;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
@@ -82,7 +86,7 @@ class Host final : private ControlledHost {
   int operate(std::string_view name, Operation operation) override;
   // [any thread but the host's own] What all tasks are doing, or the one with this name: a TASKHOST_RESULT_* code.
   // Takes a second at most.
-  int describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks) override;
+  int describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks, bool with_shares = true) override;
   HostStatus describe() override;
   // [any thread]
   int state() const noexcept;
@@ -112,18 +116,27 @@ class Host final : private ControlledHost {
   PluginLibrary::Loading load_library(const std::string& path);
 
  private:
-  HostError load(const Manifest& manifest, const std::string& file, const std::filesystem::path& directory,
-                 std::vector<Fault> faults);
-  HostError read_and_load(std::string_view text, const std::string& file, const std::filesystem::path& directory);
+  HostError load(const Manifest& manifest, std::vector<Fault> faults);
+  HostError read_and_load(const ManifestFile& file);
+  std::vector<const PluginEnvironment*> environments_of(const std::vector<PluginSearch>& searches);
   HostError too_late(const char* advice) const;
   HostError relate(std::string_view name, const OwnRelation& own, TaskList::Relation& relation);
   TaskStatus status_of(TaskReport&& report) const;
   void stop(const std::string& who) override;
-  void tell(std::string_view line) noexcept override { log_->write(LogLevel::info, nullptr, line); }
+  bool has_task(std::string_view name) override { return index_.find(name, *supervisor_).has_value(); }
+  History& kept_events() noexcept override { return *kept_events_; }
+  History& kept_log() noexcept override { return *kept_log_; }
+  void follow_events(bool follows) noexcept override;
+  std::string_view instance() const noexcept override { return instance_; }
+  void tell(std::string_view line, const char* task) noexcept override { log_->write(LogLevel::info, task, line); }
+  void warn(std::string_view line) noexcept override { log_->write(LogLevel::warning, nullptr, line); }
   HostError open_control();
   HostError open_endpoint(const std::string& name, bool is_chosen);
   void start_control() noexcept;
   void close_control() noexcept;
+  void open_notify_socket();
+  void make_notifier();
+  void end_notifier(int status) noexcept;
   void settle_stop_timeouts();
   unsigned shard_count() const;
   void make_supervisor();
@@ -133,15 +146,21 @@ class Host final : private ControlledHost {
   void tell_slow_code(const std::string& where);
   void tell_lost_signals();
   void look_after_signals(std::chrono::seconds after);
+  void look_after_terminal();
   void on_signal(Signals::Fate fate, SignalHandler::Arrival arrival);
 
   const HostOptions options_;
   const HomeProcess home_;
+  std::optional<History> kept_log_;  // with a control socket or an API on TCP
+  std::optional<History> kept_events_;
   std::unique_ptr<Log> log_;
   std::unique_ptr<EventLog> events_;
   SteadyClock clock_;
   PluginEnvironment environment_;
-  PluginTasks own_tasks_{environment_};          // for factories of the calling program
+  std::map<std::string, PluginEnvironment> included_environments_;  // of other directories, by their paths
+  WorkerKeeper keeper_;
+  WorkerEnvironment workers_{.keeper = keeper_, .signals = &environment_.signals};
+  PluginTasks own_tasks_;                        // for factories of the calling program
   const taskhost_factory* last_read_ = nullptr;  // the last of them and its content, shared by consecutive tasks
   FactoryReading last_reading_;
 
@@ -150,6 +169,7 @@ class Host final : private ControlledHost {
   TaskRegister tasks_;  // until the supervisor takes them
   std::atomic<std::size_t> tasks_admitted_{0};
   std::vector<std::shared_ptr<PluginLibrary>> libraries_;
+  std::vector<std::shared_ptr<const void>> kept_;  // to what tasks' origins refer
   std::string manifest_path_;
   std::string name_;
   // Once it has started.
@@ -157,6 +177,7 @@ class Host final : private ControlledHost {
   std::vector<std::string> group_names_;
   unsigned shard_count_ = 0;
   std::int64_t started_us_ = 0;  // microseconds since 1970
+  Nanoseconds started_at_ = 0;
   std::string instance_;
 
   const int request_descriptor_;  // an eventfd: readable once a stop is requested
@@ -165,9 +186,13 @@ class Host final : private ControlledHost {
   std::optional<CrashHandler> crashes_;
   std::unique_ptr<Signals> signals_;
   std::optional<boost::asio::steady_timer> signal_look_;
+  std::optional<boost::asio::steady_timer> terminal_look_;
   TaskIndex index_;
   std::optional<ControlEndpoint> endpoint_;
   std::unique_ptr<ControlServer> control_;  // after what it asks
+  std::optional<NotifySocket> notify_socket_;
+  std::chrono::microseconds watchdog_{0};
+  std::unique_ptr<ServiceNotifier> notifier_;
   bool started_ = false;
   bool start_failed_ = false;  // its tasks are gone
   bool waited_ = false;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <system_error>
@@ -20,7 +21,12 @@ namespace {
 
 HostError wrong_option(const std::string& text) { return {TASKHOST_RESULT_BAD_MANIFEST, text}; }
 
-// The file's first line. Others must not be able to read it, since it gives them the host.
+// Since the token gives them the host, others must not be able to read it. A file of root's may be readable for its
+// group as well: that is how Kubernetes (fsGroup) and systemd (LoadCredential) hand secrets to a user, and that user
+// can't change it.
+mode_t forbidden_mode(const struct stat& status) { return status.st_uid == 0 ? 037 : 077; }
+
+// The file's first line.
 std::string read_token(const std::string& path, std::string& problem) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat status {};
@@ -36,11 +42,16 @@ std::string read_token(const std::string& path, std::string& problem) {
   text.resize(static_cast<std::size_t>(size));
   text.resize(std::min(text.find_first_of("\r\n"), text.size()));
   constexpr std::size_t least = 16;
-  if ((status.st_mode & 077) != 0) {
+  if ((status.st_mode & forbidden_mode(status)) != 0) {
     problem = "others may read the token file " + quoted_path(path) + ": chmod 600 " + printable_path(path);
   } else if (text.size() < least || text.size() > 256) {
     problem = "the first line of the token file " + quoted_path(path) + " must have 16 to 256 bytes, and has " +
               std::to_string(text.size()) + ": head -c 32 /dev/urandom | base64 makes a good one";
+  }
+  const bool is_plain = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+  if (problem.empty() && !is_plain) {
+    problem = "the first line of the token file " + quoted_path(path) +
+              " must have visible ASCII characters only, without spaces: others can't be sent";
   }
   return problem.empty() ? text : std::string();
 }
@@ -72,6 +83,10 @@ HostError Host::open_control() {
   }
   if (options_.control) {
     if (HostError error = open_endpoint(name_, is_chosen); error.code != 0) return error;
+  }
+  if (kept_log_) {
+    kept_log_->set_capacity(manifest_.keep_log_lines);
+    events_->keep(kept_events_.emplace(manifest_.keep_events));
   }
   options.control_descriptor = endpoint_ ? endpoint_->descriptor() : -1;
   options.name = name_;
@@ -134,6 +149,12 @@ void Host::start_control() noexcept {
 void Host::close_control() noexcept {
   control_ = nullptr;
   endpoint_.reset();
+}
+
+// Only while somebody follows does a storm's each event cost something.
+void Host::follow_events(bool follows) noexcept {
+  events_->set_complete(follows);
+  supervisor_->set_complete_events(follows || events_->has_subscribers());
 }
 
 void Host::stop(const std::string& who) { supervisor_->request_stop({StopReason::request, false, {}, who}); }

@@ -28,14 +28,14 @@ std::string_view word_of_state(int state) noexcept {
 
 }  // namespace
 
-int Host::describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks) {
+int Host::describe(std::optional<std::string_view> name, std::vector<TaskStatus>& tasks, bool with_shares) {
   if (state() == TASKHOST_STATE_CREATED) return TASKHOST_RESULT_WRONG_STATE;
   std::optional<std::size_t> task;
   if (name) {
     task = index_.find(*name, *supervisor_);
     if (!task) return TASKHOST_RESULT_UNKNOWN_TASK;
   }
-  std::vector<TaskReport> reports = supervisor_->report(task, patience);
+  std::vector<TaskReport> reports = supervisor_->report(task, patience, with_shares);
   tasks.reserve(reports.size());
   for (TaskReport& report : reports) tasks.push_back(status_of(std::move(report)));
   return TASKHOST_RESULT_OK;
@@ -47,7 +47,9 @@ TaskStatus Host::status_of(TaskReport&& report) const {
   const TaskOrigin origin = origins_.of(report.task);
   status.plugin = origin.plugin;
   status.factory = origin.factory;
+  if (origin.process != nullptr) status.process = origin.process->load(std::memory_order_relaxed);
   if (report.group) status.group = group_names_[*report.group];
+  for (const std::uint32_t other : report.after) status.after.emplace_back(supervisor_->name(other));
   for (const std::uint32_t other : report.waits_for) status.waits_for.emplace_back(supervisor_->name(other));
   if (report.options != nullptr) {
     const SupervisionOptions& optional = report.options->supervision();
@@ -71,10 +73,12 @@ HostStatus Host::describe() {
   }
   status.instance = instance_;
   status.since_us = started_us_;
+  status.age = clock_.now() - started_at_;
   status.manifest = manifest_path_;
   status.shards = shard_count_;
   status.tasks = supervisor_->task_count();
   status.counts = supervisor_->count(patience);
+  status.shard_samples = supervisor_->shard_samples();
   const EventLog::Totals totals = events_->totals();
   status.events = totals.published;
   status.events_lost = totals.lost;

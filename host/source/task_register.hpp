@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <boost/unordered/unordered_flat_set.hpp>
 #include <cstdint>
 #include <functional>
@@ -83,6 +84,7 @@ class TaskNames {
 struct TaskOrigin {
   std::string_view plugin;  // path of the library; empty: the program itself
   std::string_view factory;
+  const std::atomic<std::int64_t>* process = nullptr;  // the id of the isolated task's; 0: there is none now
   bool operator==(const TaskOrigin&) const = default;
 };
 

@@ -110,6 +110,10 @@ void Plugin::reset(bench_setting settings) const {
   *setting = settings;
 }
 
+void Plugin::reset_late() const {
+  for (unsigned i = 0; i < BENCH_LATE_BUCKETS; ++i) __atomic_store_n(&late[i], 0, __ATOMIC_RELAXED);
+}
+
 std::string compiler() {
 #if defined(__clang__)
   return "clang " __clang_version__;

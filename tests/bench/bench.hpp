@@ -36,6 +36,7 @@ class Plugin {
   std::uint64_t polls() const;
   std::uint64_t late_percentile(double part) const;  // microseconds
   void reset(bench_setting settings = without_limits) const;
+  void reset_late() const;  // also while tasks run
 
   bench_row* rows;
   std::uint32_t* threads;
@@ -73,8 +74,20 @@ void run_idle(const Plugin& plugin, unsigned shards);
 void run_start(unsigned shards);
 void run_events(unsigned shards);
 void run_supervision(const Plugin& plugin, unsigned shards);
+void run_polled(const Plugin& plugin, unsigned shards);
+void run_control();
+void run_isolated();
 // The cost of a language: "c", "cpp", "rust", "go".
 void run_language(const std::string& language);
+
+// Clients of a control socket, until SIGTERM; prints a line about what they got.
+int run_pollers(const std::string& socket, const std::string& path, unsigned count);
+// One request on a connection of its own, without looking at more than the status.
+struct Answer {
+  double ms;
+  std::uint64_t bytes;
+};
+Answer ask_once(const std::string& socket, const std::string& path);
 
 // Formats result lines for people.
 struct Table {

@@ -126,12 +126,36 @@ static int32_t spin_poll(void* state, const taskhost_exec* exec) {
   return TASKHOST_PENDING;
 }
 
+/* isolated: is ready, and waits. */
+static int32_t ready_poll(void* state, const taskhost_exec* exec) {
+  exec->services->ready(exec);
+  return idle_poll(state, exec);
+}
+
+/* isolated: logs 100,000 lines, a thousand at a time. */
+static int32_t log_poll(void* state, const taskhost_exec* exec) {
+  bench_state* self = state;
+  int i;
+  if (taskhost_stop_requested(exec) || self->word == 0) return TASKHOST_OK;
+  for (i = 0; i < 1000; ++i, --self->word)
+    taskhost_log(exec, TASKHOST_LOG_INFO, "a line of forty bytes, as tasks log them");
+  return TASKHOST_AGAIN;
+}
+static int32_t log_start(void* state, const taskhost_exec* exec) {
+  bench_state* self = state;
+  const int32_t result = start(state, exec);
+  self->word = 100000;
+  return result;
+}
+
 #define BENCH_FACTORY(factory_name, start_function, poll_function, next_factory)                      \
   {                                                                                                   \
     .struct_size = sizeof(taskhost_factory), .name = factory_name, .state_size = sizeof(bench_state), \
     .start = start_function, .poll = poll_function, .drop = drop, .next = next_factory                \
   }
-static const taskhost_factory spin = BENCH_FACTORY("spin", start, spin_poll, NULL);
+static const taskhost_factory log_lines = BENCH_FACTORY("log", log_start, log_poll, NULL);
+static const taskhost_factory ready = BENCH_FACTORY("ready", start, ready_poll, &log_lines);
+static const taskhost_factory spin = BENCH_FACTORY("spin", start, spin_poll, &ready);
 static const taskhost_factory listen = BENCH_FACTORY("listen", start, listen_poll, &spin);
 static const taskhost_factory later = BENCH_FACTORY("later", start, later_poll, &listen);
 static const taskhost_factory yield = BENCH_FACTORY("yield", start, yield_poll, &later);

@@ -30,11 +30,13 @@ struct Names {
 
 class Host {
  public:
-  Host(const Plugin& plugin, unsigned shards, bench_setting settings = without_limits) {
+  Host(const Plugin& plugin, unsigned shards, bench_setting settings = without_limits, const char* control = nullptr) {
     plugin.reset(settings);
     taskhost_options options{};
     options.struct_size = sizeof options;
     options.shards = shards;
+    options.name = "bench";
+    options.control = control;
     options.log_level_plus_one = TASKHOST_LOG_INFO + 1;
     options.log = [](void*, int32_t, const char*, size_t) {};  // written, and discarded
     require(taskhost_create(&options, &host_));

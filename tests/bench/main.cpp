@@ -19,6 +19,7 @@ constexpr const char* help_text =
        taskhost-bench keep FILE PAGE              puts that table into a page
        taskhost-bench record FILE LABEL WORKLOAD COMMAND...
                                                   appends what the command prints, or that it failed, to FILE
+       taskhost-bench pollers SOCKET PATH N       N clients that GET it ten times a second, until SIGTERM
        taskhost-bench instructions FILE [--record]
                                                   counts instructions and compares them with those in FILE
 
@@ -33,12 +34,16 @@ workloads  w1      restart storm: a task that fails at once, restarted again and
            events  w1 by the program with all events written, and checked
            supervision
                    the stop of 10,000 and of 100,000 tasks that come after one; a group's restart
+           polled    w3 while a hundred clients poll its control socket, and while they poll another host
+           control   the answers of a host with many tasks, and what the control socket adds to the program's start
+           isolated  tasks in processes of their own
            language  tasks that wake themselves, and idle ones, written in that language
            Without --shards, start and events let the program choose.
 
 Parameters come from the environment (README.md says what they mean): W1_R W1_TIMES W2_N W3_N W3_SECS W3_TICKS W4_N
 W4_Y W4_TIMES W5_N W5_B WAKE_N WAKE_MS WAKE_ROUNDS WAKE_PAUSE_US IDLE_SECS IDLE_SETTLE_MS START_N START_PLUGINS
-START_REPS LANGUAGE_N LANGUAGE_TURNS LANGUAGE_SLEEPERS EVENTS_R EVENTS_PATIENCE_S BENCH_TOUCH_MB BENCH_TRIES BENCH_WAIT_S
+START_REPS POLLED_CLIENTS POLLED_ROUNDS POLLED_SECS CONTROL_N CONTROL_REPS ISOLATED_R ISOLATED_N
+LANGUAGE_N LANGUAGE_TURNS LANGUAGE_SLEEPERS EVENTS_R EVENTS_PATIENCE_S BENCH_TOUCH_MB BENCH_TRIES BENCH_WAIT_S
 )";
 
 int wrong(const std::string& what) {
@@ -61,10 +66,13 @@ bool take_shards(std::vector<std::string>& words, std::optional<unsigned>& shard
 
 int run_workload(const std::string& name, std::optional<unsigned> shards) {
   if (name == "start") return bench::run_start(shards.value_or(0)), 0;
+  if (name == "isolated") return bench::run_isolated(), 0;
+  if (name == "control") return bench::run_control(), 0;
   if (name == "events") return bench::run_events(shards.value_or(0)), 0;
   const bench::Plugin plugin;
   if (name == "wake") return bench::run_wake(plugin, shards.value_or(1)), 0;
   if (name == "supervision") return bench::run_supervision(plugin, shards.value_or(1)), 0;
+  if (name == "polled") return bench::run_polled(plugin, shards.value_or(1)), 0;
   if (name == "idle") return bench::run_idle(plugin, shards.value_or(1)), 0;
   return bench::run_host(plugin, name, shards.value_or(1)) ? 0 : wrong("no such workload: " + name);
 }
@@ -88,6 +96,11 @@ int run(std::vector<std::string> words) {
     const bool record = words.size() == 3 && words[2] == "--record";
     if (words.size() != 2 && !record) return wrong("instructions needs one file, and perhaps --record after it");
     return bench::check_instructions(words[1], record);
+  }
+  if (verb == "pollers") {
+    if (words.size() != 4) return wrong("pollers needs a socket, a path and a number of clients");
+    return bench::run_pollers(words[1], words[2],
+                              static_cast<unsigned>(std::clamp(std::atoi(words[3].c_str()), 1, 10'000)));
   }
   if (verb == "language") {
     if (words.size() != 2) return wrong("language needs one: c, cpp, rust or go");

@@ -6,7 +6,7 @@
 
 namespace bench {
 
-enum class Unit { rate, seconds, microseconds, nanoseconds, milliseconds, bytes, plain };
+enum class Unit { rate, seconds, microseconds, nanoseconds, milliseconds, bytes, plain, ratio };
 enum class Aim { none, times_floor, beyond_floor, absolute };  // what the bound refers to
 
 struct Metric {
@@ -50,6 +50,21 @@ inline constexpr std::array metrics = {
            false, Aim::absolute, 10, 0},
     Metric{"idle", "one_switches", "Idle host of one task: times a thread went to sleep in 3 s", Unit::plain, false,
            Aim::absolute, 0, 0},
+    Metric{"polled", "late_p99_us", "W3 while 100 clients GET /v1/tasks ten times a second: p99 lateness",
+           Unit::microseconds, false, Aim::none, 0, 0},
+    Metric{"polled", "late_ratio", "The same, as times that of a host that nobody polls", Unit::ratio, false,
+           Aim::absolute, 1.5, 0},
+    Metric{"polled", "late_host_ratio", "The same, as times that while the clients poll another host", Unit::ratio,
+           false, Aim::absolute, 1.5, 0},
+    Metric{"polled", "answers_per_s", "Answers that these clients get: answers/s", Unit::rate, true, Aim::none, 0, 0},
+    Metric{"control", "ps_ms", "taskhost ps, with a host of 10,000 tasks", Unit::milliseconds, false, Aim::absolute, 50,
+           0},
+    Metric{"control", "status_ms", "taskhost status of 10,000 tasks", Unit::milliseconds, false, Aim::absolute, 50, 0},
+    Metric{"control", "tasks_ms", "GET /v1/tasks of 10,000 tasks", Unit::milliseconds, false, Aim::none, 0, 0},
+    Metric{"control", "metrics_ms", "GET /metrics of 10,000 tasks", Unit::milliseconds, false, Aim::absolute, 20, 0},
+    Metric{"control", "metrics_bytes", "Its size", Unit::bytes, false, Aim::none, 0, 0},
+    Metric{"control", "start_extra_ms", "Program start with a control socket, beyond one without", Unit::milliseconds,
+           false, Aim::absolute, 1, 0},
     Metric{"supervision", "fields_told_ratio",
            "Restarts with backoff, window, reset_after and exit rules, with events: CPU, as times plain", Unit::plain,
            false, Aim::absolute, 1.5, 0},

@@ -79,6 +79,8 @@ std::string text_of(double value, Unit unit) {
       return format("%.0f ns", value);
     case Unit::bytes:
       return format("%.0f B", value);
+    case Unit::ratio:
+      return format("%.2f", value);
     case Unit::plain:
       return format("%.0f", value);
   }

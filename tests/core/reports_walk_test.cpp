@@ -157,7 +157,8 @@ TEST_CASE("wherever a walk at random leads, the counts are what the reports add 
       scene.shard.report(0, tasks, reports);
       TaskCounts sum;
       for (const TaskReport& report : reports) {
-        sum.add(report.type, report.state, report.is_lost);
+        sum.add(report.type, report.state, report.is_lost, report.waits_for_time);
+        if (report.stalled) ++sum.stalled;
         sum.starts += report.execution;
         const bool live = is_live(report.state);
         CHECK((report.started_at != 0) == live);
@@ -175,7 +176,11 @@ TEST_CASE("wherever a walk at random leads, the counts are what the reports add 
       }
       TaskCounts counts;
       for (std::size_t first = 0; scene.shard.count(first, 3, counts);) first += 3;
-      sum.restarts = counts.restarts;  // reports don't tell
+      sum.restarts = counts.restarts;  // reports don't tell these
+      sum.exits = counts.exits;
+      sum.gave_up = counts.gave_up;
+      sum.stalls = counts.stalls;
+      sum.turns = counts.turns;
       CHECK(counts == sum);
     }
     scene.owner.calls.clear();
@@ -215,14 +220,59 @@ TEST_CASE("questions that wait when their owner ends are answered in full, and l
   CHECK(parts == 8);
 }
 
-TEST_CASE("a question whose owner can't be woken for lack of memory is answered with the next one") {
+TEST_CASE("a question whose owner can't be woken for lack of memory was not asked") {
   Questions questions;
   int parts = 0;
   const auto question = [&] { return ++parts, false; };
-  CHECK_THROWS_AS(questions.ask(question, [] { throw std::bad_alloc(); }), std::bad_alloc);
-  questions.ask(question, nobody);
+  const auto former = questions.ask([] { return false; }, nobody);
+  REQUIRE(former);
   CHECK_FALSE(questions.answer());
-  CHECK(parts == 2);
+  const auto wake = [&] {
+    questions.give_up(*former);
+    throw std::bad_alloc();
+  };
+  CHECK_THROWS_AS(questions.ask(question, wake), std::bad_alloc);
+  CHECK(questions.ask(question, nobody));
+  CHECK_FALSE(questions.answer());
+  CHECK(parts == 1);
+}
+
+TEST_CASE("an owner that was given up is asked again only once it has looked") {
+  Questions questions;
+  int answered = 0;
+  const auto question = [&] { return ++answered, false; };
+  CHECK(questions.ask(question, nobody));
+  const auto second = questions.ask(question, nobody);
+  REQUIRE(second);
+  questions.give_up(*second);
+  CHECK_FALSE(questions.ask(question, [] { FAIL("it is not to be woken again"); }));
+  CHECK_FALSE(questions.answer());
+  CHECK(answered == 2);
+  const auto third = questions.ask(question, nobody);
+  REQUIRE(third);
+  questions.give_up(*third);
+  questions.close();
+  CHECK(answered == 3);
+  CHECK(questions.ask(question, nobody));
+  CHECK(answered == 4);
+}
+
+TEST_CASE("an owner that has looked is not given up, though its answer comes too late or others were asked since") {
+  Questions questions;
+  int parts = 0;
+  const auto early = questions.ask([&] { return ++parts < 3; }, nobody);
+  REQUIRE(early);
+  CHECK(questions.answer());
+  questions.give_up(*early);
+  CHECK(questions.ask([] { return false; }, nobody));
+  questions.give_up(*early);
+  const auto late = questions.ask([] { return false; }, nobody);
+  REQUIRE(late);
+  questions.give_up(*late);
+  questions.give_up(*early);  // whose asker knows less
+  CHECK_FALSE(questions.ask([] { return false; }, nobody));
+  CHECK(questions.answer());
+  CHECK(questions.ask([] { return false; }, nobody));
 }
 
 TEST_CASE("each question is answered exactly once, whenever its owner ends") {
@@ -257,6 +307,10 @@ TEST_CASE("who asks several owners gets the answers of those that have answered 
   REQUIRE(answers.size() == 3);
   CHECK((answers[0] == 20 && !answers[1] && answers[2] == 22));
   inquiry->answer(1, 21);  // too late
+  const auto nobody_to_ask = std::make_shared<Inquiry<int>>(2);
+  nobody_to_ask->leave_out();
+  nobody_to_ask->leave_out();
+  CHECK(nobody_to_ask->wait_until(std::chrono::steady_clock::now() + 1h).size() == 2);
   const auto alone = std::make_shared<Inquiry<int>>(1);
   std::thread late([alone] { alone->answer(0, 1); });
   CHECK(alone->wait_until(std::chrono::steady_clock::now() + 60s)[0] == 1);

@@ -198,6 +198,7 @@ TEST_CASE("tasks that restart as fast as they can are reported while operators s
     std::thread operates([&] {
       for (unsigned i = 0; !ends.load(); ++i) {
         scene.supervisor.operate(i % scene.count, static_cast<Operation>(i / scene.count % 3));
+        if (!complete_events) scene.supervisor.set_complete_events(i % 2 == 0);
         std::this_thread::yield();
       }
     });
@@ -281,22 +282,20 @@ TEST_CASE("a shard that can't answer is waited for no longer than told, and the 
     CHECK(reports[task].is_answered);
     CHECK(reports[task].state == TaskState::running);
   }
-  CHECK_FALSE(scene.supervisor.report(0, impatience)[0].is_answered);
+  CHECK_FALSE(scene.supervisor.report(0, patience)[0].is_answered);  // others have waited in vain
   CHECK(scene.supervisor.report(0, impatience)[0].name == scene.supervisor.name(0));
   CHECK_FALSE(scene.supervisor.report(4, impatience)[0].is_answered);
   CHECK(scene.report(1).is_answered);
   CHECK(scene.report(3).is_answered);
   const TaskCounts counts = scene.supervisor.count(impatience);
   CHECK(counts.unanswered == 2);  // of the third, the coordinator knows the state
+  CHECK(counts.silent_shards == 1);
+  CHECK_FALSE(counts.silent_control);
   CHECK(in(counts, TaskState::running) == 2);
   CHECK(Scene::total(counts) == 5);
 
-  // A stop gets a thread for it; who still asks then is answered by that.
-  std::promise<bool> answered;
-  std::thread asker([&] { answered.set_value(scene.supervisor.report(0, patience)[0].is_answered); });
+  // A stop gets a thread for it.
   CHECK(scene.stop() == HostResult::stop_timed_out);
-  CHECK(answered.get_future().get());
-  asker.join();
   const std::vector<TaskReport> last = scene.all();
   CHECK((last[0].is_answered && last[0].state == TaskState::ended && last[0].abandoned && last[0].is_lost));
   CHECK(last[0].last_message == "its poll did not return");
@@ -329,7 +328,6 @@ TEST_CASE("after a stop all is known of a shard whose thread is stuck in a handl
   scene.add("after that, beside it", obedient(), mandatory, 0, {3});
   scene.start();
   door->await();
-  CHECK_FALSE(scene.supervisor.report(0, impatience)[0].is_answered);
   CHECK(scene.report(1).is_answered);
   std::promise<bool> answered;
   std::thread asker([&] { answered.set_value(scene.supervisor.report(2, patience)[0].is_answered); });
@@ -356,8 +354,10 @@ TEST_CASE("a stalled call is reported by the thread that goes on with its shard"
   TaskReport report = scene.report(0);
   CHECK((report.is_answered && report.stalled && report.stalls == 1 && report.state == TaskState::running));
   CHECK(scene.await(1, TaskState::running).is_answered);
+  CHECK(scene.supervisor.count(patience).stalled == 1);
   door->opened.set_value();
   report = scene.await(0, TaskState::ended);
+  CHECK(scene.supervisor.count(patience).stalled == 0);
   CHECK((!report.stalled && report.stalls == 1 && report.last_outcome == Outcome::ok));
   CHECK(scene.stop() == HostResult::success);
 }
@@ -381,7 +381,74 @@ TEST_CASE("a supervisor without tasks reports none") {
   Scene scene;
   scene.start();
   CHECK(scene.all().empty());
-  CHECK(scene.supervisor.count(patience) == TaskCounts());
+  TaskCounts counts = scene.supervisor.count(patience);
+  counts.turns = counts.sleeps = 0;  // shards have these without tasks, too
+  CHECK(counts == TaskCounts());
   scene.supervisor.wait();
   CHECK(scene.all().empty());
+}
+
+TEST_CASE("exits are counted by outcome, those of a storm, of coordinated tasks, and of tasks that give up") {
+  for (const bool complete_events : {true, false}) {
+    Scene scene(2, 64, complete_events);
+    scene.add("fails", ending(Status::error), detachable, 5000);
+    scene.add("panics", ending(Status::panic), detachable, 1);
+    scene.add("runs", obedient());
+    scene.add("fails before others", ending(Status::error), detachable, 10);
+    scene.add("comes after", ending(Status::ok), detachable, 0, {3});
+    scene.start();
+    for (const std::size_t task : {0, 1, 3, 4}) scene.await(task, TaskState::ended);
+    const TaskCounts counts = scene.supervisor.count(patience);
+    const auto exits = [&](Outcome outcome) { return counts.exits[static_cast<std::size_t>(outcome)]; };
+    CHECK(exits(Outcome::ok) == 1);
+    CHECK(exits(Outcome::error) == 5001 + 11);
+    CHECK(exits(Outcome::panic) == 2);
+    CHECK(exits(Outcome::crashed) == 0);
+    CHECK(counts.restarts == 5000 + 1 + 10);
+    CHECK(counts.gave_up == 3);
+    scene.stop();
+  }
+}
+
+TEST_CASE("a storm that somebody begins to follow is told event by event, and when nobody does any more, no longer") {
+  Scene scene(1, 64, false);
+  scene.add("storm", ending(Status::error), detachable, 4'000'000'000);
+  scene.start();
+  const auto executions = [&] { return scene.report(0).execution; };
+  while (executions() < 10'000) std::this_thread::yield();
+  const std::size_t before = scene.sink->records().size();
+  CHECK(before < 2'000);
+  scene.supervisor.set_complete_events(true);
+  const std::uint64_t from = executions();
+  while (executions() < from + 1'000) std::this_thread::yield();
+  scene.supervisor.set_complete_events(false);
+  const std::uint64_t to = executions();
+  const std::size_t with = scene.sink->records().size() - before;
+  CHECK(with >= 3 * 1'000 - 3);  // exited, restarting, started
+  while (executions() < to + 10'000) std::this_thread::yield();
+  CHECK(scene.sink->records().size() - before - with < 2'000);
+  scene.stop();
+}
+
+TEST_CASE("a task's share of its shard's time is sampled while somebody asks") {
+  Scene scene(2);
+  scene.add("works", stepping([](Execution&) {
+              const auto end = std::chrono::steady_clock::now() + 1ms;
+              while (std::chrono::steady_clock::now() < end) continue;
+              return Status::again;
+            }));
+  scene.add("sleeps", obedient());
+  scene.start();
+  CHECK_FALSE(scene.report(0).share);  // too few samples yet
+  TaskReport works;
+  while (!(works = scene.report(0)).share) std::this_thread::yield();
+  CHECK(*works.share > 0);
+  CHECK(*works.share <= 1);
+  CHECK(scene.report(1).share == 0);
+  const std::vector<ShardSamples> samples = scene.supervisor.shard_samples();
+  REQUIRE(samples.size() == 2);
+  CHECK(samples[0].all == samples[1].all);
+  CHECK(samples[0].busy > samples[1].busy);
+  CHECK(samples[0].busy <= samples[0].all);
+  scene.stop();
 }

@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const char* text = nullptr;
   std::size_t text_size = 0;
   if (judge(values.text(pointer.c_str(), &text, &text_size)) && text != nullptr) {
-    fuzz::require(text[text_size] == '\0' && fuzz::is_utf8({text, text_size}), "a text is UTF-8 and ends in a NUL");
+    fuzz::require(text[text_size] == '\0' && is_utf8({text, text_size}), "a text is UTF-8 and ends in a NUL");
   }
   text = nullptr;
   if (judge(values.text(pointer.c_str(), &text, nullptr)) && text != nullptr) {

@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string line;
   // Possible values of a machine's clock: until the year 9999.
   append_event_json(line, event, big, time_us / 64 % 253'402'300'800'000'000);
-  fuzz::require(line.find('\n') == std::string::npos && fuzz::is_utf8(line), "an event is a line", line);
+  fuzz::require(line.find('\n') == std::string::npos && is_utf8(line), "an event is a line", line);
   const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
   fuzz::require(json.is_object() && json.contains("time") && json.contains("seq") && json.contains("event"),
                 "an event is an object with its time, number and name", line);

@@ -19,15 +19,6 @@ inline void require(bool holds, const char* promise, std::string_view text = {})
   std::abort();
 }
 
-inline bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const std::size_t size = character_size(text, i);
-    if (size == 0) return false;
-    i += size;
-  }
-  return true;
-}
-
 inline bool is_one_printable_line(std::string_view text) { return is_utf8(text) && !has_control_character(text); }
 
 // Takes an input apart, from its beginning.

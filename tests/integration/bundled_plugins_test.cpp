@@ -15,8 +15,16 @@
 
 using namespace taskhost::test;
 
+namespace {
+
+// What holds in the host's process as well as in others.
+void isolate_or_not(Scene& scene) { scene.manifest["defaults"]["isolation"] = GENERATE("none", "process"); }
+
+}  // namespace
+
 TEST_CASE("heartbeat and ticker log their messages again and again") {
   Scene scene;
+  isolate_or_not(scene);
   scene.add(task("pulse", "heartbeat", "mandatory", {{"interval", "5ms"}, {"message", "still alive"}}));
   scene.add(task("clock", "ticker", "mandatory", {{"interval", "5ms"}, {"message", "tick tock"}}));
   Running running = scene.start();
@@ -32,6 +40,7 @@ TEST_CASE("heartbeat and ticker log their messages again and again") {
 TEST_CASE("a wrong config is told before anything starts") {
   const char* plugin = GENERATE("heartbeat", "ticker", "flaky", "watcher", "line_server", "probe");
   Scene scene;
+  isolate_or_not(scene);
   scene.add(task("misled", plugin, "shutdown_on_exit", {{"no_such_field", 7}}));
   const Run run = scene.run();
   CHECK(run.status() == 2);
@@ -41,6 +50,7 @@ TEST_CASE("a wrong config is told before anything starts") {
 
 TEST_CASE("watcher logs the lines that come through a named pipe, writer after writer") {
   Scene scene;
+  isolate_or_not(scene);
   const std::string pipe = (scene.directory() / "orders.fifo").string();
   const bool make_it = GENERATE(true, false);
   if (make_it) {
@@ -63,6 +73,7 @@ TEST_CASE("watcher logs the lines that come through a named pipe, writer after w
 
 TEST_CASE("watcher logs the lines of a socket, and ends well when the other side closes it") {
   Scene scene;
+  isolate_or_not(scene);
   const std::string path = (scene.directory() / "orders.socket").string();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -88,6 +99,7 @@ TEST_CASE("watcher logs the lines of a socket, and ends well when the other side
 
 TEST_CASE("line_server answers while it runs, and its socket is gone after the stop") {
   Scene scene;
+  isolate_or_not(scene);
   const std::string path = (scene.directory() / "lines.socket").string();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -114,6 +126,7 @@ TEST_CASE("line_server answers while it runs, and its socket is gone after the s
 
 TEST_CASE("flaky fails as often as it is told, then stays well") {
   Scene scene;
+  isolate_or_not(scene);
   scene.add(task("moody", "flaky", "mandatory", {{"run_for", "5ms"}, {"fail_first", 2}, {"message", "again"}}, 3));
   Running running = scene.start();
   running.wait_for("task_started", "moody", 3);

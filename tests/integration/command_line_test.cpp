@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -47,6 +48,34 @@ TEST_CASE("--version and --help write to stdout and end with 0; help names the v
   for (const char* word : {"--events", "--log-format", "--log-level", "--plugin-dir", "--shards"}) {
     CHECK(help_of_run.out.find(word) != std::string::npos);
   }
+}
+
+TEST_CASE("the help of each command has examples, with options that the command has, and its exit statuses") {
+  std::istringstream help(run_program({"--help"}).out);
+  std::size_t verbs = 0;
+  bool is_list = false;
+  for (std::string line; std::getline(help, line);) {
+    if (line.empty() || line.front() != ' ') is_list = line == "Subcommands:" || line == "Running hosts:";
+    if (!is_list || line.empty() || line.front() != ' ') continue;
+    const std::string verb = line.substr(2, line.find(' ', 2) - 2);
+    INFO(verb);
+    ++verbs;
+    const std::string text = run_program({verb, "--help"}).out;
+    const std::size_t begin = text.find("\nExamples:\n");
+    const std::size_t end = text.find("\nExit status: 0 ");
+    REQUIRE(begin != std::string::npos);
+    REQUIRE(end != std::string::npos);
+    const std::string options = text.substr(0, begin);
+    const std::string examples = text.substr(begin, end - begin);
+    const bool is_shown = examples.find("taskhost " + verb + ' ') != std::string::npos ||
+                          examples.find("taskhost " + verb + '\n') != std::string::npos;
+    CHECK(is_shown);
+    std::istringstream words(examples);
+    for (std::string word; words >> word;) {
+      if (word.starts_with("--")) CHECK(options.find(word + ' ') != std::string::npos);
+    }
+  }
+  CHECK(verbs >= 15);
 }
 
 TEST_CASE("wrong usage ends with 2, says what is wrong on stderr, and leaves stdout alone") {
@@ -350,4 +379,15 @@ TEST_CASE("a manifest that is called as a verb is meant if it is there") {
   const ProcessEnd end = run_shell("$T --plugin-dir \"$(dirname \"$P\")\" rnu", scene.directory().path());
   INFO(end.summary());
   CHECK(end.status == 0);
+}
+
+TEST_CASE("a word that is neither a command nor a file is called neither, and help may be a command") {
+  const ProcessEnd list = run_program({"list"});
+  CHECK(list.status == 2);
+  CHECK(list.err ==
+        "taskhost: there is no manifest \"list\", and no such command; taskhost --help lists the commands\n");
+  CHECK(run_program({"help"}).out == run_program({"--help"}).out);
+  const ProcessEnd help = run_program({"help", "logs"});
+  CHECK(help.status == 0);
+  CHECK(help.out == run_program({"logs", "--help"}).out);
 }

@@ -84,6 +84,17 @@ TEST_CASE("a plugin that is nowhere is told with status 3, the places searched, 
   CHECK(run.log().find(plugin_directory().string()) != std::string::npos);
 }
 
+TEST_CASE("a plugin's relative path that leads nowhere is told with the directory that it counts from") {
+  Scene scene;
+  scene.add(task("job", "./feed.so", "mandatory"));
+  scene.add(task("other", "/no/such/feed.so", "mandatory"));
+  const Run run = scene.run();
+  CHECK(run.status() == 3);
+  const std::string base = "\"" + scene.directory().path().string() + "\"";
+  CHECK(has_line(run.log(), {"/tasks/0/plugin", "\"./feed.so\" counts from " + base + ": put it there"}));
+  CHECK_FALSE(has_line(run.log(), {"/tasks/1/plugin", "counts from"}));
+}
+
 TEST_CASE("a directory to be autoloaded that is not there is a wrong manifest") {
   Scene scene;
   scene.add(task("job", "probe", "shutdown_on_exit", probe_that_ends("ok")));
@@ -112,6 +123,19 @@ TEST_CASE("autoload gives each library that no entry names its policy") {
   CHECK(running.events().read().first("task_started", "heartbeat")->type == "mandatory");
   CHECK(running.events().read().first("task_started", "ticker")->type == "mandatory");
   CHECK(running.events().read().first("task_started", "job")->type == "detachable");
+  stop_well(running);
+}
+
+TEST_CASE("autoload leaves out what an entry names, though that is isolated") {
+  Scene scene;
+  put_plugin(scene, "heartbeat", "lib/heartbeat.so");
+  scene.manifest["plugin_dirs"] = {"lib"};
+  scene.manifest["autoload"] = {{"type", "mandatory"}};
+  scene.add(task("other", "heartbeat", "detachable"));
+  scene.manifest["tasks"][0]["isolation"] = "process";
+  Running running = scene.start();
+  running.wait_for("task_started", "other");
+  CHECK(running.events().read().count("task_started") == 1);
   stop_well(running);
 }
 
@@ -285,7 +309,8 @@ TEST_CASE("a plugin directory that may not be looked into is told with the reaso
   const Run run = scene.start(command).finish();
   std::filesystem::permissions(scene.directory() / "lib", std::filesystem::perms::owner_all);
   CHECK((run.status() == 2 || run.status() == 3));
-  CHECK(has_line(run.log(), {"lib", "Permission denied"}));
+  CHECK(has_line(run.log(), {"Permission denied: the user ", "may not "}));
+  CHECK_FALSE(has_line(run.log(), {"there is no plugin", "Permission denied: the user", "lib/probe.so"}));
 }
 
 TEST_CASE("a library that changes the working directory leads no relative path astray") {
@@ -335,6 +360,11 @@ TEST_CASE("a script that is named as a plugin is told which plugin runs it") {
   CHECK(run.status() == 3);
   CHECK(has_line(run.log(), {"greet.lua", R"("plugin": "lua", "config": {"script": "greet.lua"})"}));
   CHECK(has_line(run.log(), {"greet.py", R"("plugin": "python", "config": {"script": )"}));
+  scene.manifest["tasks"] =
+      Json::array({task("shell", "greet.sh", "detachable"), task("lost", "/tmp/lost.so", "detachable")});
+  const Run others = scene.run();
+  CHECK(has_line(others.log(), {"greet.sh", R"("plugin": "exec", "config": {"argv": ["./greet.sh"]})"}));
+  CHECK(has_line(others.log(), {"/tmp/lost.so", "a service with PrivateTmp= has a folder of its own there"}));
 }
 
 TEST_CASE("an installed host finds the plugins that are installed beside it, and autoloads none of them") {
@@ -362,6 +392,20 @@ TEST_CASE("an installed host finds the plugins that are installed beside it, and
   CHECK(Process(command).wait().out.find("probe") == std::string::npos);
 }
 
+TEST_CASE("a plugin that is not found is reported with every place where it was looked for") {
+  Scene scene;
+  scene.manifest["plugin_dirs"] = {"own"};
+  scene.add(task("job", "no_such_plugin", "detachable"));
+  Command command = scene.command();
+  command.arguments = {"check", "--plugin-dir", (scene.directory() / "given").string(), scene.manifest_path().string()};
+  const ProcessEnd check = Process(command).wait();
+  CHECK(check.status == 3);
+  const std::filesystem::path library = program_path().parent_path().parent_path() / "lib/libtaskhost.so";
+  const std::string installed = std::filesystem::canonical(library).parent_path() / "taskhost/plugins";
+  CHECK(has_line(check.err, {(scene.directory() / "given").string(), (scene.directory() / "own").string(), installed,
+                             installed + "\" does not exist"}));
+}
+
 TEST_CASE("check takes a directory too") {
   Scene scene;
   put_plugin(scene, "heartbeat", "lib/heartbeat.so");
@@ -380,4 +424,53 @@ TEST_CASE("comments and a schema's name may stand in a manifest") {
   const Run run = scene.run();
   CHECK(run.status() == 0);
   CHECK(run.stopping_task() == "http://a//b");
+}
+
+TEST_CASE("check as another user says what that user may not read, which root would not notice") {
+  constexpr const char* stranger = "1987654321";
+  Scene scene;
+  put_plugin(scene, "probe", "lib/probe.so");
+  scene.add(task("job", "lib/probe.so", "detachable"));
+  Command command = scene.command();
+  command.arguments = {"check", scene.manifest_path().string()};
+  CHECK(Process(command).wait().status == 0);
+  Command probing = command;
+  if (!run_as_stranger(probing)) return;
+  command.arguments.insert(command.arguments.end(), {"--user", stranger});
+  const auto refused = [&](int status, const std::string& words) {
+    const ProcessEnd end = Process(command).wait();
+    INFO(end.summary());
+    CHECK(end.status == status);
+    CHECK(has_line(end.err, {std::string("the user ") + stranger + " may not " + words}));
+  };
+  using std::filesystem::perms;
+  const auto set = [&](const std::string& name, perms mode) {
+    std::filesystem::permissions(scene.directory() / name, mode);
+  };
+  constexpr perms closed = perms::owner_all;
+  constexpr perms open =
+      perms::owner_all | perms::group_read | perms::group_exec | perms::others_read | perms::others_exec;
+  set("", closed);
+  refused(2, "enter \"" + scene.directory().path().string() + '"');
+  set("", open);
+  set("manifest.json", closed);
+  refused(2, "read it");
+  set("manifest.json", open);
+  set("lib", closed);
+  refused(3, "enter \"" + (scene.directory() / "lib").string() + '"');
+  set("lib", open);
+  set("lib/probe.so", closed);
+  refused(3, "read it");
+  set("lib/probe.so", open);
+  CHECK(Process(command).wait().status == 0);
+
+  command.arguments.back() = "no-such-user";
+  const ProcessEnd unknown = Process(command).wait();
+  CHECK(unknown.status == 2);
+  CHECK(has_line(unknown.err, {R"(--user: there is no user "no-such-user": give the name or number of one)"}));
+  command.arguments.back() = "root";
+  REQUIRE(run_as_stranger(command));
+  const ProcessEnd powerless = Process(command).wait();
+  CHECK(powerless.status == 2);
+  CHECK(has_line(powerless.err, {R"(--user: can't become the user "root": Operation not permitted; only root can)"}));
 }

@@ -171,5 +171,6 @@ int main(int count, char** arguments) {
   play(signal_scenarios, arguments[1]);
   play(supervision_scenarios, arguments[1]);
   play(status_scenarios, arguments[1]);
+  play(control_scenarios, arguments[1]);
   REQUIRE(!"no such scenario");
 }

@@ -62,5 +62,6 @@ extern const scenario supervision_scenarios[];
 extern const scenario status_scenarios[];
 extern const scenario end_scenarios[];
 extern const scenario signal_scenarios[];
+extern const scenario control_scenarios[];
 
 #endif

@@ -280,6 +280,48 @@ static void a_manifest_beside_an_own_task(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
+static void write_file(const char* directory, const char* name, const char* text) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", directory, name);
+  FILE* const file = fopen(path, "w");
+  REQUIRE(file != NULL && fputs(text, file) >= 0);
+  REQUIRE(fclose(file) == 0);
+}
+
+/* Relative names count from the directory that was given, and everything is read before the call returns. */
+static void a_manifest_of_several_files(void) {
+  static const char text[] =
+      "{\"include\": [\"${env:EMBEDDER_FILES}.json\"], \"tasks\": [{\"name\": \"main\", \"plugin\": \"probe\","
+      " \"type\": \"mandatory\", \"config\": {\"message\": {\"$file\": \"value\"}}}]}";
+  char directory[] = "/tmp/taskhost-embedder-XXXXXX";
+  char more[4096];
+  stage self;
+  REQUIRE(mkdtemp(directory) != NULL);
+  snprintf(more, sizeof more,
+           "{\"plugin_dirs\": [\"%s\"], \"tasks\": [{\"name\": \"${env:EMBEDDER_FILES}\", \"plugin\": \"probe\","
+           " \"type\": \"shutdown_on_exit\", \"config\": {\"end\": {\"$file\": \"value\"}}}]}",
+           plugin_directory);
+  write_file(directory, "more.json", more);
+  write_file(directory, "value", "ok\n");
+  stage_open(&self,
+             &(taskhost_options){
+                 .struct_size = sizeof(taskhost_options), .plugin_dir_count = 1, .plugin_dirs = &plugin_directory});
+  REQUIRE(taskhost_load_text(self.host, text, strlen(text), directory) == TASKHOST_RESULT_BAD_MANIFEST);
+  REQUIRE(error_has(&self, "manifest: /include/0 (line 1): the environment variable \"EMBEDDER_FILES\" is not set"));
+  REQUIRE(setenv("EMBEDDER_FILES", "more", 1) == 0);
+  REQUIRE(taskhost_load_text(self.host, text, strlen(text), directory) == TASKHOST_RESULT_OK);
+  REQUIRE(unsetenv("EMBEDDER_FILES") == 0);
+  char path[4096];
+  for (int i = 0; i < 2; ++i) {
+    snprintf(path, sizeof path, "%s/%s", directory, i == 0 ? "more.json" : "value");
+    REQUIRE(remove(path) == 0);
+  }
+  REQUIRE(remove(directory) == 0);
+  REQUIRE(taskhost_task_count(self.host) == 2);
+  REQUIRE(taskhost_run(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
 static int32_t check_config(void* state, const taskhost_exec* exec) {
   size_t size = 0;
   (void)state;
@@ -406,6 +448,7 @@ const scenario run_scenarios[] = {{"stop from a thread", run_and_stop_from_a_thr
                                   {"destroy a running host", destroy_a_running_host},
                                   {"stale wakers", wake_from_outside_and_after_the_end},
                                   {"a manifest beside an own task", a_manifest_beside_an_own_task},
+                                  {"a manifest of several files", a_manifest_of_several_files},
                                   {"config and name", config_and_name_reach_the_task},
                                   {"log callback", the_log_goes_to_a_callback},
                                   {"fork between hosts", fork_between_hosts},

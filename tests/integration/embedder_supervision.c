@@ -211,6 +211,30 @@ static void timeouts_and_cooldown(void) {
   stage_close(&self, TASKHOST_RESULT_OK);
 }
 
+static void a_task_with_times(void) {
+  taskhost_exit_rule rule;
+  stage self;
+  memset(&rule, 0, sizeof rule);
+  rule.struct_size = sizeof rule;
+  rule.outcomes = TASKHOST_ON_ERROR;
+  rule.action = TASKHOST_EXIT_REPEAT;
+  stage_open(&self, NULL);
+  taskhost_task_options task = task_of("job", &failing_factory, TASKHOST_SHUTDOWN_ON_EXIT, 0);
+  task.exit_rules = &rule;
+  task.exit_rule_count = 1;
+  task.repeat_every = TASKHOST_MILLISECOND;
+  must_add(&self, &task);
+  task = task_of("nightly", &idle_factory, TASKHOST_MANDATORY, 0);
+  task.repeat_schedule = "0 3 * * mon-fri";
+  task.repeat_time_zone = "Europe/Berlin";
+  must_add(&self, &task);
+  REQUIRE(taskhost_start(self.host) == TASKHOST_RESULT_OK);
+  stage_wait_for_starts(&self, 5);
+  taskhost_request_stop(self.host);
+  REQUIRE(taskhost_wait(self.host) == TASKHOST_RESULT_OK);
+  stage_close(&self, TASKHOST_RESULT_OK);
+}
+
 static void wrong_supervision(void) {
   const char* const names[] = {"nobody", "nobody"};
   taskhost_exit_rule rule;
@@ -253,6 +277,19 @@ static void wrong_supervision(void) {
   task = plain;
   task.on_give_up = TASKHOST_GIVE_UP_COOLDOWN;
   must_refuse(&self, &task, "needs a cooldown");
+  task = plain;
+  task.repeat_every = 1;
+  must_refuse(&self, &task, "expected a time of 1ms or longer, found 1ns");
+  task.repeat_schedule = "@daily";
+  must_refuse(&self, &task, "repeat_every and repeat_schedule exclude each other");
+  task.repeat_every = 0;
+  task.repeat_schedule = "0 25 * * *";
+  must_refuse(&self, &task, "repeat_schedule: in the hour \"25\": 25 is not from 0 to 23");
+  task.repeat_schedule = "@daily";
+  task.repeat_time_zone = "Europe/Berlni";
+  must_refuse(&self, &task, "repeat_time_zone: unknown time zone \"Europe/Berlni\"; did you mean \"Europe/Berlin\"?");
+  task.repeat_schedule = NULL;
+  must_refuse(&self, &task, "repeat_time_zone without repeat_schedule");
   task = plain;
   task.after = names;
   task.after_count = 1;
@@ -388,6 +425,7 @@ const scenario supervision_scenarios[] = {{"operators", operate_tasks},
                                           {"a group that gives up", a_group_that_gives_up},
                                           {"exit rules", exit_rules},
                                           {"a task that repeats", a_task_that_repeats},
+                                          {"a task with times", a_task_with_times},
                                           {"timeouts and cooldown", timeouts_and_cooldown},
                                           {"wrong supervision", wrong_supervision},
                                           {"an older struct", an_older_struct},

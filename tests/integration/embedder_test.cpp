@@ -81,6 +81,9 @@ TEST_CASE("destroying a running host stops it first") { play("destroy a running 
 TEST_CASE("wakes from foreign threads, after the end and after the host is gone do no harm") {
   play("stale wakers", 1);
 }
+TEST_CASE("a manifest's text counts names of files from the directory given, and is done with them once it is loaded") {
+  play("a manifest of several files", 1);
+}
 TEST_CASE("tasks of a manifest and of the program run side by side") { play("a manifest beside an own task", 1); }
 TEST_CASE("a task of the program's own gets its name and its config") { play("config and name", 1); }
 TEST_CASE("after a fork between two hosts parent and child each have one, and no wake gets lost") {
@@ -125,6 +128,8 @@ TEST_CASE("a C program gives its tasks the optional fields of a policy") {
                     {"second", {.restarts = 1, .window = true, .after = {"first"}, .in_group = true}}}});
   play("exit rules", 1, {.special = {{"pump", {.restarts = 3, .exit_rules = true}}}});
   play("a task that repeats", 1, {.special = {{"pump", {.exit_rules = true}}}});
+  play("a task with times", 1,
+       {.special = {{"job", {.exit_rules = true, .repeat = true}}, {"nightly", {.repeat = true}}}});
   play("timeouts and cooldown", 1,
        {.special = {{"slow", {.restarts = 1, .notify = true, .may_fail_to_stop = true}},
                     {"silent", {.may_fail_to_stop = true, .on_give_up = "cooldown"}}}});
@@ -139,6 +144,9 @@ TEST_CASE("a C program learns what its host and tasks are doing, from before the
   play("descriptions of tasks", 1, facts);
   play("descriptions of a plugin", 1, {.operated = true});
   play("descriptions in a child", 1);
+}
+TEST_CASE("clients of a host that its program destroys see its end, and nothing of it is left") {
+  play("destroyed with clients", 20, {.operated = true});
 }
 TEST_CASE("a host whose start has failed does not start without its tasks at a second try") {
   if (sanitized) return;  // they need the address space that is limited here

@@ -2,8 +2,11 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <iterator>
+#include <memory>
 #include <string>
 
+#include "notify_receiver.hpp"
 #include "scene.hpp"
 #include "support/catch.hpp"
 #include "support/pipe.hpp"
@@ -168,6 +171,79 @@ TEST_CASE("as PID 1 without standard streams the program runs and stops as with 
   const Run run = running.finish(std::chrono::seconds(60));
   CHECK(run.status() == 0);
   CHECK(run.stopping_reason() == "signal");
+}
+
+TEST_CASE("as PID 1 the program passes SIGHUP on as what it is") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Running running = scene.start(as_first_process(scene, "load_takes_long"));
+  running.wait_for("task_started", "load_takes_long");
+  const pid_t first = child_of(running.process().id());
+  REQUIRE(::kill(first, SIGHUP) == 0);
+  CHECK(running.process().wait_for_err("is kept for reloading"));
+  REQUIRE(::kill(first, SIGTERM) == 0);
+  CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("as PID 1 of a terminal that is closed the program stops in order") {
+  if (no_namespaces()) return;
+  auto terminal = std::make_unique<Terminal>();
+  if (terminal->is_missing()) return;
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  // The session's leader, which does not end of the hangup, is outside.
+  command.arguments.insert(
+      command.arguments.begin(),
+      {"-c", "trap : HUP; unshare --pid --fork --mount-proc \"$0\" \"$@\" & wait; wait $!", command.program.string()});
+  command.program = "/bin/sh";
+  Running running = scene.start(terminal->around(command));
+  running.wait_for("task_started", "reader");
+  const pid_t first = child_of(child_of(running.process().id()));
+  REQUIRE(first > 0);
+  terminal.reset();
+  ::kill(first, SIGHUP);  // as a shell does
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"its terminal was closed"}));
+}
+
+TEST_CASE("as PID 1 the program's child speaks for it to a service manager") {
+  if (no_namespaces()) return;
+  Scene scene;
+  NotifyReceiver receiver((scene.directory() / "notify").string());
+  Command command = as_first_process(scene, "leaves_orphan");
+  command.environment = {receiver.variable(), "WATCHDOG_USEC=200000", "WATCHDOG_PID=1"};
+  Running running = scene.start(command);
+  REQUIRE(receiver.wait_for("READY=1") == "READY=1");
+  CHECK(receiver.wait_for("WATCHDOG=1") == "WATCHDOG=1");
+  ::kill(child_of(running.process().id()), SIGTERM);
+  CHECK(running.finish().status() == 0);
+  CHECK(receiver.text().find("STOPPING=1\n") != std::string::npos);
+}
+
+TEST_CASE("as PID 1 the program reaps a thousand orphans, all at once, and still ends with the host's status") {
+  if (no_namespaces()) return;
+  Scene scene;
+  Running running = scene.start(as_first_process(scene, "leaves_orphan"));
+  REQUIRE(running.process().wait_for_err("the orphan is"));
+  const pid_t first = child_of(running.process().id());
+  Command crowd;
+  crowd.program = "/usr/bin/nsenter";
+  crowd.arguments = {"--target", std::to_string(first),
+                     "--pid",    "sh",
+                     "-c",       "i=0; while [ $i -lt 1000 ]; do (sleep 0.5 &); i=$((i+1)); done"};
+  if (Process(crowd).wait().status != 0) {
+    WARN("skipped: nsenter does not work here");
+  }
+  const auto children = [first] {
+    const std::string id = std::to_string(first);
+    std::ifstream file("/proc/" + id + "/task/" + id + "/children");
+    return std::distance(std::istream_iterator<pid_t>(file), std::istream_iterator<pid_t>());
+  };
+  CHECK(eventually([&] { return children() == 1; }));
+  REQUIRE(::kill(first, SIGTERM) == 0);
+  CHECK(running.finish().status() == 0);
 }
 
 TEST_CASE("as PID 1 a signal to the whole process group is one request") {

@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <sstream>
 
 #include "support/catch.hpp"
 
@@ -60,14 +61,54 @@ std::string HttpConnection::read_all(int milliseconds) const {
   }
 }
 
+std::string HttpConnection::read_some(int milliseconds) const {
+  pollfd ready{.fd = descriptor_, .events = POLLIN, .revents = 0};
+  std::string bytes(65'536, '\0');
+  if (::poll(&ready, 1, milliseconds) <= 0) return {};
+  const ssize_t size = ::recv(descriptor_, bytes.data(), bytes.size(), 0);
+  bytes.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return bytes;
+}
+
+namespace {
+
+// As far as it has come.
+std::string without_chunks(std::string_view coded) {
+  std::string body;
+  while (true) {
+    const std::size_t line = coded.find("\r\n");
+    if (line == std::string_view::npos) return body;
+    const std::size_t size = std::strtoul(std::string(coded.substr(0, line)).c_str(), nullptr, 16);
+    coded.remove_prefix(line + 2);
+    if (size == 0) return body;
+    body.append(coded.substr(0, size));
+    if (coded.size() < size + 2) return body;
+    coded.remove_prefix(size + 2);
+  }
+}
+
+}  // namespace
+
 HttpAnswer parse_answer(const std::string& bytes) {
   HttpAnswer answer;
   const std::size_t end = bytes.find("\r\n\r\n");
-  if (end == std::string::npos || !bytes.starts_with("HTTP/1.1 ")) return answer;
+  if (end == std::string::npos || !bytes.starts_with("HTTP/1.")) return answer;
   answer.status = std::atoi(bytes.c_str() + 9);
   answer.head = bytes.substr(0, end + 2);
   answer.body = bytes.substr(end + 4);
+  if (answer.head.find("Transfer-Encoding: chunked\r\n") != std::string::npos)
+    answer.body = without_chunks(answer.body);
   return answer;
+}
+
+std::vector<nlohmann::json> records_of(const HttpAnswer& answer) {
+  std::vector<nlohmann::json> records;
+  std::istringstream lines(answer.body);
+  for (std::string line; std::getline(lines, line);) {
+    records.push_back(nlohmann::json::parse(line, nullptr, false));
+    CHECK(records.back().is_object());
+  }
+  return records;
 }
 
 namespace {
@@ -90,6 +131,12 @@ HttpAnswer ask(const std::filesystem::path& socket, std::string_view method, std
 }
 HttpAnswer ask(int port, std::string_view method, std::string_view target, std::string_view head) {
   return ask_on(HttpConnection(port), method, target, head);
+}
+
+int port_of(const std::string& log) {
+  constexpr std::string_view before = "the API is at http://127.0.0.1:";
+  const std::size_t place = log.find(before);
+  return place == std::string::npos ? 0 : std::atoi(log.c_str() + place + before.size());
 }
 
 }  // namespace taskhost::test

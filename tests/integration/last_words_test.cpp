@@ -126,6 +126,22 @@ TEST_CASE("a signal that ends the process is told and ends it, raised or not") {
   CHECK(has_line(end.err, {name, "in the poll of task 'culprit', execution 1"}));
 }
 
+TEST_CASE("a signal of a crash that another process has sent is told with its sender, and blames nobody") {
+  const auto [signal, words] = GENERATE(table<int, std::string>(
+      {{SIGABRT, "as systemd sends it when WatchdogSec= is over"}, {SIGSEGV, "and is no crash"}}));
+  if (sanitized) return;
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Process process(scene.command());
+  REQUIRE(process.wait_for_err("[reader] started"));
+  process.send(signal);
+  const ProcessEnd end = process.wait();
+  INFO(end.summary());
+  CHECK(end.signal == signal);
+  CHECK(has_line(end.err, {"came from process " + std::to_string(::getpid()), words}));
+  CHECK_FALSE(has_line(end.err, {"thread"}));
+}
+
 TEST_CASE("a crash is told though the host was started with its signal blocked") {
   if (sanitized) return;
   Command blocked;

@@ -106,9 +106,10 @@ TEST_CASE("a key with odd characters is escaped in the pointer, not in the reade
 }
 
 TEST_CASE("optional fields that would be of no use where they stand are refused") {
-  for (const char* field : {R"("window": "1m")", R"("backoff": {"initial": "1s"})", R"("reset_after": "1m")",
-                            R"("start_timeout": "1s")", R"("after": ["b"])", R"("group": "g")",
-                            R"("exit_rules": [{"match": {}, "action": "restart"}])", R"("isolation": "process")"}) {
+  for (const char* field :
+       {R"("window": "1m")", R"("backoff": {"initial": "1s"})", R"("reset_after": "1m")", R"("start_timeout": "1s")",
+        R"("after": ["b"])", R"("group": "g")", R"("exit_rules": [{"match": {}, "action": "restart"}])",
+        R"("limits": {"memory": "64MiB"})"}) {
     const std::string complaint = complaint_about(
         manifest_with_task(R"({"name": "a", "plugin": "probe", "type": "mandatory", )" + std::string(field) + "}"));
     const std::string key = std::string(field).substr(1, std::string(field).find('"', 1) - 1);

@@ -106,7 +106,7 @@ TEST_CASE("a host that does not answer costs five seconds") {
   const ProcessEnd end = host.ask({"status"});
   INFO(end.summary());
   CHECK(end.status == 1);
-  CHECK(end.err.find(" did not answer within 5 s") != std::string::npos);
+  CHECK(end.err.find(" did not answer within 5s") != std::string::npos);
   CHECK(end.lifetime >= std::chrono::seconds(5));
 }
 

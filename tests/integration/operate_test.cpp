@@ -62,6 +62,10 @@ TEST_CASE("ps lists hosts that run, and leaves out what others have left behind,
   }
   CHECK(is_listed);
   CHECK(std::filesystem::exists(dead));
+  const ProcessEnd all = ask({"ps", "--all"});
+  CHECK(has_line(all.out, {"HOST", "USER", "PROCESS"}));
+  CHECK(has_line(all.out, {name + "-dead", "gone"}));
+  CHECK(lines_with(all.out, {name}).size() == 2);
   CHECK(has_line(ask({"complete", "hosts"}).out, {name}));
   CHECK_FALSE(has_line(ask({"complete", "hosts"}).out, {name + "-dead"}));
 
@@ -78,19 +82,62 @@ TEST_CASE("ps lists hosts that run, and leaves out what others have left behind,
   std::filesystem::remove(dead);
 }
 
+TEST_CASE("of two hosts with one name none is asked before its socket is named") {
+  const std::string name = "operate-twin-" + std::to_string(::getpid());
+  Scene scene;
+  scene.add(idle("feed"));
+  const std::filesystem::path& runtime = scene.directory().path();
+  const bool is_root = ::geteuid() == 0;
+  const std::filesystem::path usual = is_root ? std::filesystem::path("/run/taskhost") : runtime / "taskhost";
+  const std::filesystem::path other =
+      is_root ? "/run/taskhost-" + name : "/tmp/taskhost-" + std::to_string(::geteuid());  // of a service
+  std::filesystem::create_directory(other);
+  std::filesystem::permissions(other, std::filesystem::perms::owner_all);
+  const std::string first = (usual / (name + ".sock")).string();
+  const std::string second = (other / (name + ".sock")).string();
+  Command usual_command = scene.command({"--name", name});
+  usual_command.environment.push_back("XDG_RUNTIME_DIR=" + runtime.string());
+  Process by_hand(usual_command);
+  REQUIRE(by_hand.wait_for_err("[feed] started"));
+  Process service(scene.command({"--name", "another", "--control", second}));
+  REQUIRE(service.wait_for_err("[feed] started"));
+
+  const auto ask = [&](const std::vector<std::string>& arguments) {
+    return Process(operating(arguments, runtime)).wait();
+  };
+  const ProcessEnd unclear = ask({"shutdown", "--host", name});
+  INFO(unclear.summary());
+  CHECK(unclear.status == 2);
+  CHECK(has_line(unclear.err, {"2 hosts of this name are running", '"' + first + '"', '"' + second + '"'}));
+  // What ps and completion show is what --host takes, whatever the hosts call themselves.
+  const ProcessEnd listed = ask({"ps"});
+  INFO(listed.summary());
+  CHECK(has_line(listed.out, {first, std::to_string(by_hand.id())}));
+  CHECK(has_line(listed.out, {second, std::to_string(service.id())}));
+  CHECK_FALSE(has_line(listed.out, {"another"}));
+  CHECK(lines_with(ask({"complete", "hosts"}).out, {name + ".sock"}).size() == 2);
+  CHECK(ask({"shutdown", "--host", second, "--wait"}).status == 0);
+  CHECK(service.wait().status == 0);
+  CHECK(ask({"shutdown", "--host", name, "--wait"}).status == 0);
+  CHECK(by_hand.wait().status == 0);
+  if (is_root) std::filesystem::remove(other);
+}
+
 TEST_CASE("status shows the host and its tasks, those that are not well first") {
   OperatedHost host(Json::array({idle("feed"), idle("side"), failing("leaky")}));
   host.running().wait_for("task_discarded", "leaky");
   const ProcessEnd end = host.operate({"status"});
   INFO(end.summary());
-  CHECK(end.status == 0);
+  CHECK(end.status == 1);
+  CHECK(end.err ==
+        "taskhost: 1 of 3 tasks is not well; more: taskhost explain --host " + host.socket().string() + " leaky\n");
   const std::vector<std::string> lines = lines_of(end.out);
   REQUIRE(lines.size() == 6);
   CHECK(has_line(lines[0], {"manifest: running for ", ", process ", "; 2 of 3 tasks ready"}));
   CHECK(lines[1].empty());
   CHECK(has_line(lines[2], {"TASK", "STATE", "FOR", "RESTARTS", "NEWS"}));
-  CHECK(has_line(lines[3], {"leaky", "ended", "0 of 0", "gave up: error: "}));
-  CHECK(has_line(lines[4], {"feed", "running", "0 of 3"}));
+  CHECK(has_line(lines[3], {"leaky", "ended", "0 (0 left)", "gave up: error: "}));
+  CHECK(has_line(lines[4], {"feed", "running", "0 (3 left)"}));
   CHECK(end.out.find('\033') == std::string::npos);
 
   CHECK(lines_with(host.operate({"status", "fe*", "side"}).out, {"running"}).size() == 3);
@@ -98,6 +145,49 @@ TEST_CASE("status shows the host and its tasks, those that are not well first") 
   CHECK(json["host"]["name"] == "manifest");
   REQUIRE(json["tasks"].size() == 1);
   CHECK(json["tasks"][0]["state"] == "running");
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("status is 1 if one of the tasks that are asked for is not well, and it need not run to be well") {
+  OperatedHost host(Json::array({idle("feed"), task("job", "probe", "detachable", probe_that_ends("ok"), 0),
+                                 failing("leaky"), failing("again", 5)}));
+  host.running().wait_for("task_discarded", "leaky");
+  host.running().wait_for("task_discarded", "job");
+  host.running().wait_for("task_discarded", "again");
+  CHECK(host.operate({"stop", "feed"}).status == 0);
+  const ProcessEnd well = host.operate({"status", "feed", "job"});
+  INFO(well.summary());
+  CHECK(well.status == 0);
+  CHECK(well.err.empty());
+  CHECK(host.operate({"status", "feed", "leaky"}).status == 1);
+  const ProcessEnd all = host.operate({"status", "--json"});
+  CHECK(all.status == 1);
+  CHECK(Json::parse(all.out)["tasks"].size() == 4);
+  CHECK(all.err.find("2 of 4 tasks are not well; more: taskhost explain ") != std::string::npos);
+  CHECK(has_line(host.operate({"status", "again"}).out, {"again", "ended", "5 (0 left)", "gave up"}));
+  const std::string facts = host.operate({"explain", "again"}).out;
+  CHECK(has_line(facts, {"  restarts ", "5 since the host started"}));
+  CHECK(has_line(facts, {"  restarts left ", "0 of 5"}));
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("a stop names the tasks that come after it: those that wait for it now, and those that go on") {
+  Json web = idle("web");
+  web["after"] = {"db"};
+  Json mail = idle("mail");
+  mail["after"] = {"db"};
+  OperatedHost host(Json::array({idle("db"), web, mail}));
+  host.running().wait_for("task_started", "mail");
+  CHECK(has_line(host.operate({"explain", "db"}).out, {"  if stopped ", "\"web\" and \"mail\" come after it"}));
+  ProcessEnd end = host.operate({"stop", "db"});
+  CHECK(end.out.ends_with("\ndb: still running, but will not start again before it: \"web\" and \"mail\"\n"));
+  CHECK(host.operate({"restart", "--no-wait", "web"}).status == 0);
+  host.running().wait_for("task_stopped", "web");
+  end = host.operate({"stop", "db"});
+  INFO(end.summary());
+  CHECK(has_line(end.out, {"db: now waiting for it: \"web\""}));
+  CHECK(has_line(end.out, {"db: still running, but will not start again before it: \"mail\""}));
+  CHECK(lines_of(host.operate({"stop", "mail"}).out).size() == 1);
   CHECK(host.stop().status() == 0);
 }
 
@@ -141,6 +231,8 @@ TEST_CASE("a task that does not do what is wanted is status 1, with what to do")
   CHECK(end.status == 1);
   CHECK(has_line(end.out, {"deaf: not done after 100ms: it was asked to stop ", "stop_timeout"}));
   CHECK(has_line(end.err, {"taskhost: 1 of 1 did not stop in time (--timeout)"}));
+  end = host.operate({"restart", "--timeout", "2s", "deaf", "leaky"});
+  CHECK(has_line(end.err, {"taskhost: 2 of 2 did not restart; more: taskhost explain --host ", " leaky"}));
   end = host.operate({"stop", "--no-wait", "deaf"});
   CHECK(end.status == 0);
   CHECK(end.out.starts_with("deaf: asked to stop: "));
@@ -198,6 +290,16 @@ TEST_CASE("names that are not there are status 5, and nothing is changed; wrong 
     CHECK(end.status == 2);
     CHECK(end.out.empty());
   }
+  const std::string socket = host.socket().string();
+  for (const std::vector<std::string>& usage :
+       std::vector<std::vector<std::string>>{{"status", "--host", ""},
+                                             {"stop", "--host", socket, "--timeout", "", "feed"},
+                                             {"logs", "--host", socket, "--since", ""}}) {
+    const ProcessEnd end = run_program(usage);
+    INFO(end.summary());
+    CHECK(end.status == 2);
+    CHECK(end.err.find("must not be empty") != std::string::npos);
+  }
   CHECK(host.stop().status() == 0);
 }
 
@@ -233,7 +335,7 @@ TEST_CASE("on a terminal a table fits into it and has colours, unless NO_COLOR i
   const bool has_colours = GENERATE(true, false);
   command.environment.emplace_back("TERM=xterm");
   command.environment.emplace_back(has_colours ? "NO_COLOR=" : "NO_COLOR=1");
-  CHECK(Process(terminal.around(command)).wait().status == 0);
+  CHECK(Process(terminal.around(command)).wait().status == 1);  // it is not well
   const std::string text = terminal.read();
   INFO(text);
   CHECK(has_line(text, {"…"}));

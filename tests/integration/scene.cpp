@@ -40,6 +40,7 @@ std::optional<SpecialTask> special_task(const Json& manifest, const Json& entry)
   const bool watched = !watchdog.is_null() && watchdog.value("action", "log") == "restart";
   task.may_fail_to_stop = !field("start_timeout").is_null() || watched;
   task.exit_rules = !field("exit_rules").is_null();
+  task.repeat = !field("repeat").is_null();
   if (const Json give_up = field("on_give_up"); !give_up.is_null()) {
     task.on_give_up = give_up.is_object() ? "cooldown" : give_up.get<std::string>();
   }
@@ -48,7 +49,7 @@ std::optional<SpecialTask> special_task(const Json& manifest, const Json& entry)
     task.in_group = manifest["groups"][entry["group"].get<std::string>()]["strategy"] != "one_for_one";
   }
   const bool has_any = !task.restarts || task.window || task.reset_after_ms || task.notify || task.may_fail_to_stop ||
-                       task.exit_rules || task.on_give_up != "default" || !task.after.empty() ||
+                       task.exit_rules || task.repeat || task.on_give_up != "default" || !task.after.empty() ||
                        entry.contains("group");
   return has_any ? std::optional(task) : std::nullopt;
 }

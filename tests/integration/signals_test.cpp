@@ -1,6 +1,7 @@
 // Signals: who gets them, when, and what nobody can take from the host.
 #include <chrono>
 #include <csignal>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -61,15 +62,81 @@ TEST_CASE("a signal that comes while a library is loaded ends the host well, and
   CHECK(run.events.count("task_started") == 0);
 }
 
-TEST_CASE("SIGHUP without a subscriber is a stop in order") {
+TEST_CASE("SIGHUP of a process is kept for reloading: it neither stops the host nor hastens its stop") {
+  const Terminal terminal;
+  const bool has_terminal = GENERATE(false, true);
+  if (has_terminal && terminal.is_missing()) return;
   Scene scene;
-  scene.add(task("reader", "probe", "mandatory", idle_probe()));
-  Running running = scene.start();
-  running.wait_for("task_started", "reader");
+  scene.add(task("slow", "probe", "mandatory", {{"end", "ok"}, {"run_for", "6s"}, {"deaf", true}}));
+  Running running = scene.start(has_terminal ? terminal.around(scene.command()) : scene.command());
+  running.wait_for("task_started", "slow");
   running.send(SIGHUP);
+  REQUIRE(running.process().wait_for_err("SIGHUP, from process " + std::to_string(::getpid()) +
+                                         ", is kept for reloading, which this version can't do"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  CHECK(running.events().read().count("host_stopping") == 0);
+  running.send(SIGTERM);
+  running.wait_for("host_stopping");
+  wait_out_one_request();
+  running.send(SIGHUP);
+  CHECK(running.process().wait_for_err("is ignored: the host is stopping"));
   const Run run = running.finish();
   CHECK(run.status() == 0);
+  CHECK(run.events.story("slow") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("a terminal that is closed stops the host in order, also in a shell's background") {
+  const bool in_background = GENERATE(false, true);
+  Scene scene;
+  scene.add(task("reader", "probe", "mandatory", idle_probe()));
+  Command command = scene.command();
+  auto terminal = std::make_unique<Terminal>();
+  if (terminal->is_missing()) return;
+  if (in_background) {
+    // Like a shell that tells its jobs of the hangup; it ends when they do.
+    command.arguments.insert(
+        command.arguments.begin(),
+        {"-c", "\"$0\" \"$@\" & trap 'kill -HUP $!' HUP; wait $!; wait $!; exit $?", command.program.string()});
+    command.program = "/bin/sh";
+  }
+  Running running = scene.start(terminal->around(command));
+  running.wait_for("task_started", "reader");
+  terminal.reset();
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(has_line(run.log(), {"stopping: SIGHUP: its terminal was closed"}));
   CHECK(run.events.story("reader") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("SIGHUP that comes while a library is loaded does not end the host") {
+  Scene scene;
+  scene.add(edge("load_takes_long"));
+  Running running = scene.start();
+  REQUIRE(running.process().wait_for_err("loading slowly"));
+  running.send(SIGHUP);
+  running.wait_for("task_started", "load_takes_long");
+  CHECK(running.process().wait_for_err("is kept for reloading"));
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+}
+
+TEST_CASE("SIGHUP that comes while the program waits for its manifest does not end it") {
+  Scene scene;
+  Pipe in;
+  Command command = scene.command();
+  command.arguments = {"run", "-"};
+  command.in_descriptor = in.read_end();
+  Process process(command);
+  const std::string id = std::to_string(process.id());
+  REQUIRE(eventually([&] {
+    return read_file("/proc/" + id + "/wchan").find("pipe") != std::string::npos ||
+           read_file("/proc/" + id + "/syscall").starts_with("0 ");
+  }));
+  process.send(SIGHUP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK(process.running());
+  process.send(SIGTERM);
+  CHECK(process.wait().signal == SIGTERM);
 }
 
 TEST_CASE("a signal that was ignored when the host was started stays ignored") {
@@ -100,7 +167,7 @@ TEST_CASE("a signal of a crash that was ignored, and that somebody sends, stays 
 }
 
 TEST_CASE("a signal that was blocked when the host was started stops it all the same") {
-  const int signal = GENERATE(SIGTERM, SIGINT, SIGHUP);
+  const int signal = GENERATE(SIGTERM, SIGINT);
   Scene scene;
   scene.add(task("reader", "probe", "mandatory", idle_probe()));
   Command command = scene.command();

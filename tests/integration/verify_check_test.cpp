@@ -20,7 +20,7 @@ struct CheckerRow {
   const char* words;
 };
 
-Job checker(const char* task, const char* test, const std::filesystem::path& directory) {
+Job checker(const char* task, const char* test, const std::filesystem::path& directory = {}) {
   return {test_plugin_path("checkers"), {"--task", task, "--test", test, "--seed", "7"}, directory};
 }
 
@@ -34,10 +34,15 @@ ProcessEnd verify_under(const std::string& conditions, const std::string& option
   return Process(command).wait();
 }
 
+// From a directory that is not the manifest's.
+Verification verify_manifest(Scene& scene, const std::vector<std::string>& options) {
+  scene.command();  // writes it
+  return verify(Job{scene.manifest_path(), options, "/"});
+}
+
 }  // namespace
 
 TEST_CASE("what a check changes or leaves behind is found by comparing with before the first one") {
-  const TemporaryDirectory directory;
   std::vector<CheckerRow> rows = {
       {"changes_umask", "5.1", "the umask"},
       {"ignores_terminate", "5.1", "the handler of SIGTERM"},
@@ -56,7 +61,7 @@ TEST_CASE("what a check changes or leaves behind is found by comparing with befo
   };
   if (!sanitized) rows.push_back({"leaks_memory", "3.16", "bytes of memory"});
   std::vector<Job> jobs;
-  for (const CheckerRow& row : rows) jobs.push_back(checker(row.task, "check of configs", directory.path()));
+  for (const CheckerRow& row : rows) jobs.push_back(checker(row.task, "check of configs"));
   const std::vector<Verification> results = verify_all(jobs);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     INFO(rows[i].task << "\n" << results[i].end.summary());
@@ -194,4 +199,66 @@ TEST_CASE("the faults of a manifest are what check is asked for, whatever the lo
   const ProcessEnd not_json = run_program({"check", library});
   CHECK(not_json.status == 2);
   CHECK(has_line(not_json.err, {"taskhost verify"}));
+}
+
+TEST_CASE(
+    "a manifest's tasks are verified with the configs that they have there, those that differ in name alone once") {
+  Scene scene;
+  scene.add(task("pulse", "heartbeat", "mandatory", {{"interval", "10ms"}}));
+  scene.add(task("twin", "heartbeat", "detachable", {{"interval", "10ms"}}));
+  scene.add(task("wrong", "heartbeat", "mandatory", {{"interval", "soon"}}));
+  const Verification all = verify_manifest(scene, {"--test", "stop-at-any-time"});
+  INFO(all.end.summary());
+  CHECK(all.status() == 1);
+  REQUIRE(all.verdicts.size() == 4);
+  CHECK(all.verdicts[0]["factory"] == "pulse");  // the descriptor, which is the plugin's, and yet the task's
+  CHECK(all.verdicts[1]["factory"] == "pulse");
+  CHECK(all.verdicts[1]["verdict"] == "holds");
+  CHECK(all.verdicts[3]["factory"] == "wrong");
+  CHECK(all.has("unproven", "3.10", "config: /interval: must be a duration"));
+
+  const Verification one = verify_manifest(scene, {"--test", "stop-at-any-time", "--task", "twin"});
+  CHECK(one.status() == 0);
+  REQUIRE(one.verdicts.size() == 2);
+  CHECK(one.verdicts[1]["factory"] == "twin");
+}
+
+TEST_CASE("a task of a manifest is verified with the factory, name and directory that it has there") {
+  Scene scene;
+  Json entry = task("known", "checkers", "detachable");
+  entry["task"] = "knows_its_manifest";
+  entry["config"] = {{"name", "known"}, {"directory", scene.directory().path().string()}};
+  scene.add(entry);
+  const Verification result = verify_manifest(scene, {"--test", "run-to-its-end"});
+  INFO(result.end.summary());
+  CHECK(result.status() == 0);
+  CHECK(result.done("run to its end", "lived") > 0);
+}
+
+TEST_CASE("a manifest that can't be verified is refused with what to do about it") {
+  Scene scene;
+  scene.add(task("pulse", "heartbeat", "mandatory"));
+  const auto refused = [&](const std::vector<std::string>& options) { return verify_manifest(scene, options).end; };
+  ProcessEnd end = refused({"--task", "pulze"});
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {R"(no task has the "name" "pulze"; did you mean "pulse"?)"}));
+  end = refused({"--config", "{}"});
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"--config: the manifest has the configs of its tasks"}));
+  scene.manifest["tasks"][0]["plugin"] = "hartbeat";
+  end = refused({});
+  CHECK(end.status == 3);
+  CHECK(has_line(end.err, {"manifest.json: /tasks/0/plugin (line ", R"(did you mean "heartbeat"?)"}));
+  scene.manifest["tasks"][0]["type"] = "mandatroy";
+  end = refused({});
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"/tasks/0/type", R"(did you mean "mandatory"?)"}));
+  scene.manifest["tasks"] = Json::array();
+  scene.manifest["autoload"] = {{"type", "detachable"}};
+  end = refused({});
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"it has no tasks that could be tested"}));
+  end = verify(Job{scene.directory() / "none.json", {}}).end;
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"none.json: it can't be opened"}));
 }

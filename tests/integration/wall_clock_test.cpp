@@ -53,3 +53,25 @@ TEST_CASE(
   CHECK(run.first("task_exited", "slow").message == "was not ready within 20ms");
   CHECK(run.events.story("healthy") == "task_started task_stopping task_stopped");
 }
+
+TEST_CASE("operators are told how long a host has run, however its wall clock jumps") {
+  Scene scene;
+  scene.add(task("job", "probe", "mandatory", {{"run_for", "1h"}}, 0));
+  const std::string socket = (scene.directory() / "host.sock").string();
+  Command command = scene.command({"--control", socket});
+  command.environment = {"LD_PRELOAD=" TASKHOST_TEST_WALL_CLOCK};
+  Running running = scene.start(command);
+  running.expect_wild_clock();
+  running.expect_operators();
+  running.wait_for("task_started", "job");
+
+  Command status;
+  status.program = command.program;
+  status.arguments = {"status", "--host", socket};
+  const ProcessEnd told = Process(status).wait();
+  INFO(told.summary());
+  CHECK(told.status == 0);
+  CHECK(has_line(told.out, {"manifest: running for ", "s, process "}));  // not days
+  running.send(SIGTERM);
+  CHECK(running.finish().status() == 0);
+}

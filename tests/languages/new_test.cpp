@@ -69,7 +69,8 @@ TEST_CASE(
     Json manifest = Json::parse(read_file(folder / "begin.json"), nullptr, true, true);
     CHECK(manifest["tasks"][0]["type"] == "mandatory");
     manifest["tasks"][0]["type"] = "shutdown_on_exit";
-    manifest["tasks"][0].erase("restarts");
+    CHECK(manifest["tasks"][0]["ready"] == "notify");
+    for (const char* field : {"restarts", "backoff"}) manifest["tasks"][0].erase(field);
     manifest["tasks"][0]["config"] = {{"times", 2}, {"every", "1ms"}};
     std::ofstream(folder / "begin.json") << manifest;
     const ProcessEnd ran = make(folder, {"run", "TASKHOST=" + program_path().string()});

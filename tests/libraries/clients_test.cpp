@@ -14,22 +14,15 @@ void expect_to_outlive(Server& server, const std::vector<Json>& tasks) {
   Scene scene;
   prepare(scene);
   for (const Json& entry : tasks) scene.add(entry);
+  std::vector<std::string> names;
+  for (const Json& entry : tasks) names.push_back(entry["name"]);
   Running running = scene.start();
-  const auto wait_for_all = [&](const char* event, std::size_t count) {
-    for (const Json& entry : tasks) running.wait_for(event, entry["name"].get<std::string>(), count);
-  };
-  wait_for_all("task_ready", 1);
-  for (std::size_t time = 1; time <= 2; ++time) {
-    server.kill();
-    wait_for_all("task_restarting", time);
-    server.start();
-    wait_for_all("task_ready", time + 1);
-  }
+  for (const std::string& name : names) running.wait_for("task_ready", name);
+  for (int time = 1; time <= 2; ++time) restart_under(running, server, names);
   running.send(SIGTERM);
   const Run run = running.finish();
   CHECK(run.status() == 0);
-  for (const Json& entry : tasks) {
-    const std::string name = entry["name"];
+  for (const std::string& name : names) {
     CHECK(run.first("task_exited", name).outcome == "error");
     CHECK(run.events.count("task_stopped", name) == 1);
   }

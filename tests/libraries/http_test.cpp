@@ -15,12 +15,7 @@ TEST_CASE("libcurl fetches 500 URLs at once, and again after the server was kill
   scene.add(client_task("curl", {{"url", http->url(host)}, {"count", 500}, {"every", "1ms"}}));
   Running running = scene.start();
   running.wait_for("task_ready", "curl");
-  for (std::size_t time = 1; time <= 2; ++time) {
-    http->server->kill();
-    running.wait_for("task_restarting", "curl", time);
-    http->server->start();
-    running.wait_for("task_ready", "curl", time + 1);
-  }
+  for (int time = 1; time <= 2; ++time) restart_under(running, *http->server, {"curl"});
   running.send(SIGTERM);
   const Run run = running.finish();
   CHECK(run.status() == 0);

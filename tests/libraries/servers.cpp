@@ -156,6 +156,17 @@ void Server::start() {
   throw std::runtime_error("the server does not answer: " + end.summary());
 }
 
+void restart_under(Running& running, Server& server, const std::vector<std::string>& tasks) {
+  const auto wait_for_one_more = [&](const char* event, const EventStream& before) {
+    for (const std::string& task : tasks) running.wait_for(event, task, before.count(event, task) + 1);
+  };
+  const EventStream before = running.events().read();
+  server.kill();
+  wait_for_one_more("task_restarting", before);
+  server.start();
+  wait_for_one_more("task_ready", before);
+}
+
 std::unique_ptr<Redis> start_redis() {
   if (!is_there(TASKHOST_TEST_REDIS, "redis-server")) return nullptr;
   auto redis = std::make_unique<Redis>();

@@ -49,6 +49,10 @@ class Server {
   std::optional<Process> process_;
 };
 
+// Kills the server and starts it again: each of the tasks must notice, and be ready again. They may have failed more
+// than once meanwhile, so what counts is how often more they did than before.
+void restart_under(Running& running, Server& server, const std::vector<std::string>& tasks);
+
 // NULL, with a warning that the test is skipped, if the machine lacks the server.
 struct Redis {
   TemporaryDirectory directory;

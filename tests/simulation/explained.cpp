@@ -15,10 +15,11 @@ class Check {
       : scenario_(scenario), tried_(tried), told_(told), it_(told.at("tasks").at(tried.task)) {}
 
   void run() {
-    for (const std::vector<Observed>* const observed :
-         {&tried_.observed, &tried_.in_order.observed, &tried_.backward.observed}) {
-      check_who_is_over(scenario_, *observed, told_);
+    check_who_is_over(scenario_, tried_.run, tried_.observed, told_);
+    for (const Later* const later : {&tried_.in_order, &tried_.backward}) {
+      check_who_is_over(scenario_, later->run, later->observed, told_);
     }
+    if (it_.contains("repeat")) check_times_told();
     if (tried_.trial == Trial::stops) return check_order(scenario_, tried_, told_);
     if (tried_.trial == Trial::is_deaf) return check_longest_stop(tried_, told_);
     if (tried_.trial == Trial::fails_among_others) return check_among_others();
@@ -104,9 +105,12 @@ class Check {
         expect(it_.contains("when_abandoned"), "it is asked to end, so it may be abandoned");
       }
       if (is_told(one, EventKind::task_restarting, tried_.task)) {
+        // The wall clock may be set meanwhile.
+        if (output.restart_kind == RestartKind::repeat && waits_for_schedule()) continue;
         due = one.time + output.delay;
         may_be_early = it_.value("restarted_by_ends_its_delay", false) &&
-                       (ends_early() || (by_group && output.restart_kind == RestartKind::repeat));
+                       (ends_early() || (by_group && output.restart_kind == RestartKind::repeat)) &&
+                       !(output.restart_kind == RestartKind::repeat && it_.contains("repeat"));
       }
       if (output.kind != Output::Kind::start || due == never) continue;
       expect(may_be_early || one.time >= due, "it is started before its delay has passed");
@@ -148,10 +152,10 @@ class Check {
     if (!is_restarted || resets || it_.at("restarts") == 0) return;
     const auto gave_up = find(tried_.observed.begin(), EventKind::task_gave_up);
     std::uint64_t count = 0;
-    for (auto one = tried_.observed.begin(); one != gave_up; ++one) {
+    for (auto one = tried_.observed.begin(); one != until(gave_up); ++one) {
       if (is_told(*one, EventKind::task_restarting, tried_.task)) check_delay(one->output.delay, ++count);
     }
-    const bool is_cut = gave_up == tried_.observed.end() && tried_.run.steps < scenario_.stop_after;
+    const bool is_cut = gave_up == tried_.observed.end() && !tried_.run.cut_after;
     expect(!is_cut, "it neither gives up nor goes on");
     const std::uint64_t needed = tried_.first + it_.at("restarts").get<std::uint64_t>() - 1;
     const std::uint64_t most = it_.value("never_gives_up_after_restarts", ~std::uint64_t{0});
@@ -161,9 +165,17 @@ class Check {
     if (needed <= most) expect_equal(count, needed, "restarts until it gives up");
   }
 
+  // Before a trial that took too long was cut short.
   At find(At from, EventKind event) const {
-    return std::find_if(from, tried_.observed.end(),
-                        [&](const Observed& one) { return is_told(one, event, tried_.task); });
+    const At end = end_of_trial(tried_.run, tried_.observed);
+    const At found =
+        std::find_if(from, std::max(from, end), [&](const Observed& one) { return is_told(one, event, tried_.task); });
+    return found == end ? tried_.observed.end() : found;
+  }
+
+  // Up to there, or as far as the trial went.
+  At until(At found) const {
+    return found != tried_.observed.end() ? found : end_of_trial(tried_.run, tried_.observed);
   }
 
   void check_stalled(At begin) {
@@ -243,9 +255,36 @@ class Check {
       if (!is_told(*one, EventKind::task_restarting, tried_.task)) continue;
       ++count;
       expect(one->output.restart_kind == RestartKind::repeat, "it is not repeated");
+      if (it_.contains("repeat")) {
+        if (it_.at("repeat").contains("every_ms")) check_time(*one, time_of(it_.at("repeat").at("every_ms")));
+        continue;
+      }
       expect_range(one->output.delay, it_.at("repeat_delay_ms"), "delay of a repeat");
     }
-    expect(count > 2 || scenario_.tasks.size() > 1, "it is not repeated often");
+    const unsigned least = it_.contains("repeat") ? 1 : 3;  // a wait for its time may be long
+    expect(count >= least || scenario_.tasks.size() > 1, "it is not repeated often");
+  }
+
+  bool waits_for_schedule() const { return it_.contains("repeat") && it_.at("repeat").contains("schedule"); }
+
+  // They begin with the first after the first moment.
+  void check_times_told() const {
+    if (!waits_for_schedule()) return;
+    const Schedule& schedule = *scenario_.tasks[tried_.task].options.optional->repeat->schedule;
+    expect_equal(schedule.text(), it_.at("repeat").at("schedule"), "its schedule");
+    const Json& times = it_.at("repeat").at("next_times_ms");
+    expect_equal(times.size(), 5, "how many times are told");
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      const Nanoseconds before = i == 0 ? schedule.wall_time(first_moment) : time_of(times.at(i - 1));
+      expect_equal(schedule.next(before), time_of(times.at(i)), "one of its times");
+    }
+  }
+
+  // The first execution began at the first moment. It may be late, and then it is due at once.
+  void check_time(const Observed& one, Nanoseconds every) const {
+    const Nanoseconds due = one.time + one.output.delay - first_moment;
+    expect(one.output.delay <= every, "it waits for longer than its time");
+    expect(due % every == 0 || (one.output.delay == 0 && length_ > 0), "it is due at another time");
   }
 
   void expect_range(Nanoseconds delay, const Json& range, const std::string& what) const {
@@ -294,7 +333,7 @@ class Check {
     const bool resets = it_.contains("reset_after_ms") && lived >= time_of(it_.at("reset_after_ms"));
     std::size_t count = 0;
     Nanoseconds delays = 0;
-    for (auto one = exit; one != gave_up; ++one) {
+    for (auto one = exit; one != until(gave_up); ++one) {
       if (!is_told(*one, EventKind::task_restarting, tried_.task)) continue;
       expect(one->output.restart_kind == RestartKind::charged, "it is not charged");
       ++count;
@@ -309,8 +348,7 @@ class Check {
     if (restarts.is_null()) expect(it_.at("gives_up_after_ms").is_null(), "when it gives up");
     if (restarts.is_null() || resets || exceeds) {
       expect(gave_up == all.end(), "it gives up");
-      return expect(restarts.is_null() || count > restarts || tried_.run.steps >= scenario_.stop_after,
-                    "it does not go on");
+      return expect(restarts.is_null() || count > restarts || tried_.run.cut_after.has_value(), "it does not go on");
     }
     // With jitter, the delays may or may not fit into the window.
     if (it_.value("gives_up_after_or_never", false)) {
@@ -321,7 +359,7 @@ class Check {
     // What is told of executions that never use the restarts up is for delays that others may end.
     const bool by_group = it_.contains("restarted_by");
     if (!most.is_null() && ends_early() && gave_up == all.end()) return;
-    if (gave_up == all.end() && tried_.run.steps >= scenario_.stop_after) return;
+    if (gave_up == all.end() && tried_.run.cut_after.has_value()) return;
     expect(gave_up != all.end(), "it never gives up");
     expect_equal(count, restarts, "restarts until it gives up");
     expect_equal(gave_up->time - exit->time, delays + count * length_, "time until it gives up");
@@ -355,6 +393,7 @@ class Check {
     expect_equal(to_string(optional ? optional->on_give_up : GiveUp::by_type), told.at("on_give_up"), "on_give_up");
     if (told.at("on_give_up") != "cooldown") return check_loss(gave_up, told);
     const auto restarting = find(gave_up, EventKind::task_restarting);
+    if (restarting == tried_.observed.end() && tried_.run.cut_after.has_value()) return;
     expect(restarting != tried_.observed.end(), "it does not start over");
     expect(restarting->output.restart_kind == RestartKind::cooldown, "it does not cool down");
     expect_equal(restarting->output.delay, time_of(told.at("cooldown_ms")), "cooldown");
@@ -388,17 +427,12 @@ class Check {
     return {{"reason", "all_done"}, {"task", name_of(tried_.task)}, {"result", "failure"}};
   }
 
-  // The trial took too long, so the host was stopped before all had happened.
-  bool is_cut_at(Nanoseconds time, const Run& run) const {
-    return run.stop_began < time || (run.stop_began == time && run.steps >= scenario_.stop_after);
-  }
-
   std::string type_told(const std::string& name) const {
     return told_.at("tasks").at(std::stoul(name.substr(1))).at("type");
   }
 
   void check_loss(At from, const Json& told) const {
-    if (is_cut_at(from->time, tried_.run)) return;
+    if (tried_.run.cut_after && from->time >= tried_.run.stop_began) return;  // before all had happened
     if (tried_.trial == Trial::fails_in_the_end) return check_loss_among_others(from, told);
     const At end = tried_.observed.end();
     const Names skipped_told = skipped_in_all(told);

@@ -37,8 +37,14 @@ inline Names names_in(const Json& entry, const char* field) {
   return entry.contains(field) ? entry.at(field).get<Names>() : Names();
 }
 
+// Where a trial that took too long was cut short; else the end.
+inline std::vector<Observed>::const_iterator end_of_trial(const Run& run, const std::vector<Observed>& observed) {
+  return run.cut_after ? observed.begin() + static_cast<std::ptrdiff_t>(*run.cut_after) : observed.end();
+}
+
 void check_order(const Scenario& scenario, const Tried& tried, const Json& told);
 void check_longest_stop(const Tried& tried, const Json& told);
-void check_who_is_over(const Scenario& scenario, const std::vector<Observed>& observed, const Json& told);
+void check_who_is_over(const Scenario& scenario, const Run& run, const std::vector<Observed>& observed,
+                       const Json& told);
 
 }  // namespace taskhost::simulation

@@ -67,9 +67,10 @@ void check_order(const Scenario& scenario, const Tried& tried, const Json& told)
 }
 
 // While the host runs, no task is over of which that is not told. One that stops the host is discarded just before.
-void check_who_is_over(const Scenario& scenario, const std::vector<Observed>& observed, const Json& told) {
+void check_who_is_over(const Scenario& scenario, const Run& run, const std::vector<Observed>& observed,
+                       const Json& told) {
   Names over;
-  for (auto one = observed.begin(); one != observed.end(); ++one) {
+  for (auto one = observed.begin(); one != end_of_trial(run, observed); ++one) {
     const Output& output = one->output;
     if (output.kind == Output::Kind::stop_host) return;
     if (output.kind == Output::Kind::start) over.erase(name_of(output.task));

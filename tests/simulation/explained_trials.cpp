@@ -38,6 +38,8 @@ void mend(TaskOptions& options) {
       optional.start_timeout.reset();
     } else if (problem.field == "watchdog") {
       optional.watchdog.reset();
+    } else if (problem.field == "repeat") {
+      optional.repeat.reset();
     } else if (problem.field == "on_give_up") {
       optional.on_give_up = GiveUp::by_type;
     } else {
@@ -220,7 +222,7 @@ auto explained(const Scenario& scenario, Print print) {
   tasks.groups = scenario.groups;
   std::vector<std::string> groups;
   for (std::size_t i = 0; i < scenario.groups.size(); ++i) groups.push_back("g" + std::to_string(i));
-  return print(ExplainedTasks{.tasks = tasks, .group_names = std::move(groups)});
+  return print(ExplainedTasks{.tasks = tasks, .group_names = std::move(groups), .now = first_moment});
 }
 
 // Neighbours that are alike, but for what they relate to.

@@ -7,6 +7,13 @@ namespace taskhost::simulation {
 
 using Kind = Output::Kind;
 
+namespace {
+
+constexpr Nanoseconds one_minute = 60'000'000'000;
+constexpr Nanoseconds three_hours = 180 * one_minute;
+
+}  // namespace
+
 Model::Model(const std::vector<CoordinatedTask>& tasks, const std::vector<Strategy>& groups, World& world,
              std::vector<Output>& outputs, Overseer overseer)
     : groups_(groups), world_(world), outputs_(outputs), on_shard_(overseer == Overseer::shard) {
@@ -37,8 +44,13 @@ bool Model::idle() const {
   return std::all_of(tasks_.begin(), tasks_.end(), [](const Task& task) { return task.state == State::ended; });
 }
 
+bool Model::is_waiting_for_its_time(Place task) const {
+  return tasks_[task].state == State::delayed && tasks_[task].waits_for_time;
+}
+
 bool Model::is_satisfied(Place task) const {
-  return tasks_[task].state == State::running || (tasks_[task].state == State::ended && tasks_[task].ended_well);
+  return tasks_[task].state == State::running || is_waiting_for_its_time(task) ||
+         (tasks_[task].state == State::ended && tasks_[task].ended_well);
 }
 
 // The first in its `after` that can never be satisfied.
@@ -107,7 +119,8 @@ bool Model::may_be_asked(Place task) const {
 bool Model::is_at_rest(std::uint32_t group) const {
   for (Place task = 0; task < tasks_.size(); ++task) {
     const Task& it = tasks_[task];
-    if (it.recipe.group == group && it.held && (is_live(task) || it.state == State::delayed)) return false;
+    const bool is_delayed = it.state == State::delayed && !is_waiting_for_its_time(task);
+    if (it.recipe.group == group && it.held && (is_live(task) || is_delayed)) return false;
   }
   return true;
 }
@@ -227,6 +240,13 @@ void Model::begun(Place task, Nanoseconds now) {
   if (it.state != State::starting || it.begun) return;
   it.begun = true;
   it.begun_at = now;
+  if (!it.first_begun_at) it.first_begun_at = now;
+  if (const auto& repeat = optional_of(task).repeat; repeat && repeat->schedule) {
+    const Nanoseconds wall = repeat->schedule->wall_time(now);
+    if (!it.last_wall_time || wall >= *it.last_wall_time || *it.last_wall_time - wall > three_hours) {
+      it.last_wall_time = wall;
+    }
+  }
   follow(now);
 }
 
@@ -309,6 +329,8 @@ void Model::advance(Nanoseconds now) {
       it.missed = first_due(task);
       it.more_time = later(
           now, to_nanoseconds(it.state == State::starting ? *optional.start_timeout : optional.watchdog->interval));
+    } else if (is_waiting_for_its_time(task) && until_its_time(task, now) != 0) {
+      wait_for_time(task, now);
     } else if (it.state == State::delayed) {
       it.state = State::waiting;
     } else if (it.state == State::starting) {
@@ -386,6 +408,7 @@ void Model::exit(Place task, Outcome outcome, const std::string& message, const 
     action = outcome == Outcome::ok ? ExitAction::stop_host : ExitAction::fail_host;
   }
   if (type == TaskType::detachable && outcome == Outcome::ok) action = ExitAction::discard;
+  if (optional.repeat && outcome == Outcome::ok) action = ExitAction::repeat;
   for (const ExitRule& rule : optional.exit_rules) {
     const bool outcome_fits = rule.outcomes.empty() || std::count(rule.outcomes.begin(), rule.outcomes.end(), outcome);
     if (!outcome_fits || message.find(rule.message) == std::string::npos) continue;
@@ -399,7 +422,12 @@ void Model::exit(Place task, Outcome outcome, const std::string& message, const 
       return give_up(task, outcome, message, now);
     case ExitAction::repeat:
       if (closing_) return finish(task, false);
-      return delay(task, delay_before(task, 1), RestartKind::repeat, now);
+      if (!optional.repeat) return delay(task, delay_before(task, 1), RestartKind::repeat, now);
+      tell(task, {.event = EventKind::task_restarting,
+                  .restart_kind = RestartKind::repeat,
+                  .delay = until_its_time(task, now),
+                  .remaining = remaining(task, now)});
+      return wait_for_time(task, now);
     case ExitAction::give_up:
       return give_up(task, outcome, message, now);
     case ExitAction::discard:
@@ -441,17 +469,41 @@ void Model::delay(Place task, Nanoseconds delay, RestartKind restart_kind, Nanos
               .delay = delay,
               .remaining = remaining(task, now)});
   it.state = delay == 0 ? State::waiting : State::delayed;
+  it.waits_for_time = false;
   it.delayed_until = later(now, delay);
   if (restart_kind == RestartKind::repeat) return;
   const std::vector<Place> others = others_concerned(task);
   it.held = it.held || !others.empty();
   for (const Place other : others) {
     tasks_[other].held = true;
-    if (tasks_[other].state == State::delayed) tasks_[other].state = State::waiting;
+    if (tasks_[other].state == State::delayed && !is_waiting_for_its_time(other)) tasks_[other].state = State::waiting;
     if (!is_live(other)) continue;
     tasks_[other].going = true;
     want_end(other, Purpose::again);
   }
+}
+
+// By which clock it is due depends on what it has; the first time after its last execution began counts.
+Nanoseconds Model::until_its_time(Place task, Nanoseconds now) {
+  Task& it = tasks_[task];
+  const Repetition& repeat = *optional_of(task).repeat;
+  if (repeat.schedule) {
+    const Nanoseconds wall = repeat.schedule->wall_time(now);
+    if (*it.last_wall_time > wall && *it.last_wall_time - wall > three_hours) it.last_wall_time = wall;
+    const Nanoseconds time = repeat.schedule->next(*it.last_wall_time);
+    return time > wall ? time - wall : 0;
+  }
+  Nanoseconds time = *it.first_begun_at;
+  while (time <= it.begun_at) time += to_nanoseconds(repeat.every);
+  return time > now ? time - now : 0;
+}
+
+void Model::wait_for_time(Place task, Nanoseconds now) {
+  Task& it = tasks_[task];
+  const Nanoseconds left = until_its_time(task, now);
+  it.state = left == 0 ? State::waiting : State::delayed;
+  it.waits_for_time = true;
+  it.delayed_until = later(now, optional_of(task).repeat->schedule ? std::min(left, one_minute) : left);
 }
 
 void Model::give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now) {

@@ -74,7 +74,10 @@ class Model {
     Nanoseconds begun_at = 0;
     Nanoseconds ready_at = 0;
     Nanoseconds delayed_until = 0;
-    Nanoseconds missed = never;  // when the extra time ends that a timer got after a standstill
+    bool waits_for_time = false;                  // its last delay is the wait for its time
+    std::optional<Nanoseconds> first_begun_at{};  // with `repeat`: when its first execution began
+    std::optional<Nanoseconds> last_wall_time{};  // with a schedule: the last time that counts as had
+    Nanoseconds missed = never;                   // when the extra time ends that a timer got after a standstill
     Nanoseconds more_time = 0;
     std::optional<Nanoseconds> warned_of{};  // the sign of life after which it warned
     std::vector<Nanoseconds> charges{};      // since the budget was reset
@@ -86,6 +89,7 @@ class Model {
 
   const SupervisionOptions& optional_of(Place task) const;
   bool is_satisfied(Place task) const;
+  bool is_waiting_for_its_time(Place task) const;
   std::optional<Place> lost(Place task) const;
   bool may_start(Place task) const;
   std::vector<Place> in_the_way_of(Place task) const;
@@ -109,6 +113,8 @@ class Model {
   void restart(Place task, Nanoseconds now);
   Nanoseconds delay_before(Place task, std::uint64_t restart);
   void delay(Place task, Nanoseconds delay, RestartKind restart_kind, Nanoseconds now);
+  Nanoseconds until_its_time(Place task, Nanoseconds now);
+  void wait_for_time(Place task, Nanoseconds now);
   void give_up(Place task, Outcome outcome, const std::string& message, Nanoseconds now);
   void discard(Place task, StopReason reason, std::optional<Place> because = {});
   void discard_group_of(Place task);

@@ -6,7 +6,7 @@
 # be put into braces), or text: WRONG is inserted as it is, with ACTIVE for the condition.
 cmake_policy(VERSION 3.22)
 
-foreach(file IN ITEMS coordinator coordinator_state restart_policy shard_orders task_machine)
+foreach(file IN ITEMS coordinator coordinator_state repetition restart_policy shard_orders task_machine)
   file(READ "${SOURCES}/${file}.cpp" original_${file})
   set(changed_${file} "${original_${file}}")
 endforeach()
@@ -131,6 +131,38 @@ mutant(delay_does_not_count coordinator_state expression
        [[entry.life.state != TaskState::waiting || entry.held || entry.unsatisfied != 0]]
        [[entry.held || entry.unsatisfied != 0]] "a delayed task is started when it is looked at")
 
+# --- repeat ---
+mutant(ok_is_no_repeat restart_policy expression [[optional.repeat && outcome == Outcome::ok]] [[false]]
+       "with repeat, an exit by ok leads to what the type says")
+mutant(failure_is_repeat restart_policy expression [[optional.repeat && outcome == Outcome::ok]] [[optional.repeat.has_value()]]
+       "with repeat, a failure is a repeat, too")
+mutant(repeat_before_rules restart_policy text [[if (rule != optional.exit_rules.end()) return rule->action;]]
+       [[if (ACTIVE && optional.repeat && outcome == Outcome::ok) return ExitAction::repeat;
+  if (rule != optional.exit_rules.end()) return rule->action;]] "repeat comes before exit_rules")
+mutant(rule_repeats_by_backoff task_machine text [[if (optional().repeat) return repeat(host, now, voice);]]
+       [[if (optional().repeat && (!ACTIVE || !optional().backoff)) return repeat(host, now, voice);]]
+       "with a backoff, repeats wait for its delay")
+mutant(every_from_the_end repetition expression [[due <= clock ? 0 : due - clock]] [[to_nanoseconds(repetition.every)]]
+       "every counts from the end")
+mutant(every_from_the_last_begin repetition expression [[now - (now - covered) % every]] [[now]]
+       "every counts from the last execution's beginning")
+mutant(every_from_the_due_time repetition expression [[now - (now - covered) % every]] [[covered + every]]
+       "each time that was missed has an execution of its own")
+mutant(never_looks task_machine expression [[std::min(left, schedule_look)]] [[left]]
+       "nobody looks whether the wall clock was set")
+mutant(due_when_it_looks task_machine statement [[if (left == 0) return Step::wait;]] [[return Step::wait;]]
+       "it is due whenever it looks at the wall clock")
+mutant(set_back_again repetition text [[return covered == never || wall > covered ||]] [[return ACTIVE || covered == never || wall > covered ||]]
+       "a clock that was set back repeats times")
+mutant(set_back_for_ever repetition expression [[later(wall, schedule_correction) < covered]] [[false]]
+       "a clock that was set back by a day stops the task for a day")
+mutant(due_by_group coordinator_state expression [[entry.life.state == TaskState::delayed && !waits_for_time(entry)]]
+       [[entry.life.state == TaskState::delayed]] "a restart of its group ends the wait for its time")
+mutant(due_is_not_satisfied coordinator expression [[waits_for_time(entries_[task])]] [[false]]
+       "dependants do not start while a task waits for its time")
+mutant(due_is_satisfied_for_ever coordinator_state statement [[if (before == TaskState::running || before == TaskState::delayed) set_satisfied(task, false);]]
+       [[if (before == TaskState::running) set_satisfied(task, false);]] "a task that an operator stops while it waits for its time satisfies others")
+
 # --- dependencies ---
 mutant(after_only_first coordinator_state expression [[entry.unsatisfied != 0]]
        [[entry.execution == 0 && entry.unsatisfied != 0]] "a restart does not wait for what is in after")
@@ -144,8 +176,8 @@ mutant(giving_up_is_well task_machine text [[return {.is_given_up = true};
     case GiveUp::cooldown:]]
        [[return {.well = ACTIVE && end.outcome == Outcome::ok, .is_given_up = true};
     case GiveUp::cooldown:]] "what gave up satisfies others")
-mutant(satisfies_while_stopping coordinator_state statement [[if (before == TaskState::running) set_satisfied(task, false);]]
-       [[if (before == TaskState::running && next != TaskState::stopping) set_satisfied(task, false);]]
+mutant(satisfies_while_stopping coordinator_state statement [[if (before == TaskState::running || before == TaskState::delayed) set_satisfied(task, false);]]
+       [[if (next != TaskState::stopping) set_satisfied(task, false);]]
        "a task that is stopping counts as ready")
 
 # --- groups ---
@@ -229,7 +261,7 @@ mutant(ready_unarmed shard_orders statement [[cell.life.state = TaskState::runni
        "the timer of start_timeout stays, and there is none for the watchdog")
 
 # --- the files ---
-foreach(file IN ITEMS coordinator coordinator_state restart_policy shard_orders task_machine)
+foreach(file IN ITEMS coordinator coordinator_state repetition restart_policy shard_orders task_machine)
   file(WRITE "${TARGET}/${file}.cpp" "#include \"mutants.hpp\"\n${changed_${file}}")
 endforeach()
 file(WRITE "${TARGET}/mutants.cpp" "#include \"mutants.hpp\"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include "random.hpp"
 
@@ -118,12 +119,29 @@ class Maker {
       } while (mild_ && optional->on_give_up == GiveUp::stop_host);
       if (optional->on_give_up == GiveUp::cooldown) optional->cooldown = units(1, 10);
     }
+    if (random_.percent(20)) optional->repeat = some_repetition();
     if (random_.percent(30)) {
       for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) {
-        optional->exit_rules.push_back(some_rule(has_delay(*optional)));
+        optional->exit_rules.push_back(some_rule(has_delay(*optional) || optional->repeat));
       }
     }
     return optional;
+  }
+
+  Repetition some_repetition() {
+    if (random_.percent(50)) return {.every = units(1, random_.percent(50) ? 4 : 40)};
+    std::vector<unsigned> distances;
+    for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) {
+      distances.push_back(static_cast<unsigned>(1 + random_.below(random_.percent(50) ? 6 : 300)));
+    }
+    std::vector<SimulatedSchedule::Jump> jumps;
+    if (random_.percent(40)) {
+      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) {
+        const auto by = static_cast<std::int64_t>(random_.below(random_.percent(50) ? 10 : 400) * scenario_.unit);
+        jumps.push_back({some_time(100), random_.percent(50) ? by : -by});
+      }
+    }
+    return {.schedule = std::make_shared<SimulatedSchedule>(scenario_.unit, std::move(distances), std::move(jumps))};
   }
 
   // Repeating needs a delay.
@@ -207,6 +225,31 @@ class Maker {
 };
 
 }  // namespace
+
+Nanoseconds SimulatedSchedule::wall_time(Nanoseconds now) const noexcept {
+  Nanoseconds wall = now + 1000 * first_moment;
+  for (const Jump& jump : jumps_) {
+    if (jump.time <= now) wall += static_cast<Nanoseconds>(jump.by);
+  }
+  return wall;
+}
+
+Nanoseconds SimulatedSchedule::next(Nanoseconds after) const noexcept {
+  const unsigned round = std::accumulate(distances_.begin(), distances_.end(), 0u);
+  Nanoseconds time = after / (round * unit_) * (round * unit_);
+  for (std::size_t i = 0; time <= after; ++i) time += distances_[i % distances_.size()] * unit_;
+  return time;
+}
+
+std::string SimulatedSchedule::text() const {
+  std::string text = "distances";
+  for (const unsigned distance : distances_) text += ' ' + std::to_string(distance);
+  for (const Jump& jump : jumps_) {
+    text += ", from " + std::to_string((jump.time - first_moment) / unit_) + " on " +
+            std::to_string(jump.by / static_cast<std::int64_t>(unit_));
+  }
+  return text;
+}
 
 Scenario make_scenario(std::uint64_t seed) { return Maker(seed).make(); }
 Scenario make_shard_scenario(std::uint64_t seed) { return Maker(seed).make_for_shard(); }

@@ -51,6 +51,27 @@ struct Pause {
   Nanoseconds duration = 0;
 };
 
+// By a wall clock that is set now and then. Its times are not regular.
+class SimulatedSchedule final : public Schedule {
+ public:
+  struct Jump {
+    Nanoseconds time = 0;  // by the supervisor's clock
+    std::int64_t by = 0;
+  };
+  SimulatedSchedule(Nanoseconds unit, std::vector<unsigned> distances, std::vector<Jump> jumps)
+      : unit_(unit), distances_(std::move(distances)), jumps_(std::move(jumps)) {}
+
+  Nanoseconds wall_time(Nanoseconds now) const noexcept override;
+  Nanoseconds next(Nanoseconds after) const noexcept override;
+  std::string text() const override;
+  std::string time_text(Nanoseconds wall) const override { return std::to_string(wall); }
+
+ private:
+  const Nanoseconds unit_;
+  const std::vector<unsigned> distances_;  // between its times, in units, over and over again
+  const std::vector<Jump> jumps_;
+};
+
 struct Operator {
   Nanoseconds time = 0;
   Place task = 0;

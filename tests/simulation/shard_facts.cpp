@@ -296,7 +296,7 @@ void ShardSimulation::look_at_rest(ShardTask& task) {
 void ShardSimulation::look_at_the_end() {
   look_at_rest();
   const ShardCounters& counters = shard_.counters();
-  const bool counted = counters.starts == starts_ && counters.restarts == restarts_;
+  const bool counted = counters.starts == starts_ && shard_.restarts() == restarts_;
   if (!counted) complain(tasks_[0], "(or another): its starts or restarts are counted wrongly");
   if (starts_ != ends_) complain(tasks_[0], "(or another): not each execution has one end");
   if (abandonments_ != abandoned_) complain(tasks_[0], "(or another): who was abandoned");

@@ -51,6 +51,10 @@ std::string policy_text(const TaskOptions& options, Nanoseconds unit) {
   }
   if (optional.on_give_up != GiveUp::by_type) text += ", on_give_up " + std::string(to_string(optional.on_give_up));
   if (optional.on_give_up == GiveUp::cooldown) text += " " + duration(optional.cooldown, unit);
+  if (const auto& repeat = optional.repeat) {
+    text += repeat->schedule ? ", repeat by " + repeat->schedule->text()
+                             : ", repeat every " + duration(repeat->every, unit);
+  }
   for (const ExitRule& rule : optional.exit_rules) {
     text += ", rule {";
     for (const Outcome outcome : rule.outcomes) text += std::string(to_string(outcome)) + " ";
@@ -101,13 +105,17 @@ std::vector<Scenario> simpler(const Scenario& scenario) {
     less([](SupervisionOptions& optional) { optional.window.reset(); });
     less([](SupervisionOptions& optional) { optional.unlimited = false; });
     less([](SupervisionOptions& optional) {
-      if (!optional.unlimited && !optional.repeats()) optional.backoff.reset();
+      if (!optional.unlimited && !optional.repeats_after_delay()) optional.backoff.reset();
     });
     less([](SupervisionOptions& optional) { optional.reset_after.reset(); });
     less([](SupervisionOptions& optional) { optional.notify = false; });
     less([](SupervisionOptions& optional) { optional.start_timeout.reset(); });
     less([](SupervisionOptions& optional) { optional.watchdog.reset(); });
     less([](SupervisionOptions& optional) { optional.on_give_up = GiveUp::by_type; });
+    less([](SupervisionOptions& optional) {
+      const auto repeats = [](const ExitRule& rule) { return rule.action == ExitAction::repeat; };
+      if (std::none_of(optional.exit_rules.begin(), optional.exit_rules.end(), repeats)) optional.repeat.reset();
+    });
     less([](SupervisionOptions& optional) {
       if (!optional.exit_rules.empty()) optional.exit_rules.pop_back();
     });

@@ -89,7 +89,11 @@ class Simulation final : CoordinatorPort, World {
   }
 
   Input next_input() {
-    if (!stop_announced_ && (run_.steps > scenario_.stop_after || real_.idle())) announce_stop();
+    if (!stop_announced_ && real_.idle()) announce_stop();
+    if (!stop_announced_ && run_.steps > scenario_.stop_after) {
+      if (observed_ != nullptr) run_.cut_after = observed_->size();
+      announce_stop();
+    }
     Nanoseconds fact = shards_.next_time();
     const Nanoseconds due = std::min(real_.next_deadline(), model_.next_due());
     if (fact == never && due == never) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct Run {
   std::uint64_t executions = 0;
   Nanoseconds time = 0;  // simulated
   Nanoseconds stop_began = never;
+  // If it took more steps than the scenario's stop_after, and so was stopped: what had been observed before.
+  std::optional<std::size_t> cut_after{};
 };
 
 // `trace`, if given, gets a line for each input and for what the real one does.

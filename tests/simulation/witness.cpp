@@ -81,11 +81,12 @@ void Witness::saw_start(const Output& order, Task& task, Nanoseconds now) {
   if (task.not_before && now < *task.not_before) complain(order.task, "is started before its delay is over");
   for (const Place place : task.recipe.after) {
     const Task& other = tasks_[place];
-    if (!is_ready(other) && !(other.done && other.exited_well && !other.live)) {
+    if (!is_ready(other) && !other.is_repeated && !(other.done && other.exited_well && !other.live)) {
       complain(order.task, "is started before what it comes after is ready");
     }
   }
   task.live = true;
+  task.is_repeated = false;
   task.begun = task.start_over = task.said_ready = task.asked = task.was_told_of = task.exited_well = false;
   task.not_before.reset();
   ++task.executions;
@@ -130,9 +131,12 @@ void Witness::saw_news(const Output& news, Task& task, Nanoseconds now) {
       if (host_stops_) complain(news.task, "is to be restarted though the host stops");
       for (Task& other : tasks_) {  // its delay replaces theirs
         if (news.restart_kind == RestartKind::repeat) break;
+        if (other.is_repeated) continue;
         if (other.recipe.group && other.recipe.group == task.recipe.group) other.not_before.reset();
       }
-      task.not_before = later(now, news.delay);
+      // The wall clock may be set meanwhile.
+      task.is_repeated = news.restart_kind == RestartKind::repeat && optional.repeat;
+      if (!task.is_repeated || !optional.repeat->schedule) task.not_before = later(now, news.delay);
       if (news.restart_kind == RestartKind::cooldown) task.charges.clear();
       if (news.restart_kind != RestartKind::charged) break;
       task.charges.push_back(now);

@@ -41,6 +41,7 @@ class Witness {
     bool done = false;         // discarded, or the host does without it
     bool waits = false;        // a restart was announced
     std::optional<Nanoseconds> not_before{};
+    bool is_repeated = false;  // it waits for its time
     std::vector<Nanoseconds> charges{};
   };
 

@@ -42,11 +42,16 @@ class Door {
     {
       const std::lock_guard lock(mutex_);
       ++inside_;
+      changed_.notify_all();
     }
     opened_.wait();
     const std::lock_guard lock(mutex_);
     --inside_;
     changed_.notify_all();
+  }
+  bool await(int inside) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, patience, [this, inside] { return inside_ == inside; });
   }
   void open() {
     open_.set_value();
@@ -184,6 +189,7 @@ TEST_CASE("a handler that a task posted by itself and that never returns costs i
     }
     for (Host* host : {&with_neighbour, &alone}) host->supervisor.start();
     CHECK(with_neighbour.sink->await("neighbour started 1"));
+    CHECK(door->await(2));  // a stop before that would come before the handler
     with_neighbour.supervisor.request_stop({});
     for (Host* host : {&with_neighbour, &alone}) {
       CHECK(end_of(host->supervisor) == HostResult::stop_timed_out);

@@ -75,13 +75,14 @@ extern "C" {
 
 /* The host reacts to SIGINT, SIGTERM and SIGHUP from the first load or the start until it has stopped, and plugins may
  * subscribe to signals. After a signal that comes before the start, the host stops at the start, and starts no task. A
- * signal that was ignored before stays ignored unless a task subscribes to it. Until the host is destroyed, a second
- * SIGINT or SIGTERM ends the process with status 4 within about a second; two within a second count as one, unless they
- * come from the terminal. SIGPIPE has no effect from then on; destroying the host restores the former actions of the
- * other signals, whatever threads it leaves behind. A signal that comes when no host can act on it any more, such as
- * after a failed load or between wait and destroy, is dropped. Only one host in a process can have this flag at a time:
- * starting another is WRONG_STATE. Without the flag, signals are left to the program. If the process has the id 1, the
- * program must reap orphans itself.
+ * signal that was ignored before stays ignored unless a task subscribes to it. SIGHUP stops it only if its terminal was
+ * closed: sent by a process it is kept for reloading, and a line in the log says so. Until the host is destroyed, a
+ * second SIGINT or SIGTERM ends the process with status 4 within about a second; two within a second count as one,
+ * unless they come from the terminal. SIGPIPE has no effect from then on; destroying the host restores the former
+ * actions of the other signals, whatever threads it leaves behind. A signal that comes when no host can act on it any
+ * more, such as after a failed load or between wait and destroy, is dropped. Only one host in a process can have this
+ * flag at a time: starting another is WRONG_STATE. Without the flag, signals are left to the program. If the process
+ * has the id 1, the program must reap orphans itself.
  *
  * A plugin that calls exit or quick_exit ends the process with status 1. So does such a call, while the host runs, on
  * any thread that may be a plugin's, and in a signal handler on a thread that is in run or wait. On the main thread,
@@ -96,6 +97,13 @@ extern "C" {
  * signals from then on. A stack overflow on a plugin's own thread is reported only if the thread has an alternate stack
  * (sigaltstack). TASKHOST_HANDLE_SIGNALS includes this flag. */
 #define TASKHOST_NAME_CRASHES 2u
+/* The host tells a service manager such as systemd when it is ready, how its tasks are, that it stops, and, if wanted,
+ * that it is live, as sd_notify(3) describes it. create removes NOTIFY_SOCKET, WATCHDOG_PID and WATCHDOG_USEC from the
+ * environment, so that programs which plugins execute do not speak for the host: call it while no other thread uses the
+ * environment. Without these variables the flag has no effect. Only for one host in a process. STOPPING=1 is sent when
+ * the host begins to stop, and to a service manager that is the end of the service: end the process soon after its
+ * host, or the manager ends it when its own limit (TimeoutStopSec) is over. */
+#define TASKHOST_NOTIFY 4u
 
 /* States of a host. */
 #define TASKHOST_STATE_CREATED 0
@@ -118,6 +126,7 @@ extern "C" {
 #define TASKHOST_TASK_IS_STALLED 2u   /* a call into it has not returned, and its shard goes on without it */
 #define TASKHOST_TASK_IS_ABANDONED 4u /* an execution that could not be ended still exists */
 #define TASKHOST_TASK_IS_LOST 8u      /* it is over, and not because it ended well or the host stops */
+#define TASKHOST_TASK_IS_REPEATED 16u /* it is DELAYED until its repeat is due, and not because it failed */
 
 /* Verdicts of taskhost_verify on rules of the contract (abi/CONTRACT.md). */
 #define TASKHOST_VERDICT_HOLDS 0          /* the test found nothing wrong */
@@ -131,7 +140,7 @@ typedef struct taskhost_host taskhost_host;
 /* All fields may be zero. */
 typedef struct taskhost_options {
   uint32_t struct_size;
-  uint32_t flags;                 /* TASKHOST_HANDLE_SIGNALS, TASKHOST_NAME_CRASHES */
+  uint32_t flags;                 /* TASKHOST_HANDLE_SIGNALS, TASKHOST_NAME_CRASHES, TASKHOST_NOTIFY */
   uint32_t shards;                /* event loops, up to 256; 0: as in the manifest, or one for each processor */
   uint32_t plugin_dir_count;      /* entries of plugin_dirs */
   const char *const *plugin_dirs; /* searched before those of the manifest; relative to the working directory */
@@ -189,6 +198,9 @@ typedef struct taskhost_task_options {
   const taskhost_exit_rule *exit_rules; /* the first that matches counts */
   size_t after_count;
   size_t exit_rule_count;
+  uint64_t repeat_every;        /* due again so long after its first start, and each multiple of it */
+  const char *repeat_schedule;  /* instead of repeat_every, times in cron's notation: "0 3 * * mon-fri" */
+  const char *repeat_time_zone; /* of repeat_schedule: "Europe/Berlin"; NULL: the system's */
 } taskhost_task_options;
 
 /* One event; host/README.md lists them. Valid during the callback. */
@@ -225,6 +237,7 @@ typedef struct taskhost_task_status {
   const char *group;            /* NULL: none */
   const char *const *waits_for; /* names of the tasks for which it waits, to start or to be asked to end */
   size_t waits_for_count;
+  int64_t process; /* id of an isolated task's process; 0: it has none now */
 } taskhost_task_status;
 
 /* What a host is doing. */
@@ -240,30 +253,33 @@ typedef struct taskhost_host_status {
   uint64_t stopping;
   uint64_t stopped;
   uint64_t ended;
-  uint64_t not_ready; /* of the tasks that the host needs (all but detachable): neither ready, nor ENDED and not LOST */
+  uint64_t not_ready; /* of the tasks that the host needs (all but detachable): neither ready, nor REPEATED, nor ENDED
+                       * and not LOST */
   uint64_t starts;    /* of executions */
   uint64_t restarts;  /* after exits; operators' and those for the sake of a group are none */
   uint64_t events_lost;
   uint64_t log_lines_lost;
 } taskhost_host_status;
 
-/* What to verify, and how. All fields but `plugin` may be zero. */
+/* What to verify, and how. All fields may be zero but either `plugin` or `manifest`. */
 typedef struct taskhost_verify_options {
   uint32_t struct_size;
   uint32_t test_count;      /* entries of tests */
-  const char *plugin;       /* path of the library */
-  const char *task;         /* name of a factory; NULL: all factories of the plugin */
-  const char *config;       /* JSON text for the executions; NULL: "{}" */
+  const char *plugin;       /* path of the library; NULL with a manifest */
+  const char *task;         /* name of a factory, or of a manifest's task; NULL: all */
+  const char *config;       /* JSON text for the executions; NULL: "{}", or with a manifest what that has */
   const char *const *tests; /* run only these, by name: "drop at every pending poll", with blanks or hyphens */
   uint64_t seed;            /* random seed for the tests; 0 counts as 1 */
   uint64_t time_limit;      /* nanoseconds for each test, at least 100 milliseconds; 0: 10 seconds */
+  const char *manifest;     /* path of a manifest: verify its tasks' plugins, with the config, name and directory that
+                               each task has there; tasks that differ only in their names once */
 } taskhost_verify_options;
 
 /* One verdict of taskhost_verify. Valid during the callback. */
 typedef struct taskhost_verdict {
   uint32_t struct_size;
   int32_t judgement;   /* TASKHOST_VERDICT_* */
-  const char *factory; /* the factory that was tested; NULL: the plugin as a whole */
+  const char *factory; /* the factory, or the manifest's task, that was tested; NULL: the plugin as a whole */
   const char *test;    /* "drop at every pending poll" */
   const char *rules;   /* the rules that were tested: "3.5, 5.3"; if the verdict is BROKEN, those that are broken */
   const char *text;    /* what was observed, on one line */
@@ -287,7 +303,10 @@ TASKHOST_API const char *taskhost_error(const taskhost_host *host);
  * faults. A host takes at most one manifest or directory; a failed call leaves the host as it was.
  * load_file: "-" is stdin; relative paths in stdin, and in a file under /dev or /proc such as a shell's pipe, count
  * from the working directory. SYSTEM: a file could not be opened for lack of descriptors or memory.
- * load_text reads `size` bytes; relative paths in it count from `directory` (NULL: the working directory). */
+ * load_text reads `size` bytes; relative paths in it count from `directory` (NULL: the working directory).
+ * Both also read the files that the manifest includes or takes values from, and the environment variables that it names
+ * (getenv): no other thread may change the environment meanwhile. All of that is read before the call returns, and
+ * nothing later. */
 TASKHOST_API int32_t taskhost_load_file(taskhost_host *host, const char *path);
 TASKHOST_API int32_t taskhost_load_text(taskhost_host *host, const char *text, size_t size, const char *directory);
 
@@ -339,9 +358,10 @@ TASKHOST_API int32_t taskhost_restart_task(taskhost_host *host, const char *name
 /* [any-thread] Describes one task by its name, or with NULL all tasks in the order in which they were admitted: calls
  * back once for each, on the calling thread. `status` and its texts are valid during the callback, which may call
  * any-thread functions. No task is held up: each shard answers between its calls, so tasks are described as of slightly
- * different moments, each truly in itself. It takes a second at most. Works from the start until destroy. Must not be
- * called by tasks, whose shard could not answer meanwhile. UNKNOWN_TASK; BAD_MANIFEST: no callback; WRONG_STATE before
- * start; NO_MEMORY: then some may have been described. taskhost_error has no text for these. */
+ * different moments, each truly in itself. It takes a second at most; a shard that has let somebody wait that long is
+ * not waited for again until it has looked. Works from the start until destroy. Must not be called by tasks, whose
+ * shard could not answer meanwhile. UNKNOWN_TASK; BAD_MANIFEST: no callback; WRONG_STATE before start; NO_MEMORY: then
+ * some may have been described. taskhost_error has no text for these. */
 TASKHOST_API int32_t taskhost_describe_tasks(taskhost_host *host, const char *name,
                                              void (*callback)(void *user, const taskhost_task_status *status),
                                              void *user);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "system/socket_address.hpp"
 #include "text/printable.hpp"
 
 namespace taskhost {
@@ -23,7 +23,8 @@ std::string words_of_error(int error) { return std::generic_category().message(e
 
 // Empty if the directory is there and nobody else may change what is in it.
 std::string directory_problem(const std::string& directory) {
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
+  const bool is_made = ::mkdir(directory.c_str(), 0700) == 0;  // the umask may have taken the owner's rights, too
+  if (is_made ? ::chmod(directory.c_str(), 0700) != 0 : errno != EEXIST) {
     return "can't create " + quoted_path(directory) + ": " + words_of_error(errno);
   }
   struct stat status {};
@@ -53,21 +54,13 @@ pid_t holder_of(int descriptor) {
   return ::fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
 }
 
-sockaddr_un address_of(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  return address;
-}
-
 // Who listens there: a process, 0 for one in another namespace; nothing if nobody does, or only a child that a host had
 // forked before it died.
 std::optional<pid_t> listener_at(const std::string& path) {
   const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return std::nullopt;
-  const sockaddr_un address = address_of(path);
   std::optional<pid_t> listener;
-  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+  if (SocketAddress(path).connect(descriptor) == 0) {
     ucred peer{};
     socklen_t size = sizeof peer;
     listener = ::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
@@ -118,12 +111,9 @@ ControlEndpoint::Failure ControlEndpoint::open_in(const std::string& directory, 
 // task forks does not hold it, and whoever finds it taken wakes nobody. It says nothing within one process, where
 // closing it anywhere frees it; so then the socket is asked, too.
 ControlEndpoint::Failure ControlEndpoint::open_at(const std::string& path) {
-  constexpr std::size_t pid_room = 24;  // for the name that the socket has at first
-  constexpr std::size_t max_path = sizeof(sockaddr_un::sun_path) - pid_room;
-  if (path.size() > max_path) {
-    return fail(Failure::impossible, "the path of the control socket, " + quoted_path(path) + ", has " +
-                                         std::to_string(path.size()) + " bytes, and " + std::to_string(max_path) +
-                                         " are possible: choose another one with --control");
+  if (!SocketAddress(path).fits()) {
+    return fail(Failure::impossible, "no socket can have a name as long as that of " + quoted_path(path) +
+                                         ": choose another one with --control");
   }
   lock_path_ = path + ".lock";
   for (int tries = 0;; ++tries) {
@@ -131,6 +121,7 @@ ControlEndpoint::Failure ControlEndpoint::open_at(const std::string& path) {
     if (lock_ < 0) {
       return fail(Failure::impossible, "can't create " + quoted_path(lock_path_) + ": " + words_of_error(errno));
     }
+    (void)::fchmod(lock_, 0600);  // so that the next host can open it, whatever the umask
     struct flock lock = whole_file();
     if (::fcntl(lock_, F_SETLK, &lock) != 0) {
       if (errno != EACCES && errno != EAGAIN) {
@@ -159,14 +150,16 @@ ControlEndpoint::Failure ControlEndpoint::listen(const std::string& path) {
     return fail(Failure::impossible,
                 quoted_path(path) + " is there and is no socket: remove it, or choose another path");
   }
-  const std::string first = path + "." + std::to_string(::getpid());
-  const sockaddr_un address = address_of(first);
+  struct stat lock {};
+  if (::fstat(lock_, &lock) != 0) return fail(Failure::impossible, "can't look at " + quoted_path(lock_path_));
+  // Nobody else has this number as long as the lock is there.
+  const std::string first = path.substr(0, path.rfind('/') + 1) + "." + std::to_string(lock.st_ino);
+  const SocketAddress address(first);
   ::unlink(first.c_str());
   descriptor_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   constexpr int backlog = 128;
   struct stat status {};
-  const bool is_open = descriptor_ >= 0 && ::fchmod(descriptor_, 0600) == 0 &&
-                       ::bind(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+  const bool is_open = descriptor_ >= 0 && ::fchmod(descriptor_, 0600) == 0 && address.bind(descriptor_) == 0 &&
                        ::chmod(first.c_str(), 0600) == 0 && ::listen(descriptor_, backlog) == 0 &&
                        ::lstat(first.c_str(), &status) == 0 && ::rename(first.c_str(), path.c_str()) == 0;
   if (!is_open) {

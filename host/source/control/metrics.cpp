@@ -111,14 +111,39 @@ void add_host(MetricsWriter& metrics, const HostStatus& host) {
   metrics.family("taskhost_tasks_ready", "gauge", "Tasks that are ready.");
   metrics.count(host.counts.ready);
   metrics.family("taskhost_tasks_needed_unready", "gauge",
-                 "Tasks that the host needs and that are neither ready nor over with success.");
+                 "Tasks that the host needs and that are neither ready, nor due later, nor over with success.");
   metrics.count(host.counts.needed_unready);
+
+  metrics.family("taskhost_tasks_lost", "gauge", "Tasks that are over and have not ended well.");
+  metrics.count(host.counts.lost);
 
   const bool is_whole = host.counts.unanswered == 0;
   metrics.family("taskhost_starts_total", "counter", "Executions of all tasks that have been started.");
   if (is_whole) metrics.count(host.counts.starts);
   metrics.family("taskhost_restarts_total", "counter", "Restarts of all tasks, with repeats.");
   if (is_whole) metrics.count(host.counts.restarts);
+  metrics.family("taskhost_exits_total", "counter", "Executions that ended by themselves, by outcome.");
+  for (const Word<Outcome>& outcome : words_of<Outcome>) {
+    const std::uint64_t exits = host.counts.exits[static_cast<std::size_t>(outcome.value)];
+    if (is_whole) metrics.count(exits, label("outcome", outcome.text));
+  }
+  metrics.family("taskhost_gave_up_total", "counter", "How often a task has given up.");
+  if (is_whole) metrics.count(host.counts.gave_up);
+  metrics.family("taskhost_stalls_total", "counter", "Calls into tasks that took longer than stall_limit.");
+  if (is_whole) metrics.count(host.counts.stalls);
+  metrics.family("taskhost_shard_turns_total", "counter",
+                 "Turns of all event loops: each makes the calls that are due.");
+  if (is_whole) metrics.count(host.counts.turns);
+  metrics.family("taskhost_shard_sleeps_total", "counter", "How often event loops have waited for something to do.");
+  if (is_whole) metrics.count(host.counts.sleeps);
+  metrics.family("taskhost_shard_samples_total", "counter", "How often an event loop was looked at, after scrapes.");
+  for (std::size_t i = 0; i < host.shard_samples.size(); ++i) {
+    metrics.count(host.shard_samples[i].all, label("shard", std::to_string(i)));
+  }
+  metrics.family("taskhost_shard_busy_samples_total", "counter", "How often it was at work then.");
+  for (std::size_t i = 0; i < host.shard_samples.size(); ++i) {
+    metrics.count(host.shard_samples[i].busy, label("shard", std::to_string(i)));
+  }
   metrics.family("taskhost_events_total", "counter", "Events.");
   metrics.count(host.events);
   metrics.family("taskhost_events_lost_total", "counter",

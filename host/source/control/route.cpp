@@ -19,7 +19,7 @@ constexpr std::size_t longest_target = 4096;
 constexpr std::size_t longest_name = 128;
 
 // Which parameters a call takes.
-enum class Takes : std::uint8_t { nothing, wait };
+enum class Takes : std::uint8_t { nothing, wait, events, lines };
 
 struct Row {
   std::string_view path;  // NAME stands for a task
@@ -28,18 +28,23 @@ struct Row {
   Takes takes = Takes::nothing;
 };
 
-constexpr std::array<Row, 10> rows = {{{"/v1/host", ApiCall::host},
+constexpr std::array<Row, 13> rows = {{{"/v1/host", ApiCall::host},
                                        {"/v1/tasks", ApiCall::tasks},
                                        {"/v1/tasks/NAME", ApiCall::task},
                                        {"/v1/tasks/NAME/start", ApiCall::start_task, true, Takes::wait},
                                        {"/v1/tasks/NAME/stop", ApiCall::stop_task, true, Takes::wait},
                                        {"/v1/tasks/NAME/restart", ApiCall::restart_task, true, Takes::wait},
                                        {"/v1/stop", ApiCall::stop_host, true},
+                                       {"/v1/events", ApiCall::events, false, Takes::events},
+                                       {"/v1/log", ApiCall::log, false, Takes::lines},
                                        {"/metrics", ApiCall::metrics},
                                        {"/livez", ApiCall::livez},
-                                       {"/readyz", ApiCall::readyz}}};
+                                       {"/readyz", ApiCall::readyz},
+                                       {"/", ApiCall::page}}};
 
 constexpr std::array<std::string_view, 1> wait_parameters = {"wait"};
+constexpr std::array<std::string_view, 5> line_parameters = {"since", "last", "task", "follow", "level"};
+constexpr std::span<const std::string_view> event_parameters(line_parameters.data(), 4);
 
 std::span<const std::string_view> parameters_of(Takes takes) noexcept {
   switch (takes) {
@@ -47,6 +52,10 @@ std::span<const std::string_view> parameters_of(Takes takes) noexcept {
       return {};
     case Takes::wait:
       return wait_parameters;
+    case Takes::events:
+      return event_parameters;
+    case Takes::lines:
+      return line_parameters;
   }
   return {};
 }
@@ -121,9 +130,12 @@ bool matches(const Row& row, const std::vector<std::string>& parts) {
 }
 
 // The nearest path that there is, or one that helps.
-std::string advice(std::string_view path) {
-  std::array<std::string_view, rows.size()> known;
-  std::transform(rows.begin(), rows.end(), known.begin(), [](const Row& row) { return row.path; });
+// Whoever only looks is not led to what changes something.
+std::string advice(std::string_view method, std::string_view path) {
+  std::vector<std::string_view> known;
+  for (const Row& row : rows) {
+    if (!row.changes || method == "POST") known.push_back(row.path);
+  }
   std::string asked(path);
   std::string_view task;
   // A task's name must not count as a slip.
@@ -143,7 +155,7 @@ std::string advice(std::string_view path) {
   return "; did you mean " + quoted_text(nearest) + "?";
 }
 
-const Row& row_of(std::string_view path, std::string& task) {
+const Row& row_of(std::string_view method, std::string_view path, std::string& task) {
   const std::vector<std::string_view> raw = parts_of(path);
   std::vector<std::string> parts;
   for (const std::string_view part : raw) {
@@ -158,7 +170,7 @@ const Row& row_of(std::string_view path, std::string& task) {
     if (path.ends_with('/') && path.size() > 1) {
       refuse(404, "no such path: " + quoted_text(path) + "; remove the slash at its end");
     }
-    refuse(404, "no such path: " + quoted_text(path) + advice(path));
+    refuse(404, "no such path: " + quoted_text(path) + advice(method, path));
   }
   if (row->path.find("NAME") != std::string_view::npos) {
     task = parts[2];
@@ -178,10 +190,46 @@ const Row& row_of(std::string_view path, std::string& task) {
                   "; an example: " + std::string(parameter) + std::string(example));
 }
 
-void read_parameter(Route& route, std::string_view name, std::string_view value) {
+std::chrono::nanoseconds duration_of(std::string_view name, std::string_view value, std::string_view example) {
   const DurationReading reading = parse_duration(value);
-  if (!reading.value) refuse_value(name, value, reading.problem, "=10s");
-  route.wait = reading.value;
+  if (!reading.value) refuse_value(name, value, reading.problem, example);
+  return *reading.value;
+}
+
+std::optional<std::uint64_t> number_of(std::string_view value) {
+  std::uint64_t number = 0;
+  const char* const end = value.data() + value.size();
+  const auto read = std::from_chars(value.data(), end, number);
+  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+}
+
+void read_parameter(Route& route, std::string_view name, std::string_view value) {
+  RecordsWanted& records = route.records;
+  if (name == "wait") {
+    route.wait = duration_of(name, value, "=10s");
+  } else if (name == "since") {
+    if (const auto number = number_of(value)) {
+      records.since = *number;
+    } else {
+      records.newer_than = duration_of(name, value, "=10m, or since=120 for those after a record");
+    }
+  } else if (name == "last") {
+    records.last = number_of(value);
+    if (!records.last) refuse_value(name, value, "it is a whole number", "=100");
+  } else if (name == "task") {
+    const std::string problem = name_problem(value);
+    if (!problem.empty()) refuse(400, "the task's name " + problem + "; GET /v1/tasks lists the names");
+    records.task = value;
+  } else if (name == "level") {
+    const std::optional<LogLevel> level = from_word<LogLevel>(value);
+    if (!level || *level == LogLevel::off) {
+      refuse_value(name, value, "it is trace, debug, info, warning or error", "=warning");
+    }
+    records.level = *level;
+  } else {
+    if (!value.empty()) refuse_value(name, value, "it has no value", "");
+    route.follow = true;
+  }
 }
 
 [[noreturn]] void refuse_parameter(const Row& row, std::string_view name) {
@@ -245,7 +293,7 @@ Route routed(std::string_view method, std::string_view target) {
   const std::size_t question_mark = std::min(own.find('?'), own.size());
   const std::string_view path = question_mark == 0 ? std::string_view("/") : own.substr(0, question_mark);
   Route route;
-  const Row& row = row_of(path, route.task);
+  const Row& row = row_of(method, path, route.task);
   const bool is_right = row.changes ? method == "POST" : method == "GET" || method == "HEAD";
   if (!is_right) {
     refuse(405,

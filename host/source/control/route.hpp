@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "taskhost/core/event.hpp"
+
 namespace taskhost {
 
 enum class ApiCall : std::uint8_t {
@@ -18,9 +20,21 @@ enum class ApiCall : std::uint8_t {
   stop_task,     // POST /v1/tasks/NAME/stop
   restart_task,  // POST /v1/tasks/NAME/restart
   stop_host,     // POST /v1/stop
+  events,        // GET /v1/events
+  log,           // GET /v1/log
   metrics,       // GET /metrics
   livez,         // GET /livez
   readyz,        // GET /readyz
+  page,          // GET /
+};
+
+// Which records of a stream are wanted.
+struct RecordsWanted {
+  std::uint64_t since = 0;                               // those with greater numbers
+  std::optional<std::chrono::nanoseconds> newer_than{};  // not older than this
+  std::optional<std::size_t> last{};                     // only so many, the last
+  LogLevel level = LogLevel::trace;                      // of the log: at least this one
+  std::string task{};                                    // of this one only; empty: all
 };
 
 struct Route {
@@ -28,6 +42,8 @@ struct Route {
   bool changes = false;                            // needs the right to change something
   std::string task{};                              // NAME, percent-decoded
   std::optional<std::chrono::nanoseconds> wait{};  // of a task: ?wait=10s, answer when it is done, or after this time
+  RecordsWanted records{};                         // of events and log
+  bool follow = false;                             // and whatever comes
 };
 
 // A refusal: an HTTP status, and what to do.

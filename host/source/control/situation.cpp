@@ -1,13 +1,13 @@
 #include "control/situation.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <string_view>
 #include <vector>
 
 #include "taskhost/core/duration.hpp"
 #include "text/counted.hpp"
+#include "text/duration.hpp"
 #include "text/printable.hpp"
 #include "text/shell_word.hpp"
 
@@ -18,32 +18,9 @@ namespace {
 constexpr std::size_t most_names = 5;
 constexpr std::size_t most_message_bytes = 120;
 
-// Rounded, for people: "250 ms", "3.2 s", "90 s", "4 min", "5 h", "12 days".
-std::string span_words(Nanoseconds span) {
-  struct Unit {
-    Nanoseconds size;
-    Nanoseconds below;  // spans are given in it as long as they are shorter
-    const char* name;
-  };
-  static constexpr Nanoseconds second = 1'000'000'000;
-  static constexpr std::array<Unit, 4> units = {{{1'000'000, second, " ms"},
-                                                 {second, 120 * second, " s"},
-                                                 {60 * second, 120 * 60 * second, " min"},
-                                                 {3600 * second, 48 * 3600 * second, " h"}}};
-  const auto rounded = [span](Nanoseconds unit) { return span / unit + (span % unit >= unit / 2 ? 1 : 0); };
-  if (span < 1'000'000) return "less than 1 ms";
-  const Nanoseconds tenth = second / 10;
-  if (span >= second && span < 10 * second - tenth / 2) {
-    const Nanoseconds tenths = rounded(tenth);
-    const std::string decimal = tenths % 10 == 0 ? "" : '.' + std::to_string(tenths % 10);
-    return std::to_string(tenths / 10) + decimal + " s";
-  }
-  for (const Unit& unit : units) {
-    const Nanoseconds count = rounded(unit.size);
-    if (count < unit.below / unit.size) return std::to_string(count) + unit.name;
-  }
-  return std::to_string(rounded(24 * 3600 * second)) + " days";
-}
+// As the fields since_ms and next_start_ms have it: the past rounded down, the future up.
+std::string past_words(Nanoseconds span) { return span_text(span / 1'000'000); }
+std::string future_words(Nanoseconds span) { return span_text(span / 1'000'000 + (span % 1'000'000 != 0 ? 1 : 0)); }
 
 // A duration of the policy, as the operator wrote it.
 std::string exact_words(Nanoseconds duration) {
@@ -58,8 +35,8 @@ class Situation {
   std::string words() const {
     if (!report_.is_answered) {
       return "unknown: shard " + std::to_string(report_.shard) +
-             " did not answer in time; a task may be holding it up: ask again, and look in the log for a call "
-             "that stalls";
+             " did not answer in time; a task may be holding it up: ask again, or see which one: taskhost "
+             "logs --level warning";
     }
     switch (report_.state) {
       case TaskState::waiting:
@@ -84,7 +61,7 @@ class Situation {
   // --- parts ---------------------------------------------------------------------------------------------------------
 
   bool knows_since() const noexcept { return report_.since != 0 && report_.since <= report_.at; }
-  std::string age() const { return span_words(report_.at - report_.since); }
+  std::string age() const { return past_words(report_.at - report_.since); }
   std::string for_age() const { return knows_since() ? " for " + age() : std::string(); }
   std::string ago() const { return knows_since() ? ' ' + age() + " ago" : std::string(); }
 
@@ -151,6 +128,12 @@ class Situation {
     if (report_.stalls == 0) return {};
     return "; " + counted(report_.stalls, "call") + " into it took longer than stall_limit";
   }
+  // Of a task that nobody has asked to stop yet.
+  std::string risk_of_stop() const {
+    if (!report_.stalled || task_.stop_timeout == 0) return {};
+    return "; a stop or restart waits stop_timeout " + exact_words(task_.stop_timeout) +
+           " for that call, then the task is abandoned for good, with its thread";
+  }
 
   // --- states --------------------------------------------------------------------------------------------------------
 
@@ -175,10 +158,12 @@ class Situation {
     const bool again = !past.empty();
     std::string words = "it " + (again ? past + ago() + " and " : std::string());
     const bool has_time = report_.next_start != 0 && report_.next_start != never;
-    words += std::string(again ? "starts again" : "starts") +
+    words += std::string(report_.waits_for_time ? "is due again"
+                         : again                ? "starts again"
+                                                : "starts") +
              (!has_time                          ? " after a delay"
               : report_.next_start <= report_.at ? " now"
-                                                 : " in " + span_words(report_.next_start - report_.at));
+                                                 : " in " + future_words(report_.next_start - report_.at));
     if (!task_.waits_for.empty()) {
       words += ", if " + names() + ", which it comes after, " + verb("is", "are") + " ready or " + verb("has", "have") +
                " ended well by then";
@@ -187,13 +172,16 @@ class Situation {
       words += (task_.waits_for.empty() ? ", if " : " and ") + group() + " is at rest" +
                (task_.waits_for.empty() ? " by then" : "");
     }
-    return words + restarts_left() + "; to end the delay: " + command("start");
+    if (report_.waits_for_time) return words + "; to run it now: " + command("start");
+    const bool is_last = report_.remaining && *report_.remaining == 0 && report_.restarts > 0;
+    return words + (is_last ? "; that is its last restart" : restarts_left()) +
+           "; to end the delay: " + command("start");
   }
 
   std::string starting() const {
     if (!task_.notifies) {
       return (knows_since() ? "it has been starting" + for_age() : std::string("it is being started")) + which() +
-             stalls();
+             stalls() + risk_of_stop();
     }
     std::string words = "it has run" + for_age() + " without saying that it is ready" + which() + what_it_says();
     if (task_.start_timeout == 0) {
@@ -201,11 +189,11 @@ class Situation {
     } else if (report_.started_at != 0) {
       const Nanoseconds end = later(report_.started_at, task_.start_timeout);
       const std::string limit = "start_timeout " + exact_words(task_.start_timeout);
-      words += end > report_.at ? "; if it does not within " + span_words(end - report_.at) + " (" + limit +
+      words += end > report_.at ? "; if it does not within " + future_words(end - report_.at) + " (" + limit +
                                       "), it is stopped, which counts as a failure"
                                 : "; " + limit + " is over, so it is stopped unless the host stood still meanwhile";
     }
-    return words + stalls() + restarts_left() + "; to begin anew: " + command("restart");
+    return words + stalls() + risk_of_stop() + restarts_left() + "; to begin anew: " + command("restart");
   }
 
   // "; execution 3, after one that failed"
@@ -217,7 +205,7 @@ class Situation {
 
   std::string running() const {
     return (knows_since() ? "it has been ready" + for_age() : std::string("it is ready")) + which() + what_it_says() +
-           stalls() + (failed() ? restarts_left() : std::string());
+           stalls() + risk_of_stop() + (failed() ? restarts_left() : std::string());
   }
 
   // Why it is to stop, and what follows.
@@ -269,7 +257,7 @@ class Situation {
       const Nanoseconds end = later(report_.since, task_.stop_timeout);
       const std::string limit = "stop_timeout " + exact_words(task_.stop_timeout);
       words += end > report_.at
-                   ? "; if it has not ended in " + span_words(end - report_.at) + " (" + limit + "), it is " + fate
+                   ? "; if it has not ended in " + future_words(end - report_.at) + " (" + limit + "), it is " + fate
                    : "; " + limit + " is over, so it is about to be " + fate;
     }
     return words + what_follows();

@@ -1,5 +1,7 @@
 #include "control/status_json.hpp"
 
+#include <array>
+#include <charconv>
 #include <string_view>
 
 #include "control/situation.hpp"
@@ -40,7 +42,7 @@ class Times {
   Times(const TaskReport& report, std::int64_t wall_us) : at_(report.at), wall_us_(wall_us) {}
 
   std::int64_t wall_time(Nanoseconds time) const noexcept {
-    return time >= at_ ? wall_us_ + microseconds(time - at_) : wall_us_ - microseconds(at_ - time);
+    return wall_us_ + microseconds(time) - microseconds(at_);  // so that a moment looks the same in each answer
   }
   std::uint64_t ms_since(Nanoseconds time) const noexcept { return time >= at_ ? 0 : (at_ - time) / 1'000'000; }
   // Rounded up, so that it is 0 only when it is due.
@@ -65,6 +67,11 @@ void add_identity(JsonObject& object, const TaskStatus& task) {
   if (task.report.is_answered) object.text("type", to_string(task.report.type));
   object.text_or_null("plugin", task.plugin);
   object.text_or_null("factory", task.factory);
+  if (task.process != 0) {
+    object.number("pid", static_cast<std::uint64_t>(task.process));
+  } else {
+    object.null("pid");
+  }
   object.number("shard", task.report.shard);
   object.text("state", task.report.is_answered ? to_string(task.report.state) : "unknown");
 }
@@ -107,6 +114,13 @@ void add_restarts(JsonObject& object, const TaskReport& report, const Times& tim
   }
 }
 
+// With three digits: it is a sample.
+void append_share(std::string& json, double share) {
+  std::array<char, 8> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), share, std::chars_format::fixed, 3).ptr;
+  json.append(digits.data(), end);
+}
+
 void add_names(JsonObject& object, std::string_view key, const std::vector<std::string_view>& names) {
   std::string& json = object.key(key);
   json += '[';
@@ -133,10 +147,17 @@ void append_task_json(std::string& json, const TaskStatus& task, std::int64_t wa
     object.text_or_null("status", report.status);
     object.flag("stalled", report.stalled);
     object.number("stalls", report.stalls);
+    if (report.share) {
+      append_share(object.key("share"), *report.share);
+    } else {
+      object.null("share");
+    }
     object.flag("abandoned", report.abandoned);
     object.text_or_null("group", task.group);
+    add_names(object, "after", task.after);
     add_names(object, "waits_for", task.waits_for);
     object.flag("waits_for_group", report.waits_for_group);
+    object.flag("waits_for_time", report.waits_for_time);
     object.text_or_null("over_for", report.over_for ? word_of_reason(*report.over_for) : "");
     object.number("state_bytes", report.state_size);
   }
@@ -152,12 +173,16 @@ void append_host_json(std::string& json, const HostStatus& host) {
   object.number("pid", host.pid < 0 ? 0 : static_cast<std::uint64_t>(host.pid));
   object.text("state", host.state);
   host.since_us != 0 ? object.time("since", host.since_us) : object.null("since");
+  host.since_us != 0 ? object.number("since_ms", host.age / 1'000'000) : object.null("since_ms");
   object.text_or_null("manifest", host.manifest);
   object.number("shards", host.shards);
   JsonObject tasks(object.key("tasks"));
   tasks.number("total", host.tasks);
   tasks.number("ready", host.counts.ready);
   tasks.number("needed_unready", host.counts.needed_unready);
+  tasks.number("waits_for_time", host.counts.waits_for_time);
+  tasks.number("lost", host.counts.lost);
+  tasks.number("stalled", host.counts.stalled);
   tasks.number("unanswered", host.counts.unanswered);
   for (const Word<TaskState>& state : words_of<TaskState>) {
     tasks.number(state.text, host.counts.by_state[static_cast<std::size_t>(state.value)]);
@@ -168,6 +193,7 @@ void append_host_json(std::string& json, const HostStatus& host) {
   object.number("events", host.events);
   object.number("events_lost", host.events_lost);
   object.number("log_lines_lost", host.log_lines_lost);
+  if (!host.orders.empty()) object.text("orders", host.orders);
   object.end();
 }
 

@@ -1,6 +1,7 @@
 #include "control/tcp_address.hpp"
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/beast/core/string.hpp>
 #include <charconv>
 
 namespace taskhost {
@@ -53,7 +54,8 @@ std::optional<TcpAddress> tcp_address(std::string_view text) {
 bool is_own_host(std::string_view host) {
   const auto parts = split(host);
   if (!parts || (parts->port.data() != nullptr && !port_of(parts->port))) return false;
-  return parts->host == "localhost" || is_literal(parts->host);
+  return boost::beast::iequals(boost::beast::string_view(parts->host.data(), parts->host.size()), "localhost") ||
+         is_literal(parts->host);
 }
 
 bool is_own_origin(std::string_view origin, std::string_view host) {

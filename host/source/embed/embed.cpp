@@ -66,14 +66,16 @@ HostError bad_argument(const std::string& words) { return {TASKHOST_RESULT_BAD_M
 bool known_level(int32_t level_plus_one) { return level_plus_one >= 0 && level_plus_one <= TASKHOST_LOG_OFF + 1; }
 
 int32_t read_options(const taskhost_options& given, taskhost::HostOptions& options) {
-  if ((given.flags & ~(TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0 || given.shards > taskhost::max_shards ||
-      !known_level(given.log_level_plus_one) || (given.plugin_dir_count != 0 && given.plugin_dirs == nullptr) ||
+  if ((given.flags & ~(TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES | TASKHOST_NOTIFY)) != 0 ||
+      given.shards > taskhost::max_shards || !known_level(given.log_level_plus_one) ||
+      (given.plugin_dir_count != 0 && given.plugin_dirs == nullptr) ||
       std::count(given.plugin_dirs, given.plugin_dirs + given.plugin_dir_count, nullptr) != 0 ||
       (given.log_format != TASKHOST_LOG_FORMAT_TEXT && given.log_format != TASKHOST_LOG_FORMAT_JSON)) {
     return TASKHOST_RESULT_BAD_MANIFEST;
   }
   options.handle_signals = (given.flags & TASKHOST_HANDLE_SIGNALS) != 0;
   options.name_crashes = (given.flags & (TASKHOST_HANDLE_SIGNALS | TASKHOST_NAME_CRASHES)) != 0;
+  options.notify_service_manager = (given.flags & TASKHOST_NOTIFY) != 0;
   options.shards = given.shards;
   options.seed = given.seed;
   for (uint32_t i = 0; i < given.plugin_dir_count; ++i) options.plugin_directories.emplace_back(given.plugin_dirs[i]);

@@ -25,7 +25,8 @@ uint64_t age(const TaskReport& report, taskhost::Nanoseconds since) {
 
 uint32_t facts_of(const TaskReport& report) {
   return (report.ready ? TASKHOST_TASK_IS_READY : 0) | (report.stalled ? TASKHOST_TASK_IS_STALLED : 0) |
-         (report.abandoned ? TASKHOST_TASK_IS_ABANDONED : 0) | (report.is_lost ? TASKHOST_TASK_IS_LOST : 0);
+         (report.abandoned ? TASKHOST_TASK_IS_ABANDONED : 0) | (report.is_lost ? TASKHOST_TASK_IS_LOST : 0) |
+         (report.waits_for_time ? TASKHOST_TASK_IS_REPEATED : 0);
 }
 
 uint32_t last_end_of(const TaskReport& report) {
@@ -65,6 +66,7 @@ class Description {
     status_.group = text_or_null(task.group);
     status_.waits_for = waits_for_.data();
     status_.waits_for_count = waits_for_.size();
+    status_.process = task.process;
   }
 
   const taskhost_task_status* get() const { return &status_; }

@@ -3,10 +3,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "embed/caught_error.hpp"
+#include "embed/manifest_verify.hpp"
 #include "events/event_json.hpp"
 #include "taskhost/taskhost.h"
 #include "text/duration.hpp"
@@ -40,12 +43,15 @@ std::string json_of(const Verdict& verdict) {
 Result bad_option(const std::string& words) { return {TASKHOST_RESULT_BAD_MANIFEST, words}; }
 
 Result read_options(const taskhost_verify_options& given, Options& options) {
-  if (given.plugin == nullptr) return bad_option("no plugin");
+  if (given.plugin == nullptr && given.manifest == nullptr) return bad_option("no plugin");
+  if (given.manifest != nullptr && (given.plugin != nullptr || given.config != nullptr)) {
+    return bad_option("a manifest says itself which plugins and configs its tasks have");
+  }
   if (given.test_count != 0 && given.tests == nullptr) return bad_option("test_count without tests");
   if (std::count(given.tests, given.tests + given.test_count, nullptr) != 0) {
     return bad_option("a name in tests is NULL");
   }
-  options.plugin = given.plugin;
+  if (given.plugin != nullptr) options.plugin = given.plugin;
   if (given.task != nullptr) options.task = given.task;
   if (given.config != nullptr) options.config = given.config;
   if (given.seed != 0) options.seed = given.seed;
@@ -66,7 +72,7 @@ Result verify(const taskhost_verify_options* given, void (*on_verdict)(void* use
   std::memcpy(&full, given, std::min<std::size_t>(given->struct_size, sizeof full));
   Options options;
   if (Result wrong = read_options(full, options); wrong.code != TASKHOST_RESULT_OK) return wrong;
-  return taskhost::verify::run(options, [on_verdict, user](const Verdict& found) {
+  const std::function<void(const Verdict&)> tell = [on_verdict, user](const Verdict& found) {
     const std::string json = json_of(found);
     const taskhost_verdict verdict = {
         sizeof(taskhost_verdict),
@@ -78,7 +84,9 @@ Result verify(const taskhost_verify_options* given, void (*on_verdict)(void* use
         json.c_str(),
     };
     on_verdict(user, &verdict);
-  });
+  };
+  return full.manifest != nullptr ? taskhost::verify_manifest(full.manifest, options, tell)
+                                  : taskhost::verify::run(options, tell);
 }
 
 }  // namespace

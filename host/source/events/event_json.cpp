@@ -178,4 +178,16 @@ void append_event_json(std::string& line, const EventsLost& lost, std::uint64_t 
   line.append("}");
 }
 
+void append_event_json(std::string& line, const EventsSummed& summed, std::uint64_t sequence, std::int64_t time_us) {
+  append_head(line, summed.kind, sequence, time_us);
+  append_field(line, "starts", summed.starts);
+  append_field(line, "exits", summed.exits);
+  append_field(line, "failures", summed.failures);
+  append_field(line, "restarts", summed.restarts);
+  append_field(line, "stalls", summed.stalls);
+  append_field(line, "ends", summed.ends);
+  append_field(line, "milliseconds", summed.milliseconds);
+  line.append("}");
+}
+
 }  // namespace taskhost

@@ -17,6 +17,10 @@ void append_event_json(std::string& line, const PluginLoaded& loaded, std::uint6
 // {"time":…,"seq":…,"event":"events_lost","count":…}
 void append_event_json(std::string& line, const EventsLost& lost, std::uint64_t sequence, std::int64_t time_us);
 
+// {"time":…,"seq":…,"event":"events_summed","starts":…,"exits":…,"failures":…,"restarts":…,"stalls":…,"ends":…,
+// "milliseconds":…}: the counts of the log's summary, over that time.
+void append_event_json(std::string& line, const EventsSummed& summed, std::uint64_t sequence, std::int64_t time_us);
+
 // Microseconds since 1970, by the wall clock.
 std::int64_t now_us() noexcept;
 

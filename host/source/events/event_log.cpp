@@ -29,6 +29,7 @@ std::string_view name_of(const HostEvent&) {
 const char* task_of(const Event& event) { return event.task; }
 const char* task_of(const PluginLoaded& loaded) { return loaded.name.c_str(); }
 const char* task_of(const EventsLost&) { return nullptr; }
+const char* task_of(const EventsSummed&) { return nullptr; }
 
 }  // namespace
 
@@ -37,7 +38,7 @@ EventLog::~EventLog() {
 }
 
 void EventLog::open() {
-  if (subscribers_.empty()) return;
+  if (subscribers_.empty() && kept_ == nullptr) return;
   worker_done_ = false;
   std::vector<Entry> room;
   room.reserve(batch);
@@ -174,7 +175,7 @@ std::string EventLog::lost_words() const {
   return "tasks lost during this run: " + names + causes;
 }
 
-// The only place where a reader may slow the host down.
+// The only place where a reader may slow the host down. Those who ask for kept events may not.
 bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock) {
   if (worker_done_) return true;
   if (skipping_) {
@@ -182,6 +183,10 @@ bool EventLog::wait_for_room(std::unique_lock<std::mutex>& lock) {
     return !skipping_;
   }
   if (queue_.size() < limits_.queue) return true;
+  if (subscribers_.empty()) {
+    skipping_ = true;
+    return false;
+  }
   Patience left(limits_.patience, limits_.patience);
   while (!emptied_.wait_until(lock, left.next(), [this] { return queue_.size() < limits_.queue; })) {
     if (left.stood_still()) continue;
@@ -260,6 +265,12 @@ void EventLog::hand_out(std::string& line, const Entry& entry, bool is_last) {
   ++sequence_;
   const Record record{sequence_, std::visit([](const auto& event) { return name_of(event); }, entry.event),
                       std::visit([](const auto& event) { return task_of(event); }, entry.event), line, !is_last};
+  if (kept_ != nullptr) {
+    kept_->put({.sequence = sequence_,
+                .time_us = entry.time_us,
+                .task = record.task != nullptr ? record.task : std::string(),
+                .json = line});
+  }
   for (const Subscriber& subscriber : subscribers_) subscriber(record);
   handed_out_.fetch_add(entry.weight(), std::memory_order_relaxed);
 }
@@ -277,11 +288,33 @@ void EventLog::keep_only_the_end(std::vector<Entry>& entries, std::size_t handed
   queue_.push_back(std::move(last));
 }
 
+void EventLog::set_complete(bool complete) noexcept {
+  const std::lock_guard lock(mutex_);
+  complete_since_us_ = complete ? now_us() : std::numeric_limits<std::int64_t>::max();
+}
+
 void EventLog::summarize(const LogSummary& summary) noexcept {
   try {
     log_.write(summary.level, nullptr, summary_text(summary));
+    if (kept_ == nullptr || !subscribers_.empty()) return;
+    // A sum from before and after is told: rather twice than not at all.
+    const std::int64_t since = now_us() - static_cast<std::int64_t>(summary.milliseconds) * 1000;
+    std::unique_lock lock(mutex_);
+    if (stopped_ || since > complete_since_us_) return;
+    const bool has_room = wait_for_room(lock);
+    enqueue(EventsSummed{.starts = summary.starts,
+                         .exits = summary.exits,
+                         .failures = summary.failures,
+                         .restarts = summary.restarts,
+                         .stalls = summary.stalls,
+                         .ends = summary.ends,
+                         .milliseconds = summary.milliseconds},
+            has_room);
   } catch (const std::exception&) {
-    // Only the log loses it: the event stream has every event.
+    // The event stream has every event, unless they are only kept.
+    if (kept_ == nullptr) return;
+    const std::lock_guard lock(mutex_);
+    ++lost_;
   }
 }
 

@@ -8,13 +8,16 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <variant>
 #include <vector>
 
+#include "events/history.hpp"
 #include "events/host_event.hpp"
 #include "events/log.hpp"
 #include "taskhost/core/event.hpp"
@@ -51,6 +54,12 @@ class EventLog final : public EventSink {
   bool has_subscribers() const noexcept { return !subscribers_.empty(); }
   std::size_t subscriber_count() const noexcept { return subscribers_.size(); }
 
+  // Before open, by the owner: keeps the events of this log, which are those that somebody listens to, or else those
+  // that the log shows, with the sums of what it holds back. Never slows the host down.
+  void keep(History& kept) { kept_ = &kept; }
+  // [any thread] Whether the host publishes all events now, though there are no subscribers.
+  void set_complete(bool complete) noexcept;
+
   // By the owner. close hands out what is left. If it returns false, a subscriber did not return and its thread was
   // left behind, so this object must live for ever.
   void open();
@@ -65,7 +74,7 @@ class EventLog final : public EventSink {
   void summarize(const LogSummary& summary) noexcept override;
   void log(LogLevel level, const char* task, std::string_view text) noexcept override { log_.write(level, task, text); }
 
-  // [any thread] Counted since open, and while there are subscribers.
+  // [any thread] Counted since open, and while there are subscribers or events are kept.
   struct Totals {
     std::uint64_t published = 0;  // with those that were lost
     std::uint64_t lost = 0;
@@ -78,7 +87,7 @@ class EventLog final : public EventSink {
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
  private:
-  using AnyEvent = std::variant<Event, PluginLoaded, EventsLost>;
+  using AnyEvent = std::variant<Event, PluginLoaded, EventsLost, EventsSummed>;
   struct Entry {
     AnyEvent event;
     std::int64_t time_us = 0;
@@ -104,6 +113,7 @@ class EventLog final : public EventSink {
   Log& log_;
   const Limits limits_;
   std::vector<Subscriber> subscribers_;
+  History* kept_ = nullptr;
   std::atomic<bool> stopping_{false};
 
   std::mutex mutex_;
@@ -117,7 +127,8 @@ class EventLog final : public EventSink {
   std::atomic<std::uint64_t> handed_out_{0};
   std::atomic<bool> given_up_{false};  // events that were not handed out have been reported as lost
   std::atomic<bool> hurrying_{false};  // close has no time left for waiting events
-  bool skipping_ = false;              // the reader is too slow: events are lost until half of the queue is free
+  std::int64_t complete_since_us_ = std::numeric_limits<std::int64_t>::max();  // while all events are published
+  bool skipping_ = false;  // the reader is too slow: events are lost until half of the queue is free
   bool closing_ = false;
   bool stopped_ = false;  // host_stopped was published: nothing comes after it
   bool worker_done_ = true;

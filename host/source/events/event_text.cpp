@@ -56,7 +56,8 @@ std::string stopping_words(const Event& event) {
     case StopReason::all_done:
       return with_message("stopping: no task is left", event);
     case StopReason::request:
-      return with_message("stopping: the embedding program asked for it", event);
+      if (!event.message.empty()) return "stopping: " + event.message + ", asked for it";
+      return "stopping: the embedding program asked for it";
     case StopReason::skipped:
       return needed("was skipped");
     case StopReason::group:

@@ -79,6 +79,12 @@ class ReceiverSink final : public spdlog::sinks::base_sink<spdlog::details::null
   bool closed_ = false;
 };
 
+char priority_of(LogLevel level) noexcept {
+  if (level >= LogLevel::error) return error_priority;
+  if (level == LogLevel::warning) return warning_priority;
+  return level == LogLevel::info ? info_priority : debug_priority;
+}
+
 // Bypasses stdio: a write that does not return would hold its lock on stderr to the end of the process and beyond.
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
@@ -95,6 +101,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
     formatter_->format(message, line_);
     const std::string_view words(line_.data(), line_.size());
     text_.reserve(text_.size() + words.size() + colour_room);
+    if (is_journal_) text_.append({'<', priority_of(static_cast<LogLevel>(message.level)), '>'});
     if (!coloured_ || message.color_range_end <= message.color_range_start) {
       text_.append(words);
     } else {
@@ -147,6 +154,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
   static constexpr std::size_t colour_room = 16;
 
   bool coloured_;
+  const bool is_journal_ = stderr_is_journal();
   spdlog::memory_buf_t line_;
   std::string text_;
 };
@@ -171,7 +179,8 @@ void tell_missing(std::uint64_t lines) noexcept {
 void tell_of_child(LogLevel level, const char* task, std::string_view text) {
   const std::string who = task != nullptr ? " of task '" + printable_text(task, 128) + "'" : std::string();
   last_words("child process " + std::to_string(::getpid()) + who + ": " + std::string(to_string(level)) + ": " +
-             printable_text(text, max_line_bytes));
+                 printable_text(text, max_line_bytes),
+             priority_of(level));
 }
 
 // A message of several lines becomes several lines of the log, each with time, level and task, and all but the first
@@ -203,24 +212,33 @@ std::string lines_of(const char* task, std::string_view text) {
   return result;
 }
 
-void append_json_head(std::string& result, LogLevel level) {
+// `sequence` 0: without a number. Up to the value of "message".
+void append_json_head(std::string& result, std::uint64_t sequence, std::int64_t time_us, LogLevel level,
+                      const char* task) {
   result += "{\"time\":\"";
-  append_time(result, now_us());
-  result.append("\",\"level\":\"").append(to_string(level)).append("\"");
+  append_time(result, time_us);
+  result += '"';
+  if (sequence != 0) result += ",\"seq\":" + std::to_string(sequence);
+  result.append(",\"level\":\"").append(to_string(level)).append("\"");
+  if (task != nullptr) {
+    result += ",\"task\":";
+    append_json_string(result, task);
+  }
+  result += ",\"message\":";
+}
+
+void append_log_json(std::string& result, std::uint64_t sequence, std::int64_t time_us, LogLevel level,
+                     const char* task, std::string_view text) {
+  append_json_head(result, sequence, time_us, level, task);
+  append_json_string(result, text);
+  result += '}';
 }
 
 // As text, a record may have several lines.
 std::string record_of(LogFormat format, LogLevel level, const char* task, std::string_view text) {
   if (format == LogFormat::text) return lines_of(task, text);
   std::string result;
-  append_json_head(result, level);
-  if (task != nullptr) {
-    result += ",\"task\":";
-    append_json_string(result, task);
-  }
-  result += ",\"message\":";
-  append_json_string(result, text);
-  result += "}";
+  append_log_json(result, 0, now_us(), level, task, text);
   return result;
 }
 
@@ -236,10 +254,11 @@ struct Log::Writer {
     std::string text;
   };
 
-  Writer(LogFormat chosen, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {
+  // `is_bare`: without time and level, which the text has, or the journal.
+  Writer(LogFormat chosen, bool is_bare, spdlog::sink_ptr sink) : format(chosen), logger("taskhost", std::move(sink)) {
     gap_words.reserve(gap_room);
     logger.set_level(spdlog::level::trace);  // Log::write filters by level
-    logger.set_pattern(format == LogFormat::json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
+    logger.set_pattern(is_bare ? "%v" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
     logger.set_error_handler([this](const std::string&) { has_failed = true; });  // no memory, or the receiver threw
   }
 
@@ -311,8 +330,8 @@ struct Log::Writer {
     std::array<char, 20> digits;
     gap_words.clear();
     if (format == LogFormat::json) {
-      append_json_head(gap_words, LogLevel::error);
-      gap_words += ",\"message\":\"";
+      append_json_head(gap_words, 0, now_us(), LogLevel::error, nullptr);
+      gap_words += '"';
     }
     gap_words.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), count).ptr);
     gap_words.append(count == 1 ? " line was" : " lines were").append(after);
@@ -393,15 +412,18 @@ struct Log::Writer {
   bool thrown_away = false;
 };
 
-Log::Log(LogLevel level, LogFormat format, Receiver receiver) : level_(level), has_receiver_(receiver != nullptr) {
+Log::Log(LogLevel level, LogFormat format, Receiver receiver, History* kept)
+    : level_(level), has_receiver_(receiver != nullptr), kept_(kept) {
   spdlog::sink_ptr sink;
   if (has_receiver_) {
     sink = std::make_shared<ReceiverSink>(std::move(receiver));
   } else {
+    keep_stderr();
     sink = std::make_shared<StderrSink>();
     write_last_words_as_json(format == LogFormat::json);
   }
-  writer_ = std::make_shared<Writer>(format, std::move(sink));
+  const bool is_bare = format == LogFormat::json || (!has_receiver_ && stderr_is_journal());
+  writer_ = std::make_shared<Writer>(format, is_bare, std::move(sink));
   thread_ = new_thread([writer = writer_] {
     pthread_setname_np(pthread_self(), "th-log");
     writer->work();
@@ -430,11 +452,24 @@ void Log::write(LogLevel level, const char* task, std::string_view text) noexcep
   try {
     if (closed_.load(std::memory_order_relaxed) || level < level_) return;
     if (!home_.is_here()) return tell_of_child(level, task, text);
+    if (kept_ != nullptr) keep(level, task, text);
     writer_->put({spdlog::log_clock::now(), spdlog_level(level), record_of(writer_->format, level, task, text)});
   } catch (const std::exception&) {
     // If a line can't be written, what it reports must go on all the same.
     if (home_.is_here()) writer_->miss();
   }
+}
+
+void Log::keep(LogLevel level, const char* task, std::string_view text) {
+  const std::int64_t time_us = now_us();
+  std::string json;
+  const std::lock_guard lock(keep_mutex_);
+  append_log_json(json, ++kept_sequence_, time_us, level, task, text);
+  kept_->put({.sequence = kept_sequence_,
+              .time_us = time_us,
+              .level = level,
+              .task = task != nullptr ? task : std::string(),
+              .json = std::move(json)});
 }
 
 void Log::finish() noexcept {

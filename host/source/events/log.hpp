@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 
+#include "events/history.hpp"
 #include "taskhost/core/event.hpp"
 #include "taskhost/core/home_process.hpp"
 
@@ -23,7 +25,8 @@ class Log {
   // Receives finished lines on the log's thread. Empty: stderr, coloured on a terminal.
   using Receiver = std::function<void(LogLevel level, std::string_view line)>;
 
-  Log(LogLevel level, LogFormat format, Receiver receiver);
+  // `kept` may be null; else it gets each line, with level and task, also those that the writer has to drop.
+  Log(LogLevel level, LogFormat format, Receiver receiver, History* kept = nullptr);
   // Calls finish and close.
   ~Log();
   Log(const Log&) = delete;
@@ -56,6 +59,7 @@ class Log {
 
  private:
   void give_up();
+  void keep(LogLevel level, const char* task, std::string_view text);
 
   const HomeProcess home_;
   const LogLevel level_;
@@ -64,6 +68,9 @@ class Log {
   struct Writer;
   std::shared_ptr<Writer> writer_;  // shared with the thread, which may outlive this object
   std::thread thread_;
+  History* const kept_;
+  std::mutex keep_mutex_;  // so that lines are kept in the order of their numbers
+  std::uint64_t kept_sequence_ = 0;
 };
 
 }  // namespace taskhost

@@ -23,12 +23,17 @@ std::string Fault::text() const {
   return words + message;
 }
 
+std::size_t ManifestFaults::begin_file(std::string_view text, std::string name) {
+  files_.push_back({text, std::move(name)});
+  return file_ = files_.size() - 1;
+}
+
 void ManifestFaults::add(std::size_t offset, std::string pointer, std::string message) {
-  keep({offset, false, std::move(pointer), std::move(message)});
+  keep({{file_, offset}, false, std::move(pointer), std::move(message)});
 }
 
 void ManifestFaults::add_if_told(std::size_t offset, const std::function<Texts()>& texts) {
-  if (is_cut(offset)) {
+  if (is_cut({file_, offset})) {
     ++count_;
     return;
   }
@@ -37,29 +42,43 @@ void ManifestFaults::add_if_told(std::size_t offset, const std::function<Texts()
 }
 
 void ManifestFaults::add_syntax(std::size_t offset, std::string message) {
-  const std::size_t dropped = std::erase_if(found_, [&](const Found& found) { return found.offset >= offset; });
+  const Place place{file_, offset};
+  const std::size_t dropped = std::erase_if(found_, [&](const Found& found) { return !(found.place < place); });
   if (dropped > 0) {
     count_ = found_.size();  // those that were only counted come after the ones dropped
-    cut_offset_ = static_cast<std::size_t>(-1);
+    cut_ = nowhere;
   }
-  keep({offset, true, {}, std::move(message)});
+  keep({place, true, {}, std::move(message)});
 }
 
-std::size_t ManifestFaults::line_of(std::size_t offset) const { return position_in_text(text_, offset).line; }
+void ManifestFaults::warn(std::size_t offset, std::string pointer, std::string message) {
+  if (warnings_.size() == max_faults) return;
+  warnings_.push_back({files_[file_].name, std::move(pointer), std::move(message), line_of(offset)});
+}
+
+std::size_t ManifestFaults::line_of(std::size_t file, std::size_t offset) const {
+  return position_in_text(files_[file].text, offset).line;
+}
+
+std::string ManifestFaults::place_words(std::size_t file, std::size_t line) const {
+  const std::string of_file = file != file_ ? " of " + printable_path(files_[file].name) : std::string();
+  return of_file + " (line " + std::to_string(line) + ')';
+}
 
 std::vector<Fault> ManifestFaults::take() {
   sort_and_cut();
   std::vector<Fault> faults;
   for (Found& found : found_) {
-    const TextPosition position = position_in_text(text_, found.offset);
+    const File& file = files_[found.place.file];
+    const TextPosition position = position_in_text(file.text, found.place.offset);
     if (found.is_syntax) {
-      faults.push_back({file_, position_words(position), std::move(found.message)});
+      faults.push_back({file.name, position_words(position), std::move(found.message)});
     } else {
-      faults.push_back({file_, std::move(found.pointer), std::move(found.message), position.line});
+      faults.push_back({file.name, std::move(found.pointer), std::move(found.message), position.line});
     }
   }
   if (count_ > max_faults) {
-    faults.push_back({file_, {}, "and " + counted(count_ - max_faults, "more fault")});
+    faults.push_back({files_.front().name, {}, "and " + counted(count_ - max_faults, "more fault")});
   }
   found_.clear();
   count_ = 0;
@@ -67,8 +86,9 @@ std::vector<Fault> ManifestFaults::take() {
 }
 
 void ManifestFaults::keep(Found found) {
+  if (!settled_.empty() && settled_.contains(found.place)) return;
   ++count_;
-  if (is_cut(found.offset)) {
+  if (is_cut(found.place)) {
     return;
   }
   found_.push_back(std::move(found));
@@ -79,10 +99,10 @@ void ManifestFaults::keep(Found found) {
 
 void ManifestFaults::sort_and_cut() {
   std::stable_sort(found_.begin(), found_.end(),
-                   [](const Found& left, const Found& right) { return left.offset < right.offset; });
+                   [](const Found& left, const Found& right) { return left.place < right.place; });
   if (found_.size() > max_faults) {
     found_.erase(found_.begin() + max_faults, found_.end());
-    cut_offset_ = found_.back().offset;
+    cut_ = found_.back().place;
   }
 }
 

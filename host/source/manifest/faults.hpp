@@ -1,8 +1,10 @@
-// What is wrong with one manifest, collected while it is read. Owned by one reading, on its thread.
+// What is wrong with one manifest, all of its files together, collected while it is read. Owned by one reading, on its
+// thread.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +17,10 @@ class ManifestFaults {
  public:
   static constexpr std::size_t max_faults = 100;
 
-  // `text` is read until take().
-  ManifestFaults(std::string_view text, std::string file) : text_(text), file_(std::move(file)) {}
+  // What follows belongs to this text, which is read until take(). Returns its number, for turn_to().
+  std::size_t begin_file(std::string_view text, std::string name);
+  void turn_to(std::size_t file) noexcept { file_ = file; }
+  std::size_t file() const noexcept { return file_; }
 
   // The offset is the fault's place in the text, and so its position in the report.
   void add(std::size_t offset, std::string pointer, std::string message);
@@ -31,28 +35,51 @@ class ManifestFaults {
   // Drops faults at or after the place of the syntax error: they were guesses.
   void add_syntax(std::size_t offset, std::string message);
 
-  std::size_t line_of(std::size_t offset) const;
+  // Drops what is added for this place from now on: it would be a guess.
+  void settle(std::size_t offset) { settled_.insert({file_, offset}); }
 
-  // The first 100 in the order of the text; if there are more, a last one says how many.
+  // What is not wrong, but should be known: the first 100.
+  void warn(std::size_t offset, std::string pointer, std::string message);
+
+  std::size_t line_of(std::size_t offset) const { return line_of(file_, offset); }
+  std::size_t line_of(std::size_t file, std::size_t offset) const;
+  // " (line 12)", or if it is in another file than the current one, " of other.json (line 12)"
+  std::string place_words(std::size_t file, std::size_t line) const;
+
+  // The first 100 in the order of the files and their texts; if there are more, a last one says how many.
   std::vector<Fault> take();
+  std::vector<Fault> take_warnings() { return std::move(warnings_); }
 
  private:
-  struct Found {
+  struct Place {
+    std::size_t file;
     std::size_t offset;
+    bool operator<(const Place& other) const { return file != other.file ? file < other.file : offset < other.offset; }
+  };
+  struct Found {
+    Place place;
     bool is_syntax;
     std::string pointer;
     std::string message;
   };
+  struct File {
+    std::string_view text;
+    std::string name;
+  };
 
-  bool is_cut(std::size_t offset) const { return offset >= cut_offset_; }
+  bool is_cut(const Place& place) const { return !(place < cut_); }
   void keep(Found found);
   void sort_and_cut();
 
-  std::string_view text_;
-  std::string file_;
+  static constexpr Place nowhere{static_cast<std::size_t>(-1), static_cast<std::size_t>(-1)};
+
+  std::vector<File> files_;
+  std::size_t file_ = 0;
   std::vector<Found> found_;  // up to twice the limit, so that cutting is rare
   std::size_t count_ = 0;
-  std::size_t cut_offset_ = static_cast<std::size_t>(-1);  // from here on, faults are only counted
+  Place cut_ = nowhere;  // from here on, faults are only counted
+  std::set<Place> settled_;
+  std::vector<Fault> warnings_;
 };
 
 }  // namespace taskhost

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "calendar/cron.hpp"
 #include "text/duration.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
@@ -39,19 +40,25 @@ bool is_whole_number(const ManifestNode& node, std::uint32_t least, std::uint32_
 std::string homes_of(Words field) {
   std::vector<std::string> homes;
   for (const Word<ManifestObject>& object : words_of<ManifestObject>) {
-    if (find_field(object.value, field) != nullptr) homes.emplace_back(object.text);
+    const bool is_named = object.value != ManifestObject::included;  // it may have what the top object may
+    if (is_named && find_field(object.value, field) != nullptr) homes.emplace_back(object.text);
   }
   return word_list(homes, "or");
 }
 
 // What to write instead of a value that is not an object: the object with that value in it, if it is a duration.
 std::string object_hint(ManifestObject object, const ManifestNode& node) {
-  const bool is_backoff = object == ManifestObject::backoff;
-  if (!is_backoff && object != ManifestObject::watchdog) return {};
+  if (object == ManifestObject::repeat && node.kind == NodeKind::string && parse_cron(node.text).value) {
+    return "; write it as an object: {\"schedule\": " + quoted_text(node.text) + '}';
+  }
+  const std::string field = object == ManifestObject::backoff    ? "initial"
+                            : object == ManifestObject::watchdog ? "interval"
+                            : object == ManifestObject::repeat   ? "every"
+                                                                 : "";
+  if (field.empty()) return {};
   const DurationReading reading = parse_duration(node.kind == NodeKind::string ? node.text : "");
   const std::string duration = reading.value ? node.text : reading.meant.empty() ? "5s" : reading.meant;
-  return std::string("; write it as an object: {\"") + (is_backoff ? "initial" : "interval") +
-         "\": " + quoted_text(duration) + '}';
+  return "; write it as an object: {\"" + field + "\": " + quoted_text(duration) + '}';
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ namespace taskhost {
 // The objects of a manifest.
 enum class ManifestObject : std::uint8_t {
   root,
+  included,
   defaults,
   autoload,
   task,
@@ -30,10 +31,13 @@ enum class ManifestObject : std::uint8_t {
   on_give_up,
   exit_rule,
   match,
+  repeat,
+  limits,
 };
 template <>
 inline constexpr auto words_of<ManifestObject> = std::to_array<Word<ManifestObject>>({
     {ManifestObject::root, "the top object"},
+    {ManifestObject::included, "an included file"},
     {ManifestObject::defaults, "\"defaults\""},
     {ManifestObject::autoload, "\"autoload\""},
     {ManifestObject::task, "a task"},
@@ -43,6 +47,8 @@ inline constexpr auto words_of<ManifestObject> = std::to_array<Word<ManifestObje
     {ManifestObject::on_give_up, "\"on_give_up\""},
     {ManifestObject::exit_rule, "an exit rule"},
     {ManifestObject::match, "\"match\""},
+    {ManifestObject::repeat, "\"repeat\""},
+    {ManifestObject::limits, "\"limits\""},
 });
 
 // A field, and the objects that may have it.
@@ -84,12 +90,18 @@ inline constexpr auto manifest_fields = [] {
       {"watchdog", optional, defaults, autoload, task},
       {"on_give_up", optional, defaults, autoload, task},
       {"exit_rules", optional, defaults, autoload, task},
+      {"repeat", optional, autoload, task},
       {"isolation", optional, defaults, autoload, task},
+      {"limits", optional, defaults, autoload, task},
+      {"user", optional, defaults, autoload, task},
       {"after", optional, task},
       {"group", optional, task},
-      {"$schema", plain, root},
-      {"plugin_dirs", plain, root},
+      {"$schema", plain, root, included},
+      {"include", plain, root, included},
+      {"plugin_dirs", plain, root, included},
       {"metrics_tasks", plain, root},
+      {"keep_events", plain, root},
+      {"keep_log_lines", plain, root},
       {"shards", plain, root},
       {"shutdown_timeout", plain, root},
       {"stall_limit", plain, root},
@@ -98,10 +110,10 @@ inline constexpr auto manifest_fields = [] {
       {"blocking_stack_kib", plain, root},
       {"poll_stack_kib", plain, root},
       {"seed", plain, root},
-      {"defaults", plain, root},
+      {"defaults", plain, root, included},
       {"autoload", plain, root},
-      {"groups", plain, root},
-      {"tasks", plain, root},
+      {"groups", plain, root, included},
+      {"tasks", plain, root, included},
       {"strategy", plain, group},
       {"initial", plain, backoff},
       {"factor", plain, backoff},
@@ -113,13 +125,23 @@ inline constexpr auto manifest_fields = [] {
       {"action", plain, watchdog, exit_rule},
       {"outcome", plain, match},
       {"message", plain, match},
+      {"every", plain, repeat},
+      {"schedule", plain, repeat},
+      {"time_zone", plain, repeat},
+      {"memory", plain, limits},
+      {"open_files", plain, limits},
+      {"processes", plain, limits},
+      {"core_dump", plain, limits},
   });
 }();
 
 // Names and texts of plugins and tasks are at most this long, in bytes.
 inline constexpr std::size_t max_name_bytes = 128;
 inline constexpr std::size_t max_path_bytes = 4096;
+inline constexpr std::size_t max_schedule_bytes = 1024;
 inline constexpr std::uint32_t max_metrics_tasks = 1'000'000;
+inline constexpr std::uint32_t min_kept = 100;  // events and lines; fewer would not do even for those who follow
+inline constexpr std::uint32_t max_kept = 1'000'000;
 inline constexpr std::uint32_t max_seed = 4'294'967'295;
 inline constexpr std::chrono::hours max_stall_limit{1};
 inline constexpr std::uint32_t max_stall_threads = 1024;

@@ -11,7 +11,9 @@
 #include <cstring>
 #include <system_error>
 
+#include "manifest/surroundings.hpp"
 #include "system/own_descriptor.hpp"
+#include "system/refusal.hpp"
 #include "taskhost/core/system_failure.hpp"
 
 namespace taskhost {
@@ -19,10 +21,6 @@ namespace taskhost {
 namespace {
 
 constexpr std::size_t max_file_size = std::size_t{1} << 30;
-
-std::string cannot_be(const char* what, int error) {
-  return std::string("it can't be ") + what + ": " + std::generic_category().message(error);
-}
 
 // Reads to the end; a pipe has no size to go by.
 void read_to_end(int descriptor, ManifestFile& file) {
@@ -36,7 +34,8 @@ void read_to_end(int descriptor, ManifestFile& file) {
       continue;
     }
     if (size < 0) {
-      file.problem = errno == EISDIR ? "it is a directory, not a manifest" : cannot_be("read", errno);
+      file.problem = errno == EISDIR ? "it is a directory, not a manifest"
+                                     : "it can't be read: " + std::generic_category().message(errno);
       return;
     }
     file.text.append(part.data(), static_cast<std::size_t>(size));
@@ -53,7 +52,7 @@ void read_to_end(int descriptor, ManifestFile& file) {
 }  // namespace
 
 ManifestFile read_manifest_file(const std::string& path) {
-  ManifestFile file{.name = path, .directory = {}, .text = {}, .problem = {}};
+  ManifestFile file{.name = path, .directory = {}, .text = {}, .problem = {}, .identity = {}};
   if (path == "-") {  // by its descriptor: a socket can't be opened by name
     file.name = "stdin";
     read_to_end(STDIN_FILENO, file);
@@ -65,9 +64,11 @@ ManifestFile read_manifest_file(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     if (is_shortage(errno)) throw system_failure(errno, "open");
-    file.problem = cannot_be("opened", errno);
+    file.problem = "it can't be opened: " + refusal_words(path, errno);
     return file;
   }
+  struct stat status {};
+  if (::fstat(descriptor, &status) == 0) file.identity = file_identity(status);
   read_to_end(descriptor, file);
   ::close(descriptor);
   return file;

@@ -10,7 +10,8 @@ struct ManifestFile {
   std::string name;                 // for messages: as given, "stdin" for "-"
   std::filesystem::path directory;  // empty for the working directory
   std::string text;
-  std::string problem;  // what went wrong, without the file's name; empty if it could be read
+  std::string problem;   // what went wrong, without the file's name; empty if it could be read
+  std::string identity;  // the same for all names of one file; empty for what is no regular file
 };
 
 // Throws system_failure if the process has no descriptor left.

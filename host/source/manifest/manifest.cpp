@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -10,9 +11,12 @@
 #include <unordered_set>
 #include <utility>
 
+#include "manifest/expansion.hpp"
 #include "manifest/fields.hpp"
+#include "manifest/includes.hpp"
 #include "manifest/parser.hpp"
 #include "manifest/policy_fields.hpp"
+#include "manifest/worker_fields.hpp"
 #include "text/host_name.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
@@ -22,28 +26,35 @@ namespace {
 
 class ManifestReader final : public ManifestSink {
  public:
-  ManifestReader(std::string_view text, ManifestFaults& faults) : text_(text), faults_(faults), policies_(faults) {}
+  ManifestReader(const ManifestFile& main, const ManifestSurroundings& surroundings)
+      : main_(main), surroundings_(surroundings), includes_(main, surroundings, expansion_, faults_) {
+    manifest_.parts.clear();
+  }
 
-  // Only after the parse, since `defaults` and `groups` may come after the tasks. `readable`: the whole text was read.
-  Manifest take(bool readable) {
-    manifest_.default_stop_timeout = policies_.default_stop_timeout();
-    for (const std::size_t index : default_stop_timeouts_) {
-      manifest_.tasks[index].options.stop_timeout = manifest_.default_stop_timeout;
+  ManifestReading read() {
+    ManifestReading reading;
+    expansion_.spend(main_.text.size());
+    reading.readable = read_part(main_, 0, PolicyReader(faults_));
+    if (reading.readable) {
+      faults_.turn_to(0);
+      expect_tasks();
+      if (!groups_are_wrong_) find_groups();
     }
-    if (readable) complete_policies();
-    if (autoload_) {
-      TaskOptions& options = manifest_.autoload.emplace(autoload_->policy.options);
-      if (!autoload_->policy.has_stop_timeout) options.stop_timeout = manifest_.default_stop_timeout;
-      if (readable) options.optional = policies_.complete(autoload_->policy, "/autoload", autoload_->offset);
-    }
-    if (readable && !groups_are_wrong_) find_groups();
-    return std::move(manifest_);
+    manifest_.value_files = expansion_.take_files();
+    reading.manifest = std::move(manifest_);
+    reading.faults = faults_.take();
+    reading.warnings = faults_.take_warnings();
+    return reading;
   }
 
   void take_task(ManifestNode& node, std::size_t index) override {
     ManifestTask task;
     task.pointer = "/tasks/" + std::to_string(index);
-    task.line = line_of_next_task(node.offset);
+    task.part = static_cast<std::uint32_t>(part_->index);
+    task.line = part_->line_of_next_task(node.offset);
+    const ManifestExpansion::Done expanded = expansion_.expand_task(node, task.pointer);
+    task.has_wrong_config = expanded.is_wrong;
+    task.has_secrets = expanded.has_secrets;
     const FieldReader fields(node, task.pointer, ManifestObject::task, faults_);
     if (fields.is_object()) {
       task.name = fields.text("name", max_name_bytes).value_or("");
@@ -53,13 +64,18 @@ class ManifestReader final : public ManifestSink {
         task.config = compact_json(*config);
       }
       fields.require("plugin", "it names the library, such as \"plugin\": \"feed\"");
-      GivenPolicy policy = policies_.read(fields);
+      GivenPolicy policy = part_->policies.read(fields);
       task.options = policy.options;
-      if (!policy.has_stop_timeout) default_stop_timeouts_.push_back(short_number(manifest_.tasks.size()));
-      if (policy.has_optional) special_policies_.push_back({manifest_.tasks.size(), std::move(policy)});
-      if (fields.has_optional()) read_relation(fields);
+      if (!policy.has_stop_timeout) part_->default_stop_timeouts.push_back(short_number(manifest_.tasks.size()));
+      if (policy.has_optional) part_->special_policies.push_back({manifest_.tasks.size(), std::move(policy)});
+      if (fields.has_optional()) {
+        read_relation(fields);
+        if (auto given = read_limits(fields, faults_)) {
+          part_->given_limits.push_back({manifest_.tasks.size(), std::move(*given)});
+        }
+      }
     }
-    offsets_.push_back(short_number(node.offset));
+    part_->offsets.push_back(short_number(node.offset));
     manifest_.tasks.push_back(std::move(task));
     check_name(node);
   }
@@ -76,6 +92,7 @@ class ManifestReader final : public ManifestSink {
     static constexpr auto rows = std::to_array<Row>({
         {"$schema", [](Self& self, const Node& node,
                        const Pointer& pointer) { expect_kind(node, NodeKind::string, pointer, self.faults_); }},
+        {"include", [](Self& self, const Node& node, const Pointer& pointer) { self.read_include(node, pointer); }},
         {"plugin_dirs",
          [](Self& self, const Node& node, const Pointer& pointer) { self.read_plugin_dirs(node, pointer); }},
         {"name", [](Self& self, const Node& node, const Pointer& pointer) {
@@ -88,6 +105,14 @@ class ManifestReader final : public ManifestSink {
         {"metrics_tasks", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.metrics_tasks =
                read_whole_number(node, pointer, 0, max_metrics_tasks, self.faults_).value_or(0);
+         }},
+        {"keep_events", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.keep_events =
+               read_whole_number(node, pointer, min_kept, max_kept, self.faults_).value_or(min_kept);
+         }},
+        {"keep_log_lines", [](Self& self, const Node& node, const Pointer& pointer) {
+           self.manifest_.keep_log_lines =
+               read_whole_number(node, pointer, min_kept, max_kept, self.faults_).value_or(min_kept);
          }},
         {"shards", [](Self& self, const Node& node, const Pointer& pointer) {
            self.manifest_.shards = read_whole_number(node, pointer, 1, max_shards, self.faults_);
@@ -117,13 +142,13 @@ class ManifestReader final : public ManifestSink {
            self.manifest_.seed = read_whole_number(node, pointer, 1, max_seed, self.faults_).value_or(1);
          }},
         {"defaults", [](Self& self, const Node& node, const Pointer& pointer) {
-           self.policies_.read_defaults(FieldReader(node, pointer, ManifestObject::defaults, self.faults_));
+           self.part_->policies.read_defaults(FieldReader(node, pointer, ManifestObject::defaults, self.faults_));
          }},
         {"groups", [](Self& self, const Node& node, const Pointer& pointer) { self.read_groups(node, pointer); }},
         {"autoload", [](Self& self, const Node& node, const Pointer& pointer) { self.read_autoload(node, pointer); }},
         {"tasks", [](Self& self, const Node& node, const Pointer& pointer) {
-           self.tasks_offset_ = node.offset;
-           self.tasks_is_no_array_ = !expect_kind(node, NodeKind::array, pointer, self.faults_);
+           if (!self.is_included()) self.tasks_offset_ = node.offset;
+           if (!expect_kind(node, NodeKind::array, pointer, self.faults_)) self.tasks_is_no_array_ = true;
          }},
     });
     static_assert(std::all_of(manifest_fields.begin(), manifest_fields.end(), [](const ManifestField& field) {
@@ -132,19 +157,20 @@ class ManifestReader final : public ManifestSink {
     }));
     const std::string pointer = pointer_step(node.key);
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& known) { return known.key == node.key; });
-    if (row != rows.end()) {
-      row->read(*this, node, pointer);
+    const ManifestObject object = is_included() ? ManifestObject::included : ManifestObject::root;
+    if (row == rows.end()) {
+      refuse_unknown_field(node, pointer, object, faults_);
+    } else if (!is_field_of(object, node.key)) {
+      faults_.add(node.key_offset, pointer,
+                  quoted_text(node.key) + " is for the whole host; move it to " + quoted_path(main_.name));
     } else {
-      refuse_unknown_field(node, pointer, ManifestObject::root, faults_);
+      expansion_.expand_field(node, pointer);
+      row->read(*this, node, pointer);
     }
   }
 
   void take_end(std::size_t root_offset) override {
-    if (!manifest_.tasks.empty() || autoload_ || autoload_is_wrong_ || tasks_is_no_array_) {
-      return;
-    }
-    faults_.add(tasks_offset_.value_or(root_offset), tasks_offset_ ? "/tasks" : "",
-                "nothing to run; give \"tasks\" at least one entry, or add \"autoload\"");
+    if (!is_included()) root_offset_ = root_offset;
   }
 
  private:
@@ -163,6 +189,11 @@ class ManifestReader final : public ManifestSink {
     return static_cast<std::uint32_t>(std::min<std::size_t>(number, std::numeric_limits<std::uint32_t>::max()));
   }
 
+  static bool is_field_of(ManifestObject object, std::string_view key) {
+    return std::any_of(manifest_fields.begin(), manifest_fields.end(),
+                       [&](const ManifestField& field) { return field.key == key && field.is_in(object); });
+  }
+
   struct SpecialPolicy {
     std::size_t task;
     GivenPolicy policy;
@@ -171,29 +202,121 @@ class ManifestReader final : public ManifestSink {
     GivenPolicy policy;
     std::size_t offset;
   };
+  struct LimitsOfTask {
+    std::size_t task;
+    GivenLimits limits;
+  };
   struct GroupUse {
     std::size_t relation;
     std::size_t offset;
     std::string name;
   };
-  struct GroupOffset {
+  struct GroupPlace {
     std::size_t offset;
     bool used = false;
   };
 
-  // Completes the tasks with optional fields, or all if `defaults` has some.
+  // The file that is being read.
+  struct Part {
+    Part(std::size_t number, std::string_view its_text, const PolicyReader& inherited, std::size_t tasks_before)
+        : index(number), text(its_text), policies(inherited), first_task(tasks_before) {}
+
+    // Tasks come in the order of the text, so all of them together cost one pass over it.
+    std::size_t line_of_next_task(std::size_t offset) {
+      line += position_in_text(text.substr(counted_to, offset - counted_to), offset).line - 1;
+      counted_to = offset;
+      return line;
+    }
+
+    const std::size_t index;
+    const std::string_view text;
+    PolicyReader policies;
+    const std::size_t first_task;
+    std::vector<std::uint32_t> offsets;                // of its tasks
+    std::vector<std::uint32_t> default_stop_timeouts;  // indices of the tasks that set none
+    std::vector<SpecialPolicy> special_policies;       // in the order of the tasks
+    std::vector<LimitsOfTask> given_limits;            // the same
+    std::vector<ManifestInclude> includes;
+    bool has_wrong_include = false;  // has a fault of its own
+    std::size_t line = 1;
+    std::size_t counted_to = 0;
+  };
+
+  bool is_included() const noexcept { return part_->index != 0; }
+
+  // With what it includes, in its turn. Returns whether all could be read. The file stays until the end.
+  bool read_part(const ManifestFile& file, std::size_t included_by, const PolicyReader& inherited) {
+    Part part(faults_.begin_file(file.text, file.name), file.text, inherited, manifest_.tasks.size());
+    manifest_.parts.push_back(
+        {.name = file.name, .directory = file.directory, .plugin_dirs = {}, .included_by = included_by});
+    part_ = &part;
+    expansion_.turn_to(file.text, file.directory);
+    const bool is_sound = parse_manifest(file.text, *this, faults_);
+    settle_policies(is_sound);
+    if (!is_sound) return false;
+    bool all = !part.has_wrong_include;
+    const bool found = includes_.follow(part.includes, file.directory, [&](ManifestFile&& included) {
+      const ManifestFile& kept = included_.emplace_back(std::move(included));
+      all = read_part(kept, part.index, part.policies) && all;
+      faults_.turn_to(part.index);
+      part_ = &part;
+    });
+    return found && all;
+  }
+
+  // Only after the parse, since `defaults` may come after the tasks.
+  void settle_policies(bool is_sound) {
+    const std::chrono::nanoseconds stop_timeout = part_->policies.default_stop_timeout();
+    if (!is_included()) manifest_.default_stop_timeout = stop_timeout;
+    for (const std::size_t index : part_->default_stop_timeouts) {
+      manifest_.tasks[index].options.stop_timeout = stop_timeout;
+    }
+    if (is_sound) complete_policies();
+    if (is_sound) settle_limits();
+    if (!autoload_ || is_included()) return;
+    TaskOptions& options = manifest_.autoload.emplace(autoload_->policy.options);
+    if (!autoload_->policy.has_stop_timeout) options.stop_timeout = stop_timeout;
+    if (!is_sound) return;
+    options.optional = part_->policies.complete(autoload_->policy, "/autoload", autoload_->offset);
+    manifest_.autoload_limits = limits_of(options, autoload_limits_ ? &*autoload_limits_ : nullptr, "/autoload");
+  }
+
+  void expect_tasks() {
+    if (!manifest_.tasks.empty() || autoload_ || autoload_is_wrong_ || tasks_is_no_array_) return;
+    faults_.add(tasks_offset_.value_or(root_offset_), tasks_offset_ ? "/tasks" : "",
+                has_include_ ? R"(nothing to run; no file that "include" names has tasks)"
+                             : R"(nothing to run; give "tasks" at least one entry, or add "autoload")");
+  }
+
+  void read_include(const ManifestNode& node, const std::string& pointer) {
+    has_include_ = true;
+    part_->has_wrong_include = !expect_text_list(node, pointer, faults_);
+    if (part_->has_wrong_include) return;
+    for (std::size_t index = 0; index < node.children.size(); ++index) {
+      std::string element_pointer = pointer + '/' + std::to_string(index);
+      if (std::optional<std::string> text = read_text(node.children[index], element_pointer, max_path_bytes, faults_)) {
+        part_->includes.push_back({std::move(*text), std::move(element_pointer), node.children[index].offset});
+      } else {
+        part_->has_wrong_include = true;
+      }
+    }
+  }
+
+  // Completes the part's tasks with optional fields, or all of them if `defaults` has some.
   void complete_policies() {
-    auto special = special_policies_.begin();
+    auto special = part_->special_policies.begin();
+    const auto last = part_->special_policies.end();
     const auto complete = [this](std::size_t index, const GivenPolicy& policy) {
       ManifestTask& task = manifest_.tasks[index];
-      task.options.optional = policies_.complete(policy, task.pointer, offsets_[index]);
+      const std::size_t offset = part_->offsets[index - part_->first_task];
+      task.options.optional = part_->policies.complete(policy, task.pointer, offset);
     };
-    if (!policies_.has_defaults()) {
-      for (; special != special_policies_.end(); ++special) complete(special->task, special->policy);
+    if (!part_->policies.has_defaults()) {
+      for (; special != last; ++special) complete(special->task, special->policy);
       return;
     }
-    for (std::size_t index = 0; index < manifest_.tasks.size(); ++index) {
-      if (special != special_policies_.end() && special->task == index) {
+    for (std::size_t index = part_->first_task; index < manifest_.tasks.size(); ++index) {
+      if (special != last && special->task == index) {
         complete(index, special->policy);
         ++special;
       } else {
@@ -204,6 +327,38 @@ class ManifestReader final : public ManifestSink {
     }
   }
 
+  // Once it is known who is isolated.
+  void settle_limits() {
+    auto given = part_->given_limits.begin();
+    for (std::size_t task = part_->first_task; task < manifest_.tasks.size(); ++task) {
+      ManifestTask& entry = manifest_.tasks[task];
+      const bool has_own = given != part_->given_limits.end() && given->task == task;
+      entry.limits = limits_of(entry.options, has_own ? &given->limits : nullptr, entry.pointer);
+      if (has_own) ++given;
+    }
+  }
+
+  std::shared_ptr<const WorkerLimits> limits_of(const TaskOptions& options, const GivenLimits* own,
+                                                const std::string& pointer) {
+    if (options.supervision().isolated) {
+      return share(
+          with_default_limits(own != nullptr ? own->limits : WorkerLimits{}, part_->policies.default_limits()));
+    }
+    if (own != nullptr) {
+      faults_.add(own->offset, pointer + '/' + own->field,
+                  "it is for a task in a process of its own; add \"isolation\": \"process\"");
+    }
+    return nullptr;
+  }
+
+  std::shared_ptr<const WorkerLimits> share(WorkerLimits limits) {
+    if (limits == WorkerLimits{}) return nullptr;
+    if (!last_limits_ || *last_limits_ != limits) {
+      last_limits_ = std::make_shared<const WorkerLimits>(std::move(limits));
+    }
+    return last_limits_;
+  }
+
   std::uint32_t read_stack(const ManifestNode& node, const std::string& pointer) {
     return read_whole_number(node, pointer, min_stack_kib, max_stack_kib, faults_).value_or(min_stack_kib);
   }
@@ -211,7 +366,9 @@ class ManifestReader final : public ManifestSink {
   void read_autoload(const ManifestNode& node, const std::string& pointer) {
     const FieldReader fields(node, pointer, ManifestObject::autoload, faults_);
     autoload_is_wrong_ = !fields.is_object();
-    if (fields.is_object()) autoload_ = {policies_.read(fields), node.offset};
+    if (!fields.is_object()) return;
+    autoload_ = {part_->policies.read(fields), node.offset};
+    autoload_limits_ = read_limits(fields, faults_);
   }
 
   // For the task being read.
@@ -246,8 +403,10 @@ class ManifestReader final : public ManifestSink {
   }
 
   void read_groups(const ManifestNode& node, const std::string& pointer) {
-    groups_are_wrong_ = !expect_kind(node, NodeKind::object, pointer, faults_);
-    if (groups_are_wrong_) return;
+    if (!expect_kind(node, NodeKind::object, pointer, faults_)) {
+      groups_are_wrong_ = true;
+      return;
+    }
     for (const ManifestNode& child : node.children) {
       const std::string child_pointer = pointer + pointer_step(child.key);
       ManifestNode name;
@@ -260,26 +419,32 @@ class ManifestReader final : public ManifestSink {
       fields.require("strategy", "use " + quoted_list(plain_words<Strategy>(), "or"));
       const std::optional<Strategy> strategy = fields.word<Strategy>("strategy", "strategy");
       if (!named) continue;
-      manifest_.groups.push_back({child.key, strategy.value_or(Strategy::one_for_one)});
-      group_offsets_.push_back({child.key_offset});
+      const auto [known, is_new] = groups_.try_emplace(child.key, manifest_.groups.size());
+      if (!is_new) {
+        const std::size_t part = manifest_.groups[known->second].part;
+        const std::size_t offset = group_places_[known->second].offset;
+        faults_.add(child.key_offset, child_pointer,
+                    "the group " + quoted_text(child.key) + " is already defined by " + child_pointer +
+                        faults_.place_words(part, faults_.line_of(part, offset)) + "; remove one of the two");
+        continue;
+      }
+      manifest_.groups.push_back({child.key, strategy.value_or(Strategy::one_for_one), part_->index});
+      group_places_.push_back({child.key_offset});
     }
   }
 
   void find_groups() {
-    std::unordered_map<std::string_view, std::size_t> places;
     std::vector<std::string_view> names;
-    for (const ManifestGroup& group : manifest_.groups) {
-      places.emplace(group.name, names.size());
-      names.push_back(group.name);
-    }
+    for (const ManifestGroup& group : manifest_.groups) names.push_back(group.name);
     for (const GroupUse& use : group_uses_) {
       ManifestRelation& relation = manifest_.relations[use.relation];
-      const auto found = places.find(use.name);
-      if (found != places.end()) {
+      const auto found = groups_.find(use.name);
+      if (found != groups_.end()) {
         relation.group = found->second;
-        group_offsets_[found->second].used = true;
+        group_places_[found->second].used = true;
         continue;
       }
+      faults_.turn_to(manifest_.tasks[relation.task].part);
       faults_.add_if_told(use.offset, [&] {
         const std::string_view nearest = nearest_word(use.name, names);
         std::string message = "there is no group " + quoted_text(use.name);
@@ -290,10 +455,11 @@ class ManifestReader final : public ManifestSink {
         return ManifestFaults::Texts{manifest_.tasks[relation.task].pointer + "/group", std::move(message)};
       });
     }
-    for (std::size_t place = 0; place < group_offsets_.size(); ++place) {
+    for (std::size_t place = 0; place < group_places_.size(); ++place) {
       const std::string& name = manifest_.groups[place].name;
-      if (group_offsets_[place].used) continue;
-      faults_.add(group_offsets_[place].offset, "/groups" + pointer_step(name),
+      if (group_places_[place].used) continue;
+      faults_.turn_to(manifest_.groups[place].part);
+      faults_.add(group_places_[place].offset, "/groups" + pointer_step(name),
                   "no task is in this group; remove the group, or give a task \"group\": " + quoted_text(name));
     }
   }
@@ -310,7 +476,7 @@ class ManifestReader final : public ManifestSink {
       const std::string element_pointer = pointer + '/' + std::to_string(index);
       if (std::optional<std::string> directory =
               read_text(node.children[index], element_pointer, max_path_bytes, faults_)) {
-        manifest_.plugin_dirs.push_back(std::move(*directory));
+        manifest_.parts.back().plugin_dirs.push_back(std::move(*directory));
       }
     }
   }
@@ -326,48 +492,46 @@ class ManifestReader final : public ManifestSink {
       task.has_taken_name = true;
       const ManifestTask& taken_by = manifest_.tasks[*first];
       faults_.add(node.find("name")->offset, task.pointer + "/name",
-                  "the name " + quoted_text(task.name) + " is taken by " + taken_by.pointer + " (line " +
-                      std::to_string(taken_by.line) + "); give each task a name of its own");
+                  "the name " + quoted_text(task.name) + " is taken by " + taken_by.pointer +
+                      faults_.place_words(taken_by.part, taken_by.line) + "; give each task a name of its own");
     }
   }
 
-  // Tasks come in the order of the text, so all of them together cost one pass over it.
-  std::size_t line_of_next_task(std::size_t offset) {
-    line_ += position_in_text(text_.substr(counted_to_, offset - counted_to_), offset).line - 1;
-    counted_to_ = offset;
-    return line_;
-  }
-
-  std::string_view text_;
-  ManifestFaults& faults_;
+  const ManifestFile& main_;
+  const ManifestSurroundings& surroundings_;
+  ManifestFaults faults_;
+  ManifestExpansion expansion_{surroundings_, faults_};
+  ManifestIncludes includes_;
+  std::deque<ManifestFile> included_;  // whose texts faults_ still needs
+  Part* part_ = nullptr;
   Manifest manifest_;
   std::unordered_set<std::size_t, NameHash, SameName> names_{16, NameHash{&manifest_.tasks},
                                                              SameName{&manifest_.tasks}};
-  PolicyReader policies_;
-  std::vector<std::uint32_t> offsets_;                // of the tasks
-  std::vector<std::uint32_t> default_stop_timeouts_;  // indices of the tasks that set none
-  std::vector<SpecialPolicy> special_policies_;       // in the order of the tasks
+  std::shared_ptr<const WorkerLimits> last_limits_;  // shared by consecutive tasks that are alike
+  std::optional<GivenLimits> autoload_limits_;
   std::optional<Autoload> autoload_;
-  bool autoload_is_wrong_ = false;  // has a fault of its own
-  bool groups_are_wrong_ = false;   // has a fault of its own
+  bool autoload_is_wrong_ = false;                       // has a fault of its own
+  bool groups_are_wrong_ = false;                        // has a fault of its own
+  std::unordered_map<std::string, std::size_t> groups_;  // places in the list
   std::vector<GroupUse> group_uses_;
-  std::vector<GroupOffset> group_offsets_;  // one for each group
-  bool tasks_is_no_array_ = false;          // "tasks" is not an array, which has a fault of its own
-  std::optional<std::size_t> tasks_offset_;
-  std::size_t line_ = 1;
-  std::size_t counted_to_ = 0;
+  std::vector<GroupPlace> group_places_;  // one for each group
+  bool tasks_is_no_array_ = false;        // "tasks" is not an array, which has a fault of its own
+  bool has_include_ = false;
+  std::optional<std::size_t> tasks_offset_;  // of the main file
+  std::size_t root_offset_ = 0;
 };
 
 }  // namespace
 
+ManifestReading read_manifest(const ManifestFile& main, const ManifestSurroundings& surroundings) {
+  return ManifestReader(main, surroundings).read();
+}
+
 ManifestReading read_manifest(std::string_view text, const std::string& file) {
-  ManifestFaults faults(text, file);
-  ManifestReader reader(text, faults);
-  ManifestReading reading;
-  reading.readable = parse_manifest(text, reader, faults);
-  reading.manifest = reader.take(reading.readable);
-  reading.faults = faults.take();
-  return reading;
+  ManifestFile main;
+  main.name = file;
+  main.text = text;
+  return read_manifest(main, NoSurroundings());
 }
 
 }  // namespace taskhost

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "manifest/worker_fields.hpp"
 #include "policy/rules.hpp"
 #include "taskhost/core/duration.hpp"
 #include "text/printable.hpp"
@@ -17,6 +18,7 @@ using Words = std::string_view;
 
 // Names for the values of a flag.
 enum class Readiness : std::uint8_t { started, notify };
+enum class Isolation : std::uint8_t { none, process };
 
 // Without ends that the host causes, which are not exits.
 constexpr auto outcome_words = plain_words<Outcome, Outcome::cancelled>();
@@ -31,6 +33,9 @@ bool has_restarts(const TaskOptions& options) {
 template <>
 inline constexpr auto words_of<Readiness> = std::to_array<Word<Readiness>>({{Readiness::started, "started"},
                                                                             {Readiness::notify, "notify"}});
+template <>
+inline constexpr auto words_of<Isolation> = std::to_array<Word<Isolation>>({{Isolation::none, "none"},
+                                                                            {Isolation::process, "process"}});
 
 void PolicyReader::note(const FieldReader& fields, PolicyField field, bool is_right, GivenPolicy& policy) {
   const ManifestNode* const node = fields.find(to_string(field));
@@ -74,7 +79,20 @@ GivenPolicy PolicyReader::read(const FieldReader& fields) {
 
 void PolicyReader::read_defaults(const FieldReader& fields) {
   default_stop_timeout_ = fields.duration("stop_timeout").value_or(default_stop_timeout_);
-  if (fields.has_optional()) read_optional(fields, defaults_);
+  if (!fields.has_optional()) return;
+  GivenPolicy own;
+  read_optional(fields, own);
+  SupervisionOptions values = own.options.supervision();
+  for (const Word<PolicyField>& field : words_of<PolicyField>) {
+    if (!defaults_.given.has(field.value) || own.given.has(field.value)) continue;
+    copy(field.value, defaults_.options.supervision(), values);
+    own.given.add(field.value);
+  }
+  own.options.optional = share(std::move(values));
+  defaults_ = std::move(own);
+  if (const auto given = read_limits(fields, faults_)) {
+    default_limits_ = with_default_limits(given->limits, default_limits_);
+  }
 }
 
 void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy) {
@@ -121,11 +139,18 @@ void PolicyReader::read_optional(const FieldReader& fields, GivenPolicy& policy)
          if (rules) values.exit_rules = std::move(*rules);
          return rules.has_value();
        }},
+      {PolicyField::repeat, [](Self& self, const Fields& fields, Words,
+                               Values& values) { return (values.repeat = self.read_repeat(fields)).has_value(); }},
+      {PolicyField::isolation,
+       [](Self&, const Fields& fields, Words key, Values& values) {
+         const std::optional<Isolation> isolation = fields.word<Isolation>(key, "isolation");
+         values.isolated = isolation == Isolation::process;
+         return isolation.has_value();
+       }},
   });
   static_assert(rows.size() + 2 == words_of<PolicyField>.size());  // all except type and restarts
   SupervisionOptions values;
   for (const Row& row : rows) note(fields, row.field, row.read(*this, fields, to_string(row.field), values), policy);
-  read_isolation(fields);
   policy.options.optional = share(std::move(values));
 }
 
@@ -290,16 +315,48 @@ bool PolicyReader::read_outcomes(const ManifestNode& node, const std::string& po
   return sound;
 }
 
-void PolicyReader::read_isolation(const FieldReader& fields) {
-  const ManifestNode* const node = fields.find("isolation");
-  if (node == nullptr) return;
-  constexpr std::array<Words, 1> words = {"none"};
-  if (node->kind == NodeKind::string && node->text == "process") {
-    faults_.add(node->offset, fields.pointer_to("isolation"),
-                "tasks can't run in processes of their own yet; remove \"isolation\", or set it to \"none\"");
-    return;
+std::optional<Repetition> PolicyReader::read_repeat(const FieldReader& fields) {
+  const ManifestNode* const node = fields.find("repeat");
+  if (node == nullptr) return std::nullopt;
+  const std::string pointer = fields.pointer_to("repeat");
+  const FieldReader inner(*node, pointer, ManifestObject::repeat, faults_);
+  if (!inner.is_object()) return std::nullopt;
+  const ManifestNode* const zone = inner.find("time_zone");
+  if (inner.find("schedule") == nullptr) {
+    if (zone != nullptr) {
+      faults_.add(
+          zone->offset, inner.pointer_to("time_zone"),
+          "only a \"schedule\" has a time zone; remove \"time_zone\", or give \"schedule\" instead of \"every\"");
+    }
+    inner.require("every", "say when it is due again, such as \"every\": \"5m\", or \"schedule\": \"0 3 * * mon-fri\"");
+    const std::optional<nanoseconds> every = inner.positive_duration("every");
+    return every ? std::optional(Repetition{.every = *every}) : std::nullopt;
   }
-  expect_word(*node, fields.pointer_to("isolation"), "isolation", words, faults_);
+  if (const ManifestNode* const every = inner.find("every")) {
+    faults_.add(every->offset, inner.pointer_to("every"),
+                "remove \"every\" or \"schedule\": only one of them can count");
+    return std::nullopt;
+  }
+  std::shared_ptr<const Schedule> schedule = read_schedule(inner);
+  return schedule ? std::optional(Repetition{.schedule = std::move(schedule)}) : std::nullopt;
+}
+
+std::shared_ptr<const Schedule> PolicyReader::read_schedule(const FieldReader& fields) {
+  std::optional<std::string> text = fields.text("schedule", max_schedule_bytes);
+  std::optional<std::string> zone_name = fields.text("time_zone", max_name_bytes);
+  const ManifestNode* const zone_node = fields.find("time_zone");
+  if (!text || (zone_node != nullptr && !zone_name)) return nullptr;
+  if (last_schedule_.text != *text || last_schedule_.zone != zone_name) {
+    last_schedule_ = {*text, zone_name, taskhost::read_schedule(*text, zone_name)};
+  }
+  const ScheduleReading& reading = last_schedule_.reading;
+  const ManifestNode& node = *fields.find("schedule");
+  if (!reading.cron_problem.empty()) faults_.add(node.offset, fields.pointer_to("schedule"), reading.cron_problem);
+  if (!reading.zone_problem.empty()) {
+    faults_.add(zone_node != nullptr ? zone_node->offset : node.offset,
+                fields.pointer_to(zone_node != nullptr ? "time_zone" : "schedule"), reading.zone_problem);
+  }
+  return reading.value;
 }
 
 // --- with defaults ---------------------------------------------------------------------------------------------------
@@ -310,6 +367,43 @@ std::shared_ptr<const SupervisionOptions> PolicyReader::share(SupervisionOptions
   return last_;
 }
 
+void PolicyReader::copy(PolicyField field, const SupervisionOptions& from, SupervisionOptions& to) {
+  switch (field) {
+    case PolicyField::window:
+      to.window = from.window;
+      return;
+    case PolicyField::backoff:
+      to.backoff = from.backoff;
+      return;
+    case PolicyField::reset_after:
+      to.reset_after = from.reset_after;
+      return;
+    case PolicyField::ready:
+      to.notify = from.notify;
+      return;
+    case PolicyField::start_timeout:
+      to.start_timeout = from.start_timeout;
+      return;
+    case PolicyField::watchdog:
+      to.watchdog = from.watchdog;
+      return;
+    case PolicyField::on_give_up:
+      to.on_give_up = from.on_give_up;
+      to.cooldown = from.cooldown;
+      return;
+    case PolicyField::exit_rules:
+      to.exit_rules = from.exit_rules;
+      return;
+    case PolicyField::isolation:
+      to.isolated = from.isolated;
+      return;
+    case PolicyField::repeat:  // never in "defaults"
+    case PolicyField::type:
+    case PolicyField::restarts:
+      return;  // never in "defaults"
+  }
+}
+
 // A default that makes no sense for a task does not apply to it.
 SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const {
   SupervisionOptions values = policy.options.supervision();
@@ -317,16 +411,19 @@ SupervisionOptions PolicyReader::with_defaults(const GivenPolicy& policy) const 
   const bool has_some = has_restarts(policy.options) || policy.wrong.has(PolicyField::restarts);
   const bool ends_host = policy.options.type == TaskType::shutdown_on_exit;
   const auto from_defaults = [&](PolicyField field) { return defaults_.given.has(field) && !policy.given.has(field); };
+  if (from_defaults(PolicyField::isolation)) values.isolated = defaults.isolated;
   if (from_defaults(PolicyField::exit_rules)) {
     std::copy_if(defaults.exit_rules.begin(), defaults.exit_rules.end(), std::back_inserter(values.exit_rules),
                  [&](const ExitRule& rule) {
                    return !(rule.action == ExitAction::restart && !has_some) &&
-                          !((rule.action == ExitAction::give_up || rule.action == ExitAction::repeat) && ends_host);
+                          !(rule.action == ExitAction::give_up && ends_host) &&
+                          !(rule.action == ExitAction::repeat && ends_host && !values.repeat);
                  });
   }
   const ExitChances chances = chances_of(policy.options.type, values);
   const bool restarted = has_some && chances.restart;
-  if (from_defaults(PolicyField::backoff) && (restarted || values.repeats())) values.backoff = defaults.backoff;
+  const bool is_delayed = restarted || values.repeats_after_delay();
+  if (from_defaults(PolicyField::backoff) && is_delayed) values.backoff = defaults.backoff;
   if (from_defaults(PolicyField::window) && restarted && !values.unlimited) values.window = defaults.window;
   if (from_defaults(PolicyField::reset_after) && restarted) {
     values.reset_after = defaults.reset_after;

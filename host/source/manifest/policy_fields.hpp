@@ -8,8 +8,10 @@
 #include <optional>
 #include <string>
 
+#include "calendar/calendar.hpp"
 #include "manifest/faults.hpp"
 #include "manifest/fields.hpp"
+#include "manifest/worker_limits.hpp"
 #include "taskhost/core/task_type.hpp"
 
 namespace taskhost {
@@ -26,6 +28,8 @@ enum class PolicyField : std::uint8_t {
   watchdog,
   on_give_up,
   exit_rules,
+  repeat,
+  isolation,
 };
 template <>
 inline constexpr auto words_of<PolicyField> =
@@ -38,7 +42,9 @@ inline constexpr auto words_of<PolicyField> =
                                       {PolicyField::start_timeout, "start_timeout"},
                                       {PolicyField::watchdog, "watchdog"},
                                       {PolicyField::on_give_up, "on_give_up"},
-                                      {PolicyField::exit_rules, "exit_rules"}});
+                                      {PolicyField::exit_rules, "exit_rules"},
+                                      {PolicyField::repeat, "repeat"},
+                                      {PolicyField::isolation, "isolation"}});
 
 class PolicyFields {
  public:
@@ -67,10 +73,12 @@ class PolicyReader {
 
   // The policy of a task, or of autoload.
   GivenPolicy read(const FieldReader& fields);
+  // Fields that it lacks stay as they are: a copy of a reader begins with the defaults of that one.
   void read_defaults(const FieldReader& fields);
 
   // Valid once `defaults` has been read, if there is one.
   std::chrono::nanoseconds default_stop_timeout() const noexcept { return default_stop_timeout_; }
+  const WorkerLimits& default_limits() const noexcept { return default_limits_; }
   bool has_defaults() const noexcept { return defaults_.given.any(); }
   // What the object sets, completed with `defaults`. Reports fields that do not go together; `pointer` and `offset` are
   // the object's.
@@ -88,8 +96,10 @@ class PolicyReader {
   std::optional<std::vector<ExitRule>> read_exit_rules(const FieldReader& fields);
   std::optional<ExitRule> read_exit_rule(const ManifestNode& node, const std::string& pointer);
   bool read_outcomes(const ManifestNode& node, const std::string& pointer, std::vector<Outcome>& outcomes);
-  void read_isolation(const FieldReader& fields);
+  std::optional<Repetition> read_repeat(const FieldReader& fields);
+  std::shared_ptr<const Schedule> read_schedule(const FieldReader& fields);
 
+  static void copy(PolicyField field, const SupervisionOptions& from, SupervisionOptions& to);
   SupervisionOptions with_defaults(const GivenPolicy& policy) const;
   std::shared_ptr<const SupervisionOptions> share(SupervisionOptions values);
   void check(const GivenPolicy& policy, const TaskOptions& whole, const std::string& pointer, std::size_t offset);
@@ -97,8 +107,16 @@ class PolicyReader {
   ManifestFaults& faults_;
   std::chrono::nanoseconds default_stop_timeout_ = std::chrono::seconds(10);
   GivenPolicy defaults_;
+  WorkerLimits default_limits_;
   std::shared_ptr<const SupervisionOptions> last_;  // shared by consecutive tasks that are alike
   std::optional<TaskOptions> last_sound_;           // the last options that had no problem
+  // The last schedule that was read, for tasks that are alike.
+  struct LastSchedule {
+    std::string text;
+    std::optional<std::string> zone;
+    ScheduleReading reading;
+  };
+  LastSchedule last_schedule_;
 };
 
 }  // namespace taskhost

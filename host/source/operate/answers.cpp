@@ -1,8 +1,36 @@
 #include "operate/answers.hpp"
 
-#include <array>
-
 namespace taskhost {
+
+namespace {
+
+// Whether brackets are nested deeper, outside of strings. Parsing recurses, and a callback for each value is slow.
+bool is_deeper_than(int deepest, std::string_view json) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > deepest) return true;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Json parse_answer_json(std::string_view text) {
+  constexpr int deepest = 32;
+  if (is_deeper_than(deepest, text)) return Json(Json::value_t::discarded);
+  return Json::parse(text, nullptr, false);
+}
 
 const Json& field(const Json& object, std::string_view key) {
   static const Json none;
@@ -28,31 +56,5 @@ bool flag_field(const Json& object, std::string_view key) {
 }
 
 std::string json_text(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace) + '\n'; }
-
-std::string span_text(std::uint64_t milliseconds) {
-  constexpr std::uint64_t second = 1000;
-  constexpr std::uint64_t minute = 60 * second;
-  constexpr std::uint64_t hour = 60 * minute;
-  constexpr std::uint64_t day = 24 * hour;
-  struct Pair {
-    std::uint64_t large, small;
-    const char* large_name;
-    const char* small_name;
-    bool has_two_digits;
-  };
-  static constexpr std::array<Pair, 3> pairs = {
-      {{day, hour, "d", "h", false}, {hour, minute, "h", "m", true}, {minute, second, "m", "s", true}}};
-  if (milliseconds < second) return std::to_string(milliseconds) + "ms";
-  if (milliseconds < 10 * second) {
-    return std::to_string(milliseconds / second) + '.' + std::to_string(milliseconds % second / 100) + 's';
-  }
-  for (const Pair& pair : pairs) {
-    if (milliseconds < pair.large) continue;
-    const std::uint64_t rest = milliseconds % pair.large / pair.small;
-    return std::to_string(milliseconds / pair.large) + pair.large_name + (pair.has_two_digits && rest < 10 ? "0" : "") +
-           std::to_string(rest) + pair.small_name;
-  }
-  return std::to_string(milliseconds / second) + 's';
-}
 
 }  // namespace taskhost

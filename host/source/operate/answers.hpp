@@ -13,6 +13,9 @@ namespace taskhost {
 
 using Json = nlohmann::ordered_json;  // printed as the host wrote it
 
+// Discarded if it is none, or deeper than any host's answer.
+Json parse_answer_json(std::string_view text);
+
 // An exit status of these commands, and what its reader is to do.
 struct Refusal : std::runtime_error {
   Refusal(int exit_status, const std::string& words) : std::runtime_error(words), status(exit_status) {}
@@ -31,8 +34,5 @@ const Json& field(const Json& object, std::string_view key);
 
 // On one line; harmless to a terminal.
 std::string json_text(const Json& json);
-
-// Rounded, for people: "250ms", "3.2s", "42s", "4m10s", "2h03m", "12d4h".
-std::string span_text(std::uint64_t milliseconds);
 
 }  // namespace taskhost

@@ -8,7 +8,6 @@
 #include "operate/commands.hpp"
 #include "operate/selection.hpp"
 #include "operate/task_words.hpp"
-#include "text/shell_word.hpp"
 
 namespace taskhost {
 
@@ -20,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto usual_limit = 30s;
 constexpr auto first_pause = 10ms;
 constexpr auto longest_pause = 200ms;
+constexpr std::size_t most_dependants = 8;     // that are named
 constexpr std::size_t most_single_looks = 16;  // if more are waited for, all tasks are asked for at once
 
 struct Change {
@@ -47,7 +47,11 @@ class Changes {
         if (!change.is_done) tell(change, "not done after " + limit_text(limit), Tone::bad);
       }
     }
-    if (arguments_.json) print_json();
+    if (arguments_.json) {
+      print_json();
+    } else if (verb_ == "stop" && !arguments_.no_wait) {
+      tell_dependants();
+    }
     return conclusion();
   }
 
@@ -80,8 +84,10 @@ class Changes {
     if (verb_ == "stop") {
       change.is_well = is_over || text_field(change.task, "state") == "stopped";
     } else {
-      const bool is_new = verb_ == "start" || number_field(change.task, "execution").value_or(0) > change.execution;
-      change.is_well = (is_ready && is_new) || (is_over && text_field(change.task, "last_outcome") == "ok");
+      const bool is_new = number_field(change.task, "execution").value_or(0) > change.execution;
+      const bool has_done_its_work = flag_field(change.task, "waits_for_time") && is_new;
+      change.is_well = (is_ready && (is_new || verb_ == "start")) || has_done_its_work ||
+                       (is_over && text_field(change.task, "last_outcome") == "ok");
     }
     change.is_done = change.is_well || is_over;
     return change.is_done;
@@ -134,7 +140,47 @@ class Changes {
   void tell(const Change& change, const std::string& word, Tone tone) {
     if (arguments_.json) return;
     output_.print(terminal_text(change.name) + ": " + toned(word, tone, output_.style) + ": " +
-                  terminal_text(text_field(change.task, "situation"), 4000) + '\n');
+                  terminal_text(situation_of(change.task, arguments_.host), 4000) + '\n');
+  }
+
+  // A stop leaves them alone, but those that do not run can't start any more.
+  void tell_dependants() {
+    struct Dependants {
+      std::vector<std::string> waiting;
+      std::vector<std::string> live;
+    };
+    std::map<std::string, Dependants> by_name;
+    for (const Change& change : changes_) {
+      if (text_field(change.task, "state") == "stopped") by_name[change.name];
+    }
+    for (const Json& task : by_name.empty() ? Json::array() : tasks_if_told()) {
+      const std::string state = text_field(task, "state");
+      const bool is_waiting = state == "waiting" || state == "delayed";
+      if (!is_waiting && state != "starting" && state != "running") continue;
+      for (const Json& other : field(task, "after")) {
+        const auto found = other.is_string() ? by_name.find(other.get<std::string>()) : by_name.end();
+        if (found == by_name.end()) continue;
+        (is_waiting ? found->second.waiting : found->second.live).push_back(text_field(task, "name"));
+      }
+    }
+    for (const auto& [name, dependants] : by_name) {
+      tell_names(name, "now waiting for it: ", dependants.waiting);
+      tell_names(name, "still running, but will not start again before it: ", dependants.live);
+    }
+  }
+
+  // None if the host does not tell: what was wanted is done.
+  Json tasks_if_told() {
+    try {
+      return host_.tasks();
+    } catch (const Refusal&) {
+      return Json::array();
+    }
+  }
+
+  void tell_names(const std::string& name, const char* words, const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    output_.print(terminal_text(name) + ": " + words + some_of(names, most_dependants) + '\n');
   }
 
   void print_json() {
@@ -149,11 +195,14 @@ class Changes {
     const auto is_bad = [](const Change& change) { return !change.is_well; };
     const auto failed = std::count_if(changes_.begin(), changes_.end(), is_bad);
     if (failed == 0) return 0;
-    const Change& first = *std::find_if(changes_.begin(), changes_.end(), is_bad);
-    const std::string host = arguments_.host.empty() ? std::string() : "--host " + shell_word(arguments_.host) + ' ';
+    // Rather one that can't any more: others may wait for it.
+    const Change& first =
+        *std::min_element(changes_.begin(), changes_.end(), [&](const Change& one, const Change& other) {
+          return std::pair(!is_bad(one), !one.is_done) < std::pair(!is_bad(other), !other.is_done);
+        });
     throw Refusal(operate_failed, std::to_string(failed) + " of " + std::to_string(changes_.size()) + " did not " +
                                       verb_ + (first.is_done ? "" : " in time (--timeout)") +
-                                      "; more: taskhost explain " + host + shell_word(first.name));
+                                      "; more: " + explain_command(arguments_, first.name));
   }
 
   RunningHost& host_;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ class ControlClient {
     absent,      // there is no such file
     unanswered,  // nobody listens there
     forbidden,   // this user may not connect
-    long_path,   // no socket can have such a path
+    long_path,   // no socket can have such a name
     slow,        // it did not answer in time
     gone,        // it closed the connection before its answer was complete
     not_http,    // what answers speaks another language
@@ -32,8 +33,9 @@ class ControlClient {
     std::string server{};  // as it calls itself: "taskhost/0.1.0"
   };
 
-  // Connects; trouble() tells whether that went well.
-  ControlClient(const std::string& path, std::chrono::nanoseconds patience);
+  // Connects; trouble() tells whether that went well. All waiting is over, as if it had taken too long, once the
+  // descriptor `interrupt` is readable.
+  ControlClient(const std::string& path, std::chrono::nanoseconds patience, int interrupt = -1);
   ~ControlClient();
   ControlClient(ControlClient&& other) noexcept;
   ControlClient& operator=(ControlClient&&) = delete;
@@ -42,6 +44,11 @@ class ControlClient {
   // the whole answer. False, or nothing, after a trouble.
   bool send(std::string_view method, std::string_view target);
   std::optional<Answer> receive(std::chrono::nanoseconds patience);
+  // The same for an answer that goes on: each line of its body is handed over as it comes, without its end, if the
+  // status is 200. `take` returns false to hear no more. Without a patience, silences may last as long as somebody
+  // reads from this program's stdout.
+  using TakeLine = std::function<bool(std::string_view line)>;
+  std::optional<Answer> receive_lines(std::optional<std::chrono::nanoseconds> patience, const TakeLine& take);
 
   Trouble trouble() const noexcept { return trouble_; }
   int error() const noexcept { return error_; }           // errno, for words
@@ -49,9 +56,11 @@ class ControlClient {
   bool has_asked() const noexcept { return has_asked_; }  // whether a request may have reached it
 
  private:
+  std::optional<Answer> receive(std::optional<std::chrono::nanoseconds> patience, const TakeLine& take);
   std::nullopt_t fail(Trouble trouble, int error = 0);
 
   int descriptor_ = -1;
+  int interrupt_;
   Trouble trouble_ = Trouble::none;
   int error_ = 0;
   pid_t peer_ = 0;

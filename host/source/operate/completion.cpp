@@ -45,6 +45,7 @@ std::string values_of(const std::string& type) {
   if (type == "NAME|PATH") return "hosts";
   if (type == "TASK") return "tasks";
   if (type == "SHELL") return "bash zsh fish";
+  if (type == "LEVEL") return "trace debug info warning error";
   for (const char* const file : {"MANIFEST", "PLUGIN", "FILE", "DIR", "PATH"}) {
     if (type == file) return "files";
   }
@@ -245,7 +246,7 @@ int complete_words(const OperateArguments& arguments, const Output& output) {
   };
   try {
     if (arguments.word == "hosts") {
-      for (const HostPlace& host : live_hosts()) add(host.name);
+      for (const std::string& option : options_for(live_hosts())) add(option);
     } else {
       RunningHost host(find_host(arguments.host));
       for (const Json& task : host.tasks()) add(text_field(task, "name"));

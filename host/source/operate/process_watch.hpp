@@ -16,6 +16,8 @@ class ProcessWatch {
   ProcessWatch& operator=(const ProcessWatch&) = delete;
 
   bool can_wait() const noexcept { return descriptor_ >= 0; }
+  // A pidfd, which poll(2) finds readable once it has ended; -1: there is none.
+  int descriptor() const noexcept { return descriptor_; }
   // Whether it has ended by then.
   bool wait(std::chrono::milliseconds limit) const;
   // How it ended, as waitpid tells it, if the system says so; to be called when it has ended.

@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -30,16 +33,26 @@ std::string owner_words(const std::string& path) {
   return "its owner, user " + std::to_string(status.st_uid);
 }
 
-bool is_private(const std::string& directory) {
-  struct stat status {};
-  return ::lstat(directory.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
-         (status.st_uid == ::geteuid() || status.st_uid == 0) && (status.st_mode & 022) == 0;
+// Leaves those to which nobody but their owner may write, so that no link leads elsewhere; each once, however it is
+// written. Root may ask the hosts of all users.
+void keep_private(std::vector<std::string>& directories) {
+  std::set<std::pair<dev_t, ino_t>> seen;
+  std::erase_if(directories, [&seen](const std::string& directory) {
+    struct stat status {};
+    const bool is_private = ::lstat(directory.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+                            (status.st_uid == ::geteuid() || status.st_uid == 0 || ::geteuid() == 0) &&
+                            (status.st_mode & 022) == 0;
+    return !is_private || !seen.emplace(status.st_dev, status.st_ino).second;
+  });
 }
 
-std::vector<std::string> names_of(const std::vector<HostPlace>& hosts) {
-  std::vector<std::string> names;
-  for (const HostPlace& host : hosts) names.push_back(host.name);
-  return names;
+void add_directories(std::vector<std::string>& directories, const char* parent, std::string_view prefix,
+                     const char* inner) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+    if (!entry.path().filename().string().starts_with(prefix)) continue;
+    directories.push_back(*inner == '\0' ? entry.path() : entry.path() / inner);
+  }
 }
 
 std::string how_to_start() { return "start one: taskhost MANIFEST; or name a socket: --host PATH"; }
@@ -53,12 +66,24 @@ bool is_socket(const std::string& path) {
 
 std::vector<std::string> own_control_directories() {
   std::vector<std::string> directories{control_directory()};
-  if (const std::string id = std::to_string(::geteuid()); id != "0") {
+  if (::geteuid() == 0) {
+    add_directories(directories, "/run", "taskhost-", "");  // of services, see taskhost@.service
+  } else {
+    const std::string id = std::to_string(::geteuid());
     for (const std::string& other : {"/run/user/" + id + "/taskhost", "/tmp/taskhost-" + id}) {
       if (other != directories.front()) directories.push_back(other);
     }
   }
-  std::erase_if(directories, [](const std::string& directory) { return !is_private(directory); });
+  keep_private(directories);
+  return directories;
+}
+
+std::vector<std::string> all_control_directories() {
+  std::vector<std::string> directories = own_control_directories();
+  if (::geteuid() != 0) return directories;
+  add_directories(directories, "/run/user", "", "taskhost");
+  add_directories(directories, "/tmp", "taskhost-", "");
+  keep_private(directories);
   return directories;
 }
 
@@ -90,35 +115,49 @@ std::vector<HostPlace> live_hosts() {
   return live;
 }
 
-HostPlace find_host(const std::string& option) {
-  if (option.find('/') != std::string::npos) {
-    std::string name = option.substr(option.rfind('/') + 1);
-    if (name.size() > suffix.size() && name.ends_with(suffix)) name.resize(name.size() - suffix.size());
-    return {std::move(name), option};
-  }
-  const std::vector<HostPlace> hosts = live_hosts();
-  if (option.empty()) {
-    if (hosts.size() == 1) return hosts.front();
-    if (!hosts.empty()) {
-      throw Refusal(operate_wrong_usage, counted(hosts.size(), "host") + " are running, " +
-                                             some_of(names_of(hosts), 8) + ": say which one, such as --host " +
-                                             hosts.front().name);
-    }
-    throw Refusal(operate_no_such, "no host of " + user() + " is running (none in " +
-                                       printable_path(control_directory()) + "); " + how_to_start());
-  }
-  const auto found = std::find_if(hosts.begin(), hosts.end(), [&](const auto& host) { return host.name == option; });
-  if (found != hosts.end()) return *found;
-  if (hosts.empty()) {
-    throw Refusal(operate_no_such, "there is no host \"" + terminal_text(option, 100) + "\": no host of " + user() +
-                                       " is running (none in " + printable_path(control_directory()) + "); " +
-                                       how_to_start());
-  }
-  throw Refusal(operate_no_such, no_such("host", option, names_of(hosts)));
+HostPlace place_at(const std::string& path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  if (name.size() > suffix.size() && name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+  return {std::move(name), path};
 }
 
-RunningHost::RunningHost(HostPlace place)
-    : place_(std::move(place)), client_(std::make_unique<ControlClient>(place_.path, patience)) {
+std::vector<std::string> options_for(const std::vector<HostPlace>& hosts) {
+  std::map<std::string_view, std::size_t> uses;
+  for (const HostPlace& host : hosts) ++uses[host.name];
+  std::vector<std::string> options;
+  for (const HostPlace& host : hosts) options.push_back(uses[host.name] == 1 ? host.name : host.path);
+  return options;
+}
+
+// Of a service that does not run there is no host to ask.
+std::string service_hint(const std::string& name) {
+  if (::access(("/etc/taskhost/" + name + ".json").c_str(), F_OK) != 0) return {};
+  const std::string unit = "taskhost@" + terminal_text(name, 100);
+  return "; as a service: systemctl status " + unit + ", and journalctl -u " + unit + " says why it has ended";
+}
+
+HostPlace find_host(const std::string& option) {
+  if (option.find('/') != std::string::npos) return place_at(option);
+  const std::vector<HostPlace> all = live_hosts();
+  std::vector<HostPlace> hosts = all;
+  if (!option.empty()) std::erase_if(hosts, [&](const HostPlace& host) { return host.name != option; });
+  if (hosts.size() == 1) return hosts.front();
+  if (!hosts.empty()) {
+    const std::vector<std::string> options = options_for(hosts);
+    throw Refusal(operate_wrong_usage, counted(hosts.size(), "host") +
+                                           (option.empty() ? " are running, " : " of this name are running, ") +
+                                           some_of(options, 8) + ": say which one, such as --host " + options.front());
+  }
+  const std::string hint = option.empty() ? "" : service_hint(option);
+  if (!all.empty()) throw Refusal(operate_no_such, no_such("host", option, options_for(all)) + hint);
+  throw Refusal(operate_no_such, (option.empty() ? "" : "there is no host \"" + terminal_text(option, 100) + "\": ") +
+                                     "no host of " + user() + " is running (none in " +
+                                     printable_path(control_directory()) + ")" +
+                                     (hint.empty() ? "; " + how_to_start() : hint));
+}
+
+RunningHost::RunningHost(HostPlace place, int interrupt)
+    : place_(std::move(place)), client_(std::make_unique<ControlClient>(place_.path, patience, interrupt)) {
   if (client_->trouble() != ControlClient::Trouble::none) refuse();
 }
 
@@ -126,7 +165,7 @@ void RunningHost::refuse() const {
   using Trouble = ControlClient::Trouble;
   const std::string where = quoted_path(place_.path);
   const std::string who = "host \"" + terminal_text(place_.name, 100) + '"';
-  const std::string time = std::to_string(patience.count()) + " s";
+  const std::string time = std::to_string(patience.count()) + 's';
   switch (client_->trouble()) {
     case Trouble::absent:
       throw Refusal(operate_no_such,
@@ -141,8 +180,7 @@ void RunningHost::refuse() const {
       throw Refusal(operate_failed, who + " is there, but " + user() + " may not use " + where + ": ask as " +
                                         owner_words(place_.path) + ", or as root");
     case Trouble::long_path:
-      throw Refusal(operate_wrong_usage, "no socket can have a path as long as " + where +
-                                             ": change into its directory and give the rest, with ./ before it");
+      throw Refusal(operate_wrong_usage, "no socket can have a name as long as that of " + where);
     case Trouble::slow:
       throw Refusal(operate_failed, who + (process() > 0 ? ", process " + std::to_string(process()) + "," : "") +
                                         " did not answer within " + time +
@@ -170,7 +208,7 @@ RunningHost::Call RunningHost::call(std::string_view method, const std::string& 
   if (client_->send(method, target)) answer = client_->receive(patience);
   if (!answer) refuse();
   server_ = answer->server;
-  Call call{.status = answer->status, .json = Json::parse(answer->body, nullptr, false)};
+  Call call{.status = answer->status, .json = parse_answer_json(answer->body)};
   if (!call.json.is_object()) {
     throw Refusal(operate_failed, "what listens at " + quoted_path(place_.path) +
                                       " does not answer as a taskhost does: " + "status " +
@@ -183,6 +221,22 @@ Json RunningHost::get(const std::string& target) {
   Call answer = call("GET", target);
   if (answer.status != 200) throw refusal_of(answer);
   return std::move(answer.json);
+}
+
+bool RunningHost::read(const std::string& target, bool follows, const std::function<bool(const Json& record)>& take) {
+  std::optional<ControlClient::Answer> answer;
+  if (client_->send("GET", target)) {
+    const auto limit = follows ? std::nullopt : std::optional<std::chrono::nanoseconds>(patience);
+    answer = client_->receive_lines(limit, [&](std::string_view line) {
+      const Json record = parse_answer_json(line);
+      return !record.is_object() || take(record);
+    });
+  }
+  if (!answer && client_->trouble() == ControlClient::Trouble::none) return false;
+  if (!answer) refuse();
+  server_ = answer->server;
+  if (answer->status == 200) return true;
+  throw refusal_of({.status = answer->status, .json = parse_answer_json(answer->body)});
 }
 
 Refusal RunningHost::refusal_of(const Call& call) const {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdio>
 #include <utility>
 
+#include "operate/selection.hpp"
+#include "operate/time_words.hpp"
 #include "text/counted.hpp"
+#include "text/duration.hpp"
+#include "text/shell_word.hpp"
 
 namespace taskhost {
 
@@ -14,6 +16,8 @@ namespace {
 
 constexpr std::size_t least_name = 12;
 constexpr std::size_t least_news = 16;
+constexpr std::size_t most_dependants = 8;  // that are named
+constexpr std::array<std::string_view, 4> bad_counts = {"needed_unready", "lost", "stalled", "unanswered"};
 
 bool ended_well(const Json& task) { return text_field(task, "last_outcome") == "ok"; }
 
@@ -48,6 +52,28 @@ std::string with(std::string words, const std::string& more, const char* between
   return words.empty() ? more : words + between + more;
 }
 
+// "3 of 5"; empty if its type has none.
+std::string restarts_left(const Json& task) {
+  const std::string type = text_field(task, "type");
+  if (type.empty() || type == "shutdown_on_exit") return {};
+  const std::optional<std::uint64_t> all = number_field(task, "restarts");
+  const std::optional<std::uint64_t> left = number_field(task, "remaining");
+  return all && left ? std::to_string(*left) + " of " + std::to_string(*all) : "no limit";
+}
+
+bool has_name(const Json& names, std::string_view name) {
+  return names.is_array() && std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// What an operator's stop means to others.
+std::string effect_of_stop(const Json& task, const std::vector<std::string>& dependants) {
+  const std::string words = dependants.empty()
+                                ? std::string("no task comes after it")
+                                : some_of(dependants, most_dependants) + (dependants.size() == 1 ? " comes" : " come") +
+                                      " after it: what runs goes on, and starts again only once it is ready";
+  return words + (text_field(task, "group").empty() ? "" : "; the others of its group go on");
+}
+
 Tone tone_of(Health health) {
   return health == Health::bad ? Tone::bad : health == Health::passing ? Tone::warning : Tone::good;
 }
@@ -57,18 +83,13 @@ std::string plain_number(const Json& object, std::string_view key) {
   return number ? std::to_string(*number) : "?";
 }
 
-std::string age_of_host(const Json& host, std::int64_t now_ms) {
-  const std::optional<std::int64_t> since = time_of(text_field(host, "since"));
-  if (!since) return {};
-  return span_text(static_cast<std::uint64_t>(std::max<std::int64_t>(now_ms - *since, 0)));
-}
-
 }  // namespace
 
 Health health_of(const Json& task) {
   const std::string state = text_field(task, "state");
   if (flag_field(task, "stalled") || flag_field(task, "abandoned")) return Health::bad;
   if (state == "running") return Health::well;
+  if (flag_field(task, "waits_for_time")) return Health::well;
   if (state == "delayed") return failed(task) ? Health::bad : Health::passing;
   if (state == "ended") {
     const std::string reason = text_field(task, "over_for");
@@ -78,13 +99,18 @@ Health health_of(const Json& task) {
   return state == "unknown" ? Health::bad : Health::passing;
 }
 
-std::string restarts_of(const Json& task) {
-  const std::string type = text_field(task, "type");
-  if (type.empty() || type == "shutdown_on_exit") return "-";
-  const std::optional<std::uint64_t> all = number_field(task, "restarts");
+std::optional<std::uint64_t> restarts_of(const Json& task) {
+  const std::optional<std::uint64_t> execution = number_field(task, "execution");
+  if (!execution) return std::nullopt;
+  return *execution - std::min<std::uint64_t>(*execution, 1);
+}
+
+std::string restarts_cell(const Json& task) {
+  const std::optional<std::uint64_t> restarts = restarts_of(task);
+  if (!restarts) return "-";
   const std::optional<std::uint64_t> left = number_field(task, "remaining");
-  if (!all || !left) return "no limit";
-  return std::to_string(*all - std::min(*all, *left)) + " of " + std::to_string(*all);
+  const bool has_budget = left && text_field(task, "type") != "shutdown_on_exit";
+  return std::to_string(*restarts) + (has_budget ? " (" + std::to_string(*left) + " left)" : std::string());
 }
 
 std::string news_of(const Json& task) {
@@ -95,7 +121,8 @@ std::string news_of(const Json& task) {
   if (state == "delayed") {
     const std::string wait = span_of(task, "next_start_ms");
     news = with(news, failed(task) ? last_end(task) : std::string());
-    return with(news, wait.empty() ? std::string() : "starts in " + wait, "; ");
+    const std::string what = flag_field(task, "waits_for_time") ? "due in " : "starts in ";
+    return with(news, wait.empty() ? std::string() : what + wait, "; ");
   }
   if (state == "waiting" || state == "starting" || state == "running" || state == "stopping") {
     const std::string others = list_of(field(task, "waits_for"));
@@ -119,6 +146,25 @@ std::string news_of(const Json& task) {
   return failed(task) ? with(news, "before: " + last_end(task)) : news;
 }
 
+std::string host_option(std::string_view host) {
+  return host.empty() ? std::string() : "--host " + shell_word(host) + ' ';
+}
+
+std::string situation_of(const Json& task, std::string_view host) {
+  std::string words = text_field(task, "situation");
+  const std::string option = host_option(host);
+  const std::size_t last_part = words.rfind("; ");  // has the commands
+  if (option.empty() || last_part == std::string::npos) return words;
+  for (const char* const verb : {"start", "restart", "explain", "logs"}) {
+    const std::string command = "taskhost " + std::string(verb) + ' ';
+    for (std::size_t at = last_part; (at = words.find(command, at)) != std::string::npos;) {
+      at += command.size();
+      words.insert(at, option);
+    }
+  }
+  return words;
+}
+
 std::vector<Column> task_columns() {
   return {{"TASK", least_name}, {"STATE"}, {"FOR"}, {"RESTARTS"}, {"NEWS", least_news}};
 }
@@ -129,11 +175,20 @@ std::vector<Cell> task_row(const Json& task) {
   return {{text_field(task, "name")},
           {text_field(task, "state"), tone_of(health)},
           {since.empty() ? "-" : std::move(since)},
-          {restarts_of(task)},
+          {restarts_cell(task)},
           {news_of(task), health == Health::bad ? Tone::bad : Tone::plain}};
 }
 
-std::vector<std::pair<std::string, std::string>> facts_of(const Json& task) {
+std::vector<std::string> dependants_of(const Json& tasks, std::string_view name) {
+  std::vector<std::string> names;
+  for (const Json& task : tasks) {
+    if (has_name(field(task, "after"), name)) names.push_back(text_field(task, "name"));
+  }
+  return names;
+}
+
+std::vector<std::pair<std::string, std::string>> facts_of(const Json& task,
+                                                          const std::vector<std::string>& dependants) {
   std::vector<std::pair<std::string, std::string>> facts;
   const auto add = [&facts](const char* label, std::string value) {
     if (!value.empty()) facts.emplace_back(label, std::move(value));
@@ -142,7 +197,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Json& task) {
     std::string words = span_of(task, span);
     if (words.empty()) return words;
     const std::string at = text_field(task, time);
-    return at.empty() ? words : words + " (since " + at + ')';
+    return at.empty() ? words : words + " (since " + local_time(at) + ')';
   };
   add("state", with(text_field(task, "state"), since("since_ms", "since"), " for "));
   if (const std::string purpose = text_field(task, "purpose"); !purpose.empty()) add("is to stop for", purpose);
@@ -151,11 +206,10 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Json& task) {
     add("execution",
         *execution == 0 ? "none yet" : with(std::to_string(*execution), since("uptime_ms", "started"), ", up "));
   }
-  if (const std::string restarts = restarts_of(task); restarts != "-") {
-    add("restarts", restarts == "no limit" ? restarts : restarts + " used");
-  }
+  if (const auto restarts = restarts_of(task)) add("restarts", std::to_string(*restarts) + " since the host started");
+  add("restarts left", restarts_left(task));
   if (const std::string wait = span_of(task, "next_start_ms"); !wait.empty()) {
-    add("next start", with("in " + wait, text_field(task, "next_start"), ", at "));
+    add("next start", with("in " + wait, local_time(text_field(task, "next_start")), ", at "));
   }
   add("last end", last_end(task));
   add("it says", text_field(task, "status"));
@@ -163,10 +217,12 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Json& task) {
   if (flag_field(task, "waits_for_group")) add("waits for", "its group to be at rest");
   add("over because", text_field(task, "over_for"));
   add("group", text_field(task, "group"));
+  add("if stopped", effect_of_stop(task, dependants));
   if (const auto stalls = number_field(task, "stalls"); stalls.value_or(0) != 0 || flag_field(task, "stalled")) {
     add("stalls", std::to_string(stalls.value_or(0)) + (flag_field(task, "stalled") ? ", one goes on" : ""));
   }
   if (flag_field(task, "abandoned")) add("abandoned", "yes: an execution that could not be ended is left behind");
+  if (const auto pid = number_field(task, "pid")) add("process", std::to_string(*pid));
   add("plugin", with(text_field(task, "plugin"), text_field(task, "factory"), ", factory "));
   add("runs on",
       "shard " + plain_number(task, "shard") + (flag_field(task, "blocking") ? ", with a thread of its own" : ""));
@@ -182,16 +238,24 @@ std::string worries_of(const Json& host) {
     if (number.value_or(0) != 0) words = with(words, counted(*number, one, several));
   };
   count(number_field(tasks, "needed_unready"), "needed task is not ready", "needed tasks are not ready");
-  count(number_field(tasks, "delayed"), "task waits for its restart", "tasks wait for their restart");
+  count(number_field(tasks, "lost"), "task is lost", "tasks are lost");
+  count(number_field(tasks, "stalled"), "task is in a call that does not return",
+        "tasks are in calls that do not return");
+  count(number_field(tasks, "stopped"), "task was stopped by an operator", "tasks were stopped by operators");
+  count(number_field(tasks, "starting"), "task is starting", "tasks are starting");
+  count(number_field(tasks, "waiting"), "task waits", "tasks wait");
+  const std::uint64_t delayed = number_field(tasks, "delayed").value_or(0);
+  const std::uint64_t until_due = number_field(tasks, "waits_for_time").value_or(0);
+  count(delayed - std::min(delayed, until_due), "task waits for its restart", "tasks wait for their restart");
   count(number_field(tasks, "unanswered"), "task's shard does not answer", "tasks' shards do not answer");
   count(number_field(host, "events_lost"), "event was lost", "events were lost");
   count(number_field(host, "log_lines_lost"), "line of the log was lost", "lines of the log were lost");
   return words;
 }
 
-std::string host_line(const Json& host, std::int64_t now_ms) {
+std::string host_line(const Json& host) {
   const Json& tasks = field(host, "tasks");
-  const std::string age = age_of_host(host, now_ms);
+  const std::string age = span_of(host, "since_ms");
   const std::string worries = worries_of(host);
   return text_field(host, "name") + ": " + text_field(host, "state") + (age.empty() ? "" : " for " + age) +
          ", process " + plain_number(host, "pid") + "; " + plain_number(tasks, "ready") + " of " +
@@ -202,38 +266,19 @@ std::vector<Column> host_columns() {
   return {{"HOST", least_name}, {"PROCESS"}, {"STATE"}, {"FOR"}, {"READY"}, {"NOT WELL", least_news}};
 }
 
-std::vector<Cell> host_row(const Json& host, std::int64_t now_ms) {
+std::vector<Cell> host_row(const std::string& option, const Json& host) {
   const Json& tasks = field(host, "tasks");
   const std::string state = text_field(host, "state");
-  const std::string age = age_of_host(host, now_ms);
+  const std::string age = span_of(host, "since_ms");
   const std::string worries = worries_of(host);
-  const bool is_bad =
-      number_field(tasks, "needed_unready").value_or(0) + number_field(tasks, "unanswered").value_or(0) != 0;
-  return {{text_field(host, "name")},
+  const bool is_bad = std::any_of(bad_counts.begin(), bad_counts.end(),
+                                  [&tasks](std::string_view key) { return number_field(tasks, key).value_or(0) != 0; });
+  return {{option},
           {plain_number(host, "pid")},
           {state, state == "running" ? is_bad ? Tone::bad : Tone::good : Tone::warning},
           {age.empty() ? "-" : age},
           {plain_number(tasks, "ready") + " of " + plain_number(tasks, "total")},
           {worries, is_bad ? Tone::bad : Tone::plain}};
-}
-
-std::optional<std::int64_t> time_of(const std::string& text) {
-  int year = 0;
-  unsigned month = 0;
-  unsigned day = 0;
-  unsigned hour = 0;
-  unsigned minute = 0;
-  unsigned second = 0;
-  unsigned milliseconds = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u.%3u", &year, &month, &day, &hour, &minute, &second,
-                  &milliseconds) != 7) {
-    return std::nullopt;
-  }
-  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
-  if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
-  const auto at = std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
-                  std::chrono::seconds(second) + std::chrono::milliseconds(milliseconds);
-  return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
 }
 
 }  // namespace taskhost

@@ -18,12 +18,12 @@ extern const taskhost_services check_services;
 
 // What a check gets for an exec: no execution stands behind it.
 struct CheckExec : taskhost_exec {
-  CheckExec(const std::string& its_task, std::string_view its_config, const PluginEnvironment& its_environment,
+  CheckExec(const std::string& its_task, const PluginConfig& its_config, const PluginEnvironment& its_environment,
             const std::function<void(LogLevel, std::string_view)>& its_log)
       : taskhost_exec{&check_services},
         task(its_task),
-        config(its_config.empty() ? "{}" : its_config),
-        values(config),
+        config(its_config.text.empty() ? "{}" : its_config.text),
+        values(config, its_config.has_secrets),
         environment(its_environment),
         log(its_log) {}
 
@@ -38,9 +38,9 @@ struct CheckExec : taskhost_exec {
 CheckExec& check_of(const taskhost_exec* exec) noexcept {
   return *const_cast<CheckExec*>(static_cast<const CheckExec*>(exec));
 }
-const ConfigValues& values_of(const taskhost_exec* exec) { return check_of(exec).values; }
+const ConfigValues& checked_values(const taskhost_exec* exec) { return check_of(exec).values; }
 
-std::string_view view(const char* text, std::size_t size) noexcept {
+std::string_view text_of(const char* text, std::size_t size) noexcept {
   return text != nullptr ? std::string_view(text, std::min(size, max_message_bytes)) : std::string_view();
 }
 
@@ -57,7 +57,7 @@ const taskhost_services check_services = {
     [](const taskhost_exec* exec, int32_t level, const char* text, size_t size) {
       try {
         const int32_t known = std::clamp<int32_t>(level, TASKHOST_LOG_TRACE, TASKHOST_LOG_ERROR);
-        check_of(exec).log(static_cast<LogLevel>(known), view(text, size));
+        check_of(exec).log(static_cast<LogLevel>(known), text_of(text, size));
       } catch (const std::exception&) {
         // A line less.
       }
@@ -65,7 +65,7 @@ const taskhost_services check_services = {
     // fail
     [](const taskhost_exec* exec, const char* text, size_t size) -> int32_t {
       try {
-        check_of(exec).failure = view(text, size);
+        check_of(exec).failure = text_of(text, size);
       } catch (const std::exception&) {
         // The result says it.
       }
@@ -113,7 +113,7 @@ const taskhost_services check_services = {
     [](const taskhost_exec*, const char* id, uint32_t revision) -> const void* {
       if (id == nullptr) return nullptr;
       if (std::strcmp(id, TASKHOST_EXTENSION_CONFIG) == 0 && revision == TASKHOST_CONFIG_REVISION) {
-        return &config_extension<values_of>;
+        return &config_extension<checked_values>;
       }
       if (std::strcmp(id, TASKHOST_EXTENSION_MANIFEST) == 0 && revision == TASKHOST_MANIFEST_REVISION) {
         return &manifest_of_check;
@@ -135,7 +135,7 @@ ConfigProblem problem_of(std::string text) {
 }  // namespace
 
 std::optional<ConfigProblem> config_problem(const taskhost_factory& factory, const std::string& task,
-                                            std::string_view config, const PluginEnvironment& environment,
+                                            const PluginConfig& config, const PluginEnvironment& environment,
                                             const std::function<void(LogLevel, std::string_view)>& log) {
   if (factory.check == nullptr) return std::nullopt;
   CheckExec exec(task, config, environment, log);

@@ -18,10 +18,10 @@ struct ConfigProblem {
   bool is_of_plugin = false;  // its check breaks a rule, and says nothing about the config
 };
 
-// Nothing: the factory has no check, or it finds nothing wrong. `config`: JSON text, or empty for none. `log` gets the
-// lines that the check logs.
+// Nothing: the factory has no check, or it finds nothing wrong. `log` gets the lines that the check
+// logs.
 std::optional<ConfigProblem> config_problem(const taskhost_factory& factory, const std::string& task,
-                                            std::string_view config, const PluginEnvironment& environment,
+                                            const PluginConfig& config, const PluginEnvironment& environment,
                                             const std::function<void(LogLevel, std::string_view)>& log);
 
 }  // namespace taskhost

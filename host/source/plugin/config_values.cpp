@@ -40,8 +40,8 @@ void dismantle(nlohmann::json& value, int depth) noexcept {
 
 }  // namespace
 
-ConfigValues::ConfigValues(std::string_view text)
-    : root_(nlohmann::json::parse(text, nullptr, false)), is_json_(!root_.is_discarded()) {}
+ConfigValues::ConfigValues(std::string_view text, bool has_secrets)
+    : root_(nlohmann::json::parse(text, nullptr, false)), is_json_(!root_.is_discarded()), has_secrets_(has_secrets) {}
 
 ConfigValues::~ConfigValues() { dismantle(root_, 0); }
 
@@ -147,7 +147,7 @@ ConfigValues::Problem ConfigValues::duration(const char* pointer, std::chrono::n
   std::string wanted = "must be a duration such as " + std::string(duration_examples);
   if (!found.value->is_string()) return complaint(pointer, wanted);
   const DurationReading reading = parse_duration(found.value->get_ref<const std::string&>());
-  if (!reading.value) return complaint(pointer, wanted + "; " + reading.problem);
+  if (!reading.value) return complaint(pointer, has_secrets_ ? wanted : wanted + "; " + reading.problem);
   value = *reading.value;
   return {};
 }

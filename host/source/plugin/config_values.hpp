@@ -18,8 +18,8 @@ class ConfigValues {
  public:
   using Problem = std::optional<std::string>;
 
-  // `text` should be JSON; if it is not, each function reports that.
-  explicit ConfigValues(std::string_view text);
+  // `text` should be JSON; if it is not, each function reports that. If it has secrets, no problem quotes a value.
+  explicit ConfigValues(std::string_view text, bool has_secrets = false);
   ~ConfigValues();
   ConfigValues(const ConfigValues&) = delete;
   ConfigValues& operator=(const ConfigValues&) = delete;
@@ -44,6 +44,7 @@ class ConfigValues {
 
   nlohmann::json root_;
   bool is_json_ = false;
+  bool has_secrets_ = false;
 };
 
 }  // namespace taskhost

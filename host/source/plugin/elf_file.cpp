@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "plugin/script_hint.hpp"
+#include "system/refusal.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "text/printable.hpp"
 
@@ -294,7 +295,7 @@ std::string token_problem(const std::string& path) {
 
 std::string library_file_problem(const std::string& path) {
   const File file(path.c_str());
-  if (!file.is_open()) return "it can't be opened: " + system_words();
+  if (!file.is_open()) return "it can't be opened: " + refusal_words(path, errno);
   struct stat status {};
   if (!file.status(status)) return "it can't be read: " + system_words();
   if (S_ISDIR(status.st_mode)) return "it is a directory: name the library in it";

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "calendar/calendar.hpp"
 #include "text/duration.hpp"
 
 namespace taskhost {
@@ -85,6 +86,21 @@ std::optional<Backoff> read_backoff(const taskhost_task_options& given) {
   return backoff;
 }
 
+std::optional<Repetition> read_repeat(const taskhost_task_options& given) {
+  if (given.repeat_schedule == nullptr) {
+    if (given.repeat_time_zone != nullptr) throw WrongField("repeat_time_zone without repeat_schedule");
+    const auto every = read_optional_time(given.repeat_every, "repeat_every");
+    return every ? std::optional(Repetition{.every = *every}) : std::nullopt;
+  }
+  if (given.repeat_every != 0) throw WrongField("repeat_every and repeat_schedule exclude each other");
+  const bool has_zone = given.repeat_time_zone != nullptr;
+  ScheduleReading reading = read_schedule(given.repeat_schedule,
+                                          has_zone ? std::optional<std::string>(given.repeat_time_zone) : std::nullopt);
+  if (!reading.cron_problem.empty()) throw WrongField("repeat_schedule: " + reading.cron_problem);
+  if (!reading.zone_problem.empty()) throw WrongField("repeat_time_zone: " + reading.zone_problem);
+  return Repetition{.schedule = std::move(reading.value)};
+}
+
 // Null if no optional field is given.
 std::shared_ptr<const SupervisionOptions> read_optional(const taskhost_task_options& given) {
   SupervisionOptions options;
@@ -108,6 +124,7 @@ std::shared_ptr<const SupervisionOptions> read_optional(const taskhost_task_opti
     throw WrongField("TASKHOST_GIVE_UP_COOLDOWN needs a cooldown, and nothing else may have one");
   }
   options.exit_rules = read_exit_rules(given);
+  options.repeat = read_repeat(given);
   if (options == SupervisionOptions{}) return nullptr;
   return std::make_shared<const SupervisionOptions>(std::move(options));
 }

@@ -10,6 +10,7 @@
 
 #include "plugin/library.hpp"
 #include "plugin/script_hint.hpp"
+#include "system/refusal.hpp"
 #include "text/nearest_word.hpp"
 #include "text/printable.hpp"
 
@@ -57,7 +58,7 @@ std::string absence_words(const std::vector<fs::path>& directories, const std::s
     if (directory_error == ENOENT) {
       words += "; " + quoted_path(directory.native()) + " does not exist";
     } else if (error != ENOENT) {
-      words += "; " + quoted_path(directory.native()) + " can't be searched: " + std::generic_category().message(error);
+      words += "; " + quoted_path(directory.native()) + " can't be searched: " + refusal_words(directory / file, error);
     }
   }
   return words;
@@ -70,9 +71,18 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
     fs::path path = manifest_directory / plugin;
     const int absence = absence_of(path);
     if (absence == 0) return path;
-    problem = "there is no plugin " + quoted_path(path.native());
-    if (absence != ENOENT) problem += ": " + std::generic_category().message(absence);
-    problem += script_hint(plugin);
+    problem = absence == ENOENT
+                  ? "there is no plugin " + quoted_path(path.native())
+                  : "the plugin " + quoted_path(path.native()) + " can't be reached: " + refusal_words(path, absence);
+    const std::string script = script_hint(plugin);
+    if (!script.empty()) {
+      problem += script;
+    } else if (absence == ENOENT && fs::path(plugin).is_relative()) {
+      problem += "; " + quoted_text(plugin) + " counts from " + quoted_path(manifest_directory.native()) +
+                 ": put it there, or give its full path";
+    } else if (absence == ENOENT && (plugin.starts_with("/tmp/") || plugin.starts_with("/var/tmp/"))) {
+      problem += "; a service with PrivateTmp= has a folder of its own there: put it elsewhere";
+    }
     return {};
   }
   std::vector<fs::path> directories = plugin_directories;
@@ -99,6 +109,10 @@ fs::path PluginSearch::find(const std::string& plugin, std::string& problem) con
     problem += script;
   } else {
     problem += "; install it in one of these, or name its directory (\"plugin_dirs\" or --plugin-dir)";
+    std::error_code error;
+    if (!installed_directory.empty() && !fs::exists(installed_directory, error)) {
+      problem += "; the bundled plugins are not installed (Debian: the package taskhost-plugins)";
+    }
   }
   return {};
 }
@@ -112,7 +126,8 @@ std::vector<fs::path> PluginSearch::all(std::string& problem) const {
       if (seen.insert(canonical_path(file)).second) found.push_back(std::move(file));
     }
     if (error && problem.empty()) {
-      problem = "the plugin directory " + quoted_path(directory.native()) + " can't be read: " + error.message();
+      problem = "the plugin directory " + quoted_path(directory.native()) +
+                " can't be read: " + refusal_words(directory, error.value());
     }
   }
   return found;
@@ -122,8 +137,8 @@ fs::path installed_plugin_directory() {
   Dl_info library{};
   if (::dladdr(reinterpret_cast<void*>(&installed_plugin_directory), &library) == 0) return {};
   std::error_code error;
-  fs::path directory = fs::canonical(library.dli_fname, error).parent_path() / "taskhost/plugins";
-  return !error && fs::is_directory(directory, error) ? directory : fs::path();
+  const fs::path file = fs::canonical(library.dli_fname, error);
+  return error ? fs::path() : file.parent_path() / "taskhost/plugins";
 }
 
 std::string canonical_path(const fs::path& path) {

@@ -21,7 +21,8 @@ struct PluginSearch {
   std::vector<std::filesystem::path> all(std::string& problem) const;
 };
 
-// Where an installation has the bundled plugins, beside libtaskhost; empty if there is no such directory.
+// Where an installation has the bundled plugins, beside libtaskhost, whether or not it exists; empty if the library's
+// own file can't be found.
 std::filesystem::path installed_plugin_directory();
 
 // The same text for one file, whatever name led to it.

@@ -12,6 +12,12 @@
 
 namespace taskhost {
 
+// A taskhost_exec is an Execution, which begins with its recipe's services pointer. It is const for plugins, which must
+// not change it, but not for us.
+Execution& execution_of(const taskhost_exec* exec) noexcept {
+  return *reinterpret_cast<Execution*>(const_cast<taskhost_exec*>(exec));
+}
+
 namespace {
 
 static_assert(TASKHOST_OK == static_cast<int>(Status::ok));
@@ -36,23 +42,22 @@ static_assert(TASKHOST_LOG_TRACE == static_cast<int>(LogLevel::trace));
 static_assert(TASKHOST_LOG_ERROR == static_cast<int>(LogLevel::error));
 static_assert(TASKHOST_NEVER == never);
 
-extern const taskhost_services services_table;
-
 class PluginRecipe final : public Recipe {
  public:
-  PluginRecipe(const taskhost_factory& factory, std::string_view config, const PluginEnvironment& environment)
+  PluginRecipe(const taskhost_factory& factory, const PluginConfig& config, const PluginEnvironment& environment)
       : Recipe(factory.state_size, factory.state_align != 0 ? factory.state_align : alignof(std::max_align_t),
-               factory.run != nullptr, &services_table,
+               factory.run != nullptr, environment.services != nullptr ? environment.services : &plugin_services,
                {factory.start != nullptr ? factory.start : [](void*, const taskhost_exec*) { return TASKHOST_OK; },
                 factory.poll != nullptr ? factory.poll : factory.run,
                 factory.drop != nullptr ? factory.drop : [](void*, const taskhost_exec*) {}, factory.finish}),
-        config_(config.empty() ? "{}" : config),
-        environment_(environment) {}
+        config_(config.text.empty() ? "{}" : config.text),
+        environment_(environment),
+        has_secrets_(config.has_secrets) {}
 
   const std::string& config() const noexcept { return config_; }
   // Parsed when the first execution asks for it: most tasks never do.
   const ConfigValues& values() const {
-    std::call_once(values_once_, [this] { values_.emplace(config_); });
+    std::call_once(values_once_, [this] { values_.emplace(config_, has_secrets_); });
     return *values_;
   }
   const PluginEnvironment& environment() const noexcept { return environment_; }
@@ -67,14 +72,10 @@ class PluginRecipe final : public Recipe {
   const std::string config_;
   const PluginEnvironment& environment_;
   mutable std::once_flag values_once_;
+  const bool has_secrets_;  // in what would be padding: there may be a million recipes
   mutable std::optional<ConfigValues> values_;
 };
 
-// A taskhost_exec is an Execution, which begins with its recipe's services pointer. It is const for plugins, which must
-// not change it, but not for us.
-Execution& execution_of(const taskhost_exec* exec) noexcept {
-  return *reinterpret_cast<Execution*>(const_cast<taskhost_exec*>(exec));
-}
 const PluginRecipe& recipe_of(const taskhost_exec* exec) noexcept {
   return static_cast<const PluginRecipe&>(execution_of(exec).recipe());
 }
@@ -111,7 +112,9 @@ const taskhost_manifest manifest_extension = {
     [](const taskhost_exec* exec) -> const char* { return recipe_of(exec).environment().directory.c_str(); },
 };
 
-const taskhost_services services_table = {
+}  // namespace
+
+const taskhost_services plugin_services = {
     sizeof(taskhost_services),
     TASKHOST_ABI_MINOR,
     // log
@@ -185,13 +188,16 @@ const taskhost_services services_table = {
     },
 };
 
-}  // namespace
-
-const TaskFn& PluginTasks::make(const taskhost_factory& factory, const void* origin, std::string_view config) {
-  if (!last_ || last_origin_ != origin || last_config_ != config) {
-    last_.emplace(std::make_shared<const PluginRecipe>(factory, config, environment_));
+const TaskFn& PluginTasks::make(const taskhost_factory& factory, const void* origin, const PluginConfig& config,
+                                const PluginEnvironment& environment) {
+  const bool is_same = last_ && last_origin_ == origin && last_environment_ == &environment &&
+                       last_config_ == config.text && last_has_secrets_ == config.has_secrets;
+  if (!is_same) {
+    last_.emplace(std::make_shared<const PluginRecipe>(factory, config, environment));
     last_origin_ = origin;
-    last_config_ = config;
+    last_environment_ = &environment;
+    last_config_ = config.text;
+    last_has_secrets_ = config.has_secrets;
   }
   return *last_;
 }

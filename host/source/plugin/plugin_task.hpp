@@ -14,25 +14,37 @@ namespace taskhost {
 
 // What the executions of one host get in addition to the shard's services; lives as long as the recipes.
 struct PluginEnvironment {
-  Signals* signals = nullptr;  // null if the embedding program handles its signals itself
-  std::string directory;       // the manifest's directory, absolute
+  Signals* signals = nullptr;                   // null if the embedding program handles its signals itself
+  std::string directory;                        // the manifest's directory, absolute
+  const taskhost_services* services = nullptr;  // what executions call; null: plugin_services
 };
 
-// Makes recipes. Consecutive tasks with the same factory and config share one. Owner's thread.
+// What executions call in this process, unless their environment says otherwise.
+extern const taskhost_services plugin_services;
+
+// The execution behind what a service gets.
+Execution& execution_of(const taskhost_exec* exec) noexcept;
+
+// The config of a task: JSON text, or empty for none.
+struct PluginConfig {
+  std::string_view text;
+  bool has_secrets = false;  // then no message of the host quotes any of its values
+};
+
+// Makes recipes. Consecutive tasks with the same factory, config and environment share one. Owner's thread.
 class PluginTasks {
  public:
-  explicit PluginTasks(const PluginEnvironment& environment) : environment_(environment) {}
-
   // `factory` has been read by factory_rules; what it points to lives as long as the recipe. `origin` tells factories
-  // apart. `config` is JSON text, or empty for none. The result is valid until the next call, which saves reference
-  // counts when there are many tasks.
-  const TaskFn& make(const taskhost_factory& factory, const void* origin, std::string_view config);
+  // apart. The result is valid until the next call, which saves reference counts when there are many tasks.
+  const TaskFn& make(const taskhost_factory& factory, const void* origin, const PluginConfig& config,
+                     const PluginEnvironment& environment);
 
  private:
-  const PluginEnvironment& environment_;
+  const PluginEnvironment* last_environment_ = nullptr;
   std::optional<TaskFn> last_;
   const void* last_origin_ = nullptr;
   std::string last_config_;
+  bool last_has_secrets_ = false;
 };
 
 }  // namespace taskhost

@@ -113,6 +113,14 @@ RestartDelays restart_delays(const TaskOptions& options, nanoseconds finish) {
   return delays;
 }
 
+std::vector<Nanoseconds> next_times(const Schedule& schedule, Nanoseconds now) {
+  constexpr std::size_t most = 5;
+  std::vector<Nanoseconds> times;
+  Nanoseconds last = schedule.wall_time(now);
+  while (times.size() < most && (last = schedule.next(last)) != never) times.push_back(last);
+  return times;
+}
+
 DelayRange repeat_delay(const Backoff& backoff) { return range_of(backoff, 1); }
 
 std::optional<nanoseconds> longest_counted_execution(const TaskOptions& options, bool full_delays) {

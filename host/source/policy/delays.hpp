@@ -44,6 +44,9 @@ RestartDelays restart_delays(const TaskOptions& options, std::chrono::nanosecond
 // The delay before a repeat.
 DelayRange repeat_delay(const Backoff& backoff);
 
+// The next five times from `now` on, by the supervisor's clock; fewer if there are no more.
+std::vector<Nanoseconds> next_times(const Schedule& schedule, Nanoseconds now);
+
 // If each execution lasts longer than this, from its start to its end, the window never holds enough restarts to use
 // them up. `full_delays`: nothing ends a delay early. Absent without a window.
 std::optional<std::chrono::nanoseconds> longest_counted_execution(const TaskOptions& options, bool full_delays);

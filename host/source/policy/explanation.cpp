@@ -67,6 +67,7 @@ std::string delays_words(const RestartDelays& delays, const TaskOptions& options
 }
 
 constexpr const char* others_go_on = "it is discarded, the others go on";
+constexpr const char* repeat_words = "it runs again when it is due, which is not charged";
 
 // One task, or several consecutive ones that are alike.
 class TaskText {
@@ -82,6 +83,7 @@ class TaskText {
 
   std::string take() {
     add_exits();
+    if (optional_.repeat) add_repeat(*optional_.repeat);
     if (prospects_.delays) add_restarts(*prospects_.delays);
     if (prospects_.giving_up) line("when it gives up: " + giving_up_words(*prospects_.giving_up));
     add_readiness();
@@ -195,6 +197,7 @@ class TaskText {
       case ExitAction::give_up:
         return "it gives up";
       case ExitAction::repeat:
+        if (optional_.repeat) return repeat_words;
         return "it begins again in " + range_words(repeat_delay(optional_.backoff.value_or(Backoff{}))) +
                ", which is not charged";
     }
@@ -207,7 +210,7 @@ class TaskText {
     for (const ExitRule* const rule : prospects_.rules) {
       std::vector<std::string> outcomes;
       for (const Outcome outcome : rule->outcomes) {
-        if (outcome != Outcome::crashed) outcomes.emplace_back(to_string(outcome));
+        if (outcome != Outcome::crashed || optional_.isolated) outcomes.emplace_back(to_string(outcome));
       }
       std::string words = outcomes.empty() ? "any exit" : "an exit by " + word_list(outcomes, "or");
       if (!rule->message.empty()) words += " with " + quoted_text(rule->message) + " in its message";
@@ -220,21 +223,39 @@ class TaskText {
       line((prospects_.rules.empty() ? "" : "otherwise, ") + std::string(when) + ": " + what);
     };
     const std::string restarted = restart_words("it is restarted, ");
+    const bool repeats = optional_.repeat.has_value();
+    if (repeats && well) add("when it ends well", repeat_words);
     switch (options_.type) {
       case TaskType::shutdown_on_exit:
-        if (well) add("when it ends well", "the host stops, success");
+        if (well && !repeats) add("when it ends well", "the host stops, success");
         if (failure) add("when it fails", "the host stops, failure");
         break;
       case TaskType::mandatory:
-        if (well || failure) {
+        if (repeats) {
+          if (failure) add("when it fails", restarted);
+        } else if (well || failure) {
           add(well && failure ? "when it ends, well or not" : well ? "when it ends well" : "when it fails", restarted);
         }
         break;
       case TaskType::detachable:
-        if (well) add("when it ends well", well_words());
+        if (well && !repeats) add("when it ends well", well_words());
         if (failure) add("when it fails", restarted);
         break;
     }
+  }
+
+  void add_repeat(const Repetition& repeat) {
+    if (!repeat.schedule) {
+      line("it is due every " + duration_words(repeat.every) +
+           ", counted from its first start; times that it misses have one execution, at once");
+      return;
+    }
+    std::vector<std::string> times;
+    for (const Nanoseconds time : next_times(*repeat.schedule, explained_.now)) {
+      times.push_back(repeat.schedule->time_text(time));
+    }
+    line("it is due by " + repeat.schedule->text() + "; times that it misses have one execution, at once");
+    line("next times: " + (times.empty() ? "none" : word_list(times, "and")));
   }
 
   void add_restarts(const RestartDelays& delays) {
@@ -361,11 +382,13 @@ class TaskText {
           : alone            ? ": it is restarted alone"
                   : ": when it is restarted, so " + std::string(others.count == 1 ? "is " : "are ") + names(others) +
                         unless_over(others)) +
-         (optional_.repeats() && !alone ? "; when it begins again, it does so alone" : "") +
+         ((optional_.repeat || optional_.repeats_after_delay()) && !alone ? "; when it begins again, it does so alone"
+                                                                          : "") +
          (prospects_.restarted_by.empty()
               ? std::string()
               : (prospects_.delays ? "; when " : ": when ") + names(prospects_.restarted_by, "or") +
-                    " is restarted, so is it" + (prospects_.ends_any_delay ? ", which ends a delay of its own" : "")));
+                    " is restarted, so is it" + (optional_.repeat ? " unless it waits until it is due" : "") +
+                    (prospects_.ends_any_delay ? ", which ends a delay of its own" : "")));
   }
 
   void add_stop() {
@@ -373,7 +396,9 @@ class TaskText {
     const std::string time = duration_words(stop_timeout_of(options_, explained_.default_stop_timeout));
     const char* const finish = finishes() ? ", and its finish as long after an end of its own" : "";
     line("once asked to stop, it has " + time + " to end" + finish + "; then it is " +
-         (blocks ? "abandoned, never started again, and the host ends with status 4" : "dropped"));
+         (blocks               ? "abandoned, never started again, and the host ends with status 4"
+          : optional_.isolated ? "killed"
+                               : "dropped"));
     if (!prospects_.abandonment) return;
     line((blocks ? "when it is abandoned while the host runs: "
                  : "when it is stuck in a call then, it is abandoned (status 4), and while the host runs: ") +

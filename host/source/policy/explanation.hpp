@@ -17,6 +17,7 @@ struct ExplainedTasks {
   std::optional<std::chrono::nanoseconds> shutdown_timeout{};
   std::chrono::nanoseconds default_stop_timeout = std::chrono::seconds(10);  // for tasks whose own is negative
   std::optional<unsigned> blocking_threads{};
+  Nanoseconds now = 0;  // by the supervisor's clock: schedules are told from here on
 };
 
 std::string explanation_text(const ExplainedTasks& explained);

@@ -36,7 +36,9 @@ class TaskJson {
               {"type", to_string(options_.type)},
               {"kind", is_blocking(tasks_, task_) ? "blocking" : "polled"}};
     if (has_finish(tasks_, task_)) entry_["has_finish"] = true;
+    if (optional_.isolated) entry_["isolation"] = "process";
     add_exits();
+    if (optional_.repeat) add_repeat(*optional_.repeat);
     if (options_.type != TaskType::shutdown_on_exit) add_restarts();
     add_losses();
     entry_["ready"] = optional_.notify ? "notify" : "started";
@@ -74,7 +76,7 @@ class TaskJson {
     for (const ExitRule* const rule : prospects_.rules) {
       Json outcomes = Json::array();
       for (const Outcome outcome : rule->outcomes) {
-        if (outcome != Outcome::crashed) outcomes.push_back(to_string(outcome));
+        if (outcome != Outcome::crashed || optional_.isolated) outcomes.push_back(to_string(outcome));
       }
       Json match = Json::object();
       if (!outcomes.empty()) match["outcome"] = std::move(outcomes);
@@ -85,14 +87,27 @@ class TaskJson {
     const bool restarts = options_.restarts != 0 || optional_.unlimited;
     const std::string_view restart = to_string(restarts ? ExitAction::restart : ExitAction::give_up);
     if (prospects_.type_decides_ok) {
-      entry_["when_it_ends_well"] = options_.type == TaskType::shutdown_on_exit ? to_string(ExitAction::stop_host)
-                                    : options_.type == TaskType::mandatory      ? restart
-                                                                                : to_string(ExitAction::discard);
+      entry_["when_it_ends_well"] = optional_.repeat                              ? to_string(ExitAction::repeat)
+                                    : options_.type == TaskType::shutdown_on_exit ? to_string(ExitAction::stop_host)
+                                    : options_.type == TaskType::mandatory        ? restart
+                                                                                  : to_string(ExitAction::discard);
     }
     if (prospects_.type_decides_failure) {
       entry_["when_it_fails"] =
           options_.type == TaskType::shutdown_on_exit ? to_string(ExitAction::fail_host) : restart;
     }
+  }
+
+  void add_repeat(const Repetition& repeat) {
+    if (!repeat.schedule) {
+      entry_["repeat"] = {{"every_ms", milliseconds(repeat.every)}};
+      return;
+    }
+    Json times = Json::array();
+    for (const Nanoseconds time : next_times(*repeat.schedule, explained_.now)) {
+      times.push_back(static_cast<double>(time) / 1e6);
+    }
+    entry_["repeat"] = {{"schedule", repeat.schedule->text()}, {"next_times_ms", std::move(times)}};
   }
 
   const char* charged_words() const {
@@ -141,7 +156,7 @@ class TaskJson {
       entry_["reset_after_ms"] = milliseconds(*optional_.reset_after);
       if (!optional_.unlimited) entry_["never_gives_up_if_ready_for_ms"] = entry_["reset_after_ms"];
     }
-    if (optional_.repeats() && optional_.backoff) {
+    if (optional_.repeats_after_delay() && optional_.backoff) {
       entry_["repeat_delay_ms"] = range_json(repeat_delay(*optional_.backoff));
     }
   }

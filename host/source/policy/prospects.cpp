@@ -28,9 +28,9 @@ bool has_finish(const TaskList& tasks, std::size_t task) {
 
 namespace {
 
-bool has_rule(const std::vector<ExitRule>& rules, ExitAction action) {
-  for (std::size_t rule = 0; rule < rules.size(); ++rule) {
-    if (rules[rule].action == action && !is_dead(rules, rule)) return true;
+bool has_rule(const SupervisionOptions& optional, ExitAction action) {
+  for (std::size_t rule = 0; rule < optional.exit_rules.size(); ++rule) {
+    if (optional.exit_rules[rule].action == action && !is_dead(optional, rule)) return true;
   }
   return false;
 }
@@ -136,7 +136,8 @@ bool ProspectsReader::may_be_asked_by_group(std::uint32_t task) const {
 
 bool ProspectsReader::may_start_again(std::uint32_t task) const {
   const TaskOptions& options = tasks_.options(task);
-  return may_restart(options) || has_rule(options.supervision().exit_rules, ExitAction::repeat) ||
+  const SupervisionOptions& optional = options.supervision();
+  return may_restart(options) || optional.repeat || has_rule(optional, ExitAction::repeat) ||
          !restarted_by(task).empty();
 }
 
@@ -165,19 +166,18 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   Prospects prospects;
   prospects.relation = forecast_.relation_of(task);
   for (std::size_t rule = 0; rule < optional.exit_rules.size(); ++rule) {
-    if (!is_dead(optional.exit_rules, rule)) prospects.rules.push_back(&optional.exit_rules[rule]);
+    if (!is_dead(optional, rule)) prospects.rules.push_back(&optional.exit_rules[rule]);
   }
   prospects.type_decides_ok = !is_taken(optional.exit_rules, Outcome::ok);
-  prospects.type_decides_failure =
-      !is_taken(optional.exit_rules, Outcome::error) || !is_taken(optional.exit_rules, Outcome::panic);
+  prospects.type_decides_failure = is_failure_left(optional);
 
   prospects.restarted_by = restarted_by(task);
   // While one_for_all has them wait for this one's delay, no other can fail.
   prospects.ends_early =
       !prospects.restarted_by.empty() && tasks_.groups[*prospects.relation->group] == Strategy::rest_for_one;
-  prospects.ends_any_delay =
-      !prospects.restarted_by.empty() &&
-      (optional.repeats() || (prospects.ends_early && (optional.backoff || optional.on_give_up == GiveUp::cooldown)));
+  prospects.ends_any_delay = !prospects.restarted_by.empty() &&
+                             (optional.repeats_after_delay() ||
+                              (prospects.ends_early && (optional.backoff || optional.on_give_up == GiveUp::cooldown)));
   const ExitChances chances = chances_of(options);
   if (chances.restart && (options.restarts != 0 || optional.unlimited)) {
     const auto finish = has_finish(tasks_, task) ? stop_timeout_of(options, default_stop_timeout_) : 0ns;
@@ -196,7 +196,8 @@ Prospects ProspectsReader::of(std::uint32_t task) const {
   }
   if (chances.give_up) prospects.giving_up = loss(Incident::gives_up, task);
   if (chances.discard_after_failure) prospects.discarding = loss(Incident::is_discarded, task);
-  if (is_timed(options) || may_be_asked_by_group(task) || has_finish(tasks_, task)) {
+  const bool may_be_asked = is_timed(options) || may_be_asked_by_group(task) || has_finish(tasks_, task);
+  if (may_be_asked && !options.supervision().isolated) {  // whose process can always be killed
     prospects.abandonment = loss(Incident::is_abandoned, task);
   }
   return prospects;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "taskhost/core/duration.hpp"
 #include "text/printable.hpp"
@@ -10,8 +11,15 @@ namespace taskhost {
 
 namespace {
 
-// How executions can end by themselves. There are no processes of their own yet, so none can have crashed alone.
-constexpr std::array<Outcome, 3> possible_outcomes{Outcome::ok, Outcome::error, Outcome::panic};
+constexpr std::array all_outcomes{Outcome::ok, Outcome::error, Outcome::panic, Outcome::crashed};
+
+// How executions can end by themselves. In the host's process none can have crashed alone.
+std::span<const Outcome> possible_outcomes(const SupervisionOptions& optional) {
+  return std::span(all_outcomes).first(optional.isolated ? 4 : 3);
+}
+std::span<const Outcome> possible_failures(const SupervisionOptions& optional) {
+  return possible_outcomes(optional).subspan(1);
+}
 
 bool is_for(const ExitRule& rule, Outcome outcome) {
   const bool is_named =
@@ -46,6 +54,7 @@ class PolicyCheck {
       add("reset_after", optional_.window ? "window" : "backoff", why);
     }
     check_giving_up();
+    check_repeat();
     check_rules();
     check_jitter();
     if (optional_.start_timeout && !optional_.notify) {
@@ -90,7 +99,7 @@ class PolicyCheck {
               quoted_text(field));
     };
     if (optional_.window) refuse("window");
-    if (optional_.backoff && !optional_.repeats()) refuse("backoff");
+    if (optional_.backoff && !optional_.repeats_after_delay()) refuse("backoff");
     if (optional_.reset_after) refuse("reset_after");
     refuse_action(ExitAction::restart, "restarts",
                   "\"restart\" needs restarts, and the task has none; give \"restarts\", or choose another action");
@@ -104,7 +113,7 @@ class PolicyCheck {
     };
     refuse("restarts");
     if (optional_.window) refuse("window");
-    if (optional_.backoff && !optional_.repeats()) refuse("backoff");
+    if (optional_.backoff && !optional_.repeats_after_delay()) refuse("backoff");
     if (optional_.reset_after) refuse("reset_after");
   }
 
@@ -123,6 +132,15 @@ class PolicyCheck {
         "them the action \"give_up\"");
   }
 
+  void check_repeat() {
+    const std::vector<ExitRule>& rules = optional_.exit_rules;
+    const auto repeats = [](const ExitRule& rule) { return rule.action == ExitAction::repeat; };
+    if (!optional_.repeat || !is_taken(rules, Outcome::ok) || std::any_of(rules.begin(), rules.end(), repeats)) return;
+    add("repeat", "exit_rules",
+        "exit rules take all exits by \"ok\", so none is repeated; remove \"repeat\", or give one of them the action "
+        "\"repeat\"");
+  }
+
   // Rules that can never match.
   void check_rules() {
     const std::vector<ExitRule>& rules = optional_.exit_rules;
@@ -132,18 +150,19 @@ class PolicyCheck {
         return problem.field == "exit_rules" && problem.step.starts_with(step + '/');
       });
       if (is_told) continue;
-      if (!is_dead(rules, i)) {
+      if (!is_dead(optional_, i)) {
         check_outcomes(i);
         continue;
       }
       const auto only = [&rule = rules[i]](Outcome outcome) { return rule.outcomes == std::vector<Outcome>{outcome}; };
-      const bool can_come = std::any_of(possible_outcomes.begin(), possible_outcomes.end(),
-                                        [&](Outcome outcome) { return is_for(rules[i], outcome); });
-      if (only(Outcome::crashed)) {
+      const auto possible = possible_outcomes(optional_);
+      const bool can_come =
+          std::any_of(possible.begin(), possible.end(), [&](Outcome outcome) { return is_for(rules[i], outcome); });
+      if (only(Outcome::crashed) && !optional_.isolated) {
         add("exit_rules", {},
-            "no task can be \"crashed\": tasks run in the host's process, and a crash ends all of it; use \"panic\" "
-            "for "
-            "exceptions, or remove this rule",
+            "it runs in the host's process, and a crash ends all of that; add \"isolation\": \"process\", use "
+            "\"panic\" "
+            "for exceptions, or remove this rule",
             step + "/match/outcome");
       } else if (!can_come) {
         add("exit_rules", {},
@@ -163,7 +182,8 @@ class PolicyCheck {
     const ExitRule& rule = optional_.exit_rules[number];
     for (std::size_t i = 0; i < rule.outcomes.size(); ++i) {
       const Outcome outcome = rule.outcomes[i];
-      if (outcome == Outcome::crashed || comes_to(optional_.exit_rules, number, outcome)) continue;
+      if (outcome == Outcome::crashed && !optional_.isolated) continue;
+      if (comes_to(optional_.exit_rules, number, outcome)) continue;
       const std::string word = quoted_text(to_string(outcome));
       std::string text = is_for(rule, outcome) ? "earlier rules take all exits by "
                                                : "only failures have a message, so this rule never matches an exit by ";
@@ -207,8 +227,16 @@ bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome, std::size_t c
                      [outcome](const ExitRule& rule) { return is_for(rule, outcome) && rule.message.empty(); });
 }
 
-bool is_dead(const std::vector<ExitRule>& rules, std::size_t rule) {
-  return std::none_of(possible_outcomes.begin(), possible_outcomes.end(),
+bool is_failure_left(const SupervisionOptions& optional) {
+  const auto failures = possible_failures(optional);
+  return !std::all_of(failures.begin(), failures.end(),
+                      [&](Outcome outcome) { return is_taken(optional.exit_rules, outcome); });
+}
+
+bool is_dead(const SupervisionOptions& optional, std::size_t rule) {
+  const std::vector<ExitRule>& rules = optional.exit_rules;
+  const auto possible = possible_outcomes(optional);
+  return std::none_of(possible.begin(), possible.end(),
                       [&](Outcome outcome) { return comes_to(rules, rule, outcome); });
 }
 
@@ -216,7 +244,7 @@ ExitChances chances_of(TaskType type, const SupervisionOptions& optional) {
   const std::vector<ExitRule>& rules = optional.exit_rules;
   ExitChances chances;
   for (std::size_t i = 0; i < rules.size(); ++i) {
-    if (is_dead(rules, i)) continue;
+    if (is_dead(optional, i)) continue;
     chances.restart = chances.restart || rules[i].action == ExitAction::restart;
     chances.give_up = chances.give_up || rules[i].action == ExitAction::give_up;
     const bool may_fail = is_for(rules[i], Outcome::error) || is_for(rules[i], Outcome::panic);
@@ -224,8 +252,8 @@ ExitChances chances_of(TaskType type, const SupervisionOptions& optional) {
         chances.discard_after_failure || (rules[i].action == ExitAction::discard && may_fail);
   }
   if (type != TaskType::shutdown_on_exit) {
-    chances.restart = chances.restart || !is_taken(rules, Outcome::error) || !is_taken(rules, Outcome::panic) ||
-                      (type == TaskType::mandatory && !is_taken(rules, Outcome::ok));
+    chances.restart = chances.restart || is_failure_left(optional) ||
+                      (type == TaskType::mandatory && !optional.repeat && !is_taken(rules, Outcome::ok));
   }
   chances.give_up = chances.give_up || (chances.restart && !optional.unlimited);
   return chances;
@@ -269,7 +297,7 @@ ChargedExits charged_exits(const TaskOptions& options) {
   const std::vector<ExitRule>& rules = options.supervision().exit_rules;
   bool restarts = false;
   bool others = false;
-  for (const Outcome outcome : {Outcome::error, Outcome::panic}) {
+  for (const Outcome outcome : possible_failures(options.supervision())) {
     for (std::size_t i = 0; i < rules.size(); ++i) {
       if (!comes_to(rules, i, outcome)) continue;
       (rules[i].action == ExitAction::restart ? restarts : others) = true;
@@ -284,7 +312,8 @@ bool is_discarded_well(const TaskOptions& options) {
   const std::vector<ExitRule>& rules = options.supervision().exit_rules;
   const auto rule =
       std::find_if(rules.begin(), rules.end(), [](const ExitRule& one) { return is_for(one, Outcome::ok); });
-  return rule != rules.end() ? rule->action == ExitAction::discard : options.type == TaskType::detachable;
+  if (rule != rules.end()) return rule->action == ExitAction::discard;
+  return options.type == TaskType::detachable && !options.supervision().repeat;
 }
 
 std::vector<PolicyProblem> policy_problems(const TaskOptions& options) { return PolicyCheck(options).run(); }

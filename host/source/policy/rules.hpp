@@ -18,8 +18,10 @@ bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome, std::size_t c
 inline bool is_taken(const std::vector<ExitRule>& rules, Outcome outcome) {
   return is_taken(rules, outcome, rules.size());
 }
+// Whether some failure is taken by none of them.
+bool is_failure_left(const SupervisionOptions& optional);
 // Whether no exit can come to this rule, or match it.
-bool is_dead(const std::vector<ExitRule>& rules, std::size_t rule);
+bool is_dead(const SupervisionOptions& optional, std::size_t rule);
 
 // What exits of the task can lead to.
 struct ExitChances {

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,10 +23,12 @@
 #include "program/init_process.hpp"
 #include "program/new_command.hpp"
 #include "program/no_memory.hpp"
+#include "program/other_user.hpp"
 #include "program/printed.hpp"
 #include "program/process_end.hpp"
 #include "program/verify_command.hpp"
 #include "program/watched_process.hpp"
+#include "system/failed_writes.hpp"
 #include "system/last_words.hpp"
 #include "system/own_descriptor.hpp"
 #include "taskhost/taskhost.h"
@@ -48,6 +51,7 @@ struct Arguments {
   std::string control;  // "off", a path, or empty for the usual place
   std::string listen;
   std::string listen_token_file;
+  std::optional<std::string> user;
   bool json = false;
   bool explain = false;
 };
@@ -136,33 +140,6 @@ int32_t load(const HostHandle& host, const std::string& path) {
   return directory ? taskhost_load_directory(host.get(), path.c_str()) : taskhost_load_file(host.get(), path.c_str());
 }
 
-// The program must not end because a reader of the log or the events goes away. A file that may not grow is just one
-// more write that fails.
-std::vector<int> ignored;
-void ignore_failed_writes() {
-  for (const int number : {SIGPIPE, SIGXFSZ}) {
-    if (std::signal(number, SIG_IGN) != SIG_IGN) ignored.push_back(number);
-  }
-}
-
-// Called once plugins are loaded, because runtimes such as Go's check while being loaded whether a signal is ignored.
-// From now on a handler that does nothing replaces SIG_IGN, which programs that plugins execute would inherit. In a
-// child that has not executed anything yet, the signal has its default effect.
-pid_t own_process = 0;
-void on_failed_write(int number) {
-  if (::getpid() == own_process) return;
-  std::signal(number, SIG_DFL);
-  ::raise(number);  // delivered when this handler returns
-}
-void handle_what_is_ignored() {
-  own_process = ::getpid();
-  struct sigaction action {};
-  action.sa_handler = on_failed_write;
-  action.sa_flags = SA_ONSTACK | SA_RESTART;  // threads that run goroutines have stacks too small for handlers
-  ::sigemptyset(&action.sa_mask);
-  for (const int number : ignored) ::sigaction(number, &action, nullptr);
-}
-
 // Events are appended to their file, which would ruin the manifest.
 std::string events_problem(const Arguments& arguments) {
   std::error_code error;
@@ -177,7 +154,7 @@ int run(const Arguments& arguments) {
   }
   // Never destroyed: if its reader does not read, the host's event thread still uses it after the host is gone.
   static EventFile* const events = arguments.events ? new EventFile(*arguments.events) : nullptr;
-  const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS);
+  const HostHandle host(arguments, TASKHOST_HANDLE_SIGNALS | TASKHOST_NOTIFY);
   if (host.get() == nullptr) return host.result();
   if (events != nullptr && !events->is_open()) {
     taskhost_log_line(host.get(), TASKHOST_LOG_ERROR, events->problem().c_str());
@@ -190,7 +167,7 @@ int run(const Arguments& arguments) {
     return status_of(result);
   }
   if (events != nullptr) events->subscribe(host.get());
-  handle_what_is_ignored();
+  handle_failed_writes();
   result = taskhost_run(host.get());
   const bool has_run =
       result == TASKHOST_RESULT_OK || result == TASKHOST_RESULT_TASK_FAILED || result == TASKHOST_RESULT_STOP_TIMEOUT;
@@ -275,6 +252,33 @@ constexpr const char* footer =
     "3 a plugin could not be loaded; 4 a task did not stop in time; 5 the system refused what the host needs.\n"
     "A second SIGINT or SIGTERM ends it at once with 4.";
 
+void add_footers(CLI::App& app) {
+  constexpr const char* short_footer =
+      "Exit status: 0 done; 2 wrong usage or manifest; 3 a plugin could not be loaded;\n"
+      "5 the system refused what is needed.";
+  for (const auto& [verb, examples, statuses] : {
+           std::tuple("run",
+                      "taskhost run site.json\ntaskhost run --events events.jsonl --listen 127.0.0.1:8080 site.json",
+                      footer),
+           std::tuple("check",
+                      "taskhost check site.json\ntaskhost check --explain site.json\n"
+                      "taskhost check --user nobody /etc/taskhost/site.json",
+                      short_footer),
+           std::tuple("inspect", "taskhost inspect ./feed.so", short_footer),
+           std::tuple("new", "taskhost new feed --lang c && cd feed && make run",
+                      "Exit status: 0 done; 2 wrong usage, or the folder can't be written."),
+           std::tuple(
+               "verify",
+               "taskhost verify ./feed.so --config '{\"every\": \"1s\"}'\n"
+               "taskhost verify site.json --task feed\n"
+               "taskhost verify ./feed.so --test stop-at-any-time --seed 42",
+               "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the "
+               "system refused what it needs."),
+       }) {
+    app.get_subcommand(verb)->footer(help_footer(examples, statuses));
+  }
+}
+
 // Of the commands; `hidden` ones as well.
 std::vector<std::string> verbs_of(const CLI::App& app, bool hidden) {
   std::vector<std::string> verbs;
@@ -293,17 +297,25 @@ std::vector<std::string> with_verb(const CLI::App& app, int argument_count, char
   const bool has_verb = !words.empty() && std::find(verbs.begin(), verbs.end(), words.front()) != verbs.end();
   const bool asks =
       !words.empty() && std::find(own_options.begin(), own_options.end(), words.front()) != own_options.end();
+  if (!words.empty() && words.front() == "help" && !std::filesystem::exists("help")) {  // as other programs have it
+    words.erase(words.begin());
+    words.emplace_back("--help");
+    return words;
+  }
   if (!words.empty() && !has_verb && !asks) words.insert(words.begin(), "run");
   return words;
 }
 
-// Empty if the first word may be what was meant.
-std::string verb_that_was_meant(const CLI::App& app, const char* word) {
+// Whether the first word can't be what was meant.
+bool is_no_manifest(const CLI::App& app, const char* word) {
   struct stat status {};
   const bool is_plain = std::string_view(word).find_first_of("-./") == std::string_view::npos;
   const std::vector<std::string> all = verbs_of(app, true);
   const bool is_verb = std::find(all.begin(), all.end(), word) != all.end();
-  if (!is_plain || is_verb || ::stat(word, &status) == 0) return {};
+  return is_plain && !is_verb && std::string_view(word) != "help" && ::stat(word, &status) != 0;
+}
+std::string verb_that_was_meant(const CLI::App& app, const char* word) {
+  if (!is_no_manifest(app, word)) return {};
   const std::vector<std::string> shown = verbs_of(app, false);
   const std::vector<std::string_view> verbs(shown.begin(), shown.end());
   return std::string(nearest_word(word, verbs));
@@ -334,6 +346,22 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   return name + ": " + words + "\nTry: " + name + " --help\n";
 }
 
+// SIGHUP of a process is for a host that is already running. One that is about to read its manifest has nothing to
+// reload, and must not die of it. Not SIG_IGN, which programs that plugins execute would inherit.
+void on_early_hangup(int number, siginfo_t* info, void* /*context*/) {
+  if (info->si_code != SI_KERNEL) return;
+  std::signal(number, SIG_DFL);  // the terminal was closed
+  ::raise(number);
+}
+bool hears_early_hangups = false;
+void hear_early_hangups() {
+  struct sigaction action {};
+  if (::sigaction(SIGHUP, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+  action.sa_sigaction = on_early_hangup;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  hears_early_hangups = ::sigaction(SIGHUP, &action, nullptr) == 0;
+}
+
 // `status_of_failure`: that of output which can't be written.
 int run_words(int argument_count, char** arguments, int& status_of_failure) {
   Arguments parsed;
@@ -343,7 +371,9 @@ int run_words(int argument_count, char** arguments, int& status_of_failure) {
       "taskhost");
   app.set_version_flag("--version", std::string("taskhost ") + taskhost_version());
   app.require_subcommand(1);
-  app.footer(footer);
+  app.footer(std::string(footer) +
+             "\n\nAs a service, with systemd or in a container: AS A SERVICE in `man taskhost`, and the guides in\n"
+             "share/doc/taskhost (host/guides/first_service.md).");
   app.failure_message(usage_fault);
 
   CLI::App* run_command = app.add_subcommand("run", "Run a manifest or a directory of plugins until it stops");
@@ -356,6 +386,10 @@ int run_words(int argument_count, char** arguments, int& status_of_failure) {
   CLI::Option* explain = check_command->add_flag(
       "--explain", parsed.explain, "explain the supervision: delays, when tasks give up, start and stop order");
   check_command->add_flag("--json", parsed.json, "print it as JSON")->needs(explain);
+  check_command
+      ->add_option("--user", parsed.user,
+                   "check it as this user, whom a service may run as: may all be read? (as root)")
+      ->type_name("NAME|ID");
   add_load_options(*check_command, parsed);
   CLI::App* inspect_command = app.add_subcommand("inspect", "Show what a plugin exports");
   inspect_command->add_option("PLUGIN", parsed.path, "a plugin's file")->required();
@@ -371,10 +405,7 @@ int run_words(int argument_count, char** arguments, int& status_of_failure) {
   VerifyArguments to_verify;
   CLI::App* verify_command = app.add_subcommand("verify", "Test whether a plugin keeps the contract");
   add_verify_options(*verify_command, to_verify);
-  verify_command->footer(
-      "Exit status: 0 all rules hold; 1 some are broken or unproven; 2 wrong usage; 3 no plugin;\n5 the system refused "
-      "what it needs.");
-  for (CLI::App* command : {run_command, check_command, inspect_command}) command->footer(footer);
+  add_footers(app);
   OperateArguments to_operate;
   add_operate_commands(app, to_operate);
 
@@ -389,17 +420,37 @@ int run_words(int argument_count, char** arguments, int& status_of_failure) {
                    printable_text(arguments[1]).c_str(), verb.c_str());
       return TASKHOST_RESULT_BAD_MANIFEST;
     }
+    if (is_no_manifest(app, arguments[1])) {
+      std::fprintf(stderr,
+                   "taskhost: there is no manifest \"%s\", and no such command; taskhost --help lists the commands\n",
+                   printable_text(arguments[1]).c_str());
+      return TASKHOST_RESULT_BAD_MANIFEST;
+    }
     std::reverse(words.begin(), words.end());  // the order that CLI11 expects in a vector
     app.parse(words);
+    if (!run_command->parsed() && hears_early_hangups) std::signal(SIGHUP, SIG_DFL);
     if (const std::optional<int> status = operate(app, to_operate, [](std::string_view text) {
           print_out("%.*s", static_cast<int>(text.size()), text.data());
+          return print_out_error() == 0;
         })) {
       status_of_failure = TASKHOST_RESULT_TASK_FAILED;
       return *status;
     }
     write_last_words_as_json(parsed.log_format == "json");
+    if (!run_command->parsed()) {
+      // Programs that plugins execute must not speak for a service. A run takes these itself.
+      for (const char* const name : {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
+        ::unsetenv(name);  // NOLINT(concurrency-mt-unsafe): this is the only thread
+      }
+    }
     if (new_command->parsed()) return write_starter(new_task);
     if (verify_command->parsed()) return verify(to_verify);  // loads plugins only in child processes
+    if (parsed.user) {
+      if (const std::string problem = become_user(*parsed.user); !problem.empty()) {
+        last_words("--user: " + problem);
+        return TASKHOST_RESULT_BAD_MANIFEST;
+      }
+    }
     if (!run_command->parsed()) continue_in_watched_process(check_command->parsed() ? "check" : "inspection");
     prepare_exit();
     if (run_command->parsed()) return run(parsed);
@@ -430,11 +481,13 @@ void hear_signals() {
 }  // namespace
 
 int run_command_line(int argument_count, char** arguments) {
+  hear_early_hangups();
   open_standard_streams();
   leave_first_process();
   hear_signals();
+  std::signal(SIGCHLD, SIG_DFL);  // if it is ignored, as some shells leave it, the statuses of children are lost
   keep_stderr();
-  ignore_failed_writes();
+  ignore_failed_writes();  // a reader of the log or the events may go away
   // Plugins may have destructors and exit handlers that take long.
   int status_of_failure = TASKHOST_RESULT_SYSTEM;
   const int result = run_words(argument_count, arguments, status_of_failure);

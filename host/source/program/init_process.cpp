@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 #include <system_error>
 
 #include "system/last_words.hpp"
@@ -78,6 +80,10 @@ void leave_first_process() {
     ::_exit(TASKHOST_RESULT_SYSTEM);
   }
   ::sigaction(SIGCHLD, &of_children, nullptr);
+  // "The main process": from now on, that is this one.
+  if (const char* const watched = std::getenv("WATCHDOG_PID"); watched != nullptr && std::string_view(watched) == "1") {
+    ::unsetenv("WATCHDOG_PID");  // NOLINT(concurrency-mt-unsafe): this is the only thread
+  }
   ::pthread_sigmask(SIG_SETMASK, &inherited, nullptr);
 }
 

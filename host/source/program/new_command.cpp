@@ -140,8 +140,11 @@ void say_what_next(const NewTask& task, const Language& language, const fs::path
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   const bool known = error || is_in_path("taskhost");
   const std::string program = known ? "taskhost" : self.string();
-  print_out("\n  cd %s\n  make               # builds %s.so\n  %s %s.json    # runs it; Ctrl-C ends it\n",
-            directory.c_str(), task.name.c_str(), program.c_str(), task.name.c_str());
+  const char* const name = task.name.c_str();
+  print_out("\n  cd %s\n  make                  # builds %s.so\n", directory.c_str(), name);
+  print_out("  %s %s.json           # runs it; Ctrl-C ends it\n", program.c_str(), name);
+  print_out("  %s verify %s.json    # does it keep the contract?\n", program.c_str(), name);
+  print_out("\nREADME.md there says what each file is for, and %s.json how it becomes a service.\n", name);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ class Printer {
     }
   }
 
-  void print_summary(const std::string& plugin, std::uint64_t seed) const {
+  void print_summary(const std::string& path, std::uint64_t seed) const {
     const auto count = [this](int judgement) { return counts_.at(static_cast<std::size_t>(judgement)); };
     const unsigned long long seed_to_print = seed;
     if (json_) {
@@ -112,7 +112,7 @@ class Printer {
       return;
     }
     const std::size_t notes = count(TASKHOST_VERDICT_NOTE);
-    print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", printable_path(plugin).c_str(),
+    print_out("verify: %s: %zu %s, %zu broken, %zu unproven%s (seed %llu)\n", printable_path(path).c_str(),
               count(TASKHOST_VERDICT_HOLDS), count(TASKHOST_VERDICT_HOLDS) == 1 ? "holds" : "hold",
               count(TASKHOST_VERDICT_BROKEN), count(TASKHOST_VERDICT_UNPROVEN),
               notes == 0 ? "" : (", " + counted(notes, "note")).c_str(), seed_to_print);
@@ -133,9 +133,15 @@ int wrong(const std::string& words) {
 }  // namespace
 
 void add_verify_options(CLI::App& command, VerifyArguments& arguments) {
-  command.add_option("PLUGIN", arguments.plugin, "a plugin's file")->required();
-  command.add_option("--task", arguments.task, "test only this factory")->type_name("FACTORY");
-  command.add_option("--config", arguments.config, "the JSON config of its executions, or @ and the name of a file")
+  command
+      .add_option("PLUGIN|MANIFEST", arguments.path,
+                  "a plugin's file; or a manifest (*.json), whose tasks' plugins are tested with their configs")
+      ->required();
+  command.add_option("--task", arguments.task, "test only this factory of the plugin, or task of the manifest")
+      ->type_name("NAME");
+  command
+      .add_option("--config", arguments.config,
+                  "the JSON config of the plugin's executions, or @ and the name of a file (a manifest has its own)")
       ->type_name("JSON|@FILE");
   command.add_option("--seed", arguments.seed, "repeat the random choices of an earlier run")
       ->check(seed_problem)
@@ -159,8 +165,10 @@ int verify(const VerifyArguments& arguments) {
   }
   if (time_limit.value->count() == 0) return wrong("--time-limit: must be longer than 0s");
   std::string config;
-  if (const std::string problem = read_config(arguments.config, config); !problem.empty()) {
-    return wrong("--config: " + printable_path(arguments.config.substr(1)) + ": " + problem);
+  const bool is_manifest = arguments.path.ends_with(".json");
+  if (is_manifest && arguments.config) return wrong("--config: the manifest has the configs of its tasks");
+  if (const std::string problem = read_config(arguments.config.value_or("{}"), config); !problem.empty()) {
+    return wrong("--config: " + printable_path(arguments.config->substr(1)) + ": " + problem);
   }
   const std::uint64_t seed = arguments.seed ? *arguments.seed : std::random_device()() % 1'000'000 + 1;
   std::vector<const char*> tests;
@@ -168,14 +176,13 @@ int verify(const VerifyArguments& arguments) {
 
   taskhost_verify_options options{};
   options.struct_size = sizeof options;
-  options.plugin = arguments.plugin.c_str();
+  (is_manifest ? options.manifest : options.plugin) = arguments.path.c_str();
   options.task = arguments.task ? arguments.task->c_str() : nullptr;
-  options.config = config.c_str();
+  options.config = is_manifest ? nullptr : config.c_str();
   options.tests = tests.data();
   options.test_count = static_cast<uint32_t>(tests.size());
   options.seed = seed;
   options.time_limit = static_cast<std::uint64_t>(time_limit.value->count());
-  std::signal(SIGCHLD, SIG_DFL);  // if it is ignored, as some shells leave it, the test processes' statuses are lost
   Printer printer(arguments.json);
   std::array<char, 1000> error{};
   const int32_t result = taskhost_verify(
@@ -193,7 +200,7 @@ int verify(const VerifyArguments& arguments) {
     std::fprintf(stderr, "taskhost: %s\n", error.data());
     return std::min(result, TASKHOST_RESULT_SYSTEM);
   }
-  printer.print_summary(arguments.plugin, seed);
+  printer.print_summary(arguments.path, seed);
   return result;
 }
 

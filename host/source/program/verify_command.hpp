@@ -14,9 +14,9 @@ class App;
 namespace taskhost {
 
 struct VerifyArguments {
-  std::string plugin;
+  std::string path;  // a plugin; a manifest if it ends in .json
   std::optional<std::string> task;
-  std::string config = "{}";  // JSON, or @ and a file's name
+  std::optional<std::string> config;  // JSON, or @ and a file's name
   std::optional<std::uint64_t> seed;
   std::string time_limit = "10s";
   std::vector<std::string> tests;

@@ -19,8 +19,8 @@ namespace taskhost {
 
 namespace {
 
-constexpr int undecided = -1;
-std::atomic<int>* final_status = nullptr;  // shared with the parent
+constexpr int not_told = -1;
+std::atomic<int>* told_status = nullptr;  // shared with the parent
 pid_t working_process = 0;
 
 [[noreturn]] void end_as(int signal) {
@@ -41,7 +41,7 @@ pid_t working_process = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFSIGNALED(status)) end_as(WTERMSIG(status));
-  if (*final_status != undecided) ::_exit(*final_status);
+  if (*told_status != not_told) ::_exit(*told_status);
   const int its = WEXITSTATUS(status);
   // Those that the host ends with after a line about it.
   if (its == TASKHOST_RESULT_BAD_PLUGIN || its == TASKHOST_RESULT_SYSTEM) ::_exit(its);
@@ -57,8 +57,7 @@ void continue_in_watched_process(const char* what) {
   void* const shared =
       ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return;
-  final_status = new (shared) std::atomic<int>(undecided);
-  std::signal(SIGCHLD, SIG_DFL);  // if it is ignored, as some shells leave it, the status is lost
+  told_status = new (shared) std::atomic<int>(not_told);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child > 0) watch(child, what);
@@ -69,7 +68,7 @@ void continue_in_watched_process(const char* what) {
 }
 
 void tell_watcher(int status) noexcept {
-  if (final_status != nullptr && ::getpid() == working_process) *final_status = status;
+  if (told_status != nullptr && ::getpid() == working_process) *told_status = status;
 }
 
 }  // namespace taskhost

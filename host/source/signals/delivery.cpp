@@ -131,7 +131,8 @@ Signals::Fate Signals::deliver(SignalHandler::Arrival arrival) {
     return Fate::unwanted;
   }
   if (asks_to_end) return Fate::stop;
-  return arrival.number == SIGHUP && (ever_wanted_ & bit) == 0 ? Fate::stop : Fate::unwanted;
+  if (arrival.number != SIGHUP || (ever_wanted_ & bit) != 0) return Fate::unwanted;
+  return arrival.hangup ? Fate::stop : Fate::reload;
 }
 
 }  // namespace taskhost

@@ -24,6 +24,7 @@ class Signals {
     taken_by_task,
     stop,
     stop_at_once,
+    reload,
     unwanted,  // no task wants it now, though one did, or the process was started with it ignored
   };
 

@@ -1,6 +1,7 @@
 #include "signals/process_handlers.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <sys/eventfd.h>
@@ -48,6 +49,7 @@ std::atomic<std::uint64_t> come{0};    // one bit for each number; for the secon
 std::atomic<std::uint64_t> first{0};   // request to end, as packed by request(); 0 if none
 std::atomic<std::uint64_t> latest{0};  // the last one after it
 std::atomic<bool> ending{false};
+std::atomic<bool> hung_up{false};
 std::array<std::atomic<pid_t>, SIGTERM + 1> senders{};  // of the latest one, by number; 0 if unknown
 std::array<Former, SIGTERM + 1> former;                 // by number
 sem_t end_wanted;
@@ -55,6 +57,7 @@ sem_t end_wanted;
 std::mutex mutex;  // protects users and changes of handlers
 unsigned users = 0;
 bool end_thread_made = false;
+std::atomic<bool> had_terminal{false};
 
 // When a request to end came and whether it is from a terminal, in one word, so that handlers on two threads agree on
 // the first.
@@ -102,8 +105,9 @@ pid_t sender_of(const siginfo_t& info) noexcept {
   return is_sent ? info.si_pid : 0;
 }
 
-void tell(std::uint64_t bits, int number, pid_t sender) noexcept {
-  senders[static_cast<std::size_t>(number)] = sender;
+void tell(std::uint64_t bits, int number, const siginfo_t& info) noexcept {
+  senders[static_cast<std::size_t>(number)] = sender_of(info);
+  if (number == SIGHUP && info.si_code == SI_KERNEL) hung_up = true;
   come.fetch_or(bits);
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(arrived.load(), &one, sizeof one);
@@ -115,7 +119,7 @@ void on_signal(int number, siginfo_t* info, void* context) {
     in_another_process(number, info, context);
   } else if (number != SIGPIPE) {
     const std::uint64_t bits = asks_to_end(number) ? bits_of_request(number, *info) : bit_of(number);
-    if (bits != 0 && !closed.load()) tell(bits, number, sender_of(*info));
+    if (bits != 0 && !closed.load()) tell(bits, number, *info);
   }
   errno = kept_error;
 }
@@ -188,6 +192,13 @@ int new_eventfd() {
   return high;
 }
 
+bool is_without_terminal() noexcept {
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (terminal < 0) return errno == ENXIO || errno == EIO;
+  ::close(terminal);
+  return false;
+}
+
 std::string handler_words(int number, const struct sigaction& action) {
   const std::string name = signal_name(number);
   const bool plain = (action.sa_flags & SA_SIGINFO) == 0;
@@ -231,7 +242,11 @@ SignalHandler::SignalHandler() {
   }
   if (arrived.load() < 0) arrived = new_eventfd();
   if (!end_thread_made) make_end_thread();
-  if (users == 0) forget_what_others_took();
+  if (users == 0) {
+    forget_what_others_took();
+    had_terminal = !is_without_terminal();
+    hung_up = false;
+  }
   ++users;
   come = 0;
   first = 0;
@@ -273,11 +288,15 @@ std::vector<SignalHandler::Arrival> SignalHandler::take() {
     for (const int number : known_numbers) {
       if ((all & bit_of(number) * order) != 0) {
         arrivals.push_back({number, order == second_bit, senders[static_cast<std::size_t>(number)]});
+        // A shell tells its jobs of a hangup, too.
+        if (number == SIGHUP) arrivals.back().hangup = hung_up.exchange(false) || has_lost_terminal();
       }
     }
   }
   return arrivals;
 }
+
+bool SignalHandler::has_lost_terminal() noexcept { return had_terminal && is_without_terminal(); }
 
 void SignalHandler::begin_again() noexcept {
   first = latest.load();

@@ -34,6 +34,7 @@ class SignalHandler {
     int number = 0;
     bool second = false;  // the second of two requests to stop: within a second the process ends with status 4
     pid_t sender = 0;     // 0 if unknown, or a terminal
+    bool hangup = false;  // of SIGHUP: the terminal was closed; false: a process has sent it
   };
   // The signals that have come, each number once.
   std::vector<Arrival> take();
@@ -45,6 +46,9 @@ class SignalHandler {
 
   // Restores handlers that others have replaced, and returns a text about each, with the library if it is known.
   static std::vector<std::string> put_back();
+
+  // Whether the process has lost the controlling terminal that it had when the first of these objects was made.
+  static bool has_lost_terminal() noexcept;
 
   // Whether the signal was ignored when the host was created.
   static bool was_ignored(int number) noexcept;

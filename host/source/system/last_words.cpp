@@ -8,9 +8,12 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <system_error>
 
 #include "system/background_write.hpp"
 #include "system/own_descriptor.hpp"
@@ -26,12 +29,17 @@ constexpr std::size_t max_line_bytes = 4096;
 std::atomic<int> kept_stderr{STDERR_FILENO};
 std::atomic<bool> is_within_line{false};
 std::atomic<bool> is_json{false};
+std::atomic<bool> is_journal{false};
 
 // A line of limited length; async-signal-safe.
 class LastLine {
  public:
-  explicit LastLine(std::string_view text) noexcept {
+  LastLine(std::string_view text, char priority) noexcept {
     if (is_within_line) add("\n");
+    if (is_journal) {
+      const std::array<char, 3> prefix{'<', priority, '>'};
+      add({prefix.data(), prefix.size()});
+    }
     if (!is_json) {
       add("taskhost: ");
       add_printable(text);
@@ -99,9 +107,25 @@ void append_to_file(int descriptor) noexcept {
   if (flags != -1) ::fcntl(descriptor, F_SETFL, flags | O_APPEND);
 }
 
+// JOURNAL_STREAM is "DEVICE:INODE" of the stream. It is inherited, also by programs whose stderr leads elsewhere.
+bool is_journal_stream(int descriptor) noexcept {
+  const char* const stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  if (stream == nullptr || ::fstat(descriptor, &status) != 0) return false;
+  const std::string_view text = stream;
+  dev_t device = 0;
+  ino_t inode = 0;
+  const auto [colon, device_error] = std::from_chars(text.data(), text.data() + text.size(), device);
+  if (device_error != std::errc() || colon == text.data() + text.size() || *colon != ':') return false;
+  const auto [end, inode_error] = std::from_chars(colon + 1, text.data() + text.size(), inode);
+  return inode_error == std::errc() && end == text.data() + text.size() && device == status.st_dev &&
+         inode == status.st_ino;
+}
+
 }  // namespace
 
 void keep_stderr() noexcept {
+  is_journal = is_journal_stream(STDERR_FILENO);
   append_to_file(STDERR_FILENO);
   if (const int kept = kept_stderr; kept != STDERR_FILENO) {
     (void)::dup3(STDERR_FILENO, kept, O_CLOEXEC);
@@ -127,9 +151,11 @@ ssize_t write_to_stderr(std::string_view text) noexcept {
 
 void write_last_words_as_json(bool wanted) noexcept { is_json = wanted; }
 
-void last_words(std::string_view text) noexcept {
+bool stderr_is_journal() noexcept { return is_journal; }
+
+void last_words(std::string_view text, char priority) noexcept {
   const int kept_error = errno;
-  const LastLine line(text);
+  const LastLine line(text, priority);
   std::string_view left = line.text();
   while (!left.empty()) {
     errno = 0;

@@ -104,4 +104,31 @@ DurationReading parse_duration(std::string_view text) {
   return reading.value || !reading.problem.empty() ? reading : advise(text);
 }
 
+std::string span_text(std::uint64_t milliseconds) {
+  constexpr std::uint64_t second = 1000;
+  constexpr std::uint64_t minute = 60 * second;
+  constexpr std::uint64_t hour = 60 * minute;
+  constexpr std::uint64_t day = 24 * hour;
+  struct Pair {
+    std::uint64_t large, small;
+    const char* large_name;
+    const char* small_name;
+    bool has_two_digits;
+  };
+  static constexpr std::array<Pair, 3> pairs = {
+      {{day, hour, "d", "h", false}, {hour, minute, "h", "m", true}, {minute, second, "m", "s", true}}};
+  if (milliseconds < second) return std::to_string(milliseconds) + "ms";
+  if (milliseconds < 10 * second) {
+    const std::uint64_t tenth = milliseconds % second / 100;
+    return std::to_string(milliseconds / second) + (tenth != 0 ? '.' + std::to_string(tenth) : "") + 's';
+  }
+  for (const Pair& pair : pairs) {
+    if (milliseconds < pair.large) continue;
+    const std::uint64_t rest = milliseconds % pair.large / pair.small;
+    return std::to_string(milliseconds / pair.large) + pair.large_name + (pair.has_two_digits && rest < 10 ? "0" : "") +
+           std::to_string(rest) + pair.small_name;
+  }
+  return std::to_string(milliseconds / second) + 's';
+}
+
 }  // namespace taskhost

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,5 +24,9 @@ inline constexpr std::string_view duration_examples = "\"250ms\", \"10s\" or \"1
 // Units are ns, us, ms, s, m and h; no sign, no spaces, at most nine decimals, at most 365 days. Fractions of a
 // nanosecond are cut off. print_duration writes the same format.
 DurationReading parse_duration(std::string_view text);
+
+// How long something has gone on or will, for people: rounded down, in two units at most. "250ms", "3.2s", "42s",
+// "4m10s", "2h03m", "12d4h".
+std::string span_text(std::uint64_t milliseconds);
 
 }  // namespace taskhost

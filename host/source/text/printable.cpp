@@ -119,6 +119,15 @@ std::string printable_text(std::string_view text, std::size_t max_bytes) {
   return result;
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = character_size(text, at);
+    if (size == 0) return false;
+    at += size;
+  }
+  return true;
+}
+
 std::string quoted_text(std::string_view text) { return '"' + printable_text(text) + '"'; }
 
 std::string printable_path(std::string_view path) { return printable_text(path, std::string_view::npos); }

@@ -11,6 +11,8 @@ namespace taskhost {
 // The size in bytes of the UTF-8 character that begins at `offset`; 0 if there is none.
 std::size_t character_size(std::string_view text, std::size_t offset) noexcept;
 
+bool is_utf8(std::string_view text) noexcept;
+
 // ASCII digits, regardless of the locale.
 constexpr bool is_digit(char character) noexcept { return character >= '0' && character <= '9'; }
 

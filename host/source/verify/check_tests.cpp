@@ -66,7 +66,7 @@ Judged call_check(TestContext& context, const std::string& config) {
                     "check returned " + std::to_string(result) + ", which is not a valid result there");
   } else if (!judged.is_right && judged.why.empty()) {
     findings.note("3.16", "silent check",
-                  "check refused a config without calling fail to say why: " + quoted_text(config));
+                  "check refused a config without calling fail to say why: " + host.config_words(config));
   }
   return judged;
 }
@@ -205,7 +205,7 @@ Verdict check_of_configs(TestContext& context) {
       return broken("3.16", "check refuses a config with which it starts: " + reason_words(of_given.why));
     }
     return unproven("check refuses the given config: " + reason_words(of_given.why) +
-                    " (give it one with which it starts: --config)");
+                    " (give it one with which it starts: --config, or the manifest's)");
   }
   std::string text =
       counted(calls, "check") + ", " + std::to_string(refusals) + " with a reason to refuse" + configs.words();
@@ -215,7 +215,7 @@ Verdict check_of_configs(TestContext& context) {
     if (budget.is_over()) break;
     const Judged start = starts_with(context, config);
     if (start.is_right || ++failed > 1) continue;
-    example = printable_text(config, 60) + ": " + start.why;
+    example = context.host().config_words(config) + ": " + start.why;
   }
   if (failed > 0) text += "; " + counted(failed, "config") + " that it accepts fail in start, such as " + example;
   return holds(text);

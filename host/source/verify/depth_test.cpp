@@ -82,10 +82,13 @@ class Growth {
     grows_[memory] = grows_[mapped] = memory_can_be_judged;
     first_ = last_ = Held::take(grows_);
   }
+  // The first rounds are always made, so that chance does not decide how many there are.
   void look(std::size_t rounds, const Budget& budget) {
     constexpr std::size_t tries = 10;  // for each of them
+    const bool is_first = rounds_ == 0;
     const std::size_t enough = rounds_ + rounds;
-    for (std::size_t turn = 0; turn < rounds * tries && rounds_ < enough && !budget.is_over() && any(); ++turn) {
+    for (std::size_t turn = 0; turn < rounds * tries && rounds_ < enough && !budget.is_over(); ++turn) {
+      if (!is_first && !any()) break;
       Dropped dropped;
       worker_.run([&] { dropped = drop_after(context_, depth_); });
       const Held now = Held::take(grows_);
@@ -156,7 +159,7 @@ Looked look_for_growth(TestContext& context, std::uint64_t depth, Status outcome
   Looked looked;
   Growth growth(context, depth, outcome);
   growth.look(rounds, budget);
-  looked.has_looked = growth.rounds() == rounds || !growth.any();
+  looked.has_looked = growth.rounds() == rounds;
   if (growth.any()) growth.look(rounds_to_be_sure, budget);
   if (growth.is_memory_only()) growth.look(rounds_of_no_cache, budget);
   looked.executions = growth.rounds();

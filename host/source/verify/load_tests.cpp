@@ -121,7 +121,7 @@ Verdict neighbours(const LoadedPlugin& plugin) {
         "means something else by it: " +
         symbol_words(contents.unique);
   }
-  verdict.text += "; -fvisibility=hidden, or linking with abi/sdk/plugin.map, keeps them private" + needs;
+  verdict.text += "; linking with plugin.map, as CMake's taskhost_add_plugin does, keeps them private" + needs;
   return verdict;
 }
 

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "taskhost/ext/signals.h"
+#include "text/printable.hpp"
 #include "verify/kit_thread.hpp"
 
 namespace taskhost::verify {
@@ -443,15 +444,15 @@ unsigned Cell::rest(std::uint64_t time, nanoseconds patience, nanoseconds late) 
 
 // --- The host --------------------------------------------------------------------------------------------------------
 
-SimulatedHost::SimulatedHost(Progress& progress, std::string config, std::string task_name,
-                             std::function<void(const Finding&)> on_finding)
+SimulatedHost::SimulatedHost(Progress& progress, SimulatedTask task, std::function<void(const Finding&)> on_finding)
     : progress_(progress),
-      task_name_(std::move(task_name)),
-      directory_(std::filesystem::current_path().string()),
+      task_name_(std::move(task.name)),
+      directory_(std::move(task.directory)),
       findings_(std::move(on_finding)),
+      has_secrets_(task.has_secrets),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       process_(::getpid()) {
-  set_config(std::move(config));
+  set_config(std::move(task.config));
   for (unsigned index = 0; index < cell_count; ++index) cells_.emplace_back(*this, index);
   if (the_host == nullptr) the_host = this;
 }
@@ -460,9 +461,13 @@ SimulatedHost* SimulatedHost::current() noexcept { return the_host; }
 
 void SimulatedHost::set_config(std::string config) {
   const auto [entry, is_new] = configs_.try_emplace(std::move(config));
-  if (is_new) entry->second = std::make_unique<ConfigValues>(entry->first);
+  if (is_new) entry->second = std::make_unique<ConfigValues>(entry->first, has_secrets_);
   config_ = &entry->first;
   values_ = entry->second.get();
+}
+
+std::string SimulatedHost::config_words(const std::string& config) const {
+  return has_secrets_ ? "(not shown: it may have a value from a file)" : printable_text(config);
 }
 
 std::uint64_t SimulatedHost::now() const noexcept { return real_now() + skew_; }

@@ -170,11 +170,18 @@ class Cell : public taskhost_exec {
   std::string failure_;
 };
 
+// What a manifest says of the task whose executions are tested.
+struct SimulatedTask {
+  std::string config;  // JSON text
+  std::string name;
+  std::string directory;  // the manifest's
+  bool has_secrets = false;
+};
+
 class SimulatedHost {
  public:
-  // `config`: JSON text. Wakers and the clock belong to the first one created.
-  SimulatedHost(Progress& progress, std::string config, std::string task_name,
-                std::function<void(const Finding&)> on_finding);
+  // Wakers and the clock belong to the first one created.
+  SimulatedHost(Progress& progress, SimulatedTask task, std::function<void(const Finding&)> on_finding);
   SimulatedHost(const SimulatedHost&) = delete;
   SimulatedHost& operator=(const SimulatedHost&) = delete;
 
@@ -209,6 +216,8 @@ class SimulatedHost {
   const ConfigValues& config_values() const noexcept { return *values_; }
   // For executions that begin from now on; earlier ones stay valid, and cost nothing when they come again.
   void set_config(std::string config);
+  // A config for a verdict; if it may have secrets, words that stand for it.
+  std::string config_words(const std::string& config) const;
   const std::string& task_name() const noexcept { return task_name_; }
   // Stands for the manifest's directory: the working directory when this was created.
   const std::string& directory() const noexcept { return directory_; }
@@ -248,6 +257,7 @@ class SimulatedHost {
   const std::string task_name_;
   const std::string directory_;
   Findings findings_;
+  const bool has_secrets_;
   std::deque<Cell> cells_;
   std::mutex claim_mutex_;
   std::size_t next_cell_ = 0;

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -79,7 +80,19 @@ void look_what_was_hit(std::uintptr_t address) {
   }
 }
 
+std::atomic<pid_t> crashed_thread{0};
+
+// Several threads may crash at once: the first one is told of, and its end is that of all.
 void on_crash(int signal, siginfo_t* info, void* /*context*/) {
+  const auto own = static_cast<pid_t>(::syscall(SYS_gettid));
+  pid_t first = 0;
+  if (!crashed_thread.compare_exchange_strong(first, own)) {
+    if (first == own) {
+      ::signal(signal, SIG_DFL);  // the handler itself has crashed
+      return;
+    }
+    for (;;) ::pause();
+  }
   progress_of_handler->crashed_outside = current_call().phase == Phase::none;
   progress_of_handler->crashed_elsewhere = !KitThread::is_here;
   // The kernel counts a folder for each thread, and two more links.
@@ -89,8 +102,8 @@ void on_crash(int signal, siginfo_t* info, void* /*context*/) {
   }
   const bool has_address = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
   if (has_address) look_what_was_hit(reinterpret_cast<std::uintptr_t>(info->si_addr));
-  // SA_RESETHAND: a fault happens again when this returns, and then it kills. A signal that was sent has to be sent
-  // again.
+  // A fault happens again when this returns, and then it kills. A signal that was sent has to be sent again.
+  ::signal(signal, SIG_DFL);
   if (info->si_code <= 0) ::raise(signal);
 }
 
@@ -183,7 +196,7 @@ void tell_what_crashes_hit(Progress& progress) {
   progress_of_handler = &progress;
   struct sigaction action {};
   action.sa_sigaction = on_crash;
-  action.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND | SA_NODEFER);
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
   ::sigemptyset(&action.sa_mask);
   for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) ::sigaction(signal, &action, nullptr);
 }

@@ -165,7 +165,7 @@ Verdict TestContext::proven(Verdict good) const {
   if (needs == Needs::nothing) return good;
   if (tally_.failed_starts == tally_.starts) {
     return unproven("start failed: " + why_words(tally_.start_failure) +
-                    " (give it a config with which it starts: --config)");
+                    " (give it a config with which it starts: --config, or the manifest's)");
   }
   if (needs == Needs::starts && good.tested > 0) return good;
   if (tally_.lived == 0) {

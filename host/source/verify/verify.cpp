@@ -249,13 +249,20 @@ ChildEnd Verification::run_factory_test(const FactoryFacts& facts, const Test& t
                                         bool heeds_stop) {
   return run_test([&](const Reporter& reporter) {
     // Never destroyed: threads that are left behind may use it when the process ends.
-    auto& host = *new SimulatedHost(*progress_, options_.config, facts.name, [&reporter](const Finding& finding) {
-      reporter.send({{"type", "finding"},
-                     {"kind", finding.kind},
-                     {"judgement", static_cast<std::int32_t>(finding.is_note ? Judgement::note : Judgement::broken)},
-                     {"rules", finding.rule},
-                     {"text", finding.text}});
-    });
+    auto& host = *new SimulatedHost(
+        *progress_,
+        {.config = options_.config,
+         .name = options_.name.empty() ? facts.name : options_.name,
+         .directory = options_.directory.empty() ? std::filesystem::current_path().string() : options_.directory,
+         .has_secrets = options_.has_secrets},
+        [&reporter](const Finding& finding) {
+          reporter.send(
+              {{"type", "finding"},
+               {"kind", finding.kind},
+               {"judgement", static_cast<std::int32_t>(finding.is_note ? Judgement::note : Judgement::broken)},
+               {"rules", finding.rule},
+               {"text", finding.text}});
+        });
     tell_what_crashes_hit(*progress_);
     const auto& plugin = *new LoadedPlugin(load_plugin(path_, *progress_));
     const taskhost_factory* factory = plugin.library != nullptr ? plugin.library->find(facts.name) : nullptr;

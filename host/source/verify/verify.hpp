@@ -13,12 +13,15 @@
 namespace taskhost::verify {
 
 struct Options {
-  std::string plugin;  // a path
-  std::optional<std::string> task;
-  std::string config = "{}";  // JSON text
+  std::string plugin;               // a path
+  std::optional<std::string> task;  // a factory
+  std::string config = "{}";        // JSON text
+  bool has_secrets = false;         // then no verdict quotes a config
   std::uint64_t seed = 1;
   std::chrono::nanoseconds time_limit = std::chrono::seconds(10);
   std::vector<std::string> tests;  // names; empty for all
+  std::string name;                // of the executions' task; empty for the factory's
+  std::string directory;           // of the manifest; empty for the working directory
 };
 
 struct Result {

@@ -177,13 +177,19 @@ HostStatus host_with(const std::vector<TaskStatus>& tasks) {
   host.tasks = tasks.size();
   for (const TaskStatus& status : tasks) {
     if (status.report.is_answered) {
-      host.counts.add(status.report.type, status.report.state, status.report.is_lost);
+      host.counts.add(status.report.type, status.report.state, status.report.is_lost, status.report.waits_for_time);
     } else {
       ++host.counts.unanswered;
     }
   }
   host.counts.starts = 17;
   host.counts.restarts = 9;
+  host.counts.exits[static_cast<std::size_t>(Outcome::error)] = 6;
+  host.counts.gave_up = 3;
+  host.counts.stalls = 4;
+  host.counts.turns = 5;
+  host.counts.sleeps = 6;
+  host.shard_samples = {{50, 10}, {50, 20}};
   host.events = 100;
   host.events_lost = 1;
   host.log_lines_lost = 2;
@@ -212,6 +218,14 @@ TEST_CASE("metrics of the host are sums over all tasks") {
   CHECK(metrics.value("taskhost_tasks_needed_unready") == 0);
   CHECK(metrics.value("taskhost_starts_total") == 17);
   CHECK(metrics.value("taskhost_restarts_total") == 9);
+  CHECK(metrics.value("taskhost_exits_total", {{"outcome", "error"}}) == 6);
+  CHECK(metrics.value("taskhost_exits_total", {{"outcome", "ok"}}) == 0);
+  CHECK(metrics.value("taskhost_gave_up_total") == 3);
+  CHECK(metrics.value("taskhost_stalls_total") == 4);
+  CHECK(metrics.value("taskhost_shard_turns_total") == 5);
+  CHECK(metrics.value("taskhost_shard_sleeps_total") == 6);
+  CHECK(metrics.value("taskhost_shard_samples_total", {{"shard", "1"}}) == 50);
+  CHECK(metrics.value("taskhost_shard_busy_samples_total", {{"shard", "1"}}) == 20);
   CHECK(metrics.value("taskhost_events_total") == 100);
   CHECK(metrics.value("taskhost_events_lost_total") == 1);
   CHECK(metrics.value("taskhost_log_lines_lost_total") == 2);

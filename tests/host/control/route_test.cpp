@@ -47,7 +47,9 @@ TEST_CASE("each path leads to its call") {
                          Row{"POST", "/v1/tasks/feed/stop", ApiCall::stop_task, true, "feed"},
                          Row{"POST", "/v1/tasks/feed/restart", ApiCall::restart_task, true, "feed"},
                          Row{"POST", "/v1/stop", ApiCall::stop_host, true}, Row{"GET", "/metrics", ApiCall::metrics},
-                         Row{"GET", "/livez", ApiCall::livez}, Row{"GET", "/readyz", ApiCall::readyz}}) {
+                         Row{"GET", "/livez", ApiCall::livez}, Row{"GET", "/readyz", ApiCall::readyz},
+                         Row{"GET", "/v1/events", ApiCall::events}, Row{"GET", "/v1/log", ApiCall::log},
+                         Row{"GET", "/", ApiCall::page}}) {
     const Route found = routed(row.method, row.target);
     CHECK(found.call == row.call);
     CHECK(found.changes == row.changes);
@@ -105,7 +107,7 @@ TEST_CASE("what is not well-formed is refused") {
 TEST_CASE("of a target in absolute form, path and query count") {
   CHECK(routed("GET", "http://host/v1/host").call == ApiCall::host);
   CHECK(routed("POST", "HTTP://[::1]:8080/v1/tasks/feed/stop?wait=3s").wait == 3s);
-  CHECK(problem("GET", "https://host").starts_with("404 no such path: \"/\""));
+  CHECK(routed("GET", "https://host").call == ApiCall::page);
   CHECK(problem("GET", "http:///v1/host") == "400 there is no host in the target; write a path such as /v1/host");
   CHECK(problem("GET", "ftp://host/v1/host").starts_with("400 the target \"ftp://host/v1/host\""));
 }
@@ -123,6 +125,7 @@ TEST_CASE("of an unknown path, the nearest one is named") {
   CHECK(problem("GET", "/healthz").starts_with("404 no such path: \"/healthz\"; "));
   CHECK(problem("POST", "/v1/tasks/feed/strat") ==
         "404 no such path: \"/v1/tasks/feed/strat\"; did you mean \"/v1/tasks/feed/start\"?");
+  CHECK(problem("GET", "/v1/tasks/feed/log").find("stop") == std::string::npos);  // it only wants to look
   CHECK(problem("GET", "/v1/host/") == "404 no such path: \"/v1/host/\"; remove the slash at its end");
   CHECK(problem("GET", "/v1%2Fhost").starts_with("404 no such path: "));
   CHECK(problem("GET", "/etc/passwd") == "404 no such path: \"/etc/passwd\"; begin with GET /v1/host or GET /v1/tasks");
@@ -173,4 +176,36 @@ TEST_CASE("a wrong value is refused with a right one") {
 TEST_CASE("a parameter that is given twice is refused") {
   CHECK(problem("POST", "/v1/tasks/feed/stop?wait=1s&wait=1s") ==
         "400 the parameter \"wait\" is given twice; remove one of the two");
+}
+
+TEST_CASE("records are wanted by number or age, count, task and level") {
+  const Route nothing = routed("GET", "/v1/log");
+  CHECK(nothing.records.since == 0);
+  CHECK_FALSE(nothing.records.newer_than.has_value());
+  CHECK_FALSE(nothing.records.last.has_value());
+  CHECK(nothing.records.level == LogLevel::trace);
+  CHECK(nothing.records.task.empty());
+  CHECK_FALSE(nothing.follow);
+  const Route all = routed("GET", "/v1/log?since=12&last=3&level=warning&task=a%2Fb+c&follow");
+  CHECK(all.records.since == 12);
+  CHECK(all.records.last == 3);
+  CHECK(all.records.level == LogLevel::warning);
+  CHECK(all.records.task == "a/b c");
+  CHECK(all.follow);
+  CHECK(routed("GET", "/v1/events?since=10m").records.newer_than == 10min);
+}
+
+TEST_CASE("a wrong parameter of records is told with what it may be") {
+  CHECK(problem("GET", "/v1/log?since=yesterday").starts_with("400 the parameter \"since\" can't be \"yesterday\""));
+  CHECK(problem("GET", "/v1/log?last=-1").find("it is a whole number; an example: last=100") != std::string::npos);
+  CHECK(problem("GET", "/v1/log?last=99999999999999999999").starts_with("400 "));
+  CHECK(problem("GET", "/v1/log?level=loud").find("trace, debug, info, warning or error") != std::string::npos);
+  CHECK(problem("GET", "/v1/log?level=off").starts_with("400 "));
+  CHECK(problem("GET", "/v1/log?task=").find("GET /v1/tasks lists the names") != std::string::npos);
+  CHECK(problem("GET", "/v1/log?task=a%0Ab").find("control characters") != std::string::npos);
+  CHECK(problem("GET", "/v1/log?follow=yes").find("it has no value; an example: follow") != std::string::npos);
+  CHECK(problem("GET", "/v1/events?level=info") ==
+        "400 no such parameter: \"level\"; /v1/events has \"since\", \"last\", \"task\" and \"follow\"");
+  CHECK(problem("GET", "/v1/log?since=1&since=2").find("given twice") != std::string::npos);
+  CHECK(problem("POST", "/v1/log").starts_with("405 "));
 }

@@ -60,15 +60,22 @@ TEST_CASE("a running task as JSON") {
   const TaskStatus task = running_task();
   CHECK(json_of(task) == Json::parse(R"({
     "name": "feed", "id": "9b2e1a58-7a4a-4f0e-9d2e-0d6b8f3f5a11", "type": "mandatory", "plugin": "/usr/lib/feed.so",
-    "factory": "feed", "shard": 1, "state": "running", "purpose": null,
+    "factory": "feed", "pid": null, "shard": 1, "state": "running", "purpose": null,
     "since": "2023-11-14T22:13:10.000000Z", "since_ms": 10000, "ready": true, "blocking": false, "execution": 3,
     "started": "2023-11-14T22:13:09.500000Z", "uptime_ms": 10500, "restarts": 5, "remaining": 3,
     "next_start": null, "next_start_ms": null, "last_outcome": "error", "last_message": "no route to host",
-    "status": "3 clients", "stalled": false, "stalls": 0, "abandoned": false, "group": null, "waits_for": [],
-    "waits_for_group": false, "over_for": null, "state_bytes": 64,
-    "situation": "it has been ready for 10 s; execution 3, after one that failed (no route to host); it says \"3 clients\"; 3 of 5 restarts are left"
+    "status": "3 clients", "stalled": false, "stalls": 0, "share": null, "abandoned": false, "group": null, "after": [],
+    "waits_for": [], "waits_for_group": false, "waits_for_time": false, "over_for": null, "state_bytes": 64,
+    "situation": "it has been ready for 10s; execution 3, after one that failed (no route to host); it says \"3 clients\"; 3 of 5 restarts are left"
   })"));
   CHECK(line_of(task).find('\n') == std::string::npos);
+}
+
+TEST_CASE("a task that is delayed until its repeat is due says so") {
+  TaskStatus task = running_task();
+  task.report.state = TaskState::delayed;
+  task.report.waits_for_time = true;
+  CHECK(json_of(task)["waits_for_time"] == true);
 }
 
 TEST_CASE("a delayed task has the time of its next start") {
@@ -95,8 +102,10 @@ TEST_CASE("a task that waits names those for which it does") {
   task.report.state = TaskState::waiting;
   task.report.waits_for_group = true;
   task.group = "net";
+  task.after = {"db", "a \"b\"", "up"};
   task.waits_for = {"db", "a \"b\""};
   const Json json = json_of(task);
+  CHECK(json["after"] == Json({"db", "a \"b\"", "up"}));
   CHECK(json["waits_for"] == Json({"db", "a \"b\""}));
   CHECK(json["waits_for_group"] == true);
   CHECK(json["group"] == "net");
@@ -108,8 +117,9 @@ TEST_CASE("what is not known of a task, or does not exist, is null") {
   task.report.state = TaskState::starting;
   task.report.remaining = 0;
   const Json json = json_of(task);
-  for (const char* key : {"plugin", "factory", "purpose", "since", "since_ms", "started", "uptime_ms", "next_start",
-                          "next_start_ms", "last_outcome", "last_message", "status", "group", "over_for"}) {
+  for (const char* key :
+       {"plugin", "factory", "pid", "purpose", "since", "since_ms", "started", "uptime_ms", "next_start",
+        "next_start_ms", "last_outcome", "last_message", "status", "group", "over_for"}) {
     INFO(key);
     CHECK(json.at(key).is_null());
   }
@@ -146,7 +156,7 @@ TEST_CASE("of a task whose shard did not answer, only what never changes is told
   TaskStatus task = running_task();
   task.report.is_answered = false;
   CHECK(keys_of(line_of(task)) ==
-        std::vector<std::string>{"name", "id", "plugin", "factory", "shard", "state", "situation"});
+        std::vector<std::string>{"name", "id", "plugin", "factory", "pid", "shard", "state", "situation"});
   CHECK(json_of(task)["state"] == "unknown");
   CHECK(json_of(task)["situation"] == situation(task));
 }
@@ -183,13 +193,15 @@ TEST_CASE("a host as JSON") {
   host.pid = 4321;
   host.state = "running";
   host.since_us = wall_us;
+  host.age = 61'500'000'000;
   host.manifest = "/etc/feeds.json";
   host.shards = 2;
   host.tasks = 5;
   for (const TaskState state : {TaskState::running, TaskState::running, TaskState::delayed, TaskState::ended}) {
-    host.counts.add(TaskType::mandatory, state, true);
+    host.counts.add(TaskType::mandatory, state, true, false);
   }
   host.counts.unanswered = 1;
+  host.counts.stalled = 1;
   host.counts.starts = 18;
   host.counts.restarts = 7;
   host.events = 100;
@@ -199,8 +211,8 @@ TEST_CASE("a host as JSON") {
   append_host_json(json, host);
   Json expected = Json::parse(R"({
     "name": "feeds", "instance": "9b2e1a58-7a4a-4f0e-9d2e-0d6b8f3f5a11", "pid": 4321, "state": "running",
-    "since": "2023-11-14T22:13:20.000000Z", "manifest": "/etc/feeds.json", "shards": 2,
-    "tasks": {"total": 5, "ready": 2, "needed_unready": 2, "unanswered": 1, "waiting": 0, "delayed": 1, "starting": 0,
+    "since": "2023-11-14T22:13:20.000000Z", "since_ms": 61500, "manifest": "/etc/feeds.json", "shards": 2,
+    "tasks": {"total": 5, "ready": 2, "needed_unready": 2, "waits_for_time": 0, "lost": 1, "stalled": 1, "unanswered": 1, "waiting": 0, "delayed": 1, "starting": 0,
               "running": 2, "stopping": 0, "stopped": 0, "ended": 1},
     "starts": 18, "restarts": 7, "events": 100, "events_lost": 1, "log_lines_lost": 2
   })");
@@ -216,6 +228,7 @@ TEST_CASE("a host that has not been started has neither time nor manifest") {
   append_host_json(json, host);
   const Json parsed = Json::parse(json);
   CHECK(parsed["since"] == nullptr);
+  CHECK(parsed["since_ms"] == nullptr);
   CHECK(parsed["manifest"] == nullptr);
   CHECK(parsed["instance"] == nullptr);
 }

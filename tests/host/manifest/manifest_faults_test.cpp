@@ -23,7 +23,7 @@ const std::string duration_expected = R"((line 1): expected a duration such as "
 const std::string restarts_expected =
     "m: /tasks/0/restarts (line 1): expected a whole number from 0 to 4294967294 or \"unlimited\", found ";
 const std::string task_fields =
-    R"(; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation", "after" and "group")";
+    R"(; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "repeat", "isolation", "limits", "user", "after" and "group")";
 const std::string nothing_to_run = R"(nothing to run; give "tasks" at least one entry, or add "autoload")";
 
 }  // namespace
@@ -136,7 +136,7 @@ TEST_CASE("unknown fields are told with the nearest that is known") {
       {one_mandatory(R"("timeout": "1s")"), {R"(m: /tasks/0/timeout (line 1): unknown field "timeout")" + task_fields}},
       {one_mandatory(R"("zzz": {})"), {R"(m: /tasks/0/zzz (line 1): unknown field "zzz")" + task_fields}},
       {top(R"("defaults": {"zzz": 1})"),
-       {R"(m: /defaults/zzz (line 1): unknown field "zzz"; "defaults" may have "stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules" and "isolation")"}},
+       {R"(m: /defaults/zzz (line 1): unknown field "zzz"; "defaults" may have "stop_timeout", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "isolation", "limits" and "user")"}},
       {R"({"autoload": {"type": "detachable", "typo": 1}})",
        {R"(m: /autoload/typo (line 1): unknown field "typo"; did you mean "type"?)"}},
   });
@@ -278,6 +278,11 @@ TEST_CASE("empty, overlong and unprintable texts are refused") {
       {one_mandatory(R"("name": "")"), {"m: /tasks/0/name" + empty}},
       {one_mandatory(R"("task": "")"), {"m: /tasks/0/task" + empty}},
       {R"({"tasks": [{"plugin": "", "type": "mandatory"}]})", {"m: /tasks/0/plugin" + empty}},
+      {top(R"("name": "")"), {"m: /name" + empty}},
+      {top(R"("name": "two words")"),
+       {R"(m: /name (line 1): the name "two words" of a host may have letters, digits, '.', '_' and '-' only, and )"
+        "begins with a letter, a digit or '_'"}},
+      {top(R"("name": ")" + std::string(65, 'n') + '"'), {"m: /name (line 1): a host's name has 1 to 64 characters"}},
       {top(R"("plugin_dirs": [""])"), {"m: /plugin_dirs/0" + empty}},
       {top(R"("plugin_dirs": [])"),
        {"m: /plugin_dirs (line 1): expected at least one directory; remove this field to search the manifest's own"}},
@@ -378,7 +383,8 @@ TEST_CASE("of a hundred thousand keys given twice the first hundred are told and
 }
 
 TEST_CASE("texts are made for few more faults than are told, however many there are") {
-  taskhost::ManifestFaults faults("", "m");
+  taskhost::ManifestFaults faults;
+  faults.begin_file("", "m");
   std::size_t made = 0;
   for (std::size_t offset = 0; offset < 100'000; ++offset) {
     faults.add_if_told(offset, [&made] {
@@ -393,7 +399,8 @@ TEST_CASE("texts are made for few more faults than are told, however many there 
 }
 
 TEST_CASE("what was only counted behind a syntax error is not counted any more") {
-  taskhost::ManifestFaults faults("", "m");
+  taskhost::ManifestFaults faults;
+  faults.begin_file("", "m");
   for (std::size_t offset = 0; offset < 1'000; ++offset) {
     faults.add(offset, "/a", "message");
   }

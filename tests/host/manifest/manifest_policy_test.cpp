@@ -17,6 +17,7 @@ using taskhost::read_manifest;
 using taskhost::Strategy;
 using taskhost::SupervisionOptions;
 using taskhost::WatchdogAction;
+using taskhost::WorkerLimits;
 using namespace taskhost::test;
 
 namespace {
@@ -158,7 +159,7 @@ TEST_CASE("a task that repeats has a delay, its own or by default, with restarts
     {"plugin": "a", "type": "mandatory"}, {"plugin": "a", "type": "mandatory", "exit_rules": []},
     {"plugin": "a", "type": "shutdown_on_exit"}]})");
   CHECK(manifest.tasks[0].options.optional->backoff->initial == 2s);
-  CHECK(manifest.tasks[0].options.optional->repeats());
+  CHECK(manifest.tasks[0].options.optional->repeats_after_delay());
   CHECK_FALSE(manifest.tasks[1].options.optional);
   CHECK_FALSE(manifest.tasks[2].options.optional);
   const std::string needs =
@@ -406,11 +407,114 @@ TEST_CASE("wrong exit rules are told") {
   });
 }
 
-TEST_CASE("isolation in a process is refused with the reason") {
-  check({{mandatory(R"("isolation": "process")"),
-          {at("/isolation",
-              R"(tasks can't run in processes of their own yet; remove "isolation", or set it to "none")")}},
-         {mandatory(R"("isolation": "thread")"), {at("/isolation", R"(unknown isolation "thread"; use "none")")}}});
+TEST_CASE("repeat says when a task is due again") {
+  CHECK(options_of(mandatory(R"("repeat": {"every": "5m"})")).repeat->every == 5min);
+  CHECK_FALSE(options_of(mandatory(R"("repeat": {"every": "5m"})")).repeat->schedule);
+  const auto repeat = options_of(ends_host(R"("repeat": {"schedule": "@daily", "time_zone": "UTC"})")).repeat;
+  REQUIRE(repeat->schedule);
+  CHECK(repeat->schedule->next(0) == 86'400'000'000'000);
+}
+
+TEST_CASE("a default rule that repeats applies to a task that ends the host only if it has times") {
+  const std::string rules = R"({"defaults": {"exit_rules": [{"match": {"outcome": "error"}, "action": "repeat"}]}, )";
+  const auto rules_of = [&rules](const std::string& fields) {
+    const Manifest manifest =
+        read_good(rules + R"("tasks": [)" + task(R"("type": "shutdown_on_exit")" + fields) + "]}");
+    return manifest.tasks[0].options.supervision().exit_rules.size();
+  };
+  CHECK(rules_of("") == 0);
+  CHECK(rules_of(R"(, "repeat": {"every": "5m"})") == 1);
+}
+
+TEST_CASE("tasks that are alike share their schedule") {
+  const std::string one = task(R"("type": "mandatory", "name": "a", "repeat": {"schedule": "@daily"})");
+  const std::string other = task(R"("type": "mandatory", "name": "b", "repeat": {"schedule": "@daily"})");
+  const Manifest manifest = read_good(tasks(one + ", " + other));
+  CHECK(manifest.tasks[0].options.optional == manifest.tasks[1].options.optional);
+}
+
+TEST_CASE("a repeat that is wrong is told with what to write") {
+  const auto repeat = [](const std::string& value) { return mandatory(R"("repeat": )" + value); };
+  check({
+      {repeat(R"("5m")"),
+       {at("/repeat", R"(expected an object, found a string ("5m"); write it as an object: {"every": "5m"})")}},
+      {repeat(R"("0 3 * * *")"),
+       {at("/repeat",
+           R"(expected an object, found a string ("0 3 * * *"); write it as an object: {"schedule": "0 3 * * *"})")}},
+      {repeat("{}"),
+       {at("/repeat",
+           R"("every" is missing; say when it is due again, such as "every": "5m", or "schedule": "0 3 * * mon-fri")")}},
+      {repeat(R"({"evry": "5m", "every": "5m"})"),
+       {at("/repeat/evry", R"(unknown field "evry"; did you mean "every"?)")}},
+      {repeat(R"({"every": "0s"})"), {at("/repeat/every", R"(expected a duration longer than 0s, found "0s")")}},
+      {repeat(R"({"every": "-5m"})"),
+       {at("/repeat/every",
+           R"(expected a duration such as "250ms", "10s" or "1.5h", found "-5m"; a duration can't be negative)")}},
+      {repeat(R"({"every": "9000h"})"),
+       {at("/repeat/every",
+           R"(expected a duration such as "250ms", "10s" or "1.5h", found "9000h"; write 365 days ("8760h") at most)")}},
+      {repeat(R"({"every": "5us"})"),
+       {at("/repeat/every",
+           "expected a time of 1ms or longer, found 5us: a task that ends at once would keep a processor busy")}},
+      {repeat(R"({"every": "5m", "schedule": "@daily"})"),
+       {at("/repeat/every", R"(remove "every" or "schedule": only one of them can count)")}},
+      {repeat(R"({"every": "5m", "time_zone": "UTC"})"),
+       {at("/repeat/time_zone",
+           R"(only a "schedule" has a time zone; remove "time_zone", or give "schedule" instead of "every")")}},
+      {repeat(R"({"schedule": "0 25 * * *", "time_zone": "Europe/Berlni"})"),
+       {at("/repeat/schedule", R"(in the hour "25": 25 is not from 0 to 23)"),
+        at("/repeat/time_zone", R"(unknown time zone "Europe/Berlni"; did you mean "Europe/Berlin"?)")}},
+      {mandatory(R"("repeat": {"every": "5m"}, "exit_rules": [{"match": {"outcome": "ok"}, "action": "discard"}])"),
+       {at("/repeat",
+           R"(exit rules take all exits by "ok", so none is repeated; remove "repeat", or give one of them the action "repeat")")}},
+      {mandatory(R"("repeat": {"every": "5m"}, "backoff": {"initial": "1s"})"),
+       {at("/backoff", R"("backoff" needs restarts, and the task has none; give "restarts", or remove "backoff")")}},
+  });
+}
+
+TEST_CASE("isolation is none or process") {
+  CHECK(options_of(restarted(R"("isolation": "process")")).isolated);
+  check({{mandatory(R"("isolation": "thread")"),
+          {at("/isolation", R"(unknown isolation "thread"; use "none" or "process")")}}});
+}
+
+TEST_CASE("limits and the user of an isolated task are read, and completed with the defaults") {
+  const Manifest manifest = read_good(R"({
+    "defaults": {"isolation": "process", "limits": {"memory": "1GiB", "processes": 32}, "user": "nobody"},
+    "tasks": [{"name": "a", "plugin": "p", "type": "mandatory"},
+              {"name": "b", "plugin": "p", "type": "mandatory", "user": "feed",
+               "limits": {"memory": "65536KiB", "open_files": 64, "core_dump": false}},
+              {"name": "c", "plugin": "p", "type": "mandatory", "isolation": "none"}]})");
+  CHECK(*manifest.tasks[0].limits == WorkerLimits{.memory = 1u << 30, .processes = 32, .user = "nobody"});
+  CHECK(*manifest.tasks[1].limits ==
+        WorkerLimits{.memory = 64u << 20, .open_files = 64, .processes = 32, .core_dump = false, .user = "feed"});
+  CHECK(manifest.tasks[2].limits == nullptr);
+}
+
+TEST_CASE("limits that are wrong, or of a task in the host's process, are told with what to write") {
+  const auto limits = [](const std::string& value) {
+    return mandatory(R"("isolation": "process", "limits": )" + value);
+  };
+  const std::string size = R"(expected a size such as "256MiB" or "2GiB" (a whole number and KiB, MiB or GiB), found )";
+  check({
+      {limits(R"({"memory": "256MB"})"), {at("/limits/memory", size + R"(a string ("256MB"))")}},
+      {limits(R"({"memory": 268435456})"), {at("/limits/memory", size + "a number (268435456)")}},
+      {limits(R"({"memory": "99999999999GiB"})"), {at("/limits/memory", size + R"(a string ("99999999999GiB"))")}},
+      {limits(R"({"memory": "16MiB"})"),
+       {at("/limits/memory",
+           R"(a worker needs at least "64MiB", since the stacks of its threads count, found "16MiB")")}},
+      {limits(R"({"open_files": 3})"),
+       {at("/limits/open_files", "expected a whole number from 32 to 1000000000, found a number (3)")}},
+      {limits(R"({"core_dump": "no"})"), {at("/limits/core_dump", R"(expected a boolean, found a string ("no"))")}},
+      {limits(R"({"mem": "256MiB"})"),
+       {at("/limits/mem",
+           R"(unknown field "mem"; "limits" may have "memory", "open_files", "processes" and "core_dump")")}},
+      {limits("[]"), {at("/limits", "expected an object, found an array")}},
+      {mandatory(R"("limits": {"memory": "256MiB"})"),
+       {at("/limits", R"(it is for a task in a process of its own; add "isolation": "process")")}},
+      {mandatory(R"("user": "nobody")"),
+       {at("/user", R"(it is for a task in a process of its own; add "isolation": "process")")}},
+  });
 }
 
 TEST_CASE("groups that are not declared are told with the nearest, and those without a member too") {

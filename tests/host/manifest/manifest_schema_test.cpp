@@ -110,7 +110,20 @@ std::vector<std::string> valid_manifests() {
       task(R"("type": "mandatory", "restarts": "unlimited", "on_give_up": "discard", "backoff": {"initial": "1s"},
               "exit_rules": [{"match": {"outcome": "panic"}, "action": "give_up"}])"),
       task(R"("type": "shutdown_on_exit", "exit_rules": [{"match": {"outcome": "panic"}, "action": "discard"}])"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m"})"),
+      task(R"("type": "shutdown_on_exit", "repeat": {"schedule": "0 3 * * mon-fri"})"),
+      task(R"("type": "detachable", "repeat": {"schedule": "@daily", "time_zone": "Europe/Berlin"})"),
+      task(R"("type": "shutdown_on_exit", "repeat": {"every": "5m"},
+              "exit_rules": [{"match": {"message": "x"}, "action": "repeat"}])"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m"},
+              "exit_rules": [{"match": {"outcome": "error"}, "action": "repeat"}])"),
+      autoload(R"("type": "detachable", "repeat": {"every": "5m"})"),
       task(R"("type": "mandatory", "isolation": "none")"),
+      task(R"("type": "mandatory", "isolation": "process")"),
+      task(R"("type": "mandatory", "isolation": "process", "user": "nobody",
+           "limits": {"memory": "256MiB", "open_files": 256, "processes": 32, "core_dump": false})"),
+      R"({"defaults": {"isolation": "process", "limits": {"memory": "64MiB"}, "user": "nobody"},
+          "tasks": [{"plugin": "p", "type": "mandatory"}]})",
       task(R"("type": "mandatory", "after": [])"),
       task(R"("type": "mandatory", "after": ["a", "b"])"),
       grouped(R"({"strategy": "one_for_one"})"),
@@ -122,11 +135,38 @@ std::vector<std::string> valid_manifests() {
       top(R"("defaults": {"window": "1s", "backoff": {"initial": "1s"}, "reset_after": "1s", "ready": "notify",
           "start_timeout": "1s", "watchdog": {"interval": "1s"}, "on_give_up": "discard", "isolation": "none",
           "exit_rules": [{"match": {}, "action": "restart"}]})"),
+      top(R"("name": "a")"),
+      top(R"("name": "_Site-1.b")"),
+      top(R"("name": ")" + std::string(64, 'n') + '"'),
+      top(R"("include": [])"),
+      top(R"("name": "${env:X:-x}", "stall_limit": "${env:X:-50ms}", "shutdown_timeout": "${env:X:-1s}")"),
+      grouped(R"({"strategy": "${env:X:-one_for_all}"})"),
+      task(R"("type": "${env:X:-mandatory}", "restarts": "${env:X:-unlimited}", "ready": "${env:X:-started}",
+              "backoff": {"initial": "${env:X:-1s}", "max": "${env:X:-2s}"}, "isolation": "${env:X:-none}",
+              "watchdog": {"interval": "${env:X:-1s}", "action": "${env:X:-restart}"},
+              "on_give_up": "${env:X:-default}")"),
+      restarted(R"("window": "${env:X:-1h}", "on_give_up": {"cooldown": "${env:X:-1s}"},
+              "exit_rules": [{"match": {"outcome": "${env:X:-ok}"}, "action": "${env:X:-stop_host}"}])"),
   };
 }
 
 std::vector<std::string> invalid_manifests() {
   std::vector<std::string> manifests = {
+      top(R"("name": "")"),
+      top(R"("name": ")" + std::string(65, 'n') + '"'),
+      top(R"("name": ".a")"),
+      top(R"("name": "-a")"),
+      top(R"("name": "a b")"),
+      top(R"("name": "a/b")"),
+      top(R"("name": "\u00e9")"),
+      top(R"("name": 7)"),
+      top(R"("include": "a.json")"),
+      top(R"("include": [7])"),
+      top(R"("include": [""])"),
+      top(R"("name": "${env:}")"),
+      top(R"("name": {"$file": "name.txt"})"),
+      task(R"("type": "${env:1}")"),
+      task(R"("type": "mandatory", "stop_timeout": "${env:X")"),
       "[]",
       "null",
       "7",
@@ -187,6 +227,20 @@ std::vector<std::string> invalid_manifests() {
       task(R"("type": "mandatory", "backoff": {"initial": "1s"}, "exit_rules": [])"),
       task(R"("type": "mandatory", "backoff": {"initial": "0s"}, "exit_rules": [{"match": {}, "action": "repeat"}])"),
       task(R"("type": "shutdown_on_exit", "exit_rules": [{"match": {}, "action": "repeat"}])"),
+      task(R"("type": "mandatory", "repeat": "5m")"),
+      task(R"("type": "mandatory", "repeat": {})"),
+      task(R"("type": "mandatory", "repeat": {"every": "0s"})"),
+      task(R"("type": "mandatory", "repeat": {"every": 5})"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m", "schedule": "@daily"})"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m", "time_zone": "UTC"})"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m", "schedule": "@daily", "time_zone": "UTC"})"),
+      task(R"("type": "mandatory", "repeat": {"time_zone": "UTC"})"),
+      task(R"("type": "mandatory", "repeat": {"schedule": ""})"),
+      task(R"("type": "mandatory", "repeat": {"schedule": "@daily", "time_zone": ""})"),
+      task(R"("type": "mandatory", "repeat": {"schedule": "@daily", "zone": "UTC"})"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m"}, "backoff": {"initial": "1s"},
+              "exit_rules": [{"match": {"outcome": "error"}, "action": "repeat"}])"),
+      top(R"("defaults": {"repeat": {"every": "5m"}})"),
       task(R"("type": "mandatory", "window": "1s")"),
       autoload(""),
       autoload(R"("type": "other")"),
@@ -266,8 +320,15 @@ std::vector<std::string> invalid_manifests() {
       task(R"("type": "mandatory", "exit_rules": [{"match": {"message": ""}, "action": "discard"}])"),
       task(R"("type": "mandatory", "exit_rules": [{"match": {"text": "x"}, "action": "discard"}])"),
       task(R"("type": "mandatory", "exit_rules": [{"match": {}, "action": "discard", "x": 1}])"),
-      task(R"("type": "mandatory", "isolation": "process")"),
+      task(R"("type": "mandatory", "isolation": "thread")"),
       task(R"("type": "mandatory", "isolation": null)"),
+      task(R"("type": "mandatory", "isolation": "process", "limits": {"memory": 1})"),
+      task(R"("type": "mandatory", "isolation": "process", "limits": {"memory": "256MB"})"),
+      task(R"("type": "mandatory", "isolation": "process", "limits": {"open_files": 1})"),
+      task(R"("type": "mandatory", "isolation": "process", "limits": {"processes": "many"})"),
+      task(R"("type": "mandatory", "isolation": "process", "limits": {"core_dump": "no"})"),
+      task(R"("type": "mandatory", "isolation": "process", "limits": {"cpu": 1})"),
+      task(R"("type": "mandatory", "isolation": "process", "user": "")"),
       task(R"("type": "mandatory", "after": "a")"),
       task(R"("type": "mandatory", "after": [7])"),
       task(R"("type": "mandatory", "after": [""])"),
@@ -328,7 +389,7 @@ TEST_CASE("the schema has the fields of each object, and no others") {
         Row{taskhost::ManifestObject::task, "/definitions/task"}, Row{group, "/properties/groups/additionalProperties"},
         Row{backoff, "/definitions/backoff"}, Row{watchdog, "/definitions/watchdog"},
         Row{on_give_up, "/definitions/on_give_up/anyOf/1"}, Row{exit_rule, "/definitions/exit_rules/items"},
-        Row{match, "/definitions/exit_rules/items/properties/match"}}) {
+        Row{match, "/definitions/exit_rules/items/properties/match"}, Row{repeat, "/definitions/repeat"}}) {
     CAPTURE(row.pointer);
     std::set<std::string> in_schema;
     for (const auto& field :
@@ -349,12 +410,13 @@ TEST_CASE("the schema has the words of each enum") {
   };
   const auto texts = [](const auto& words) { return std::vector<std::string>(words.begin(), words.end()); };
   using namespace taskhost;
-  CHECK(words_at("/definitions/type/enum") == texts(plain_words<TaskType>()));
-  CHECK(words_at("/definitions/outcome/enum") == texts(plain_words<Outcome, Outcome::cancelled>()));
+  CHECK(words_at("/definitions/type/anyOf/0/enum") == texts(plain_words<TaskType>()));
+  CHECK(words_at("/definitions/outcome/anyOf/0/enum") == texts(plain_words<Outcome, Outcome::cancelled>()));
   CHECK(words_at("/definitions/on_give_up/anyOf/0/enum") == texts(plain_words<GiveUp, GiveUp::cooldown>()));
-  CHECK(words_at("/definitions/watchdog/properties/action/enum") == texts(plain_words<WatchdogAction>()));
-  CHECK(words_at("/definitions/exit_rules/items/properties/action/enum") == texts(plain_words<ExitAction>()));
-  CHECK(words_at("/properties/groups/additionalProperties/properties/strategy/enum") == texts(plain_words<Strategy>()));
+  CHECK(words_at("/definitions/watchdog/properties/action/anyOf/0/enum") == texts(plain_words<WatchdogAction>()));
+  CHECK(words_at("/definitions/exit_rules/items/properties/action/anyOf/0/enum") == texts(plain_words<ExitAction>()));
+  CHECK(words_at("/properties/groups/additionalProperties/properties/strategy/anyOf/0/enum") ==
+        texts(plain_words<Strategy>()));
 }
 
 // Everything that a JSON Schema can't express. Any other difference is a bug in one of the two.
@@ -382,6 +444,12 @@ TEST_CASE("the parser refuses what the schema can't express") {
       restarted(R"("exit_rules": [{"match": {}, "action": "discard"}])"),
       task(R"("type": "mandatory", "on_give_up": "discard", "exit_rules": [{"match": {}, "action": "fail_host"}])"),
       restarted(R"("exit_rules": [{"match": {"outcome": ["ok", "error"], "message": "x"}, "action": "discard"}])"),
+      task(R"("type": "mandatory", "repeat": {"every": "5m"},
+              "exit_rules": [{"match": {"outcome": "ok"}, "action": "discard"}])"),
+      // times
+      task(R"("type": "mandatory", "repeat": {"every": "999us"})"),
+      task(R"("type": "mandatory", "repeat": {"schedule": "0 0 30 2 *"})"),
+      task(R"("type": "mandatory", "repeat": {"schedule": "@daily", "time_zone": "Europe/Nowhere"})"),
       // a number so small that it becomes 0
       restarted(R"("window": "0.5ns")"),
       // what a default could have provided

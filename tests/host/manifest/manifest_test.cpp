@@ -36,7 +36,7 @@ std::string with_tasks(std::size_t count, const std::string& fields) {
 TEST_CASE("every field of a manifest is read") {
   const Manifest manifest = read_good(R"({
     "$schema": "taskhost.schema.json",
-    "plugin_dirs": ["plugins", "/usr/lib/taskhost"],
+    "name": "site", "plugin_dirs": ["plugins", "/usr/lib/taskhost"],
     "shards": 2,
     "shutdown_timeout": "30s",
     "defaults": {"stop_timeout": "5s"},
@@ -47,7 +47,8 @@ TEST_CASE("every field of a manifest is read") {
        "stop_timeout": "0s", "config": {"path": "feed.csv"}}
     ]
   })");
-  CHECK(manifest.plugin_dirs == std::vector<std::string>{"plugins", "/usr/lib/taskhost"});
+  CHECK(manifest.name == "site");
+  CHECK(manifest.parts.front().plugin_dirs == std::vector<std::string>{"plugins", "/usr/lib/taskhost"});
   CHECK(manifest.shards == 2U);
   CHECK(manifest.shutdown_timeout == 30s);
   CHECK(manifest.default_stop_timeout == 5s);
@@ -75,7 +76,8 @@ TEST_CASE("every field of a manifest is read") {
 
 TEST_CASE("fields that are absent have their defaults") {
   const Manifest manifest = read_good(R"({"tasks": [{"plugin": "p", "type": "mandatory"}]})");
-  CHECK(manifest.plugin_dirs.empty());
+  CHECK(manifest.name.empty());
+  CHECK(manifest.parts.front().plugin_dirs.empty());
   CHECK_FALSE(manifest.shards.has_value());
   CHECK_FALSE(manifest.shutdown_timeout.has_value());
   CHECK_FALSE(manifest.autoload.has_value());

@@ -28,7 +28,7 @@ TEST_CASE("exit rules that can never match are refused") {
   const auto rules = [](const std::string& list) { return mandatory("\"exit_rules\": [" + list + ']'); };
   const std::string taken = "earlier rules take all exits that this one matches; put it before them, or remove it";
   const std::string crashed =
-      R"(no task can be "crashed": tasks run in the host's process, and a crash ends all of it; use "panic" for exceptions, or remove this rule)";
+      R"(it runs in the host's process, and a crash ends all of that; add "isolation": "process", use "panic" for exceptions, or remove this rule)";
   const std::string no_message =
       R"(only failures have a message, so this rule never matches; remove "message", or use the outcome "error" or "panic")";
   const std::string any = R"({"match": {}, "action": "discard"})";

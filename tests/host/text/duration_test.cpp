@@ -113,3 +113,15 @@ TEST_CASE("a printed duration reads back as the same duration") {
   }
   CHECK(parsed(print_duration(taskhost::max_duration)) == taskhost::max_duration);
 }
+
+TEST_CASE("spans for people are rounded down to two units") {
+  using taskhost::span_text;
+  CHECK(span_text(0) == "0ms");
+  CHECK(span_text(999) == "999ms");
+  CHECK(span_text(3250) == "3.2s");
+  CHECK(span_text(4099) == "4s");
+  CHECK(span_text(59'999) == "59s");
+  CHECK(span_text(250'000) == "4m10s");
+  CHECK(span_text(7'380'000) == "2h03m");
+  CHECK(span_text(1'051'200'000) == "12d4h");
+}

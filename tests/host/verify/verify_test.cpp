@@ -34,7 +34,8 @@ namespace {
 struct World {
   Progress progress;
   std::vector<Finding> findings;
-  SimulatedHost host{progress, R"({"every": "2s"})", "simulated",
+  SimulatedHost host{progress,
+                     {.config = R"({"every": "2s"})", .name = "simulated", .directory = "/"},
                      [this](const Finding& found) { findings.push_back(found); }};
 };
 World& world() {

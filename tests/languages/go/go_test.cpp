@@ -161,7 +161,7 @@ TEST_CASE("a second signal ends the program at once, with a Go task that does no
   CHECK(running.finish().status() == 4);
 }
 
-TEST_CASE("signals as a service work beside a Go task, and SIGHUP is a stop in order") {
+TEST_CASE("signals as a service work beside a Go task, and SIGHUP does not end the host") {
   Scene scene;
   scene.add(go_task("idle", "mandatory"));
   SECTION("a task that subscribes to SIGINT gets it") {
@@ -175,10 +175,12 @@ TEST_CASE("signals as a service work beside a Go task, and SIGHUP is a stop in o
     CHECK(run.stopping_reason() == "task_exit");
     CHECK(run.stopping_task() == "ctrl_c");
   }
-  SECTION("SIGHUP stops the host") {
+  SECTION("SIGHUP is kept for reloading") {
     Running running = scene.start();
     running.wait_for("task_ready", "idle");
     running.send(SIGHUP);
+    CHECK(running.process().wait_for_err("is kept for reloading"));
+    running.send(SIGTERM);
     CHECK(running.finish().status() == 0);
   }
 }

@@ -10,8 +10,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <string>
 
 #include "collection.hpp"
+#include "taskhost/ext/config.h"
+#include "taskhost/ext/manifest.h"
 
 namespace {
 
@@ -67,6 +70,23 @@ constexpr Task tasks[] = {
                                ::close(file);
                              }>},
     {.name = "has_no_drop", .drop = nullptr},
+    // Fails if the host tells it another name or directory than its config.
+    {.name = "knows_its_manifest",
+     .start =
+         [](State& self) {
+           const auto* config = static_cast<const taskhost_config_reader*>(
+               self.services().extension(self.exec, TASKHOST_EXTENSION_CONFIG, TASKHOST_CONFIG_REVISION));
+           const auto* manifest = static_cast<const taskhost_manifest*>(
+               self.services().extension(self.exec, TASKHOST_EXTENSION_MANIFEST, TASKHOST_MANIFEST_REVISION));
+           const char* name = self.services().task_name(self.exec);
+           const char* directory = manifest->directory(self.exec);
+           const std::string real_name = name;
+           const std::string real_directory = directory;
+           config->text(self.exec, "/name", &name, nullptr);
+           config->text(self.exec, "/directory", &directory, nullptr);
+           if (real_name != name) return self.fail("it has another name");
+           return real_directory == directory ? TASKHOST_OK : self.fail("its manifest is elsewhere");
+         }},
     // The thread goes on after the drop, which frees what it reads.
     {.name = "forgets_a_thread",
      .start =

@@ -279,10 +279,19 @@ int32_t poll(void* /*state*/, const taskhost_exec* exec) {
 #elif defined(EDGE_CHILD_EXECUTES)
   const pid_t child = ::fork();
   if (child == 0) {
-    ::execl("/bin/sh", "sh", "-c", "grep -E 'Sig(Ign|Blk)' /proc/self/status >&2", nullptr);
+    ::execl("/bin/sh", "sh", "-c",
+            "grep -E 'Sig(Ign|Blk)' /proc/self/status >&2 && ! env | grep -E '^(NOTIFY|WATCHDOG)_' >&2", nullptr);
     ::_exit(1);
   }
   say(exec, "child: " + end_of(child));
+#elif defined(EDGE_CHILD_STAYS)
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGALRM, SIG_DFL);
+    ::alarm(600);
+    while (true) ::pause();
+  }
+  say(exec, "child: " + std::to_string(child));
 #elif defined(EDGE_CHILD_CALLS)
   call_in_child(exec);
 #elif defined(EDGE_CHILD_RETURNS)

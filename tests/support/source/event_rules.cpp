@@ -348,7 +348,7 @@ void Judge::judge_exit(const Event& event, Task& task) {
   task.phase = Phase::ended;
   task.outcome = event.outcome;
   task.remaining = event.remaining;
-  if (!is_one_of(std::array<std::string_view, 3>{"ok", "error", "panic"}, event.outcome)) {
+  if (!is_one_of(std::array<std::string_view, 4>{"ok", "error", "panic", "crashed"}, event.outcome)) {
     complain(event, "unknown outcome: " + event.outcome);
   }
   if (!event.uptime_ms) {
@@ -411,20 +411,21 @@ void Judge::judge_restart(const Event& event, Task& task) {
   const bool rules = facts != nullptr && facts->exit_rules;
   const bool cooldown = event.message == "cooldown";
   const bool repeat = event.message == "repeat";
-  if (task.phase != Phase::ended || task.type == "shutdown_on_exit" || task.gave_up != cooldown ||
-      (task.type == "detachable" && task.outcome == "ok" && !rules)) {
+  const bool is_due_again = facts != nullptr && facts->repeat && repeat;
+  if (task.phase != Phase::ended || (task.type == "shutdown_on_exit" && !is_due_again) || task.gave_up != cooldown ||
+      (task.type == "detachable" && task.outcome == "ok" && !rules && !is_due_again)) {
     complain(event, "this task is not to be restarted");
   }
   if (cooldown && (facts == nullptr || facts->on_give_up != "cooldown" || event.delay_ms.value_or(0) <= 0)) {
     complain(event, "it has no cooldown");
   }
-  if (repeat && !rules) {
+  if (repeat && !rules && !(is_due_again && task.outcome == "ok")) {
     complain(event, "it has no rule for that");
   }
   if (!event.delay_ms) {
     complain(event, "no delay_ms");
   }
-  if (!event.unlimited) {
+  if (!event.unlimited && task.type != "shutdown_on_exit") {
     const unsigned charged = repeat ? 0 : 1;
     const bool given_back =
         facts != nullptr && facts->reset_after_ms && task.uptime + uptime_slack >= *facts->reset_after_ms;

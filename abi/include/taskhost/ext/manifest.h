@@ -24,9 +24,10 @@ typedef struct taskhost_manifest {
   uint32_t struct_size;
   uint32_t revision;
 
-  /* [any-thread] The manifest's directory: an absolute path, NUL-terminated, without a trailing slash unless it is "/".
-   * For tasks of a directory without a manifest, that directory; for tasks of the embedding program, the working
-   * directory at the time when the host was created. Owned by the host, valid until drop returns. Never fails. */
+  /* [any-thread] The directory of the manifest, or of the included file that has the task: an absolute path,
+   * NUL-terminated, without a trailing slash unless it is "/". For tasks of a directory without a manifest, that
+   * directory; for tasks of the embedding program, the working directory at the time when the host was created. Owned
+   * by the host, valid until drop returns. Never fails. */
   const char *(*directory)(const taskhost_exec *exec);
 } taskhost_manifest;
 

@@ -9,7 +9,8 @@
  * the host. A second one ends the program at once, whoever has subscribed, unless the executions that got the first one
  * have ended since and the host goes on. Two within a second count as one, unless they come from the terminal.
  * Once any execution has subscribed to a signal, the host keeps it: HANGUP, USER1 and USER2 then do nothing while no
- * execution is subscribed to them. A HANGUP that nobody has ever subscribed to stops the host in order.
+ * execution is subscribed to them. A HANGUP that nobody has ever subscribed to stops the host in order if the terminal
+ * was closed; sent by a process it is kept for reloading, and does not stop the host.
  */
 #ifndef TASKHOST_EXT_SIGNALS_H
 #define TASKHOST_EXT_SIGNALS_H

@@ -75,6 +75,11 @@ class Execution {
 
   // [execution] The reason why it is about to fail. Copied; the last call counts.
   void fail(std::string_view text) noexcept;
+  // [execution, polled] The same, for one that lives in another process, which has died: if it returns an error now,
+  // its outcome is `crashed`.
+  void crashed(std::string_view text) noexcept;
+  // [execution, polled] For a recipe that starts later: its start is over.
+  void started() noexcept;
 
   // [execution] 0 if there is no memory. Wake with this class's or WakePort's wake, from anywhere.
   Waker waker() noexcept;

@@ -10,6 +10,7 @@
 
 #include "taskhost/core/clock.hpp"
 #include "taskhost/core/outcome.hpp"
+#include "taskhost/core/repetition.hpp"
 #include "taskhost/core/words.hpp"
 
 namespace taskhost {
@@ -32,7 +33,7 @@ enum class ExitAction : std::uint8_t {
   stop_host,  // with success
   fail_host,  // with failure
   give_up,    // as if the budget were used up
-  repeat,     // begin again after the backoff's first delay, uncharged; needs a backoff
+  repeat,     // begin again, uncharged: when the repetition says, or after the backoff's first delay; needs one of them
 };
 template <>
 inline constexpr auto words_of<ExitAction> = std::to_array<Word<ExitAction>>({{ExitAction::restart, "restart"},
@@ -80,14 +81,16 @@ struct SupervisionOptions {
   std::optional<std::chrono::nanoseconds> window{};         // only restarts within it count towards the budget
   std::optional<Backoff> backoff{};                         // absent: restarts are immediate
   std::optional<std::chrono::nanoseconds> reset_after{};    // one that lived this long resets budget and backoff
+  bool isolated = false;                                    // each execution in a process of its own, which may crash
   bool notify = false;                                      // ready when it says so, not when it has started
   std::optional<std::chrono::nanoseconds> start_timeout{};  // from the start until it is ready
   std::optional<Watchdog> watchdog{};
   GiveUp on_give_up = GiveUp::by_type;
   std::chrono::nanoseconds cooldown{0};
   std::vector<ExitRule> exit_rules{};  // the first that matches counts
+  std::optional<Repetition> repeat{};  // an exit that is ok is a repeat, and this says when repeats are due
 
-  bool repeats() const noexcept;  // whether some exit rule's action is repeat
+  bool repeats_after_delay() const noexcept;  // whether some exit rule's repeat waits for the backoff's first delay
   bool operator==(const SupervisionOptions&) const = default;
 };
 

@@ -37,11 +37,16 @@ struct SupervisorOptions {
   // which follows RLIMIT_STACK, and is smaller where that is unlimited.
   std::size_t blocking_stack_size = default_stack_size;
   std::size_t poll_stack_size = default_stack_size;
-  std::uint64_t seed = 0;       // random seed for backoff jitter; 0: a different one each time
+  std::uint64_t seed = 0;               // random seed for backoff jitter; 0: a different one each time
+  std::uint64_t executions_before = 0;  // of each task, in another process: the first one here has the next number
+  const char* abandonment = "it is abandoned";  // what the log says of an execution that does not return
   bool complete_events = true;  // false: nobody listens to the stream; publish gets only what the log shows
   // [one of the supervisor's threads] Called when an allocation fails without which the supervisor can't go on; reports
   // it and ends the process. Absent: std::terminate.
   std::function<void()> no_memory{};
+  // [control thread] Called within a moment after tasks may have changed their states, and when the stop begins. Not
+  // for each change, and also when nothing has changed. Must not block.
+  std::function<void()> active{};
 };
 
 enum class HostResult : std::uint8_t {
@@ -97,9 +102,16 @@ class Supervisor {
   // what one task, by its number, or all of them are doing. No shard waits for this: each answers between its calls,
   // some hundred tasks at a time, so the reports are true at slightly different moments (`at`), each in itself. Those
   // of a shard that has not answered within `patience` say so. Throws std::bad_alloc.
-  std::vector<TaskReport> report(std::optional<std::size_t> task, std::chrono::nanoseconds patience) const;
+  // `with_shares`: and what part of its shard's time it takes, for which shards are looked at for some seconds.
+  std::vector<TaskReport> report(std::optional<std::size_t> task, std::chrono::nanoseconds patience,
+                                 bool with_shares = true) const;
+  // [any thread] After start: of each shard, what was sampled while somebody asked for reports; empty: nobody has.
+  std::vector<ShardSamples> shard_samples() const;
   // [the same threads] How many tasks are doing what.
   TaskCounts count(std::chrono::nanoseconds patience) const;
+
+  // [any thread] Changes the option of this name. An execution that runs meanwhile may lack the event of its start.
+  void set_complete_events(bool complete) noexcept;
 
   void request_stop(StopCause cause);
   // Ends the stop now: what has not ended is dropped or abandoned, and the result is stop_timed_out.

@@ -41,6 +41,8 @@ class Recipe : public std::enable_shared_from_this<Recipe> {
   const bool blocking;            // step blocks, and needs a thread of its own
   const void* const services;     // the first word of its executions
   const RawFunctions raw;         // null: the virtual functions below are called
+  // Polled: a start that returned ok goes on until a step calls Execution::started.
+  virtual bool starts_later() const noexcept { return false; }
 
   // Makes a fresh execution in `state`, which is zeroed. Unless it returns ok, nothing was made.
   virtual Status start(void* state, Execution& execution) const;

@@ -19,6 +19,7 @@ struct SpecialTask {
   bool notify = false;
   bool may_fail_to_stop = false;      // start_timeout, or a watchdog that restarts, may stop it, which is an exit
   bool exit_rules = false;            // it has some
+  bool repeat = false;                // it is due again when it has ended well
   std::string on_give_up{"default"};  // "cooldown", …
   std::vector<std::string> after{};
   bool in_group = false;  // in a group that restarts more than the member that failed

@@ -6,10 +6,10 @@ namespace taskhost {
 
 class CrashHandler {
  public:
-  // Takes SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGXCPU and SIGABRT until the last of these objects is
-  // destroyed, and gives the calling thread a stack for handlers until it ends, so that its own stack overflow can be
-  // reported.
-  CrashHandler();
+  // `flush` is called in the handler, before it says anything. Takes SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
+  // SIGXCPU and SIGABRT until the last of these objects is destroyed, and gives the calling thread a stack for handlers
+  // until it ends, so that its own stack overflow can be reported.
+  explicit CrashHandler(void (*flush)() noexcept);
   ~CrashHandler();
   CrashHandler(const CrashHandler&) = delete;
   CrashHandler& operator=(const CrashHandler&) = delete;

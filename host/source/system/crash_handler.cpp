@@ -1,4 +1,4 @@
-#include "crash_handler.hpp"
+#include "system/crash_handler.hpp"
 
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -17,7 +17,6 @@
 #include <mutex>
 #include <string_view>
 
-#include "plugin_exit.hpp"
 #include "system/last_words.hpp"
 #include "system/plugin_code.hpp"
 #include "taskhost/core/execution.hpp"
@@ -48,6 +47,7 @@ std::atomic<pid_t> owner{0};
 std::atomic<pid_t> teller{0};  // the thread that crashed first
 std::atomic<std::uint64_t> told_execution{0};
 std::atomic<const Execution*> told_task{nullptr};
+std::atomic<void (*)() noexcept> flush_first{nullptr};
 std::mutex mutex;  // protects users
 unsigned users = 0;
 
@@ -91,6 +91,23 @@ void name_the_place(Line& line) noexcept {
   } else {
     line << " in a thread that a plugin or a library created";
   }
+}
+
+// Neither the system's, for an instruction, nor the process's own, by abort() or raise().
+bool comes_from_outside(const siginfo_t& info) noexcept {
+  const bool has_sender = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+  return has_sender && info.si_pid != ::getpid();
+}
+
+// Not the place: which thread takes it says nothing about the reason.
+void name_the_sender(Line& line, const siginfo_t& info) noexcept {
+  line << " came from ";
+  if (info.si_pid != 0) {
+    line << "process " << static_cast<std::uint64_t>(info.si_pid);
+  } else {
+    line << "outside";  // of the pid namespace
+  }
+  line << (info.si_signo == SIGABRT ? ", as systemd sends it when WatchdogSec= is over" : ", and is no crash");
 }
 
 // The address is that of the access, or of the instruction that failed.
@@ -139,11 +156,15 @@ void on_crash(int number, siginfo_t* info, void* context) {
   const bool is_default = is_ignored || ((before.sa_flags & SA_SIGINFO) == 0 && before.sa_handler == SIG_DFL);
   // A crash of a plugin's forked child is not the host's.
   if (owner.load() == ::getpid() && (is_default || is_of_the_host()) && is_to_be_told(is_default)) {
-    flush_process_in_handler();
+    if (void (*const flush)() noexcept = flush_first.load(); flush != nullptr) flush();
     Line line;
     line << crash->name;
-    name_the_place(line);
-    name_the_address(line, number, *info);
+    if (comes_from_outside(*info)) {
+      name_the_sender(line, *info);
+    } else {
+      name_the_place(line);
+      name_the_address(line, number, *info);
+    }
     line << ": a core dump (ulimit -c unlimited) or a debugger shows where";
     last_words(line.text());
   }
@@ -204,7 +225,8 @@ class ThreadsStackKey {
 
 }  // namespace
 
-CrashHandler::CrashHandler() {
+CrashHandler::CrashHandler(void (*flush)() noexcept) {
+  flush_first = flush;
   stack_t stack{};
   if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {
     static const ThreadsStackKey key;
