@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -89,6 +90,7 @@ class Admitter {
     const PluginConfig config{entry.config, entry.has_secrets};
     if (!admit_task(*source, *factory, name, config, {entry.options, entry.limits.get(), &entry})) return;
     if (const auto problem = problem_of_limits(entry.limits)) fault(entry, '/' + problem->first, problem->second);
+    look_who_shares(entry, name);
     if (entry.has_wrong_config) return;  // already reported
     const auto problem = problem_of_config(*source, *factory, name, config, entry.part);
     if (!problem) return;
@@ -292,6 +294,27 @@ class Admitter {
     return problem;
   }
 
+  // Tasks that share a process have its limits and its user.
+  void look_who_shares(const ManifestTask& entry, const std::string& name) {
+    if (entry.limits == nullptr || entry.limits->process.empty()) return;
+    Sharing& sharing = shared_.at(entry.limits->process);
+    if (sharing.limits == nullptr) {
+      sharing.limits = entry.limits;
+      sharing.task = name;
+    } else if (*sharing.limits != *entry.limits) {
+      fault(entry, "/process",
+            "it has other limits, or another user, than task " + quoted_text(sharing.task) +
+                ", which shares the process; give both the same");
+    }
+  }
+
+  std::shared_ptr<SharedProcess> shared_process(const WorkerLimits* limits) {
+    if (limits == nullptr || limits->process.empty()) return nullptr;
+    Sharing& sharing = shared_[limits->process];
+    if (sharing.process == nullptr) sharing.process = std::make_shared<SharedProcess>();
+    return sharing.process;
+  }
+
   TaskFn recipe_of(const Source& source, const Source::Factory& factory, const PluginConfig& config,
                    const Placing& placing) {
     process_ = nullptr;
@@ -308,6 +331,7 @@ class Admitter {
                                     .limits = placing.limits != nullptr ? *placing.limits : WorkerLimits{},
                                     .stop_timeout = placing.options.stop_timeout,
                                     .is_watched = placing.options.supervision().watchdog.has_value(),
+                                    .shared = shared_process(placing.limits),
                                     .process = process});
   }
 
@@ -474,6 +498,12 @@ class Admitter {
   const WorkerEnvironment& workers_;
   PluginTasks plugin_tasks_;
   std::shared_ptr<const WorkerLimits> allowed_limits_;  // by the system
+  struct Sharing {
+    std::shared_ptr<SharedProcess> process;
+    std::shared_ptr<const WorkerLimits> limits;
+    std::string task;  // the first that has them
+  };
+  std::map<std::string, Sharing> shared_;  // by the process's name
   const Source::Factory* checked_ = nullptr;
   std::string checked_config_;
   bool checked_has_secrets_ = false;

@@ -14,15 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-ProcessEnd check_manifest(const Scene& scene, const std::vector<std::string>& environment = {}) {
-  scene.directory().write("manifest.json", scene.manifest.dump(2));
-  Command command;
-  command.program = program_path();
-  command.arguments = {"check", scene.manifest_path().string()};
-  command.environment = environment;
-  return Process(without_core_dumps(command)).wait();
-}
-
 Json isolated_plugin(std::string_view plugin, Json config = nullptr) {
   Json entry = task("victim", plugin, "mandatory", std::move(config));
   entry["isolation"] = "process";

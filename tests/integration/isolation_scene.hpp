@@ -49,6 +49,15 @@ inline Command without_core_dumps(Command command) {
   return command;
 }
 
+inline ProcessEnd check_manifest(const Scene& scene, const std::vector<std::string>& environment = {}) {
+  scene.directory().write("manifest.json", scene.manifest.dump(2));
+  Command command;
+  command.program = program_path();
+  command.arguments = {"check", scene.manifest_path().string()};
+  command.environment = environment;
+  return Process(without_core_dumps(command)).wait();
+}
+
 struct ProcessFacts {
   pid_t id = 0;
   pid_t parent = 0;

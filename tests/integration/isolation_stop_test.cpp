@@ -132,6 +132,25 @@ TEST_CASE("a host that is killed leaves no worker behind, whatever that is doing
   CHECK(are_gone(workers, 2s));
 }
 
+TEST_CASE("a host that is killed leaves no program of an isolated exec behind") {
+  Scene scene;
+  scene.add(task("victim", "exec", "mandatory", {{"argv", {"sh", "-c", "echo $$; sleep 1000 & wait"}}}));
+  scene.manifest["tasks"][0]["isolation"] = "process";
+  Process host(scene.command());
+  pid_t program = 0;
+  REQUIRE(eventually([&] {
+    for (const ProcessFacts& one : all_processes()) {
+      const std::vector<ProcessFacts> workers = children_of(host.id());
+      if (!workers.empty() && one.parent == workers[0].id) program = one.id;
+    }
+    return program != 0 && children_of(program).size() == 1;
+  }));
+  const pid_t its_child = children_of(program)[0].id;
+  host.send(SIGKILL);
+  CHECK(host.wait().signal == SIGKILL);
+  CHECK(eventually([&] { return !is_alive(program) && !is_alive(its_child); }));
+}
+
 TEST_CASE("a host that is killed with its group by a task of its own leaves no worker behind") {
   Scene scene;
   scene.add(victim({{"how", "kill the host's group"}, {"after", "500ms"}}));

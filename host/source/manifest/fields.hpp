@@ -94,6 +94,7 @@ inline constexpr auto manifest_fields = [] {
       {"isolation", optional, defaults, autoload, task},
       {"limits", optional, defaults, autoload, task},
       {"user", optional, defaults, autoload, task},
+      {"process", optional, task},
       {"after", optional, task},
       {"group", optional, task},
       {"$schema", plain, root, included},

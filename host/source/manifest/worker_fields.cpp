@@ -50,10 +50,12 @@ std::optional<std::uint64_t> read_memory(const ManifestNode& node, const std::st
 std::optional<GivenLimits> read_limits(const FieldReader& fields, ManifestFaults& faults) {
   const ManifestNode* const limits = fields.find("limits");
   const ManifestNode* const user = fields.find("user");
-  if (limits == nullptr && user == nullptr) return std::nullopt;
+  const ManifestNode* const process = fields.find("process");
+  if (limits == nullptr && user == nullptr && process == nullptr) return std::nullopt;
   GivenLimits given;
-  given.field = limits != nullptr ? "limits" : "user";
-  given.offset = (limits != nullptr ? limits : user)->key_offset;
+  given.field = limits != nullptr ? "limits" : user != nullptr ? "user" : "process";
+  given.offset = (limits != nullptr ? limits : user != nullptr ? user : process)->key_offset;
+  if (process != nullptr) given.limits.process = fields.text("process", max_name_bytes).value_or("");
   if (user != nullptr) given.limits.user = fields.text("user", max_name_bytes).value_or("");
   if (limits == nullptr) return given;
   const std::string pointer = fields.pointer_to("limits");

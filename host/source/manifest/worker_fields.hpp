@@ -1,4 +1,5 @@
-// Reads what the process of an isolated task may have: the fields "limits" and "user". On the reading's thread.
+// Reads what the process of an isolated task may have: the fields "limits", "user" and "process". On the reading's
+// thread.
 #pragma once
 
 #include <cstddef>

@@ -13,6 +13,7 @@ struct WorkerLimits {
   std::optional<std::uint64_t> processes{};   // of its user, threads included
   std::optional<bool> core_dump{};            // absent: as the host
   std::string user{};                         // a name; empty: the host's
+  std::string process{};                      // its name, for tasks that share it; empty: each execution has its own
 
   bool operator==(const WorkerLimits&) const = default;
 };

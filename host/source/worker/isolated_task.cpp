@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "taskhost/core/words.hpp"
-#include "worker/output_lines.hpp"
 #include "worker/protocol.hpp"
 
 namespace taskhost {
@@ -44,65 +43,68 @@ struct ToldEnd {
 class Connected {
  public:
   Connected(const WorkerEnvironment& environment, const IsolatedTask& task, Execution& execution)
-      : environment_(environment),
-        task_(task),
-        execution_(execution),
-        output_([this](LogLevel level, std::string_view line) { execution_.log(level, line); }),
-        errors_([this](LogLevel level, std::string_view line) {
-          if (!line.empty()) last_error_ = line;
-          execution_.log(level, line);
-        }) {
+      : environment_(environment), task_(task), execution_(execution), member_{execution, execution.waker()} {
+    if (member_.waker == 0) throw std::bad_alloc();
     ChannelEnds ends = make_channel();
-    channel_ = std::make_unique<Channel>(std::move(ends.host));
-    process_->channel = std::move(ends.worker);
-    process_->output = output_.take_writing_end();
-    process_->errors = errors_.take_writing_end();
-    order(PacketKind::load, load_order(environment, task.library, task.limits, false));
-    order(PacketKind::start, Json{{"factory", task.factory},
-                                  {"task", std::string(execution.task_name())},
-                                  {"config", task.config},
-                                  {"has_secrets", task.has_secrets},
-                                  {"directory", task.directory},
-                                  {"number", execution.number()},
-                                  {"watched", task.is_watched},
-                                  {"stop_timeout_ns", time_to_stop(task.stop_timeout).count()}});
-    const Waker waker = execution.waker();
-    if (waker == 0) throw std::bad_alloc();
-    environment.keeper.start(process_, waker);
+    if (task.shared != nullptr) {
+      process_ = task.shared->enter(environment.keeper, ends, member_);
+    } else {
+      process_ = std::make_shared<IsolatedProcess>(environment.keeper, std::move(ends), member_);
+    }
+    if (ends.host.is_open()) own_ = std::make_unique<Channel>(std::move(ends.host));
+    channel_ = own_ != nullptr ? own_.get() : &process_->first();
+    try {
+      order(PacketKind::load, load_order(environment, task.library, task.limits, false));
+      order(PacketKind::start, Json{{"factory", task.factory},
+                                    {"task", std::string(execution.task_name())},
+                                    {"config", task.config},
+                                    {"has_secrets", task.has_secrets},
+                                    {"directory", task.directory},
+                                    {"number", execution.number()},
+                                    {"watched", task.is_watched},
+                                    {"stop_timeout_ns", time_to_stop(task.stop_timeout).count()}});
+    } catch (...) {
+      process_->leave(member_, false);
+      throw;
+    }
   }
   Connected(const Connected&) = delete;
   Connected& operator=(const Connected&) = delete;
   ~Connected() {
-    channel_->close();
     task_.process->store(0);
-    if (!end_) environment_.keeper.bury(process_);
+    process_->leave(member_, is_gone_ || end_);
   }
 
   Status poll() {
     if (!is_watched_) {
-      if (!process_->is_settled.load(std::memory_order_acquire)) return Status::pending;
-      if (!process_->problem.empty()) return failed(process_->problem);
+      if (!process_->process().is_settled.load(std::memory_order_acquire)) return Status::pending;
+      if (!process_->process().problem.empty()) return failed(process_->process().problem);
       watch();
     }
+    if (!reads_ && process_->is_reader(member_)) begin_to_read();
     if (execution_.stop_requested() && !std::exchange(is_asked_, true)) is_stop_due_ = true;
     // First the end, since all that was said before is there by then.
     if (!end_) look_for_end();
     bool has_more = take_packets();
-    has_more = read(output_) || has_more;
-    has_more = read(errors_) || has_more;
-    if (!end_ && has_ended(*process_)) {
+    if (reads_) {
+      has_more = read(process_->output()) || has_more;
+      has_more = read(process_->errors()) || has_more;
+    }
+    const bool is_enough =
+        !has_more || ((end_ || is_gone_) && ++last_polls_ > polls_for_a_pipe);  // of who writes for ever
+    if (is_gone_) {
+      if (is_enough) return conclude();
+    } else if (!end_ && has_ended(process_->process())) {
       look_for_end();  // it may have ended just now
       if (end_) return Status::again;
       // A debugger holds it: its descriptor is readable all the time.
-      forget(process_->ended.get());
+      forget(process_->process().ended.get());
       execution_.wake_after(held_interval);
     } else if (!end_) {
       say_what_is_due();
       look_for_delay();
     } else {
-      const bool is_heard_out = output_.is_at_end() && errors_.is_at_end() && !channel_->is_open();
-      const bool is_enough = !has_more || ++polls_since_end_ > polls_for_a_pipe;  // somebody may write for ever
-      if (is_heard_out || (is_enough && SteadyClock::read() >= give_up_at_)) return conclude();
+      if ((is_heard_out() && is_deaf_) || (is_enough && SteadyClock::read() >= give_up_at_)) return conclude();
       execution_.wake_at(give_up_at_);
     }
     return has_more ? Status::again : Status::pending;
@@ -122,34 +124,51 @@ class Connected {
 
   void watch() {
     is_watched_ = true;
-    task_.process->store(process_->id);
-    for (const int descriptor :
-         {process_->ended.get(), channel_->descriptor(), output_.descriptor(), errors_.descriptor()}) {
-      const Refusal refusal = execution_.watch(descriptor, readable, 0);
-      if (refusal != Refusal::none) throw std::runtime_error("the host can't watch a worker's descriptors");
+    task_.process->store(process_->process().id);
+    watch(process_->process().ended.get());
+    watch(channel_->descriptor());
+  }
+
+  void begin_to_read() {
+    reads_ = true;
+    for (OutputLines* const lines : {&process_->output(), &process_->errors()}) {
+      if (!lines->is_at_end()) watch(lines->descriptor());
     }
   }
 
+  void watch(int descriptor) {
+    if (execution_.watch(descriptor, readable, 0) == Refusal::none) return;
+    throw std::runtime_error("the host can't watch a worker's descriptors");
+  }
   void forget(int descriptor) { (void)execution_.watch(descriptor, 0, 0); }
 
+  // Nothing more is heard.
+  void turn_deaf() {
+    if (!std::exchange(is_deaf_, true)) forget(channel_->descriptor());
+  }
+
   void look_for_end() {
-    end_ = take_end(*process_);
+    end_ = process_->end();
     if (end_) {
-      forget(process_->ended.get());
+      forget(process_->process().ended.get());
       give_up_at_ = SteadyClock::read() + output_patience;
     }
   }
 
-  // A worker whose execution is over, or whose connection is closed, ends at once.
+  bool is_heard_out() const {
+    return reads_ ? process_->output().is_at_end() && process_->errors().is_at_end() : process_->is_heard_out();
+  }
+
+  // A worker whose execution is over, or whose connection is closed, ends at once; or says that nothing is left.
   void look_for_delay() {
-    if (channel_->is_open() && !told_end_) return;
+    if (!is_deaf_ && !told_end_) return;
     const Nanoseconds now = SteadyClock::read();
     if (over_since_ == 0) over_since_ = now;
     const Nanoseconds limit = over_since_ + end_patience;
     if (now < limit) return execution_.wake_at(limit);
     if (told_end_ && !std::exchange(is_killed_late_, true)) {
       execution_.log(LogLevel::warning, "its process did not end once the execution was over, and is killed");
-      ::kill(-process_->id, SIGKILL);
+      process_->kill(member_);
     } else if (!told_end_) {
       give_up("its connection to the host is closed (rule 5.1: descriptors that are not the plugin's own)");
     }
@@ -160,15 +179,14 @@ class Connected {
   // Kills it: what it does is no worker's doing.
   void give_up(std::string why) {
     if (nonsense_.empty()) nonsense_ = std::move(why);
-    forget(channel_->descriptor());
-    channel_->close();
-    ::kill(-process_->id, SIGKILL);
+    turn_deaf();
+    process_->kill(member_);
   }
 
   // Returns whether there may be more.
   bool take_packets() {
     for (unsigned count = 0; count < packets_per_poll; ++count) {
-      if (!channel_->is_open()) return false;
+      if (is_deaf_) return false;
       Packet packet;
       switch (channel_->receive(packet, false)) {
         case Channel::Received::nothing:
@@ -181,14 +199,11 @@ class Connected {
             give_up(
                 "it said what no worker says: the plugin writes to descriptors that are not its own (rule 5.1), or "
                 "the worker is of another version than the library");
-          } else {
-            forget(channel_->descriptor());
-            channel_->close();
           }
+          turn_deaf();
           return false;
         case Channel::Received::end:
-          forget(channel_->descriptor());
-          channel_->close();
+          turn_deaf();
           return false;
       }
     }
@@ -230,9 +245,14 @@ class Connected {
         if (packet.number > static_cast<std::uint32_t>(Outcome::cancelled) || told_end_) return false;
         told_end_ = {static_cast<Outcome>(packet.number), std::string(packet.text)};
         return true;
+      case PacketKind::gone:
+        if (task_.shared == nullptr) return false;
+        is_gone_ = true;
+        return true;
       case PacketKind::load:
       case PacketKind::check:
       case PacketKind::start:
+      case PacketKind::join:
       case PacketKind::stop:
       case PacketKind::signals:
       case PacketKind::heard:
@@ -252,7 +272,7 @@ class Connected {
 
   // The worker may have no room, if it is stopped: then once more in a moment.
   void say_what_is_due() {
-    if (!channel_->is_open()) return;
+    if (is_deaf_) return;
     if (subscribes_) due_signals_ |= (*environment_.signals)->take(execution_.waker());
     if (is_stop_due_ && channel_->send({PacketKind::stop}, false)) is_stop_due_ = false;
     if (is_heard_due_ && channel_->send({PacketKind::heard}, false)) is_heard_due_ = false;
@@ -272,12 +292,13 @@ class Connected {
   }
 
   Status conclude() {
-    output_.finish();
-    errors_.finish();
+    if (reads_) {
+      process_->output().finish();
+      process_->errors().finish();
+      if (end_) process_->hear_out();
+    }
     if (!refusal_.empty()) return failed(refusal_);
-    // A status that somebody else has taken, or a death that was late, changes nothing about what was told.
-    const bool is_orderly = (end_->signal == 0 && end_->status == 0) || end_->is_status_lost || is_killed_late_;
-    if (!told_end_ || !is_orderly || !nonsense_.empty()) {
+    if (!told_end_ || !is_orderly() || !nonsense_.empty()) {
       execution_.crashed(words_of_crash());
       return Status::error;
     }
@@ -295,32 +316,48 @@ class Connected {
     return Status::error;
   }
 
+  // A status that somebody else has taken, or a death that was late, changes nothing about what was told.
+  bool is_orderly() const {
+    if (is_gone_ || is_killed_late_ || end_->is_status_lost) return true;
+    return end_->signal == 0 && end_->status == 0;
+  }
+
   std::string words_of_crash() const {
-    std::string words = !nonsense_.empty() ? nonsense_ : end_->words();
-    if (nonsense_.empty() && end_->signal == SIGKILL) words += " from outside, perhaps for lack of memory";
-    if (nonsense_.empty() && told_end_) words += ", once its execution was over";
-    if (!last_error_.empty()) words += "; the last line on stderr: " + last_error_.substr(0, max_quoted_line);
-    return words;
+    if (!nonsense_.empty() || !end_) return with_last_error(nonsense_);
+    if (const std::string other = process_->killed_for(member_); !other.empty()) {
+      return "its process was killed because of task '" + other + "', which shares it and did not end in time";
+    }
+    std::string words = end_->words();
+    if (end_->signal == SIGKILL) words += " from outside, perhaps for lack of memory";
+    if (told_end_) words += ", once its execution was over";
+    return with_last_error(std::move(words));
+  }
+
+  std::string with_last_error(std::string words) const {
+    const std::string last = process_->last_error();
+    return last.empty() ? words : words + "; the last line on stderr: " + last.substr(0, max_quoted_line);
   }
 
   const WorkerEnvironment& environment_;
   const IsolatedTask& task_;
   Execution& execution_;
-  std::string last_error_;
-  OutputLines output_;
-  OutputLines errors_;
-  std::unique_ptr<Channel> channel_;
-  std::shared_ptr<WorkerProcess> process_ = std::make_shared<WorkerProcess>();
+  const IsolatedProcess::Member member_;
+  std::shared_ptr<IsolatedProcess> process_;
+  std::unique_ptr<Channel> own_;  // null: the process's first is its own
+  Channel* channel_ = nullptr;
   std::optional<WorkerEnd> end_;
   std::optional<ToldEnd> told_end_;
   std::string refusal_;   // why it could not begin
   std::string nonsense_;  // what it did that no worker does, so that it was killed
   std::uint32_t due_signals_ = 0;
-  unsigned polls_since_end_ = 0;  // that found more to read
+  unsigned last_polls_ = 0;  // that found more to read
   Nanoseconds give_up_at_ = 0;
   Nanoseconds over_since_ = 0;
   bool is_killed_late_ = false;
   bool is_watched_ = false;
+  bool reads_ = false;
+  bool is_deaf_ = false;
+  bool is_gone_ = false;
   bool is_asked_ = false;
   bool is_stop_due_ = false;
   bool is_heard_due_ = false;
@@ -371,6 +408,7 @@ nlohmann::json load_order(const WorkerEnvironment& environment, const std::strin
               {"poll_stack", environment.poll_stack},
               {"blocking_stack", environment.blocking_stack},
               {"limits", limits_as_json(limits)},
+              {"shared", !limits.process.empty()},
               {"host", ::getpid()},
               {"tells", tells}};
 }

@@ -1,5 +1,5 @@
-// The recipe of a task whose executions live in a worker, a process for each. To the supervisor it is a recipe like
-// any other: polled, and its end is that of the process.
+// The recipe of a task whose executions live in a worker, each in one of its own, or with those of other tasks. To the
+// supervisor it is a recipe like any other: polled, and ended by an end of the process, too.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 
 #include "signals/delivery.hpp"
 #include "taskhost/core/task_fn.hpp"
+#include "worker/isolated_process.hpp"
 #include "worker/keeper.hpp"
 #include "worker/limits.hpp"
 
@@ -35,6 +36,7 @@ struct IsolatedTask {
   WorkerLimits limits;
   std::chrono::nanoseconds stop_timeout{};
   bool is_watched = false;                             // by a watchdog
+  std::shared_ptr<SharedProcess> shared;               // with others; null: it has one of its own
   std::shared_ptr<std::atomic<std::int64_t>> process;  // for its process id
 };
 

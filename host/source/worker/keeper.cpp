@@ -205,8 +205,8 @@ void WorkerKeeper::work() {
       if (is_over_ && !give_up) give_up = std::chrono::steady_clock::now() + burial_patience;
     }
     for (const Wanted& one : wanted) {
-      spawn(*one.process);
-      {
+      if (!one.process->is_settled.load()) {
+        spawn(*one.process);
         const std::lock_guard lock(mutex_);
         one.process->is_settled.store(true, std::memory_order_release);
       }

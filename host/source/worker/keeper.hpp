@@ -61,7 +61,8 @@ class WorkerKeeper {
   WorkerKeeper(const WorkerKeeper&) = delete;
   WorkerKeeper& operator=(const WorkerKeeper&) = delete;
 
-  // Has it started soon; then wakes `who`. Any thread. Throws std::system_error if there is no thread for it.
+  // Has it started soon, unless it has been; then wakes `who`. Any thread. Throws std::system_error if there is no
+  // thread for it.
   void start(std::shared_ptr<WorkerProcess> process, Waker who);
   // The same, and waits for it.
   void start_now(const std::shared_ptr<WorkerProcess>& process);

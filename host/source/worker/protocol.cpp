@@ -23,7 +23,7 @@ namespace {
 // Of this version of taskhost, so that a worker of another one is told apart at its first packet.
 constexpr std::uint32_t protocol = [] {
   std::uint32_t hash = 2'166'136'261;  // FNV-1a
-  for (const char letter : std::string_view(TASKHOST_VERSION " 2")) {
+  for (const char letter : std::string_view(TASKHOST_VERSION " 3")) {
     hash = (hash ^ static_cast<unsigned char>(letter)) * 16'777'619;
   }
   return hash;
@@ -41,9 +41,9 @@ static_assert(max_packet_text < 65536);
 
 bool is_known(std::uint16_t kind) noexcept {
   return (kind >= static_cast<std::uint16_t>(PacketKind::load) &&
-          kind <= static_cast<std::uint16_t>(PacketKind::heard)) ||
+          kind <= static_cast<std::uint16_t>(PacketKind::join)) ||
          (kind >= static_cast<std::uint16_t>(PacketKind::factory) &&
-          kind <= static_cast<std::uint16_t>(PacketKind::cant_begin));
+          kind <= static_cast<std::uint16_t>(PacketKind::gone));
 }
 
 // Room for two descriptors: a second one is nonsense, and must not stay open.

@@ -22,6 +22,7 @@ enum class PacketKind : std::uint16_t {
   stop = 4,     // asks the execution to end
   signals = 5,  // `number`: bits of the signals that have come for it
   heard = 6,    // a heartbeat: the next one may come
+  join = 7,     // on the first connection: with another one, for one more execution
   // The worker's.
   factory = 17,     // JSON: one of the library's
   loaded = 18,      // after them; a text says why it could not be loaded
@@ -34,6 +35,7 @@ enum class PacketKind : std::uint16_t {
   wants = 25,       // `number`: bits of the signals that it subscribes to
   ended = 26,       // `number`: an Outcome; the text is the message
   cant_begin = 27,  // the worker could not be set up; the text says why
+  gone = 28,        // nothing of the execution is left; from a worker that others share
 };
 
 struct Packet {
@@ -59,7 +61,7 @@ class Channel {
   // the file that came with it. `waits`: until there is one.
   Received receive(Packet& packet, bool waits, Descriptor* document = nullptr);
 
-  // False: it is full (unless it waits), or the other side is gone.
+  // With a file or a connection. False: it is full (unless it waits), or the other side is gone.
   bool send(const Packet& packet, bool waits, int document = -1) const noexcept;
 
  private:

@@ -1,6 +1,6 @@
-// The worker: loads one plugin's library, says what it is, judges configs, and runs one execution, as its host asks. It
-// ends when the host does, whatever the plugin's code is doing: a thread that runs no such code waits for that.
-#include <fcntl.h>
+// The worker: loads plugins' libraries, says what they are, judges configs, and runs an execution, as its host asks; or
+// several, for tasks that share it. It ends when the host does, whatever the plugins' code is doing: a thread that runs
+// no such code waits for that.
 #include <poll.h>
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -17,12 +16,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "plugin/config_check.hpp"
 #include "plugin/library.hpp"
@@ -31,10 +32,9 @@
 #include "system/exit_handler.hpp"
 #include "system/failed_writes.hpp"
 #include "system/own_descriptor.hpp"
-#include "taskhost/core/home_process.hpp"
 #include "taskhost/core/supervisor.hpp"
 #include "taskhost/core/system_failure.hpp"
-#include "taskhost/ext/signals.h"
+#include "worker/connection.hpp"
 #include "worker/limits.hpp"
 #include "worker/protocol.hpp"
 
@@ -45,148 +45,30 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int channel_place = 3;
-constexpr std::uint32_t known_signals = TASKHOST_SIGNAL_INTERRUPT | TASKHOST_SIGNAL_TERMINATE | TASKHOST_SIGNAL_HANGUP |
-                                        TASKHOST_SIGNAL_USER1 | TASKHOST_SIGNAL_USER2;
 
-[[noreturn]] void leave(int status) { ::_exit(status); }
-
-[[noreturn]] void leave_without_descriptors() {
-  std::fputs("a plugin has closed descriptors that are not its own (rule 5.1)\n", stderr);
-  leave(EXIT_FAILURE);
-}
-
-// The connection, and what its words say about the execution. One for the process, since the services of plugins get
-// nothing that leads to it.
-class Connection {
- public:
-  void open(Descriptor socket) { channel_ = std::make_unique<Channel>(std::move(socket)); }
-  Channel& channel() noexcept { return *channel_; }
-
-  // Any thread. Waits for room. Once the host is gone, so is the process.
-  void say(PacketKind kind, std::uint32_t number = 0, std::string_view text = {}) noexcept {
-    if (!home_.is_here()) return;  // a child that the plugin has forked speaks for nobody
-    if (kind == PacketKind::ended) has_said_end = true;
-    if (!channel_->send({kind, number, text}, true)) end();
-  }
-  // The host is gone, and so are the process and what it has started; or a plugin has closed the connection.
-  [[noreturn]] void end() noexcept {
-    if (::fcntl(channel_->descriptor(), F_GETFD) < 0) leave_without_descriptors();
-    if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
-    leave(EXIT_FAILURE);
-  }
-
-  // --- heartbeats: the next one is sent when the host has heard of the last ---
-  void heartbeat() noexcept {
-    if (!home_.is_here()) return;
-    for (Beats before = beats_.load();;) {
-      if (before == Beats::another) return;
-      const Beats after = before == Beats::none ? Beats::sent : Beats::another;
-      if (!beats_.compare_exchange_weak(before, after)) continue;
-      if (after == Beats::sent) say(PacketKind::heartbeat);
-      return;
-    }
-  }
-  void heard() noexcept {
-    Beats before = beats_.load();
-    while (!beats_.compare_exchange_weak(before, before == Beats::another ? Beats::sent : Beats::none)) {
-    }
-    if (before == Beats::another) say(PacketKind::heartbeat);
-  }
-
-  // --- signals ---
-  bool subscribe(Waker waker, std::uint32_t wanted) noexcept {
-    if ((wanted & ~known_signals) != 0 || waker == 0 || !passes_signals) return false;
-    waker_.store(waker);
-    say(PacketKind::wants, wanted);
-    return true;
-  }
-  std::uint32_t take_signals() noexcept { return signals_.exchange(0); }
-  void signal(std::uint32_t bits) noexcept {
-    signals_.fetch_or(bits);
-    Execution::wake(waker_.load());
-  }
-
-  std::atomic<bool> has_said_end{false};
-  bool passes_signals = false;
-  bool is_watched = false;
-
- private:
-  enum class Beats : std::uint8_t { none, sent, another };
-
-  const HomeProcess home_;
-  std::unique_ptr<Channel> channel_;
-  std::atomic<Beats> beats_{Beats::none};
-  std::atomic<std::uint32_t> signals_{0};
-  std::atomic<Waker> waker_{0};
-};
-Connection& host() {
-  static Connection connection;
-  return connection;
-}
-
-// --- what the plugin calls, and how it is called ---------------------------------------------------------------------
-
-const taskhost_signals passed_signals = {
-    sizeof(taskhost_signals),
-    TASKHOST_SIGNALS_REVISION,
-    [](const taskhost_exec* exec, uint32_t wanted) -> int32_t {
-      return host().subscribe(execution_of(exec).waker(), wanted) ? TASKHOST_OK : TASKHOST_ERROR;
-    },
-    [](const taskhost_exec*) -> uint32_t { return host().take_signals(); },
-};
-
-const taskhost_services& services() {
-  static const taskhost_services all = [] {
-    taskhost_services its = plugin_services;
-    its.ready = [](const taskhost_exec*) {
-      static std::atomic<bool> is_said{false};
-      if (!is_said.exchange(true)) host().say(PacketKind::ready);
-    };
-    its.heartbeat = [](const taskhost_exec*) {
-      if (host().is_watched) host().heartbeat();
-    };
-    its.status = [](const taskhost_exec*, const char* text, size_t size) {
-      const std::string_view words = text != nullptr ? std::string_view(text, size) : std::string_view();
-      host().say(PacketKind::status, 0, words.substr(0, max_message_bytes));
-    };
-    its.extension = [](const taskhost_exec* exec, const char* id, uint32_t revision) -> const void* {
-      const bool is_of_signals = id != nullptr && std::string_view(id) == TASKHOST_EXTENSION_SIGNALS;
-      if (!is_of_signals) return plugin_services.extension(exec, id, revision);
-      return revision == TASKHOST_SIGNALS_REVISION && host().passes_signals ? &passed_signals : nullptr;
-    };
-    return its;
-  }();
-  return all;
-}
-
-taskhost_factory running_factory{};
-
-void say_started() noexcept {
-  static bool is_said = false;  // of one execution, whose calls come one after the other
-  if (std::exchange(is_said, true)) return;
-  host().say(PacketKind::started);
-}
 int32_t poll_once_started(void* state, const taskhost_exec* exec) {
-  say_started();
-  return running_factory.poll(state, exec);
+  Connection& host = Connection::of(exec);
+  host.started();
+  return host.factory.poll(state, exec);
 }
 int32_t run_once_started(void* state, const taskhost_exec* exec) {
-  say_started();
-  return running_factory.run(state, exec);
+  Connection& host = Connection::of(exec);
+  host.started();
+  return host.factory.run(state, exec);
 }
 
-// --- the execution ---------------------------------------------------------------------------------------------------
-
-// What its supervisor here has to say goes to the host's.
+// What the supervisor of an execution has to say goes to the host's.
 class Passing final : public EventSink {
  public:
+  explicit Passing(Connection& host) noexcept : host_(host) {}
+
   bool publish(Event&& event) noexcept override {
     switch (event.kind) {
       case EventKind::task_exited:
-        host().say(PacketKind::ended, static_cast<std::uint32_t>(event.outcome), event.message);
+        host_.say(PacketKind::ended, static_cast<std::uint32_t>(event.outcome), event.message);
         break;
       case EventKind::task_stopped:
-        host().say(PacketKind::ended, static_cast<std::uint32_t>(Outcome::cancelled), event.message);
+        host_.say(PacketKind::ended, static_cast<std::uint32_t>(Outcome::cancelled), event.message);
         break;
       case EventKind::task_stalled:
         log(LogLevel::warning, nullptr, event.message);
@@ -207,96 +89,69 @@ class Passing final : public EventSink {
   }
   void summarize(const LogSummary&) noexcept override {}
   void log(LogLevel level, const char*, std::string_view text) noexcept override {
-    host().say(PacketKind::log, static_cast<std::uint32_t>(level), text);
-  }
-};
-
-// The orders that the main thread carries out.
-struct Order {
-  PacketKind kind;
-  Json document;
-};
-
-class Worker {
- public:
-  int run() {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-      new_thread([this] { listen(); }).detach();
-    } catch (const std::system_error& error) {
-      host().say(PacketKind::cant_begin, 0, error.what());
-      return EXIT_FAILURE;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    for (;;) {
-      const Order order = next();
-      try {
-        switch (order.kind) {
-          case PacketKind::load:
-            load(order.document);
-            break;
-          case PacketKind::check:
-            check(order.document);
-            break;
-          default:
-            return start(order.document);
-        }
-      } catch (const std::exception& error) {
-        host().say(PacketKind::cant_begin, 0, error.what());
-        return EXIT_FAILURE;
-      }
-    }
+    host_.say(PacketKind::log, static_cast<std::uint32_t>(level), text);
   }
 
  private:
-  Order next() {
-    std::unique_lock lock(mutex_);
-    has_order_.wait(lock, [this] { return !orders_.empty(); });
-    Order order = std::move(orders_.front());
-    orders_.pop_front();
-    return order;
+  Connection& host_;
+};
+
+// What those who share the process have in common. Any thread.
+class Libraries {
+ public:
+  // The order `load`. Its facts stay.
+  struct Loaded {
+    std::shared_ptr<PluginLibrary> library;  // null: see `problem`
+    std::string problem;
+    std::string refusal;  // why nothing can be loaded here
+  };
+
+  explicit Libraries(pid_t host) noexcept : host_(host) {}
+
+  Loaded load(const Json& order) {
+    const std::lock_guard lock(mutex_);  // one after the other: a library that is loaded may run anything
+    if (!std::exchange(is_set_up_, true)) set_up(order);
+    if (!refusal_.empty()) return {.library = nullptr, .problem = {}, .refusal = refusal_};
+    const auto path = order.at("path").get<std::string>();
+    if (const auto known = loaded_.find(path); known != loaded_.end()) {
+      return {.library = known->second, .problem = {}, .refusal = {}};
+    }
+    PluginLibrary::Loading loading = PluginLibrary::load(path);
+    renew_exit_handler();
+    handle_failed_writes();
+    if (loading.library != nullptr) loaded_.emplace(path, loading.library);
+    return {.library = std::move(loading.library), .problem = std::move(loading.problem), .refusal = {}};
   }
 
-  // A thread of its own, with all signals blocked.
-  void listen() noexcept {
-    ::pthread_setname_np(::pthread_self(), "th-host");
-    for (;;) {
-      // A process that the host has forked may keep the connection open: so its own end is awaited, too.
-      std::array<pollfd, 2> awaited{pollfd{.fd = host().channel().descriptor(), .events = POLLIN, .revents = 0},
-                                    pollfd{.fd = parent_.get(), .events = POLLIN, .revents = 0}};
-      if (::poll(awaited.data(), awaited.size(), -1) < 0) {
-        if (errno == EINTR) continue;
-        host().end();
-      }
-      if (awaited[1].revents != 0) host().end();
-      Packet packet;
-      Descriptor document;
-      const Channel::Received received = host().channel().receive(packet, false, &document);
-      if (received == Channel::Received::nothing) continue;
-      if (received != Channel::Received::packet) host().end();
-      switch (packet.kind) {
-        case PacketKind::stop:
-          stop();
-          break;
-        case PacketKind::signals:
-          host().signal(packet.number);
-          break;
-        case PacketKind::heard:
-          host().heard();
-          break;
-        case PacketKind::load:
-        case PacketKind::check:
-        case PacketKind::start:
-          take(packet.kind, document);
-          break;
-        default:
-          leave(EXIT_FAILURE);
-      }
-    }
+  // Several executions may come; the process ends when the host says so.
+  bool is_shared() const noexcept { return is_shared_.load(); }
+
+ private:
+  void set_up(const Json& order) {
+    is_shared_ = order.at("shared").get<bool>();
+    refusal_ = set_limits(order.at("limits"));
+    if (!refusal_.empty()) return;
+    if (order.at("host").get<pid_t>() != host_) leave_with_host(channel_place);  // it is gone
+    // After the change of the user, which clears it. So that one that is stopped goes on, and hears of the host's end:
+    // SIGKILL would be for this process alone.
+    ::prctl(PR_SET_PDEATHSIG, SIGCONT);
   }
+
+  const pid_t host_;
+  std::mutex mutex_;
+  bool is_set_up_ = false;
+  std::string refusal_;
+  std::atomic<bool> is_shared_{false};
+  std::map<std::string, std::shared_ptr<PluginLibrary>> loaded_;  // they stay, as in the host
+};
+
+// What the host asks for on one connection, carried out on a thread of its own. The listening thread hands it over.
+class Conversation {
+ public:
+  Conversation(Descriptor socket, bool is_first, Libraries& libraries) noexcept
+      : host_(std::move(socket), is_first), libraries_(libraries), sink_(host_) {}
+
+  Connection& host() noexcept { return host_; }
 
   void take(PacketKind kind, const Descriptor& document) {
     std::optional<Json> order = read_order(document);
@@ -312,36 +167,73 @@ class Worker {
     if (supervisor_ != nullptr) supervisor_->request_stop({StopReason::request, false, {}, {}});
   }
 
-  void load(const Json& order) {
-    if (const std::string problem = set_limits(order.at("limits")); !problem.empty()) {
-      return host().say(PacketKind::cant_begin, 0, problem);
+  // Until its execution is over. If the process is for that alone, it returns only if there was none.
+  void serve() noexcept {
+    try {
+      carry_out_orders();
+    } catch (const std::exception& error) {
+      host_.say(PacketKind::cant_begin, 0, error.what());
     }
-    if (order.at("host").get<pid_t>() != parent_id_) host().end();  // it is gone
-    // After the change of the user, which clears it. So that one that is stopped goes on, and hears of the host's end:
-    // SIGKILL would be for this process alone.
-    ::prctl(PR_SET_PDEATHSIG, SIGCONT);
-    environment_.services = &services();
-    host().passes_signals = order.at("signals").get<bool>();
+    std::fflush(nullptr);
+    if (libraries_.is_shared()) host_.say(PacketKind::gone);
+  }
+  void cant_serve(const char* why) noexcept {
+    host_.say(PacketKind::cant_begin, 0, why);
+    host_.say(PacketKind::gone);
+  }
+
+ private:
+  struct Order {
+    PacketKind kind;
+    Json document;
+  };
+
+  Order next() {
+    std::unique_lock lock(mutex_);
+    has_order_.wait(lock, [this] { return !orders_.empty(); });
+    Order order = std::move(orders_.front());
+    orders_.pop_front();
+    return order;
+  }
+
+  void carry_out_orders() {
+    for (;;) {
+      const Order order = next();
+      switch (order.kind) {
+        case PacketKind::load:
+          load(order.document);
+          break;
+        case PacketKind::check:
+          check(order.document);
+          break;
+        default:
+          return run(order.document);
+      }
+    }
+  }
+
+  void load(const Json& order) {
+    Libraries::Loaded loaded = libraries_.load(order);
+    if (!loaded.refusal.empty()) return host_.say(PacketKind::cant_begin, 0, loaded.refusal);
+    environment_.services = host_.services();
+    host_.passes_signals = order.at("signals").get<bool>();
     poll_stack_ = order.at("poll_stack").get<std::size_t>();
     blocking_stack_ = order.at("blocking_stack").get<std::size_t>();
-    PluginLibrary::Loading loading = PluginLibrary::load(order.at("path").get<std::string>());
-    renew_exit_handler();
-    handle_failed_writes();
-    library_ = std::move(loading.library);
+    library_ = std::move(loaded.library);
     if (library_ != nullptr && order.at("tells").get<bool>()) {
       for (const taskhost_factory& factory : library_->factories()) tell(factory);
     }
-    host().say(PacketKind::loaded, library_ != nullptr ? 1 : 0, loading.problem);
+    host_.say(PacketKind::loaded, library_ != nullptr ? 1 : 0, loaded.problem);
   }
 
-  static void tell(const taskhost_factory& factory) {
+  void tell(const taskhost_factory& factory) {
     const auto text = [](const char* words) { return words != nullptr ? Json(words) : Json(); };
     const Json facts{{"name", factory.name},
                      {"version", text(factory.version)},
                      {"description", text(factory.description)},
                      {"blocking", factory.run != nullptr},
                      {"checks", factory.check != nullptr}};
-    host().say(PacketKind::factory, 0, facts.dump(-1, ' ', false, Json::error_handler_t::replace));
+    host_.say(PacketKind::factory, 0, facts.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
   const taskhost_factory& factory_of(const Json& order) const {
@@ -358,23 +250,23 @@ class Worker {
 
   void check(const Json& order) {
     environment_.directory = order.at("directory").get<std::string>();
-    const auto log = [](LogLevel level, std::string_view text) {
-      host().say(PacketKind::log, static_cast<std::uint32_t>(level), text);
+    const auto log = [this](LogLevel level, std::string_view text) {
+      host_.say(PacketKind::log, static_cast<std::uint32_t>(level), text);
     };
     const auto problem =
         config_problem(factory_of(order), order.at("task").get<std::string>(), config_of(order), environment_, log);
-    if (!problem) return host().say(PacketKind::checked);
+    if (!problem) return host_.say(PacketKind::checked);
     const Json words{{"pointer", problem->pointer}, {"text", problem->text}, {"of_plugin", problem->is_of_plugin}};
-    host().say(PacketKind::checked, 0, words.dump(-1, ' ', false, Json::error_handler_t::replace));
+    host_.say(PacketKind::checked, 0, words.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
-  int start(const Json& order) {
-    if (library_ == nullptr) return EXIT_FAILURE;  // which has been told
-    running_factory = factory_of(order);
-    taskhost_factory factory = running_factory;
+  void run(const Json& order) {
+    if (library_ == nullptr) return;  // which has been told
+    host_.factory = factory_of(order);
+    taskhost_factory factory = host_.factory;
     if (factory.poll != nullptr) factory.poll = poll_once_started;
     if (factory.run != nullptr) factory.run = run_once_started;
-    host().is_watched = order.at("watched").get<bool>();
+    host_.is_watched = order.at("watched").get<bool>();
     environment_.directory = order.at("directory").get<std::string>();
     PluginTasks tasks;
     SupervisorOptions options;
@@ -399,19 +291,19 @@ class Worker {
       if (is_to_stop_) supervisor.request_stop({StopReason::request, false, {}, {}});
     }
     supervisor.wait();
-    if (supervisor.abandoned_threads()) ::pause();  // the host knows how long it waits
+    while (supervisor.abandoned_threads()) ::pause();  // the host knows how long it waits
     // The stop may have come before it was begun.
-    if (!host().has_said_end) host().say(PacketKind::ended, static_cast<std::uint32_t>(Outcome::cancelled));
-    std::fflush(nullptr);
-    leave(EXIT_SUCCESS);
+    if (!host_.has_said_end()) host_.say(PacketKind::ended, static_cast<std::uint32_t>(Outcome::cancelled));
+    if (!libraries_.is_shared()) {
+      std::fflush(nullptr);
+      leave(EXIT_SUCCESS);
+    }
+    const std::lock_guard lock(mutex_);
+    supervisor_ = nullptr;
   }
 
-  const pid_t parent_id_ = ::getppid();
-  // A pidfd, out of the reach of plugins that close descriptors; -1: there is none.
-  const Descriptor parent_ = [this] {
-    const Descriptor parent(static_cast<int>(::syscall(SYS_pidfd_open, parent_id_, 0)));
-    return Descriptor(parent.is_open() ? duplicate_out_of_reach(parent.get()) : -1);
-  }();
+  Connection host_;
+  Libraries& libraries_;
   std::mutex mutex_;
   std::condition_variable has_order_;
   std::deque<Order> orders_;
@@ -424,6 +316,110 @@ class Worker {
   std::size_t blocking_stack_ = 0;
   Passing sink_;
   SteadyClock clock_;
+};
+
+class Worker {
+ public:
+  explicit Worker(Descriptor first) : first_(std::make_shared<Conversation>(std::move(first), true, libraries_)) {}
+
+  int run() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &mask_);
+    try {
+      new_thread([this] { listen(); }).detach();
+    } catch (const std::system_error& error) {
+      first_->host().say(PacketKind::cant_begin, 0, error.what());
+      return EXIT_FAILURE;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+    first_->serve();
+    while (libraries_.is_shared()) ::pause();  // its host ends it
+    return EXIT_FAILURE;
+  }
+
+ private:
+  // A thread of its own, with all signals blocked.
+  void listen() noexcept {
+    ::pthread_setname_np(::pthread_self(), "th-host");
+    std::vector<std::shared_ptr<Conversation>> all{first_};
+    std::vector<pollfd> awaited;
+    for (;;) {
+      // A process that the host has forked may keep the connection open: so its own end is awaited, too.
+      awaited.assign({{.fd = parent_.get(), .events = POLLIN, .revents = 0}});
+      for (const auto& one : all) {
+        awaited.push_back({.fd = one->host().channel().descriptor(), .events = POLLIN, .revents = 0});
+      }
+      if (::poll(awaited.data(), awaited.size(), -1) < 0) {
+        if (errno == EINTR) continue;
+        end();
+      }
+      if (awaited[0].revents != 0) end();
+      for (std::size_t i = all.size(); i-- > 0;) {
+        if (awaited[i + 1].revents == 0 || hear(all, *all[i])) continue;
+        if (i == 0) end();
+        all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+    }
+  }
+
+  [[noreturn]] void end() noexcept { leave_with_host(first_->host().channel().descriptor()); }
+
+  // False: the connection is over.
+  bool hear(std::vector<std::shared_ptr<Conversation>>& all, Conversation& one) {
+    Packet packet;
+    Descriptor document;
+    const Channel::Received received = one.host().channel().receive(packet, false, &document);
+    if (received == Channel::Received::nothing) return true;
+    if (received != Channel::Received::packet) return false;
+    switch (packet.kind) {
+      case PacketKind::stop:
+        one.stop();
+        return true;
+      case PacketKind::signals:
+        one.host().signal(packet.number);
+        return true;
+      case PacketKind::heard:
+        one.host().heard();
+        return true;
+      case PacketKind::load:
+      case PacketKind::check:
+      case PacketKind::start:
+        one.take(packet.kind, document);
+        return true;
+      case PacketKind::join:
+        join(all, document);
+        return true;
+      default:
+        leave(EXIT_FAILURE);
+    }
+  }
+
+  // One more execution, on a thread of its own.
+  void join(std::vector<std::shared_ptr<Conversation>>& all, const Descriptor& socket) {
+    Descriptor out_of_reach(socket.is_open() ? duplicate_out_of_reach(socket.get()) : -1);
+    if (!out_of_reach.is_open()) return;  // its host hears that the connection is closed
+    const auto joined = std::make_shared<Conversation>(std::move(out_of_reach), false, libraries_);
+    all.push_back(joined);
+    try {
+      new_thread([this, joined] {
+        ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+        joined->serve();
+      }).detach();
+    } catch (const std::system_error& error) {
+      joined->cant_serve(error.what());
+    }
+  }
+
+  const pid_t parent_id_ = ::getppid();
+  // A pidfd, out of the reach of plugins that close descriptors; -1: there is none.
+  const Descriptor parent_ = [this] {
+    const Descriptor parent(static_cast<int>(::syscall(SYS_pidfd_open, parent_id_, 0)));
+    return Descriptor(parent.is_open() ? duplicate_out_of_reach(parent.get()) : -1);
+  }();
+  sigset_t mask_{};  // that it was started with
+  Libraries libraries_{parent_id_};
+  const std::shared_ptr<Conversation> first_;
 };
 
 // A plugin has called exit(): no destructors run while its threads go on. quick_exit() runs none, and keeps its status.
@@ -444,12 +440,11 @@ int run() {
   const int out_of_reach = duplicate_out_of_reach(channel_place);
   ::close(channel_place);
   if (out_of_reach < 0) return EXIT_FAILURE;
-  host().open(Descriptor(out_of_reach));
   WakePort::on_lost_descriptor([] { leave_without_descriptors(); });
   set_exit_handler(on_exit);
   const CrashHandler crashes(nullptr);  // a worker says everything at once
   ignore_failed_writes();
-  static Worker worker;  // its thread never ends
+  static Worker worker{Descriptor(out_of_reach)};  // its threads never end
   return worker.run();
 }
 

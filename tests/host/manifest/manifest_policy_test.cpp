@@ -484,11 +484,14 @@ TEST_CASE("limits and the user of an isolated task are read, and completed with 
     "tasks": [{"name": "a", "plugin": "p", "type": "mandatory"},
               {"name": "b", "plugin": "p", "type": "mandatory", "user": "feed",
                "limits": {"memory": "65536KiB", "open_files": 64, "core_dump": false}},
-              {"name": "c", "plugin": "p", "type": "mandatory", "isolation": "none"}]})");
+              {"name": "c", "plugin": "p", "type": "mandatory", "isolation": "none"},
+              {"name": "d", "plugin": "p", "type": "mandatory", "process": "shared"}]})");
   CHECK(*manifest.tasks[0].limits == WorkerLimits{.memory = 1u << 30, .processes = 32, .user = "nobody"});
   CHECK(*manifest.tasks[1].limits ==
         WorkerLimits{.memory = 64u << 20, .open_files = 64, .processes = 32, .core_dump = false, .user = "feed"});
   CHECK(manifest.tasks[2].limits == nullptr);
+  CHECK(*manifest.tasks[3].limits ==
+        WorkerLimits{.memory = 1u << 30, .processes = 32, .user = "nobody", .process = "shared"});
 }
 
 TEST_CASE("limits that are wrong, or of a task in the host's process, are told with what to write") {
@@ -514,6 +517,10 @@ TEST_CASE("limits that are wrong, or of a task in the host's process, are told w
        {at("/limits", R"(it is for a task in a process of its own; add "isolation": "process")")}},
       {mandatory(R"("user": "nobody")"),
        {at("/user", R"(it is for a task in a process of its own; add "isolation": "process")")}},
+      {mandatory(R"("process": "readers")"),
+       {at("/process", R"(it is for a task in a process of its own; add "isolation": "process")")}},
+      {mandatory(R"("isolation": "process", "process": "")"),
+       {at("/process", "expected a string with at least one character, found an empty one")}},
   });
 }
 

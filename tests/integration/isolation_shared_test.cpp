@@ -1,0 +1,224 @@
+// Tasks that share a process: each lives and ends as it would alone, and the process ends them all.
+#include <csignal>
+#include <string>
+#include <thread>
+
+#include "isolation_scene.hpp"
+#include "operated_host.hpp"
+
+using namespace taskhost::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// In the process "p".
+Json sharer(const std::string& name, const Json& config, unsigned restarts = 0, std::string_view plugin = "dies") {
+  Json entry = victim(config, restarts, plugin);
+  entry["name"] = name;
+  entry["process"] = "p";
+  return entry;
+}
+
+Json after(Json config, const char* time) {
+  config["after"] = time;
+  return config;
+}
+
+// Once it is there, and with nobody else.
+pid_t the_worker_of(Running& running) {
+  pid_t id = 0;
+  CHECK(eventually([&] {
+    const auto children = children_of(running.process().id());
+    id = children.size() == 1 ? children[0].id : 0;
+    return id != 0;
+  }));
+  return id;
+}
+
+void order(OperatedHost& host, const char* verb, const char* name) {
+  const ProcessEnd end = host.operate({verb, name});
+  INFO(end.summary());
+  CHECK(end.status == 0);
+}
+
+}  // namespace
+
+TEST_CASE("tasks that share a process are in one, and each is stopped, started and restarted alone") {
+  OperatedHost host(Json::array({sharer("a", way("none"), 3), sharer("b", way("none"), 3, "dies_blocking"),
+                                 sharer("probe", {{"run_for", "1h"}}, 0, "probe"), bystander()}));
+  for (const char* const name : {"a", "b", "probe"}) host.running().wait_for("task_started", name);
+  const pid_t worker = the_worker_of(host.running());
+  for (const char* const name : {"a", "b", "probe"}) CHECK(host.json_of({"status", name})["tasks"][0]["pid"] == worker);
+  order(host, "restart", "a");
+  host.running().wait_for("task_started", "a", 2);
+  order(host, "stop", "b");
+  host.running().wait_for("task_stopped", "b");
+  order(host, "start", "b");
+  host.running().wait_for("task_started", "b", 2);
+  order(host, "stop", "probe");
+  host.running().wait_for("task_stopped", "probe");
+  CHECK(the_worker_of(host.running()) == worker);
+  const Run run = host.stop();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_exited") == 0);
+  CHECK_FALSE(is_alive(worker));
+  check_bystander(run);
+}
+
+TEST_CASE("a task that shares a process may end well or badly, and the others go on") {
+  Scene scene;
+  scene.add(sharer("done", {{"how", "none"}, {"end", "ok"}}));
+  scene.manifest["tasks"][0]["type"] = "detachable";
+  scene.add(sharer("failing", {{"how", "none"}, {"end", "error"}}, 2));
+  scene.add(sharer("staying", way("none")));
+  Running running = scene.start();
+  running.wait_for("task_started", "staying");
+  running.wait_for("task_exited", "done");
+  running.wait_for("task_gave_up", "failing");
+  const Run run = running.finish();
+  CHECK(run.status() == 1);
+  CHECK(run.first("task_exited", "done").outcome == "ok");
+  CHECK(run.first("task_exited", "failing").outcome == "error");
+  CHECK(run.first("task_exited", "failing").message == "it survived");
+  CHECK(run.events.count("task_exited", "failing") == 3);
+  CHECK(run.events.story("staying") == "task_started task_stopping task_stopped");
+}
+
+TEST_CASE("the end of a shared process is a crash of each task in it, and they start again in one") {
+  Scene scene;
+  scene.add(sharer("culprit", after(way("segv"), "100ms"), 1));
+  scene.add(sharer("other", way("none"), 5));
+  scene.add(bystander());
+  Running running(scene.start(without_core_dumps(scene.command())));
+  running.wait_for("task_gave_up", "culprit");
+  const Run run = running.finish();
+  CHECK(run.status() == 1);
+  for (const char* const name : {"culprit", "other"}) {
+    const Event exit = run.first("task_exited", name);
+    INFO(name << ": " << exit.message);
+    CHECK(exit.outcome == "crashed");
+    CHECK(exit.message.find("killed by SIGSEGV") != std::string::npos);
+    CHECK(exit.message.find("task 'culprit'") != std::string::npos);
+  }
+  CHECK(run.events.count("task_exited", "other") >= 1);
+  CHECK(run.events.count("task_exited", "culprit") == 2);
+  check_bystander(run);
+}
+
+TEST_CASE("a task that does not stop in time takes its shared process along, and the others hear for whom") {
+  Json deaf = sharer("deaf", way("spin"), 3);
+  deaf["stop_timeout"] = "200ms";
+  OperatedHost host(Json::array({deaf, sharer("other", way("none"), 3), bystander()}));
+  host.running().wait_for("task_started", "deaf");
+  host.running().wait_for("task_started", "other");
+  const pid_t worker = the_worker_of(host.running());
+  order(host, "restart", "deaf");
+  host.running().wait_for("task_started", "deaf", 2);
+  host.running().wait_for("task_started", "other", 2);
+  const pid_t second = the_worker_of(host.running());
+  CHECK(second != worker);
+  CHECK_FALSE(is_alive(worker));
+  const Run run = host.stop();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_exited", "deaf") == 0);
+  const Event exit = run.first("task_exited", "other");
+  CHECK(exit.outcome == "crashed");
+  CHECK(exit.message == "its process was killed because of task 'deaf', which shares it and did not end in time");
+  check_bystander(run);
+}
+
+TEST_CASE("a shared process ends with the last task in it, and the next one begins another") {
+  OperatedHost host(Json::array({sharer("a", way("none")), sharer("b", way("none")), bystander()}));
+  host.running().wait_for("task_started", "a");
+  host.running().wait_for("task_started", "b");
+  const pid_t worker = the_worker_of(host.running());
+  order(host, "stop", "a");
+  CHECK(is_alive(worker));
+  order(host, "stop", "b");
+  CHECK(eventually([&] { return !is_alive(worker); }));
+  order(host, "start", "b");
+  host.running().wait_for("task_started", "b", 2);
+  const pid_t second = the_worker_of(host.running());
+  CHECK(second != worker);
+  CHECK(host.stop().status() == 0);
+}
+
+TEST_CASE("what a shared process prints is in the log, whoever of its tasks ends") {
+  Scene scene;
+  scene.add(sharer("first", {{"how", "none"}, {"after", "50ms"}, {"end", "ok"}}));
+  scene.manifest["tasks"][0]["type"] = "detachable";
+  Json config = after(way("flood"), "300ms");
+  config["end"] = "error";
+  scene.add(sharer("second", config));
+  const Run run = scene.run();
+  std::size_t count = 0;
+  std::uint64_t dropped = 0;
+  for (const std::string& line : lines_with(run.log(), {"] line "}))
+    count += line.find("[second]") != std::string::npos;
+  for (const std::string& line : lines_with(run.log(), {" dropped here: "})) {
+    const std::size_t end = line.find(" line");
+    dropped += std::stoull(line.substr(line.rfind(' ', end - 1) + 1));
+  }
+  CHECK(count + dropped == 100'000);
+  CHECK(run.first("task_exited", "second").message == "it survived");
+}
+
+TEST_CASE("fifty tasks that share a process start, crash and stop together") {
+  constexpr unsigned many = 50;
+  Scene scene;
+  for (unsigned i = 0; i < many; ++i) scene.add(sharer("task " + std::to_string(i), way("none"), 1));
+  scene.add(bystander());
+  Running running = scene.start();
+  for (unsigned i = 0; i < many; ++i) running.wait_for("task_started", "task " + std::to_string(i));
+  const pid_t worker = the_worker_of(running);
+  ::kill(worker, SIGABRT);
+  for (unsigned i = 0; i < many; ++i) running.wait_for("task_started", "task " + std::to_string(i), 2);
+  const pid_t second = the_worker_of(running);
+  CHECK(second != worker);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.events.count("task_exited") == many);
+  CHECK_FALSE(is_alive(second));
+  check_bystander(run);
+}
+
+TEST_CASE("a host that is killed leaves no shared process behind") {
+  Scene scene;
+  scene.add(sharer("a", way("spin")));
+  scene.add(sharer("b", way("none")));
+  Running running = scene.start();
+  running.wait_for("task_started", "a");
+  running.wait_for("task_started", "b");
+  const pid_t worker = the_worker_of(running);
+  running.send(SIGKILL);
+  CHECK(eventually([&] { return !is_alive(worker); }));
+}
+
+TEST_CASE("a signal that the host gets comes to each task of a shared process that asks for it") {
+  Scene scene;
+  for (const char* const name : {"a", "b"}) {
+    Json entry = task(name, "ctrl_c", "detachable");
+    entry["isolation"] = "process";
+    entry["process"] = "p";
+    scene.add(entry);
+  }
+  Running running = scene.start();
+  for (const char* const name : {"a", "b"}) running.wait_for("task_ready", name);
+  running.send(SIGINT);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  for (const char* const name : {"a", "b"}) CHECK(run.events.story(name) == "task_started task_exited task_discarded");
+}
+
+TEST_CASE("tasks that share a process must have the same limits and the same user") {
+  Scene scene;
+  Json small = sharer("small", way("none"));
+  small["limits"] = {{"memory", "128MiB"}};
+  scene.add(sharer("large", way("none")));
+  scene.add(small);
+  const ProcessEnd end = check_manifest(scene);
+  INFO(end.summary());
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"/tasks/1/process", R"(than task "large", which shares the process; give both the same)"}));
+}
