@@ -175,7 +175,7 @@ void Execution::crashed(std::string_view text) noexcept {
 void Execution::started() noexcept {
   TaskCell& cell = cell_of(*this);
   if (!cell.kind->starts_later) return;
-  cell.extra->has_started = true;
+  cell.need_extra().has_started = true;
   cell.ready_asked.store(true, std::memory_order_release);
 }
 
@@ -325,7 +325,7 @@ Refusal Execution::offload(const Work& work) noexcept {
 
 void Execution::ready() noexcept {
   TaskCell& cell = cell_of(*this);
-  if (cell.kind->starts_later) cell.extra->is_ready = true;  // by its own step alone
+  if (cell.kind->starts_later) cell.need_extra().is_ready = true;  // by its own calls alone
   if (cell.ready_asked.exchange(true, std::memory_order_acq_rel)) return;
   const CallFrame* frame = frame_of(*this);
   // After a polled call the shard checks the flag; from elsewhere, a wake has to make it check.

@@ -57,8 +57,7 @@ Stage Shard::prepare_supervised(TaskCell& cell) {
 
 void Shard::start_has_returned(TaskCell& cell) {
   if (cell.kind->starts_later) {
-    TaskExtra& extra = cell.need_extra();
-    extra.has_started = extra.is_start_over = extra.is_ready = false;
+    cell.need_extra();  // to be cleared at its end
   } else if (!cell.kind->plain) {
     start_is_over(cell);
   }
@@ -81,7 +80,7 @@ void Shard::check_ready(TaskCell& cell) {
   if (cell.kind->starts_later) {
     TaskExtra& extra = *cell.extra;
     if (extra.has_started && !std::exchange(extra.is_start_over, true) && !cell.kind->plain) start_is_over(cell);
-    if (!extra.is_ready) {
+    if (!extra.is_start_over || !extra.is_ready) {
       cell.ready_asked.store(false, std::memory_order_relaxed);  // until it is ready, too
       return;
     }
@@ -117,8 +116,8 @@ void Shard::ended(TaskCell& cell, Ending ending, Outcome outcome, std::string_vi
     const Nanoseconds last = supervised->asked_at != 0 ? std::min(supervised->asked_at, over) : over;
     if (supervised->ready_at < last) end.lived = last - supervised->ready_at;
   }
-  if (ending != Ending::abandoned && cell.extra) cell.extra->message.clear();  // else the stuck thread owns it
-  if (has_orders_.load(std::memory_order_acquire)) take_orders();              // one may have come during the call
+  if (ending != Ending::abandoned && cell.extra) cell.extra->forget_failure();  // else the stuck thread owns it
+  if (has_orders_.load(std::memory_order_acquire)) take_orders();               // one may have come during the call
   if (cell.kind->coordinated) {
     // Ready for the next order, unless it was abandoned: then it can't be started any more.
     cell.life.state = ending == Ending::abandoned ? TaskState::ended : TaskState::waiting;

@@ -23,6 +23,7 @@ void Shard::forget_all(TaskCell& cell) noexcept {
     cell.extra->told_spin = false;
     if (const auto offloads = std::exchange(cell.extra->offloads, nullptr)) discard(*offloads);
     cell.extra->unheard = false;
+    cell.extra->has_started = cell.extra->is_start_over = cell.extra->is_ready = false;
   }
 }
 

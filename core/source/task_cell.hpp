@@ -80,10 +80,14 @@ struct TaskExtra {
   std::uint32_t told_refusals = 0;  // a bit for each Refusal that the log has told of this execution
 
   // The execution has ended; the next one has no message yet.
+  void forget_failure() noexcept {
+    message.clear();
+    has_crashed = false;
+  }
   void keep_message(Outcome outcome) noexcept {
     last_message.clear();
     if (outcome != Outcome::ok) last_message.swap(message);
-    message.clear();
+    forget_failure();
   }
 };
 

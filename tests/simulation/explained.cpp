@@ -33,8 +33,8 @@ class Check {
   // --- one task fails ---
 
   bool others_are_ready() const {
-    return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::is_late &&
-           tried_.trial != Trial::fails_in_the_end;
+    return tried_.trial != Trial::fails_to_start && tried_.trial != Trial::crashes_in_start &&
+           tried_.trial != Trial::is_late && tried_.trial != Trial::fails_in_the_end;
   }
 
   void check_failing() {
@@ -57,6 +57,15 @@ class Check {
         length_ = lived = 2 * scenario_.unit;
         break;
       case Trial::fails_to_start:
+        length_ = lived = 0;
+        break;
+      case Trial::crashes:
+        outcome = Outcome::crashed;
+        message = message_of_failure;
+        break;
+      case Trial::crashes_in_start:
+        outcome = Outcome::crashed;
+        message = message_of_failure;
         length_ = lived = 0;
         break;
       case Trial::ends_well:
@@ -102,7 +111,7 @@ class Check {
       if (output.kind == Output::Kind::stop_host || one.time >= tried_.run.stop_began) break;
       if (output.task != tried_.task) continue;
       if (output.kind == Output::Kind::ask) {
-        expect(it_.contains("when_abandoned"), "it is asked to end, so it may be abandoned");
+        expect(is_isolated() || it_.contains("when_abandoned"), "it is asked to end, so it may be abandoned");
       }
       if (is_told(one, EventKind::task_restarting, tried_.task)) {
         // The wall clock may be set meanwhile.
@@ -121,6 +130,8 @@ class Check {
     if (exit == all.end() || action_told(Outcome::error, message_of_failure) != "restart") return;
     check_gives_up_among_others(exit);
   }
+
+  bool is_isolated() const { return it_.contains("isolation"); }
 
   bool ends_early() const { return it_.contains("restarted_by") && it_.at("strategy") == "rest_for_one"; }
 
@@ -208,7 +219,8 @@ class Check {
             !match.contains("outcome") || std::any_of(match.at("outcome").begin(), match.at("outcome").end(), is_it);
         if (match.contains("outcome")) {
           for (const std::string word : match.at("outcome")) {
-            expect(word == "ok" || word == "error" || word == "panic", "unknown outcome " + word);
+            expect(word == "ok" || word == "error" || word == "panic" || (word == "crashed" && is_isolated()),
+                   "unknown outcome " + word);
           }
         }
         const std::string part = match.value("message", "");
@@ -557,9 +569,9 @@ class Check {
 };
 
 const char* words_of_trial(Trial trial) {
-  constexpr std::array<const char*, 10> words{
-      "fails when it is ready", "fails to start",   "ends well",           "is late", "falls silent",
-      "fails among others",     "fails in the end", "fails at once later", "stops",   "is deaf"};
+  constexpr std::array<const char*, 12> words{
+      "fails when it is ready", "fails to start",      "ends well", "is late", "falls silent", "fails among others",
+      "fails in the end",       "fails at once later", "stops",     "is deaf", "crashes",      "crashes in its start"};
   return words[static_cast<std::size_t>(trial)];
 }
 
@@ -576,7 +588,8 @@ std::string difference(const Scenario& scenario, const std::vector<Tried>& tried
         what = error.what();
       }
     }
-    return name_of(one.task) + " " + words_of_trial(one.trial) + (one.deaf ? ", deaf" : "") + ": " + what;
+    return name_of(one.task) + " " + words_of_trial(one.trial) + (one.deaf ? ", deaf" : "") +
+           (one.never_starts ? ", never started" : "") + ": " + what;
   }
   return {};
 }

@@ -13,7 +13,8 @@ namespace taskhost::simulation {
 // What is tried with a manifest: one of its tasks fails, ends well, is late or falls silent, deaf or not, while the
 // others live on; or it fails while the others fail, too, and take time to start and to end; or its first
 // executions last longer than the window, and then it fails at once; or it fails while others
-// end well for good, before or after; or all start and stop, each in a unit of time; or none of them obeys the stop.
+// end well for good, before or after; or all start and stop, each in a unit of time; or none of them obeys the stop; or
+// it crashes in its process, once it is ready or before its start is over.
 enum class Trial : std::uint8_t {
   fails_when_ready,
   fails_to_start,
@@ -24,7 +25,9 @@ enum class Trial : std::uint8_t {
   fails_in_the_end,
   fails_later,
   stops,
-  is_deaf
+  is_deaf,
+  crashes,
+  crashes_in_start
 };
 
 constexpr const char* message_of_failure = "red and blue";  // of one that fails once it is ready
@@ -40,8 +43,9 @@ struct Tried {
   Trial trial = Trial::stops;
   Place task = 0;  // the one that fails
   bool deaf = false;
-  unsigned life = 1;   // in units
-  unsigned first = 0;  // executions that last longer than the window
+  bool never_starts = false;  // is_late: its process does not come as far
+  unsigned life = 1;          // in units
+  unsigned first = 0;         // executions that last longer than the window
   Run run{};
   std::vector<Observed> observed{};
   // If the task was lost and the host goes on:

@@ -41,6 +41,10 @@ void check_order(const Scenario& scenario, const Tried& tried, const Json& told)
     expect_equal(optional && optional->notify ? "notify" : "started", entry.at("ready"), "ready");
     expect_equal(name_of(task), entry.at("name"), "name");
     expect_equal(scenario.characters[task].blocking ? "blocking" : "polled", entry.at("kind"), "kind");
+    const bool isolated = optional && optional->isolated;
+    expect_equal(isolated ? Json("process") : Json(), entry.value("isolation", Json()), "isolation");
+    expect(!isolated || !entry.contains("when_abandoned"),
+           name_of(task) + ", whose process can be killed, is abandoned");
     Names after;
     for (const Place other : scenario.tasks[task].after) after.insert(name_of(other));
     expect_equal(after, entry.contains("after") ? entry.at("after").get<Names>() : Names(), "after");

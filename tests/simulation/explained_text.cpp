@@ -1,4 +1,5 @@
 // The text beside the JSON: which tasks are told together, and whom each consequence names.
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <utility>
@@ -108,6 +109,10 @@ std::string text_difference(const std::string& text, const Json& told) {
         expect_equal(without_place(task), without_place(first), "told together");
         check_loss(section, "when it gives up: ", task.value("when_it_gives_up", Json()));
         check_loss(section, "while the host runs: ", task.value("when_abandoned", Json()));
+        const bool is_killed = std::any_of(section.lines.begin(), section.lines.end(), [](const std::string& line) {
+          return line.ends_with("; then it is killed");
+        });
+        expect_equal(is_killed, task.contains("isolation"), "whether it is killed: " + task.at("name").dump());
         const bool is_alone =
             !task.contains("after") && !task.contains("group") && needed.count(task.at("name").get<std::string>()) == 0;
         expect(is_alone || !section.heading.ends_with("each alone"), "not alone: " + task.at("name").dump());

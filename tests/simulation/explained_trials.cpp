@@ -67,10 +67,10 @@ void fill_window(TaskOptions& options, Nanoseconds unit) {
   options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
 }
 
-void leave_when_ended_well(TaskOptions& options) {
+void leave_after(TaskOptions& options, Outcome outcome) {
   SupervisionOptions optional = options.optional ? *options.optional : SupervisionOptions{};
   optional.exit_rules.insert(optional.exit_rules.begin(),
-                             {.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::discard});
+                             {.outcomes = {outcome}, .message = {}, .action = ExitAction::discard});
   options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
 }
 
@@ -136,6 +136,7 @@ void make_lively(Scenario& scenario, Random& random) {
     it.start = static_cast<unsigned>(random.below(3));
     if (random.percent(75)) it.life = 1 + static_cast<unsigned>(random.below(12));
     it.outcome = random.percent(70) ? Outcome::error : Outcome::ok;
+    if (character.isolated && random.percent(40)) it.outcome = Outcome::crashed;
     it.end = static_cast<unsigned>(random.below(4));
   }
 }
@@ -165,7 +166,16 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
       it.message = message_of_failure;
       break;
     case Trial::is_late:
+      tried.never_starts = manifest.characters[task].isolated && Random(manifest.seed, 0x57).percent(50);
       it.ready = false;
+      it.starts = !tried.never_starts;
+      break;
+    case Trial::crashes:
+    case Trial::crashes_in_start:
+      it.life = 1;
+      it.fails_to_start = trial == Trial::crashes_in_start;
+      it.outcome = Outcome::crashed;
+      it.message = message_of_failure;
       break;
     case Trial::is_silent:
       it.silent = true;
@@ -198,7 +208,7 @@ Tried try_one(const Scenario& manifest, Trial trial, Place task, bool deaf) {
       break;
   }
   tried.run = observe(scenario, tried.observed);
-  const bool is_ready = trial == Trial::fails_when_ready || trial == Trial::is_silent;
+  const bool is_ready = trial == Trial::fails_when_ready || trial == Trial::crashes || trial == Trial::is_silent;
   if (const auto lost = is_ready ? lost_at(tried.observed, task) : std::nullopt) {
     tried.in_order = restart_others(scenario, tried, *lost, false);
     tried.backward = restart_others(scenario, tried, *lost, true);
@@ -231,6 +241,7 @@ void make_alike(Scenario& scenario, Random& random) {
     if (!random.percent(50)) continue;
     scenario.tasks[task].options = scenario.tasks[task - 1].options;
     scenario.characters[task].blocking = scenario.characters[task - 1].blocking;
+    scenario.characters[task].isolated = scenario.characters[task - 1].isolated;
   }
 }
 
@@ -252,7 +263,8 @@ Scenario make_explained(std::uint64_t seed) {
     if (task.options.restarts > 12 && random.percent(50)) grow_slowly(task.options, scenario.unit, random.percent(50));
     const bool is_restarted = task.options.type != TaskType::shutdown_on_exit && task.options.restarts != 0;
     if (is_restarted && random.percent(10)) fill_window(task.options, scenario.unit);
-    if (task.options.type != TaskType::detachable && random.percent(30)) leave_when_ended_well(task.options);
+    if (task.options.type != TaskType::detachable && random.percent(30)) leave_after(task.options, Outcome::ok);
+    if (task.options.supervision().isolated && random.percent(30)) leave_after(task.options, Outcome::crashed);
     mend(task.options);
   }
   if (random.percent(20)) make_alike(scenario, random);
@@ -277,6 +289,11 @@ std::vector<Tried> try_all(const Scenario& scenario) {
   for (const Trial trial : {Trial::fails_when_ready, Trial::fails_to_start, Trial::ends_well, Trial::fails_among_others,
                             Trial::fails_in_the_end, Trial::stops, Trial::is_deaf}) {
     all.push_back(try_one(scenario, trial, task, false));
+  }
+  if (scenario.characters[task].isolated) {
+    for (const Trial trial : {Trial::crashes, Trial::crashes_in_start}) {
+      all.push_back(try_one(scenario, trial, task, false));
+    }
   }
   if (optional && optional->notify && optional->start_timeout) {
     all.push_back(try_one(scenario, Trial::is_late, task, deaf));

@@ -260,6 +260,32 @@ mutant(ready_unarmed shard_orders statement [[cell.life.state = TaskState::runni
   arm(*cell.supervised());]] [[cell.life.state = TaskState::running;]]
        "the timer of start_timeout stays, and there is none for the watchdog")
 
+# --- processes of their own: crashes, late starts, killed stops ---
+mutant(crash_is_error restart_policy expression [[std::find(outcomes.begin(), outcomes.end(), outcome) != outcomes.end()]]
+       [[std::find(outcomes.begin(), outcomes.end(), outcome == Outcome::crashed ? Outcome::error : outcome) != outcomes.end()]]
+       "exit_rules take a crash for an error")
+mutant(crash_is_free restart_policy statement [[++ledger.charged;]] [[if (outcome != Outcome::crashed) ++ledger.charged;]]
+       "a restart after a crash is not charged")
+mutant(crash_is_exit coordinator expression [[entry.life.state == TaskState::stopping || of_group]]
+       [[(entry.life.state == TaskState::stopping && end.outcome != Outcome::crashed) || of_group]]
+       "a crash is judged though the task was asked to end")
+mutant(crash_on_shard_is_exit shard_orders expression
+       [[ending == Ending::returned && cell.life.state != TaskState::stopping]]
+       [[ending == Ending::returned && (cell.life.state != TaskState::stopping || outcome == Outcome::crashed)]]
+       "a crash is judged though the shard has asked the task to end")
+mutant(late_start_is_over shard_orders text [[void Shard::start_has_returned(TaskCell& cell) {
+  if (cell.kind->starts_later) {]] [[void Shard::start_has_returned(TaskCell& cell) {
+  if (!ACTIVE && cell.kind->starts_later) {]] "a start that goes on is over when its call returns")
+mutant(starts_again shard_orders expression [[!std::exchange(extra.is_start_over, true)]] [[(extra.is_start_over = true)]]
+       "an execution starts once more whenever it says so")
+mutant(ready_before_started shard_orders expression [[!extra.is_start_over || !extra.is_ready]] [[!extra.is_ready]]
+       "an execution is ready before its start is over")
+mutant(killed_is_no_exit task_machine expression [[purpose == StopPurpose::failure && !abandoned]]
+       [[purpose == StopPurpose::failure && end.ending == Ending::returned]]
+       "what is killed after start_timeout or the watchdog is not judged")
+mutant(killed_is_abandoned task_machine expression [[end.ending == Ending::abandoned]] [[end.ending != Ending::returned]]
+       "what is killed at its stop_timeout counts as abandoned")
+
 # --- the files ---
 foreach(file IN ITEMS coordinator coordinator_state repetition restart_policy shard_orders task_machine)
   file(WRITE "${TARGET}/${file}.cpp" "#include \"mutants.hpp\"\n${changed_${file}}")

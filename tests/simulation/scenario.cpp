@@ -46,11 +46,11 @@ class Maker {
     for (Operator& one : scenario_.operators) one.time = first_tick + (one.time - first_moment);
     constexpr std::array<unsigned, 4> often{0, 0, 2, 15};
     for (Character& character : scenario_.characters) {
-      character.gets_stuck = random_.one_of(often);
+      character.gets_stuck = character.isolated ? 0 : random_.one_of(often);
       character.slow = random_.one_of(often);
     }
     if (random_.percent(25)) {
-      for (std::uint64_t i = 1 + random_.below(3); i-- > 0;) {
+      for (std::uint64_t i = 1 + random_.below(random_.percent(30) ? 8 : 3); i-- > 0;) {
         const Nanoseconds longest = random_.percent(50) ? 5 * scenario_.unit : 3'600'000'000'000;
         scenario_.pauses.push_back(
             {some_time(60) - first_moment + first_tick, (1 + random_.below(longest / shard_tick)) * shard_tick});
@@ -77,9 +77,23 @@ class Maker {
       if (mild_ && optional && optional->on_give_up != GiveUp::by_type && random_.percent(40)) {
         task.options.type = TaskType::mandatory;
       }
+      Character character = some_character(i);
+      if (random_.percent(25)) isolate(task, character);
       scenario_.tasks.push_back(std::move(task));
-      scenario_.characters.push_back(some_character(i));
+      scenario_.characters.push_back(std::move(character));
     }
+  }
+
+  void isolate(CoordinatedTask& task, Character& character) {
+    constexpr std::array<unsigned, 4> often{0, 10, 40, 90};
+    SupervisionOptions optional = task.options.supervision();
+    optional.isolated = true;
+    task.options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+    character.isolated = true;
+    character.blocking = false;
+    character.never_starts = random_.one_of(often) / 2;
+    character.crashes = random_.one_of(often);
+    character.dies_in_drop = random_.one_of(often) / 2;
   }
 
   TaskOptions some_options() {

@@ -16,6 +16,7 @@ namespace taskhost::simulation {
 struct Exactly {
   unsigned start = 0;              // how long the start takes
   bool fails_to_start = false;     // with `outcome`
+  bool starts = true;              // false, in a process of its own: its start goes on for ever
   bool ready = true;               // says so as soon as it has started
   bool silent = false;             // gives no heartbeat
   std::optional<unsigned> life{};  // from the start's end; absent: until it is asked to end
@@ -39,6 +40,11 @@ struct Character {
   unsigned falls_silent = 0;
   unsigned longest_life = 1;
   unsigned heartbeat = 1;
+  // In a process of its own, which begins, dies and is killed alone. Its calls in the host always return.
+  bool isolated = false;
+  unsigned never_starts = 0;
+  unsigned crashes = 0;       // rather than fail
+  unsigned dies_in_drop = 0;  // once it has ended well
   // On a real shard: a call does not return for a while or for ever; or it returns late, and the shard waits.
   unsigned gets_stuck = 0;
   unsigned slow = 0;

@@ -96,7 +96,8 @@ void ShardSimulation::take_fact(ShardTask& task, const Event& event) {
       ++starts_;
       return give(task, [this](Model& model) { model.begun(0, now_); });
     case EventKind::task_ready:
-      if (!task.said_ready || !task.start_ok || task.ready_is_told) complain(task, "is ready, and has not said so");
+      if (!task.said_ready || !task.is_start_over() || task.ready_is_told)
+        complain(task, "is ready, and has not said so");
       tell_start(task);
       task.ready_is_told = true;
       if (task.notifies()) task.ready_at = now_;
@@ -118,7 +119,7 @@ void ShardSimulation::take_fact(ShardTask& task, const Event& event) {
 }
 
 void ShardSimulation::tell_start(ShardTask& task) {
-  if (std::exchange(task.start_is_told, true)) return;
+  if (!task.is_start_over() || std::exchange(task.start_is_told, true)) return;
   if (!task.notifies()) task.ready_at = now_;
   give(task, [this](Model& model) { model.started(0, now_); });
 }
@@ -181,6 +182,7 @@ End ShardSimulation::end_of(ShardTask& task, const Event& event) {
   if (event.kind == EventKind::task_abandoned) {
     end.ending = Ending::abandoned;
     const bool runs = task.call != nullptr && !task.is_final;
+    if (task.character.isolated) complain(task, "is abandoned, and its process can be killed");
     if (!task.in_call && !runs) complain(task, "is abandoned, and nothing of it runs");
     if (!task.may_be_removed && !task.stop_due_unclear && !task.is_being_removed() && expired_ == never) {
       complain(task, "is abandoned before its time");
@@ -287,7 +289,7 @@ void ShardSimulation::look_at_rest(ShardTask& task) {
   if (!task.live || task.in_call) return;
   if (task.wakes != never && task.wakes + shard_tick < now_) complain(task, "was not woken");
   if (task.is_woken) complain(task, "was woken, and not polled");
-  if (task.start_ok && task.said_ready && !task.ready_is_told) complain(task, "is not told to be ready");
+  if (task.is_start_over() && task.said_ready && !task.ready_is_told) complain(task, "is not told to be ready");
   if (task.asked_at != never && task.wakes == never && !task.reacts) complain(task, "was not polled after its request");
   if (task.may_be_removed && !task.stop_due_unclear) complain(task, "lives though its stop has run out of time");
   if (task.is_final || task.start_failed) complain(task, "has ended, and nobody says so");

@@ -23,7 +23,9 @@ Status ShardSimulation::start(std::size_t place, Execution& execution) {
   task.in_call = true;
   task.execution = &execution;
   const std::uint64_t number = task.number;
-  const bool fails = task.random.percent(task.character.fails_to_start);
+  // A process fails later, for the most part.
+  const bool fails =
+      task.random.percent(task.character.fails_to_start) && (!task.character.isolated || task.random.percent(20));
   const bool panics = task.random.percent(30);
   if (task.random.percent(20)) {
     execution.ready();
@@ -53,6 +55,14 @@ void ShardSimulation::live_on(ShardTask& task) {
   Random& random = task.random;
   const Character& character = task.character;
   if (!task.said_ready && !random.percent(character.never_ready)) task.says_ready = now_ + units(random.below(8));
+  if (character.isolated) {
+    const Nanoseconds over = now_ + units(random.percent(60) ? 0 : random.below(6));
+    if (random.percent(character.fails_to_start)) {
+      task.over = over;
+      return;
+    }
+    if (!random.percent(character.never_starts)) task.starts = over;
+  }
   if (random.percent(character.falls_silent)) task.silent_from = now_ + units(random.below(30));
   if (random.percent(character.never_ends)) return;
   task.over = now_ + units(random.below(character.longest_life + 1));
@@ -70,20 +80,14 @@ Status ShardSimulation::poll(std::size_t place, Execution& execution) {
   task.is_woken = false;
   task.wakes = never;
   if (task.random.percent(50)) beat(task);
-  const bool says_it_first = task.random.percent(50);
-  const auto say_ready = [&] {
-    if (task.said_ready || now_ < task.says_ready) return;
-    execution.ready();
-    task.said_ready = true;
-    task.says_ready = never;
-  };
-  if (says_it_first) say_ready();
+  if (task.random.percent(50)) say_what_is_due(task);
   const std::uint64_t number = task.number;
   stick(task);
   if (task.lost || task.number != number) return Status::ok;
   task.in_call = false;
   beat(task);
-  say_ready();
+  say_what_is_due(task);
+  tell_start(task);
   if (execution.stop_requested() != (task.asked_at != never)) complain(task, "does not know whether it is to stop");
   if (task.asked_at != never) react(task);
   if (task.over <= now_) return finish(task);
@@ -95,7 +99,7 @@ Status ShardSimulation::poll(std::size_t place, Execution& execution) {
          .waker = execution.waker()});
   }
   const Nanoseconds next_beat = task.last_beat + units(task.character.heartbeat);
-  Nanoseconds next = std::min(task.over, task.says_ready);
+  Nanoseconds next = std::min({task.over, task.starts, task.says_ready});
   if (next_beat > now_ && next_beat < task.silent_from) next = std::min(next, next_beat);
   if (next == never) return Status::pending;
   task.wakes = next;
@@ -145,6 +149,12 @@ Status ShardSimulation::finish(ShardTask& task) {
   constexpr std::array<const char*, 3> messages{"red", "blue", "red and blue"};
   task.is_final = true;
   task.wakes = never;
+  const unsigned dies = task.ends_well ? task.character.dies_in_drop : task.character.crashes;
+  if (task.random.percent(dies)) {
+    task.outcome = Outcome::crashed;
+    task.execution->crashed(task.message = task.random.one_of(messages));
+    return Status::error;
+  }
   task.outcome = task.ends_well ? Outcome::ok : task.random.percent(70) ? Outcome::error : Outcome::panic;
   if (task.outcome == Outcome::panic && task.random.percent(50)) {
     throw std::runtime_error(task.message = task.random.one_of(messages));
@@ -183,6 +193,20 @@ void ShardSimulation::drop(std::size_t place) {
 void ShardSimulation::say_why(ShardTask& task, const char* text) {
   task.message = text;
   task.execution->fail(text);
+}
+
+// In a process of its own, it may be ready before its start is over, and say both more than once.
+void ShardSimulation::say_what_is_due(ShardTask& task) {
+  if (!task.said_ready && now_ >= task.says_ready) {
+    task.execution->ready();
+    task.said_ready = true;
+    task.says_ready = never;
+  }
+  if (now_ >= task.starts) {
+    task.has_started = true;
+    task.starts = never;
+  }
+  if (task.has_started && (!task.start_is_told || task.random.percent(20))) task.execution->started();
 }
 
 void ShardSimulation::beat(ShardTask& task) {

@@ -12,9 +12,10 @@ constexpr int max_turns = 2'000;  // at one moment
 
 class ScriptedRecipe final : public Recipe {
  public:
-  ScriptedRecipe(ShardSimulation& simulation, std::size_t place, bool blocking)
-      : Recipe(8, 8, blocking), simulation_(simulation), place_(place) {}
+  ScriptedRecipe(ShardSimulation& simulation, std::size_t place, const Character& character)
+      : Recipe(8, 8, character.blocking), simulation_(simulation), place_(place), starts_later_(character.isolated) {}
 
+  bool starts_later() const noexcept override { return starts_later_; }
   Status start(void*, Execution& execution) const override { return simulation_.start(place_, execution); }
   Status step(void*, Execution& execution) const override {
     return blocking ? simulation_.block(place_, execution) : simulation_.poll(place_, execution);
@@ -24,6 +25,7 @@ class ScriptedRecipe final : public Recipe {
  private:
   ShardSimulation& simulation_;
   const std::size_t place_;
+  const bool starts_later_;
 };
 
 }  // namespace
@@ -44,7 +46,7 @@ ShardSimulation::ShardSimulation(const Scenario& scenario, std::string* trace)
     World& world = *this;
     const std::vector<CoordinatedTask> alone{{.options = task.options, .after = {}, .group = {}}};
     task.model = std::make_unique<Model>(alone, std::vector<Strategy>{}, world, task.expected, Model::Overseer::shard);
-    const TaskFn function(std::make_shared<const ScriptedRecipe>(*this, place, task.character.blocking));
+    const TaskFn function(std::make_shared<const ScriptedRecipe>(*this, place, task.character));
     task.cell = &shard_.add(function, task.options, std::to_string(place), static_cast<std::uint32_t>(place));
   }
   for (const Operator& one : scenario.operators) {

@@ -26,6 +26,7 @@ struct ShardLife {
   bool start_ok = false;       // its start has returned ok
   bool start_is_told = false;  // and the model knows
   bool start_failed = false;
+  bool has_started = false;    // in a process of its own: its step has said that its start is over
   bool said_ready = false;     //
   bool ready_is_told = false;  // the shard has reported that
   bool is_final = false;       // its step has returned an end
@@ -39,6 +40,7 @@ struct ShardLife {
   Nanoseconds began = 0;
   Nanoseconds ready_at = never;
   Nanoseconds asked_at = never;
+  Nanoseconds starts = never;  // in a process of its own
   Nanoseconds says_ready = never;
   Nanoseconds over = never;
   bool ends_well = false;
@@ -68,6 +70,7 @@ struct ShardTask : ShardLife {
 
   bool is_being_removed() const { return drop_called && !is_final; }
   bool pending() const { return seen < expected.size(); }
+  bool is_start_over() const { return start_ok && (has_started || !character.isolated); }
   bool notifies() const { return options.optional && options.optional->notify; }
 };
 
@@ -139,6 +142,7 @@ class ShardSimulation final : ShardOwner, EventSink, Clock, World {
   void stick(ShardTask& task);
   void react(ShardTask& task);
   void beat(ShardTask& task);
+  void say_what_is_due(ShardTask& task);
   Status finish(ShardTask& task);
   static void say_why(ShardTask& task, const char* text);
   void tell_start(ShardTask& task);

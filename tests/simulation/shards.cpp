@@ -153,7 +153,11 @@ void Shards::run_start(Place task, Nanoseconds now) {
   const Nanoseconds over = now + units(body.random.percent(60) ? 0 : body.random.below(6));
   if (body.random.percent(character.fails_to_start)) {
     const Outcome outcome = body.random.percent(70) ? Outcome::error : Outcome::panic;
-    const End failed{Ending::returned, outcome, "red"};
+    End failed{Ending::returned, outcome, "red"};
+    if (character.isolated) {  // it has lived, but its start was not over
+      failed.uptime = over - now;
+      if (body.random.percent(character.crashes)) failed.outcome = Outcome::crashed;
+    }
     if (over == now) return end(task, failed, now);
     return put(
         {.kind = Input::Kind::call_ended, .task = task, .time = over, .execution = body.execution, .end = failed});
@@ -163,33 +167,43 @@ void Shards::run_start(Place task, Nanoseconds now) {
 
 // Its start function returns at `from` with success: plans what happens then.
 void Shards::live_on(Place task, Nanoseconds from) {
-  constexpr std::array<Outcome, 5> bad{Outcome::error, Outcome::error, Outcome::error, Outcome::panic,
-                                       Outcome::crashed};
-  constexpr std::array<const char*, 4> messages{"", "red", "blue", "red and blue"};
   Body& body = bodies_[task];
   const Character& character = body.character;
   const auto happens = [&](Input::Kind kind, Nanoseconds time) {
     put({.kind = kind, .task = task, .time = time, .execution = body.execution});
   };
+  const bool never_starts = body.random.percent(character.never_starts);
   const bool says_it_in_start = body.random.percent(20);
-  if (says_it_in_start) happens(Input::Kind::says_ready, from);
-  happens(Input::Kind::start_over, from);
-  if (!says_it_in_start && !body.random.percent(character.never_ready)) {
+  if (says_it_in_start && !character.isolated) happens(Input::Kind::says_ready, from);
+  if (!never_starts) happens(Input::Kind::start_over, from);
+  if (says_it_in_start && character.isolated && !never_starts) happens(Input::Kind::says_ready, from);
+  if (!never_starts && !says_it_in_start && !body.random.percent(character.never_ready)) {
     happens(Input::Kind::says_ready, from + units(body.random.below(8)));
   }
   if (body.random.percent(character.falls_silent)) body.silent_from = from + units(body.random.below(30));
   if (body.random.percent(character.never_ends)) return;
-  const Nanoseconds over = from + units(body.random.below(character.longest_life + 1));
-  End end{Ending::returned, Outcome::ok, {}, over - body.began};
-  if (!body.random.percent(character.ends_well)) {
-    end.outcome = body.random.one_of(bad);
-    end.message = body.random.one_of(messages);
-  }
+  Nanoseconds over = from + units(body.random.below(character.longest_life + 1));
+  End end = some_end(body, character.ends_well);
+  if (end.outcome == Outcome::crashed) over += units(body.random.below(3));  // until its process is gone
+  end.uptime = over - body.began;
   put({.kind = Input::Kind::call_ended,
        .task = task,
        .time = over,
        .execution = body.execution,
        .end = std::move(end)});
+}
+
+// How it ends by itself, or once it is asked: in a process of its own, also by a death after it has ended well.
+End Shards::some_end(Body& body, unsigned ends_well) {
+  constexpr std::array<Outcome, 4> bad{Outcome::error, Outcome::error, Outcome::error, Outcome::panic};
+  constexpr std::array<const char*, 4> messages{"", "red", "blue", "red and blue"};
+  const bool is_well = body.random.percent(ends_well);
+  End end{Ending::returned, is_well ? Outcome::ok : body.random.one_of(bad), {}};
+  if (body.random.percent(is_well ? body.character.dies_in_drop : body.character.crashes)) {
+    end.outcome = Outcome::crashed;
+  }
+  if (end.outcome != Outcome::ok) end.message = body.random.one_of(messages);
+  return end;
 }
 
 void Shards::live_exactly(Place task, const Exactly& exactly, Nanoseconds now) {
@@ -198,9 +212,12 @@ void Shards::live_exactly(Place task, const Exactly& exactly, Nanoseconds now) {
   const auto happens = [&](Input::Kind kind, Nanoseconds time, End end = {}) {
     put({.kind = kind, .task = task, .time = time, .execution = body.execution, .end = std::move(end)});
   };
-  if (exactly.fails_to_start) return happens(Input::Kind::call_ended, over, {Ending::returned, exactly.outcome});
-  happens(Input::Kind::start_over, over);
-  if (exactly.ready) happens(Input::Kind::says_ready, over);
+  if (exactly.fails_to_start) {
+    const Nanoseconds uptime = body.character.isolated ? over - now : 0;  // its start was not over, but it has lived
+    return happens(Input::Kind::call_ended, over, {Ending::returned, exactly.outcome, exactly.message, uptime});
+  }
+  if (exactly.starts) happens(Input::Kind::start_over, over);
+  if (exactly.ready && exactly.starts) happens(Input::Kind::says_ready, over);
   if (exactly.silent) body.silent_from = now;
   if (!exactly.life) return;
   const bool is_first = body.execution <= exactly.first;
@@ -228,12 +245,13 @@ void Shards::run_ask(Place task, Nanoseconds now) {
   }
   if (body.random.percent(body.character.deaf)) return;
   const Nanoseconds over = now + units(body.random.percent(50) ? 0 : body.random.below(6));
-  const Outcome outcome = body.random.percent(80) ? Outcome::ok : Outcome::error;
+  End end = some_end(body, 80);
+  end.uptime = over - body.began;
   put({.kind = Input::Kind::call_ended,
        .task = task,
        .time = over,
        .execution = body.execution,
-       .end = {Ending::returned, outcome, outcome == Outcome::ok ? "" : "red", over - body.began}});
+       .end = std::move(end)});
 }
 
 void Shards::end(Place task, const End& end, Nanoseconds now) {
@@ -250,8 +268,9 @@ void Shards::end(Place task, const End& end, Nanoseconds now) {
 void Shards::take_away(Place task, Nanoseconds now) {
   Body& body = bodies_[task];
   if (!body.live) return;
-  // Its poll may not return.
-  const bool stays = body.character.blocking || (!body.character.exactly && body.random.percent(5));
+  // Its poll may not return; a process is killed.
+  const bool stays =
+      body.character.blocking || (!body.character.exactly && !body.character.isolated && body.random.percent(5));
   body.lost = stays;
   end(task, {stays ? Ending::abandoned : Ending::dropped, Outcome::cancelled, "did not stop in time", now - body.began},
       now);

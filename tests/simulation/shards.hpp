@@ -91,6 +91,7 @@ class Shards {
   void happen(const Input& input);
   void run_start(Place task, Nanoseconds now);
   void live_on(Place task, Nanoseconds from);
+  End some_end(Body& body, unsigned ends_well);
   void live_exactly(Place task, const Exactly& exactly, Nanoseconds now);
   void run_ask(Place task, Nanoseconds now);
   void end(Place task, const End& end, Nanoseconds now);

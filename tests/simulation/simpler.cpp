@@ -63,6 +63,17 @@ std::string policy_text(const TaskOptions& options, Nanoseconds unit) {
   return text;
 }
 
+Scenario not_isolated(Scenario scenario, std::size_t task) {
+  TaskOptions& options = scenario.tasks[task].options;
+  SupervisionOptions optional = options.supervision();
+  optional.isolated = false;
+  options.optional = std::make_shared<const SupervisionOptions>(std::move(optional));
+  Character& character = scenario.characters[task];
+  character.isolated = false;
+  character.never_starts = character.crashes = character.dies_in_drop = 0;
+  return scenario;
+}
+
 template <class Simplify>
 void simplify_optional(std::vector<Scenario>& all, const Scenario& scenario, std::size_t task, Simplify simplify) {
   if (!scenario.tasks[task].options.optional) return;
@@ -96,6 +107,10 @@ std::vector<Scenario> simpler(const Scenario& scenario) {
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
     if (scenario.characters[i].gets_stuck != 0) with().characters[i].gets_stuck = 0;
     if (scenario.characters[i].slow != 0) with().characters[i].slow = 0;
+    if (scenario.characters[i].isolated) with() = not_isolated(scenario, i);
+    if (scenario.characters[i].never_starts != 0) with().characters[i].never_starts = 0;
+    if (scenario.characters[i].crashes != 0) with().characters[i].crashes = 0;
+    if (scenario.characters[i].dies_in_drop != 0) with().characters[i].dies_in_drop = 0;
     if (scenario.tasks[i].group) with().tasks[i].group.reset();
     for (std::size_t j = 0; j < scenario.tasks[i].after.size(); ++j) {
       std::vector<Place>& after = with().tasks[i].after;
@@ -134,6 +149,10 @@ std::string to_text(const Scenario& scenario) {
     const CoordinatedTask& task = scenario.tasks[i];
     text += "task " + std::to_string(i) + ": " + policy_text(task.options, scenario.unit);
     if (scenario.characters[i].blocking) text += ", blocking";
+    if (scenario.characters[i].isolated) text += ", isolated";
+    if (scenario.characters[i].never_starts != 0) text += ", may never start";
+    if (scenario.characters[i].crashes != 0) text += ", crashes";
+    if (scenario.characters[i].dies_in_drop != 0) text += ", dies in its drop";
     if (scenario.characters[i].gets_stuck != 0) text += ", gets stuck";
     if (scenario.characters[i].slow != 0) text += ", slow";
     if (task.group) text += ", group " + std::to_string(*task.group);

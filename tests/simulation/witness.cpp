@@ -4,7 +4,7 @@
 
 namespace taskhost::simulation {
 
-Witness::Witness(const Scenario& scenario) {
+Witness::Witness(const Scenario& scenario) : may_shards_be_stuck_(scenario.stuck.has_value()) {
   for (const CoordinatedTask& task : scenario.tasks) tasks_.push_back({.recipe = task});
 }
 
@@ -118,6 +118,10 @@ void Witness::saw_news(const Output& news, Task& task, Nanoseconds now) {
     case EventKind::task_abandoned:
       if (!task.open) complain(news.task, "an execution ends that is not open");
       if (news.event != EventKind::task_exited && !task.was_told_of) complain(news.task, "stopped, but not stopping");
+      if (news.outcome == Outcome::crashed && !optional.isolated) complain(news.task, "has crashed alone");
+      if (news.event == EventKind::task_abandoned && optional.isolated && !may_shards_be_stuck_) {
+        complain(news.task, "is abandoned, and its process can be killed");
+      }
       task.open = false;
       task.exited_well = news.event == EventKind::task_exited && news.outcome == Outcome::ok;
       break;

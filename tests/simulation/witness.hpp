@@ -56,6 +56,7 @@ class Witness {
   bool host_stops_ = false;  // a task wants it to
   bool stop_began_ = false;
   bool stop_expired_ = false;
+  const bool may_shards_be_stuck_;
   std::string fault_;
 };
 

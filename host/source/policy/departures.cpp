@@ -36,7 +36,9 @@ Departures::Departures(const TaskList& tasks)
     ways.well = is_discarded_well(options);
     ways.gives_up = chances.give_up && (optional.on_give_up == GiveUp::discard ||
                                         (is_detachable && optional.on_give_up == GiveUp::by_type));
-    ways.unstopped = is_detachable && (is_timed(options) || has_finish(tasks, task));
+    // Whose process can always be killed.
+    ways.stoppable = optional.isolated;
+    ways.unstopped = is_detachable && !ways.stoppable && (is_timed(options) || has_finish(tasks, task));
     const bool is_alone = group_of_[task] == groupless;
     if (chances.discard_after_failure || (is_alone && (ways.gives_up || ways.unstopped))) lose(task);
   }
@@ -103,7 +105,7 @@ void Departures::look_at_group(const TaskList& tasks, std::uint32_t group) {
         strategy == Strategy::one_for_all ? restarting - (may_restart(tasks.options(task)) ? 1 : 0) : restarting_before;
     const bool may_be_asked = !is_alone && others != 0;
     restarting_before += may_restart(tasks.options(task)) ? 1 : 0;
-    const bool leaves = ways.gives_up || ways.unstopped || (may_be_asked && !ways.needed);
+    const bool leaves = ways.gives_up || ways.unstopped || (may_be_asked && !ways.needed && !ways.stoppable);
     const bool is_free = is_alone || concerned == (is_one && strategy == Strategy::one_for_all ? 1u : 0u);
     if (goes_with_them && !ways.needed) lose(task);
     if (!leaves || !is_free) continue;

@@ -30,6 +30,7 @@ class Departures {
     bool gives_up = false;   // so that it is discarded, if its group lets it
     bool unstopped = false;  // it may be asked to end, and may not do so
     bool needed = false;     // the host can't do without it
+    bool stoppable = false;  // whatever it does, its stop ends it
   };
 
   void lose(std::uint32_t task);

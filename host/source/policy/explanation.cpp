@@ -185,7 +185,8 @@ class TaskText {
                  std::find(rule.outcomes.begin(), rule.outcomes.end(), outcome) != rule.outcomes.end();
         };
         const bool may_end_well = rule.message.empty() && is_named(Outcome::ok);
-        const bool may_fail = prospects_.discarding && (is_named(Outcome::error) || is_named(Outcome::panic));
+        const bool may_fail = prospects_.discarding && (is_named(Outcome::error) || is_named(Outcome::panic) ||
+                                                        (optional_.isolated && is_named(Outcome::crashed)));
         std::string lost = may_fail ? loss_words(*prospects_.discarding) : well_words();
         if (!may_end_well || lost == well_words()) return lost;
         return well_words() + "; after a failure: " + lost;

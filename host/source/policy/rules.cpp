@@ -247,7 +247,9 @@ ExitChances chances_of(TaskType type, const SupervisionOptions& optional) {
     if (is_dead(optional, i)) continue;
     chances.restart = chances.restart || rules[i].action == ExitAction::restart;
     chances.give_up = chances.give_up || rules[i].action == ExitAction::give_up;
-    const bool may_fail = is_for(rules[i], Outcome::error) || is_for(rules[i], Outcome::panic);
+    const auto failures = possible_failures(optional);
+    const bool may_fail =
+        std::any_of(failures.begin(), failures.end(), [&](Outcome outcome) { return is_for(rules[i], outcome); });
     chances.discard_after_failure =
         chances.discard_after_failure || (rules[i].action == ExitAction::discard && may_fail);
   }

@@ -239,3 +239,47 @@ TEST_CASE("that a service keeps the host running when all jobs have ended is tol
   add(services, "db", {TaskType::mandatory});
   CHECK(!has(explain(services), "never over"));
 }
+
+TEST_CASE("an isolated task that is discarded when it crashes is lost as after any failure") {
+  SupervisionOptions optional;
+  optional.isolated = true;
+  optional.exit_rules = {{.outcomes = {Outcome::crashed}, .message = {}, .action = ExitAction::discard}};
+  TaskList tasks;
+  add(tasks, "a", options_with(TaskType::mandatory, 3, optional));
+  add(tasks, "b", {TaskType::mandatory, 3});
+  tasks.relations = {{1, {0}, {}}};
+  const ExplainedTasks explained{.tasks = tasks, .group_names = {}};
+  CHECK(
+      has(explanation_text(explained),
+          "  exit rules come first: an exit by crashed: it is discarded; 'b' is skipped if it waits then, or else when "
+          "it would be restarted, and since 'b' is mandatory, the host then stops, failure\n"));
+  const auto task = nlohmann::json::parse(explanation_json(explained))["tasks"][0];
+  CHECK(task["when_discarded_after_failure"]["skipped_if_waiting"] == nlohmann::json{"b"});
+  CHECK(task["can_be_over"] == true);
+}
+
+TEST_CASE("an isolated task can always be stopped, so that is no way in which it or its group is over") {
+  SupervisionOptions optional;
+  optional.unlimited = true;
+  optional.backoff = Backoff{.initial = 1s};
+  optional.exit_rules = {{.outcomes = {Outcome::ok}, .message = {}, .action = ExitAction::restart}};
+  for (const bool by_group : {false, true}) {
+    if (!by_group) optional.watchdog = Watchdog{.interval = 2s, .action = WatchdogAction::restart};
+    for (const bool isolated : {false, true}) {
+      INFO(by_group << isolated);
+      optional.isolated = isolated;
+      TaskList tasks;
+      add(tasks, "a", options_with(TaskType::detachable, 0, optional));
+      add(tasks, "b", options_with(TaskType::detachable, 0, optional));
+      if (by_group) {
+        tasks.relations = {{0, {}, 0}, {1, {}, 0}};
+        tasks.groups = {Strategy::one_for_all};
+      }
+      const auto json = nlohmann::json::parse(explanation_json({.tasks = tasks, .group_names = {"g"}}));
+      CHECK(json["tasks"][0]["can_be_over"] == !isolated);
+      CHECK(json["tasks"][0].contains("when_abandoned") == !isolated);
+      CHECK(json["stops_when_no_task_is_left"] == !isolated);
+    }
+    optional.watchdog.reset();
+  }
+}
