@@ -37,7 +37,7 @@ Stranger stranger_of(const passwd& entry) {
   return stranger;
 }
 
-// As the user, with no groups. What the tests' own program may do does not count.
+// As the user, without other groups.
 Command as_stranger(const Stranger& stranger, Command command) {
   command.arguments.insert(command.arguments.begin(),
                            {"--reuid", stranger.number(), "--clear-groups", command.program.string()});
@@ -89,7 +89,7 @@ ProcessEnd check_users(const Scene& scene) {
   return Process(command).wait();
 }
 
-// "Uid", "[job]" → {"Uid:", "1", "1", …}
+// Of a line of /proc/self/status that the job has printed: "Uid" → {"65534", "65534", "65534", "65534"}.
 std::multiset<std::string> words_of_status(const Run& run, const std::string& field) {
   const std::vector<std::string> lines = lines_with(run.log(), {"[job] " + field + ":"});
   if (lines.empty()) return {};
@@ -113,7 +113,8 @@ TEST_CASE("a worker is the task's user in all respects, with its groups, its hom
   // The host has groups of its own, which are not for its tasks.
   command.arguments.insert(command.arguments.begin(), {"--groups", "0,54321", command.program.string()});
   command.program = "/usr/bin/setpriv";
-  command.environment = {"USER=root", "LOGNAME=root", "HOME=/root", "TASKHOST_TEST_WORD=hello"};
+  const std::vector<std::string> more = {"USER=root", "LOGNAME=root", "HOME=/root", "TASKHOST_TEST_WORD=hello"};
+  command.environment.insert(command.environment.end(), more.begin(), more.end());
   const Run run = scene.start(command).finish();
   INFO(run.log());
   const std::string user = stranger->number();
