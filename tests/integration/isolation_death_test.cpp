@@ -1,10 +1,8 @@
 // Tasks in processes of their own that die, in all ways: how that is told, and that nobody else notices.
 #include <sys/resource.h>
 
-#include <chrono>
 #include <csignal>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "isolation_scene.hpp"
@@ -156,107 +154,6 @@ TEST_CASE("an isolated task that closes or fills descriptors that are not its ow
       check_bystander(run);
     }
   }
-}
-
-TEST_CASE("no plugin of the collection of bad ones harms anybody if it is isolated") {
-  const std::vector<const char*> plugins = {"start_fails",
-                                            "start_throws",
-                                            "start_exits",
-                                            "start_nonsense",
-                                            "start_pending",
-                                            "start_panics",
-                                            "start_blocks",
-                                            "poll_fails",
-                                            "poll_fails_silently",
-                                            "poll_panics",
-                                            "poll_throws",
-                                            "poll_throws_int",
-                                            "poll_nonsense",
-                                            "poll_negative",
-                                            "poll_blocks",
-                                            "poll_exits",
-                                            "poll_waits",
-                                            "never_wakes",
-                                            "always_wakes",
-                                            "wakes_from_threads",
-                                            "stale_waker",
-                                            "deaf_polled",
-                                            "run_fails",
-                                            "run_throws",
-                                            "run_pending",
-                                            "run_nonsense",
-                                            "run_exits",
-                                            "deaf_blocking",
-                                            "finish_nonsense",
-                                            "finish_throws",
-                                            "finish_never_ends",
-                                            "drop_throws",
-                                            "drop_throws_on_stop",
-                                            "drop_exits",
-                                            "work_throws",
-                                            "fails_not_utf8",
-                                            "fails_long",
-                                            "logs_badly",
-                                            "watches_closed_fd",
-                                            "asks_for_nothing",
-                                            "overruns_state",
-                                            "touches_dropped_state",
-                                            "logs_after_drop",
-                                            "leaves_child",
-                                            "closes_watched",
-                                            "makes_up_waker",
-                                            "spins_on_timer",
-                                            "crashes_later",
-                                            "load_forks",
-                                            "global_destroyed",
-                                            "exit_hangs",
-                                            "exit_hangs_deaf",
-                                            "prints_for_ever",
-                                            "poll_crashes",
-                                            "poll_aborts",
-                                            "poll_quick_exits",
-                                            "poll_leaves_thread",
-                                            "stack_overflows",
-                                            "takes_terminate",
-                                            "ignores_interrupt",
-                                            "closes_descriptors",
-                                            "closes_descriptors_blocking",
-                                            "offloads_for_ever",
-                                            "work_crashes",
-                                            "work_exits",
-                                            "work_forks",
-                                            "work_forks_and_throws",
-                                            "start_crashes",
-                                            "drop_crashes",
-                                            "limits_descriptors",
-                                            "limits_descriptors_and_crashes",
-                                            "exits_late",
-                                            "child_exits",
-                                            "child_executes",
-                                            "child_returns",
-                                            "child_stays",
-                                            "leaves_orphan",
-                                            "thread_crashes",
-                                            "global_forks",
-                                            "global_exits",
-                                            "destructor_quick_exits"};
-  Scene scene;
-  for (const char* const plugin : plugins) {
-    Json entry = task(plugin, plugin, "detachable", nullptr, 1);
-    entry["isolation"] = "process";
-    entry["stop_timeout"] = "1s";
-    scene.add(entry);
-  }
-  scene.add(bystander("mandatory"));
-  Running running = scene.start(without_core_dumps(scene.command()));
-  running.wait_for("task_discarded", "poll_crashes");
-  running.wait_for("task_discarded", "thread_crashes");
-  std::this_thread::sleep_for(std::chrono::seconds(2));
-  running.send(SIGTERM);
-  const Run run = running.finish();
-  CHECK(run.status() == 0);
-  CHECK(run.events.count("task_abandoned") == 0);
-  check_bystander(run);
 }
 
 TEST_CASE("exit rules match a crash, and its message") {

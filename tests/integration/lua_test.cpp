@@ -29,8 +29,10 @@ TEST_CASE("the end of a script is the outcome of its execution, and a restart ru
       GENERATE(Row{"task.sleep(0.001)", "ok", ""}, Row{"task.sleep(0.001) task.fail('dry')", "error", "dry"},
                Row{"return nil, 'dry'", "error", "dry"}, Row{"error('dry')", "panic", "code:1: dry"},
                Row{"os.exit(3)", "error", "os.exit(3)"});
-  CAPTURE(row.code);
+  const char* const isolation = GENERATE("none", "process");
+  CAPTURE(row.code, isolation);
   Scene scene;
+  scene.manifest["defaults"] = {{"isolation", isolation}};
   scene.add(script("reader", "mandatory", row.code, 2));
   const Run run = scene.run();
   CHECK(run.status() == 1);

@@ -18,8 +18,9 @@ Json script(std::string_view name, std::string_view type, std::string_view code,
   return task(name, "python", type, {{"code", code}}, restarts);
 }
 
-Run run_one(std::string_view code, const Json& more = Json::object()) {
+Run run_one(std::string_view code, const Json& more = Json::object(), const char* isolation = "none") {
   Scene scene;
+  scene.manifest["defaults"] = {{"isolation", isolation}};
   Json entry = script("snake", "shutdown_on_exit", code);
   entry["config"].update(more);
   scene.add(entry);
@@ -61,8 +62,9 @@ TEST_CASE("the end of a script in Python is the outcome of its execution") {
       Row{"class E(Exception):\n def __str__(self): raise ValueError\nraise E", "panic",
           "E, and its text can't be had: ValueError"},
       Row{"def f(): f()\nf()", "panic", "RecursionError: maximum recursion depth exceeded (<code>:1)"});
-  CAPTURE(row.code);
-  const Run run = run_one(row.code);
+  const char* const isolation = GENERATE("none", "process");
+  CAPTURE(row.code, isolation);
+  const Run run = run_one(row.code, Json::object(), isolation);
   CHECK(run.status() == (std::string(row.outcome) == "ok" ? 0 : 1));
   CHECK(run.first("task_exited").outcome == row.outcome);
   CHECK(run.first("task_exited").message == row.message);
@@ -304,8 +306,11 @@ TEST_CASE("threads that a script leaves behind are told, and can't disturb the h
 }
 
 TEST_CASE("the greeter in Python greets as all greeters do") {
-  const auto with = [](const Json& args) {
+  const char* const isolation = GENERATE("none", "process");
+  CAPTURE(isolation);
+  const auto with = [isolation](const Json& args) {
     Scene scene;
+    scene.manifest["defaults"] = {{"isolation", isolation}};
     scene.add(
         task("greeter", "python", "shutdown_on_exit", {{"script", TASKHOST_TEST_PYTHON_GREETER}, {"args", args}}));
     return scene.run();

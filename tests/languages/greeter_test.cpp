@@ -1,4 +1,5 @@
-// The same task behaves in the same way in each language: the table task type × outcome, configs, and the stop.
+// The same task behaves in the same way in each language, in the host's process and in a process of its own: the table
+// task type × outcome, configs, and the stop.
 #include <csignal>
 #include <string>
 
@@ -29,8 +30,10 @@ void check_exits(const Run& run, const GreeterLanguage& language, const std::str
   CHECK(run.events.count("task_ready") == run.events.count("task_started"));
 }
 
-Run run_one(const GreeterLanguage& language, std::string_view type, const Json& config, unsigned restarts = 0) {
+Run run_one(const GreeterLanguage& language, const char* isolation, std::string_view type, const Json& config,
+            unsigned restarts = 0) {
   Scene scene;
+  scene.manifest["defaults"] = {{"isolation", isolation}};
   scene.add(greeter(language, type, config, restarts));
   Command command = scene.command();
   command.environment = {"RUST_BACKTRACE=0"};  // or Rust writes a report of its own between the log's lines
@@ -40,10 +43,11 @@ Run run_one(const GreeterLanguage& language, std::string_view type, const Json& 
 }  // namespace
 
 TEST_CASE("in every language a shutdown_on_exit task stops the host, with success if it ended well") {
+  const char* const isolation = GENERATE("none", "process");
   for (const GreeterLanguage& language : greeter_languages()) {
     for (const std::string& end : language.ends()) {
-      INFO(language.id << " " << end);
-      const Run run = run_one(language, "shutdown_on_exit", ends_at_once(end));
+      INFO(language.id << " " << end << ", isolation: " << isolation);
+      const Run run = run_one(language, isolation, "shutdown_on_exit", ends_at_once(end));
       CHECK(run.status() == (end == "ok" ? 0 : 1));
       CHECK(run.stopping_reason() == "task_exit");
       CHECK(run.events.story(language.id) == starts_and_exits(0));
@@ -53,10 +57,11 @@ TEST_CASE("in every language a shutdown_on_exit task stops the host, with succes
 }
 
 TEST_CASE("in every language a mandatory task is started 1 + budget times, however it ends") {
+  const char* const isolation = GENERATE("none", "process");
   for (const GreeterLanguage& language : greeter_languages()) {
     for (const std::string& end : language.ends()) {
-      INFO(language.id << " " << end);
-      const Run run = run_one(language, "mandatory", ends_at_once(end), 2);
+      INFO(language.id << " " << end << ", isolation: " << isolation);
+      const Run run = run_one(language, isolation, "mandatory", ends_at_once(end), 2);
       CHECK(run.status() == 1);
       CHECK(run.stopping_reason() == "budget_exhausted");
       CHECK(run.events.story(language.id) == starts_and_exits(2) + " task_gave_up");
@@ -66,10 +71,11 @@ TEST_CASE("in every language a mandatory task is started 1 + budget times, howev
 }
 
 TEST_CASE("in every language a detachable task is started 1 + budget times unless it ends well") {
+  const char* const isolation = GENERATE("none", "process");
   for (const GreeterLanguage& language : greeter_languages()) {
     for (const std::string& end : language.ends()) {
-      INFO(language.id << " " << end);
-      const Run run = run_one(language, "detachable", ends_at_once(end), 2);
+      INFO(language.id << " " << end << ", isolation: " << isolation);
+      const Run run = run_one(language, isolation, "detachable", ends_at_once(end), 2);
       CHECK(run.status() == (end == "ok" ? 0 : 1));
       CHECK(run.stopping_reason() == "all_done");
       const std::string story = end == "ok" ? starts_and_exits(0) : starts_and_exits(2) + " task_gave_up";
@@ -80,6 +86,7 @@ TEST_CASE("in every language a detachable task is started 1 + budget times unles
 }
 
 TEST_CASE("in every language a wrong config is told before anything starts, with the host's words") {
+  const char* const isolation = GENERATE("none", "process");
   struct Fault {
     Json config;
     std::string pointer;
@@ -97,6 +104,7 @@ TEST_CASE("in every language a wrong config is told before anything starts, with
                    "/end",
                    language.panics ? "must be \"ok\", \"error\" or \"panic\"" : "must be \"ok\" or \"error\""});
     Scene scene;
+    scene.manifest["defaults"] = {{"isolation", isolation}};
     for (std::size_t index = 0; index < all.size(); ++index) {
       Json entry = greeter(language, "detachable", all[index].config);
       entry["name"] = std::to_string(index);
@@ -104,7 +112,7 @@ TEST_CASE("in every language a wrong config is told before anything starts, with
     }
     const Run run = scene.run();
     for (std::size_t index = 0; index < all.size(); ++index) {
-      INFO(language.id << " " << all[index].config.dump());
+      INFO(language.id << " " << all[index].config.dump() << ", isolation: " << isolation);
       const std::string pointer = "/tasks/" + std::to_string(index) + "/config" + all[index].pointer + " (line";
       CHECK(has_line(run.log(), {pointer, all[index].message}));
     }
@@ -114,7 +122,9 @@ TEST_CASE("in every language a wrong config is told before anything starts, with
 }
 
 TEST_CASE("in every language the config is read: greetings come as often, and say what they should") {
+  const char* const isolation = GENERATE("none", "process");
   Scene scene;
+  scene.manifest["defaults"] = {{"isolation", isolation}};
   for (const GreeterLanguage& language : greeter_languages()) {
     const Json config{{"greeting", "grüß Gott, " + language.id}, {"every", "20ms"}, {"times", 3}};
     scene.add(greeter(language, "detachable", config));
@@ -122,7 +132,7 @@ TEST_CASE("in every language the config is read: greetings come as often, and sa
   const Run run = scene.run();
   CHECK(run.status() == 0);
   for (const GreeterLanguage& language : greeter_languages()) {
-    INFO(language.id);
+    INFO(language.id << ", isolation: " << isolation);
     CHECK(lines_with(run.log(), {"[" + language.id + "] grüß Gott, " + language.id}).size() == 3);
     const Event exited = run.first("task_exited", language.id);
     CHECK(exited.outcome == "ok");
@@ -131,7 +141,9 @@ TEST_CASE("in every language the config is read: greetings come as often, and sa
 }
 
 TEST_CASE("in every language a task that sleeps for an hour stops when it is asked to") {
+  const char* const isolation = GENERATE("none", "process");
   Scene scene;
+  scene.manifest["defaults"] = {{"isolation", isolation}};
   for (const GreeterLanguage& language : greeter_languages()) {
     scene.add(greeter(language, "mandatory", {{"every", "1h"}}));
   }
@@ -142,25 +154,32 @@ TEST_CASE("in every language a task that sleeps for an hour stops when it is ask
   const Run run = running.finish();
   CHECK(run.status() == 0);
   for (const GreeterLanguage& language : greeter_languages()) {
-    INFO(language.id);
+    INFO(language.id << ", isolation: " << isolation);
     CHECK(run.events.story(language.id) == "task_started task_stopping task_stopped");
     CHECK_FALSE(has_line(run.log(), {"warning", "[" + language.id + "]"}));  // dropped at its stop_timeout
   }
 }
 
-TEST_CASE("in every language two shards restart a task five thousand times each, and leave no descriptor behind") {
-  constexpr unsigned restarts = 5'000;
+TEST_CASE("in every language two shards restart a task again and again, and leave no descriptor behind") {
+  struct Row {
+    const char* isolation;
+    unsigned restarts;
+    rlim_t descriptors;
+  };
+  // A process for each execution takes its time.
+  const auto [isolation, restarts, descriptors] = GENERATE(Row{"none", 5'000, 128}, Row{"process", 20, 64});
   for (const GreeterLanguage& language : greeter_languages()) {
-    INFO(language.id);
+    INFO(language.id << ", isolation: " << isolation);
     Scene scene;
     scene.manifest["shards"] = 2;
+    scene.manifest["defaults"] = {{"isolation", isolation}};
     for (const char* name : {"one", "two"}) {
       Json entry = greeter(language, "detachable", ends_at_once(language.ends().back()), restarts);
       entry["name"] = name;
       scene.add(entry);
     }
     Command command = scene.command();
-    command.limits = {{RLIMIT_NOFILE, 128}};
+    command.limits = {{RLIMIT_NOFILE, descriptors}};
     const Run run = scene.start(command).finish();
     CHECK(run.status() == 1);
     for (const char* name : {"one", "two"}) {

@@ -1,8 +1,13 @@
-// Has an isolated task die again and again, in each way, while a hundred others tick; fails if any of those is lost, a
-// death is not told as what it is, or a descriptor or a process is left behind.
+// Has an isolated task die again and again, in each way, while others tick; fails if any of those is lost, a death is
+// not told as what it is, a fork bomb gets beyond its limit, or a descriptor or a process is left behind.
 //
-//   taskhost-soak-deaths [--times N] [--all | WAY…]
+//   taskhost-soak-deaths [--times N] [--ticking N] [--all | WAY…]
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +29,13 @@ namespace {
 using namespace taskhost::test;
 using namespace std::chrono_literals;
 
-constexpr unsigned ticking = 100;
+constexpr unsigned bomb_limit = 40;  // processes and threads of its user
+constexpr const char* bomb_user = "nobody";
+
+struct Wanted {
+  unsigned times = 1000;
+  unsigned ticking = 100;
+};
 
 struct Way {
   const char* how;
@@ -32,6 +44,7 @@ struct Way {
   const char* message;  // a part of what is told
   bool is_quick = true;
   bool is_deaf = false;  // it is killed each time by its watchdog
+  bool is_bomb = false;  // has a limit of processes, and a user of its own for it
 };
 constexpr Way ways[] = {
     {"segv", "poll", "", "killed by SIGSEGV"},
@@ -54,27 +67,33 @@ constexpr Way ways[] = {
     {"threads", "poll", "error", "it survived"},
     {"child in a session that writes", "poll", "", "ended the process with status 3", false},
     {"memory", "poll", "", "bad_alloc", false},
-    {"spin", "poll", "", "", false, true},
-    {"spin", "start", "", "", false, true},
-    {"lock", "poll", "", "", false, true},
-    {"sigstop", "poll", "", "", false, true},
+    {"spin", "poll", "", "no heartbeat for ", false, true},
+    {"spin", "start", "", "not ready within ", false, true},
+    {"lock", "poll", "", "no heartbeat for ", false, true},
+    {"sigstop", "poll", "", "no heartbeat for ", false, true},
+    {"fork bomb", "poll", "", "no heartbeat for ", false, true, true},
 };
 
-std::string manifest_of(const Way& way, unsigned times) {
+std::string manifest_of(const Way& way, const Wanted& wanted) {
   const auto quoted = [](const std::string& text) { return '"' + text + '"'; };
   std::string text =
       "{\"plugin_dirs\": [" + quoted(TASKHOST_TEST_PLUGIN_DIRECTORY) + ", " +
       quoted(TASKHOST_TEST_BAD_PLUGIN_DIRECTORY) + "],\n \"tasks\": [\n  {\"name\": \"victim\", " +
       "\"plugin\": \"dies\", \"task\": \"dies\", \"type\": \"detachable\", \"isolation\": \"process\", " +
-      "\"restarts\": " + std::to_string(times - 1) + ", ";
+      "\"restarts\": " + std::to_string(wanted.times - 1) + ", ";
   if (way.is_deaf && std::string_view(way.where) == "start") {
     text += "\"ready\": \"notify\", \"start_timeout\": \"20ms\", \"stop_timeout\": \"10ms\", ";
   } else if (way.is_deaf) {
-    text += "\"watchdog\": {\"interval\": \"20ms\", \"action\": \"restart\"}, \"stop_timeout\": \"10ms\", ";
+    // A bomb has the time to get to its limit.
+    text += std::string("\"watchdog\": {\"interval\": \"") + (way.is_bomb ? "150ms" : "20ms") +
+            "\", \"action\": \"restart\"}, \"stop_timeout\": \"10ms\", ";
+  }
+  if (way.is_bomb) {
+    text += "\"user\": " + quoted(bomb_user) + ", \"limits\": {\"processes\": " + std::to_string(bomb_limit) + "}, ";
   }
   text += "\"config\": {\"how\": " + quoted(way.how) + ", \"where\": " + quoted(way.where) +
           ", \"end\": " + quoted(way.end) + "}}";
-  for (unsigned number = 0; number < ticking; ++number) {
+  for (unsigned number = 0; number < wanted.ticking; ++number) {
     text +=
         ",\n  {\"name\": \"tick " + std::to_string(number) +
         "\", \"plugin\": \"probe\", \"type\": \"mandatory\", \"config\": {\"heartbeat\": \"10ms\"}, \"watchdog\": " +
@@ -103,11 +122,60 @@ std::size_t count_children(pid_t process) {
   return count;
 }
 
+// What the host starts has this in its environment, wherever it goes.
+std::string mark() { return "TASKHOST_SOAK_DEATHS=" + std::to_string(::getpid()); }
+
+// Also of a process that ends meanwhile, which streams answer with an exception.
+std::string text_of(const std::filesystem::path& file) {
+  std::string text(65536, '\0');
+  std::FILE* const opened = std::fopen(file.c_str(), "re");
+  if (opened == nullptr) return {};
+  text.resize(std::fread(text.data(), 1, text.size(), opened));
+  std::fclose(opened);
+  return text;
+}
+
+// The processes and threads with the mark that there are in each session, without zombies.
+std::map<int, std::size_t> count_marked(std::optional<uid_t> user = std::nullopt) {
+  std::map<int, std::size_t> counts;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    struct stat status {};
+    const bool is_process = std::isdigit(static_cast<unsigned char>(entry.path().filename().native()[0])) != 0;
+    if (!is_process || ::stat(entry.path().c_str(), &status) != 0 || (user && status.st_uid != *user)) continue;
+    if (('\0' + text_of(entry.path() / "environ")).find('\0' + mark() + '\0') == std::string::npos) continue;
+    const std::string facts = text_of(entry.path() / "stat");
+    char state = 0;
+    int session = 0;
+    std::size_t threads = 0;
+    const std::size_t end = facts.rfind(')');
+    if (end == std::string::npos) continue;
+    const int found = std::sscanf(facts.c_str() + end + 1,
+                                  " %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d"
+                                  " %*d %*d %zu",
+                                  &state, &session, &threads);
+    if (found == 3 && state != 'Z') counts[session] += threads;
+  }
+  return counts;
+}
+
+// Why nothing here can be a fork bomb; "" if it can.
+std::string bomb_problem() {
+  if (::geteuid() != 0) return "only root can give it a user of its own";
+  const std::string library = std::string(TASKHOST_TEST_BAD_PLUGIN_DIRECTORY) + "/dies.so";
+  Command command;
+  command.program = "setpriv";
+  command.arguments = {"--reuid", bomb_user, "--clear-groups", "test", "-r", library};
+  const bool is_readable = Process(command).wait(30s).status == 0;
+  return is_readable ? "" : std::string("the user ") + bomb_user + " can't read " + library;
+}
+
 // Lines of the events that have all these words.
 struct Counted {
   std::size_t deaths = 0;
   std::size_t told = 0;
-  std::size_t others = 0;  // exits, restarts and stalls of those that tick
+  std::size_t without_room = 0;  // there were too many left of the bomb before, killed but not yet gone
+  std::size_t others = 0;        // exits, restarts and stalls of those that tick
   bool is_over = false;
 };
 void take(const std::string& line, const Way& way, Counted& counted) {
@@ -117,18 +185,22 @@ void take(const std::string& line, const Way& way, Counted& counted) {
   if (is_of_victim && is_exit) {
     ++counted.deaths;
     if (has(way.message)) ++counted.told;
+    if (way.is_bomb && has("RLIMIT_NPROC is ")) ++counted.without_room;
   }
   if (!is_of_victim && (is_exit || has("\"task_stalled\""))) ++counted.others;
   if (is_of_victim && has("\"task_discarded\"")) counted.is_over = true;
 }
 
-bool soak(const Way& way, unsigned times) {
+bool soak(const Way& way, const Wanted& wanted) {
+  const unsigned times = wanted.times;
   const TemporaryDirectory directory;
   const std::filesystem::path events = directory / "events.jsonl";
   Command command;
   command.program = TASKHOST_TEST_PROGRAM;
-  command.arguments = {"run",      "--log-level",   "error",
-                       "--events", events.string(), directory.write("manifest.json", manifest_of(way, times)).string()};
+  command.arguments = {"run",           "--log-level",
+                       "error",         "--events",
+                       events.string(), directory.write("manifest.json", manifest_of(way, wanted)).string()};
+  command.environment = {mark()};
   command.limits = {{RLIMIT_CORE, 0}, {RLIMIT_FSIZE, rlim_t{1} << 30}};
   const auto start = std::chrono::steady_clock::now();
   Process host(command);
@@ -136,6 +208,8 @@ bool soak(const Way& way, unsigned times) {
   std::string line;
   Counted counted;
   std::size_t before = 0;
+  std::size_t most = 0;  // processes and threads of one bomb
+  const passwd* const user = way.is_bomb ? ::getpwnam(bomb_user) : nullptr;
   eventually(
       [&] {
         if (!file.is_open()) file.open(events);
@@ -144,6 +218,9 @@ bool soak(const Way& way, unsigned times) {
           line += part;
           if (file.eof()) break;  // the rest comes later
           take(std::exchange(line, {}), way, counted);
+        }
+        if (user != nullptr) {
+          for (const auto& [session, count] : count_marked(user->pw_uid)) most = std::max(most, count);
         }
         if (before == 0 && counted.deaths >= 3) before = count_descriptors(host.id());
         return counted.is_over || !host.running();
@@ -154,13 +231,21 @@ bool soak(const Way& way, unsigned times) {
   const std::size_t after = count_descriptors(host.id());
   host.send(SIGTERM);
   const ProcessEnd end = host.wait(30s);
-  const bool is_good = end.status == 0 && counted.deaths == times && counted.told == times && counted.others == 0 &&
-                       is_clean && after <= before;
+  const bool is_gone = eventually([] { return count_marked().empty(); }, 5s);
+  const bool is_bounded = !way.is_bomb || (most <= bomb_limit && most > bomb_limit / 2);
+  const bool is_good = end.status == 0 && counted.deaths == times && counted.told + counted.without_room == times &&
+                       counted.others == 0 && is_clean && is_gone && is_bounded && after <= before;
   std::printf(
-      "%s %s in %s: %zu deaths, %zu told rightly, %.2f ms each; of the others %zu exits and stalls; "
+      "%s %s in %s: %zu deaths, %zu told rightly, %.2f ms each; of %u others %zu exits and stalls; "
       "descriptors %zu, then %zu; %s; status %d\n",
       is_good ? "ok    " : "FAILED", way.how, way.where, counted.deaths, counted.told, seconds * 1000 / times,
-      counted.others, before, after, is_clean ? "no process left" : "processes left", end.status.value_or(-1));
+      wanted.ticking, counted.others, before, after, is_clean && is_gone ? "no process left" : "processes left",
+      end.status.value_or(-1));
+  if (way.is_bomb) {
+    std::printf(
+        "       at most %zu processes and threads of %u at once; %zu times there was no room for the next one\n", most,
+        bomb_limit, counted.without_room);
+  }
   std::fflush(stdout);
   return is_good;
 }
@@ -168,27 +253,35 @@ bool soak(const Way& way, unsigned times) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
-  unsigned times = 1000;
+  Wanted wanted;
   bool is_all = false;
-  std::vector<std::string_view> wanted;
+  std::vector<std::string_view> named;
   for (int i = 1; i < argument_count; ++i) {
     const std::string_view argument = arguments[i];
     if (argument == "--all") {
       is_all = true;
     } else if (argument == "--times" && i + 1 < argument_count) {
-      times = static_cast<unsigned>(std::atoi(arguments[++i]));
+      wanted.times = static_cast<unsigned>(std::atoi(arguments[++i]));
+    } else if (argument == "--ticking" && i + 1 < argument_count) {
+      wanted.ticking = static_cast<unsigned>(std::atoi(arguments[++i]));
     } else {
-      wanted.push_back(argument);
+      named.push_back(argument);
     }
   }
-  if (times < 4) {
-    std::fprintf(stderr, "taskhost-soak-deaths [--times N] [--all | WAY...], N at least 4\n");
+  if (wanted.times < 4) {
+    std::fprintf(stderr, "taskhost-soak-deaths [--times N] [--ticking N] [--all | WAY...], at least 4 times\n");
     return 2;
   }
   bool is_good = true;
   for (const Way& way : ways) {
-    const bool is_named = std::find(wanted.begin(), wanted.end(), way.how) != wanted.end();
-    if (is_named || (wanted.empty() && (is_all || way.is_quick))) is_good = soak(way, times) && is_good;
+    const bool is_named = std::find(named.begin(), named.end(), way.how) != named.end();
+    if (!is_named && !(named.empty() && (is_all || way.is_quick))) continue;
+    const std::string problem = way.is_bomb ? bomb_problem() : "";
+    if (problem.empty()) {
+      is_good = soak(way, wanted) && is_good;
+    } else {
+      std::printf("left out %s: %s\n", way.how, problem.c_str());
+    }
   }
   return is_good ? 0 : 1;
 }
