@@ -27,7 +27,8 @@ TEST_CASE("a library that dies while it is loaded is a fault of the plugin that 
        {std::pair{"segv", "killed by SIGSEGV"}, std::pair{"abort", "killed by SIGABRT"},
         std::pair{"exit 0", "ended the process with status 0"}, std::pair{"_exit 3", "ended the process with status 3"},
         std::pair{"close all", "ended the process with status 1"}, std::pair{"kill group", "killed by SIGKILL"},
-        std::pair{"throw", "thrown"}, std::pair{"memory", "killed by SIGABRT"}}) {
+        std::pair{"throw", "thrown"}, std::pair{"child", "ended the process with status 3"},
+        std::pair{"memory", "killed by SIGABRT"}}) {
     INFO(how);
     Scene scene;
     scene.add(victim(way("none")));

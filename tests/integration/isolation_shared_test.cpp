@@ -1,5 +1,7 @@
 // Tasks that share a process: each lives and ends as it would alone, and the process ends them all.
+#include <algorithm>
 #include <csignal>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -22,6 +24,15 @@ Json sharer(const std::string& name, const Json& config, unsigned restarts = 0, 
 Json after(Json config, const char* time) {
   config["after"] = time;
   return config;
+}
+
+// It runs in a loop: some of its time is counted.
+bool has_run(pid_t process) {
+  const std::string text = stat_of(process);
+  std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));
+  std::string field;
+  for (int i = 3; i <= 14 && fields >> field; ++i) continue;  // its time in user mode
+  return fields && std::stol(field) >= 5;
 }
 
 // Once it is there, and with nobody else.
@@ -112,6 +123,7 @@ TEST_CASE("a task that does not stop in time takes its shared process along, and
   host.running().wait_for("task_started", "deaf");
   host.running().wait_for("task_started", "other");
   const pid_t worker = the_worker_of(host.running());
+  REQUIRE(eventually([&] { return has_run(worker); }));
   order(host, "restart", "deaf");
   host.running().wait_for("task_started", "deaf", 2);
   host.running().wait_for("task_started", "other", 2);

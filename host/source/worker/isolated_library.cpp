@@ -63,6 +63,8 @@ struct IsolatedLibrary::Conversation {
     (void)channel->send({kind, 0, {}}, true, make_document(order_text(document)).get());
     for (lines = 0;;) {
       if (steady_clock::now() >= limit) return "it has not returned within a minute";
+      // First the end, since all that was said before is there by then: a child may keep the connection open.
+      const bool has_died = has_ended(*process);
       Packet packet;
       switch (channel->receive(packet, false)) {
         case Channel::Received::packet:
@@ -81,10 +83,12 @@ struct IsolatedLibrary::Conversation {
         case Channel::Received::end:
           return words_of_end();
         case Channel::Received::nothing:
+          if (has_died) return words_of_end();
           break;
       }
       drain();
-      std::array<pollfd, 3> awaited{pollfd{.fd = channel->descriptor(), .events = POLLIN, .revents = 0},
+      std::array<pollfd, 4> awaited{pollfd{.fd = channel->descriptor(), .events = POLLIN, .revents = 0},
+                                    pollfd{.fd = process->ended.get(), .events = POLLIN, .revents = 0},
                                     pollfd{.fd = output_end(output), .events = POLLIN, .revents = 0},
                                     pollfd{.fd = output_end(errors), .events = POLLIN, .revents = 0}};
       ::poll(awaited.data(), awaited.size(), 1000);

@@ -26,6 +26,7 @@ constexpr unsigned polls_for_a_pipe = 16;             // for what one holds
 constexpr Nanoseconds output_patience = 200'000'000;  // for what is still in the pipes after the end
 constexpr Nanoseconds retry_interval = 20'000'000;    // of what the worker has no room for
 constexpr Nanoseconds held_interval = 100'000'000;    // between looks at what a debugger holds
+constexpr Nanoseconds group_interval = 2'000'000;     // between looks at a group that was killed
 constexpr Nanoseconds end_patience = 1'000'000'000;   // for the process, once its execution is over
 constexpr std::size_t max_quoted_line = 1000;         // bytes of the last words, in the message of a crash
 
@@ -104,8 +105,10 @@ class Connected {
       say_what_is_due();
       look_for_delay();
     } else {
-      if ((is_heard_out() && is_deaf_) || (is_enough && SteadyClock::read() >= give_up_at_)) return conclude();
-      execution_.wake_at(give_up_at_);
+      const bool has_rest = has_group_left();
+      const bool is_late = is_enough && SteadyClock::read() >= give_up_at_;
+      if (is_late || (is_heard_out() && is_deaf_ && !has_rest)) return conclude();
+      execution_.wake_at(has_rest ? SteadyClock::read() + group_interval : give_up_at_);
     }
     return has_more ? Status::again : Status::pending;
   }
@@ -154,6 +157,9 @@ class Connected {
       give_up_at_ = SteadyClock::read() + output_patience;
     }
   }
+
+  // What was killed with it still counts for the limit that its user has, and the next execution may need that.
+  bool has_group_left() const { return task_.limits.processes && ::kill(-process_->process().id, 0) == 0; }
 
   bool is_heard_out() const {
     return reads_ ? process_->output().is_at_end() && process_->errors().is_at_end() : process_->is_heard_out();
