@@ -168,10 +168,8 @@ TEST_CASE("what a shared process prints is in the log, whoever of its tasks ends
   config["end"] = "error";
   scene.add(sharer("second", config));
   const Run run = scene.run();
-  std::size_t count = 0;
+  const std::size_t count = lines_with(run.log(), {"] line "}).size();
   std::uint64_t dropped = 0;
-  for (const std::string& line : lines_with(run.log(), {"] line "}))
-    count += line.find("[second]") != std::string::npos;
   for (const std::string& line : lines_with(run.log(), {" dropped here: "})) {
     const std::size_t end = line.find(" line");
     dropped += std::stoull(line.substr(line.rfind(' ', end - 1) + 1));

@@ -53,6 +53,11 @@ void IsolatedProcess::leave(const Member& member, bool is_gone) noexcept {
   Execution::wake(members_.front()->waker);
 }
 
+bool IsolatedProcess::is_alone() const {
+  const std::lock_guard lock(mutex_);
+  return members_.size() == 1;
+}
+
 std::optional<WorkerEnd> IsolatedProcess::end() {
   const std::lock_guard lock(mutex_);
   if (is_to_kill_) kill_group();

@@ -38,6 +38,9 @@ class IsolatedProcess {
   // Unless `is_gone`, so that nothing of it is left there, the process is killed. The last one takes it along.
   void leave(const Member& member, bool is_gone) noexcept;
 
+  // Whether nobody else is in it, now.
+  bool is_alone() const;
+
   // How it has ended, once it has and that could be told.
   std::optional<WorkerEnd> end();
   // Kills it for the sake of one that is in it.

@@ -299,8 +299,10 @@ class Connected {
 
   Status conclude() {
     if (reads_) {
-      process_->output().finish();
-      process_->errors().finish();
+      if (end_ || process_->is_alone()) {
+        process_->output().finish();
+        process_->errors().finish();
+      }
       if (end_) process_->hear_out();
     }
     if (!refusal_.empty()) return failed(refusal_);
