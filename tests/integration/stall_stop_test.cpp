@@ -160,7 +160,7 @@ TEST_CASE("the threads that help out are used again") {
   StallScene scene(1, no_timeout);
   scene.manifest["stall_limit"] = "10ms";
   scene.add(
-      task("mule", "staller", "mandatory", {{"poll", "60ms"}, {"stalls", 20}, {"next", "timer"}, {"end", "stay"}}));
+      task("mule", "staller", "mandatory", {{"poll", "60ms"}, {"stalls", 1000}, {"next", "timer"}, {"end", "stay"}}));
   Running running = scene.start();
   running.wait_for("task_stalled", "mule", 2);
   const std::size_t at_first = sleeps_of(running.process().id()).size();
