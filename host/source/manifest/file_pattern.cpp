@@ -17,6 +17,7 @@ bool is_leftover(std::string_view name) {
 }
 
 bool matches(const fs::path& part, const std::string& name) {
+  if (part.native() == name) return true;  // so that each file can be named
   return !is_leftover(name) && ::fnmatch(part.c_str(), name.c_str(), FNM_PERIOD) == 0;
 }
 

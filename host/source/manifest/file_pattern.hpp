@@ -19,7 +19,8 @@ struct FileMatches {
   std::string problem;                       // a directory that can't be read, with its name; empty if there is none
 };
 
-// A wildcard matches no "/", no hidden file, and none of those that editors leave behind ("x.json~", "#x.json#").
+// A wildcard matches no "/", no hidden file, and none of those that editors leave behind ("x.json~", "#x.json#"); but
+// what has a wildcard in its own name matches itself.
 FileMatches match_files(const std::filesystem::path& directory, const std::string& pattern,
                         const ManifestSurroundings& surroundings);
 

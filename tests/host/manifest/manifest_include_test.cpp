@@ -65,6 +65,16 @@ TEST_CASE("a pattern does not match hidden files and what editors leave behind")
   CHECK(task_names(around.reading().manifest) == Lines{"odd", "a", "b"});
 }
 
+TEST_CASE("a file whose own name has wildcards can be named, and matches itself") {
+  FakeSurroundings around;
+  around.files = {{"m", including(R"("x[1].json", "d*/[kept].json~")")},
+                  {"x[1].json", file_with("itself")},
+                  {"x1.json", file_with("matching")},
+                  {"dir/[kept].json~", file_with("kept")}};
+  CHECK(around.faults().empty());
+  CHECK(task_names(around.reading().manifest) == Lines{"matching", "itself", "kept"});
+}
+
 TEST_CASE("faults name the file that they are in, and come in the order of the files") {
   FakeSurroundings around;
   around.files = {{"m", R"({"include": ["b.json", "a.json"],
