@@ -1,6 +1,9 @@
 // Tasks in processes of their own behave as in the host's.
+#include <sys/resource.h>
+
 #include <csignal>
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -245,15 +248,26 @@ TEST_CASE("a write to a closed pipe fails in a worker as it does in the host's p
 TEST_CASE("limits hold in a worker and in what it starts, and neither gets new rights") {
   if (sanitized) return;  // they need more memory
   Scene scene;
-  const char* const code = "ulimit -n; ulimit -c; ulimit -d; grep NoNewPrivs /proc/self/status";
+  const char* const code = "ulimit -n; ulimit -d; grep -e NoNewPrivs /proc/self/status; grep core /proc/self/limits";
   Json entry = isolated_entry(task("job", "exec", "detachable", {{"argv", {"sh", "-c", code}}}));
   entry["limits"] = {{"memory", "256MiB"}, {"open_files", 100}, {"core_dump", false}};
   scene.add(entry);
   const Run run = scene.run();
   CHECK(run.status() == 0);
-  for (const char* const line : {"[job] 100", "[job] 0", "[job] 262144", "[job] NoNewPrivs: 1"}) {
+  for (const char* const line : {"[job] 100", "[job] 262144", "[job] NoNewPrivs: 1"}) {
     CHECK(has_line(run.log(), {line}));
   }
+  // 0 would not keep a core_pattern that is a program from dumping.
+  const std::vector<std::string> core = lines_with(run.log(), {"[job] Max core file size"});
+  REQUIRE(core.size() == 1);
+  std::istringstream words(core[0].substr(core[0].find("size") + 4));
+  std::string soft;
+  std::string hard;
+  words >> soft >> hard;
+  rlimit own{};
+  ::getrlimit(RLIMIT_CORE, &own);
+  CHECK(soft == (own.rlim_max == 0 ? "0" : "1"));
+  CHECK(hard == soft);
 }
 
 TEST_CASE("an isolated task hears signals") {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -271,6 +272,21 @@ TEST_CASE("a limit of processes needs a user that is not root") {
   INFO(end.summary());
   CHECK(end.status == 2);
   CHECK(has_line(end.err, {"/tasks/0/limits/processes", "root"}));
+}
+
+TEST_CASE("what no process may have of descriptors is a fault, for root, too") {
+  std::uint64_t most = 0;
+  std::ifstream("/proc/sys/fs/nr_open") >> most;
+  REQUIRE(most > 0);
+  Scene scene;
+  Json entry = task("one", "probe", "mandatory", idle_probe());
+  entry["isolation"] = "process";
+  entry["limits"] = {{"open_files", most + 1}};
+  scene.add(entry);
+  const ProcessEnd end = check_manifest(scene);
+  INFO(end.summary());
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"/tasks/0/limits/open_files", "lower this, or raise that"}));
 }
 
 TEST_CASE("a task of another user can't kill its host, which can kill it") {

@@ -1,13 +1,17 @@
 #include "worker/limits.hpp"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -29,7 +33,25 @@ constexpr Row rows[] = {{"memory", RLIMIT_DATA, "limits.memory"},
                         {"processes", RLIMIT_NPROC, "limits.processes"},
                         {"core", RLIMIT_CORE, "limits.core_dump"}};
 
+// A byte: a core_pattern that is a pipe does not heed 0, but this, and so it is with what the worker starts (core(5)).
+constexpr std::uint64_t no_core_dump = 1;
+
 std::string failure(const std::string& what) { return what + ": " + std::generic_category().message(errno); }
+
+// Root in a container often may not.
+bool may_raise_hard_limits() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return false;
+  return (sets[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective & CAP_TO_MASK(CAP_SYS_RESOURCE)) != 0;
+}
+
+// For those who may, too.
+rlim_t most_open_files() {
+  rlim_t most = RLIM_INFINITY;
+  std::ifstream("/proc/sys/fs/nr_open") >> most;
+  return most != 0 ? most : RLIM_INFINITY;
+}
 
 std::string set_user(const Json& user) {
   const uid_t id = user.at("user").get<std::uint32_t>();
@@ -72,6 +94,7 @@ std::optional<WorkerUser> find_user(const std::string& name) {
 std::optional<std::pair<std::string, std::string>> limits_problem(const WorkerLimits& limits) {
   using Problem = std::pair<std::string, std::string>;
   const bool is_root = ::geteuid() == 0;
+  const bool may_raise = may_raise_hard_limits();
   const std::optional<WorkerUser> user = limits.user.empty() ? std::nullopt : find_user(limits.user);
   if (!limits.user.empty() && !is_root) {
     return Problem("user", "only a host that runs as root can run tasks as another user; remove it");
@@ -88,30 +111,35 @@ std::optional<std::pair<std::string, std::string>> limits_problem(const WorkerLi
     const std::string_view name = field;
     const auto row =
         std::find_if(std::begin(rows), std::end(rows), [&name](const Row& one) { return name == one.field; });
+    if (!*value) continue;
     rlimit now{};
     ::getrlimit(row->resource, &now);
-    if (!*value || is_root || **value <= now.rlim_max) continue;
-    return Problem(std::string("limits/") + field, "the host itself may have no more than " +
-                                                       std::to_string(now.rlim_max) +
-                                                       " (its hard limit); lower this, or raise that");
+    const rlim_t most = !may_raise ? now.rlim_max : row->resource == RLIMIT_NOFILE ? most_open_files() : RLIM_INFINITY;
+    if (**value <= most) continue;
+    return Problem(std::string("limits/") + field,
+                   (may_raise ? "no process may have more than " + std::to_string(most) + " (sysctl fs.nr_open)"
+                              : "the host itself may have no more than " + std::to_string(most) + " (its hard limit)") +
+                       "; lower this, or raise that");
   }
   return std::nullopt;
 }
 
 std::string set_limits(const Json& limits) {
+  bool is_core_limit_lower = false;  // 0, and may not be raised
   for (const Row& row : rows) {
     if (!limits.contains(row.field)) continue;
     const auto most = limits.at(row.field).get<rlim_t>();
     const rlimit wanted{.rlim_cur = most, .rlim_max = most};
-    if (::setrlimit(row.resource, &wanted) != 0) return failure(std::string("can't set ") + row.what);
+    if (::setrlimit(row.resource, &wanted) == 0) continue;
+    if (row.resource != RLIMIT_CORE) return failure(std::string("can't set ") + row.what);
+    is_core_limit_lower = true;
   }
   if (limits.contains("user")) {
     if (limits.at("user").is_null()) return "the user is no longer on this machine";
     if (std::string problem = set_user(limits.at("user")); !problem.empty()) return problem;
   }
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failure("can't give up new rights");
-  // A core_pattern that is a pipe does not heed the limit.
-  if (limits.contains("core")) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (is_core_limit_lower) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return {};
 }
 
@@ -120,7 +148,7 @@ Json limits_as_json(const WorkerLimits& limits) {
   if (limits.memory) json["memory"] = *limits.memory;
   if (limits.open_files) json["open_files"] = *limits.open_files;
   if (limits.processes) json["processes"] = *limits.processes;
-  if (limits.core_dump == false) json["core"] = 0;
+  if (limits.core_dump == false) json["core"] = no_core_dump;
   if (limits.user.empty()) return json;
   if (const std::optional<WorkerUser> user = find_user(limits.user)) {
     json["user"] = {{"user", user->user}, {"group", user->group}, {"groups", user->groups},

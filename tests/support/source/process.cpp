@@ -152,7 +152,7 @@ struct ChildPlan {
       give_up(plan);
     }
   }
-  const rlimit no_core{0, 0};
+  const rlimit no_core{1, 1};  // a byte: a core_pattern that is a pipe does not heed 0
   ::setrlimit(RLIMIT_CORE, &no_core);
   for (const auto& [resource, amount] : *plan.limits) {
     const rlimit limit{amount, amount};
