@@ -198,6 +198,43 @@ TEST_CASE("fifty tasks that share a process start, crash and stop together") {
   check_bystander(run);
 }
 
+TEST_CASE("the programs of exec in a shared process end with it, however that ends, and start again in the next one") {
+  const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "spin");
+  INFO(how);
+  const bool is_deaf = how == std::string("spin");
+  Json culprit = sharer("culprit", after(way(how), "500ms"), 1);
+  culprit["type"] = "detachable";
+  culprit["stop_timeout"] = "100ms";
+  Json program = task("program", "exec", "mandatory", {{"argv", {"sh", "-c", "echo I am $$; sleep 1000 & wait"}}});
+  program["restarts"] = 9;
+  for (const auto& [field, value] : {std::pair("isolation", "process"), std::pair("process", "p")}) {
+    program[field] = value;
+  }
+  OperatedHost host(Json::array({culprit, program, bystander()}));
+  host.running().wait_for("task_started", "program");
+  const pid_t worker = worker_of(host, {"culprit", "program"});
+  pid_t first = 0;
+  pid_t its_child = 0;
+  REQUIRE(eventually([&] {
+    const std::vector<ProcessFacts> programs = children_of(worker);
+    if (programs.size() != 1) return false;
+    first = programs[0].id;
+    const std::vector<ProcessFacts> children = children_of(first);
+    if (!children.empty()) its_child = children[0].id;
+    return its_child != 0;
+  }));
+  if (is_deaf) {
+    REQUIRE(eventually([&] { return has_run(worker); }));
+    order(host, "stop", "culprit");
+  }
+  host.running().wait_for("task_started", "program", 2);
+  CHECK(eventually([&] { return !is_alive(first) && !is_alive(its_child); }));
+  const Run run = host.stop();
+  CHECK(run.status() == 0);
+  CHECK(run.first("task_exited", "program").outcome == "crashed");
+  check_bystander(run);
+}
+
 TEST_CASE("a host that is killed leaves no shared process behind") {
   OperatedHost host(Json::array({sharer("a", way("spin")), sharer("b", way("none"))}));
   const pid_t worker = worker_of(host, {"a", "b"});

@@ -1,11 +1,8 @@
 #include "worker/connection.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +10,7 @@
 
 #include "plugin/plugin_task.hpp"
 #include "taskhost/ext/signals.h"
+#include "worker/children.hpp"
 
 namespace taskhost {
 
@@ -30,43 +28,18 @@ const taskhost_signals passed_signals = {
     [](const taskhost_exec* exec) -> uint32_t { return Connection::of(exec).take_signals(); },
 };
 
-// Kills the group of each child of this thread that leads one.
-void kill_children_of(const char* thread) noexcept {
-  std::array<char, 64> path;
-  std::snprintf(path.data(), path.size(), "/proc/self/task/%.20s/children", thread);
-  const Descriptor file(::open(path.data(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) return;
-  pid_t child = 0;
-  std::array<char, 4096> text;
-  for (ssize_t size = 0; (size = ::read(file.get(), text.data(), text.size())) > 0;) {
-    for (const char letter : std::string_view(text.data(), static_cast<std::size_t>(size))) {
-      if (letter >= '0' && letter <= '9') {
-        child = child * 10 + (letter - '0');
-      } else if (child != 0) {
-        ::kill(-std::exchange(child, 0), SIGKILL);
-      }
-    }
-  }
-}
-
-// The programs of the plugin `exec` lead groups of their own. Allocates nothing: a thread that is stuck may hold the
-// lock.
-void kill_groups_of_children() noexcept {
-  const Descriptor threads(::open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!threads.is_open()) return;
-  alignas(dirent64) std::array<char, 4096> entries;
-  for (long size = 0; (size = ::syscall(SYS_getdents64, threads.get(), entries.data(), entries.size())) > 0;) {
-    for (const char* at = entries.data(); at < entries.data() + size;) {
-      const auto* const entry = reinterpret_cast<const dirent64*>(at);  // as the kernel has it
-      if (entry->d_name[0] != '.') kill_children_of(entry->d_name);
-      at += entry->d_reclen;
-    }
-  }
-}
+const HomeProcess home;
+std::atomic<bool> is_dying{false};
 
 }  // namespace
 
 void leave(int status) noexcept { ::_exit(status); }
+
+void kill_own_children() noexcept {
+  if (!home.is_here()) return;
+  is_dying = true;
+  kill_groups_of_children(::getpid());
+}
 
 void leave_without_descriptors() noexcept {
   std::fputs("a plugin has closed descriptors that are not its own (rule 5.1)\n", stderr);
@@ -75,7 +48,7 @@ void leave_without_descriptors() noexcept {
 
 void leave_with_host(int descriptor) noexcept {
   if (::fcntl(descriptor, F_GETFD) < 0) leave_without_descriptors();
-  kill_groups_of_children();
+  kill_own_children();
   if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
   leave(EXIT_FAILURE);
 }
@@ -102,7 +75,10 @@ Connection& Connection::of(const taskhost_exec* exec) noexcept {
 
 void Connection::say(PacketKind kind, std::uint32_t number, std::string_view text) noexcept {
   if (!home_.is_here()) return;  // a child that the plugin has forked speaks for nobody
-  if (kind == PacketKind::ended) has_said_end_ = true;
+  if (kind == PacketKind::ended) {
+    while (is_dying) ::pause();
+    has_said_end_ = true;
+  }
   if (channel_.send({kind, number, text}, true)) return;
   // The host is gone; or it has done with this execution, and leaves the process to others.
   if (is_first_ || ::fcntl(channel_.descriptor(), F_GETFD) < 0) leave_with_host(channel_.descriptor());

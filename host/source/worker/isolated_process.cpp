@@ -1,7 +1,6 @@
 #include "worker/isolated_process.hpp"
 
 #include <algorithm>
-#include <csignal>
 #include <utility>
 
 namespace taskhost {
@@ -76,7 +75,7 @@ void IsolatedProcess::kill(const Member& member) noexcept {
 // Nobody has reaped it.
 void IsolatedProcess::kill_group() noexcept {
   is_to_kill_ = !process_->is_settled.load(std::memory_order_acquire);
-  if (!is_to_kill_ && process_->problem.empty()) ::kill(-process_->id, SIGKILL);
+  if (!is_to_kill_ && process_->problem.empty()) kill_with_groups(*process_);
 }
 
 std::string IsolatedProcess::killed_for(const Member& member) const {

@@ -49,10 +49,10 @@ class Connected {
     ChannelEnds ends = make_channel();
     if (task.shared != nullptr) {
       process_ = task.shared->enter(environment.keeper, ends, member_);
+      if (ends.host.is_open()) own_ = std::make_unique<Channel>(std::move(ends.host));
     } else {
       process_ = std::make_shared<IsolatedProcess>(environment.keeper, std::move(ends), member_);
     }
-    if (ends.host.is_open()) own_ = std::make_unique<Channel>(std::move(ends.host));
     channel_ = own_ != nullptr ? own_.get() : &process_->first();
     try {
       order(PacketKind::load, load_order(environment, task.library, task.limits, false));
@@ -114,10 +114,11 @@ class Connected {
   }
 
  private:
+  // One that is gone by now, or could not be started, tells why at its end.
   void order(PacketKind kind, const Json& document) const {
-    if (!channel_->send({kind, 0, {}}, false, make_document(order_text(document)).get())) {
-      throw std::system_error(errno, std::generic_category(), "can't write to a worker");
-    }
+    if (channel_->send({kind, 0, {}}, false, make_document(order_text(document)).get())) return;
+    if (errno == EPIPE || errno == ECONNRESET) return;
+    throw std::system_error(errno, std::generic_category(), "can't write to a worker");
   }
 
   Status failed(std::string_view text) {
@@ -338,10 +339,10 @@ class Connected {
     std::string words = end_->words();
     if (end_->signal == SIGKILL) words += " from outside, perhaps for lack of memory";
     if (told_end_) words += ", once its execution was over";
-    return with_last_error(std::move(words));
+    return with_last_error(words);
   }
 
-  std::string with_last_error(std::string words) const {
+  std::string with_last_error(const std::string& words) const {
     const std::string last = process_->last_error();
     return last.empty() ? words : words + "; the last line on stderr: " + last.substr(0, max_quoted_line);
   }

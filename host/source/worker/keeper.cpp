@@ -19,6 +19,7 @@
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "text/printable.hpp"
+#include "worker/children.hpp"
 
 namespace taskhost {
 
@@ -122,6 +123,12 @@ std::optional<WorkerEnd> take_end(const WorkerProcess& process) {
   return end;
 }
 
+void kill_with_groups(const WorkerProcess& process) noexcept {
+  ::kill(process.id, SIGSTOP);  // so that it neither tells how they end, nor reaps them
+  kill_groups_of_children(process.id);
+  ::kill(-process.id, SIGKILL);
+}
+
 WorkerKeeper::~WorkerKeeper() {
   {
     const std::lock_guard lock(mutex_);
@@ -217,7 +224,7 @@ void WorkerKeeper::work() {
       if (!one->is_settled.load() || !one->problem.empty()) continue;
       // As long as it is not reaped, the group's number is nobody else's.
       if (!look_at(*one, WNOWAIT).is_ours) continue;
-      ::kill(-one->id, SIGKILL);
+      kill_with_groups(*one);
       remains.push_back(std::move(one));
     }
     std::erase_if(remains, [](const auto& one) { return take_end(*one).has_value(); });

@@ -50,6 +50,9 @@ bool has_ended(const WorkerProcess& process) noexcept;
 // debugger holds it. To be called until it returns one, then no more. Any thread.
 std::optional<WorkerEnd> take_end(const WorkerProcess& process);
 
+// Kills it with its group, and with those that its children lead, if it was started. Nobody has reaped it. Any thread.
+void kill_with_groups(const WorkerProcess& process) noexcept;
+
 // Where the worker of this library is: beside it, as its plugins are; or what $TASKHOST_WORKER names.
 std::filesystem::path worker_program();
 

@@ -424,6 +424,7 @@ class Worker {
 
 // A plugin has called exit(): no destructors run while its threads go on. quick_exit() runs none, and keeps its status.
 void on_exit(std::optional<int> status) {
+  kill_own_children();
   std::fflush(nullptr);
   if (status) leave(*status);
 }
@@ -442,7 +443,7 @@ int run() {
   if (out_of_reach < 0) return EXIT_FAILURE;
   WakePort::on_lost_descriptor([] { leave_without_descriptors(); });
   set_exit_handler(on_exit);
-  const CrashHandler crashes(nullptr);  // a worker says everything at once
+  const CrashHandler crashes(nullptr, kill_own_children);  // a worker says everything at once
   ignore_failed_writes();
   static Worker worker{Descriptor(out_of_reach)};  // its threads never end
   return worker.run();
