@@ -26,9 +26,16 @@ struct Row {
   const char* words = "";  // in the verdict's text
   const char* verdict = "broken";
   const char* also = "none";  // a rule that may be broken besides
-  const char* time_limit = "6s";
+  const char* time_limit = nullptr;
   const char* config = "{}";
 };
+
+// What is left behind is found by many executions, for which there is little time beside busy loops.
+const char* time_limit_of(const Row& row) {
+  if (row.time_limit != nullptr) return row.time_limit;
+  const bool takes_many_executions = row.rule == "5.3"sv && row.verdict == "broken"sv;
+  return takes_many_executions ? "30s" : "6s";
+}
 
 const std::vector<Row>& breakers() {
   static const std::vector<Row> rows = {
@@ -79,7 +86,7 @@ const std::vector<Row>& breakers() {
       {"leaks_on_stop", "5.3", "many executions", "bytes of memory"},
       {"only_a_stop_closes", "5.3", "drop at every pending poll", "after 4 pending polls"},
       {"only_a_stop_frees", "5.3", "drop at every pending poll", "bytes of memory"},
-      {"leaks_at_the_twentieth", "5.3", "drop at every pending poll", "bytes of memory", "broken", "none", "30s"},
+      {"leaks_at_the_twentieth", "5.3", "drop at every pending poll", "bytes of memory"},
       {"leaks_timers", "5.3", "left behind", "timer"},
       {"stop_exits", "3.8", "stop at any time", "exit(0)"},
       {"stop_exits_at_once", "3.8", "stop at any time", "_exit"},
@@ -318,7 +325,7 @@ void expect_found(const char* library, std::vector<Row> rows) {
   std::vector<Job> jobs;
   if (sanitized) std::erase_if(rows, [](const Row& row) { return is_beyond_sanitizers(row.task); });
   for (const Row& row : rows) {
-    jobs.push_back(job_of(library, row.task, directory, row.time_limit));
+    jobs.push_back(job_of(library, row.task, directory, time_limit_of(row)));
     jobs.back().options.insert(jobs.back().options.end(), {"--test", row.test, "--config", row.config});
   }
   const std::vector<Verification> results = verify_all(jobs, 4);

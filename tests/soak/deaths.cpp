@@ -159,6 +159,17 @@ std::map<int, std::size_t> count_marked(std::optional<uid_t> user = std::nullopt
   return counts;
 }
 
+// With those that nobody has reaped, which count for its limit.
+bool has_processes(uid_t user) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    struct stat status {};
+    const bool is_process = std::isdigit(static_cast<unsigned char>(entry.path().filename().native()[0])) != 0;
+    if (is_process && ::stat(entry.path().c_str(), &status) == 0 && status.st_uid == user) return true;
+  }
+  return false;
+}
+
 // Why nothing here can be a fork bomb; "" if it can.
 std::string bomb_problem() {
   if (::geteuid() != 0) return "only root can give it a user of its own";
@@ -174,6 +185,7 @@ std::string bomb_problem() {
 struct Counted {
   std::size_t deaths = 0;
   std::size_t told = 0;
+  std::string wrong;       // an exit that is told otherwise
   std::size_t others = 0;  // exits, restarts and stalls of those that tick
   bool is_over = false;
 };
@@ -183,7 +195,11 @@ void take(const std::string& line, const Way& way, Counted& counted) {
   const bool is_exit = has("\"task_exited\"");
   if (is_of_victim && is_exit) {
     ++counted.deaths;
-    if (has(way.message)) ++counted.told;
+    if (has(way.message)) {
+      ++counted.told;
+    } else {
+      counted.wrong = line;
+    }
   }
   if (!is_of_victim && (is_exit || has("\"task_stalled\""))) ++counted.others;
   if (is_of_victim && has("\"task_discarded\"")) counted.is_over = true;
@@ -200,6 +216,8 @@ bool soak(const Way& way, const Wanted& wanted) {
                        events.string(), directory.write("manifest.json", manifest_of(way, wanted)).string()};
   command.environment = {mark()};
   command.limits = {{RLIMIT_CORE, 0}, {RLIMIT_FSIZE, rlim_t{1} << 30}};
+  const passwd* const user = way.is_bomb ? ::getpwnam(bomb_user) : nullptr;
+  if (user != nullptr) eventually([user] { return !has_processes(user->pw_uid); }, 10s);  // of the last bomb
   const auto start = std::chrono::steady_clock::now();
   Process host(command);
   std::ifstream file;
@@ -207,7 +225,6 @@ bool soak(const Way& way, const Wanted& wanted) {
   Counted counted;
   std::size_t before = 0;
   std::size_t most = 0;  // processes and threads of one bomb
-  const passwd* const user = way.is_bomb ? ::getpwnam(bomb_user) : nullptr;
   eventually(
       [&] {
         if (!file.is_open()) file.open(events);
@@ -239,6 +256,7 @@ bool soak(const Way& way, const Wanted& wanted) {
       is_good ? "ok    " : "FAILED", way.how, way.where, counted.deaths, counted.told, seconds * 1000 / times,
       wanted.ticking, counted.others, before, after, is_clean && is_gone ? "no process left" : "processes left",
       end.status.value_or(-1));
+  if (!counted.wrong.empty()) std::printf("       told otherwise: %s\n", counted.wrong.c_str());
   if (way.is_bomb) std::printf("       at most %zu processes and threads of %u at once\n", most, bomb_limit);
   std::fflush(stdout);
   return is_good;

@@ -38,8 +38,9 @@ bool is_set_in(const Json& facts, const char* field) {
 
 // One worker, and what it says.
 struct IsolatedLibrary::Conversation {
-  Conversation(const WorkerEnvironment& its_environment, const Log& its_log)
+  Conversation(const WorkerEnvironment& its_environment, bool is_counted, const Log& its_log)
       : environment(its_environment), log(&its_log) {
+    process->is_counted = is_counted;
     ChannelEnds ends = make_channel();
     channel = std::make_unique<Channel>(std::move(ends.host));
     process->channel = std::move(ends.worker);
@@ -51,7 +52,7 @@ struct IsolatedLibrary::Conversation {
   Conversation& operator=(const Conversation&) = delete;
   ~Conversation() {
     channel->close();
-    if (!is_over) environment.keeper.bury(process);
+    environment.keeper.bury(process);
   }
 
   // Sends an order, and gives each packet of the answer to `take`, until that returns true. Else says why not.
@@ -119,7 +120,7 @@ struct IsolatedLibrary::Conversation {
     drain();
     output.finish();
     errors.finish();
-    is_over = end.has_value();
+    process->is_reaped = end.has_value();
     if (!end) return "its worker has closed the connection";
     std::string words = "its process ended: it " + std::string(end->signal != 0 ? "was " : "") + end->words();
     if (!last_error.empty()) words += "; the last line on stderr: " + last_error;
@@ -137,7 +138,6 @@ struct IsolatedLibrary::Conversation {
   }};
   std::unique_ptr<Channel> channel;
   std::shared_ptr<WorkerProcess> process = std::make_shared<WorkerProcess>();
-  bool is_over = false;  // it has been reaped
 };
 
 IsolatedLibrary::IsolatedLibrary(const WorkerEnvironment& environment, std::string path, const WorkerLimits& limits,
@@ -163,7 +163,7 @@ std::string IsolatedLibrary::begin(const Log& log) {
     return packet.kind == PacketKind::loaded;
   };
   try {
-    worker_ = std::make_unique<Conversation>(environment_, log);
+    worker_ = std::make_unique<Conversation>(environment_, limits_.processes.has_value(), log);
     std::string failure = worker_->ask(PacketKind::load, load_order(environment_, path_, limits_, true), take);
     if (failure.empty()) failure = refusal;
     if (failure.empty()) factories_ = std::move(factories);

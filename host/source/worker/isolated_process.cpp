@@ -5,7 +5,7 @@
 
 namespace taskhost {
 
-IsolatedProcess::IsolatedProcess(WorkerKeeper& keeper, ChannelEnds first, const Member& member)
+IsolatedProcess::IsolatedProcess(WorkerKeeper& keeper, bool is_counted, ChannelEnds first, const Member& member)
     : keeper_(keeper),
       first_(std::move(first.host)),
       members_{&member},
@@ -18,6 +18,7 @@ IsolatedProcess::IsolatedProcess(WorkerKeeper& keeper, ChannelEnds first, const 
         }
         reader_.load()->execution.log(level, line);
       }) {
+  process_->is_counted = is_counted;
   process_->channel = std::move(first.worker);
   process_->output = output_.take_writing_end();
   process_->errors = errors_.take_writing_end();
@@ -39,7 +40,8 @@ void IsolatedProcess::leave(const Member& member, bool is_gone) noexcept {
   std::erase(members_, &member);
   if (members_.empty()) {
     is_over_ = true;
-    if (!end_) keeper_.bury(process_);
+    process_->is_reaped = end_.has_value();
+    keeper_.bury(process_);
     return;
   }
   if (!is_gone && !end_) {
@@ -94,12 +96,12 @@ std::string IsolatedProcess::last_error() const {
   return last_error_;
 }
 
-std::shared_ptr<IsolatedProcess> SharedProcess::enter(WorkerKeeper& keeper, ChannelEnds& ends,
+std::shared_ptr<IsolatedProcess> SharedProcess::enter(WorkerKeeper& keeper, bool is_counted, ChannelEnds& ends,
                                                       const IsolatedProcess::Member& member) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<IsolatedProcess> process = current_.lock();
   if (process != nullptr && process->enter(member, ends.worker.get())) return process;
-  process = std::make_shared<IsolatedProcess>(keeper, std::move(ends), member);
+  process = std::make_shared<IsolatedProcess>(keeper, is_counted, std::move(ends), member);
   current_ = process;
   return process;
 }

@@ -25,8 +25,9 @@ class IsolatedProcess {
     Waker waker = 0;
   };
 
-  // Begins it, with this one in it, and with these ends of its first connection. Throws std::system_error.
-  IsolatedProcess(WorkerKeeper& keeper, ChannelEnds first, const Member& member);
+  // Begins it, with this one in it, and with these ends of its first connection. `is_counted`: see WorkerProcess.
+  // Throws std::system_error.
+  IsolatedProcess(WorkerKeeper& keeper, bool is_counted, ChannelEnds first, const Member& member);
   IsolatedProcess(const IsolatedProcess&) = delete;
   IsolatedProcess& operator=(const IsolatedProcess&) = delete;
 
@@ -82,7 +83,7 @@ class SharedProcess {
  public:
   // The process that there is, or a new one. `ends`: of this one's connection, of which the host's stays there unless
   // it becomes the first of a new process. Throws std::system_error.
-  std::shared_ptr<IsolatedProcess> enter(WorkerKeeper& keeper, ChannelEnds& ends,
+  std::shared_ptr<IsolatedProcess> enter(WorkerKeeper& keeper, bool is_counted, ChannelEnds& ends,
                                          const IsolatedProcess::Member& member);
 
  private:

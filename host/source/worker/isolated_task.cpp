@@ -26,7 +26,6 @@ constexpr unsigned polls_for_a_pipe = 16;             // for what one holds
 constexpr Nanoseconds output_patience = 200'000'000;  // for what is still in the pipes after the end
 constexpr Nanoseconds retry_interval = 20'000'000;    // of what the worker has no room for
 constexpr Nanoseconds held_interval = 100'000'000;    // between looks at what a debugger holds
-constexpr Nanoseconds group_interval = 2'000'000;     // between looks at a group that was killed
 constexpr Nanoseconds end_patience = 1'000'000'000;   // for the process, once its execution is over
 constexpr std::size_t max_quoted_line = 1000;         // bytes of the last words, in the message of a crash
 
@@ -47,11 +46,12 @@ class Connected {
       : environment_(environment), task_(task), execution_(execution), member_{execution, execution.waker()} {
     if (member_.waker == 0) throw std::bad_alloc();
     ChannelEnds ends = make_channel();
+    const bool is_counted = task.limits.processes.has_value();
     if (task.shared != nullptr) {
-      process_ = task.shared->enter(environment.keeper, ends, member_);
+      process_ = task.shared->enter(environment.keeper, is_counted, ends, member_);
       if (ends.host.is_open()) own_ = std::make_unique<Channel>(std::move(ends.host));
     } else {
-      process_ = std::make_shared<IsolatedProcess>(environment.keeper, std::move(ends), member_);
+      process_ = std::make_shared<IsolatedProcess>(environment.keeper, is_counted, std::move(ends), member_);
     }
     channel_ = own_ != nullptr ? own_.get() : &process_->first();
     try {
@@ -78,7 +78,10 @@ class Connected {
 
   Status poll() {
     if (!is_watched_) {
-      if (!process_->process().is_settled.load(std::memory_order_acquire)) return Status::pending;
+      if (!process_->process().is_settled.load(std::memory_order_acquire)) {
+        // Nobody else waits for it.
+        return execution_.stop_requested() && task_.shared == nullptr ? Status::ok : Status::pending;
+      }
       if (!process_->process().problem.empty()) return failed(process_->process().problem);
       watch();
     }
@@ -105,10 +108,9 @@ class Connected {
       say_what_is_due();
       look_for_delay();
     } else {
-      const bool has_rest = has_group_left();
       const bool is_late = is_enough && SteadyClock::read() >= give_up_at_;
-      if (is_late || (is_heard_out() && is_deaf_ && !has_rest)) return conclude();
-      execution_.wake_at(has_rest ? SteadyClock::read() + group_interval : give_up_at_);
+      if (is_late || (is_heard_out() && is_deaf_)) return conclude();
+      execution_.wake_at(give_up_at_);
     }
     return has_more ? Status::again : Status::pending;
   }
@@ -158,9 +160,6 @@ class Connected {
       give_up_at_ = SteadyClock::read() + output_patience;
     }
   }
-
-  // What was killed with it still counts for the limit that its user has, and the next execution may need that.
-  bool has_group_left() const { return task_.limits.processes && ::kill(-process_->process().id, 0) == 0; }
 
   bool is_heard_out() const {
     return reads_ ? process_->output().is_at_end() && process_->errors().is_at_end() : process_->is_heard_out();

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <system_error>
 
 #include "taskhost/core/execution.hpp"
@@ -27,6 +28,9 @@ namespace {
 
 constexpr int channel_place = 3;                    // the worker's descriptor of its channel
 constexpr std::chrono::seconds burial_patience{1};  // for killed workers, when the host ends
+constexpr std::chrono::seconds group_patience{3};   // for what was killed with a worker, and counts: init may be slow
+constexpr int group_interval_ms = 2;                // between looks at that
+constexpr int held_interval_ms = 100;               // and at what a debugger holds
 
 const auto pidfd_type = static_cast<idtype_t>(3);  // P_PIDFD, which glibc has from 2.36 on
 
@@ -129,6 +133,21 @@ void kill_with_groups(const WorkerProcess& process) noexcept {
   ::kill(-process.id, SIGKILL);
 }
 
+namespace {
+
+// False: nothing is left to be done.
+bool kill_for_good(WorkerProcess& process) noexcept {
+  process.group_is_awaited_until = std::chrono::steady_clock::now() + group_patience;
+  if (process.is_reaped) return true;
+  if (!process.is_settled.load() || !process.problem.empty()) return false;
+  // As long as it is not reaped, the group's number is nobody else's.
+  if (!look_at(process, WNOWAIT).is_ours) return false;
+  kill_with_groups(process);
+  return true;
+}
+
+}  // namespace
+
 WorkerKeeper::~WorkerKeeper() {
   {
     const std::lock_guard lock(mutex_);
@@ -170,6 +189,7 @@ void WorkerKeeper::start_now(const std::shared_ptr<WorkerProcess>& process) {
 }
 
 void WorkerKeeper::bury(std::shared_ptr<WorkerProcess> process) noexcept {
+  if (process->is_reaped && !process->is_counted) return;
   const std::lock_guard lock(mutex_);
   try {
     dying_.push_back(std::move(process));
@@ -200,46 +220,61 @@ void WorkerKeeper::spawn(WorkerProcess& process) const {
 
 void WorkerKeeper::work() {
   ::pthread_setname_np(::pthread_self(), "th-workers");
-  std::vector<std::shared_ptr<WorkerProcess>> remains;  // have been killed, and are to be reaped
+  std::vector<Wanted> wanted;                           // and not started yet
+  std::vector<std::shared_ptr<WorkerProcess>> remains;  // have been killed, and are to be reaped, or their groups are
   std::optional<std::chrono::steady_clock::time_point> give_up;
   for (;;) {
-    std::vector<Wanted> wanted;
     std::vector<std::shared_ptr<WorkerProcess>> dying;
     {
       const std::lock_guard lock(mutex_);
-      wanted.swap(wanted_);
+      std::move(wanted_.begin(), wanted_.end(), std::back_inserter(wanted));
+      wanted_.clear();
       dying.swap(dying_);
       if (is_over_ && !give_up) give_up = std::chrono::steady_clock::now() + burial_patience;
     }
-    for (const Wanted& one : wanted) {
-      if (!one.process->is_settled.load()) {
-        spawn(*one.process);
-        const std::lock_guard lock(mutex_);
-        one.process->is_settled.store(true, std::memory_order_release);
-      }
-      settled_.notify_all();
-      Execution::wake(one.who);
-    }
     for (std::shared_ptr<WorkerProcess>& one : dying) {
-      if (!one->is_settled.load() || !one->problem.empty()) continue;
-      // As long as it is not reaped, the group's number is nobody else's.
-      if (!look_at(*one, WNOWAIT).is_ours) continue;
-      kill_with_groups(*one);
-      remains.push_back(std::move(one));
+      if (kill_for_good(*one)) remains.push_back(std::move(one));
+      std::erase_if(wanted, [&one](const Wanted& other) { return other.process == one; });
     }
-    std::erase_if(remains, [](const auto& one) { return take_end(*one).has_value(); });
-    if (give_up && (remains.empty() || std::chrono::steady_clock::now() >= *give_up)) return;
+    const auto now = std::chrono::steady_clock::now();
+    std::erase_if(remains, [&](const auto& one) {
+      if (!one->is_reaped) one->is_reaped = take_end(*one).has_value();
+      const bool is_awaited = one->is_counted && !give_up && now < one->group_is_awaited_until;
+      return one->is_reaped && !(is_awaited && ::kill(-one->id, 0) == 0);
+    });
+    const bool is_full = std::any_of(remains.begin(), remains.end(), [](const auto& one) { return one->is_counted; });
+    std::erase_if(wanted, [&](const Wanted& one) {
+      if (one.process->is_counted && is_full) return false;
+      settle(one);
+      return true;
+    });
+    if (give_up && (remains.empty() || now >= *give_up)) return;
 
-    // A debugger may hold one that has ended, whose descriptor is readable then: that is looked at now and again.
-    const bool is_held = std::any_of(remains.begin(), remains.end(), [](const auto& one) { return has_ended(*one); });
+    // A debugger may hold one that has ended, whose descriptor is readable then.
     std::vector<pollfd> awaited{{.fd = poke_.get(), .events = POLLIN, .revents = 0}};
-    if (!is_held) {
-      for (const auto& one : remains) awaited.push_back({.fd = one->ended.get(), .events = POLLIN, .revents = 0});
+    int patience = give_up ? 10 : -1;
+    for (const auto& one : remains) {
+      const int interval = one->is_reaped ? group_interval_ms : has_ended(*one) ? held_interval_ms : -1;
+      if (interval < 0) {
+        awaited.push_back({.fd = one->ended.get(), .events = POLLIN, .revents = 0});
+      } else if (patience < 0 || interval < patience) {
+        patience = interval;
+      }
     }
-    ::poll(awaited.data(), awaited.size(), give_up ? 10 : is_held ? 100 : -1);
+    ::poll(awaited.data(), awaited.size(), patience);
     eventfd_t pokes = 0;
     ::eventfd_read(poke_.get(), &pokes);
   }
+}
+
+void WorkerKeeper::settle(const Wanted& one) {
+  if (!one.process->is_settled.load()) {
+    spawn(*one.process);
+    const std::lock_guard lock(mutex_);
+    one.process->is_settled.store(true, std::memory_order_release);
+  }
+  settled_.notify_all();
+  Execution::wake(one.who);
 }
 
 std::filesystem::path worker_program() {

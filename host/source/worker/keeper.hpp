@@ -22,6 +22,8 @@ namespace taskhost {
 
 // A worker that is to be started, or has been. Shared by who wants it and the keeper.
 struct WorkerProcess {
+  bool is_counted = false;  // its user's processes are limited: what was killed counts until it is gone
+
   // Of the worker: its end of the channel, its stdout and stderr. Closed once it is there, or will never be.
   Descriptor channel{};
   Descriptor output{};
@@ -31,6 +33,9 @@ struct WorkerProcess {
   std::string problem{};                // why it could not be started; empty: it was
   pid_t id = -1;                        // and of its process group
   Descriptor ended{};                   // a pidfd: readable once it has ended
+
+  bool is_reaped = false;  // its end was taken: by who looks after it; or by the keeper, once it is buried
+  std::chrono::steady_clock::time_point group_is_awaited_until{};
 };
 
 // How a process ended.
@@ -64,12 +69,12 @@ class WorkerKeeper {
   WorkerKeeper(const WorkerKeeper&) = delete;
   WorkerKeeper& operator=(const WorkerKeeper&) = delete;
 
-  // Has it started soon, unless it has been; then wakes `who`. Any thread. Throws std::system_error if there is no
-  // thread for it.
+  // Has it started soon, unless it has been; then wakes `who`. One whose processes are counted waits for the groups of
+  // those before it, for at most three seconds. Any thread. Throws std::system_error if there is no thread for it.
   void start(std::shared_ptr<WorkerProcess> process, Waker who);
   // The same, and waits for it.
   void start_now(const std::shared_ptr<WorkerProcess>& process);
-  // Kills it with its group, and reaps it. Nobody else looks at it any more. Any thread.
+  // Kills it with its group, and reaps it, unless its end was taken. Nobody else looks at it any more. Any thread.
   void bury(std::shared_ptr<WorkerProcess> process) noexcept;
 
  private:
@@ -80,6 +85,7 @@ class WorkerKeeper {
 
   void need_thread();
   void work();
+  void settle(const Wanted& one);
   void spawn(WorkerProcess& process) const;
 
   const std::filesystem::path program_;
