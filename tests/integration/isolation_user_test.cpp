@@ -2,6 +2,7 @@
 // have such tasks.
 #include <grp.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -98,6 +99,15 @@ std::multiset<std::string> words_of_status(const Run& run, const std::string& fi
   std::multiset<std::string> words;
   for (std::string word; stream >> word;) words.insert(word);
   return words;
+}
+
+// With those that nobody has reaped.
+bool has_processes(uid_t user) {
+  for (const ProcessFacts& one : all_processes()) {
+    struct stat status {};
+    if (::stat(("/proc/" + std::to_string(one.id)).c_str(), &status) == 0 && status.st_uid == user) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -272,6 +282,32 @@ TEST_CASE("a limit of processes needs a user that is not root") {
   INFO(end.summary());
   CHECK(end.status == 2);
   CHECK(has_line(end.err, {"/tasks/0/limits/processes", "root"}));
+}
+
+TEST_CASE("a fork bomb starts again once what was killed of it is gone, and a stop does not wait for that") {
+  const std::optional<Stranger> stranger = find_stranger();
+  if (!stranger) return;
+  eventually([&] { return !has_processes(stranger->user); }, 10s);  // of tests before
+  Scene scene;
+  Json entry = entry_of(stranger->name, "victim", "dies", way("fork bomb"));
+  entry["task"] = "dies";
+  entry["restarts"] = 2;
+  entry["limits"] = {{"processes", 40}};
+  entry["watchdog"] = {{"interval", "300ms"}, {"action", "restart"}};
+  entry["stop_timeout"] = "100ms";
+  scene.add(entry);
+  scene.add(bystander("mandatory"));
+  Running running = scene.start();
+  running.wait_for("task_exited", "victim", 2);
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  for (const Event& event : run.events.events()) {
+    if (event.name != "task_exited") continue;
+    INFO(event.message);
+    CHECK(event.message.find("no heartbeat for ") == 0);
+  }
+  check_bystander(run);
 }
 
 TEST_CASE("what no process may have of descriptors is a fault, for root, too") {
