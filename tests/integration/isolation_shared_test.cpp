@@ -199,7 +199,7 @@ TEST_CASE("fifty tasks that share a process start, crash and stop together") {
 }
 
 TEST_CASE("the programs of exec in a shared process end with it, however that ends, and start again in the next one") {
-  const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "spin");
+  const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "sigterm", "spin");
   INFO(how);
   const bool is_deaf = how == std::string("spin");
   Json culprit = sharer("culprit", after(way(how), "500ms"), 1);

@@ -140,6 +140,7 @@ TEST_CASE("a signal of a crash that another process has sent is told with its se
   CHECK(end.signal == signal);
   CHECK(has_line(end.err, {"came from process " + std::to_string(::getpid()), words}));
   CHECK_FALSE(has_line(end.err, {"thread"}));
+  CHECK(has_line(end.err, {"shows where"}) == (signal == SIGABRT));
 }
 
 TEST_CASE("a crash is told though the host was started with its signal blocked") {

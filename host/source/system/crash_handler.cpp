@@ -160,13 +160,15 @@ void on_crash(int number, siginfo_t* info, void* context) {
     if (void (*const flush)() noexcept = flush_first.load(); flush != nullptr) flush();
     Line line;
     line << crash->name;
-    if (comes_from_outside(*info)) {
+    const bool is_from_outside = comes_from_outside(*info);
+    if (is_from_outside) {
       name_the_sender(line, *info);
     } else {
       name_the_place(line);
       name_the_address(line, number, *info);
     }
-    line << ": a core dump (ulimit -c unlimited) or a debugger shows where";
+    const bool has_place = !is_from_outside || number == SIGABRT;  // where it hangs
+    if (has_place) line << ": a core dump (ulimit -c unlimited) or a debugger shows where";
     last_words(line.text());
   }
   errno = kept_error;

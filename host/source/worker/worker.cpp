@@ -429,6 +429,12 @@ void on_exit(std::optional<int> status) {
   if (status) leave(*status);
 }
 
+// One who wants the task to end means its programs, too.
+void on_request_to_end(int number) {
+  kill_own_children();
+  ::raise(number);
+}
+
 int run() {
   int type = 0;
   socklen_t size = sizeof type;
@@ -443,6 +449,12 @@ int run() {
   if (out_of_reach < 0) return EXIT_FAILURE;
   WakePort::on_lost_descriptor([] { leave_without_descriptors(); });
   set_exit_handler(on_exit);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) {
+    struct sigaction action {};
+    action.sa_handler = on_request_to_end;
+    action.sa_flags = static_cast<int>(SA_NODEFER | SA_RESETHAND);
+    ::sigaction(number, &action, nullptr);
+  }
   const CrashHandler crashes(nullptr, kill_own_children);  // a worker says everything at once
   ignore_failed_writes();
   static Worker worker{Descriptor(out_of_reach)};  // its threads never end
