@@ -198,6 +198,20 @@ TEST_CASE("fifty tasks that share a process start, crash and stop together") {
   check_bystander(run);
 }
 
+TEST_CASE("none of those that share a process gets new rights") {
+  Scene scene;
+  for (const char* const name : {"a", "b", "c"}) {
+    Json entry = task(name, "exec", "detachable", {{"argv", {"grep", "NoNewPrivs", "/proc/self/status"}}});
+    entry["isolation"] = "process";
+    entry["process"] = "p";
+    scene.add(entry);
+  }
+  const Run run = scene.run();
+  CHECK(run.status() == 0);
+  CHECK(lines_with(run.log(), {"NoNewPrivs:"}).size() == 3);
+  for (const char* const name : {"[a] ", "[b] ", "[c] "}) CHECK(has_line(run.log(), {name, "NoNewPrivs: 1"}));
+}
+
 TEST_CASE("the programs of exec in a shared process end with it, however that ends, and start again in the next one") {
   const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "sigterm", "spin");
   INFO(how);

@@ -57,7 +57,10 @@ void kill_children_of(pid_t process, const char* thread) noexcept {
   std::snprintf(path.data(), path.size(), "/proc/%d/task/%.20s/children", static_cast<int>(process), thread);
   const Descriptor file(::open(path.data(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return;
-  Numbers children([](pid_t child) { ::kill(-child, SIGKILL); });
+  Numbers children([](pid_t child) {
+    ::kill(-child, SIGKILL);
+    ::kill(child, SIGKILL);  // it may be about to lead one
+  });
   std::array<char, 4096> text;
   for (ssize_t size = 0; (size = ::read(file.get(), text.data(), text.size())) > 0;) {
     children.read({text.data(), static_cast<std::size_t>(size)});

@@ -5,7 +5,7 @@
 
 namespace taskhost {
 
-// Kills the group of each child of this process that leads one. Nothing if /proc is that of another pid namespace.
+// Kills each child of this process, with its group if it leads one. Nothing if /proc is that of another pid namespace.
 // Async-signal-safe, and takes no lock: a thread that is stuck may hold it.
 void kill_groups_of_children(pid_t process) noexcept;
 

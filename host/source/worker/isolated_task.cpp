@@ -332,7 +332,7 @@ class Connected {
 
   std::string words_of_crash() const {
     if (!nonsense_.empty() || !end_) return with_last_error(nonsense_);
-    if (const std::string other = process_->killed_for(member_); !other.empty()) {
+    if (const std::string other = process_->killed_for(member_); !other.empty() && end_->signal == SIGKILL) {
       return "its process was killed because of task '" + other + "', which shares it and did not end in time";
     }
     std::string words = end_->words();

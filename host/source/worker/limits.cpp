@@ -138,7 +138,6 @@ std::string set_limits(const Json& limits) {
     if (limits.at("user").is_null()) return "the user is no longer on this machine";
     if (std::string problem = set_user(limits.at("user")); !problem.empty()) return problem;
   }
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failure("can't give up new rights");
   if (is_core_limit_lower) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return {};
 }

@@ -26,7 +26,7 @@ std::optional<std::pair<std::string, std::string>> limits_problem(const WorkerLi
 // Looks a name up. Nothing: there is no such user.
 std::optional<WorkerUser> find_user(const std::string& name);
 
-// For the worker: sets them, and that no program which it starts gets more rights. What could not be set, in words.
+// For the worker: sets them. What could not be set, in words.
 std::string set_limits(const nlohmann::json& limits);
 // For the host: what set_limits takes.
 nlohmann::json limits_as_json(const WorkerLimits& limits);

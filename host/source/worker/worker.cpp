@@ -442,6 +442,8 @@ int run() {
     std::fputs("taskhost-worker is started by taskhost, for tasks with \"isolation\": \"process\"\n", stderr);
     return 2;
   }
+  // Of this thread and all that it begets: no program that they start gets more rights.
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return EXIT_FAILURE;
   // What a plugin prints is told even if it crashes then.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const int out_of_reach = duplicate_out_of_reach(channel_place);
