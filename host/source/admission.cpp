@@ -20,6 +20,9 @@ namespace taskhost {
 
 namespace {
 
+// Of a process: so many may ask to join it at once, before it hears the first, and watch the same descriptor.
+constexpr std::size_t most_sharers = 200;
+
 // A plugin's library: loaded here, or looked at in a worker.
 struct Source {
   struct Factory {
@@ -298,6 +301,10 @@ class Admitter {
   void look_who_shares(const ManifestTask& entry, const std::string& name) {
     if (entry.limits == nullptr || entry.limits->process.empty()) return;
     Sharing& sharing = shared_.at(entry.limits->process);
+    if (++sharing.count == most_sharers + 1) {
+      fault(entry, "/process",
+            std::to_string(most_sharers) + " tasks share this process already, which is the most: name another one");
+    }
     if (sharing.limits == nullptr) {
       sharing.limits = entry.limits;
       sharing.task = name;
@@ -502,6 +509,7 @@ class Admitter {
     std::shared_ptr<SharedProcess> process;
     std::shared_ptr<const WorkerLimits> limits;
     std::string task;  // the first that has them
+    std::size_t count = 0;
   };
   std::map<std::string, Sharing> shared_;  // by the process's name
   const Source::Factory* checked_ = nullptr;

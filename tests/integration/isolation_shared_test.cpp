@@ -4,6 +4,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "isolation_scene.hpp"
@@ -282,4 +283,34 @@ TEST_CASE("tasks that share a process must have the same limits and the same use
   INFO(end.summary());
   CHECK(end.status == 2);
   CHECK(has_line(end.err, {"/tasks/1/process", R"(than task "large", which shares the process; give both the same)"}));
+}
+
+TEST_CASE("at most two hundred tasks share a process") {
+  Scene scene;
+  for (int number = 0; number < 202; ++number) scene.add(sharer("task " + std::to_string(number), way("none")));
+  const ProcessEnd end = check_manifest(scene);
+  INFO(end.summary());
+  CHECK(end.status == 2);
+  CHECK(has_line(end.err, {"/tasks/200/process", "200 tasks share this process already"}));
+  CHECK_FALSE(has_line(end.err, {"/tasks/201/process"}));
+}
+
+TEST_CASE(
+    "a stream that a neighbour holds, and work that goes on, do not hold up the end of a task in a shared process") {
+  const char* const how = GENERATE("holds a stream", "works on");
+  INFO(how);
+  Scene scene;
+  Json quick = sharer("quick", {{"how", how}, {"end", "ok"}});
+  quick["type"] = "detachable";
+  scene.add(quick);
+  scene.add(sharer("other", way("none")));
+  Running running = scene.start();
+  running.wait_for("task_started", "other");
+  running.wait_for("task_exited", "quick");
+  std::this_thread::sleep_for(1500ms);  // longer than the patience with a worker whose execution is over
+  running.send(SIGTERM);
+  const Run run = running.finish();
+  CHECK(run.status() == 0);
+  CHECK(run.first("task_exited", "quick").outcome == "ok");
+  CHECK(run.events.story("other") == "task_started task_stopping task_stopped");
 }

@@ -45,6 +45,16 @@ class Connected {
   Connected(const WorkerEnvironment& environment, const IsolatedTask& task, Execution& execution)
       : environment_(environment), task_(task), execution_(execution), member_{execution, execution.waker()} {
     if (member_.waker == 0) throw std::bad_alloc();
+    // All that takes descriptors, before others may be in it, too.
+    const Descriptor load = document_of(load_order(environment, task.library, task.limits, false));
+    const Descriptor start = document_of(Json{{"factory", task.factory},
+                                              {"task", std::string(execution.task_name())},
+                                              {"config", task.config},
+                                              {"has_secrets", task.has_secrets},
+                                              {"directory", task.directory},
+                                              {"number", execution.number()},
+                                              {"watched", task.is_watched},
+                                              {"stop_timeout_ns", time_to_stop(task.stop_timeout).count()}});
     ChannelEnds ends = make_channel();
     const bool is_counted = task.limits.processes.has_value();
     if (task.shared != nullptr) {
@@ -55,15 +65,8 @@ class Connected {
     }
     channel_ = own_ != nullptr ? own_.get() : &process_->first();
     try {
-      order(PacketKind::load, load_order(environment, task.library, task.limits, false));
-      order(PacketKind::start, Json{{"factory", task.factory},
-                                    {"task", std::string(execution.task_name())},
-                                    {"config", task.config},
-                                    {"has_secrets", task.has_secrets},
-                                    {"directory", task.directory},
-                                    {"number", execution.number()},
-                                    {"watched", task.is_watched},
-                                    {"stop_timeout_ns", time_to_stop(task.stop_timeout).count()}});
+      order(PacketKind::load, load);
+      order(PacketKind::start, start);
     } catch (...) {
       process_->leave(member_, false);
       throw;
@@ -116,9 +119,11 @@ class Connected {
   }
 
  private:
+  static Descriptor document_of(const Json& order) { return make_document(order_text(order)); }
+
   // One that is gone by now, or could not be started, tells why at its end.
-  void order(PacketKind kind, const Json& document) const {
-    if (channel_->send({kind, 0, {}}, false, make_document(order_text(document)).get())) return;
+  void order(PacketKind kind, const Descriptor& document) const {
+    if (channel_->send({kind, 0, {}}, false, document.get())) return;
     if (errno == EPIPE || errno == ECONNRESET) return;
     throw std::system_error(errno, std::generic_category(), "can't write to a worker");
   }

@@ -108,7 +108,10 @@ std::string WorkerEnd::words() const {
 
 bool has_ended(const WorkerProcess& process) noexcept {
   pollfd ended{.fd = process.ended.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&ended, 1, 0) == 1;
+  const int count = ::poll(&ended, 1, 0);
+  if (count >= 0 || errno != EINVAL) return count == 1;
+  const Found found = look_at(process, WNOWAIT);  // a task has set RLIMIT_NOFILE to 0
+  return !found.is_ours || found.end.si_pid != 0;
 }
 
 std::optional<WorkerEnd> take_end(const WorkerProcess& process) {
@@ -261,7 +264,7 @@ void WorkerKeeper::work() {
         patience = interval;
       }
     }
-    ::poll(awaited.data(), awaited.size(), patience);
+    if (::poll(awaited.data(), awaited.size(), patience) < 0) ::poll(nullptr, 0, group_interval_ms);
     eventfd_t pokes = 0;
     ::eventfd_read(poke_.get(), &pokes);
   }

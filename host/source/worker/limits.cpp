@@ -1,17 +1,13 @@
 #include "worker/limits.hpp"
 
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -38,19 +34,12 @@ constexpr std::uint64_t no_core_dump = 1;
 
 std::string failure(const std::string& what) { return what + ": " + std::generic_category().message(errno); }
 
-// Root in a container often may not.
-bool may_raise_hard_limits() {
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-  if (::syscall(SYS_capget, &header, sets.data()) != 0) return false;
-  return (sets[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective & CAP_TO_MASK(CAP_SYS_RESOURCE)) != 0;
-}
-
-// For those who may, too.
-rlim_t most_open_files() {
-  rlim_t most = RLIM_INFINITY;
-  std::ifstream("/proc/sys/fs/nr_open") >> most;
-  return most != 0 ? most : RLIM_INFINITY;
+// Whether this process may have a hard limit that high, by trying: root in a container often may not, and nobody more
+// descriptors than fs.nr_open.
+bool is_allowed(__rlimit_resource resource, const rlimit& now, rlim_t wanted) {
+  if (wanted <= now.rlim_max) return true;
+  const rlimit raised{.rlim_cur = now.rlim_cur, .rlim_max = wanted};
+  return ::setrlimit(resource, &raised) == 0 && ::setrlimit(resource, &now) == 0;
 }
 
 std::string set_user(const Json& user) {
@@ -94,7 +83,6 @@ std::optional<WorkerUser> find_user(const std::string& name) {
 std::optional<std::pair<std::string, std::string>> limits_problem(const WorkerLimits& limits) {
   using Problem = std::pair<std::string, std::string>;
   const bool is_root = ::geteuid() == 0;
-  const bool may_raise = may_raise_hard_limits();
   const std::optional<WorkerUser> user = limits.user.empty() ? std::nullopt : find_user(limits.user);
   if (!limits.user.empty() && !is_root) {
     return Problem("user", "only a host that runs as root can run tasks as another user; remove it");
@@ -114,12 +102,10 @@ std::optional<std::pair<std::string, std::string>> limits_problem(const WorkerLi
     if (!*value) continue;
     rlimit now{};
     ::getrlimit(row->resource, &now);
-    const rlim_t most = !may_raise ? now.rlim_max : row->resource == RLIMIT_NOFILE ? most_open_files() : RLIM_INFINITY;
-    if (**value <= most) continue;
-    return Problem(std::string("limits/") + field,
-                   (may_raise ? "no process may have more than " + std::to_string(most) + " (sysctl fs.nr_open)"
-                              : "the host itself may have no more than " + std::to_string(most) + " (its hard limit)") +
-                       "; lower this, or raise that");
+    if (is_allowed(row->resource, now, **value)) continue;
+    return Problem(std::string("limits/") + field, "the host itself may have no more than " +
+                                                       std::to_string(now.rlim_max) +
+                                                       " (its hard limit); lower this, or raise that");
   }
   return std::nullopt;
 }

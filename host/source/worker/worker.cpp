@@ -45,6 +45,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int channel_place = 3;
+constexpr int blind_interval_ms = 10;
 
 int32_t poll_once_started(void* state, const taskhost_exec* exec) {
   Connection& host = Connection::of(exec);
@@ -126,6 +127,12 @@ class Libraries {
   // Several executions may come; the process ends when the host says so.
   bool is_shared() const noexcept { return is_shared_.load(); }
 
+  // As long as the process lives.
+  void keep(std::shared_ptr<void> object) {
+    const std::lock_guard lock(mutex_);
+    kept_.push_back(std::move(object));
+  }
+
  private:
   void set_up(const Json& order) {
     is_shared_ = order.at("shared").get<bool>();
@@ -143,10 +150,18 @@ class Libraries {
   std::string refusal_;
   std::atomic<bool> is_shared_{false};
   std::map<std::string, std::shared_ptr<PluginLibrary>> loaded_;  // they stay, as in the host
+  std::vector<std::shared_ptr<void>> kept_;
 };
 
+// A thread that is stuck may hold it.
+void flush_unless_held(std::FILE* stream) noexcept {
+  if (::ftrylockfile(stream) != 0) return;
+  ::fflush_unlocked(stream);
+  ::funlockfile(stream);
+}
+
 // What the host asks for on one connection, carried out on a thread of its own. The listening thread hands it over.
-class Conversation {
+class Conversation final : public std::enable_shared_from_this<Conversation> {
  public:
   Conversation(Descriptor socket, bool is_first, Libraries& libraries) noexcept
       : host_(std::move(socket), is_first), libraries_(libraries), sink_(host_) {}
@@ -174,7 +189,7 @@ class Conversation {
     } catch (const std::exception& error) {
       host_.say(PacketKind::cant_begin, 0, error.what());
     }
-    std::fflush(nullptr);
+    for (std::FILE* const stream : {stdout, stderr}) flush_unless_held(stream);
     if (libraries_.is_shared()) host_.say(PacketKind::gone);
   }
   void cant_serve(const char* why) noexcept {
@@ -291,7 +306,11 @@ class Conversation {
       if (is_to_stop_) supervisor.request_stop({StopReason::request, false, {}, {}});
     }
     supervisor.wait();
-    while (supervisor.abandoned_threads()) ::pause();  // the host knows how long it waits
+    if (supervisor.abandoned_threads() && libraries_.is_shared() && host_.has_said_end()) {
+      libraries_.keep(shared_from_this());  // for its offloaded work, which may go on
+    } else {
+      while (supervisor.abandoned_threads()) ::pause();  // the host knows how long it waits
+    }
     // The stop may have come before it was begun.
     if (!host_.has_said_end()) host_.say(PacketKind::ended, static_cast<std::uint32_t>(Outcome::cancelled));
     if (!libraries_.is_shared()) {
@@ -352,7 +371,11 @@ class Worker {
       }
       if (::poll(awaited.data(), awaited.size(), -1) < 0) {
         if (errno == EINTR) continue;
-        end();
+        if (errno != EINVAL) end();
+        // A task has set RLIMIT_NOFILE to 0, or below their number: so all are looked at now and again.
+        ::poll(nullptr, 0, blind_interval_ms);
+        for (pollfd& one : awaited) one.revents = POLLIN;
+        awaited[0].revents = ::getppid() == parent_id_ ? short{0} : short{POLLIN};
       }
       if (awaited[0].revents != 0) end();
       for (std::size_t i = all.size(); i-- > 0;) {

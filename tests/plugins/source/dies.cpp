@@ -150,6 +150,24 @@ void detach_threads() {
   }
 }
 
+// By a thread that never gives it back.
+void hold_a_stream() {
+  std::atomic<bool> is_held{false};
+  std::thread([&is_held] {
+    ::flockfile(std::tmpfile());
+    is_held = true;
+    sleep_for_ever();
+  }).detach();
+  while (!is_held) std::this_thread::yield();
+}
+
+// Beyond the end of the execution.
+void work_on() {
+  const taskhost_work work = {
+      sizeof work, 0, 0, nullptr, [](void*) { std::this_thread::sleep_for(std::chrono::seconds(3)); }, nullptr};
+  if (its_exec->services->offload(its_exec, &work) != TASKHOST_OK) throw std::runtime_error("no work");
+}
+
 void block_signals() {
   sigset_t all;
   ::sigfillset(&all);
@@ -248,6 +266,8 @@ constexpr Way ways[] = {
     {"child in a session that writes", [] { leave_child(true, true), ::_exit(3); }},
     {"only a child", [] { leave_child(false, false); }},
     {"only a child in a session", [] { leave_child(true, false); }},
+    {"holds a stream", hold_a_stream},
+    {"works on", work_on},
     {"signals", block_signals},
     {"threads", detach_threads},
     {"setsid", [] { ::setsid(), ::setpgid(0, 0); }},
