@@ -1,6 +1,8 @@
 #include "verify/test.hpp"
 
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -192,14 +194,24 @@ Verdict TestContext::conclude(Verdict verdict) const {
 }
 
 void run_apart(const std::function<void()>& function) {
+  struct Job {
+    const std::function<void()>& function;
+    pid_t thread = 0;
+  };
   const auto run = [](void* pointer) -> void* {
     const KitThread mark;
-    (*static_cast<const std::function<void()>*>(pointer))();
+    Job& job = *static_cast<Job*>(pointer);
+    job.thread = ::gettid();
+    job.function();
     return nullptr;
   };
   pthread_t thread{};
-  if (::pthread_create(&thread, nullptr, run, const_cast<std::function<void()>*>(&function)) != 0) return function();
+  Job job{function};
+  if (::pthread_create(&thread, nullptr, run, &job) != 0) return function();
   ::pthread_join(thread, nullptr);
+  // The kernel counts a thread for a moment after it was joined; who compares numbers must not find it.
+  const auto is_there = [&] { return ::syscall(SYS_tgkill, ::getpid(), job.thread, 0) == 0; };
+  for (int tries = 0; tries < 10'000 && is_there(); ++tries) std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
 LeftBehind judge_left_behind(const ProcessState& before, const ProcessState& after, bool may_keep, bool brings_runtime,
