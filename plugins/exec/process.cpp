@@ -64,6 +64,13 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   return pointers;
 }
 
+// This process leads a session, in which nobody has a terminal: an isolated task's, or a service's. Programs stay in it,
+// and can be found by it however this process ends. In any other, Ctrl-C and the end of a terminal would reach them.
+bool leads_session() noexcept {
+  if (::getsid(0) != ::getpid()) return false;
+  return !Descriptor(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)).is_open();
+}
+
 class SpawnAttributes {
  public:
   SpawnAttributes() {
@@ -74,7 +81,8 @@ class SpawnAttributes {
     ::posix_spawnattr_init(&value_);
     ::posix_spawnattr_setsigmask(&value_, &none);
     ::posix_spawnattr_setsigdefault(&value_, &all);
-    ::posix_spawnattr_setflags(&value_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    const int group = leads_session() ? POSIX_SPAWN_SETPGROUP : POSIX_SPAWN_SETSID;
+    ::posix_spawnattr_setflags(&value_, static_cast<short>(group | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
   }
   SpawnAttributes(const SpawnAttributes&) = delete;
   SpawnAttributes& operator=(const SpawnAttributes&) = delete;

@@ -215,14 +215,14 @@ TEST_CASE("none of those that share a process gets new rights") {
 }
 
 TEST_CASE("the programs of exec in a shared process end with it, however that ends, and start again in the next one") {
-  const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "sigterm", "spin");
+  const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "_exit 3", "sigterm", "sigkill", "spin");
   INFO(how);
   if (sanitized && (how == std::string("segv") || how == std::string("stack"))) return;  // which sanitizers report
   const bool is_deaf = how == std::string("spin");
   Json culprit = sharer("culprit", after(way(how), "500ms"), 1);
   culprit["type"] = "detachable";
   culprit["stop_timeout"] = "100ms";
-  Json program = task("program", "exec", "mandatory", {{"argv", {"sh", "-c", "echo I am $$; sleep 1000 & wait"}}});
+  Json program = task("program", "exec", "mandatory", {{"argv", {"sh", "-c", "echo I am $$; timeout 1000 sleep 1000 & wait"}}});
   program["restarts"] = 9;
   for (const auto& [field, value] : {std::pair("isolation", "process"), std::pair("process", "p")}) {
     program[field] = value;

@@ -134,7 +134,7 @@ TEST_CASE("a host that is killed leaves no worker behind, whatever that is doing
 
 TEST_CASE("a host that is killed leaves no program of an isolated exec behind") {
   Scene scene;
-  scene.add(task("victim", "exec", "mandatory", {{"argv", {"sh", "-c", "echo $$; sleep 1000 & wait"}}}));
+  scene.add(task("victim", "exec", "mandatory", {{"argv", {"sh", "-c", "echo $$; timeout 1000 sleep 1000 & wait"}}}));
   scene.manifest["tasks"][0]["isolation"] = "process";
   Process host(scene.command());
   pid_t program = 0;

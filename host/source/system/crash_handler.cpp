@@ -48,7 +48,6 @@ std::atomic<pid_t> teller{0};  // the thread that crashed first
 std::atomic<std::uint64_t> told_execution{0};
 std::atomic<const Execution*> told_task{nullptr};
 std::atomic<void (*)() noexcept> flush_first{nullptr};
-std::atomic<void (*)() noexcept> leave_last{nullptr};
 std::mutex mutex;  // protects users
 unsigned users = 0;
 
@@ -182,7 +181,6 @@ void on_crash(int number, siginfo_t* info, void* context) {
     teller.compare_exchange_strong(self, 0);  // it went on
     return;
   }
-  if (void (*const leave)() noexcept = leave_last.load(); leave != nullptr && owner.load() == ::getpid()) leave();
   struct sigaction end = before;
   end.sa_handler = SIG_DFL;
   ::sigaction(number, &end, nullptr);
@@ -229,9 +227,8 @@ class ThreadsStackKey {
 
 }  // namespace
 
-CrashHandler::CrashHandler(void (*flush)() noexcept, void (*leave)() noexcept) {
+CrashHandler::CrashHandler(void (*flush)() noexcept) {
   flush_first = flush;
-  leave_last = leave;
   stack_t stack{};
   if (::sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {
     static const ThreadsStackKey key;

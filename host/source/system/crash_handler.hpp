@@ -6,11 +6,10 @@ namespace taskhost {
 
 class CrashHandler {
  public:
-  // `flush` is called in the handler, before it says anything, and `leave` when the default action is about to follow;
-  // each may be null. Takes SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
-  // SIGXCPU and SIGABRT until the last of these objects is destroyed, and gives the calling thread a stack for handlers
-  // until it ends, so that its own stack overflow can be reported.
-  explicit CrashHandler(void (*flush)() noexcept, void (*leave)() noexcept = nullptr);
+  // `flush` is called in the handler, before it says anything; it may be null. Takes SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+  // SIGTRAP, SIGSYS, SIGXCPU and SIGABRT until the last of these objects is destroyed, and gives the calling thread a
+  // stack for handlers until it ends, so that its own stack overflow can be reported.
+  explicit CrashHandler(void (*flush)() noexcept);
   ~CrashHandler();
   CrashHandler(const CrashHandler&) = delete;
   CrashHandler& operator=(const CrashHandler&) = delete;

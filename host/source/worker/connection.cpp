@@ -10,7 +10,7 @@
 
 #include "plugin/plugin_task.hpp"
 #include "taskhost/ext/signals.h"
-#include "worker/children.hpp"
+#include "worker/sessions.hpp"
 
 namespace taskhost {
 
@@ -29,17 +29,11 @@ const taskhost_signals passed_signals = {
 };
 
 const HomeProcess home;
-std::atomic<bool> is_dying{false};
+const Sessions sessions;
 
 }  // namespace
 
 void leave(int status) noexcept { ::_exit(status); }
-
-void kill_own_children() noexcept {
-  if (!home.is_here()) return;
-  is_dying = true;
-  kill_groups_of_children(::getpid());
-}
 
 void leave_without_descriptors() noexcept {
   std::fputs("a plugin has closed descriptors that are not its own (rule 5.1)\n", stderr);
@@ -48,7 +42,7 @@ void leave_without_descriptors() noexcept {
 
 void leave_with_host(int descriptor) noexcept {
   if (::fcntl(descriptor, F_GETFD) < 0) leave_without_descriptors();
-  kill_own_children();
+  if (home.is_here() && ::getsid(0) == ::getpid()) sessions.kill(::getpid());
   if (::getpgrp() == ::getpid()) ::kill(0, SIGKILL);
   leave(EXIT_FAILURE);
 }
@@ -75,10 +69,7 @@ Connection& Connection::of(const taskhost_exec* exec) noexcept {
 
 void Connection::say(PacketKind kind, std::uint32_t number, std::string_view text) noexcept {
   if (!home_.is_here()) return;  // a child that the plugin has forked speaks for nobody
-  if (kind == PacketKind::ended) {
-    while (is_dying) ::pause();
-    has_said_end_ = true;
-  }
+  if (kind == PacketKind::ended) has_said_end_ = true;
   if (channel_.send({kind, number, text}, true)) return;
   // The host is gone; or it has done with this execution, and leaves the process to others.
   if (is_first_ || ::fcntl(channel_.descriptor(), F_GETFD) < 0) leave_with_host(channel_.descriptor());

@@ -16,9 +16,6 @@ namespace taskhost {
 // No destructors run: threads of plugins may go on.
 [[noreturn]] void leave(int status) noexcept;
 [[noreturn]] void leave_without_descriptors() noexcept;
-// Before the process dies: the groups of its children. That their programs end is no end of an execution any more.
-// Nothing in a child that a plugin has forked. Async-signal-safe.
-void kill_own_children() noexcept;
 // The host is gone, and so are the process and what it has started; or a plugin has closed this descriptor.
 [[noreturn]] void leave_with_host(int descriptor) noexcept;
 

@@ -112,7 +112,7 @@ struct IsolatedLibrary::Conversation {
   std::string words_of_end() {
     const steady_clock::time_point limit = steady_clock::now() + std::chrono::seconds(2);
     std::optional<WorkerEnd> end;
-    while (!(end = take_end(*process)) && steady_clock::now() < limit) {
+    while (!(end = environment.keeper.take_end(*process)) && steady_clock::now() < limit) {
       drain();
       pollfd awaited{.fd = process->ended.get(), .events = POLLIN, .revents = 0};
       ::poll(&awaited, 1, 50);

@@ -47,7 +47,7 @@ void IsolatedProcess::leave(const Member& member, bool is_gone) noexcept {
   if (!is_gone && !end_) {
     if (killed_for_.empty()) killed_for_ = member.execution.task_name();
     is_over_ = true;
-    kill_group();
+    kill_process();
   }
   if (!is_reader(member)) return;
   reader_ = members_.front();
@@ -61,8 +61,8 @@ bool IsolatedProcess::is_alone() const {
 
 std::optional<WorkerEnd> IsolatedProcess::end() {
   const std::lock_guard lock(mutex_);
-  if (is_to_kill_) kill_group();
-  if (!end_) end_ = take_end(*process_);
+  if (is_to_kill_) kill_process();
+  if (!end_) end_ = keeper_.take_end(*process_);
   return end_;
 }
 
@@ -71,13 +71,13 @@ void IsolatedProcess::kill(const Member& member) noexcept {
   if (end_) return;  // its number may be anybody's
   if (killed_for_.empty()) killed_for_ = member.execution.task_name();
   is_over_ = true;
-  kill_group();
+  kill_process();
 }
 
 // Nobody has reaped it.
-void IsolatedProcess::kill_group() noexcept {
+void IsolatedProcess::kill_process() noexcept {
   is_to_kill_ = !process_->is_settled.load(std::memory_order_acquire);
-  if (!is_to_kill_ && process_->problem.empty()) kill_with_groups(*process_);
+  if (!is_to_kill_ && process_->problem.empty()) keeper_.kill(*process_);
 }
 
 std::string IsolatedProcess::killed_for(const Member& member) const {

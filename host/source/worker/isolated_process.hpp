@@ -58,7 +58,7 @@ class IsolatedProcess {
   std::string last_error() const;  // the last line on stderr
 
  private:
-  void kill_group() noexcept;
+  void kill_process() noexcept;
 
   WorkerKeeper& keeper_;
   Channel first_;

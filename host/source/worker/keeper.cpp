@@ -20,7 +20,6 @@
 #include "taskhost/core/execution.hpp"
 #include "taskhost/core/system_failure.hpp"
 #include "text/printable.hpp"
-#include "worker/children.hpp"
 
 namespace taskhost {
 
@@ -28,8 +27,8 @@ namespace {
 
 constexpr int channel_place = 3;                    // the worker's descriptor of its channel
 constexpr std::chrono::seconds burial_patience{1};  // for killed workers, when the host ends
-constexpr std::chrono::seconds group_patience{3};   // for what was killed with a worker, and counts: init may be slow
-constexpr int group_interval_ms = 2;                // between looks at that
+constexpr std::chrono::seconds session_patience{3};  // for what was killed with a worker, and counts: init may be slow
+constexpr int session_interval_ms = 2;             // between looks at that
 constexpr int held_interval_ms = 100;               // and at what a debugger holds
 
 const auto pidfd_type = static_cast<idtype_t>(3);  // P_PIDFD, which glibc has from 2.36 on
@@ -114,42 +113,39 @@ bool has_ended(const WorkerProcess& process) noexcept {
   return !found.is_ours || found.end.si_pid != 0;
 }
 
-std::optional<WorkerEnd> take_end(const WorkerProcess& process) {
+void WorkerKeeper::kill(const WorkerProcess& process) const noexcept {
+  ::kill(-process.id, SIGKILL);
+  sessions_->kill(process.id);
+}
+
+std::optional<WorkerEnd> WorkerKeeper::take_end(const WorkerProcess& process) const {
   if (!has_ended(process)) return std::nullopt;
   const Found found = look_at(process, WNOWAIT);
   WorkerEnd end;
   if (!found.is_ours) {
+    // As long as anybody is in its session, its number is no other process's.
+    if (::kill(process.id, 0) != 0) sessions_->kill(process.id);
     end.is_status_lost = true;
     return end;
   }
   if (found.end.si_pid == 0) return std::nullopt;
-  ::kill(-process.id, SIGKILL);  // before it is reaped: then its number may be anybody's
+  kill(process);  // before it is reaped: then its number may be anybody's
   look_at(process, 0);
   (found.end.si_code == CLD_EXITED ? end.status : end.signal) = found.end.si_status;
   end.has_core = found.end.si_code == CLD_DUMPED;
   return end;
 }
 
-void kill_with_groups(const WorkerProcess& process) noexcept {
-  ::kill(process.id, SIGSTOP);  // so that it neither tells how they end, nor reaps them
-  kill_groups_of_children(process.id);
-  ::kill(-process.id, SIGKILL);
-}
-
-namespace {
-
 // False: nothing is left to be done.
-bool kill_for_good(WorkerProcess& process) noexcept {
-  process.group_is_awaited_until = std::chrono::steady_clock::now() + group_patience;
+bool WorkerKeeper::kill_for_good(WorkerProcess& process) const noexcept {
+  process.session_is_awaited_until = std::chrono::steady_clock::now() + session_patience;
   if (process.is_reaped) return true;
   if (!process.is_settled.load() || !process.problem.empty()) return false;
   // As long as it is not reaped, the group's number is nobody else's.
   if (!look_at(process, WNOWAIT).is_ours) return false;
-  kill_with_groups(process);
+  kill(process);
   return true;
 }
-
-}  // namespace
 
 WorkerKeeper::~WorkerKeeper() {
   {
@@ -165,6 +161,7 @@ void WorkerKeeper::need_thread() {
   if (thread_) return;
   poke_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!poke_.is_open()) throw system_failure(errno, "eventfd");
+  sessions_.emplace();
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
@@ -224,7 +221,7 @@ void WorkerKeeper::spawn(WorkerProcess& process) const {
 void WorkerKeeper::work() {
   ::pthread_setname_np(::pthread_self(), "th-workers");
   std::vector<Wanted> wanted;                           // and not started yet
-  std::vector<std::shared_ptr<WorkerProcess>> remains;  // have been killed, and are to be reaped, or their groups are
+  std::vector<std::shared_ptr<WorkerProcess>> remains;  // have been killed, and are to be reaped, or their sessions are
   std::optional<std::chrono::steady_clock::time_point> give_up;
   for (;;) {
     std::vector<std::shared_ptr<WorkerProcess>> dying;
@@ -242,8 +239,8 @@ void WorkerKeeper::work() {
     const auto now = std::chrono::steady_clock::now();
     std::erase_if(remains, [&](const auto& one) {
       if (!one->is_reaped) one->is_reaped = take_end(*one).has_value();
-      const bool is_awaited = one->is_counted && !give_up && now < one->group_is_awaited_until;
-      return one->is_reaped && !(is_awaited && ::kill(-one->id, 0) == 0);
+      const bool is_awaited = one->is_counted && !give_up && now < one->session_is_awaited_until;
+      return one->is_reaped && !(is_awaited && (::kill(-one->id, 0) == 0 || sessions_->has_others(one->id)));
     });
     const bool is_full = std::any_of(remains.begin(), remains.end(), [](const auto& one) { return one->is_counted; });
     std::erase_if(wanted, [&](const Wanted& one) {
@@ -257,14 +254,14 @@ void WorkerKeeper::work() {
     std::vector<pollfd> awaited{{.fd = poke_.get(), .events = POLLIN, .revents = 0}};
     int patience = give_up ? 10 : -1;
     for (const auto& one : remains) {
-      const int interval = one->is_reaped ? group_interval_ms : has_ended(*one) ? held_interval_ms : -1;
+      const int interval = one->is_reaped ? session_interval_ms : has_ended(*one) ? held_interval_ms : -1;
       if (interval < 0) {
         awaited.push_back({.fd = one->ended.get(), .events = POLLIN, .revents = 0});
       } else if (patience < 0 || interval < patience) {
         patience = interval;
       }
     }
-    if (::poll(awaited.data(), awaited.size(), patience) < 0) ::poll(nullptr, 0, group_interval_ms);
+    if (::poll(awaited.data(), awaited.size(), patience) < 0) ::poll(nullptr, 0, session_interval_ms);
     eventfd_t pokes = 0;
     ::eventfd_read(poke_.get(), &pokes);
   }

@@ -17,6 +17,7 @@
 
 #include "taskhost/core/wake_port.hpp"
 #include "worker/descriptor.hpp"
+#include "worker/sessions.hpp"
 
 namespace taskhost {
 
@@ -35,7 +36,7 @@ struct WorkerProcess {
   Descriptor ended{};                   // a pidfd: readable once it has ended
 
   bool is_reaped = false;  // its end was taken: by who looks after it; or by the keeper, once it is buried
-  std::chrono::steady_clock::time_point group_is_awaited_until{};
+  std::chrono::steady_clock::time_point session_is_awaited_until{};
 };
 
 // How a process ended.
@@ -51,30 +52,28 @@ struct WorkerEnd {
 // Whether it has ended, though a debugger may hold it, so that its end can't be taken yet. Any thread.
 bool has_ended(const WorkerProcess& process) noexcept;
 
-// Takes the end of one that has ended: kills what is left of its group, and reaps it. Nothing: it still runs, or a
-// debugger holds it. To be called until it returns one, then no more. Any thread.
-std::optional<WorkerEnd> take_end(const WorkerProcess& process);
-
-// Kills it with its group, and with those that its children lead, if it was started. Nobody has reaped it. Any thread.
-void kill_with_groups(const WorkerProcess& process) noexcept;
-
 // Where the worker of this library is: beside it, as its plugins are; or what $TASKHOST_WORKER names.
 std::filesystem::path worker_program();
 
 class WorkerKeeper {
  public:
   WorkerKeeper() : program_(worker_program()) {}
-  // Kills what it has started and still lives, with its groups, and waits for a moment.
+  // Kills what it has started and still lives, and waits for a moment.
   ~WorkerKeeper();
   WorkerKeeper(const WorkerKeeper&) = delete;
   WorkerKeeper& operator=(const WorkerKeeper&) = delete;
 
-  // Has it started soon, unless it has been; then wakes `who`. One whose processes are counted waits for the groups of
+  // Has it started soon, unless it has been; then wakes `who`. One whose processes are counted waits for the sessions of
   // those before it, for at most three seconds. Any thread. Throws std::system_error if there is no thread for it.
   void start(std::shared_ptr<WorkerProcess> process, Waker who);
   // The same, and waits for it.
   void start_now(const std::shared_ptr<WorkerProcess>& process);
-  // Kills it with its group, and reaps it, unless its end was taken. Nobody else looks at it any more. Any thread.
+  // Kills it with all that it has started and is of its session. It was started, and nobody has reaped it. Any thread.
+  void kill(const WorkerProcess& process) const noexcept;
+  // Takes the end of one that has ended: kills what is left of its session, and reaps it. Nothing: it still runs, or a
+  // debugger holds it. To be called until it returns one, then no more. Any thread.
+  std::optional<WorkerEnd> take_end(const WorkerProcess& process) const;
+  // Kills it as kill() does, and reaps it, unless its end was taken. Nobody else looks at it any more. Any thread.
   void bury(std::shared_ptr<WorkerProcess> process) noexcept;
 
  private:
@@ -84,6 +83,7 @@ class WorkerKeeper {
   };
 
   void need_thread();
+  bool kill_for_good(WorkerProcess& process) const noexcept;
   void work();
   void settle(const Wanted& one);
   void spawn(WorkerProcess& process) const;
@@ -95,7 +95,8 @@ class WorkerKeeper {
   std::vector<std::shared_ptr<WorkerProcess>> dying_;  // to be killed
   bool is_over_ = false;
   std::optional<std::thread> thread_;
-  Descriptor poke_;  // an eventfd
+  Descriptor poke_;                   // an eventfd
+  std::optional<Sessions> sessions_;  // with the thread
 };
 
 }  // namespace taskhost

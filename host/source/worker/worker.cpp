@@ -139,9 +139,6 @@ class Libraries {
     refusal_ = set_limits(order.at("limits"));
     if (!refusal_.empty()) return;
     if (order.at("host").get<pid_t>() != host_) leave_with_host(channel_place);  // it is gone
-    // After the change of the user, which clears it. So that one that is stopped goes on, and hears of the host's end:
-    // SIGKILL would be for this process alone.
-    ::prctl(PR_SET_PDEATHSIG, SIGCONT);
   }
 
   const pid_t host_;
@@ -364,6 +361,9 @@ class Worker {
     std::vector<std::shared_ptr<Conversation>> all{first_};
     std::vector<pollfd> awaited;
     for (;;) {
+      // So that one that is stopped goes on, and hears of the host's end: SIGKILL would be for this process alone. Of this
+      // thread, which stays; again and again, because a change of the user clears it.
+      ::prctl(PR_SET_PDEATHSIG, SIGCONT);
       // A process that the host has forked may keep the connection open: so its own end is awaited, too.
       awaited.assign({{.fd = parent_.get(), .events = POLLIN, .revents = 0}});
       for (const auto& one : all) {
@@ -447,15 +447,8 @@ class Worker {
 
 // A plugin has called exit(): no destructors run while its threads go on. quick_exit() runs none, and keeps its status.
 void on_exit(std::optional<int> status) {
-  kill_own_children();
   std::fflush(nullptr);
   if (status) leave(*status);
-}
-
-// One who wants the task to end means its programs, too.
-void on_request_to_end(int number) {
-  kill_own_children();
-  ::raise(number);
 }
 
 int run() {
@@ -474,13 +467,7 @@ int run() {
   if (out_of_reach < 0) return EXIT_FAILURE;
   WakePort::on_lost_descriptor([] { leave_without_descriptors(); });
   set_exit_handler(on_exit);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) {
-    struct sigaction action {};
-    action.sa_handler = on_request_to_end;
-    action.sa_flags = static_cast<int>(SA_NODEFER | SA_RESETHAND);
-    ::sigaction(number, &action, nullptr);
-  }
-  const CrashHandler crashes(nullptr, kill_own_children);  // a worker says everything at once
+  const CrashHandler crashes(nullptr);  // a worker says everything at once
   ignore_failed_writes();
   static Worker worker{Descriptor(out_of_reach)};  // its threads never end
   return worker.run();
