@@ -67,10 +67,10 @@ void Sessions::kill(pid_t leader) const noexcept {
   unsigned before = 0;
   for (unsigned pass = 0; pass < most_passes; ++pass) {
     unsigned count = 0;
-    for_each(leader, [&count](pid_t process) {
+    for_each(leader, [&](pid_t process) {
       ++count;
       const pid_t group = ::getpgid(process);  // which is of one session only
-      if (group > 0) ::kill(-group, SIGKILL);
+      ::kill(group > 0 && group != leader ? -group : process, SIGKILL);
     });
     if (count <= before) return;
     before = count;
