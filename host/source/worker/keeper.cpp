@@ -25,11 +25,11 @@ namespace taskhost {
 
 namespace {
 
-constexpr int channel_place = 3;                    // the worker's descriptor of its channel
-constexpr std::chrono::seconds burial_patience{1};  // for killed workers, when the host ends
+constexpr int channel_place = 3;                     // the worker's descriptor of its channel
+constexpr std::chrono::seconds burial_patience{1};   // for killed workers, when the host ends
 constexpr std::chrono::seconds session_patience{3};  // for what was killed with a worker, and counts: init may be slow
-constexpr int session_interval_ms = 2;             // between looks at that
-constexpr int held_interval_ms = 100;               // and at what a debugger holds
+constexpr int session_interval_ms = 2;               // between looks at that
+constexpr int held_interval_ms = 100;                // and at what a debugger holds
 
 const auto pidfd_type = static_cast<idtype_t>(3);  // P_PIDFD, which glibc has from 2.36 on
 
