@@ -48,7 +48,7 @@ class Program {
     if (notify_ && context_.watch(notify_->descriptor(), TASKHOST_READABLE) != TASKHOST_OK) {
       throw sdk::Failure("the host can't watch the socket of $NOTIFY_SOCKET");
     }
-    context_.status("process " + std::to_string(process_->id()));
+    context_.status("the program is process " + std::to_string(process_->id()));
     if (std::holds_alternative<Started>(settings_.ready)) context_.ready();
   }
 

@@ -64,8 +64,9 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-// This process leads a session, in which nobody has a terminal: an isolated task's, or a service's. Programs stay in it,
-// and can be found by it however this process ends. In any other, Ctrl-C and the end of a terminal would reach them.
+// This process leads a session, in which nobody has a terminal: an isolated task's, or a service's. Programs stay in
+// it, and can be found by it however this process ends. In any other, Ctrl-C and the end of a terminal would reach
+// them.
 bool leads_session() noexcept {
   if (::getsid(0) != ::getpid()) return false;
   return !Descriptor(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)).is_open();
@@ -121,7 +122,8 @@ std::string words_of(int error, const std::string& program) {
   if (error == ETXTBSY) words += ": somebody has it open for writing; move a new version in place of the old one";
   if (error == E2BIG) words += ": its arguments and its environment are too long";
   if (error == ENOEXEC) words += ": neither a program for this machine, nor a script that begins with #!";
-  if (error == EAGAIN) words += ": the limit of processes (ulimit -u, TasksMax= of the service) is reached";
+  if (error == EAGAIN)
+    words += ": the limit of processes (ulimit -u, TasksMax= of the service, the task's limits.processes) is reached";
   return words;
 }
 

@@ -116,7 +116,10 @@ std::string find_program(sdk::Context context, const std::string& name, const st
     path.append("/").append(name);
     if (problem_of(path).empty()) return path;
   }
-  throw wrong("/argv/0", "there is no program \"" + name + "\" in " + directories + "; give its path");
+  const bool has_arguments = name.find(' ') != std::string::npos;
+  throw wrong("/argv/0", "there is no program \"" + name + "\" in " + directories + "; " +
+                             (has_arguments ? R"(each argument is a string of its own, such as ["sleep", "5"])"
+                                            : "give its path"));
 }
 
 std::string find_directory(sdk::Context context, const sdk::Config& config) {

@@ -74,15 +74,16 @@ class Probe {
         return sdk::done;
       }
     }
+    give_signs(deadline_);
     return finish();
   }
 #else
   sdk::PollResult poll() {
     if (script_.end == End::busy) return block();
     if (context_.stop_requested() && !script_.deaf) return sdk::done;
-    if (context_.now() >= deadline_) return finish();
-    context_.wake_at(give_signs(context_.now()));
-    return sdk::pending;
+    const sdk::Time now = context_.now();
+    context_.wake_at(give_signs(std::min(now, deadline_)));
+    return now >= deadline_ ? sdk::PollResult(finish()) : sdk::pending;
   }
 #endif
 
@@ -91,7 +92,7 @@ class Probe {
     return run_for > sdk::never - start ? sdk::never : start + run_for;
   }
 
-  // Does what is due, and returns the time at which there is more to do.
+  // Does what is due, also if this is late and the end is, too; and returns the time at which there is more to do.
   sdk::Time give_signs(sdk::Time now) {
     if (now >= ready_at_) {
       context_.ready();

@@ -200,6 +200,28 @@ TEST_CASE("fifty tasks that share a process start, crash and stop together") {
   check_bystander(run);
 }
 
+TEST_CASE("a task that joins a process without a free descriptor fails alone, and is told why") {
+  if (sanitized) return;  // they need a descriptor to look at an exception
+  Json holder = sharer("holder", after(way("hold descriptors"), "500ms"), 0, "dies_blocking");
+  holder["stop_timeout"] = "100ms";
+  Json late = sharer("late", way("none"));
+  late["type"] = "detachable";
+  OperatedHost host(Json::array({holder, late, bystander()}));
+  const pid_t worker = worker_of(host, {"holder", "late"});
+  order(host, "stop", "late");
+  REQUIRE(eventually([&] {
+    return !lines_with(host.operate({"logs", "holder"}).out, {"has all descriptors"}).empty();
+  }));
+  CHECK(host.operate({"start", "late"}).status == 1);
+  CHECK(worker_of(host, {"holder"}) == worker);
+  const Run run = host.stop();
+  const Event exit = run.first("task_exited", "late");
+  CHECK(exit.outcome == "error");
+  INFO(exit.message);
+  CHECK(exit.message.find("Too many open files") != std::string::npos);
+  check_bystander(run);
+}
+
 TEST_CASE("none of those that share a process gets new rights") {
   Scene scene;
   for (const char* const name : {"a", "b", "c"}) {
@@ -215,14 +237,16 @@ TEST_CASE("none of those that share a process gets new rights") {
 }
 
 TEST_CASE("the programs of exec in a shared process end with it, however that ends, and start again in the next one") {
-  const char* const how = GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "_exit 3", "sigterm", "sigkill", "spin");
+  const char* const how =
+      GENERATE("segv", "abort", "exit 3", "quick_exit 0", "stack", "_exit 3", "sigterm", "sigkill", "spin");
   INFO(how);
   if (sanitized && (how == std::string("segv") || how == std::string("stack"))) return;  // which sanitizers report
   const bool is_deaf = how == std::string("spin");
   Json culprit = sharer("culprit", after(way(how), "500ms"), 1);
   culprit["type"] = "detachable";
   culprit["stop_timeout"] = "100ms";
-  Json program = task("program", "exec", "mandatory", {{"argv", {"sh", "-c", "echo I am $$; timeout 1000 sleep 1000 & wait"}}});
+  Json program =
+      task("program", "exec", "mandatory", {{"argv", {"sh", "-c", "echo I am $$; timeout 1000 sleep 1000 & wait"}}});
   program["restarts"] = 9;
   for (const auto& [field, value] : {std::pair("isolation", "process"), std::pair("process", "p")}) {
     program[field] = value;

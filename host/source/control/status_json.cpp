@@ -44,6 +44,8 @@ class Times {
   std::int64_t wall_time(Nanoseconds time) const noexcept {
     return wall_us_ + microseconds(time) - microseconds(at_);  // so that a moment looks the same in each answer
   }
+  // To the millisecond: the two clocks are not read at once, and 3 o'clock is not 02:59:59.999.
+  std::int64_t due_time(Nanoseconds time) const noexcept { return (wall_time(time) + 500) / 1000 * 1000; }
   std::uint64_t ms_since(Nanoseconds time) const noexcept { return time >= at_ ? 0 : (at_ - time) / 1'000'000; }
   // Rounded up, so that it is 0 only when it is due.
   std::uint64_t ms_until(Nanoseconds time) const noexcept { return time <= at_ ? 0 : (time - at_ - 1) / 1'000'000 + 1; }
@@ -106,7 +108,7 @@ void add_restarts(JsonObject& object, const TaskReport& report, const Times& tim
     object.number("remaining", restarts ? *report.remaining : 0);
   }
   if (report.state == TaskState::delayed && report.next_start != 0 && report.next_start != never) {
-    object.time("next_start", times.wall_time(report.next_start));
+    object.time("next_start", times.due_time(report.next_start));
     object.number("next_start_ms", times.ms_until(report.next_start));
   } else {
     object.null("next_start");

@@ -89,6 +89,7 @@ void refuse_unknown_field(const ManifestNode& field, const std::string& pointer,
     message += " in " + std::string(to_string(object)) + "; it belongs in " + homes;
   } else {
     message += "; " + std::string(to_string(object)) + " may have " + quoted_list(keys, "and");
+    if (object == ManifestObject::task) message += "; what is for the plugin belongs in \"config\"";
   }
   faults.add(field.key_offset, pointer, std::move(message));
 }

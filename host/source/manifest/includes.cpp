@@ -59,6 +59,8 @@ bool ManifestIncludes::read(const ManifestInclude& include, const fs::path& path
   if (!file.problem.empty()) {
     const std::string hint = file.problem == "it is a directory"
                                  ? "; for the files in it, write \"" + printable_path(include.text) + "/*.json\""
+                             : file.is_gone && !include.text.starts_with('/')
+                                 ? "; a relative path is from the directory of the file that includes it"
                                  : std::string();
     return refuse(include, quoted_path(name) + " can't be included: " + file.problem + (is_matched ? "" : hint));
   }

@@ -162,7 +162,8 @@ class ManifestReader final : public ManifestSink {
       refuse_unknown_field(node, pointer, object, faults_);
     } else if (!is_field_of(object, node.key)) {
       faults_.add(node.key_offset, pointer,
-                  quoted_text(node.key) + " is for the whole host; move it to " + quoted_path(main_.name));
+                  quoted_text(node.key) + " is for the whole host; move it to " +
+                      (main_.name == "stdin" ? "the main manifest" : quoted_path(main_.name)));
     } else {
       expansion_.expand_field(node, pointer);
       row->read(*this, node, pointer);

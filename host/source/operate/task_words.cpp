@@ -257,9 +257,12 @@ std::string host_line(const Json& host) {
   const Json& tasks = field(host, "tasks");
   const std::string age = span_of(host, "since_ms");
   const std::string worries = worries_of(host);
+  const std::uint64_t until_due = number_field(tasks, "waits_for_time").value_or(0);
+  const std::string due = until_due == 0 ? std::string() : ", " + std::to_string(until_due) + " due later";
   return text_field(host, "name") + ": " + text_field(host, "state") + (age.empty() ? "" : " for " + age) +
          ", process " + plain_number(host, "pid") + "; " + plain_number(tasks, "ready") + " of " +
-         counted(number_field(tasks, "total").value_or(0), "task") + " ready" + (worries.empty() ? "" : "; " + worries);
+         counted(number_field(tasks, "total").value_or(0), "task") + " ready" + due +
+         (worries.empty() ? "" : "; " + worries);
 }
 
 std::vector<Column> host_columns() {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 #include <vector>
 
 #include "text/duration.hpp"
@@ -11,6 +13,11 @@
 namespace taskhost {
 
 namespace {
+
+// Of the manifest, which are looked for in a config now and again.
+constexpr std::string_view fields_of_tasks[] = {"after",  "backoff",  "exit_rules",   "group",    "isolation",
+                                                "limits", "process",  "repeat",       "restarts", "type",
+                                                "user",   "watchdog", "stop_timeout", "window",   "start_timeout"};
 
 std::string complaint(std::string_view pointer, std::string_view words) {
   std::string text = "config: ";
@@ -75,6 +82,9 @@ ConfigValues::Problem ConfigValues::keys(std::string_view known) const {
       for (std::size_t index = 1; index < words.size(); ++index) {
         text += (index + 1 < words.size() ? ", " : " and ") + quoted_text(words[index]);
       }
+    }
+    if (std::find(std::begin(fields_of_tasks), std::end(fields_of_tasks), entry.key()) != std::end(fields_of_tasks)) {
+      text += "; for the task's own field, write it beside \"config\"";
     }
     return complaint("", text);
   }

@@ -68,13 +68,12 @@ std::optional<WorkerEnd> IsolatedProcess::end() {
 
 void IsolatedProcess::kill(const Member& member) noexcept {
   const std::lock_guard lock(mutex_);
-  if (end_) return;  // its number may be anybody's
+  if (end_) return;
   if (killed_for_.empty()) killed_for_ = member.execution.task_name();
   is_over_ = true;
   kill_process();
 }
 
-// Nobody has reaped it.
 void IsolatedProcess::kill_process() noexcept {
   is_to_kill_ = !process_->is_settled.load(std::memory_order_acquire);
   if (!is_to_kill_ && process_->problem.empty()) keeper_.kill(*process_);

@@ -114,6 +114,9 @@ bool has_ended(const WorkerProcess& process) noexcept {
 }
 
 void WorkerKeeper::kill(const WorkerProcess& process) const noexcept {
+  const bool is_reaped = ::syscall(SYS_pidfd_send_signal, process.ended.get(), SIGKILL, nullptr, 0) != 0;
+  // By somebody else; what is left of its session or group keeps its number from being another's.
+  if (is_reaped && ::kill(process.id, 0) == 0) return;
   ::kill(-process.id, SIGKILL);
   sessions_->kill(process.id);
 }
@@ -122,14 +125,12 @@ std::optional<WorkerEnd> WorkerKeeper::take_end(const WorkerProcess& process) co
   if (!has_ended(process)) return std::nullopt;
   const Found found = look_at(process, WNOWAIT);
   WorkerEnd end;
+  if (found.is_ours && found.end.si_pid == 0) return std::nullopt;
+  kill(process);  // before it is reaped
   if (!found.is_ours) {
-    // As long as anybody is in its session, its number is no other process's.
-    if (::kill(process.id, 0) != 0) sessions_->kill(process.id);
     end.is_status_lost = true;
     return end;
   }
-  if (found.end.si_pid == 0) return std::nullopt;
-  kill(process);  // before it is reaped: then its number may be anybody's
   look_at(process, 0);
   (found.end.si_code == CLD_EXITED ? end.status : end.signal) = found.end.si_status;
   end.has_core = found.end.si_code == CLD_DUMPED;
@@ -141,10 +142,8 @@ bool WorkerKeeper::kill_for_good(WorkerProcess& process) const noexcept {
   process.session_is_awaited_until = std::chrono::steady_clock::now() + session_patience;
   if (process.is_reaped) return true;
   if (!process.is_settled.load() || !process.problem.empty()) return false;
-  // As long as it is not reaped, the group's number is nobody else's.
-  if (!look_at(process, WNOWAIT).is_ours) return false;
   kill(process);
-  return true;
+  return look_at(process, WNOWAIT).is_ours;
 }
 
 WorkerKeeper::~WorkerKeeper() {
@@ -233,8 +232,8 @@ void WorkerKeeper::work() {
       if (is_over_ && !give_up) give_up = std::chrono::steady_clock::now() + burial_patience;
     }
     for (std::shared_ptr<WorkerProcess>& one : dying) {
-      if (kill_for_good(*one)) remains.push_back(std::move(one));
       std::erase_if(wanted, [&one](const Wanted& other) { return other.process == one; });
+      if (kill_for_good(*one)) remains.push_back(std::move(one));
     }
     const auto now = std::chrono::steady_clock::now();
     std::erase_if(remains, [&](const auto& one) {

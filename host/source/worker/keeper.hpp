@@ -68,7 +68,7 @@ class WorkerKeeper {
   void start(std::shared_ptr<WorkerProcess> process, Waker who);
   // The same, and waits for it.
   void start_now(const std::shared_ptr<WorkerProcess>& process);
-  // Kills it with all that it has started and is of its session. It was started, and nobody has reaped it. Any thread.
+  // Kills it with all that it has started and is of its session. It was started. Any thread.
   void kill(const WorkerProcess& process) const noexcept;
   // Takes the end of one that has ended: kills what is left of its session, and reaps it. Nothing: it still runs, or a
   // debugger holds it. To be called until it returns one, then no more. Any thread.

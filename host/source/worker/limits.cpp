@@ -88,7 +88,9 @@ std::optional<std::pair<std::string, std::string>> limits_problem(const WorkerLi
     return Problem("user", "only a host that runs as root can run tasks as another user; remove it");
   }
   if (!limits.user.empty() && !user) {
-    return Problem("user", "there is no user " + quoted_text(limits.user) + " on this machine");
+    const bool is_number = limits.user.find_first_not_of("0123456789") == std::string::npos;
+    return Problem("user", "there is no user " + quoted_text(limits.user) + " on this machine" +
+                               (is_number ? "; write the user's name, not its number" : ""));
   }
   if (limits.processes && is_root && (!user || user->user == 0)) {
     return Problem("limits/processes", "the system does not limit root's processes; give the task a \"user\", too");

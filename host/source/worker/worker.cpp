@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -110,17 +111,20 @@ class Libraries {
   explicit Libraries(pid_t host) noexcept : host_(host) {}
 
   Loaded load(const Json& order) {
-    const std::lock_guard lock(mutex_);  // one after the other: a library that is loaded may run anything
+    const auto path = order.at("path").get<std::string>();
+    // One that is there does not wait for others, whose constructors may run for ever.
+    if (auto known = find(path)) return {.library = std::move(known), .problem = {}, .refusal = {}};
+    const std::lock_guard one_at_a_time(loading_mutex_);
     if (!std::exchange(is_set_up_, true)) set_up(order);
     if (!refusal_.empty()) return {.library = nullptr, .problem = {}, .refusal = refusal_};
-    const auto path = order.at("path").get<std::string>();
-    if (const auto known = loaded_.find(path); known != loaded_.end()) {
-      return {.library = known->second, .problem = {}, .refusal = {}};
-    }
+    if (auto known = find(path)) return {.library = std::move(known), .problem = {}, .refusal = {}};
     PluginLibrary::Loading loading = PluginLibrary::load(path);
     renew_exit_handler();
     handle_failed_writes();
-    if (loading.library != nullptr) loaded_.emplace(path, loading.library);
+    if (loading.library != nullptr) {
+      const std::lock_guard lock(mutex_);
+      loaded_.emplace(path, loading.library);
+    }
     return {.library = std::move(loading.library), .problem = std::move(loading.problem), .refusal = {}};
   }
 
@@ -134,6 +138,12 @@ class Libraries {
   }
 
  private:
+  std::shared_ptr<PluginLibrary> find(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    const auto known = loaded_.find(path);
+    return known != loaded_.end() ? known->second : nullptr;
+  }
+
   void set_up(const Json& order) {
     is_shared_ = order.at("shared").get<bool>();
     refusal_ = set_limits(order.at("limits"));
@@ -142,10 +152,11 @@ class Libraries {
   }
 
   const pid_t host_;
-  std::mutex mutex_;
+  std::atomic<bool> is_shared_{false};
+  std::mutex loading_mutex_;  // protects these:
   bool is_set_up_ = false;
   std::string refusal_;
-  std::atomic<bool> is_shared_{false};
+  std::mutex mutex_;                                              // and this one the rest:
   std::map<std::string, std::shared_ptr<PluginLibrary>> loaded_;  // they stay, as in the host
   std::vector<std::shared_ptr<void>> kept_;
 };
@@ -170,6 +181,13 @@ class Conversation final : public std::enable_shared_from_this<Conversation> {
     if (!order) leave(EXIT_FAILURE);
     const std::lock_guard lock(mutex_);
     orders_.push_back({kind, std::move(*order)});
+    has_order_.notify_one();
+  }
+
+  // No more orders come.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    is_closed_ = true;
     has_order_.notify_one();
   }
 
@@ -200,26 +218,27 @@ class Conversation final : public std::enable_shared_from_this<Conversation> {
     Json document;
   };
 
-  Order next() {
+  // Nothing: none comes any more.
+  std::optional<Order> next() {
     std::unique_lock lock(mutex_);
-    has_order_.wait(lock, [this] { return !orders_.empty(); });
+    has_order_.wait(lock, [this] { return is_closed_ || !orders_.empty(); });
+    if (orders_.empty()) return std::nullopt;
     Order order = std::move(orders_.front());
     orders_.pop_front();
     return order;
   }
 
   void carry_out_orders() {
-    for (;;) {
-      const Order order = next();
-      switch (order.kind) {
+    while (const std::optional<Order> order = next()) {
+      switch (order->kind) {
         case PacketKind::load:
-          load(order.document);
+          load(order->document);
           break;
         case PacketKind::check:
-          check(order.document);
+          check(order->document);
           break;
         default:
-          return run(order.document);
+          return run(order->document);
       }
     }
   }
@@ -325,6 +344,7 @@ class Conversation final : public std::enable_shared_from_this<Conversation> {
   std::deque<Order> orders_;
   Supervisor* supervisor_ = nullptr;
   bool is_to_stop_ = false;
+  bool is_closed_ = false;
 
   PluginEnvironment environment_;
   std::shared_ptr<PluginLibrary> library_;
@@ -332,6 +352,24 @@ class Conversation final : public std::enable_shared_from_this<Conversation> {
   std::size_t blocking_stack_ = 0;
   Passing sink_;
   SteadyClock clock_;
+};
+
+// Descriptors for what the host sends, in case that a task has taken all others, but for the moments of its arrival.
+class Spares {
+ public:
+  explicit Spares(const Descriptor& any) : any_(any) { take(); }
+  void give() noexcept {
+    for (Descriptor& one : spares_) one.close();
+  }
+  void take() noexcept {
+    for (Descriptor& one : spares_) {
+      if (!one.is_open()) one = Descriptor(duplicate_out_of_reach(any_.get()));
+    }
+  }
+
+ private:
+  const Descriptor& any_;
+  std::array<Descriptor, 2> spares_;  // one comes, and is moved out of reach
 };
 
 class Worker {
@@ -361,8 +399,8 @@ class Worker {
     std::vector<std::shared_ptr<Conversation>> all{first_};
     std::vector<pollfd> awaited;
     for (;;) {
-      // So that one that is stopped goes on, and hears of the host's end: SIGKILL would be for this process alone. Of this
-      // thread, which stays; again and again, because a change of the user clears it.
+      // So that one that is stopped goes on, and hears of the host's end: SIGKILL would be for this process alone. Of
+      // this thread, which stays; again and again, because a change of the user clears it.
       ::prctl(PR_SET_PDEATHSIG, SIGCONT);
       // A process that the host has forked may keep the connection open: so its own end is awaited, too.
       awaited.assign({{.fd = parent_.get(), .events = POLLIN, .revents = 0}});
@@ -392,9 +430,19 @@ class Worker {
   bool hear(std::vector<std::shared_ptr<Conversation>>& all, Conversation& one) {
     Packet packet;
     Descriptor document;
+    spares_.give();
     const Channel::Received received = one.host().channel().receive(packet, false, &document);
-    if (received == Channel::Received::nothing) return true;
-    if (received != Channel::Received::packet) return false;
+    if (received == Channel::Received::nonsense && &one != first_.get())
+      one.cant_serve("its process has no descriptor left for an order");
+    if (received != Channel::Received::packet && received != Channel::Received::nothing) one.close();
+    const bool goes_on = received == Channel::Received::nothing ||
+                         (received == Channel::Received::packet && carry_out(all, one, packet, std::move(document)));
+    spares_.take();
+    return goes_on;
+  }
+
+  bool carry_out(std::vector<std::shared_ptr<Conversation>>& all, Conversation& one, const Packet& packet,
+                 Descriptor document) {
     switch (packet.kind) {
       case PacketKind::stop:
         one.stop();
@@ -411,7 +459,7 @@ class Worker {
         one.take(packet.kind, document);
         return true;
       case PacketKind::join:
-        join(all, document);
+        join(all, std::move(document));
         return true;
       default:
         leave(EXIT_FAILURE);
@@ -419,9 +467,12 @@ class Worker {
   }
 
   // One more execution, on a thread of its own.
-  void join(std::vector<std::shared_ptr<Conversation>>& all, const Descriptor& socket) {
-    Descriptor out_of_reach(socket.is_open() ? duplicate_out_of_reach(socket.get()) : -1);
+  void join(std::vector<std::shared_ptr<Conversation>>& all, Descriptor socket) {
+    Descriptor out_of_reach(duplicate_out_of_reach(socket.get()));
+    if (!out_of_reach.is_open()) out_of_reach = std::move(socket);
     if (!out_of_reach.is_open()) return;  // its host hears that the connection is closed
+    socket.close();
+    spares_.take();
     const auto joined = std::make_shared<Conversation>(std::move(out_of_reach), false, libraries_);
     all.push_back(joined);
     try {
@@ -440,6 +491,7 @@ class Worker {
     const Descriptor parent(static_cast<int>(::syscall(SYS_pidfd_open, parent_id_, 0)));
     return Descriptor(parent.is_open() ? duplicate_out_of_reach(parent.get()) : -1);
   }();
+  Spares spares_{parent_};
   sigset_t mask_{};  // that it was started with
   Libraries libraries_{parent_id_};
   const std::shared_ptr<Conversation> first_;

@@ -79,9 +79,24 @@ void take_memory(std::size_t piece) {
   for (;;) std::memset(new char[piece], 1, piece);
 }
 
+void put(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = ::write(descriptor, text.data(), text.size());
+    if (size < 0 && errno != EINTR) return;
+    if (size > 0) text.remove_prefix(static_cast<std::size_t>(size));
+  }
+}
+
 void take_descriptors() {
   limit(RLIMIT_NOFILE, 1024);
   while (::dup(0) >= 0) continue;
+}
+
+// For good: the rest of the process has none.
+void hold_descriptors() {
+  take_descriptors();
+  put(STDERR_FILENO, "has all descriptors\n");
+  sleep_for_ever();
 }
 
 // Only where few processes are allowed.
@@ -175,14 +190,6 @@ void block_signals() {
   for (int number = 1; number < 32; ++number) ::signal(number, SIG_IGN);
 }
 
-void put(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t size = ::write(descriptor, text.data(), text.size());
-    if (size < 0 && errno != EINTR) return;
-    if (size > 0) text.remove_prefix(static_cast<std::size_t>(size));
-  }
-}
-
 void flood() {
   std::string lines;
   for (int number = 1; number <= 100'000; ++number) lines += "line " + std::to_string(number) + "\n";
@@ -249,6 +256,7 @@ constexpr Way ways[] = {
     {"memory", [] { take_memory(std::size_t{1} << 20); }},
     {"small memory", [] { take_memory(64); }},
     {"descriptors", take_descriptors},
+    {"hold descriptors", hold_descriptors},
     {"fork bomb", fork_bomb},
     {"close all", [] { close_all(0); }},
     {"close others", [] { close_all(3); }},
