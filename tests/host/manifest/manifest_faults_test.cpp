@@ -23,7 +23,7 @@ const std::string duration_expected = R"((line 1): expected a duration such as "
 const std::string restarts_expected =
     "m: /tasks/0/restarts (line 1): expected a whole number from 0 to 4294967294 or \"unlimited\", found ";
 const std::string task_fields =
-    R"(; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "repeat", "isolation", "limits", "user", "process", "after" and "group")";
+    R"(; a task may have "name", "plugin", "task", "type", "restarts", "stop_timeout", "config", "window", "backoff", "reset_after", "ready", "start_timeout", "watchdog", "on_give_up", "exit_rules", "repeat", "isolation", "limits", "user", "process", "after" and "group"; what is for the plugin belongs in "config")";
 const std::string nothing_to_run = R"(nothing to run; give "tasks" at least one entry, or add "autoload")";
 
 }  // namespace

@@ -93,8 +93,10 @@ TEST_CASE("a missing file is a fault where it is named, and a pattern that match
   around.files = {{"m", R"({"tasks": [)" + named("a") + R"(], "include": ["d/*.json",
     "gone.json"]})"},
                   {"d/x.txt", ""}};
-  CHECK(around.faults() ==
-        Lines{R"(m: /include/1 (line 2): "gone.json" can't be included: No such file or directory)"});
+  CHECK(
+      around.faults() ==
+      Lines{
+          R"(m: /include/1 (line 2): "gone.json" can't be included: No such file or directory; a relative path is from the directory of the file that includes it)"});
   CHECK(around.warnings().empty());
   around.files = {{"m", R"({"tasks": [)" + named("a") + R"(], "include": ["typo.d/*.json"]})"}};
   CHECK(around.faults().empty());

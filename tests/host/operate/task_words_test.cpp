@@ -132,7 +132,8 @@ TEST_CASE("a host's line tells its age, how many tasks are ready, and what is no
   const Json host = Json::parse(R"({"name":"demo","pid":7,"state":"running","since_ms":120500,
     "tasks":{"total":3,"ready":1,"needed_unready":1,"lost":1,"stalled":2,"stopped":1,"delayed":5,"waits_for_time":3},"events_lost":1})");
   CHECK(host_line(host) ==
-        "demo: running for 2m00s, process 7; 1 of 3 tasks ready; 1 needed task is not ready, 1 task is lost, 2 tasks "
+        "demo: running for 2m00s, process 7; 1 of 3 tasks ready, 3 due later; 1 needed task is not ready, 1 task is "
+        "lost, 2 tasks "
         "are in calls that do not return, 1 task was stopped by an operator, 2 tasks wait for their restart, 1 event "
         "was lost");
 }
