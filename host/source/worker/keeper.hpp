@@ -63,8 +63,8 @@ class WorkerKeeper {
   WorkerKeeper(const WorkerKeeper&) = delete;
   WorkerKeeper& operator=(const WorkerKeeper&) = delete;
 
-  // Has it started soon, unless it has been; then wakes `who`. One whose processes are counted waits for the sessions of
-  // those before it, for at most three seconds. Any thread. Throws std::system_error if there is no thread for it.
+  // Has it started soon, unless it has been; then wakes `who`. One whose processes are counted waits for the sessions
+  // of those before it, for at most three seconds. Any thread. Throws std::system_error if there is no thread for it.
   void start(std::shared_ptr<WorkerProcess> process, Waker who);
   // The same, and waits for it.
   void start_now(const std::shared_ptr<WorkerProcess>& process);

@@ -13,8 +13,8 @@ class Sessions {
   Sessions() noexcept;
 
   // Kills with SIGKILL all of the session but its leader, which has not been reaped: else its number may be anybody's.
-  // Does nothing where /proc is missing, or is of other processes. Any thread; takes about a microsecond for each process
-  // of the machine.
+  // Does nothing where /proc is missing, or is of other processes. Any thread; takes about a microsecond for each
+  // process of the machine.
   void kill(pid_t leader) const noexcept;
   // Whether there is anybody but the leader.
   bool has_others(pid_t leader) const noexcept;
