@@ -99,6 +99,13 @@ void append_task_fields(std::string& line, const Event& event) {
   if (!event.message.empty()) append_text(line, "message", event.message);
 }
 
+// Most times are of the same second as the one before.
+struct WrittenSecond {
+  std::time_t second = 0;
+  std::array<char, 64> text{};
+  std::size_t size = 0;  // 0: nothing is written yet
+};
+
 }  // namespace
 
 std::int64_t now_us() noexcept {
@@ -110,11 +117,14 @@ void append_time(std::string& line, std::int64_t time_us) {
   std::int64_t rest = time_us % 1'000'000;
   if (rest < 0) rest += 1'000'000;  // for times before 1970
   const auto seconds = static_cast<std::time_t>((time_us - rest) / 1'000'000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 64> text;
-  std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  line.append(text.data(), size);
+  thread_local WrittenSecond last;
+  if (last.second != seconds || last.size == 0) {
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    last.size = std::strftime(last.text.data(), last.text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+    last.second = seconds;
+  }
+  line.append(last.text.data(), last.size);
   std::array<char, 8> digits{'.', '0', '0', '0', '0', '0', '0', 'Z'};
   for (std::size_t place = 6; place > 0; --place, rest /= 10) digits[place] = static_cast<char>('0' + rest % 10);
   line.append(digits.data(), digits.size());
