@@ -287,7 +287,12 @@ struct Log::Writer {
   }
 
   // Takes no more than is written at once: the queue drops its oldest lines, and what waits here would be older still.
+  // Of lines that follow each other closely, many are written at once: to wake a thread for each costs more than a
+  // line.
   void work() {
+    constexpr std::chrono::milliseconds burst{1};
+    constexpr timespec nap{.tv_sec = 0, .tv_nsec = 200'000};
+    std::chrono::steady_clock::time_point last_batch{};
     std::unique_lock lock(mutex);
     while (true) {
       filled.wait(lock, [this] { return closing || gap_owed || !lines.empty(); });
@@ -321,6 +326,12 @@ struct Log::Writer {
       lost += failed;
       if (told && lost != 0) owe_gap();  // otherwise with the next line
       emptied.notify_all();
+      const auto now = std::chrono::steady_clock::now();
+      if (now - std::exchange(last_batch, now) < burst && lines.empty() && !closing) {
+        lock.unlock();
+        ::nanosleep(&nap, nullptr);
+        lock.lock();
+      }
     }
   }
 

@@ -98,8 +98,10 @@ std::size_t character_size(std::string_view text, std::size_t offset) noexcept {
 }
 
 std::string printable_text(std::string_view text, std::size_t max_bytes) {
-  std::string result;
-  for (std::size_t at = 0; at < text.size();) {
+  const auto plain = std::find_if_not(text.begin(), text.end(), [](char byte) { return byte >= ' ' && byte < '\x7f'; });
+  std::size_t at = std::min(static_cast<std::size_t>(plain - text.begin()), max_bytes);  // most texts are plain
+  std::string result(text.substr(0, at));
+  while (at < text.size()) {
     const std::size_t size = character_size(text, at);
     if (at + std::max<std::size_t>(size, 1) > max_bytes) {
       return result + "…";
