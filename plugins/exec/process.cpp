@@ -122,8 +122,9 @@ std::string words_of(int error, const std::string& program) {
   if (error == ETXTBSY) words += ": somebody has it open for writing; move a new version in place of the old one";
   if (error == E2BIG) words += ": its arguments and its environment are too long";
   if (error == ENOEXEC) words += ": neither a program for this machine, nor a script that begins with #!";
-  if (error == EAGAIN)
+  if (error == EAGAIN) {
     words += ": the limit of processes (ulimit -u, TasksMax= of the service, the task's limits.processes) is reached";
+  }
   return words;
 }
 

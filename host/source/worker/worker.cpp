@@ -354,6 +354,12 @@ class Conversation final : public std::enable_shared_from_this<Conversation> {
   SteadyClock clock_;
 };
 
+// If there is room.
+Descriptor moved_out_of_reach(Descriptor low) noexcept {
+  Descriptor high(duplicate_out_of_reach(low.get()));
+  return high.is_open() ? std::move(high) : std::move(low);
+}
+
 // Descriptors for what the host sends, in case that a task has taken all others, but for the moments of its arrival.
 class Spares {
  public:
@@ -432,8 +438,9 @@ class Worker {
     Descriptor document;
     spares_.give();
     const Channel::Received received = one.host().channel().receive(packet, false, &document);
-    if (received == Channel::Received::nonsense && &one != first_.get())
+    if (received == Channel::Received::nonsense && &one != first_.get()) {
       one.cant_serve("its process has no descriptor left for an order");
+    }
     if (received != Channel::Received::packet && received != Channel::Received::nothing) one.close();
     const bool goes_on = received == Channel::Received::nothing ||
                          (received == Channel::Received::packet && carry_out(all, one, packet, std::move(document)));
@@ -468,12 +475,10 @@ class Worker {
 
   // One more execution, on a thread of its own.
   void join(std::vector<std::shared_ptr<Conversation>>& all, Descriptor socket) {
-    Descriptor out_of_reach(duplicate_out_of_reach(socket.get()));
-    if (!out_of_reach.is_open()) out_of_reach = std::move(socket);
-    if (!out_of_reach.is_open()) return;  // its host hears that the connection is closed
-    socket.close();
+    Descriptor connection = moved_out_of_reach(std::move(socket));
+    if (!connection.is_open()) return;  // its host hears that it is closed
     spares_.take();
-    const auto joined = std::make_shared<Conversation>(std::move(out_of_reach), false, libraries_);
+    const auto joined = std::make_shared<Conversation>(std::move(connection), false, libraries_);
     all.push_back(joined);
     try {
       new_thread([this, joined] {
